@@ -1,0 +1,132 @@
+// What the addon exports, as TypeScript sees it. The addon checks memory safety and throws MultigateError-shaped errors
+// ({ code, message }); meaning, with names that a user knows, is checked above it. Nothing here holds a pointer into a
+// JavaScript buffer after a call has returned.
+
+/** A backend: the SIMD kernels, the float64 spec, or the plug-in. */
+export type DeviceName = 'cpu' | 'reference' | 'cuda'
+
+export type BufferClass = 'rowInput' | 'rowOutput' | 'activation' | 'stored' | 'parameter' | 'gradient' | 'state' | 'table'
+
+/** One buffer of a program; see `mg_buffer` in native/abi/multigate.h. */
+export interface BufferSpec {
+  class: BufferClass
+  dtype: 'f32' | 'i32'
+  width: number
+  count: number
+}
+
+/** Columns of a row buffer or elements of another; `null` is an absent view. */
+export type ViewSpec = { buffer: number; offset: number; width: number } | null
+
+/** One op: its name and the fields of its descriptor by name (native/abi/ops.h, camelCase here). */
+export interface OpSpec {
+  op: string
+  [field: string]: string | number | ViewSpec | readonly number[] | readonly ViewSpec[]
+}
+
+export interface DenominatorSpec {
+  scalar: number
+  label: ViewSpec
+  weight: ViewSpec
+  reduction: 'valid' | 'batch' | 'weighted'
+}
+
+export interface ProgramSpec {
+  buffers: readonly BufferSpec[]
+  ops: readonly OpSpec[]
+  scalarInputs: number
+  scalarOutputs: number
+  denominators: readonly DenominatorSpec[]
+}
+
+export type FloatArray = Float32Array | Float64Array
+
+export type Initializer =
+  | { kind: 'uniform'; low: number; high: number }
+  | { kind: 'normal'; mean: number; deviation: number; truncated: boolean }
+  | { kind: 'constant'; value: number }
+
+/** Elements of the backend's type (float32; float64 for the reference), 64-byte aligned, zero at first. */
+export interface NativeMemory {
+  readonly elements: number
+  /** Copies `values` in, converting where the element types differ. */
+  write(offset: number, values: FloatArray): void
+  /** A copy of `count` elements. Float64Array on the reference, else Float32Array. */
+  read(offset: number, count: number): FloatArray
+  /** Draws from the Philox stream (seed, stream): the same numbers on every backend. Element i takes counter i. */
+  initialize(offset: number, count: number, initializer: Initializer, seed: number, stream: number): void
+  dispose(): void
+}
+
+/** Encoded columns of a dataset, copied in once; ids are range-checked in the copy. */
+export interface NativeColumns {
+  readonly rows: number
+  /** Draws the order of epoch `epoch`: a permutation keyed by (seed, epoch), used by runs with `shuffled: true`. */
+  shuffle(seed: number, epoch: number): void
+  dispose(): void
+}
+
+export interface ColumnSpec {
+  data: Float32Array | Int32Array
+  width: number
+  /** Ids must lie in [0, limit); ignored for floats. */
+  limit: number
+}
+
+export interface RunRequest {
+  rows: number
+  /** One entry per row input buffer, in the program's order: arrays of rows * width ... */
+  inputs?: readonly (Float32Array | Int32Array)[]
+  /** ... or column numbers of `columns`, from row `start` on (of the shuffled order where `shuffled`). */
+  columns?: NativeColumns
+  columnOf?: readonly number[]
+  start?: number
+  shuffled?: boolean
+  /** One entry per row output buffer, in order: rows * width elements of the backend's type. Written. */
+  outputs: readonly FloatArray[]
+  /** All scalar inputs; those named by `denominators` are overwritten with what the batch gives. */
+  scalars: Float64Array
+  threads: number
+}
+
+export interface PlanInfo {
+  blockRows: number
+  slots: number
+  arenaBytes: number
+  storedBytes: number
+  isa: string
+}
+
+export interface NativePlan {
+  /** Binds memory to a parameter, gradient, state or table buffer; it must have exactly as many elements. */
+  bind(buffer: number, memory: NativeMemory): void
+  /** Runs on this thread; the scalar outputs. */
+  run(request: RunRequest): Float64Array
+  /** Runs off the main thread. Inputs are copied before it returns, outputs written just before the promise resolves. */
+  runAsync(request: RunRequest): Promise<Float64Array>
+  info(rows: number): PlanInfo
+  /** Frees it; a run under way finishes first, later calls throw. */
+  dispose(): void
+}
+
+export interface DeviceInfo {
+  name: DeviceName
+  available: boolean
+  /** Why it is not available; empty where it is. */
+  reason: string
+}
+
+export interface NativeBinding {
+  readonly abiVersion: number
+  /** CPU ISAs of this machine, best first. */
+  isas(): string[]
+  devices(): DeviceInfo[]
+  /** Processors this process may use. */
+  processors(): number
+  createMemory(device: DeviceName, elements: number): NativeMemory
+  createColumns(columns: readonly ColumnSpec[], rows: number): NativeColumns
+  /** @throws ERR_MULTIGATE_PROGRAM for a program that is not well formed, ERR_MULTIGATE_UNSUPPORTED for an unknown ISA. */
+  compile(device: DeviceName, program: ProgramSpec, options: { isa?: string }): NativePlan
+  /** The FMA peak of this machine in GFLOP/s for one ISA and a number of threads: what benchmarks are a share of. */
+  peak(isa: string, threads: number): number
+}

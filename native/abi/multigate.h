@@ -1,0 +1,187 @@
+/* The contract between the engine and a backend, in plain C.
+ *
+ * A backend turns a program (a flat list of ops over classed buffers, see ops.h) into a plan and runs it. It exports one
+ * function that returns its mg_backend table. Nothing throws across this line; every call gives a status and, where it is
+ * not MG_OK, a text that a user can read. Backends check nothing about views: the engine has validated the program.
+ */
+#ifndef MULTIGATE_ABI_H
+#define MULTIGATE_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi/ops.h"
+
+#ifdef __cplusplus
+#define MG_NOEXCEPT noexcept
+extern "C" {
+#else
+#define MG_NOEXCEPT
+#endif
+
+#define MG_ABI_VERSION 1u
+
+typedef enum mg_status {
+  MG_OK = 0,
+  MG_INVALID = 1,       /* the program or an argument is wrong */
+  MG_UNSUPPORTED = 2,   /* right, but this backend or machine cannot do it */
+  MG_OUT_OF_MEMORY = 3,
+  MG_DEVICE_LOST = 4,   /* the device failed; every later call of it fails too */
+  MG_INTERNAL = 5
+} mg_status;
+
+typedef struct mg_error {
+  char text[1024]; /* always ends in 0 */
+} mg_error;
+
+typedef enum mg_dtype { MG_F32 = 0, MG_I32 = 1, MG_F64 = 2 } mg_dtype;
+
+typedef enum mg_activation {
+  MG_LINEAR = 0,
+  MG_RELU = 1, /* gradient 0 at 0 */
+  MG_TANH = 2,
+  MG_SIGMOID = 3,
+  MG_GELU = 4, /* 0.5 z (1 + erf(z / sqrt 2)) */
+  MG_SWISH = 5 /* z sigmoid(z) */
+} mg_activation;
+
+/* Where a buffer lives and for how long. Row buffers have `width` elements per row and are contiguous. */
+typedef enum mg_buffer_class {
+  MG_ROW_INPUT = 0,  /* host memory, f32 or i32, read through mg_run.row_index */
+  MG_ROW_OUTPUT = 1, /* host memory, the backend's element type */
+  MG_ACTIVATION = 2, /* row activation, the backend's own; need not exist for all rows at once */
+  MG_STORED = 3,     /* row activation that a later step op reads whole; the backend's own */
+  MG_PARAMETER = 4,  /* the flat store: `count` elements. At most one per program */
+  MG_GRADIENT = 5,   /* as long as the flat store. At most one per program */
+  MG_STATE = 6,      /* optimizer moment of the flat store or of a table */
+  MG_TABLE = 7       /* embedding table, [count, width] */
+} mg_buffer_class;
+
+typedef struct mg_buffer {
+  int32_t buffer_class; /* mg_buffer_class */
+  int32_t dtype;        /* row inputs: MG_F32 or MG_I32; everything else: MG_F32, meaning the backend's element type */
+  int64_t width;        /* row buffers and tables: elements per row; others: 1 */
+  int64_t count;        /* others: elements (tables: rows); row buffers: 0 */
+} mg_buffer;
+
+/* Row buffers: columns [offset, offset + width) of every row. Others: elements [offset, offset + width); a whole table is
+ * offset 0, width = its dim. */
+typedef struct mg_view {
+  int32_t buffer; /* -1: absent */
+  int64_t offset;
+  int64_t width;
+} mg_view;
+
+typedef struct mg_views {
+  const mg_view* items;
+  uint32_t count;
+} mg_views;
+
+typedef struct mg_ints {
+  const int64_t* items;
+  uint32_t count;
+} mg_ints;
+
+typedef enum mg_phase { MG_PHASE_ROWS = 0, MG_PHASE_SEGMENT = 1, MG_PHASE_STEP = 2 } mg_phase;
+
+/* Descriptors: struct mg_dense_forward { mg_view x; ... }, one per op. */
+#define MG_VIEW_(name) mg_view name;
+#define MG_VIEWS_(name) mg_views name;
+#define MG_INT_(name) int64_t name;
+#define MG_INTS_(name) mg_ints name;
+#define MG_FLOAT_(name) double name;
+#define MG_DESCRIPTOR_(name, phase) \
+  typedef struct mg_##name { MG_FIELDS_##name(MG_VIEW_, MG_VIEWS_, MG_INT_, MG_INTS_, MG_FLOAT_) } mg_##name;
+MG_OPS(MG_DESCRIPTOR_)
+
+#define MG_KIND_(name, phase) MG_OP_##name,
+typedef enum mg_op_kind { MG_OPS(MG_KIND_) MG_OP_COUNT } mg_op_kind;
+
+#define MG_MEMBER_(name, phase) mg_##name name;
+typedef struct mg_op {
+  int32_t kind; /* mg_op_kind */
+  union {
+    MG_OPS(MG_MEMBER_)
+  } fields;
+} mg_op;
+
+/* A scalar input that the engine computes while it assembles the batch: how many rows count for a loss.
+ * reduction 0 'valid': rows with a label; 1 'batch': rows; 2 'weighted': sum of weights of rows with a label. */
+typedef struct mg_denominator {
+  int64_t scalar;
+  mg_view label;
+  mg_view weight; /* optional */
+  int64_t reduction;
+} mg_denominator;
+
+typedef struct mg_program {
+  const mg_buffer* buffers;
+  uint32_t buffer_count;
+  const mg_op* ops; /* rows ops in order, then step ops */
+  uint32_t op_count;
+  uint32_t scalar_inputs;
+  uint32_t scalar_outputs;
+} mg_program;
+
+typedef struct mg_plan mg_plan;
+
+typedef struct mg_compile_options {
+  const char* isa; /* CPU: null for the best, else its name; other backends ignore it */
+} mg_compile_options;
+
+typedef struct mg_run {
+  int64_t rows;               /* n >= 1 */
+  void* const* data;          /* one per buffer; null for activations and stored buffers. Row outputs [n, width] */
+  const int32_t* row_index;   /* null: row r of a row input is its row r; else its row row_index[r] */
+  const double* scalars_in;
+  double* scalars_out;        /* written, not added to */
+  uint64_t parameter_version; /* changes whenever PARAMETER elements have changed between two runs */
+  int32_t threads;            /* at most; the bits of the result never depend on it */
+} mg_run;
+
+typedef struct mg_plan_info {
+  int64_t block_rows;    /* rows worked on at a time by one thread; 0 where the backend has no blocks */
+  int64_t slots;         /* gradient slots for `rows` rows; 0 without gradients */
+  int64_t arena_bytes;   /* per thread; does not depend on rows */
+  int64_t stored_bytes;  /* buffers that hold all rows, for `rows` rows */
+  const char* isa;       /* what the plan runs on */
+} mg_plan_info;
+
+typedef struct mg_backend {
+  uint32_t abi_version;
+  int32_t element; /* MG_F32, or MG_F64 for the reference */
+  const char* name;
+
+  /* MG_OK if this machine can run it; else why not. */
+  mg_status (*available)(mg_error* error) MG_NOEXCEPT;
+
+  /* Memory of MG_PARAMETER .. MG_TABLE buffers, zeroed, 64-byte aligned, in elements. write and read convert nothing: the
+   * caller gives the backend's element type. */
+  mg_status (*allocate)(int64_t elements, void** data, mg_error* error) MG_NOEXCEPT;
+  void (*release)(void* data) MG_NOEXCEPT;
+  mg_status (*write)(void* data, int64_t offset, const void* from, int64_t elements, mg_error* error) MG_NOEXCEPT;
+  mg_status (*read)(const void* data, int64_t offset, void* to, int64_t elements, mg_error* error) MG_NOEXCEPT;
+
+  /* The program is copied as far as it is needed. A plan runs one step at a time. */
+  mg_status (*compile)(const mg_program* program, const mg_compile_options* options, mg_plan** plan, mg_error* error)
+      MG_NOEXCEPT;
+  mg_status (*run)(mg_plan* plan, const mg_run* run, mg_error* error) MG_NOEXCEPT;
+  void (*info)(const mg_plan* plan, int64_t rows, mg_plan_info* info) MG_NOEXCEPT;
+  void (*destroy)(mg_plan* plan) MG_NOEXCEPT;
+} mg_backend;
+
+/* Entries of the backends that are linked in; the CUDA plug-in exports mg_cuda_backend. */
+const mg_backend* mg_cpu_backend(void) MG_NOEXCEPT;
+const mg_backend* mg_reference_backend(void) MG_NOEXCEPT;
+
+/* ISAs of the CPU backend that this machine can run, best first; ends in null. */
+const char* const* mg_cpu_isas(void) MG_NOEXCEPT;
+
+/* The multiply-add peak of an ISA in GFLOP/s with all threads at once, measured now (about 0.1 s); negative for an ISA that
+ * this machine does not run. */
+double mg_cpu_peak(const char* isa, int32_t threads) MG_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

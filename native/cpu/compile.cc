@@ -1,0 +1,189 @@
+// Program -> plan: resolves views, lays out arena, packed copies and slots, and chooses the rows of a block.
+#include "cpu/plan.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+
+namespace mg {
+namespace {
+
+// A block's arena should stay in L2 beside the weights that stream through it, yet hold enough rows that reading the weights
+// twice and a slot's gradient once more pays. docs/architecture.md has the byte count behind these numbers.
+constexpr int64_t kArenaBytes = 768 << 10;
+constexpr int64_t kLeastBlockRows = 32, kMostBlockRows = 256, kBlockStep = 16;
+
+// More slots let more threads share the gradient, but each must be summed once a step.
+constexpr int64_t kMostSlots = 16, kMostSlotBytes = int64_t{256} << 20;
+
+}  // namespace
+
+Floats::~Floats() { std::free(data_); }
+
+void Floats::reserve(int64_t count) {
+  if (count <= count_) return;
+  std::free(data_);
+  data_ = nullptr, count_ = 0;
+  // One vector more than asked for: a whole vector may be read at the last element.
+  const size_t bytes = static_cast<size_t>(padded(count) + kPad) * sizeof(float);
+  data_ = static_cast<float*>(std::aligned_alloc(64, bytes));
+  if (!data_) throw std::bad_alloc();
+  std::fill_n(data_, bytes / sizeof(float), 0.0f);
+  count_ = count;
+}
+
+int64_t Plan::slot_count(int64_t rows) const {
+  const int64_t blocks = block_count(rows);
+  int64_t slots = std::clamp<int64_t>(blocks / 2, 1, kMostSlots);
+  if (slot_floats > 0) slots = std::clamp<int64_t>(kMostSlotBytes / (slot_floats * 4), 1, slots);
+  if (gradient_buffer < 0) slots = std::clamp<int64_t>(blocks, 1, 256);  // only losses to keep apart
+  return slots;
+}
+
+RowPointer Block::at(const Rows& view) const {
+  float* const in_arena = arena + view.region * plan.block_rows + view.column;
+  switch (view.place) {
+    case Rows::Place::kInput:
+      if (run.row_index) return {in_arena, view.stride};
+      [[fallthrough]];
+    case Rows::Place::kOutput:
+      return {static_cast<float*>(run.data[view.buffer]) + first_row * view.stride + view.column, view.stride};
+    case Rows::Place::kArena:
+      return {in_arena, view.stride};
+    case Rows::Place::kScratch:
+      return {arena + plan.scratch_region * plan.block_rows, view.stride};
+    case Rows::Place::kStored:
+      return {plan.stored.data() + view.region * run.rows + first_row * view.stride + view.column, view.stride};
+    case Rows::Place::kNone:
+      break;
+  }
+  return {nullptr, 0};
+}
+
+float* Block::fixed(int64_t offset) const { return arena + plan.arena_row_floats * plan.block_rows + offset; }
+
+PlanBuilder::PlanBuilder(Plan& target) : plan(target), regions_(target.buffers.size()) {}
+
+Rows PlanBuilder::rows(const mg_view& view) {
+  if (view.buffer < 0) return {};
+  const mg_buffer& buffer = plan.buffers[static_cast<size_t>(view.buffer)];
+  Rows& known = regions_[static_cast<size_t>(view.buffer)];
+  if (!known) {
+    known.buffer = view.buffer;
+    known.stride = buffer.width;
+    switch (buffer.buffer_class) {
+      case MG_ROW_INPUT:
+        known.place = Rows::Place::kInput;
+        known.region = plan.arena_row_floats;
+        plan.arena_row_floats += padded(buffer.width);
+        plan.gathered_inputs.emplace_back(view.buffer, known.region);
+        break;
+      case MG_ROW_OUTPUT:
+        known.place = Rows::Place::kOutput;
+        break;
+      case MG_STORED:
+        known.place = Rows::Place::kStored;
+        known.stride = padded(buffer.width);
+        known.region = plan.stored_row_floats;
+        plan.stored_row_floats += known.stride;
+        break;
+      default:
+        known = region(-1, buffer.width);
+        known.buffer = view.buffer;
+    }
+  }
+  Rows result = known;
+  result.column = view.offset;
+  result.width = view.width;
+  return result;
+}
+
+Rows PlanBuilder::region(int32_t buffer, int64_t width) {
+  if (buffer >= 0 && regions_[static_cast<size_t>(buffer)]) return regions_[static_cast<size_t>(buffer)];
+  Rows fresh;
+  fresh.place = Rows::Place::kArena;
+  fresh.buffer = buffer;
+  fresh.region = plan.arena_row_floats;
+  fresh.stride = fresh.width = padded(width);
+  plan.arena_row_floats += fresh.stride;
+  if (buffer >= 0) regions_[static_cast<size_t>(buffer)] = fresh;
+  return fresh;
+}
+
+Rows PlanBuilder::scratch(int64_t width) {
+  scratch_width_ = std::max(scratch_width_, padded(width));
+  Rows result;
+  result.place = Rows::Place::kScratch;
+  result.stride = result.width = padded(width);
+  return result;
+}
+
+int64_t PlanBuilder::fixed(int64_t floats) {
+  const int64_t at = plan.arena_fixed_floats;
+  plan.arena_fixed_floats += padded(floats);
+  return at;
+}
+
+PlanWeights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts) {
+  const auto same = [](const WeightColumns& a, const WeightColumns& b) {
+    return a.column == b.column && a.count == b.count && a.offset == b.offset && a.stride == b.stride && a.bias == b.bias;
+  };
+  for (const auto& known : plan.weights)
+    if (known->weights.depth == depth && known->parts.size() == parts.size() &&
+        std::equal(parts.begin(), parts.end(), known->parts.begin(), same))
+      return *known;
+  auto fresh = std::make_unique<PlanWeights>();
+  fresh->parts = std::move(parts);
+  fresh->weights = {depth, padded(columns), fresh->parts.data(), static_cast<int64_t>(fresh->parts.size()), {}, {}, {}};
+  plan.weights.push_back(std::move(fresh));
+  return *plan.weights.back();
+}
+
+void PlanBuilder::need_gradient(PlanWeights& weights) {
+  if (weights.gradient) throw std::invalid_argument("two backward ops use the same weights; each may have one consumer");
+  weights.gradient = true;
+  weights.slot = plan.slot_floats;
+  plan.slot_floats += (weights.weights.depth + 1) * weights.weights.columns;
+}
+
+void PlanBuilder::finish() {
+  plan.scratch_region = plan.arena_row_floats;
+  plan.arena_row_floats += scratch_width_;
+  const int64_t row_bytes = std::max<int64_t>(plan.arena_row_floats, 1) * 4;
+  plan.block_rows = std::clamp(kArenaBytes / row_bytes / kBlockStep * kBlockStep, kLeastBlockRows, kMostBlockRows);
+
+  const auto panels = [this](int64_t count) { return (count + plan.kernels->panel - 1) / plan.kernels->panel; };
+  for (const auto& w : plan.weights) {
+    const Weights& m = w->weights;
+    w->forward_at = plan.packed_floats;
+    plan.packed_floats += panels(m.columns) * m.depth * plan.kernels->panel;
+    w->bias_at = plan.packed_floats;
+    plan.packed_floats += m.columns;
+    w->backward_at = plan.packed_floats;
+    if (w->backward) plan.packed_floats += panels(m.depth) * m.columns * plan.kernels->panel;
+    plan.packed_floats = padded(plan.packed_floats);
+  }
+
+  if (plan.gradient_buffer < 0) return;
+  std::vector<std::pair<int64_t, int64_t>> covered;  // ranges of the gradient that some op writes
+  for (const auto& w : plan.weights) {
+    if (!w->gradient) continue;
+    for (const WeightColumns& part : w->parts) {
+      for (int64_t d = 0; d < w->weights.depth; d++)
+        covered.emplace_back(part.offset + d * part.stride, part.offset + d * part.stride + part.count);
+      if (part.bias >= 0) covered.emplace_back(part.bias, part.bias + part.count);
+    }
+  }
+  std::sort(covered.begin(), covered.end());
+  int64_t end = 0;
+  for (const auto& [from, to] : covered) {
+    if (from < end) throw std::invalid_argument("two backward ops write the same parameter gradient");
+    if (from > end) plan.uncovered.emplace_back(end, from);
+    end = to;
+  }
+  const int64_t count = plan.buffers[static_cast<size_t>(plan.gradient_buffer)].count;
+  if (end < count) plan.uncovered.emplace_back(end, count);
+}
+
+}  // namespace mg

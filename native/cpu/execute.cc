@@ -1,0 +1,110 @@
+// Runs a plan: packs what has changed, works blocks of rows on all threads, then the step ops one after another.
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/plan.h"
+
+namespace mg {
+namespace {
+
+void pack(Plan& plan, const mg_run& run, Team& team) {
+  if (plan.weights.empty()) return;
+  const auto* store = static_cast<const float*>(run.data[plan.parameter_buffer]);
+  if (plan.is_packed && plan.packed_from == store && plan.packed_version == run.parameter_version) return;
+  plan.packed.reserve(plan.packed_floats);
+  for (const auto& w : plan.weights) {
+    w->weights.forward = plan.packed.data() + w->forward_at;
+    w->weights.bias = plan.packed.data() + w->bias_at;
+    w->weights.backward = w->backward ? plan.packed.data() + w->backward_at : nullptr;
+  }
+  const int64_t panel = plan.kernels->panel;
+  int64_t units = 0;
+  for (const auto& w : plan.weights)
+    units += (w->weights.columns + panel - 1) / panel + (w->backward ? (w->weights.depth + panel - 1) / panel : 0);
+  team.parallel(units, [&](int64_t unit, int) {
+    for (const auto& w : plan.weights) {
+      const int64_t forward = (w->weights.columns + panel - 1) / panel;
+      const int64_t backward = w->backward ? (w->weights.depth + panel - 1) / panel : 0;
+      if (unit < forward) return plan.kernels->pack_forward(&w->weights, store, unit);
+      unit -= forward;
+      if (unit < backward) return plan.kernels->pack_backward(&w->weights, store, unit);
+      unit -= backward;
+    }
+  });
+  plan.packed_from = store;
+  plan.packed_version = run.parameter_version;
+  plan.is_packed = true;
+}
+
+// Copies the block's rows of every row input, picked by row_index, into the arena.
+void gather_inputs(const Block& block) {
+  for (const auto& [buffer, region] : block.plan.gathered_inputs) {
+    const size_t width = static_cast<size_t>(block.plan.buffers[static_cast<size_t>(buffer)].width);
+    const auto* from = static_cast<const float*>(block.run.data[buffer]);
+    float* to = block.arena + region * block.plan.block_rows;
+    const int32_t* index = block.run.row_index + block.first_row;
+    for (int64_t r = 0; r < block.rows; r++)
+      std::memcpy(to + static_cast<size_t>(r) * width, from + static_cast<size_t>(index[r]) * width, width * sizeof(float));
+  }
+}
+
+void work_slot(const Plan& plan, const mg_run& run, int64_t slot, int64_t slots, float* arena, double* losses) {
+  const auto [first, end] = unit_range(slot, slots, plan.block_count(run.rows));
+  for (int64_t b = first; b < end; b++) {
+    const int64_t row = b * plan.block_rows;
+    const Block block{plan,  run,        row, std::min(plan.block_rows, run.rows - row),
+                      arena, plan.slots.data() + slot * plan.slot_floats, b == first, losses};
+    if (run.row_index) gather_inputs(block);
+    for (const auto& op : plan.rows_ops) op->run(block);
+  }
+}
+
+// A team for the length of one run, whatever way it ends.
+class GatheredTeam {
+ public:
+  GatheredTeam(Pool& pool, int threads) : pool_(pool), team_(pool.gather(threads)) {}
+  ~GatheredTeam() { pool_.dismiss(team_); }
+  Team& operator*() const { return *team_; }
+  Team* operator->() const { return team_.get(); }
+
+ private:
+  Pool& pool_;
+  std::shared_ptr<Team> team_;
+};
+
+}  // namespace
+
+void execute(Plan& plan, const mg_run& run) {
+  const int64_t slots = plan.slot_count(run.rows);
+  int64_t early = 0;
+  for (const auto& op : plan.step_ops) {
+    op->reserve(plan, run.rows);
+    early += op->early_units(plan);
+  }
+  const int threads = static_cast<int>(std::clamp<int64_t>(run.threads, 1, std::max<int64_t>(slots + early, 1)));
+  while (static_cast<int>(plan.arenas.size()) < threads) plan.arenas.push_back(std::make_unique<Floats>());
+  for (int i = 0; i < threads; i++) plan.arenas[static_cast<size_t>(i)]->reserve(plan.arena_floats());
+  plan.stored.reserve(plan.stored_row_floats * run.rows);
+  plan.slots.reserve(plan.slot_floats * slots);
+  plan.losses.assign(static_cast<size_t>(slots) * plan.scalar_outputs, 0.0);
+
+  const GatheredTeam team(*plan.pool, threads);
+  pack(plan, run, *team);
+  team->parallel(early + slots, [&](int64_t unit, int member) {
+    for (const auto& op : plan.step_ops) {
+      const int64_t units = op->early_units(plan);
+      if (unit < units) return op->early(plan, run, unit);
+      unit -= units;
+    }
+    work_slot(plan, run, unit, slots, plan.arenas[static_cast<size_t>(member)]->data(),
+              plan.losses.data() + unit * plan.scalar_outputs);
+  });
+
+  std::fill_n(run.scalars_out, plan.scalar_outputs, 0.0);
+  for (int64_t s = 0; s < slots; s++)
+    for (uint32_t i = 0; i < plan.scalar_outputs; i++)
+      run.scalars_out[i] += plan.losses[static_cast<size_t>(s) * plan.scalar_outputs + i];
+  for (const auto& op : plan.step_ops) op->run(plan, run, *team);
+}
+
+}  // namespace mg

@@ -1,0 +1,65 @@
+// CPU feature detection: what CPUID offers and what the operating system saves on a context switch (XCR0). Both, always:
+// a system that hides the wide registers would otherwise answer with an illegal instruction.
+#include "cpu/features.h"
+
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace mg {
+namespace {
+
+#if defined(__x86_64__)
+struct Features {
+  bool avx2 = false, avx512 = false;
+
+  Features() {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return;
+    const bool fma = c & bit_FMA, osxsave = c & bit_OSXSAVE;
+    if (!osxsave || !fma || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
+    unsigned low, high;
+    asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    const bool saves_ymm = (low & 0x06) == 0x06, saves_zmm = (low & 0xE6) == 0xE6;
+    const unsigned wanted = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    avx2 = saves_ymm && (b & bit_AVX2);
+    avx512 = avx2 && saves_zmm && (b & wanted) == wanted;
+  }
+};
+#endif
+
+// The dispatch table: one row per ISA, best first.
+struct Runnable {
+  const Kernels* kernels[4] = {};
+  const char* names[4] = {};
+
+  Runnable() {
+    int count = 0;
+#if defined(__x86_64__)
+    const Features features;
+    if (features.avx512) kernels[count++] = &kAvx512Kernels;
+    if (features.avx2) kernels[count++] = &kAvx2Kernels;
+#endif
+    kernels[count++] = &kScalarKernels;
+    for (int i = 0; i < count; i++) names[i] = kernels[i]->name;
+  }
+};
+
+const Runnable& runnable() {
+  static const Runnable table;
+  return table;
+}
+
+}  // namespace
+
+const Kernels* find_kernels(const char* isa) {
+  for (const Kernels* kernels : runnable().kernels)
+    if (kernels && (!isa || std::strcmp(isa, kernels->name) == 0)) return kernels;
+  return nullptr;
+}
+
+const char* const* runnable_isas() { return runnable().names; }
+
+}  // namespace mg

@@ -1,0 +1,168 @@
+// The table of kernels that each file of isa/ fills, and their arguments: plain structs of pointers, strides and counts.
+//
+// It stands between the executor (C++, any library) and the kernels (one ISA each, no library). Row arguments point at the
+// first row of a block. Nothing is checked here. "padded" counts are multiples of kPad.
+#pragma once
+#include <stdint.h>
+
+#include "abi/multigate.h"
+
+namespace mg {
+
+constexpr int64_t kPad = 16;  // floats in the widest vector; row strides in the arena and in slots are multiples of it
+
+inline int64_t padded(int64_t count) { return (count + kPad - 1) / kPad * kPad; }
+
+// Consecutive columns of a combined weight matrix that lie side by side in the flat store.
+struct WeightColumns {
+  int64_t column;  // first column in the combined matrix
+  int64_t count;
+  int64_t offset;  // of row 0 in the flat store
+  int64_t stride;  // between rows there
+  int64_t bias;    // offset of the bias of the first column; -1: none
+};
+
+// A combined weight matrix [depth, columns]: one dense layer, or all experts and gates of one stream.
+struct Weights {
+  int64_t depth, columns;  // columns: padded
+  const WeightColumns* parts;
+  int64_t part_count;
+  float* forward;   // panels of columns: [ceil(columns / panel)][depth][panel]; null: no forward op uses it
+  float* backward;  // panels of depth: [ceil(depth / panel)][columns][panel]; null: no dx is wanted
+  float* bias;      // [columns]
+};
+
+// Gradient of one Weights within a slot: [depth + 1, columns], the last row is the bias.
+struct WeightGradient {
+  float* data;
+  bool first;  // overwrite instead of adding: the first block of a slot
+};
+
+struct DenseForward {
+  int64_t rows;
+  const float* x;
+  int64_t x_row;
+  const Weights* weights;
+  int64_t out;  // columns of y and z
+  float* y;
+  int64_t y_row;
+  float* z;  // nullable
+  int64_t z_row;
+  int64_t activation;
+};
+
+struct DenseBackward {
+  int64_t rows;
+  const float* x;
+  int64_t x_row;
+  const Weights* weights;
+  WeightGradient gradient;
+  int64_t out;
+  const float *y, *z;  // z nullable
+  int64_t y_row, z_row;
+  const float* dy;
+  int64_t dy_row;
+  float* dz;  // scratch [rows, weights->columns]
+  float* dx;  // nullable
+  int64_t dx_row, dx_columns;
+  bool accumulate;
+  int64_t activation;
+};
+
+// One stream of a mixture. Its columns: experts side by side, padded, then its gates' logits, padded.
+struct MixtureStream {
+  const float* x;
+  int64_t x_row;
+  const Weights* weights;
+  int64_t column;  // first column in the activations
+  int64_t expert_columns;  // padded
+  WeightGradient gradient;
+  float* dx;  // nullable
+  int64_t dx_row, dx_columns;
+  bool accumulate;
+};
+
+struct MixtureGate {
+  int64_t logits;  // column of its first logit in the activations
+  int64_t seen;
+  const int64_t* expert;  // columns in the activations of the experts seen
+  float* output;          // forward
+  const float* doutput;   // backward, nullable
+  int64_t row;            // stride of output or doutput
+  float* probabilities;   // [rows, seen] in the gates view: written by forward, read by backward; nullable
+  int64_t probabilities_row;
+};
+
+struct Mixture {
+  int64_t rows, units, activation;
+  const MixtureStream* streams;
+  int64_t stream_count;
+  const MixtureGate* gates;
+  int64_t gate_count;
+  int64_t expert_count;
+  const int64_t* expert_column;  // [experts]: its column in the activations
+  const int64_t* seer_offset;    // [experts + 1]: which gates see an expert ...
+  const int64_t* seer;           // ... as pairs (gate, position among its experts)
+  float* activations;            // [rows, columns]: z, then a and logits, then p; backward turns them into dz
+  float* pre;                    // same shape: z of the experts; nullable
+  int64_t columns;
+  float* probability_gradient;   // scratch [sum of experts seen of all gates, padded]
+  bool recompute;                // backward: activations hold nothing yet
+};
+
+struct Gather {
+  int64_t rows, length, dim, combiner;
+  const int32_t* ids;  // [rows, length]
+  const float* table;
+  float* y;
+  int64_t y_row;
+};
+
+struct BinaryLoss {
+  int64_t rows;
+  const float *logit, *label, *weight;  // weight nullable
+  int64_t logit_row;
+  int64_t label_row, weight_row;
+  float* dlogit;  // nullable
+  int64_t dlogit_row;
+  float gradient_scale;  // task weight / denominator; 0 where the denominator is 0
+  double* loss;          // += sum of w m l, unscaled
+};
+
+struct UpdateRule {
+  int64_t rule, form, nesterov;
+  float one_minus_beta1, one_minus_beta2;  // of the doubles: 1 - 0.999f would be off by 1e-5
+  float epsilon, momentum;
+  float rate;          // learning rate; adam in Keras's form: times sqrt(1 - beta2^t) / (1 - beta1^t); torch's: / (1 - beta1^t)
+  float root_scale;    // adam in torch's form: 1 / sqrt(1 - beta2^t)
+};
+
+// kernels never see more than one slot, one block or one range of elements at a time.
+struct Kernels {
+  const char* name;
+  int64_t panel;
+  // Packs panel `index` of the forward copy (and, with index 0, the bias), or of the backward copy.
+  void (*pack_forward)(const Weights*, const float* store, int64_t index);
+  void (*pack_backward)(const Weights*, const float* store, int64_t index);
+  void (*copy_columns)(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row);
+  void (*gather)(const Gather*);
+  void (*dense_forward)(const DenseForward*);
+  void (*dense_backward)(const DenseBackward*);
+  void (*mixture_forward)(const Mixture*);
+  void (*mixture_backward)(const Mixture*);
+  void (*binary_loss)(const BinaryLoss*);
+  void (*binary_predict)(int64_t rows, const float* logit, int64_t logit_row, float* y, int64_t y_row);
+  // out[j] (= or, with add, +=) the sum over slots of slot s's in[s * stride + j], in a fixed tree.
+  void (*sum_slots)(int64_t slots, int64_t stride, const float* in, int64_t count, float* out, bool add);
+  // gradient += l1 sign(w) + 2 l2 w; returns l1 sum |w| + l2 sum w^2. gradient nullable.
+  double (*penalty)(int64_t count, const float* w, float l1, float l2, float* gradient);
+  void (*update)(const UpdateRule*, int64_t count, float* w, const float* gradient, float* moment1, float* moment2);
+  // y[j] += scale x[j]
+  void (*add_scaled)(int64_t count, float scale, const float* x, float* y);
+  // Runs `steps` of independent multiply-adds; returns the FLOPs done. What a share of peak is a share of.
+  double (*peak)(int64_t steps);
+};
+
+extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels;
+
+}  // namespace mg

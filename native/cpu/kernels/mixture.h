@@ -1,0 +1,199 @@
+// The fused mixture of gated experts on a block of rows, forward and backward.
+//
+//   a_i = f(x W_i + b_i), p_j = softmax(x G_j + c_j), out_j = sum_i p_j[i] a_i
+//   dp_j[i] = dout_j . a_i, dlogit_j = p_j (dp_j - p_j . dp_j), da_i = sum_j p_j[i] dout_j, dz_i = da_i f'(z_i)
+//   dW += x^T dz, dx = dz W^T with dz the experts' dz_i and the gates' dlogit_j side by side
+//
+// Per stream all experts and gate logits are one product into `activations` [rows, columns], which lies in the thread's
+// arena: z, then a and p, then, in place, dz and dlogit. [rows, experts, units] never leaves it. Softmax and mix go row by
+// row. FLOPs per row: 2 d (e h + sum seen) + 2 h (sum seen) forward, about three times that with backward.
+// Order of reduction: a mix over the experts in the order seen; a dot over units by lanes, then as reduce_add4 folds them.
+#pragma once
+#include "cpu/kernels/dense.h"
+
+namespace mg {
+namespace {
+
+// p = softmax(p) in place.
+inline void softmax(float* p, int64_t count) {
+  vec largest = set1(-INFINITY);
+  MG_EACH_VECTOR(c, n, count) largest = max(keep_n(load_n(p + c, n), n, -INFINITY), largest);
+  const vec top = set1(reduce_max(largest));
+  vec sum = zero();
+  MG_EACH_VECTOR(c, n, count) {
+    const vec e = keep_n(exp(sub(load_n(p + c, n), top)), n, 0.0f);
+    sum = add(sum, e);
+    store_n(p + c, e, n);
+  }
+  const vec scale = set1(1.0f / reduce_add(sum));
+  MG_EACH_VECTOR(c, n, count) store_n(p + c, mul(load_n(p + c, n), scale), n);
+}
+
+template <int kActivation>
+void activate_experts(const Mixture* m) {
+  for (int64_t s = 0; s < m->stream_count; s++) {
+    float* a = m->activations + m->streams[s].column;
+    float* z = m->pre ? m->pre + m->streams[s].column : nullptr;
+    for (int64_t r = 0; r < m->rows; r++)
+      for (int64_t c = 0; c < m->streams[s].expert_columns; c += kLanes) {
+        const vec value = load(a + r * m->columns + c);
+        if (z) store(z + r * m->columns + c, value);
+        store(a + r * m->columns + c, activate<kActivation>(value));
+      }
+  }
+}
+
+// activations = experts' outputs and gate logits.
+inline void experts_and_logits(const Mixture* m) {
+  for (int64_t s = 0; s < m->stream_count; s++) {
+    const MixtureStream& stream = m->streams[s];
+    const Weights* w = stream.weights;
+    const bool in_product = m->activation == MG_RELU && !m->pre;
+    Gemm g = forward_product(m->rows, stream.x, stream.x_row, w, stream.expert_columns, m->activations + stream.column,
+                             m->columns);
+    if (in_product) g.floor = 0;
+    gemm(g);
+    const int64_t logits = w->columns - stream.expert_columns;
+    if (logits == 0) continue;
+    // The logits start where the experts' padding ends, perhaps within a panel: walk that panel's columns apart.
+    int64_t column = stream.expert_columns;
+    while (column < w->columns) {
+      const int64_t within = column % kPanel, count = least(kPanel - within, w->columns - column);
+      Gemm part = forward_product(m->rows, stream.x, stream.x_row, w, count, m->activations + stream.column + column, m->columns);
+      part.b = w->forward + column / kPanel * part.b_panel + within;
+      part.bias = w->bias + column;
+      if (within == 0) part.columns = w->columns - column;
+      gemm(part);
+      column += part.columns;
+    }
+  }
+  if (m->activation == MG_LINEAR && !m->pre) return;
+  if (m->activation == MG_RELU && !m->pre) return;
+  MG_WITH_ACTIVATION(m->activation, activate_experts, m)
+}
+
+// out[0 .. units) = sum over i of weight[i] a[column[i] ..]; four vectors of units at a time.
+inline void weighted_sum(int64_t count, const float* weight, const int64_t* column, const float* a, int64_t units, float* out) {
+  int64_t c = 0;
+  for (; c + 4 * kLanes <= units; c += 4 * kLanes) {
+    vec s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
+    for (int64_t i = 0; i < count; i++) {
+      const vec p = set1(weight[i]);
+      const float* from = a + column[i] + c;
+      s0 = fma(p, load(from), s0), s1 = fma(p, load(from + kLanes), s1);
+      s2 = fma(p, load(from + 2 * kLanes), s2), s3 = fma(p, load(from + 3 * kLanes), s3);
+    }
+    store(out + c, s0), store(out + c + kLanes, s1), store(out + c + 2 * kLanes, s2), store(out + c + 3 * kLanes, s3);
+  }
+  for (; c + 2 * kLanes <= units; c += 2 * kLanes) {
+    vec s0 = zero(), s1 = zero();
+    for (int64_t i = 0; i < count; i++) {
+      const vec p = set1(weight[i]);
+      const float* from = a + column[i] + c;
+      s0 = fma(p, load(from), s0), s1 = fma(p, load(from + kLanes), s1);
+    }
+    store(out + c, s0), store(out + c + kLanes, s1);
+  }
+  for (; c < units; c += kLanes) {
+    const int64_t n = least(kLanes, units - c);
+    vec sum = zero();
+    for (int64_t i = 0; i < count; i++) sum = fma(set1(weight[i]), load_n(a + column[i] + c, n), sum);
+    store_n(out + c, sum, n);
+  }
+}
+
+void mixture_forward(const Mixture* m) {
+  experts_and_logits(m);
+  for (int64_t r = 0; r < m->rows; r++) {
+    float* a = m->activations + r * m->columns;
+    for (int64_t j = 0; j < m->gate_count; j++) {
+      const MixtureGate& gate = m->gates[j];
+      float* p = a + gate.logits;
+      softmax(p, gate.seen);
+      if (gate.probabilities)
+        memcpy(gate.probabilities + r * gate.probabilities_row, p, static_cast<size_t>(gate.seen) * sizeof(float));
+      weighted_sum(gate.seen, p, gate.expert, a, m->units, gate.output + r * gate.row);
+    }
+  }
+}
+
+// out[i] = v . a[column[i] ..], four experts at a time so that their lanes fold together.
+inline void dots(int64_t count, const float* v, const int64_t* column, const float* a, int64_t units, float* out) {
+  for (int64_t i = 0; i < count; i += 4) {
+    const float* from[4];
+    for (int64_t k = 0; k < 4; k++) from[k] = a + column[i + k < count ? i + k : i];
+    vec s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
+    MG_EACH_VECTOR(c, n, units) {
+      const vec x = load_n(v + c, n);
+      s0 = fma(x, load_n(from[0] + c, n), s0), s1 = fma(x, load_n(from[1] + c, n), s1);
+      s2 = fma(x, load_n(from[2] + c, n), s2), s3 = fma(x, load_n(from[3] + c, n), s3);
+    }
+    reduce_add4(s0, s1, s2, s3, out + i);  // out is padded
+  }
+}
+
+// Row r: dlogits over the probabilities, dz over the experts' outputs.
+template <int kActivation>
+void mixture_backward_rows(const Mixture* m) {
+  for (int64_t r = 0; r < m->rows; r++) {
+    float* a = m->activations + r * m->columns;
+    const float* z = m->pre ? m->pre + r * m->columns : a;
+    float* dp = m->probability_gradient;
+    for (int64_t j = 0; j < m->gate_count; j++) {
+      const MixtureGate& gate = m->gates[j];
+      if (gate.doutput) dots(gate.seen, gate.doutput + r * gate.row, gate.expert, a, m->units, dp);
+      dp += padded(gate.seen);
+    }
+    for (int64_t i = 0; i < m->expert_count; i++) {
+      const int64_t* seers = m->seer + 2 * m->seer_offset[i];
+      const int64_t count = m->seer_offset[i + 1] - m->seer_offset[i];
+      float* ai = a + m->expert_column[i];
+      const float* zi = z + m->expert_column[i];
+      MG_EACH_VECTOR(c, n, m->units) {
+        vec da = zero();
+        for (int64_t k = 0; k < count; k++) {
+          const MixtureGate& gate = m->gates[seers[2 * k]];
+          if (!gate.doutput) continue;
+          da = fma(set1(a[gate.logits + seers[2 * k + 1]]), load_n(gate.doutput + r * gate.row + c, n), da);
+        }
+        store_n(ai + c, activate_backward<kActivation>(da, load_n(ai + c, n), load_n(zi + c, n)), n);
+      }
+    }
+    dp = m->probability_gradient;
+    for (int64_t j = 0; j < m->gate_count; j++) {
+      const MixtureGate& gate = m->gates[j];
+      float* p = a + gate.logits;
+      if (gate.doutput) {
+        vec sum = zero();
+        MG_EACH_VECTOR(c, n, gate.seen) sum = fma(load_n(p + c, n), load_n(dp + c, n), sum);
+        const vec mean = set1(reduce_add(sum));
+        MG_EACH_VECTOR(c, n, gate.seen) store_n(p + c, mul(load_n(p + c, n), sub(load_n(dp + c, n), mean)), n);
+      } else {
+        memset(p, 0, static_cast<size_t>(gate.seen) * sizeof(float));
+      }
+      dp += padded(gate.seen);
+    }
+  }
+}
+
+void mixture_backward(const Mixture* m) {
+  if (m->recompute) {
+    experts_and_logits(m);
+    for (int64_t r = 0; r < m->rows; r++)
+      for (int64_t j = 0; j < m->gate_count; j++)
+        memcpy(m->activations + r * m->columns + m->gates[j].logits,
+               m->gates[j].probabilities + r * m->gates[j].probabilities_row,
+               static_cast<size_t>(m->gates[j].seen) * sizeof(float));
+  }
+  MG_WITH_ACTIVATION(m->activation, mixture_backward_rows, m)
+  for (int64_t s = 0; s < m->stream_count; s++) {
+    const MixtureStream& stream = m->streams[s];
+    const float* dz = m->activations + stream.column;
+    weight_gradient(m->rows, stream.x, stream.x_row, stream.weights, dz, m->columns, stream.gradient);
+    if (stream.dx)
+      input_gradient(m->rows, stream.weights, dz, m->columns, stream.dx, stream.dx_row, stream.dx_columns, stream.accumulate);
+  }
+}
+
+}  // namespace
+}  // namespace mg

@@ -1,0 +1,167 @@
+// A vector of kLanes floats and what the kernels need of it, for the one ISA that the including file has chosen.
+//
+// Included once per file of isa/, after that file's target pragma; everything here is in an anonymous namespace inside mg, so that no
+// symbol compiled for one ISA can ever be linked into code for another. No std:: for the same reason.
+// Rule: a lane's result depends on that lane alone, except in reduce_*, whose order is written beside them.
+#pragma once
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(MG_ISA_AVX512) || defined(MG_ISA_AVX2)
+#include <immintrin.h>
+#endif
+
+namespace mg {
+namespace {
+
+#if defined(MG_ISA_AVX512)
+
+constexpr int kLanes = 16;
+constexpr int kTileRows = 14;     // 14 x 2 sums + 2 of b + 1 of a = 31 of 32 registers
+constexpr int kPanelVectors = 2;
+typedef __m512 vec;
+
+inline __mmask16 first(int64_t count) { return static_cast<__mmask16>((1u << count) - 1u); }
+inline vec load(const float* p) { return _mm512_loadu_ps(p); }
+inline vec load_n(const float* p, int64_t count) { return _mm512_maskz_loadu_ps(first(count), p); }
+inline void store(float* p, vec v) { _mm512_storeu_ps(p, v); }
+inline void store_n(float* p, vec v, int64_t count) { _mm512_mask_storeu_ps(p, first(count), v); }
+inline vec keep_n(vec v, int64_t count, float rest) { return _mm512_mask_blend_ps(first(count), _mm512_set1_ps(rest), v); }
+inline vec set1(float x) { return _mm512_set1_ps(x); }
+inline vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
+inline vec sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+inline vec mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+inline vec div(vec a, vec b) { return _mm512_div_ps(a, b); }
+inline vec fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }    // a b + c
+inline vec fnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a b
+inline vec max(vec a, vec b) { return _mm512_max_ps(a, b); }                // b where either is NaN
+inline vec min(vec a, vec b) { return _mm512_min_ps(a, b); }
+inline vec sqrt(vec a) { return _mm512_sqrt_ps(a); }
+inline vec abs(vec a) { return _mm512_abs_ps(a); }
+inline vec round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+// a < b ? yes : no; false for NaN
+inline vec select_less(vec a, vec b, vec yes, vec no) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+// 2^n for integral n in [-126, 127]
+inline vec power_of_two(vec n) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+}
+inline __m128 fold(vec v) {  // lanes i, i+8, then i+4, i+12: halves added first
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+inline float reduce_max(vec v) { return _mm512_reduce_max_ps(v); }
+// The sums of four vectors, to out[0..3].
+inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) {
+  const vec ab = add(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  const vec cd = add(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+  _mm_storeu_ps(out, fold(add(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xEE))));
+}
+inline float reduce_add(vec v) {
+  const __m128 four = fold(v), two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+#elif defined(MG_ISA_AVX2)
+
+constexpr int kLanes = 8;
+constexpr int kTileRows = 6;  // 6 x 2 sums + 2 of b + 1 of a = 15 of 16 registers
+constexpr int kPanelVectors = 2;
+typedef __m256 vec;
+
+alignas(64) constexpr int32_t kFirst[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+inline __m256i first(int64_t count) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kFirst + 8 - count)); }
+inline vec load(const float* p) { return _mm256_loadu_ps(p); }
+inline vec load_n(const float* p, int64_t count) { return _mm256_maskload_ps(p, first(count)); }
+inline void store(float* p, vec v) { _mm256_storeu_ps(p, v); }
+inline void store_n(float* p, vec v, int64_t count) { _mm256_maskstore_ps(p, first(count), v); }
+inline vec keep_n(vec v, int64_t count, float rest) {
+  return _mm256_blendv_ps(_mm256_set1_ps(rest), v, _mm256_castsi256_ps(first(count)));
+}
+inline vec set1(float x) { return _mm256_set1_ps(x); }
+inline vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
+inline vec sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+inline vec mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+inline vec div(vec a, vec b) { return _mm256_div_ps(a, b); }
+inline vec fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+inline vec fnma(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
+inline vec max(vec a, vec b) { return _mm256_max_ps(a, b); }
+inline vec min(vec a, vec b) { return _mm256_min_ps(a, b); }
+inline vec sqrt(vec a) { return _mm256_sqrt_ps(a); }
+inline vec abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+inline vec round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline vec select_less(vec a, vec b, vec yes, vec no) {
+  return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+inline vec power_of_two(vec n) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+}
+inline __m128 fold(vec v) { return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)); }
+inline float reduce_max(vec v) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) {
+  const vec ab = add(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+  const vec cd = add(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+  _mm_storeu_ps(out, fold(add(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xEE))));
+}
+inline float reduce_add(vec v) {
+  const __m128 four = fold(v), two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+#else  // scalar: the same code with vectors of one lane
+
+constexpr int kLanes = 1;
+constexpr int kTileRows = 4;  // 4 x 4 sums in 16 registers' worth of SSE2 or NEON that the compiler may use
+constexpr int kPanelVectors = 4;
+typedef float vec;
+
+inline vec load(const float* p) { return *p; }
+inline vec load_n(const float* p, int64_t count) { return count > 0 ? *p : 0.0f; }
+inline void store(float* p, vec v) { *p = v; }
+inline void store_n(float* p, vec v, int64_t count) {
+  if (count > 0) *p = v;
+}
+inline vec keep_n(vec v, int64_t count, float rest) { return count > 0 ? v : rest; }
+inline vec set1(float x) { return x; }
+inline vec add(vec a, vec b) { return a + b; }
+inline vec sub(vec a, vec b) { return a - b; }
+inline vec mul(vec a, vec b) { return a * b; }
+inline vec div(vec a, vec b) { return a / b; }
+inline vec fma(vec a, vec b, vec c) { return a * b + c; }
+inline vec fnma(vec a, vec b, vec c) { return c - a * b; }
+inline vec max(vec a, vec b) { return a > b ? a : b; }
+inline vec min(vec a, vec b) { return a < b ? a : b; }
+inline vec sqrt(vec a) { return ::sqrtf(a); }
+inline vec abs(vec a) { return ::fabsf(a); }
+inline vec round(vec a) { return ::nearbyintf(a); }
+inline vec select_less(vec a, vec b, vec yes, vec no) { return a < b ? yes : no; }
+inline vec power_of_two(vec n) {
+  const uint32_t bits = static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23;
+  float result;
+  memcpy(&result, &bits, sizeof result);
+  return result;
+}
+inline float reduce_max(vec v) { return v; }
+inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) { out[0] = a, out[1] = b, out[2] = c, out[3] = d; }
+inline float reduce_add(vec v) { return v; }
+
+#endif
+
+constexpr int kPanel = kPanelVectors * kLanes;  // columns of a packed panel
+
+inline vec zero() { return set1(0.0f); }
+inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Calls body(column, count) for each vector of a row: whole ones first, then a last part of count < kLanes.
+#define MG_EACH_VECTOR(column, count, width) \
+  for (int64_t column = 0, count; column < (width) && (count = least(kLanes, (width) - column), true); column += kLanes)
+
+}  // namespace
+}  // namespace mg

@@ -1,0 +1,28 @@
+// The update rule of an optimizer op for one step, from the fields that all of them share and the step's scalars.
+#pragma once
+#include <cmath>
+
+#include "cpu/plan.h"
+
+namespace mg {
+
+template <class Op>
+UpdateRule make_rule(const Op& op, const mg_run& run) {
+  UpdateRule rule{};
+  rule.rule = op.rule, rule.form = op.form, rule.nesterov = op.nesterov;
+  rule.one_minus_beta1 = static_cast<float>(1 - op.beta1);
+  rule.one_minus_beta2 = static_cast<float>(1 - op.beta2);
+  rule.epsilon = static_cast<float>(op.epsilon);
+  rule.momentum = static_cast<float>(op.momentum);
+  double rate = run.scalars_in[op.learning_rate];
+  if (op.rule == 1) {
+    const double step = run.scalars_in[op.step];
+    const double correction1 = 1 - std::pow(op.beta1, step), correction2 = 1 - std::pow(op.beta2, step);
+    rate *= (op.form == 0 ? std::sqrt(correction2) : 1.0) / correction1;
+    rule.root_scale = static_cast<float>(1 / std::sqrt(correction2));
+  }
+  rule.rate = static_cast<float>(rate);
+  return rule;
+}
+
+}  // namespace mg

@@ -1,0 +1,165 @@
+// A compiled program: the arena's layout, packed weights, gradient slots, and the ops with their views resolved.
+//
+// Block-major: a thread takes a block of rows and runs every rows op on it before it takes the next block. Blocks are dealt
+// to slots by a fixed rule; a slot's blocks are worked in order by one thread. Block rows depend on the program alone, slots
+// on the program and the number of rows: so the bits of a result never depend on threads.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "abi/multigate.h"
+#include "cpu/kernels.h"
+#include "cpu/team.h"
+
+namespace mg {
+
+// 64-byte aligned floats that only grow; what they held is lost when they do.
+class Floats {
+ public:
+  Floats() = default;
+  Floats(const Floats&) = delete;
+  Floats& operator=(const Floats&) = delete;
+  ~Floats();
+  void reserve(int64_t count);
+  float* data() const { return data_; }
+
+ private:
+  float* data_ = nullptr;
+  int64_t count_ = 0;
+};
+
+// A row view, resolved: which memory its rows lie in and how far apart they are.
+struct Rows {
+  enum class Place { kNone, kInput, kOutput, kArena, kScratch, kStored };
+  Place place = Place::kNone;
+  int32_t buffer = -1;
+  int64_t region = 0;  // floats per row in front of its region: arena and stored, and inputs once they are gathered
+  int64_t stride = 0;  // floats between rows
+  int64_t column = 0;
+  int64_t width = 0;
+  explicit operator bool() const { return place != Place::kNone; }
+};
+
+struct RowPointer {
+  float* data;  // ids: cast to int32_t*
+  int64_t stride;
+};
+
+// A combined weight matrix with its packed copies and its place in a slot.
+struct PlanWeights {
+  Weights weights{};
+  std::vector<WeightColumns> parts;
+  bool forward = false, backward = false, gradient = false;
+  int64_t slot = -1;  // floats in front of it in a slot
+  int64_t forward_at = 0, backward_at = 0, bias_at = 0;  // in the packed floats
+};
+
+struct Plan;
+
+// What one thread works on: some rows, its arena, its slot.
+struct Block {
+  const Plan& plan;
+  const mg_run& run;
+  int64_t first_row, rows;
+  float* arena;
+  float* slot;
+  bool first_in_slot;
+  double* losses;  // [scalar outputs] of this slot
+
+  RowPointer at(const Rows& view) const;  // null data for an absent view
+  float* fixed(int64_t offset) const;
+  WeightGradient gradient(const PlanWeights& weights) const { return {slot + weights.slot, first_in_slot}; }
+};
+
+class RowsOp {
+ public:
+  virtual ~RowsOp() = default;
+  virtual void run(const Block& block) const = 0;
+};
+
+class StepOp {
+ public:
+  virtual ~StepOp() = default;
+  virtual void reserve(const Plan&, int64_t /*rows*/) {}
+  // Work that may be done while rows are being worked on: units of it.
+  virtual int64_t early_units(const Plan&) const { return 0; }
+  virtual void early(const Plan&, const mg_run&, int64_t /*unit*/) {}
+  virtual void run(Plan& plan, const mg_run& run, Team& team) = 0;
+};
+
+struct Plan {
+  const Kernels* kernels = nullptr;
+  std::vector<mg_buffer> buffers;
+  uint32_t scalar_inputs = 0, scalar_outputs = 0;
+  int32_t parameter_buffer = -1, gradient_buffer = -1;
+
+  std::vector<std::unique_ptr<RowsOp>> rows_ops;
+  std::vector<std::unique_ptr<StepOp>> step_ops;
+  std::vector<std::unique_ptr<PlanWeights>> weights;
+
+  int64_t block_rows = 0;
+  int64_t arena_row_floats = 0;     // per row of a block
+  int64_t arena_fixed_floats = 0;   // per thread
+  int64_t scratch_region = 0;
+  int64_t stored_row_floats = 0;
+  int64_t slot_floats = 0;
+  std::vector<std::pair<int32_t, int64_t>> gathered_inputs;  // buffer, floats per row in front of it in the arena
+  std::vector<std::pair<int64_t, int64_t>> uncovered;        // ranges of the gradient that no op writes
+
+  std::vector<std::unique_ptr<Floats>> arenas;
+  Floats packed, stored, slots;
+  std::vector<double> losses;  // [slots][scalar outputs]
+  int64_t packed_floats = 0;
+  const void* packed_from = nullptr;
+  uint64_t packed_version = 0;
+  bool is_packed = false;
+  std::shared_ptr<Pool> pool;
+
+  int64_t arena_floats() const { return arena_row_floats * block_rows + arena_fixed_floats; }
+  int64_t block_count(int64_t rows) const { return (rows + block_rows - 1) / block_rows; }
+  int64_t slot_count(int64_t rows) const;
+};
+
+// Hands out the arena and collects ops while a program is compiled.
+class PlanBuilder {
+ public:
+  explicit PlanBuilder(Plan& plan);
+  Rows rows(const mg_view& view);
+  // The arena region that an opaque buffer names (-1: a new one), `width` floats per row instead of the buffer's own.
+  Rows region(int32_t buffer, int64_t width);
+  Rows scratch(int64_t width);    // shared by all ops, holds its values within one
+  int64_t fixed(int64_t floats);  // scratch of a thread that does not grow with rows
+  PlanWeights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts);
+  void need_gradient(PlanWeights& weights);
+  void add(std::unique_ptr<RowsOp> op) { plan.rows_ops.push_back(std::move(op)); }
+  void add(std::unique_ptr<StepOp> op) { plan.step_ops.push_back(std::move(op)); }
+  void finish();
+
+  Plan& plan;
+
+ private:
+  std::vector<Rows> regions_;  // by buffer number
+  int64_t scratch_width_ = 0;
+};
+
+inline float* bound(const mg_run& run, const mg_view& view) {
+  return view.buffer < 0 ? nullptr : static_cast<float*>(run.data[view.buffer]) + view.offset;
+}
+
+// Cuts [0, count) into units of about `size`; the bounds of one.
+inline std::pair<int64_t, int64_t> unit_range(int64_t unit, int64_t units, int64_t count) {
+  return {unit * count / units, (unit + 1) * count / units};
+}
+
+// One per op of the list; each adds its RowsOp or StepOp.
+#define MG_DECLARE_COMPILE_(name, phase) void compile_op(PlanBuilder& builder, const mg_##name& op);
+MG_OPS(MG_DECLARE_COMPILE_)
+#undef MG_DECLARE_COMPILE_
+
+// Everything of run() but the argument checks; throws std::bad_alloc.
+void execute(Plan& plan, const mg_run& run);
+
+}  // namespace mg
