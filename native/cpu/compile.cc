@@ -9,10 +9,11 @@
 namespace mg {
 namespace {
 
-// A block's arena should stay in L2 beside the weights that stream through it, yet hold enough rows that reading the weights
-// twice and a slot's gradient once more pays. docs/architecture.md has the byte count behind these numbers.
-constexpr int64_t kArenaBytes = 768 << 10;
-constexpr int64_t kLeastBlockRows = 32, kMostBlockRows = 256, kBlockStep = 16;
+// Rows of a block. The arena should stay in L2 beside the weights that stream through it. A slot too large for L2 is read
+// and written once a block: then at least so many rows that this is under a tenth of the time of the products.
+// docs/architecture.md has the byte count, bench/NOTES.md the measurements.
+constexpr int64_t kArenaBytes = 768 << 10, kSlotBytesInL2 = 1 << 20;
+constexpr int64_t kLeastBlockRows = 32, kLeastBlockRowsOfLargeSlots = 112, kMostBlockRows = 256, kBlockStep = 16;
 
 // More slots let more threads share the gradient, but each must be summed once a step.
 constexpr int64_t kMostSlots = 16, kMostSlotBytes = int64_t{256} << 20;
@@ -52,7 +53,7 @@ RowPointer Block::at(const Rows& view) const {
     case Rows::Place::kArena:
       return {in_arena, view.stride};
     case Rows::Place::kScratch:
-      return {arena + plan.scratch_region * plan.block_rows, view.stride};
+      return {arena + plan.scratch_region * plan.block_rows + view.column, view.stride};
     case Rows::Place::kStored:
       return {plan.stored.data() + view.region * run.rows + first_row * view.stride + view.column, view.stride};
     case Rows::Place::kNone:
@@ -151,7 +152,8 @@ void PlanBuilder::finish() {
   plan.scratch_region = plan.arena_row_floats;
   plan.arena_row_floats += scratch_width_;
   const int64_t row_bytes = std::max<int64_t>(plan.arena_row_floats, 1) * 4;
-  plan.block_rows = std::clamp(kArenaBytes / row_bytes / kBlockStep * kBlockStep, kLeastBlockRows, kMostBlockRows);
+  const int64_t least = plan.slot_floats * 4 > kSlotBytesInL2 ? kLeastBlockRowsOfLargeSlots : kLeastBlockRows;
+  plan.block_rows = std::clamp(kArenaBytes / row_bytes / kBlockStep * kBlockStep, least, kMostBlockRows);
 
   const auto panels = [this](int64_t count) { return (count + plan.kernels->panel - 1) / plan.kernels->panel; };
   for (const auto& w : plan.weights) {

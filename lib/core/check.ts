@@ -1,0 +1,168 @@
+// Checks of options and arguments, with one form for every message: `field: expected this, found that`. Not checks of
+// data (DataError) and not memory safety (the addon's).
+
+import type { z } from 'zod'
+
+import type { ErrorCode } from '../native/error.js'
+import { ArgumentError, MultigateError } from './errors.js'
+import { nearest } from './nearest.js'
+
+/** An error for a bad argument: `field: expected <expected>, found <found>`. `next` says what to do, where that is not plain. */
+export function invalidArgument(field: string, expected: string, found: unknown, next?: string): ArgumentError {
+  return new ArgumentError(`${field}: expected ${expected}, found ${describeValue(found)}${next ? `; ${next}` : ''}`, { field })
+}
+
+/** An error with a code and a whole message, for checks whose message has a form of its own. */
+export function checkFailed(code: ErrorCode, message: string): MultigateError {
+  return code === 'ERR_MULTIGATE_ARGUMENT' ? new ArgumentError(message) : new MultigateError(code, message)
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT unless `value` is an integer within the bounds, both inclusive. */
+export function checkInteger(
+  field: string,
+  value: unknown,
+  { min = -Infinity, max = Infinity }: { readonly min?: number; readonly max?: number } = {},
+): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max) return value
+  throw invalidArgument(field, `an integer${bounds(min, max)}`, value)
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT unless `value` is a finite number within the bounds, both inclusive. */
+export function checkNumber(
+  field: string,
+  value: unknown,
+  { min = -Infinity, max = Infinity }: { readonly min?: number; readonly max?: number } = {},
+): number {
+  if (typeof value === 'number' && Number.isFinite(value) && value >= min && value <= max) return value
+  throw invalidArgument(field, `a number${bounds(min, max)}`, value)
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT unless `value` is one of `values`. */
+export function checkOneOf<const T extends string>(field: string, value: unknown, values: readonly T[]): T {
+  const found = values.find((candidate) => candidate === value)
+  if (found !== undefined) return found
+  throw invalidArgument(field, `one of ${values.map((candidate) => `'${candidate}'`).join(', ')}`, value)
+}
+
+/**
+ * Checks options against a schema and gives them with defaults filled in.
+ * @throws ERR_MULTIGATE_ARGUMENT that names the path of every wrong field below `what`: `model.tasks[0].weight`.
+ */
+export function parseOptions<T>(what: string, schema: z.ZodType<T, unknown> | z.ZodType<T, never>, options: unknown): T {
+  const result = schema.safeParse(options as never)
+  if (result.success) return result.data
+  const problems = describeIssues(what, result.error.issues, options, knownKeys(schema))
+  throw new ArgumentError(problems.map(({ message }) => message).join('\n'), { field: problems[0]?.field })
+}
+
+/** One wrong field. */
+export interface Problem {
+  readonly field: string
+  readonly message: string
+}
+
+/** Zod's issues in our form. `options` is what was checked; `known` are the keys of its top level, for suggestions. */
+export function describeIssues(
+  what: string,
+  issues: readonly z.core.$ZodIssue[],
+  options: unknown,
+  known: readonly string[] = [],
+): Problem[] {
+  return issues.flatMap((issue) => {
+    const { path, ...leaf } = deepest(issue)
+    if (leaf.code === 'unrecognized_keys') {
+      return leaf.keys.map((key) => unknownKey(pathOf(what, [...path, key]), key, path.length === 0 ? known : []))
+    }
+    const field = pathOf(what, path)
+    // A refinement's own message says it all.
+    if (leaf.code === 'custom') return { field, message: `${field}: ${leaf.message}` }
+    return { field, message: invalidArgument(field, expectationOf(leaf), valueAt(options, path)).message }
+  })
+}
+
+/** A value as an error shows it: short, strings in quotes so that spaces can be seen. */
+export function describeValue(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (typeof value === 'string') return quote(value)
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${'length' in value ? String(value.length) : value.byteLength})`
+  if (Array.isArray(value)) return value.length > 8 ? `an array of ${value.length}` : `[${value.map(describeValue).join(', ')}]`
+  const name = (Object.getPrototypeOf(value) as object | null)?.constructor?.name ?? 'Object'
+  return name === 'Object' ? `{ ${Object.keys(value).slice(0, 8).join(', ')} }` : `a ${name}`
+}
+
+/** A text in quotes, cut where it is long. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
+}
+
+type Leaf = z.core.$ZodIssue
+
+/** The issue inside a union that went deepest: the form that the user most likely meant. */
+function deepest(issue: Leaf): Leaf {
+  if (issue.code !== 'invalid_union') return issue
+  const inner = issue.errors.map((branch) => branch.map(deepest)).filter((branch) => branch.length > 0)
+  const best = inner.map((branch) => branch[0] as Leaf).sort((a, b) => b.path.length - a.path.length)[0]
+  if (best === undefined || best.path.length === 0) return issue
+  return { ...best, path: [...issue.path, ...best.path] }
+}
+
+function expectationOf(issue: Leaf): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return typeNames[issue.expected] ?? issue.expected
+    case 'invalid_value':
+      return issue.values.length === 1 ? describeValue(issue.values[0]) : `one of ${issue.values.map(describeValue).join(', ')}`
+    case 'too_small':
+      return sized(issue.origin, issue.inclusive === false ? '>' : '>=', issue.minimum)
+    case 'too_big':
+      return sized(issue.origin, issue.inclusive === false ? '<' : '<=', issue.maximum)
+    case 'invalid_union': {
+      const forms = issue.errors.flatMap((branch) => branch.slice(0, 1)).map((branch) => expectationOf(deepest(branch)))
+      return [...new Set(forms)].join(' or ') || 'a value of a known form'
+    }
+    default:
+      return issue.message
+  }
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  int: 'an integer',
+  number: 'a number',
+  string: 'a string',
+  boolean: 'true or false',
+  array: 'an array',
+  object: 'an object',
+}
+
+function sized(origin: string, sign: string, limit: number | bigint): string {
+  if (origin === 'number' || origin === 'int') return `a number ${sign} ${limit}`
+  if (origin === 'string') return `a string of length ${sign} ${limit}`
+  return `an array of length ${sign} ${limit}`
+}
+
+function unknownKey(field: string, key: string, known: readonly string[]): Problem {
+  const hint = known.length === 0 ? '' : `; did you mean ${nearest(key, known, 3).map((name) => `'${name}'`).join(' or ')}?`
+  return { field, message: `${field}: unknown option${hint}` }
+}
+
+function knownKeys(schema: unknown): readonly string[] {
+  const shape = (schema as { shape?: unknown }).shape
+  return typeof shape === 'object' && shape !== null ? Object.keys(shape) : []
+}
+
+function pathOf(what: string, path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}.${String(key)}`), what)
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((inner, key) => (inner === null || inner === undefined ? undefined : Reflect.get(Object(inner), key)), value)
+}
+
+function bounds(min: number, max: number): string {
+  if (min > -Infinity && max < Infinity) return ` in [${min}, ${max}]`
+  if (min > -Infinity) return ` >= ${min}`
+  return max < Infinity ? ` <= ${max}` : ''
+}

@@ -1,0 +1,58 @@
+// Raw columns: what a dataset holds and what features and tasks read. They know no model. Columns are shared between
+// datasets and never written after they are made.
+
+/** Numbers; NaN is a missing value. */
+export interface NumberColumn {
+  readonly kind: 'number'
+  /** [rows] */
+  readonly values: Float64Array
+}
+
+/** Texts, each kept once and byte for byte. */
+export interface StringColumn {
+  readonly kind: 'string'
+  /** Distinct texts. Some may occur in no row: slices share the dictionary of the whole. */
+  readonly dictionary: readonly string[]
+  /** [rows], positions in the dictionary; -1 is a missing value. */
+  readonly codes: Int32Array
+}
+
+/** A list of items per row; a missing list is an empty one. */
+export interface ListColumn {
+  readonly kind: 'list'
+  /** [rows + 1]: row r holds items offsets[r] .. offsets[r + 1]. */
+  readonly offsets: Int32Array
+  readonly items: NumberColumn | StringColumn
+}
+
+export type ScalarColumn = NumberColumn | StringColumn
+export type Column = ScalarColumn | ListColumn
+
+/** Number of rows of a column. */
+export function rowsOf(column: Column): number {
+  if (column.kind === 'number') return column.values.length
+  return column.kind === 'string' ? column.codes.length : column.offsets.length - 1
+}
+
+/** The value of one row as JavaScript has it; null where it is missing. For messages and tests, not for loops over data. */
+export function valueOf(column: Column, row: number): number | string | null | (number | string | null)[] {
+  if (column.kind === 'number') {
+    const value = column.values[row] ?? NaN
+    return Number.isNaN(value) ? null : value
+  }
+  if (column.kind === 'string') return column.dictionary[column.codes[row] ?? -1] ?? null
+  const [from, to] = [column.offsets[row] ?? 0, column.offsets[row + 1] ?? 0]
+  return Array.from({ length: to - from }, (_, index) => valueOf(column.items, from + index) as number | string | null)
+}
+
+/** The text of a number: one that reads back as the same number. What hashing and comparing with texts use. */
+export function numberText(value: number): string {
+  return Object.is(value, -0) ? '0' : String(value)
+}
+
+const numberForm = /^[ \t]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[ \t]*$/
+
+/** The number that a text spells in decimal, outer blanks allowed; undefined where it spells none. */
+export function numberOf(text: string): number | undefined {
+  return numberForm.test(text) ? Number(text) : undefined
+}

@@ -1,0 +1,33 @@
+// "Did you mean": the names nearest to one that is not there. Not a search: it is called with what an error will show.
+
+const mostCompared = 2000
+
+/** `names`, nearest to `wanted` first by edit distance, letter case and outer spaces counting less; at most `limit`. */
+export function nearest(wanted: string, names: Iterable<string>, limit = 5): string[] {
+  const plain = wanted.trim().toLowerCase()
+  const scored: { name: string; distance: number }[] = []
+  for (const name of names) {
+    if (scored.length === mostCompared) break
+    const exact = name.trim().toLowerCase() === plain ? 0 : editDistance(plain, name.trim().toLowerCase())
+    scored.push({ name, distance: exact })
+  }
+  scored.sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
+  return scored.slice(0, limit).map(({ name }) => name)
+}
+
+/** Insertions, deletions and substitutions between two texts; only the first 64 characters count. */
+function editDistance(left: string, right: string): number {
+  const [a, b] = [left.slice(0, 64), right.slice(0, 64)]
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let row = 1; row <= a.length; row += 1) {
+    const current = [row]
+    for (let column = 1; column <= b.length; column += 1) {
+      const change = a[row - 1] === b[column - 1] ? 0 : 1
+      current.push(
+        Math.min((previous[column - 1] ?? 0) + change, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1),
+      )
+    }
+    previous = current
+  }
+  return previous[b.length] ?? 0
+}

@@ -1,0 +1,151 @@
+// A dataset: raw columns under names, as they were read. It knows no model, fits nothing and is never changed: `slice`,
+// `select` and `split` give new ones. Rows count from 0; a header line is not a row.
+
+import { checkInteger, quote } from '../core/check.js'
+import { rowsOf, type Column } from '../core/columns.js'
+import { ArgumentError, DataError } from '../core/errors.js'
+import { nearest } from '../core/nearest.js'
+import { readCsv, type CsvOptions } from './csv.js'
+import { readParquet, readQuery, type QueryOptions } from './query.js'
+import { columnsOfRows, type Row } from './rows.js'
+import { selectRows, sliceRows } from './select.js'
+import { splitRows, type SplitOptions } from './split.js'
+import { columnOfValues, type ColumnValues } from './values.js'
+
+/** The three parts of a dataset. A part that was not asked for has no rows. */
+export interface DatasetSplit {
+  readonly train: Dataset
+  readonly validation: Dataset
+  readonly test: Dataset
+}
+
+/**
+ * Raw columns under names.
+ * @example
+ * const data = await Dataset.fromCsv('census.csv.gz')
+ * const { train, validation, test } = data.split({ rowMod: 10, validation: [8], test: [9] })
+ */
+export class Dataset {
+  /** Number of rows. */
+  readonly rows: number
+  /** In the order of the source. */
+  readonly columnNames: readonly string[]
+  readonly #columns: ReadonlyMap<string, Column>
+
+  private constructor(columns: ReadonlyMap<string, Column>, rows: number) {
+    this.rows = rows
+    this.columnNames = Object.freeze([...columns.keys()])
+    this.#columns = columns
+  }
+
+  /**
+   * Reads a CSV file, gzipped or not. The first line names the columns. Text is kept byte for byte, leading blanks too.
+   * A column is numbers where every value of the whole file is one, and text otherwise; an empty field is missing.
+   * Integers beyond 2^53 stay text, so that no two ids become one. Blank lines are left out.
+   * @throws ERR_MULTIGATE_DATA for a missing or malformed file, with its line; ERR_MULTIGATE_MISSING_PACKAGE without
+   * `@duckdb/node-api`; ERR_MULTIGATE_ARGUMENT for a wrong option.
+   */
+  static async fromCsv(path: string, options: CsvOptions = {}): Promise<Dataset> {
+    return Dataset.#of(await readCsv(path, options))
+  }
+
+  /**
+   * Reads a Parquet file. Integers and floats are numbers, dates and times text, lists lists.
+   * @throws ERR_MULTIGATE_DATA, ERR_MULTIGATE_MISSING_PACKAGE as `fromCsv`.
+   */
+  static async fromParquet(path: string): Promise<Dataset> {
+    return Dataset.#of(await readParquet(path))
+  }
+
+  /**
+   * Runs one SELECT in DuckDB, over files (`FROM 'day-*.parquet'`) or the tables of `database`, a DuckDB file that is
+   * opened read-only.
+   * @throws ERR_MULTIGATE_DATA with DuckDB's message, ERR_MULTIGATE_MISSING_PACKAGE.
+   */
+  static async fromQuery(sql: string, options: QueryOptions = {}): Promise<Dataset> {
+    return Dataset.#of(await readQuery(sql, options))
+  }
+
+  /**
+   * Takes columns from memory: typed arrays, arrays of numbers or of texts (null or NaN is missing), arrays of arrays.
+   * Everything is copied.
+   * @throws ERR_MULTIGATE_DATA naming the column and row of a value that does not fit, or a column of another length.
+   */
+  static fromColumns(columns: Readonly<Record<string, ColumnValues>>): Dataset {
+    return Dataset.#of(new Map(Object.entries(columns).map(([name, values]) => [name, columnOfValues(name, values)])))
+  }
+
+  /**
+   * Takes rows, one object each. A key that a row lacks is missing there.
+   * @throws ERR_MULTIGATE_DATA naming the row and column of a value that does not fit.
+   */
+  static async fromRows(rows: Iterable<Row> | AsyncIterable<Row>): Promise<Dataset> {
+    return Dataset.#of(await columnsOfRows(rows))
+  }
+
+  static #of(columns: ReadonlyMap<string, Column>): Dataset {
+    const [first] = columns
+    if (first === undefined) throw new DataError('a dataset needs at least one column, found none')
+    const rows = rowsOf(first[1])
+    for (const [name, column] of columns) {
+      const found = rowsOf(column)
+      if (found === rows) continue
+      throw new DataError(`column ${quote(name)}: expected ${rows} rows, as ${quote(first[0])} has, found ${found}`, { column: name })
+    }
+    return new Dataset(columns, rows)
+  }
+
+  /** Whether there is a column of this name. */
+  has(name: string): boolean {
+    return this.#columns.has(name)
+  }
+
+  /**
+   * A raw column. It is shared: do not write into it.
+   * @throws ERR_MULTIGATE_DATA listing the nearest names where there is none of this name.
+   */
+  column(name: string): Column {
+    const column = this.#columns.get(name)
+    if (column !== undefined) return column
+    const near = nearest(name, this.columnNames).map(quote).join(', ')
+    throw new DataError(`no column ${quote(name)} among the ${this.columnNames.length}; the nearest are ${near}`, { column: name })
+  }
+
+  /** Rows `start` to `end` (exclusive), without a copy where that can be. Bounds beyond the rows are cut. */
+  slice(start: number, end: number = this.rows): Dataset {
+    const from = Math.min(checkInteger('start', start, { min: 0 }), this.rows)
+    const to = Math.max(from, Math.min(checkInteger('end', end, { min: 0 }), this.rows))
+    return this.#map((column) => sliceRows(column, from, to), to - from)
+  }
+
+  /**
+   * The rows of these numbers, in this order; a row may come twice.
+   * @throws ERR_MULTIGATE_ARGUMENT for a row that is not there.
+   */
+  select(rowIndices: ArrayLike<number>): Dataset {
+    const indices = new Int32Array(rowIndices.length)
+    for (let position = 0; position < indices.length; position += 1) {
+      const row = rowIndices[position] ?? NaN
+      if (!Number.isInteger(row) || row < 0 || row >= this.rows) {
+        const field = `rowIndices[${position}]`
+        throw new ArgumentError(`${field}: expected a row in [0, ${this.rows}), found ${row}`, { field })
+      }
+      indices[position] = row
+    }
+    return this.#map((column) => selectRows(column, indices), indices.length)
+  }
+
+  /**
+   * Splits by row number modulo `rowMod`: rows whose remainder is listed under `validation` or `test` go there, all
+   * others to `train`. Order is kept; the same file always splits the same.
+   * @throws ERR_MULTIGATE_ARGUMENT for a remainder out of range or listed twice, or where nothing is left to train on.
+   */
+  split(options: SplitOptions): DatasetSplit {
+    const { train, validation, test } = splitRows(this.rows, options)
+    return { train: this.select(train), validation: this.select(validation), test: this.select(test) }
+  }
+
+  #map(change: (column: Column) => Column, rows: number): Dataset {
+    return new Dataset(new Map([...this.#columns].map(([name, column]) => [name, change(column)])), rows)
+  }
+}

@@ -1,0 +1,82 @@
+// A stack of dense layers: hidden ones with an activation, optionally a linear one at the end (a tower's logit).
+
+import { activationCodes, needsPreActivation, type Activation } from '../core/activation.js'
+import { initializerOf, zeros, type InitializerOption } from '../core/initializers.js'
+import type { Layout, ParameterGroup, Tensor } from '../core/layout.js'
+import type { Signal, Tape } from './tape.js'
+
+export interface DenseStackOptions {
+  /** Tensors are called `<name>.<layer>.kernel` and `.bias`. */
+  readonly name: string
+  readonly group: ParameterGroup
+  readonly inputDim: number
+  readonly hiddenUnits: readonly number[]
+  /** Of the hidden layers. */
+  readonly activation: Activation
+  /** Units of a linear layer after them; absent: none. */
+  readonly linearUnits?: number
+  readonly initializer: InitializerOption
+}
+
+export interface DenseStack {
+  readonly outputDim: number
+  /** Without layers the input is the output. */
+  forward(tape: Tape, x: Signal): Signal
+}
+
+interface DenseLayer {
+  readonly kernel: Tensor
+  readonly bias: Tensor
+  readonly units: number
+  readonly activation: Activation
+}
+
+/** Declares the tensors of a stack. */
+export function denseStack(layout: Layout, options: DenseStackOptions): DenseStack {
+  const { linearUnits } = options
+  const widths = linearUnits === undefined ? options.hiddenUnits : [...options.hiddenUnits, linearUnits]
+  let inputDim = options.inputDim
+  const layers = widths.map((units, index) => {
+    const layer = declareLayer(layout, options, index, inputDim, units)
+    inputDim = units
+    return layer
+  })
+  return {
+    outputDim: inputDim,
+    forward: (tape, x) => layers.reduce((signal, layer) => denseForward(tape, signal, layer), x),
+  }
+}
+
+function declareLayer(
+  layout: Layout,
+  { name, group, hiddenUnits, activation, initializer }: DenseStackOptions,
+  index: number,
+  inputDim: number,
+  units: number,
+): DenseLayer {
+  const kernel = layout.tensor({
+    name: `${name}.${index}.kernel`,
+    shape: [inputDim, units],
+    group,
+    role: 'kernel',
+    initializer: initializerOf(initializer, inputDim, units),
+  })
+  const bias = layout.tensor({ name: `${name}.${index}.bias`, shape: [units], group, role: 'bias', initializer: zeros })
+  return { kernel, bias, units, activation: index < hiddenUnits.length ? activation : 'linear' }
+}
+
+/** y = activation(x kernel + bias), into `y` where it is given. */
+export function denseForward(tape: Tape, x: Signal, layer: DenseLayer, y: Signal = tape.signal(layer.units)): Signal {
+  const { program } = tape
+  const parameters = { kernel: program.parameter(layer.kernel), bias: program.parameter(layer.bias) }
+  const z = tape.training && needsPreActivation(layer.activation) ? program.activation(layer.units) : null
+  const fields = { x: x.value, ...parameters, z, y: y.value, activation: activationCodes[layer.activation] }
+  program.rows('dense_forward', fields)
+  tape.record(() => {
+    const dy = y.gradient()
+    if (dy === null) return
+    const { view: dx, accumulate } = x.target()
+    program.rows('dense_backward', { ...fields, dy, dx, accumulate })
+  })
+  return y
+}

@@ -1,0 +1,52 @@
+// A model as data: a name, the options it takes and how it is lowered. Training and the registry know models only so.
+
+import type { z } from 'zod'
+
+import { parseOptions } from '../core/check.js'
+import { lowerModel, type BodyBuilder, type LoweringTarget } from './lowering.js'
+import type { Network } from './network.js'
+import type { CommonOptions } from './options.js'
+
+/** A model of the registry. `Input` is what a user writes, `Options` the same with defaults filled in. */
+export interface ModelDefinition<Input, Options extends CommonOptions = CommonOptions> {
+  readonly name: string
+  /** Checks options and fills in defaults. @throws ERR_MULTIGATE_ARGUMENT naming the field. */
+  parse(options: Input): Options
+  /** Lowers it to a layout and three programs. Plain data: nothing is allocated. */
+  lower(options: Options, target: LoweringTarget): Network
+}
+
+/** What a user writes: lists may be constants. */
+export type Written<T> = T extends readonly (infer Item)[]
+  ? readonly Written<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Written<T[Key]> }
+    : T
+
+/** A model's options with its features and tasks. Tasks keep their literal names: predictions are typed by them. */
+export type ModelOptions<NetworkOptions, Feature, Tasks extends readonly { readonly name: string }[]> = NetworkOptions & {
+  readonly features: readonly Feature[]
+  readonly tasks: Tasks
+}
+
+/** The names of tasks as literals. */
+export type TaskName<Tasks extends readonly { readonly name: string }[]> = Tasks[number]['name']
+
+interface ModelParts<Options extends CommonOptions> {
+  readonly name: string
+  readonly schema: z.ZodType<Options>
+  readonly body: BodyBuilder<Options>
+}
+
+/** Puts the parts of a model together. */
+export function defineModel<Input, Options extends CommonOptions>({
+  name,
+  schema,
+  body,
+}: ModelParts<Options>): ModelDefinition<Input, Options> {
+  return {
+    name,
+    parse: (options) => parseOptions(name, schema, options),
+    lower: (options, target) => lowerModel(body, options, target),
+  }
+}

@@ -1,0 +1,42 @@
+// What a model is once it has been lowered: the layout of its weights and three programs over them. Plain data: it holds
+// no memory, knows no dataset and can be inspected. Training binds it to a device.
+
+import type { Table, Tensor } from '../core/layout.js'
+import type { LoweredProgram } from '../core/program.js'
+
+export type { ParameterGroup, Table, Tensor } from '../core/layout.js'
+export type { LoweredProgram } from '../core/program.js'
+
+export interface Network {
+  readonly parameters: { readonly tensors: readonly Tensor[]; readonly elements: number }
+  readonly tables: readonly Table[]
+  /** Forward, loss, backward, penalties, update. */
+  readonly train: LoweredProgram
+  /** Forward, losses and predictions. */
+  readonly evaluate: LoweredProgram
+  /** Forward and predictions; no labels. */
+  readonly predict: LoweredProgram
+}
+
+/** A feature as a network sees it: fitted, so its table size is known. */
+export type NetworkFeature =
+  | { readonly kind: 'sparse'; readonly name: string; readonly rows: number; readonly dim: number }
+  | {
+      readonly kind: 'sequence'
+      readonly name: string
+      readonly rows: number
+      readonly dim: number
+      readonly length: number
+      readonly combiner: 'mean' | 'sum'
+    }
+  | { readonly kind: 'dense'; readonly name: string; readonly width: number }
+
+/** A task as a network sees it. */
+export interface NetworkTask {
+  readonly kind: 'binary'
+  readonly name: string
+  /** Weight of the task in the total loss. */
+  readonly weight: number
+  /** Whether rows carry a weight for it (row input `weight:<name>`). */
+  readonly rowWeights: boolean
+}

@@ -1,0 +1,94 @@
+// Options that every model has: their defaults, their checks and what they mean for the network. A model's file adds its
+// own to `commonOptions`. Unknown keys are errors: a misspelt option must not be a silent default.
+
+import { z } from 'zod'
+
+import { activationNames, type Activation } from '../core/activation.js'
+import { initializerNames } from '../core/initializers.js'
+import type { ParameterGroup } from '../core/layout.js'
+import type { Penalty } from '../layers/update.js'
+
+const units = z.int().min(1)
+const amount = z.number().min(0)
+
+/** Widths of hidden layers, first to last. */
+export const hiddenUnits = z.array(units).readonly()
+
+/** Widths of an expert's layers. */
+export const expertHiddenUnits = hiddenUnits.refine((layers) => layers.length === 1, {
+  error: (issue) => `expected one layer [units], found ${lengthOf(issue.input)} layers; deep experts are not built yet`,
+})
+
+/** Widths of a gate's hidden layers. */
+export const gateHiddenUnits = hiddenUnits.refine((layers) => layers.length === 0, {
+  error: (issue) => `expected [], found ${lengthOf(issue.input)} layers; gates with hidden layers are not built yet`,
+})
+
+const activation = z.enum(activationNames)
+
+const perGroup = z.strictObject({
+  expert: activation.default('relu'),
+  tower: activation.default('relu'),
+  bottom: activation.default('relu'),
+})
+
+const initializer = z.union([
+  z.enum(initializerNames),
+  z.strictObject({ kind: z.literal('uniform'), low: z.number(), high: z.number() }),
+  z.strictObject({ kind: z.literal('normal'), mean: z.number().optional(), deviation: amount }),
+])
+
+const penalties = z.strictObject({
+  embedding: amount.optional(),
+  kernel: amount.optional(),
+  expert: amount.optional(),
+  gate: amount.optional(),
+  tower: amount.optional(),
+  bottom: amount.optional(),
+})
+
+/** Options of every model beside its features and tasks. */
+export const commonOptions = {
+  bottomHiddenUnits: hiddenUnits.default([]),
+  towerHiddenUnits: hiddenUnits.default([]),
+  /** One for experts, towers' hidden layers and bottom, or one for each. */
+  activation: z
+    .union([activation.transform((name) => ({ expert: name, tower: name, bottom: name })), perGroup])
+    .default({ expert: 'relu', tower: 'relu', bottom: 'relu' }),
+  l1: penalties.default({}),
+  l2: penalties.default({}),
+  initializers: z
+    .strictObject({
+      embedding: initializer.default({ kind: 'uniform', low: -0.05, high: 0.05 }),
+      expert: initializer.default('glorotUniform'),
+      gate: initializer.default('glorotUniform'),
+      tower: initializer.default('glorotUniform'),
+      bottom: initializer.default('glorotUniform'),
+    })
+    .prefault({}),
+  lossReduction: z.enum(['valid', 'batch', 'weighted']).default('valid'),
+  sparseUpdate: z.enum(['lazy', 'exact']).default('lazy'),
+  seed: z.int().min(0).default(0),
+}
+
+const commonSchema = z.strictObject(commonOptions)
+
+/** The common options with their defaults filled in. */
+export type CommonOptions = z.output<typeof commonSchema>
+
+/** The common options as a user writes them. */
+export type CommonInput = z.input<typeof commonSchema>
+
+/** Activations of the groups that have one. */
+export type GroupActivations = Readonly<Record<'expert' | 'tower' | 'bottom', Activation>>
+
+/** The penalty of one group: its own key, or `kernel` for all but embeddings, or none. */
+export function penaltyOf({ l1, l2 }: CommonOptions, group: ParameterGroup | 'embedding'): Penalty {
+  const pick = (option: CommonOptions['l1']): number =>
+    option[group] ?? (group === 'embedding' ? undefined : option.kernel) ?? 0
+  return { l1: pick(l1), l2: pick(l2) }
+}
+
+function lengthOf(value: unknown): number {
+  return Array.isArray(value) ? value.length : 0
+}

@@ -1,0 +1,8 @@
+// The models there are: one file in this folder and one line here.
+
+import { mmoe } from './mmoe.js'
+
+/** Models by the name a configuration file uses. */
+export const models = { MMoE: mmoe } as const
+
+export type ModelName = keyof typeof models

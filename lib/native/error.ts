@@ -1,0 +1,14 @@
+// The base of every error that multigate throws on purpose.
+
+export type ErrorCode = `ERR_MULTIGATE_${string}`
+
+/** An error with a stable `code`; its message names what was found, what was expected and what to do next. */
+export class MultigateError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = new.target.name
+    this.code = code
+  }
+}

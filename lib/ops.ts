@@ -1,0 +1,310 @@
+// The fused mixture on plain typed arrays: the entry `multigate/ops`. A call writes the parameters, runs one program and
+// returns fresh arrays; compiled programs are kept with the topology object, so keep and reuse that.
+
+import { checkFailed, checkInteger } from './core/check.js'
+import type { Topology } from './core/topology.js'
+import type { DeviceName, FloatArray } from './native/binding.js'
+import { loadNative } from './native/loader.js'
+import {
+  checkProbabilities,
+  checkStreams,
+  checkUpstream,
+  readGradients,
+  writeParameters,
+  type MixtureParameters,
+  type StreamRows,
+  type Streams,
+} from './ops/arguments.js'
+import { returnWorkspace, takeWorkspace, type Pass, type Place, type RowOutputs, type Workspace } from './ops/workspace.js'
+
+export {
+  topology,
+  type CgcOptions,
+  type Expert,
+  type Gate,
+  type LevelOptions,
+  type MixtureOptions,
+  type SharedBottomOptions,
+  type Topology,
+} from './core/topology.js'
+export type { Activation } from './core/activation.js'
+export type { DeviceName, FloatArray } from './native/binding.js'
+export type { MixtureParameters, StreamRows } from './ops/arguments.js'
+
+export interface MixtureRunOptions {
+  /** Default `'auto'`: the GPU where there is one, else the CPU. `'reference'` computes in float64. */
+  readonly device?: DeviceName | 'auto'
+  /** Only `'float32'` so far. */
+  readonly precision?: 'float32'
+  /** At most; the bits of the result do not depend on it. Default: every processor this process may use. */
+  readonly threads?: number
+  /** One of the CPU's instruction sets. Default: the best of this machine. */
+  readonly isa?: string
+}
+
+/** Arrays that an op returns: float64 on the reference, else float32. */
+export type ArrayOn<Options> = Options extends { readonly device: infer Device }
+  ? Device extends 'reference'
+    ? Float64Array
+    : Float32Array
+  : Float32Array
+
+/** The same arrangement of arrays, of another element. */
+export type Like<Arrays, A extends FloatArray> = Arrays extends FloatArray
+  ? A
+  : Arrays extends readonly FloatArray[]
+    ? A[]
+    : { -readonly [Name in keyof Arrays]: Like<Arrays[Name], A> }
+
+/** What backward needs of a forward: probabilities and the rows. The experts are computed again. */
+export interface MixtureCache<X extends StreamRows = StreamRows, A extends FloatArray = FloatArray> {
+  /** One [n, experts seen] per gate. */
+  readonly gates: readonly A[]
+  /** A copy of the rows. */
+  readonly x: X
+}
+
+export interface MixtureForward<X extends StreamRows, A extends FloatArray> {
+  /** One [n, units] per output: tasks, then a shared gate. */
+  readonly outputs: A[]
+  readonly cache: MixtureCache<X, A>
+}
+
+export interface MixtureBackward<P, X, A extends FloatArray> {
+  /** The gradient of x, in the form of x. */
+  readonly dx: Like<X, A>
+  /** The gradients of the parameters, in their form. */
+  readonly dparams: Like<P, A>
+}
+
+export interface MixtureGrad<P, X, A extends FloatArray> extends MixtureBackward<P, X, A> {
+  readonly outputs: A[]
+}
+
+/** One [n, units] per output; null is zero. */
+export type Upstream = readonly (FloatArray | null)[]
+
+/**
+ * outputs_j = sum over the experts i that gate j sees of softmax(x G_j + c_j)[i] activation(x W_i + b_i).
+ *
+ * The number of rows follows from the length of `x`. Rows are float32 on every device.
+ *
+ * @throws ERR_MULTIGATE_ARGUMENT naming the array whose length is wrong, and both lengths.
+ * @example
+ * const topo = topology.mmoe({ inputDim: 128, numExperts: 20, units: 32, numTasks: 4 })
+ * const { outputs, cache } = mixtureForward(topo, params, x)
+ */
+export function mixtureForward<X extends StreamRows, const Options extends MixtureRunOptions = object>(
+  topology: Topology,
+  params: MixtureParameters,
+  x: X,
+  options?: Options,
+): MixtureForward<X, ArrayOn<Options>> {
+  return runNow(forwardCall(topology, params, x), options) as MixtureForward<X, ArrayOn<Options>>
+}
+
+/** {@link mixtureForward} off the main thread. Arguments are copied before it returns. */
+export async function mixtureForwardAsync<X extends StreamRows, const Options extends MixtureRunOptions = object>(
+  topology: Topology,
+  params: MixtureParameters,
+  x: X,
+  options?: Options,
+): Promise<MixtureForward<X, ArrayOn<Options>>> {
+  return (await runLater(forwardCall(topology, params, x), options)) as MixtureForward<X, ArrayOn<Options>>
+}
+
+/**
+ * Gradients of x and of all parameters from the gradients of the outputs and the cache of {@link mixtureForward}.
+ *
+ * @throws ERR_MULTIGATE_ARGUMENT naming the array whose length is wrong, and both lengths.
+ */
+export function mixtureBackward<P extends MixtureParameters, X extends StreamRows, const Options extends MixtureRunOptions = object>(
+  topology: Topology,
+  params: P,
+  cache: MixtureCache<X>,
+  dOutputs: Upstream,
+  options?: Options,
+): MixtureBackward<P, X, ArrayOn<Options>> {
+  return runNow(backwardCall(topology, params, cache, dOutputs), options) as MixtureBackward<P, X, ArrayOn<Options>>
+}
+
+/** {@link mixtureBackward} off the main thread. Arguments are copied before it returns. */
+export async function mixtureBackwardAsync<P extends MixtureParameters, X extends StreamRows, const Options extends MixtureRunOptions = object>(
+  topology: Topology,
+  params: P,
+  cache: MixtureCache<X>,
+  dOutputs: Upstream,
+  options?: Options,
+): Promise<MixtureBackward<P, X, ArrayOn<Options>>> {
+  const result = await runLater(backwardCall(topology, params, cache, dOutputs), options)
+  return result as MixtureBackward<P, X, ArrayOn<Options>>
+}
+
+/**
+ * Outputs and gradients in one pass, block by block: what "forward and backward" costs.
+ *
+ * @throws ERR_MULTIGATE_ARGUMENT naming the array whose length is wrong, and both lengths.
+ */
+export function mixtureGrad<P extends MixtureParameters, X extends StreamRows, const Options extends MixtureRunOptions = object>(
+  topology: Topology,
+  params: P,
+  x: X,
+  dOutputs: Upstream,
+  options?: Options,
+): MixtureGrad<P, X, ArrayOn<Options>> {
+  return runNow(gradCall(topology, params, x, dOutputs), options) as MixtureGrad<P, X, ArrayOn<Options>>
+}
+
+/** {@link mixtureGrad} off the main thread. Arguments are copied before it returns. */
+export async function mixtureGradAsync<P extends MixtureParameters, X extends StreamRows, const Options extends MixtureRunOptions = object>(
+  topology: Topology,
+  params: P,
+  x: X,
+  dOutputs: Upstream,
+  options?: Options,
+): Promise<MixtureGrad<P, X, ArrayOn<Options>>> {
+  return (await runLater(gradCall(topology, params, x, dOutputs), options)) as MixtureGrad<P, X, ArrayOn<Options>>
+}
+
+/** One call of an op: its checked rows, which pass it runs and what it makes of the outputs. */
+interface Call<Result> {
+  readonly topology: Topology
+  readonly params: MixtureParameters
+  readonly rows: number
+  readonly inputs: ReadonlyMap<string, FloatArray>
+  readonly pass: (workspace: Workspace) => Pass
+  readonly result: (outputs: RowOutputs, workspace: Workspace) => Result
+}
+
+function forwardCall(topology: Topology, params: MixtureParameters, x: StreamRows): Call<MixtureForward<StreamRows, FloatArray>> {
+  const streams = checkStreams(topology, x, 'x')
+  const copy = isList(x) ? x.map((stream) => stream.slice()) : x.slice()
+  return {
+    topology,
+    params,
+    rows: streams.rows,
+    inputs: new Map(streamInputs(streams)),
+    pass: (workspace) => workspace.forward(),
+    result: (outputs) => ({
+      outputs: outputsOf(topology, outputs),
+      cache: { gates: topology.gates.map((_, gate) => taken(outputs, `gate:${gate}`)), x: copy },
+    }),
+  }
+}
+
+function backwardCall(
+  topology: Topology,
+  params: MixtureParameters,
+  cache: MixtureCache,
+  dOutputs: Upstream,
+): Call<MixtureBackward<MixtureParameters, StreamRows, FloatArray>> {
+  const streams = checkStreams(topology, cache.x, 'cache.x')
+  checkProbabilities(topology, streams.rows, cache.gates)
+  const upstream = checkUpstream(topology, streams.rows, dOutputs)
+  const probabilities = cache.gates.map((gate, index) => [`probabilities:${index}`, gate] as const)
+  return {
+    topology,
+    params,
+    rows: streams.rows,
+    inputs: new Map([...streamInputs(streams), ...upstreamInputs(upstream), ...probabilities]),
+    pass: (workspace) => workspace.backward(upstream.map((gradient) => gradient !== null)),
+    result: (outputs, workspace) => gradientsOf(topology, cache.x, outputs, workspace),
+  }
+}
+
+function gradCall(
+  topology: Topology,
+  params: MixtureParameters,
+  x: StreamRows,
+  dOutputs: Upstream,
+): Call<MixtureGrad<MixtureParameters, StreamRows, FloatArray>> {
+  const streams = checkStreams(topology, x, 'x')
+  const upstream = checkUpstream(topology, streams.rows, dOutputs)
+  return {
+    topology,
+    params,
+    rows: streams.rows,
+    inputs: new Map([...streamInputs(streams), ...upstreamInputs(upstream)]),
+    pass: (workspace) => workspace.grad(upstream.map((gradient) => gradient !== null)),
+    result: (outputs, workspace) => ({
+      outputs: outputsOf(topology, outputs),
+      ...gradientsOf(topology, x, outputs, workspace),
+    }),
+  }
+}
+
+function runNow<Result>(call: Call<Result>, options: MixtureRunOptions = {}): Result {
+  const place = placeOf(options)
+  const workspace = takeWorkspace(call.topology, place)
+  try {
+    writeParameters(call.topology, workspace.programs.tensors, call.params, workspace.parameters)
+    return call.result(call.pass(workspace).run(call.rows, call.inputs, place.threads), workspace)
+  } finally {
+    returnWorkspace(workspace)
+  }
+}
+
+async function runLater<Result>(call: Call<Result>, options: MixtureRunOptions = {}): Promise<Result> {
+  const place = placeOf(options)
+  const workspace = takeWorkspace(call.topology, place)
+  try {
+    writeParameters(call.topology, workspace.programs.tensors, call.params, workspace.parameters)
+    return call.result(await call.pass(workspace).runAsync(call.rows, call.inputs, place.threads), workspace)
+  } finally {
+    returnWorkspace(workspace)
+  }
+}
+
+function placeOf({ device = 'auto', precision = 'float32', threads, isa }: MixtureRunOptions): Place {
+  if (precision !== 'float32') {
+    throw checkFailed('ERR_MULTIGATE_UNSUPPORTED', `precision: only 'float32' is built so far, found '${String(precision)}'`)
+  }
+  if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
+  const native = loadNative()
+  const cuda = device === 'auto' && native.devices().some(({ name, available }) => name === 'cuda' && available)
+  return {
+    native,
+    device: device === 'auto' ? (cuda ? 'cuda' : 'cpu') : device,
+    isa,
+    threads: threads ?? native.processors(),
+  }
+}
+
+function streamInputs({ arrays }: Streams): [string, FloatArray][] {
+  return arrays.map((array, stream) => [`x:${stream}`, array])
+}
+
+function upstreamInputs(upstream: readonly (FloatArray | null)[]): [string, FloatArray][] {
+  return upstream.flatMap((gradient, gate) => (gradient === null ? [] : [[`upstream:${gate}`, gradient]]))
+}
+
+/** Outputs of one gate are the same numbers, but each its own array. */
+function outputsOf({ outputs: sources }: Topology, outputs: RowOutputs): FloatArray[] {
+  return sources.map((source, output) => {
+    const mix = taken(outputs, `output:${source}`)
+    return sources.indexOf(source) === output ? mix : mix.slice()
+  })
+}
+
+function gradientsOf(
+  topology: Topology,
+  x: StreamRows,
+  outputs: RowOutputs,
+  workspace: Workspace,
+): MixtureBackward<MixtureParameters, StreamRows, FloatArray> {
+  const dstreams = topology.streams.map((_, stream) => taken(outputs, `dx:${stream}`))
+  return {
+    dx: isList(x) ? dstreams : taken(outputs, 'dx:0'),
+    dparams: readGradients(topology, workspace.programs.tensors, workspace.gradients) as Like<MixtureParameters, FloatArray>,
+  }
+}
+
+function taken(outputs: RowOutputs, name: string): FloatArray {
+  const array = outputs.get(name)
+  if (array === undefined) throw new Error(`the program has no row output ${name}`)
+  return array
+}
+
+function isList(x: StreamRows): x is readonly FloatArray[] {
+  return Array.isArray(x)
+}

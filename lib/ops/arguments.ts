@@ -1,0 +1,221 @@
+// Arguments of the ops: their checks, and how parameters by name map to the tensors of the flat store. Every check names
+// the argument, what it must be and what was found. Nothing here loops over rows except the sum of upstream gradients of
+// outputs that share a gate (OMoE).
+
+import { checkFailed } from '../core/check.js'
+import { elementsOf, type Tensor } from '../core/layout.js'
+import { expertsOf, gateWidths, type Topology } from '../core/topology.js'
+import type { MixtureTensors } from '../layers/mixture.js'
+import type { FloatArray, NativeMemory } from '../native/binding.js'
+
+/** Parameters of a level by name. */
+export interface MixtureParameters {
+  /** [E, D, H], experts shared first, then specific task by task; where stream widths differ one [E_s, D_s, H] per stream. */
+  readonly expertKernel: FloatArray | readonly FloatArray[]
+  /** [E, H]. */
+  readonly expertBias: FloatArray
+  /** One [D, experts seen] per gate. */
+  readonly gateKernel: readonly FloatArray[]
+  /** One [experts seen] per gate, where the topology has `gateBias`. */
+  readonly gateBias?: readonly FloatArray[]
+}
+
+/** Rows of one stream, or of each of several. */
+export type StreamRows = FloatArray | readonly FloatArray[]
+
+/** Checked rows of all streams. */
+export interface Streams {
+  readonly rows: number
+  readonly arrays: readonly FloatArray[]
+}
+
+/** Part of a user's array that lies in a tensor, in elements. */
+interface Piece {
+  readonly tensor: Tensor
+  readonly tensorOffset: number
+  readonly array: number
+  readonly arrayOffset: number
+  readonly elements: number
+}
+
+/** One named parameter: the arrays it consists of and where their parts lie. */
+interface ParameterMap {
+  readonly shapes: readonly (readonly number[])[]
+  readonly single: boolean
+  readonly pieces: readonly Piece[]
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT where a length is not a whole number of rows or streams disagree. */
+export function checkStreams({ streams }: Topology, x: StreamRows, name: string): Streams {
+  const arrays = isArray(x) ? [x] : x
+  checkCount(name, arrays, streams.length, 'stream')
+  const [first, width] = [arrays[0]?.length ?? 0, streams[0] ?? 1]
+  if (first === 0 || first % width !== 0) {
+    throw fail(`${nameOf(name, x, 0)}: expected rows of ${width} elements, found ${first} elements`)
+  }
+  const rows = first / width
+  arrays.forEach((array, stream) => checkLength(nameOf(name, x, stream), array, [rows, streams[stream] ?? 0]))
+  return { rows, arrays }
+}
+
+/** Upstream gradients per gate: outputs of one gate are added. */
+export function checkUpstream(topology: Topology, rows: number, upstream: readonly (FloatArray | null)[]): (FloatArray | null)[] {
+  const { outputs, gates, units } = topology
+  checkCount('dOutputs', upstream, outputs.length, 'output')
+  const sums: (FloatArray | null)[] = Array.from({ length: Math.max(gates.length, 1) }, () => null)
+  outputs.forEach((gate, output) => {
+    const gradient = upstream[output] ?? null
+    if (gradient === null) return
+    checkLength(`dOutputs[${output}]`, gradient, [rows, units])
+    const sum = sums[gate] ?? null
+    sums[gate] = sum === null ? gradient : add(sum, gradient)
+  })
+  // A dense layer takes no absent gradient, as a gate does.
+  if (gates.length === 0) return sums.map((sum) => sum ?? new Float32Array(rows * units))
+  return sums
+}
+
+/** Probabilities of a cache, one array per gate. */
+export function checkProbabilities(topology: Topology, rows: number, gates: readonly FloatArray[]): void {
+  const widths = gateWidths(topology)
+  checkCount('cache.gates', gates, widths.length, 'gate')
+  widths.forEach((seen, gate) => checkLength(`cache.gates[${gate}]`, gates[gate], [rows, seen]))
+}
+
+/** Copies parameters into the flat store. */
+export function writeParameters(
+  topology: Topology,
+  tensors: MixtureTensors,
+  parameters: MixtureParameters,
+  memory: NativeMemory,
+): void {
+  const maps = parameterMaps(topology, tensors)
+  const given: Readonly<Record<string, FloatArray | readonly FloatArray[] | undefined>> = { ...parameters }
+  if (given.gateBias !== undefined && maps.gateBias === undefined) {
+    throw fail('params.gateBias: expected none, the topology has gateBias: false')
+  }
+  for (const [name, map] of Object.entries(maps)) {
+    const arrays = checkParameter(`params.${name}`, given[name], map)
+    for (const { tensor, tensorOffset, array, arrayOffset, elements } of map.pieces) {
+      const values = arrays[array] ?? new Float32Array(0)
+      memory.write(tensor.offset + tensorOffset, values.subarray(arrayOffset, arrayOffset + elements))
+    }
+  }
+}
+
+/** Parameter gradients from the gradient store, in the form in which parameters are given. */
+export function readGradients(topology: Topology, tensors: MixtureTensors, memory: NativeMemory): MixtureParameters {
+  const entries = Object.entries(parameterMaps(topology, tensors)).map(([name, map]) => {
+    const arrays = map.shapes.map((shape, array) => {
+      return readPieces(map.pieces.filter((piece) => piece.array === array), elementsOf(shape), memory)
+    })
+    return [name, map.single ? arrays[0] : arrays] as const
+  })
+  return Object.fromEntries(entries) as unknown as MixtureParameters
+}
+
+function readPieces(pieces: readonly Piece[], elements: number, memory: NativeMemory): FloatArray {
+  const read = (piece: Piece): FloatArray => memory.read(piece.tensor.offset + piece.tensorOffset, piece.elements)
+  const [first, ...rest] = pieces
+  if (first === undefined) return memory.read(0, 0)
+  if (rest.length === 0) return read(first)
+  const parts = pieces.map(read)
+  const whole = parts[0] instanceof Float64Array ? new Float64Array(elements) : new Float32Array(elements)
+  pieces.forEach(({ arrayOffset }, part) => whole.set(parts[part] ?? [], arrayOffset))
+  return whole
+}
+
+function parameterMaps(
+  topology: Topology,
+  { expertKernel, expertBias, gateKernel, gateBias }: MixtureTensors,
+): Readonly<Record<string, ParameterMap>> {
+  return {
+    expertKernel: expertKernelMap(topology, expertKernel),
+    expertBias: { shapes: [expertBias.shape], single: true, pieces: [wholeOf(expertBias, 0)] },
+    gateKernel: perGate(gateKernel),
+    ...(topology.gateBias && { gateBias: perGate(gateBias) }),
+  }
+}
+
+/** The flat store keeps one stack per stream; users see one stack in expert order wherever the widths allow it. */
+function expertKernelMap(topology: Topology, tensors: readonly (Tensor | null)[]): ParameterMap {
+  const { streams, experts, units } = topology
+  const [width = 0] = streams
+  if (streams.some((other) => other !== width)) {
+    const shapes = streams.map((dim, stream) => [expertsOf(topology, stream).length, dim, units])
+    return { shapes, single: false, pieces: tensors.flatMap((tensor, stream) => tensor ? [wholeOf(tensor, stream)] : []) }
+  }
+  const elements = width * units
+  const pieces = experts.flatMap(({ stream }, expert): Piece[] => {
+    const tensor = tensors[stream]
+    const position = expertsOf(topology, stream).indexOf(expert)
+    return tensor ? [{ tensor, tensorOffset: position * elements, array: 0, arrayOffset: expert * elements, elements }] : []
+  })
+  return { shapes: [[experts.length, width, units]], single: true, pieces: joined(pieces) }
+}
+
+/** Neighbours that are neighbours in the tensor too become one piece: one stream is one copy. */
+function joined(pieces: readonly Piece[]): Piece[] {
+  const runs: Piece[] = []
+  for (const piece of pieces) {
+    const last = runs.at(-1)
+    if (last !== undefined && last.tensor === piece.tensor && last.tensorOffset + last.elements === piece.tensorOffset) {
+      runs[runs.length - 1] = { ...last, elements: last.elements + piece.elements }
+    } else {
+      runs.push(piece)
+    }
+  }
+  return runs
+}
+
+function perGate(tensors: readonly Tensor[]): ParameterMap {
+  return { shapes: tensors.map(({ shape }) => shape), single: false, pieces: tensors.map(wholeOf) }
+}
+
+function wholeOf(tensor: Tensor, array: number): Piece {
+  return { tensor, tensorOffset: 0, array, arrayOffset: 0, elements: elementsOf(tensor.shape) }
+}
+
+function checkParameter(
+  name: string,
+  value: FloatArray | readonly FloatArray[] | undefined,
+  { shapes, single }: ParameterMap,
+): readonly FloatArray[] {
+  if (value === undefined) throw fail(`${name}: missing; expected ${single ? 'an array' : `a list of ${shapes.length} arrays`}`)
+  if (single && !isArray(value)) throw fail(`${name}: expected one array, found a list of ${value.length}`)
+  if (!single && isArray(value)) throw fail(`${name}: expected a list of ${shapes.length} arrays, found one array`)
+  const arrays = isArray(value) ? [value] : value
+  if (arrays.length !== shapes.length) throw fail(`${name}: expected ${shapes.length} arrays, found ${arrays.length}`)
+  shapes.forEach((shape, index) => checkLength(single ? name : `${name}[${index}]`, arrays[index], shape))
+  return arrays
+}
+
+function checkCount(name: string, list: readonly unknown[], expected: number, what: string): void {
+  if (Array.isArray(list) && list.length === expected) return
+  throw fail(`${name}: expected a list of ${expected}, one per ${what}, found ${Array.isArray(list) ? list.length : typeof list}`)
+}
+
+function checkLength(name: string, array: FloatArray | undefined, shape: readonly number[]): void {
+  if (array === undefined || !isArray(array)) throw fail(`${name}: expected a Float32Array or Float64Array, found ${typeof array}`)
+  const expected = elementsOf(shape)
+  if (array.length === expected) return
+  throw fail(`${name}: expected ${shape.join(' x ')} = ${expected} elements, found ${array.length}`)
+}
+
+function nameOf(name: string, x: StreamRows, stream: number): string {
+  return isArray(x) ? name : `${name}[${stream}]`
+}
+
+function isArray(value: unknown): value is FloatArray {
+  return value instanceof Float32Array || value instanceof Float64Array
+}
+
+function add(left: FloatArray, right: FloatArray): FloatArray {
+  const sum = left.slice()
+  for (let index = 0; index < sum.length; index += 1) sum[index] = (sum[index] ?? 0) + (right[index] ?? 0)
+  return sum
+}
+
+function fail(message: string): Error {
+  return checkFailed('ERR_MULTIGATE_ARGUMENT', message)
+}

@@ -1,0 +1,145 @@
+// The three programs of one level, as mixtureForward, mixtureBackward and mixtureGrad run them. Row inputs and outputs are
+// named here and nowhere else: `x:<stream>`, `upstream:<gate>`, `probabilities:<gate>`, `output:<gate>`, `gate:<gate>`,
+// `dx:<stream>`. Where there are no gates, the one expert takes the place of gate 0.
+
+import { Layout } from '../core/layout.js'
+import type { OptionalView, View } from '../core/op-fields.js'
+import { columnsOf, ProgramBuilder, type LoweredProgram } from '../core/program.js'
+import { gateWidths, type Topology } from '../core/topology.js'
+import { Mixture, type MixtureTensors } from '../layers/mixture.js'
+import { Signal, Tape } from '../layers/tape.js'
+
+/** What a backward pass starts from: which gates have an upstream gradient, and where probabilities come from. */
+export interface BackwardShape {
+  readonly upstream: readonly boolean[]
+  /**
+   * Computes probabilities again instead of taking them in. For backends whose element is wider than the float32 of row
+   * inputs: handing them over would round them.
+   */
+  readonly recomputeGates: boolean
+}
+
+/** A level with its layout, and programs over it. */
+export class LevelPrograms {
+  readonly topology: Topology
+  readonly #layout = new Layout()
+  readonly #mixture: Mixture
+
+  constructor(topology: Topology) {
+    this.topology = topology
+    this.#mixture = new Mixture(this.#layout, {
+      topology,
+      gateNames: topology.gates.map((_, gate) => `${gate}`),
+      expertInitializer: 'zeros',
+      gateInitializer: 'zeros',
+    })
+  }
+
+  get tensors(): MixtureTensors {
+    return this.#mixture.tensors
+  }
+
+  /** Elements of the flat store. */
+  get elements(): number {
+    return this.#layout.elements
+  }
+
+  /** Outputs and probabilities. */
+  forward(): LoweredProgram {
+    const program = new ProgramBuilder(this.#layout, { training: false })
+    const gates = this.#gates(program)
+    this.#mixture.forward(new Tape(program), this.#streams(program), {
+      outputs: this.#sources.map((source) => new Signal(this.#output(program, source), null)),
+      ...(gates && { gates }),
+    })
+    this.#forEachGate(gates, (gate, columns) => {
+      program.rows('copy_columns', { x: columns, y: program.rowOutput(`gate:${gate}`, columns.width) })
+    })
+    return program.build()
+  }
+
+  /** Gradients from upstream gradients; experts are computed again block by block. */
+  backward({ upstream, recomputeGates }: BackwardShape): LoweredProgram {
+    const program = new ProgramBuilder(this.#layout, { training: true })
+    const tape = new Tape(program)
+    const streams = this.#streams(program)
+    const gates = this.#gates(program)
+    const upstreams = this.#upstreams(program, upstream)
+    const outputs = (): Signal[] => upstreams.map((gradient) => signalOf(this.#scratch(program), gradient))
+    if (gates === null) {
+      this.#mixture.forward(tape, streams, { outputs: outputs() })
+      tape.backward()
+    } else {
+      if (recomputeGates) this.#mixture.forward(new Tape(program), streams, { outputs: outputs(), gates })
+      else this.#takeProbabilities(program, gates)
+      this.#mixture.backward(program, streams, upstreams, gates)
+    }
+    program.step('reduce_gradients', { gradients: program.gradients() })
+    return program.build()
+  }
+
+  /** Outputs and gradients in one pass; experts stay in the block. */
+  grad(upstream: readonly boolean[]): LoweredProgram {
+    const program = new ProgramBuilder(this.#layout, { training: true })
+    const tape = new Tape(program)
+    const outputs = this.#upstreams(program, upstream).map((gradient, source) => {
+      return signalOf(this.#output(program, source), gradient)
+    })
+    this.#mixture.forward(tape, this.#streams(program), { outputs })
+    tape.backward()
+    program.step('reduce_gradients', { gradients: program.gradients() })
+    return program.build()
+  }
+
+  /** Gates, or the expert that is passed on. */
+  get #sources(): number[] {
+    return Array.from({ length: Math.max(this.topology.gates.length, 1) }, (_, source) => source)
+  }
+
+  #streams(program: ProgramBuilder): Signal[] {
+    return this.topology.streams.map((width, stream) => {
+      const dx = program.training ? program.rowOutput(`dx:${stream}`, width) : null
+      return new Signal(program.rowInput(`x:${stream}`, width), dx)
+    })
+  }
+
+  #output(program: ProgramBuilder, source: number): View {
+    return program.rowOutput(`output:${source}`, this.topology.units)
+  }
+
+  #scratch(program: ProgramBuilder): View {
+    return program.activation(this.topology.units)
+  }
+
+  #upstreams(program: ProgramBuilder, upstream: readonly boolean[]): OptionalView[] {
+    return this.#sources.map((source) => {
+      return upstream[source] === true ? program.rowInput(`upstream:${source}`, this.topology.units) : null
+    })
+  }
+
+  #gates(program: ProgramBuilder): View | null {
+    return this.topology.gates.length === 0 ? null : program.activation(this.#mixture.gateColumns)
+  }
+
+  #takeProbabilities(program: ProgramBuilder, gates: View): void {
+    this.#forEachGate(gates, (gate, columns) => {
+      program.rows('copy_columns', { x: program.rowInput(`probabilities:${gate}`, columns.width), y: columns })
+    })
+  }
+
+  #forEachGate(gates: View | null, visit: (gate: number, columns: View) => void): void {
+    if (gates === null) return
+    let column = 0
+    gateWidths(this.topology).forEach((width, gate) => {
+      visit(gate, columnsOf(gates, column, width))
+      column += width
+    })
+  }
+}
+
+/** A value whose gradient is given from outside. */
+function signalOf(value: View, gradient: OptionalView): Signal {
+  const signal = new Signal(value, gradient)
+  if (gradient !== null) signal.target()
+  return signal
+}

@@ -1,0 +1,143 @@
+// Where a call of an op happens: one topology on one device, with its memories and compiled plans. A workspace serves one
+// call at a time; calls under way at once (the Async twins) get one each, so that none sees another's parameters.
+
+import type { LoweredProgram } from '../core/program.js'
+import type { Topology } from '../core/topology.js'
+import type { DeviceName, FloatArray, NativeBinding, NativeMemory, NativePlan, RunRequest } from '../native/binding.js'
+import { LevelPrograms, type BackwardShape } from './programs.js'
+
+/** Where an op runs. */
+export interface Place {
+  readonly native: NativeBinding
+  readonly device: DeviceName
+  readonly isa: string | undefined
+  readonly threads: number
+}
+
+/** Rows in, by the names in programs.ts. */
+export type RowInputs = ReadonlyMap<string, FloatArray>
+
+/** Rows out, by the names in programs.ts: fresh arrays. */
+export type RowOutputs = ReadonlyMap<string, FloatArray>
+
+interface Prepared {
+  readonly request: RunRequest
+  readonly outputs: RowOutputs
+}
+
+/** Idle workspaces by topology, then by device and ISA. The topology's end is theirs. */
+const idle = new WeakMap<Topology, Map<string, Workspace[]>>()
+
+/** Takes an idle workspace, or makes one. */
+export function takeWorkspace(topology: Topology, { native, device, isa }: Place): Workspace {
+  const shelf = shelfOf(topology, device, isa)
+  return shelf.pop() ?? new Workspace(native, topology, device, isa)
+}
+
+/** Puts it back for the next call. One that has thrown is put back too: a call writes everything that it reads. */
+export function returnWorkspace(workspace: Workspace): void {
+  shelfOf(workspace.programs.topology, workspace.device, workspace.isa).push(workspace)
+}
+
+function shelfOf(topology: Topology, device: DeviceName, isa: string | undefined): Workspace[] {
+  const shelves = idle.get(topology) ?? new Map<string, Workspace[]>()
+  idle.set(topology, shelves)
+  const key = `${device} ${isa ?? ''}`
+  const shelf = shelves.get(key) ?? []
+  shelves.set(key, shelf)
+  return shelf
+}
+
+export class Workspace {
+  readonly programs: LevelPrograms
+  readonly device: DeviceName
+  readonly isa: string | undefined
+  readonly parameters: NativeMemory
+  readonly #native: NativeBinding
+  readonly #passes = new Map<string, Pass>()
+  #gradients: NativeMemory | undefined
+
+  constructor(native: NativeBinding, topology: Topology, device: DeviceName, isa: string | undefined) {
+    this.#native = native
+    this.device = device
+    this.isa = isa
+    this.programs = new LevelPrograms(topology)
+    this.parameters = native.createMemory(device, this.programs.elements)
+  }
+
+  get gradients(): NativeMemory {
+    this.#gradients ??= this.#native.createMemory(this.device, this.programs.elements)
+    return this.#gradients
+  }
+
+  forward(): Pass {
+    return this.#pass('forward', () => this.programs.forward())
+  }
+
+  backward(upstream: readonly boolean[]): Pass {
+    const shape: BackwardShape = { upstream, recomputeGates: this.device === 'reference' }
+    return this.#pass(`backward ${upstream.join()}`, () => this.programs.backward(shape))
+  }
+
+  grad(upstream: readonly boolean[]): Pass {
+    return this.#pass(`grad ${upstream.join()}`, () => this.programs.grad(upstream))
+  }
+
+  #pass(key: string, lower: () => LoweredProgram): Pass {
+    const known = this.#passes.get(key)
+    if (known !== undefined) return known
+    const program = lower()
+    const plan = this.#native.compile(this.device, program.spec, this.isa === undefined ? {} : { isa: this.isa })
+    const { parameters, gradients } = program.bindings
+    if (parameters !== undefined) plan.bind(parameters, this.parameters)
+    if (gradients !== undefined) plan.bind(gradients, this.gradients)
+    const pass = new Pass(program, plan, this.device === 'reference' ? Float64Array : Float32Array)
+    this.#passes.set(key, pass)
+    return pass
+  }
+}
+
+/** A compiled program and the arrays of its runs. */
+export class Pass {
+  readonly plan: NativePlan
+  readonly #program: LoweredProgram
+  readonly #element: Float32ArrayConstructor | Float64ArrayConstructor
+
+  constructor(program: LoweredProgram, plan: NativePlan, element: Float32ArrayConstructor | Float64ArrayConstructor) {
+    this.plan = plan
+    this.#program = program
+    this.#element = element
+  }
+
+  run(rows: number, inputs: RowInputs, threads: number): RowOutputs {
+    const { request, outputs } = this.#prepare(rows, inputs, threads)
+    this.plan.run(request)
+    return outputs
+  }
+
+  async runAsync(rows: number, inputs: RowInputs, threads: number): Promise<RowOutputs> {
+    const { request, outputs } = this.#prepare(rows, inputs, threads)
+    await this.plan.runAsync(request)
+    return outputs
+  }
+
+  #prepare(rows: number, inputs: RowInputs, threads: number): Prepared {
+    const { rowInputs, rowOutputs, spec } = this.#program
+    const widths = spec.buffers.filter((buffer) => buffer.class === 'rowOutput').map((buffer) => buffer.width)
+    const outputs = rowOutputs.map((name, index) => [name, new this.#element(rows * (widths[index] ?? 0))] as const)
+    const request = {
+      rows,
+      inputs: rowInputs.map((name) => toFloat32(inputs.get(name))),
+      outputs: outputs.map(([, array]) => array),
+      scalars: new Float64Array(0),
+      threads,
+    }
+    return { request, outputs: new Map(outputs) }
+  }
+}
+
+/** Row inputs are float32 on every device. */
+function toFloat32(rows: FloatArray | undefined): Float32Array {
+  if (rows === undefined) throw new Error('a row input of this program was not given')
+  return rows instanceof Float32Array ? rows : Float32Array.from(rows)
+}

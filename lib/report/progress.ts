@@ -1,0 +1,152 @@
+// Progress of `fit` as a callback: a live bar on a terminal, one plain line per epoch elsewhere. It writes to stderr, so
+// that stdout is left to results.
+
+import { MultiBar, type SingleBar } from 'cli-progress'
+
+import type { Callback, RunPlan, StepRecord } from '../training/callbacks.js'
+import type { EpochRecord, History } from '../training/history.js'
+import { count, decimals, duration } from './text.js'
+
+export interface ProgressOptions {
+  /** Default: `process.stderr`. */
+  readonly stream?: NodeJS.WriteStream
+  /** A live bar; default: where the stream is a terminal. */
+  readonly bar?: boolean
+  /** Least milliseconds between two drawings of the bar. */
+  readonly interval?: number
+}
+
+/**
+ * Shows epoch, rows per second, the loss of every task and the time left.
+ *
+ * @example
+ * await model.fit(train, { epochs: 4, callbacks: [progress()] })
+ */
+export function progress({ stream = process.stderr, bar = stream.isTTY, interval = 100 }: ProgressOptions = {}): Callback {
+  return bar ? new Bar(stream, interval) : new Lines((line) => stream.write(`${line}\n`))
+}
+
+/** One line per epoch. */
+class Lines implements Callback {
+  readonly #write: (line: string) => void
+  #plan: RunPlan | undefined
+
+  constructor(write: (line: string) => void) {
+    this.#write = write
+  }
+
+  onStart(plan: RunPlan): void {
+    this.#plan = plan
+    for (const line of opening(plan)) this.#write(line)
+  }
+
+  onEpoch(record: EpochRecord): void {
+    this.#write(epochLine(record, this.#plan?.epochs ?? record.epoch))
+  }
+
+  onEnd(history: History): void {
+    const last = history.epochs.at(-1)
+    if (history.stopped !== undefined && last !== undefined) this.#write(`stopped after epoch ${last.epoch}: ${history.stopped}`)
+    if (last !== undefined && history.weightsOf !== last.epoch) this.#write(`weights taken back to epoch ${history.weightsOf}`)
+  }
+}
+
+class Bar implements Callback {
+  readonly #bars: MultiBar
+  readonly #lines: Lines
+  readonly #interval: number
+  #plan: RunPlan | undefined
+  #bar: SingleBar | undefined
+  #pace = new Pace()
+  #drawn = 0
+
+  constructor(stream: NodeJS.WriteStream, interval: number) {
+    const format = '{label} [{bar}] {percentage}%  {pace}  {left} left  {losses}'
+    const look = { format, barCompleteChar: '=', barIncompleteChar: ' ', barsize: 20 }
+    this.#bars = new MultiBar({ ...look, stream, clearOnComplete: true, hideCursor: true, forceRedraw: true, fps: 1000 / interval })
+    this.#lines = new Lines((line) => {
+      this.#bars.log(`${line}\n`)
+    })
+    this.#interval = interval
+  }
+
+  onStart(plan: RunPlan): void {
+    this.#plan = plan
+    this.#pace = new Pace()
+    this.#lines.onStart(plan)
+  }
+
+  onStep(step: StepRecord): void {
+    const plan = this.#plan
+    if (plan === undefined) return
+    const now = performance.now()
+    this.#pace.add(step, now)
+    if (now - this.#drawn < this.#interval && step.rows < plan.trainRows) return
+    this.#drawn = now
+    this.#bar ??= this.#bars.create(plan.trainRows, 0)
+    this.#bar.update(step.rows, {
+      label: `epoch ${step.epoch}/${plan.epochs}`,
+      pace: `${count(this.#pace.rowsPerSecond)} rows/s`,
+      left: duration(this.#pace.secondsLeft(plan, step)),
+      losses: lossText(step.loss, step.losses),
+    })
+  }
+
+  onEpoch(record: EpochRecord): void {
+    this.#lines.onEpoch(record)
+  }
+
+  onEnd(history: History): void {
+    this.#bars.stop()
+    this.#lines.onEnd(history)
+  }
+
+  onFailure(): void {
+    this.#bars.stop()
+  }
+}
+
+/** Rows per second of all steps so far, and what they promise. */
+class Pace {
+  #start = performance.now()
+  #rows = 0
+  #epoch = 0
+  #inEpoch = 0
+  rowsPerSecond = 0
+
+  add({ epoch, rows }: StepRecord, now: number): void {
+    this.#rows += epoch === this.#epoch ? rows - this.#inEpoch : rows
+    this.#epoch = epoch
+    this.#inEpoch = rows
+    this.rowsPerSecond = (1000 * this.#rows) / Math.max(now - this.#start, 1)
+  }
+
+  /** Early stopping may well make it less. */
+  secondsLeft({ epochs, trainRows }: RunPlan, { epoch, rows }: StepRecord): number {
+    return ((epochs - epoch + 1) * trainRows - rows) / Math.max(this.rowsPerSecond, 1)
+  }
+}
+
+function opening({ model, parameters, device, isa, threads, fallback, trainRows, validationRows, batchSize }: RunPlan): string[] {
+  const where = device === 'cpu' ? `cpu (${isa}), ${threads} ${threads === 1 ? 'thread' : 'threads'}` : device
+  const rows = `${count(trainRows)} rows${validationRows > 0 ? `, ${count(validationRows)} for validation` : ''}`
+  return [
+    `${model}: ${count(parameters)} parameters; ${rows}; batches of ${count(batchSize)}; ${where}`,
+    ...(fallback === undefined ? [] : [`not on the GPU: ${fallback}`]),
+  ]
+}
+
+function epochLine({ epoch, loss, tasks, validation, seconds, rowsPerSecond }: EpochRecord, epochs: number): string {
+  const losses = Object.fromEntries(Object.entries(tasks).map(([task, result]) => [task, result.loss]))
+  const parts = [`epoch ${epoch}/${epochs}`, `${duration(seconds)}`, `${count(rowsPerSecond)} rows/s`, lossText(loss, losses)]
+  if (validation !== undefined) {
+    const aucs = Object.entries(validation.tasks).map(([task, { auc }]) => `${task} ${decimals(auc)}`)
+    parts.push(`val loss ${decimals(validation.loss)}`, `val auc ${aucs.join(' ')}`)
+  }
+  return parts.join('  ')
+}
+
+function lossText(loss: number, losses: Readonly<Record<string, number>>): string {
+  const tasks = Object.entries(losses).map(([task, value]) => `${task} ${decimals(value)}`)
+  return `loss ${decimals(loss)}${tasks.length > 1 ? ` (${tasks.join(' ')})` : ''}`
+}

@@ -1,0 +1,37 @@
+// Numbers and tables as text: aligned columns, no colours, no box drawing, so that they survive a log file.
+
+/** Rows of cells, the first one the header; numbers to the right, text to the left. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [header, ...rows]
+  const widths = header.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)))
+  const numeric = header.map((_, column) => rows.every((row) => /^[-\d.,%]*$/.test(row[column] ?? '')))
+  const line = (row: readonly string[]): string =>
+    widths.map((width, column) => pad(row[column] ?? '', width, numeric[column] ?? false)).join('  ').trimEnd()
+  return all.map(line).join('\n')
+}
+
+/** `4` decimals, or nothing for what is not there. */
+export function decimals(value: number | undefined, digits = 4): string {
+  return value === undefined ? '-' : value.toFixed(digits)
+}
+
+/** `12,345`. */
+export function count(value: number): string {
+  return Math.round(value).toLocaleString('en-US')
+}
+
+/** `8.2 s`, `3 min 05 s`, `2 h 07 min`. */
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`
+  const whole = Math.round(seconds)
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${padded(whole % 60)} s`
+  return `${Math.floor(whole / 3600)} h ${padded(Math.floor((whole % 3600) / 60))} min`
+}
+
+function padded(value: number): string {
+  return String(value).padStart(2, '0')
+}
+
+function pad(text: string, width: number, right: boolean): string {
+  return right ? text.padStart(width) : text.padEnd(width)
+}

@@ -1,0 +1,72 @@
+// Callbacks: what may look on and take part in `fit`. A plain function is called after every epoch. Callbacks hold no
+// state between two runs: `onStart` begins anew.
+
+import type { EpochRecord, History } from './history.js'
+import type { Snapshot } from './memories.js'
+
+/** What a run is about to do. */
+export interface RunPlan {
+  readonly model: string
+  readonly device: string
+  readonly isa: string
+  readonly threads: number
+  /** Why `device: 'auto'` did not take the GPU. */
+  readonly fallback: string | undefined
+  /** Numbers that training changes, embeddings included. */
+  readonly parameters: number
+  readonly tasks: readonly string[]
+  readonly epochs: number
+  readonly stepsPerEpoch: number
+  readonly batchSize: number
+  readonly trainRows: number
+  readonly validationRows: number
+  /** Names that can be monitored. */
+  readonly monitors: readonly string[]
+}
+
+/** After one step. */
+export interface StepRecord {
+  readonly epoch: number
+  /** From 1, within the epoch. */
+  readonly step: number
+  /** Rows of the epoch so far. */
+  readonly rows: number
+  /** Mean losses of the epoch so far, by task and in all. */
+  readonly losses: Readonly<Record<string, number>>
+  readonly loss: number
+}
+
+/** What a callback may do. Only while it is being called. */
+export interface Control {
+  /** Ends training after this epoch. */
+  stop(reason: string): void
+  /** A copy of the weights as they are now. */
+  snapshot(): Promise<Snapshot>
+  /** Takes weights back to a copy, which was made after `epoch`. */
+  restore(snapshot: Snapshot, epoch: number): Promise<void>
+  /** Writes the model as it is now. */
+  save(path: string): Promise<void>
+}
+
+/** All methods are optional; each may return a promise, which training waits for (`onStep` excepted). */
+export interface Callback {
+  /** Before the first step; what it throws ends the run. */
+  onStart?(plan: RunPlan, control: Control): void | Promise<void>
+  /** After every step. To be quick. */
+  onStep?(step: StepRecord): void
+  /** After the steps of an epoch, before it is validated. */
+  onValidation?(epoch: number): void | Promise<void>
+  onEpoch?(record: EpochRecord, control: Control): void | Promise<void>
+  /** After the last epoch. */
+  onEnd?(history: History, control: Control): void | Promise<void>
+  /** Instead of `onEnd`, where the run fails or is aborted. */
+  onFailure?(error: unknown): void
+}
+
+/** A callback, or what to do after every epoch. */
+export type CallbackLike = Callback | ((record: EpochRecord, control: Control) => void | Promise<void>)
+
+/** Functions as callbacks. */
+export function toCallback(callback: CallbackLike): Callback {
+  return typeof callback === 'function' ? { onEpoch: callback } : callback
+}

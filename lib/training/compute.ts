@@ -1,0 +1,56 @@
+// Where a model computes: which backend, which instruction set, how many threads. Chosen once, when a model is built;
+// there is no switch later, and a device that was asked for by name is that device or an error.
+
+import { checkFailed, checkInteger } from '../core/check.js'
+import type { DeviceInfo, DeviceName, NativeBinding, NativePlan, ProgramSpec } from '../native/binding.js'
+import { loadNative } from '../native/loader.js'
+
+export interface ComputeOptions {
+  /** Default `'auto'`: the GPU where it can be used, else the CPU. `'reference'` is the slow float64 specification. */
+  readonly device?: DeviceName | 'auto'
+  /** At most; results do not depend on it. Default: every processor this process may use. */
+  readonly threads?: number
+  /** One of the CPU's instruction sets. Default: the best of this machine. */
+  readonly isa?: string
+}
+
+export interface Compute {
+  readonly native: NativeBinding
+  readonly device: DeviceName
+  readonly isa: string | undefined
+  readonly threads: number
+  /** Why `'auto'` did not take the GPU. */
+  readonly reason: string | undefined
+  readonly element: Float32ArrayConstructor | Float64ArrayConstructor
+}
+
+/** Finds the device. @throws ERR_MULTIGATE_DEVICE with the reason where the one asked for cannot be used. */
+export function resolveCompute({ device = 'auto', threads, isa }: ComputeOptions): Compute {
+  if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
+  const native = loadNative()
+  const gpu = native.devices().find(({ name }) => name === 'cuda')
+  const chosen = device === 'auto' ? (gpu?.available === true ? 'cuda' : 'cpu') : usable(native.devices(), device)
+  return {
+    native,
+    device: chosen,
+    isa,
+    threads: threads ?? native.processors(),
+    reason: device === 'auto' && chosen === 'cpu' ? gpu?.reason : undefined,
+    element: chosen === 'reference' ? Float64Array : Float32Array,
+  }
+}
+
+/** Compiles a program for the device. */
+export function compile({ native, device, isa }: Compute, program: ProgramSpec): NativePlan {
+  return native.compile(device, program, isa === undefined ? {} : { isa })
+}
+
+function usable(devices: readonly DeviceInfo[], name: DeviceName): DeviceName {
+  const info = devices.find((device) => device.name === name)
+  if (info?.available === true) return name
+  const names = devices.filter(({ available }) => available).map((device) => `'${device.name}'`)
+  throw checkFailed(
+    'ERR_MULTIGATE_DEVICE',
+    `device: '${name}' cannot be used${info ? ` (${info.reason})` : ''}; usable here: 'auto', ${names.join(', ')}`,
+  )
+}

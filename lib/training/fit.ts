@@ -1,0 +1,167 @@
+// One call of `fit`: from checked options to a history. It orders the parts (step loop, validation, callbacks) and holds no
+// numerics of its own.
+
+import type { LoweredProgram } from '../core/program.js'
+import { elementsOf } from '../core/layout.js'
+import type { NativePlan } from '../native/binding.js'
+import { toCallback, type Callback, type CallbackLike, type Control, type RunPlan, type StepRecord } from './callbacks.js'
+import type { EncodedRows } from './encode.js'
+import type { Evaluation } from './evaluate.js'
+import { monitorNames, monitorValues, type EpochRecord, type History } from './history.js'
+import type { EpochLosses } from './losses.js'
+import type { NetworkRunner } from './network-runner.js'
+import { StepLoop } from './train.js'
+import type { Turns } from './turns.js'
+import type { NetworkTask } from '../models/network.js'
+
+/** What a run of `fit` works on. All of it belongs to the caller. */
+export interface FitRun {
+  readonly model: string
+  readonly runner: NetworkRunner
+  readonly program: LoweredProgram
+  readonly tasks: readonly NetworkTask[]
+  readonly train: EncodedRows
+  readonly validation: EncodedRows | undefined
+  readonly batchSize: number
+  readonly epochs: number
+  readonly learningRate: number
+  readonly shuffle: boolean
+  readonly seed: number
+  readonly callbacks: readonly CallbackLike[]
+  readonly turns: Turns
+  /** Throws where training must not go on: aborted or disposed. */
+  readonly checkpoint: () => void
+  readonly evaluate: (data: EncodedRows) => Promise<Evaluation>
+  readonly save: (path: string) => Promise<void>
+}
+
+/** Trains. @throws what a callback throws, the signal's reason, ERR_MULTIGATE_DIVERGED. */
+export async function runFit(run: FitRun): Promise<History> {
+  const callbacks = run.callbacks.map(toCallback)
+  const { memories } = run.runner
+  memories.dropMoments()
+  const plan = run.runner.prepareTraining(run.program)
+  try {
+    return await new Run(run, plan, callbacks).history()
+  } catch (error) {
+    for (const callback of callbacks) callback.onFailure?.(error)
+    throw error
+  } finally {
+    plan.dispose()
+    memories.dropMoments()
+  }
+}
+
+class Run {
+  readonly #run: FitRun
+  readonly #callbacks: readonly Callback[]
+  readonly #loop: StepLoop
+  readonly #control: Control
+  readonly #epochs: EpochRecord[] = []
+  #stopped: string | undefined
+  #weightsOf = 0
+
+  constructor(run: FitRun, plan: NativePlan, callbacks: readonly Callback[]) {
+    this.#run = run
+    this.#callbacks = callbacks
+    this.#control = this.#makeControl()
+    this.#loop = new StepLoop({ ...run, plan, data: run.train, threads: run.runner.compute.threads, onStep: (step) => this.#onStep(step) })
+  }
+
+  async history(): Promise<History> {
+    const plan = this.#plan()
+    for (const callback of this.#callbacks) await callback.onStart?.(plan, this.#control)
+    for (let epoch = 1; epoch <= this.#run.epochs && this.#stopped === undefined; epoch += 1) {
+      const record = await this.#epoch(epoch)
+      for (const callback of this.#callbacks) await callback.onEpoch?.(record, this.#control)
+    }
+    // Each callback sees what those before it did to the weights; the last word is what is returned.
+    for (const callback of this.#callbacks) await callback.onEnd?.(this.#soFar(), this.#control)
+    return this.#soFar()
+  }
+
+  async #epoch(epoch: number): Promise<EpochRecord> {
+    const start = performance.now()
+    const losses = await this.#loop.epoch(epoch)
+    const seconds = (performance.now() - start) / 1000
+    const validation = await this.#validate(epoch)
+    const record = epochRecord(epoch, losses, Math.ceil(losses.rows / this.#run.batchSize), validation, seconds)
+    this.#epochs.push(record)
+    this.#weightsOf = epoch
+    return record
+  }
+
+  async #validate(epoch: number): Promise<Evaluation | undefined> {
+    const { validation, evaluate } = this.#run
+    if (validation === undefined) return undefined
+    for (const callback of this.#callbacks) await callback.onValidation?.(epoch)
+    return evaluate(validation)
+  }
+
+  #onStep(step: StepRecord): void {
+    for (const callback of this.#callbacks) callback.onStep?.(step)
+  }
+
+  #soFar(): History {
+    return { epochs: [...this.#epochs], stopped: this.#stopped, weightsOf: this.#weightsOf }
+  }
+
+  #makeControl(): Control {
+    const { runner, turns, save } = this.#run
+    return {
+      stop: (reason) => {
+        this.#stopped ??= reason
+      },
+      snapshot: () => turns.take(() => runner.memories.snapshot()),
+      restore: async (snapshot, epoch) => {
+        await turns.take(() => {
+          runner.memories.restore(snapshot)
+        })
+        this.#weightsOf = epoch
+      },
+      save,
+    }
+  }
+
+  #plan(): RunPlan {
+    const { model, runner, tasks, epochs, batchSize, train, validation } = this.#run
+    const { network, compute } = runner
+    const names = tasks.map(({ name }) => name)
+    const tensors = network.parameters.tensors.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
+    return {
+      model,
+      device: compute.device,
+      isa: runner.info(Math.min(batchSize, train.rows)).isa,
+      threads: compute.threads,
+      fallback: compute.reason,
+      parameters: network.tables.reduce((sum, { rows, dim }) => sum + rows * dim, tensors),
+      tasks: names,
+      epochs,
+      stepsPerEpoch: Math.ceil(train.rows / batchSize),
+      batchSize,
+      trainRows: train.rows,
+      validationRows: validation?.rows ?? 0,
+      monitors: monitorNames(names, validation !== undefined),
+    }
+  }
+}
+
+function epochRecord(
+  epoch: number,
+  losses: EpochLosses,
+  steps: number,
+  validation: Evaluation | undefined,
+  seconds: number,
+): EpochRecord {
+  const tasks = Object.fromEntries(Object.entries(losses.tasks).map(([task, loss]) => [task, { loss }]))
+  return {
+    epoch,
+    steps,
+    loss: losses.total,
+    tasks,
+    validation,
+    metrics: monitorValues(losses.total, tasks, validation),
+    seconds,
+    rowsPerSecond: losses.rows / seconds,
+  }
+}

@@ -1,0 +1,63 @@
+// What training leaves behind: one record per epoch, and the names that callbacks may monitor. Plain data.
+
+import type { Evaluation, TaskEvaluation } from './evaluate.js'
+
+/** One epoch, as the history and callbacks see it. */
+export interface EpochRecord {
+  /** From 1. */
+  readonly epoch: number
+  readonly steps: number
+  /**
+   * Sum of task weight x task loss, and penalties: the mean over the epoch's steps, weighted by their rows, each taken
+   * before its update.
+   */
+  readonly loss: number
+  /** Loss of each task, without its weight and without penalties. */
+  readonly tasks: Readonly<Record<string, { readonly loss: number }>>
+  /** What was measured on the validation data after the epoch. */
+  readonly validation: Evaluation | undefined
+  /** Everything that can be monitored, by name: see {@link monitorNames}. A metric that is undefined is absent. */
+  readonly metrics: Readonly<Record<string, number>>
+  /** Spent on training steps, validation not counted. */
+  readonly seconds: number
+  readonly rowsPerSecond: number
+}
+
+export interface History {
+  readonly epochs: readonly EpochRecord[]
+  /** Why training ended before its last epoch. */
+  readonly stopped: string | undefined
+  /** The epoch whose weights the model has now. */
+  readonly weightsOf: number
+}
+
+const measured = ['loss', 'auc', 'logloss', 'accuracy'] as const
+
+/** Names that a run will have: `loss`, `<task>_loss`, and with validation data the same and metrics with `val_` before. */
+export function monitorNames(tasks: readonly string[], validation: boolean): string[] {
+  const losses = ['loss', ...tasks.map((task) => `${task}_loss`)]
+  if (!validation) return losses
+  return [...losses, ...measured.flatMap((metric) => [`val_${metric}`, ...tasks.map((task) => `val_${task}_${metric}`)])]
+}
+
+/** The values of {@link monitorNames} after an epoch; `val_<metric>` is the mean over the tasks where it is defined. */
+export function monitorValues(
+  loss: number,
+  tasks: EpochRecord['tasks'],
+  validation: Evaluation | undefined,
+): Record<string, number> {
+  const values: Record<string, number> = { loss }
+  for (const [task, { loss: own }] of Object.entries(tasks)) values[`${task}_loss`] = own
+  if (validation === undefined) return values
+  for (const metric of measured) {
+    const found = Object.entries(validation.tasks).flatMap(([task, result]) => valueOf(task, result, metric))
+    for (const [task, value] of found) values[`val_${task}_${metric}`] = value
+    if (found.length > 0) values[`val_${metric}`] = found.reduce((sum, [, value]) => sum + value, 0) / found.length
+  }
+  return { ...values, val_loss: validation.loss }
+}
+
+function valueOf(task: string, result: TaskEvaluation, metric: (typeof measured)[number]): [string, number][] {
+  const value = result[metric]
+  return value === undefined ? [] : [[task, value]]
+}

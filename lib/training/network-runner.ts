@@ -1,0 +1,77 @@
+// A built model on its device: the network, its memories and its compiled plans. Programs compile on first use. It knows
+// neither datasets nor turns: whoever calls it sees to it that one program runs at a time.
+
+import type { LoweredProgram } from '../core/program.js'
+import type { Network } from '../models/network.js'
+import type { FloatArray, NativePlan, PlanInfo, RunRequest } from '../native/binding.js'
+import { compile, type Compute } from './compute.js'
+import type { EncodedRows } from './encode.js'
+import { Memories } from './memories.js'
+
+/** What one run gives: row outputs by task, scalar outputs in the program's order. */
+export interface RunResult {
+  readonly outputs: ReadonlyMap<string, FloatArray>
+  readonly scalars: Float64Array
+}
+
+export class NetworkRunner {
+  readonly network: Network
+  readonly compute: Compute
+  readonly memories: Memories
+  readonly #plans = new Map<LoweredProgram, NativePlan>()
+
+  constructor(network: Network, compute: Compute) {
+    this.network = network
+    this.compute = compute
+    this.memories = new Memories(compute)
+    // Binding is what makes the memories of the weights.
+    this.#plan(network.predict)
+  }
+
+  /** Rows `all` of a dataset through a program without an update. */
+  async run(program: LoweredProgram, data: EncodedRows): Promise<RunResult> {
+    const outputs = this.#outputs(program, data.rows)
+    const scalars = await this.#plan(program).runAsync({
+      rows: data.rows,
+      columns: data.columns,
+      columnOf: data.columnOf(program),
+      outputs: [...outputs.values()],
+      scalars: new Float64Array(program.spec.scalarInputs),
+      threads: this.compute.threads,
+    })
+    return { outputs, scalars }
+  }
+
+  /** Steps of a training program. Its plan is the caller's, to be disposed. */
+  prepareTraining(program: LoweredProgram): NativePlan {
+    const plan = compile(this.compute, program.spec)
+    this.memories.bind(plan, program)
+    return plan
+  }
+
+  /** How a program runs over this many rows. */
+  info(rows: number): PlanInfo {
+    return this.#plan(this.network.predict).info(rows)
+  }
+
+  dispose(): void {
+    for (const plan of this.#plans.values()) plan.dispose()
+    this.#plans.clear()
+    this.memories.dispose()
+  }
+
+  #plan(program: LoweredProgram): NativePlan {
+    const known = this.#plans.get(program)
+    if (known !== undefined) return known
+    const plan = this.prepareTraining(program)
+    this.#plans.set(program, plan)
+    return plan
+  }
+
+  #outputs({ spec, rowOutputs }: LoweredProgram, rows: number): Map<string, FloatArray> {
+    const widths = spec.buffers.filter((buffer) => buffer.class === 'rowOutput').map((buffer) => buffer.width)
+    return new Map(rowOutputs.map((name, index) => [name, new this.compute.element(rows * (widths[index] ?? 0))]))
+  }
+}
+
+export type { RunRequest }

@@ -1,0 +1,77 @@
+// The step loop of `fit`: epochs of shuffled batches, one call into the addon per step, the last, smaller batch included.
+// It stops at step boundaries only, so that weights are never half updated.
+
+import type { LoweredProgram } from '../core/program.js'
+import type { NetworkTask } from '../models/network.js'
+import type { NativePlan } from '../native/binding.js'
+import type { StepRecord } from './callbacks.js'
+import type { EncodedRows } from './encode.js'
+import { EpochLosses } from './losses.js'
+import type { Turns } from './turns.js'
+
+export interface StepLoopOptions {
+  readonly plan: NativePlan
+  readonly program: LoweredProgram
+  readonly tasks: readonly NetworkTask[]
+  readonly data: EncodedRows
+  readonly batchSize: number
+  readonly learningRate: number
+  readonly shuffle: boolean
+  readonly seed: number
+  readonly threads: number
+  readonly turns: Turns
+  /** Thrown before each step where training must not go on. */
+  readonly checkpoint: () => void
+  readonly onStep: (step: StepRecord) => void
+}
+
+export class StepLoop {
+  readonly #options: StepLoopOptions
+  readonly #scalars: Float64Array
+  readonly #columnOf: readonly number[]
+  /** Steps since the optimizer began: its bias correction counts them. */
+  #steps = 0
+
+  constructor(options: StepLoopOptions) {
+    this.#options = options
+    this.#scalars = new Float64Array(options.program.spec.scalarInputs)
+    this.#columnOf = options.data.columnOf(options.program)
+  }
+
+  /** All rows once. */
+  async epoch(epoch: number): Promise<EpochLosses> {
+    const { program, tasks, data, batchSize, shuffle, seed, turns, checkpoint, onStep } = this.#options
+    const losses = new EpochLosses(program, tasks)
+    if (shuffle) await turns.take(() => data.columns.shuffle(seed, epoch))
+    for (let start = 0, step = 1; start < data.rows; start += batchSize, step += 1) {
+      checkpoint()
+      const rows = Math.min(batchSize, data.rows - start)
+      losses.add(await turns.take(() => this.#step(start, rows)), rows, { epoch, step })
+      onStep({ epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total })
+    }
+    checkpoint()
+    return losses
+  }
+
+  #step(start: number, rows: number): Promise<Float64Array> {
+    const { plan, program, data, learningRate, shuffle, threads } = this.#options
+    this.#steps += 1
+    this.#set(program, 'learningRate', learningRate)
+    this.#set(program, 'step', this.#steps)
+    return plan.runAsync({
+      rows,
+      columns: data.columns,
+      columnOf: this.#columnOf,
+      start,
+      shuffled: shuffle,
+      outputs: [],
+      scalars: this.#scalars,
+      threads,
+    })
+  }
+
+  #set({ scalarInputs }: LoweredProgram, name: string, value: number): void {
+    const number = scalarInputs[name]
+    if (number !== undefined) this.#scalars[number] = value
+  }
+}

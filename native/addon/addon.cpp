@@ -1,0 +1,113 @@
+// The module: what `NativeBinding` in lib/native/binding.ts lists, and the state of an environment.
+#include "addon/environment.h"
+#include "addon/handles.h"
+#include "addon/program_reader.h"
+#include "engine/registry.h"
+
+namespace multigate::addon {
+namespace {
+
+constexpr int64_t kMaxPeakThreads = 4096;
+
+Napi::Value isas(const Napi::CallbackInfo& info) {
+  Napi::Array names = Napi::Array::New(info.Env());
+  uint32_t count = 0;
+  for (const char* const* name = mg_cpu_isas(); *name != nullptr; ++name) names.Set(count++, Napi::String::New(info.Env(), *name));
+  return names;
+}
+
+Napi::Value list_devices(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
+    Napi::Array list = Napi::Array::New(env);
+    uint32_t count = 0;
+    for (const DeviceReport& report : devices()) {
+      Napi::Object device = Napi::Object::New(env);
+      device.Set("name", Napi::String::New(env, report.name));
+      device.Set("available", Napi::Boolean::New(env, report.available));
+      device.Set("reason", Napi::String::New(env, report.reason));
+      list.Set(count++, device);
+    }
+    return list;
+  });
+}
+
+Napi::Value count_processors(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), processors()); }
+
+Napi::Value create_memory(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const std::string device = to_string(Where("device"), info[0]);
+    const int64_t elements = to_integer(Where("elements"), info[1], 1, static_cast<int64_t>(kMaxSafeInteger));
+    Environment& environment = Environment::of(info.Env());
+    return environment.wrap(environment.memory, std::make_shared<Memory>(backend_named(device), elements));
+  });
+}
+
+Napi::Value create_columns(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    Environment& environment = Environment::of(info.Env());
+    return environment.wrap(environment.columns, read_columns(info[0], info[1]));
+  });
+}
+
+Napi::Value compile(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const std::string device = to_string(Where("device"), info[0]);
+    const Program program = read_program(info[1]);
+    std::string isa;
+    if (!info[2].IsUndefined()) {
+      const Napi::Value chosen = property(to_object(Where("options"), info[2]), "isa");
+      if (!chosen.IsUndefined()) isa = to_string(Where("options.isa"), chosen);
+      if (!chosen.IsUndefined() && isa.empty()) wrong(Where("options.isa"), chosen, "the name of an ISA");
+    }
+    Environment& environment = Environment::of(info.Env());
+    return environment.wrap(environment.plan, std::make_shared<Plan>(backend_named(device), program, isa));
+  });
+}
+
+Napi::Value measure_peak(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const std::string isa = to_string(Where("isa"), info[0]);
+    const auto threads = static_cast<int>(to_integer(Where("threads"), info[1], 1, kMaxPeakThreads));
+    return Napi::Number::New(info.Env(), peak(isa, threads));
+  });
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Environment(env));
+  exports.Set("abiVersion", Napi::Number::New(env, MG_ABI_VERSION));
+  exports.Set("isas", Napi::Function::New<isas>(env, "isas"));
+  exports.Set("devices", Napi::Function::New<list_devices>(env, "devices"));
+  exports.Set("processors", Napi::Function::New<count_processors>(env, "processors"));
+  exports.Set("createMemory", Napi::Function::New<create_memory>(env, "createMemory"));
+  exports.Set("createColumns", Napi::Function::New<create_columns>(env, "createColumns"));
+  exports.Set("compile", Napi::Function::New<compile>(env, "compile"));
+  exports.Set("peak", Napi::Function::New<measure_peak>(env, "peak"));
+  return exports;
+}
+
+}  // namespace
+
+Environment::Environment(Napi::Env env)
+    : memory(Napi::Persistent(MemoryHandle::define(env))),
+      columns(Napi::Persistent(ColumnsHandle::define(env))),
+      plan(Napi::Persistent(PlanHandle::define(env))),
+      float32_(Napi::Persistent(env.Global().Get("Float32Array").As<Napi::Function>())),
+      float64_(Napi::Persistent(env.Global().Get("Float64Array").As<Napi::Function>())) {}
+
+AsyncQueue& Environment::queue(Napi::Env env) {
+  if (queue_ == nullptr) queue_ = std::make_unique<AsyncQueue>(env);
+  return *queue_;
+}
+
+Napi::Value Environment::new_float_array(Napi::Env env, bool doubles, int64_t length) {
+  try {
+    return (doubles ? float64_ : float32_).New({Napi::Number::New(env, static_cast<double>(length))});
+  } catch (const Napi::Error&) {
+    throw Failure(Code::out_of_memory, text_of("cannot allocate an array of ", length, " elements"));
+  }
+}
+
+NODE_API_MODULE(multigate, initialize)
+
+}  // namespace multigate::addon

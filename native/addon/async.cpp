@@ -1,0 +1,118 @@
+// Asynchronous runs; see async.h.
+#include "addon/async.h"
+
+#include <cstring>
+#include <utility>
+
+#include "addon/environment.h"
+#include "addon/values.h"
+
+namespace multigate::addon {
+
+void AsyncRun::execute() noexcept {
+  try {
+    step_->execute();
+  } catch (const Failure& failure) {
+    failure_ = failure;
+  } catch (const std::bad_alloc&) {
+    failure_.emplace(Code::out_of_memory, "out of memory");
+  } catch (const std::exception& error) {
+    failure_.emplace(Code::internal, error.what());
+  }
+}
+
+Napi::Value AsyncRun::finish(Napi::Env env) {
+  if (failure_) throw *failure_;
+  const Where outputs("outputs");
+  // All arrays are looked at before any is written: a run's outputs arrive together or not at all.
+  std::vector<std::pair<Span, const void*>> copies;
+  copies.reserve(outputs_.size());
+  for (size_t k = 0; k < outputs_.size(); ++k) {
+    const Output& output = outputs_[k];
+    const Napi::Value array = output.array.Value();
+    const Span before = span_of(Where(outputs, static_cast<int64_t>(k)), array, "a typed array");
+    if (before.length != output.length) {
+      throw Failure(Code::argument, text_of("outputs[", k, "] was ", before.detached ? "detached" : "resized", " while the run was under way, expected length ", output.length));
+    }
+    copies.emplace_back(before, step_->output(output.buffer));
+  }
+  for (const auto& [span, from] : copies) {
+    std::memcpy(span.data, from, static_cast<size_t>(span.length) * array_element_bytes(span.type));
+  }
+  const std::vector<double>& scalars = step_->scalar_outputs();
+  Napi::Float64Array result = Napi::Float64Array::New(env, scalars.size());
+  if (!scalars.empty()) std::memcpy(result.Data(), scalars.data(), scalars.size() * sizeof(double));
+  return result;
+}
+
+void AsyncRun::settle(Napi::Env env) {
+  Napi::Value value;
+  std::optional<Failure> failure;
+  try {
+    value = finish(env);
+  } catch (const Failure& caught) {
+    failure = caught;
+  }
+  step_.reset();  // before the promise: its handlers may run the plan again
+  if (failure) {
+    deferred_.Reject(to_error(env, *failure).Value());
+  } else {
+    deferred_.Resolve(value);
+  }
+}
+
+AsyncQueue::AsyncQueue(Napi::Env env) : env_(env) {
+  const napi_value name = Napi::String::New(env, "multigate.run");
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, on_signal, &signal_) != napi_ok ||
+      napi_unref_threadsafe_function(env, signal_) != napi_ok ||
+      napi_add_env_cleanup_hook(env, on_cleanup, this) != napi_ok) {  // after the function was created: see async.h
+    throw Failure(Code::internal, "cannot create the queue of asynchronous runs");
+  }
+}
+
+Napi::Promise AsyncQueue::post(std::unique_ptr<AsyncRun> run) {
+  AsyncRun* executed = run.get();
+  const Napi::Promise promise = run->promise();
+  runs_.push_back(std::move(run));
+  try {
+    runner_.post([this, executed] {
+      executed->execute();
+      finished_.fetch_add(1, std::memory_order_release);
+      napi_call_threadsafe_function(signal_, nullptr, napi_tsfn_nonblocking);
+    });
+  } catch (...) {
+    runs_.pop_back();
+    throw;
+  }
+  if (runs_.size() == 1) napi_ref_threadsafe_function(env_, signal_);  // a run under way keeps the process alive
+  return promise;
+}
+
+void AsyncQueue::on_signal(napi_env env, napi_value, void* context, void*) {
+  if (env == nullptr) return;  // the environment is going away
+  static_cast<AsyncQueue*>(context)->settle_finished(env);
+}
+
+void AsyncQueue::settle_finished(Napi::Env env) {
+  while (settled_ < finished_.load(std::memory_order_acquire)) {
+    const Napi::HandleScope scope(env);
+    const std::unique_ptr<AsyncRun> run = std::move(runs_.front());
+    runs_.pop_front();
+    ++settled_;
+    if (runs_.empty()) napi_unref_threadsafe_function(env_, signal_);
+    try {
+      run->settle(env);
+    } catch (const Napi::Error&) {
+      // Resolving fails only where JavaScript may no longer run: the worker is being terminated.
+    }
+  }
+}
+
+void AsyncQueue::on_cleanup(void* queue) {
+  auto* self = static_cast<AsyncQueue*>(queue);
+  self->runner_.stop();
+  self->runs_.clear();
+  self->settled_ = self->finished_.load();
+}
+
+}  // namespace multigate::addon

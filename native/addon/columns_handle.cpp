@@ -1,0 +1,80 @@
+// The Columns class of JavaScript: NativeColumns in lib/native/binding.ts.
+#include "addon/environment.h"
+#include "addon/handles.h"
+#include "engine/program.h"
+#include "engine/registry.h"
+
+namespace multigate::addon {
+namespace {
+
+/// One ColumnSpec with every property read; its array's pointer is taken later.
+struct ColumnArgument {
+  Napi::Value data;
+  int64_t width;
+  Napi::Value limit;
+};
+
+}  // namespace
+
+std::shared_ptr<Columns> read_columns(const Napi::Value& specs, const Napi::Value& rows_value) {
+  const Where root("columns");
+  const Napi::Array array = to_array(root, specs, kMaxListEntries);
+  std::vector<ColumnArgument> arguments;
+  const uint32_t length = array.Length();
+  for (uint32_t i = 0; i < length; ++i) {
+    const Where where(root, static_cast<int64_t>(i));
+    const Napi::Object spec = to_object(where, array.Get(i));
+    const Napi::Value data = property(spec, "data");
+    const int64_t width = to_integer(Where(where, "width"), property(spec, "width"), 1, kMaxRowWidth);
+    arguments.push_back({data, width, property(spec, "limit")});
+  }
+  const int64_t rows = to_integer(Where("rows"), rows_value, 0, kMaxRows);
+  auto columns = std::make_shared<Columns>(rows);
+  for (uint32_t i = 0; i < length; ++i) {
+    const Where where(root, static_cast<int64_t>(i));
+    const ColumnArgument& argument = arguments[i];
+    const Where at(where, "data");
+    const bool ids = span_of(at, argument.data, "a Float32Array or Int32Array").type == napi_int32_array;
+    const int64_t limit = ids ? to_integer(Where(where, "limit"), argument.limit, 1, int64_t{1} << 31) : 0;
+    const Span span = input_span(at, argument.data, ids ? napi_int32_array : napi_float32_array, rows * argument.width);
+    columns->add(ids ? MG_I32 : MG_F32, argument.width, limit, span.data);
+  }
+  return columns;
+}
+
+const napi_type_tag ColumnsHandle::kTag = {0x3b97e5d41c8a4f06ULL, 0x9d20f7c85a1be643ULL};
+
+Napi::Function ColumnsHandle::define(Napi::Env env) {
+  return DefineClass(env, kName,
+                     {InstanceAccessor<&ColumnsHandle::rows>("rows"), InstanceMethod<&ColumnsHandle::shuffle>("shuffle"),
+                      InstanceMethod<&ColumnsHandle::dispose>("dispose")});
+}
+
+ColumnsHandle::ColumnsHandle(const Napi::CallbackInfo& info)
+    : HandleBase(info, guarded(info.Env(), [&] { return Environment::of(info.Env()).take_pending<Columns>(); })) {
+  rows_ = object_->rows();
+  account(info.Env(), object_->bytes());
+}
+
+Napi::Value ColumnsHandle::rows(const Napi::CallbackInfo& info) {
+  return method(info, [&] { return Napi::Number::New(info.Env(), static_cast<double>(rows_)); });
+}
+
+Napi::Value ColumnsHandle::shuffle(const Napi::CallbackInfo& info) {
+  return method(info, [&] {
+    constexpr auto kSafe = static_cast<int64_t>(kMaxSafeInteger);
+    const int64_t seed = to_integer(Where("seed"), info[0], 0, kSafe);
+    const int64_t epoch = to_integer(Where("epoch"), info[1], 0, kSafe);
+    live().shuffle(static_cast<uint64_t>(seed), static_cast<uint64_t>(epoch));
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value ColumnsHandle::dispose(const Napi::CallbackInfo& info) {
+  return method(info, [&] {
+    release(info.Env());
+    return info.Env().Undefined();
+  });
+}
+
+}  // namespace multigate::addon

@@ -1,0 +1,52 @@
+// What one JavaScript environment (the main thread or a worker) owns: the classes, saved constructors and the queue of
+// asynchronous runs. Kept as instance data, so several environments live side by side and each goes away with its own.
+#pragma once
+
+#include "addon/napi_setup.h"
+
+#include <memory>
+
+#include "addon/async.h"
+
+namespace multigate::addon {
+
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+  static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+  Napi::FunctionReference memory, columns, plan;
+
+  /// Made with the first asynchronous run.
+  AsyncQueue& queue(Napi::Env env);
+
+  /// A zeroed array of the genuine constructor; unlike Node-API's, it throws where memory is short instead of aborting.
+  Napi::Value new_float_array(Napi::Env env, bool doubles, int64_t length);
+
+  /// Creates a handle around `object`. Constructors called by anyone else find nothing here and throw.
+  template <class Engine>
+  Napi::Value wrap(Napi::FunctionReference& constructor, std::shared_ptr<Engine> object) {
+    pending_ = std::move(object);
+    try {
+      const Napi::Value handle = constructor.New({});
+      pending_.reset();
+      return handle;
+    } catch (...) {
+      pending_.reset();
+      throw;
+    }
+  }
+  /// The object for the handle under construction. @throws Failure where there is none.
+  template <class Engine>
+  std::shared_ptr<Engine> take_pending() {
+    if (pending_ == nullptr) throw Failure(Code::argument, "this class has no public constructor; use createMemory, createColumns or compile");
+    return std::static_pointer_cast<Engine>(std::move(pending_));
+  }
+
+ private:
+  Napi::FunctionReference float32_, float64_;
+  std::shared_ptr<void> pending_;
+  std::unique_ptr<AsyncQueue> queue_;
+};
+
+}  // namespace multigate::addon

@@ -1,0 +1,97 @@
+// The classes that JavaScript holds: Memory, Columns and Plan. Each wraps a reference to an engine object and adds the checks
+// that make any call safe: the receiver and every handle argument are recognised by type tag, never by trust.
+#pragma once
+
+#include "addon/napi_setup.h"
+
+#include <memory>
+
+#include "addon/values.h"
+#include "engine/columns.h"
+#include "engine/memory.h"
+#include "engine/plan.h"
+
+namespace multigate::addon {
+
+/// What the three classes share: tagging, recognising, disposing.
+template <class Handle, class Engine>
+class HandleBase : public Napi::ObjectWrap<Handle> {
+ public:
+  HandleBase(const Napi::CallbackInfo& info, std::shared_ptr<Engine> object);
+
+  /// The engine object of a value that must be a live handle of this class.
+  static std::shared_ptr<Engine> object_of(const Where& where, const Napi::Value& value);
+
+  void Finalize(Napi::BasicEnv env) override { release(env); }
+
+ protected:
+  /// Runs a method's body behind the receiver's check.
+  template <class Body>
+  Napi::Value method(const Napi::CallbackInfo& info, Body body) {
+    return guarded(info.Env(), [&] {
+      check_receiver(info);
+      return body();
+    });
+  }
+  void check_receiver(const Napi::CallbackInfo& info) const;
+  Engine& live() const;
+  const std::shared_ptr<Engine>& live_pointer() const;
+  /// Bytes that the garbage collector should know of.
+  void account(Napi::BasicEnv env, int64_t bytes);
+  void release(Napi::BasicEnv env);
+
+  std::shared_ptr<Engine> object_;
+  int64_t accounted_ = 0;
+};
+
+class MemoryHandle : public HandleBase<MemoryHandle, Memory> {
+ public:
+  static constexpr const char* kName = "Memory";
+  static const napi_type_tag kTag;
+  static Napi::Function define(Napi::Env env);
+  explicit MemoryHandle(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value elements(const Napi::CallbackInfo& info);
+  Napi::Value write(const Napi::CallbackInfo& info);
+  Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value initialize(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  int64_t elements_ = 0;
+};
+
+class ColumnsHandle : public HandleBase<ColumnsHandle, Columns> {
+ public:
+  static constexpr const char* kName = "Columns";
+  static const napi_type_tag kTag;
+  static Napi::Function define(Napi::Env env);
+  explicit ColumnsHandle(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value rows(const Napi::CallbackInfo& info);
+  Napi::Value shuffle(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  int64_t rows_ = 0;
+};
+
+class PlanHandle : public HandleBase<PlanHandle, Plan> {
+ public:
+  static constexpr const char* kName = "Plan";
+  static const napi_type_tag kTag;
+  static Napi::Function define(Napi::Env env);
+  explicit PlanHandle(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value bind(const Napi::CallbackInfo& info);
+  Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value run_async(const Napi::CallbackInfo& info);
+  Napi::Value info(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+};
+
+/// Copies ColumnSpecs in. @throws Failure.
+std::shared_ptr<Columns> read_columns(const Napi::Value& specs, const Napi::Value& rows);
+
+}  // namespace multigate::addon

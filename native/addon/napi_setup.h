@@ -1,0 +1,15 @@
+// The one include of napi.h, with the settings that must be the same in every file of the addon.
+#pragma once
+
+#ifndef NAPI_VERSION
+#define NAPI_VERSION 8
+#endif
+#ifndef NODE_ADDON_API_CPP_EXCEPTIONS
+#define NODE_ADDON_API_CPP_EXCEPTIONS
+#endif
+// A worker that is being terminated cannot take an exception any more; without this the process would abort.
+#ifndef NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
+#define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
+#endif
+
+#include <napi.h>

@@ -1,0 +1,36 @@
+// A RunRequest of JavaScript, in two moves: read_request() reads every property (JavaScript may run), then the fill functions
+// take pointers and move data (no JavaScript runs any more).
+#pragma once
+
+#include "addon/napi_setup.h"
+
+#include <memory>
+#include <vector>
+
+#include "addon/async.h"
+#include "engine/plan.h"
+
+namespace multigate::addon {
+
+struct Request {
+  int64_t rows = 0;
+  int threads = 1;
+  bool from_columns = false;
+  std::vector<Napi::Value> inputs;   // where not from columns
+  std::vector<Napi::Value> outputs;
+  Napi::Value scalars;
+  Napi::Value columns;
+  std::vector<int64_t> column_of;
+  int64_t start = 0;
+  bool shuffled = false;
+};
+
+Request read_request(const Napi::Value& value);
+
+/// Inputs read in place, outputs written in place: for a step that ends before the call returns.
+void fill_in_place(const Request& request, const Plan& plan, Step& step);
+
+/// Inputs copied, outputs native; returns the arrays to copy the outputs to.
+std::vector<AsyncRun::Output> fill_by_copy(const Request& request, const Plan& plan, Step& step);
+
+}  // namespace multigate::addon

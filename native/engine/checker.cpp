@@ -1,0 +1,207 @@
+// Views, numbers and roles of one op at a time; see checker.h.
+#include "engine/checker.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace multigate {
+namespace {
+
+std::string view_text(const mg_view& view) {
+  return text_of("columns or elements [", view.offset, ", ", view.offset, " + ", view.width, ") of buffer ", view.buffer);
+}
+
+}  // namespace
+
+int64_t product(int64_t a, int64_t b) {
+  int64_t result;
+  if (__builtin_mul_overflow(a, b, &result) || result > kMaxElements) {
+    throw Failure(Code::program, text_of("a shape of ", a, " x ", b, " elements is too large, at most ", kMaxElements));
+  }
+  return result;
+}
+
+void Checker::begin_op(int64_t number, const std::string& name) {
+  op_ = text_of("op ", number, " (", name, ")");
+  uses_.clear();
+}
+
+void Checker::fail(FieldName field, const std::string& found, const std::string& expected) const {
+  throw Failure(Code::program, op_ + ": " + field.text() + " is " + found + ", expected " + expected);
+}
+
+const mg_buffer& Checker::bounded(FieldName field, const mg_view& view) const {
+  if (!present(view)) fail(field, "absent", "a view");
+  const auto buffers = static_cast<int64_t>(program_.buffers.size());
+  if (view.buffer < 0 || view.buffer >= buffers) {
+    fail(field, text_of("a view of buffer ", view.buffer), text_of("a buffer in [0, ", buffers, ")"));
+  }
+  const mg_buffer& found = buffer(view);
+  const int64_t extent = is_row_class(found.buffer_class) || found.buffer_class == MG_TABLE ? found.width : found.count;
+  if (view.offset < 0 || view.width < 1 || view.offset > extent || view.width > extent - view.offset) {
+    fail(field, view_text(view), text_of("a range inside [0, ", extent, "), the extent of this ", class_name(found.buffer_class)));
+  }
+  return found;
+}
+
+void Checker::class_is(FieldName field, const mg_view& view, int32_t expected) const {
+  const int32_t found = bounded(field, view).buffer_class;
+  if (found != expected) {
+    fail(field, text_of("a view of buffer ", view.buffer, " of class ", class_name(found)), text_of("class ", class_name(expected)));
+  }
+}
+
+void Checker::width_is(FieldName field, const mg_view& view, int64_t expected) const {
+  if (expected != 0 && view.width != expected) fail(field, text_of(view.width, " wide"), text_of(expected));
+}
+
+bool Checker::is_written(int32_t buffer, int64_t offset, int64_t width) const {
+  const auto& columns = columns_[static_cast<size_t>(buffer)];
+  auto after = columns.upper_bound(offset);
+  return after != columns.begin() && std::prev(after)->second >= offset + width;
+}
+
+void Checker::add_columns(const mg_view& view) {
+  auto& columns = columns_[static_cast<size_t>(view.buffer)];
+  int64_t start = view.offset;
+  int64_t end = view.offset + view.width;
+  auto it = columns.upper_bound(start);
+  if (it != columns.begin() && std::prev(it)->second >= start) --it;
+  while (it != columns.end() && it->first <= end) {  // touching ranges become one
+    start = std::min(start, it->first);
+    end = std::max(end, it->second);
+    it = columns.erase(it);
+  }
+  columns.emplace(start, end);
+}
+
+mg_view Checker::row_read(FieldName field, const mg_view& view, int64_t width) {
+  const mg_buffer& found = bounded(field, view);
+  if (!is_row_class(found.buffer_class) || found.dtype != MG_F32) {
+    fail(field, text_of("a view of buffer ", view.buffer, ", ", found.dtype == MG_I32 ? "i32 of" : "", " class ", class_name(found.buffer_class)),
+         "floats of class rowInput, rowOutput, activation or stored");
+  }
+  width_is(field, view, width);
+  if (found.buffer_class != MG_ROW_INPUT && !is_written(view.buffer, view.offset, view.width)) {
+    fail(field, view_text(view) + ", read before an op has written it", "columns that an earlier op wrote");
+  }
+  uses_.push_back({field, view, false, false});
+  return view;
+}
+
+void Checker::row_write(FieldName field, const mg_view& view, int64_t width, bool accumulate) {
+  const int32_t found = bounded(field, view).buffer_class;
+  if (found != MG_ROW_OUTPUT && found != MG_ACTIVATION && found != MG_STORED) {
+    fail(field, text_of("a view of buffer ", view.buffer, " of class ", class_name(found)), "class rowOutput, activation or stored: it is written");
+  }
+  width_is(field, view, width);
+  if (accumulate && !is_written(view.buffer, view.offset, view.width)) {
+    fail(field, view_text(view) + ", accumulated into before an op has written it", "columns that an earlier op wrote");
+  }
+  uses_.push_back({field, view, true, accumulate});
+}
+
+void Checker::input_read(FieldName field, const mg_view& view, int64_t width) {
+  class_is(field, view, MG_ROW_INPUT);
+  if (buffer(view).dtype != MG_F32) fail(field, "an i32 row input", "f32");
+  width_is(field, view, width);
+}
+
+int64_t Checker::ids_read(FieldName field, const mg_view& view, int64_t rows, int64_t combiner) {
+  class_is(field, view, MG_ROW_INPUT);
+  const mg_buffer& found = buffer(view);
+  if (found.dtype != MG_I32) fail(field, "an f32 row input", "i32: ids");
+  if (view.offset != 0 || view.width != found.width) fail(field, view_text(view), text_of("the whole row input, width ", found.width));
+  if (combiner == 0 && view.width != 1) fail(field, text_of(view.width, " wide"), "1, as combiner 0 takes one id per row");
+  int64_t& limit = facts_.id_limit[static_cast<size_t>(view.buffer)];
+  limit = std::min(limit, rows);
+  return view.width;
+}
+
+void Checker::stored_read(FieldName field, const mg_view& view, int64_t width) {
+  class_is(field, view, MG_STORED);
+  width_is(field, view, width);
+  if (!is_written(view.buffer, view.offset, view.width)) {
+    fail(field, view_text(view) + ", read before an op has written it", "columns that an earlier op wrote");
+  }
+}
+
+void Checker::parameter(FieldName field, const mg_view& view, int64_t elements) {
+  class_is(field, view, MG_PARAMETER);
+  if (elements != 0 && view.width != elements) fail(field, text_of(view.width, " elements"), text_of(elements));
+}
+
+void Checker::whole_parameter(FieldName field, const mg_view& view) {
+  class_is(field, view, MG_PARAMETER);
+  if (view.width != buffer(view).count) fail(field, view_text(view), text_of("all ", buffer(view).count, " elements"));
+}
+
+void Checker::whole_gradient(FieldName field, const mg_view& view) {
+  class_is(field, view, MG_GRADIENT);
+  if (view.width != buffer(view).count) fail(field, view_text(view), text_of("all ", buffer(view).count, " elements"));
+}
+
+void Checker::state(FieldName field, const mg_view& view, int64_t elements) {
+  class_is(field, view, MG_STATE);
+  if (view.width != elements) fail(field, text_of(view.width, " elements"), text_of(elements));
+}
+
+int64_t Checker::table(FieldName field, const mg_view& view) {
+  class_is(field, view, MG_TABLE);
+  if (view.offset != 0 || view.width != buffer(view).width) {
+    fail(field, view_text(view), text_of("the whole table: offset 0, width ", buffer(view).width));
+  }
+  return buffer(view).count;
+}
+
+void Checker::need_gradient(FieldName field) const {
+  if (gradient_ < 0) fail(field, "given a gradient by this op", "a buffer of class gradient in the program");
+}
+
+void Checker::within(FieldName field, int64_t value, int64_t low, int64_t high) const {
+  if (value < low || value > high) fail(field, text_of(value), text_of("an integer in [", low, ", ", high, "]"));
+}
+
+void Checker::scalar_input(FieldName field, int64_t value) const {
+  if (value < 0 || value >= program_.scalar_inputs) {
+    fail(field, text_of(value), text_of("the number of a scalar input, in [0, ", program_.scalar_inputs, ")"));
+  }
+}
+
+void Checker::scalar_output(FieldName field, int64_t value) const {
+  if (value < 0 || value >= program_.scalar_outputs) {
+    fail(field, text_of(value), text_of("the number of a scalar output, in [0, ", program_.scalar_outputs, ")"));
+  }
+}
+
+void Checker::end_op() {
+  // Sorted by place, only neighbours can overlap first: O(u log u) for ops with very many views.
+  std::vector<const Use*> order;
+  order.reserve(uses_.size());
+  for (const Use& use : uses_) order.push_back(&use);
+  std::stable_sort(order.begin(), order.end(), [](const Use* a, const Use* b) {
+    return a->view.buffer != b->view.buffer ? a->view.buffer < b->view.buffer : a->view.offset < b->view.offset;
+  });
+  // `reach`: the view, and `written`: the written view, that reach farthest so far in this buffer.
+  const Use* reach = nullptr;
+  const Use* written = nullptr;
+  const auto end = [](const Use* use) { return use->view.offset + use->view.width; };
+  for (const Use* use : order) {
+    if (reach != nullptr && reach->view.buffer != use->view.buffer) reach = written = nullptr;
+    const Use* other = use->written ? reach : written;
+    // Two streams of a mixture may be one view: their gradients then add up in one place.
+    const bool added = other != nullptr && use->written && other->written && (use->accumulate || other->accumulate);
+    if (other != nullptr && end(other) > use->view.offset && !added) {
+      fail(use->field, view_text(use->view), text_of("no overlap with ", other->field.text(), ", as the op writes one of them"));
+    }
+    if (reach == nullptr || end(use) > end(reach)) reach = use;
+    if (use->written && (written == nullptr || end(use) > end(written))) written = use;
+  }
+  for (const Use& use : uses_) {
+    if (!use.written) continue;
+    add_columns(use.view);
+    mark_written(use.view);
+  }
+}
+
+}  // namespace multigate

@@ -1,0 +1,49 @@
+// The encoded columns of a dataset, copied in once, and the order in which an epoch reads their rows.
+// Ids are range-checked in the copy, so nothing that happens to the caller's array later can make one wrong.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/aligned.h"
+
+namespace multigate {
+
+struct Column {
+  int32_t dtype = 0;  // MG_F32 or MG_I32
+  int64_t width = 0;
+  int64_t limit = 0;  // ids lie in [0, limit)
+  AlignedBuffer data;
+};
+
+class Columns {
+ public:
+  explicit Columns(int64_t rows);
+
+  /// Copies rows * width values. @throws Failure (argument) naming column, row, id and limit.
+  void add(int32_t dtype, int64_t width, int64_t limit, const void* values);
+
+  int64_t rows() const noexcept { return rows_; }
+  const std::vector<Column>& columns() const noexcept { return columns_; }
+  /// The shuffled order, or null before the first shuffle().
+  const int32_t* order() const noexcept { return static_cast<const int32_t*>(order_.data()); }
+  int64_t bytes() const noexcept { return bytes_; }
+
+  /// @throws Failure (busy) while a run reads the order.
+  void shuffle(uint64_t seed, uint64_t epoch);
+
+  void begin_use() noexcept { ++users_; }
+  void end_use() noexcept { --users_; }
+
+ private:
+  int64_t rows_;
+  int64_t bytes_ = 0;
+  std::vector<Column> columns_;
+  AlignedBuffer order_;
+  int users_ = 0;
+};
+
+/// Copies `count` ids, then checks the copy. `what` starts the error's text; `width` is ids per row.
+void copy_ids(const int32_t* from, int32_t* to, int64_t count, int64_t limit, int64_t width, const std::string& what);
+
+}  // namespace multigate

@@ -1,0 +1,55 @@
+// Backend memory behind a JavaScript handle: parameters, gradients, moments, tables.
+//
+// Lifetime: a Memory holds its block by reference count and so does each run that uses it; dispose() lets go of the block,
+// which is freed at once or when the last run ends. Everything but the block's use by a run happens on the thread of the
+// environment that made it, so use counts need no lock.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "abi/multigate.h"
+#include "engine/random.h"
+
+namespace multigate {
+
+class Memory {
+ public:
+  Memory(const mg_backend& backend, int64_t elements);
+
+  const mg_backend& backend() const noexcept { return backend_; }
+  int64_t elements() const noexcept { return elements_; }
+  bool disposed() const noexcept { return block_ == nullptr; }
+  /// Unique in the process and new after every change: equal versions mean equal contents.
+  uint64_t version() const noexcept { return version_; }
+  void bump_version() noexcept;
+
+  // Ranges are checked here; values are of the backend's type. @throws Failure (argument, busy, disposed).
+  void write(int64_t offset, const void* values, int64_t count);
+  void write_converted(int64_t offset, const void* values, bool doubles, int64_t count);
+  void read(int64_t offset, void* values, int64_t count) const;
+  void check_range(int64_t offset, int64_t count) const;
+  void initialize(int64_t offset, int64_t count, const Initializer& initializer, uint64_t seed, uint64_t stream);
+
+  void dispose() noexcept { block_.reset(); }
+
+  // A run takes the block and marks its use; many may read, one alone may write.
+  std::shared_ptr<void> block() const noexcept { return block_; }
+  bool can_use(bool writes) const noexcept { return writer_ == 0 && (!writes || readers_ == 0); }
+  void begin_use(bool writes) noexcept { ++(writes ? writer_ : readers_); }
+  void end_use(bool writes) noexcept;
+
+ private:
+  void check_writable() const;
+  void check_live() const;
+  void write_block(int64_t offset, const void* values, int64_t count);
+
+  const mg_backend& backend_;
+  int64_t elements_;
+  std::shared_ptr<void> block_;
+  uint64_t version_ = 0;
+  int readers_ = 0;
+  int writer_ = 0;
+};
+
+}  // namespace multigate

@@ -1,0 +1,212 @@
+// Plans and steps; see plan.h.
+#include "engine/plan.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "engine/denominators.h"
+#include "engine/registry.h"
+
+namespace multigate {
+namespace {
+
+/// The option, else the environment's, else null: the backend's best. Only the CPU has a choice.
+const char* chosen_isa(const mg_backend& backend, const std::string& isa) {
+  if (!isa.empty()) return isa.c_str();
+  if (&backend != mg_cpu_backend()) return nullptr;
+  const char* forced = std::getenv("MULTIGATE_CPU_ISA");
+  return forced != nullptr && forced[0] != 0 ? forced : nullptr;
+}
+
+}  // namespace
+
+Plan::Plan(const mg_backend& backend, const Program& program, const std::string& isa)
+    : backend_(backend),
+      buffers_(program.buffers),
+      denominators_(program.denominators),
+      facts_(validate(program)),
+      memories_(program.buffers.size()),
+      data_(program.buffers.size(), nullptr),
+      held_(program.buffers.size()),
+      copies_(program.buffers.size()),
+      scalars_in_(program.scalar_inputs),
+      scalars_out_(program.scalar_outputs) {
+  const mg_program compiled = program.abi();
+  const mg_compile_options options{chosen_isa(backend, isa)};
+  mg_error error{};
+  check_status(backend_.compile(&compiled, &options, &plan_, &error), error, Code::program);
+  if (plan_ == nullptr) throw Failure(Code::internal, "the backend compiled nothing");
+}
+
+Plan::~Plan() {
+  if (plan_ != nullptr) backend_.destroy(plan_);
+}
+
+void Plan::bind(int64_t buffer, std::shared_ptr<Memory> memory) {
+  const auto buffers = static_cast<int64_t>(buffers_.size());
+  if (buffer < 0 || buffer >= buffers) throw Failure(Code::argument, text_of("buffer is ", buffer, ", expected one in [0, ", buffers, ")"));
+  const mg_buffer& target = buffers_[static_cast<size_t>(buffer)];
+  if (is_row_class(target.buffer_class)) {
+    throw Failure(Code::argument, text_of("buffer ", buffer, " is of class ", class_name(target.buffer_class), ", expected parameter, gradient, state or table"));
+  }
+  if (memory->disposed()) throw Failure(Code::disposed, "this memory was disposed");
+  if (&memory->backend() != &backend_) {
+    throw Failure(Code::argument, text_of("the memory is of device '", memory->backend().name, "', expected '", backend_.name, "', the plan's"));
+  }
+  if (memory->elements() != element_count(target)) {
+    throw Failure(Code::argument, text_of("the memory has ", memory->elements(), " elements, expected ", element_count(target), " for buffer ", buffer));
+  }
+  for (const int32_t other : facts_.bound) {
+    if (other != buffer && memories_[static_cast<size_t>(other)] == memory) {
+      throw Failure(Code::argument, text_of("the memory is bound to buffer ", other, " of this plan, expected one of its own for buffer ", buffer));
+    }
+  }
+  if (busy_) throw Failure(Code::busy, "this plan is running; wait for the run to end");
+  memories_[static_cast<size_t>(buffer)] = std::move(memory);
+}
+
+void Plan::check_rows(int64_t rows) const {
+  // rows * elements per row * 8 bytes stay below 2^62, for whatever buffers a backend makes.
+  const int64_t most = facts_.row_elements == 0 ? kMaxRows : std::min<int64_t>(kMaxRows, kMaxElements / facts_.row_elements);
+  if (rows < 1 || rows > most) throw Failure(Code::argument, text_of("rows is ", rows, ", expected 1 to ", most));
+}
+
+PlanInfo Plan::info(int64_t rows) const {
+  check_rows(rows);
+  mg_plan_info info{};
+  backend_.info(plan_, rows, &info);
+  return {info.block_rows, info.slots, info.arena_bytes, info.stored_bytes, info.isa != nullptr ? info.isa : ""};
+}
+
+Step::Step(std::shared_ptr<Plan> plan, int64_t rows, int threads) : plan_(std::move(plan)), rows_(rows), threads_(threads) {
+  plan_->check_rows(rows);
+  check_usable();
+  // Nothing below throws: marks are set all or none.
+  plan_->busy_ = true;
+  for (const int32_t number : plan_->facts_.bound) {
+    const auto i = static_cast<size_t>(number);
+    plan_->memories_[i]->begin_use(plan_->facts_.written[i]);
+    plan_->held_[i] = plan_->memories_[i]->block();
+    plan_->data_[i] = plan_->held_[i].get();
+  }
+}
+
+void Step::check_usable() const {
+  if (plan_->busy_) throw Failure(Code::busy, "this plan is running; a plan runs one step at a time, wait for the run to end");
+  for (const int32_t number : plan_->facts_.bound) {
+    const auto i = static_cast<size_t>(number);
+    const auto& memory = plan_->memories_[i];
+    const auto where = [&] { return text_of("buffer ", number, " (", class_name(plan_->buffers_[i].buffer_class), ")"); };
+    if (memory == nullptr) throw Failure(Code::argument, where() + " has no memory; bind() it first");
+    if (memory->disposed()) throw Failure(Code::disposed, "the memory of " + where() + " was disposed");
+    if (!memory->can_use(plan_->facts_.written[i])) {
+      throw Failure(Code::busy, "the memory of " + where() + " is in use by another plan that is running; wait for the run to end");
+    }
+  }
+}
+
+Step::~Step() {
+  for (const int32_t number : plan_->facts_.bound) {
+    const auto i = static_cast<size_t>(number);
+    plan_->memories_[i]->end_use(plan_->facts_.written[i]);
+    plan_->held_[i].reset();
+    plan_->data_[i] = nullptr;
+  }
+  // No pointer into a caller's array outlives the step.
+  for (const int32_t number : plan_->facts_.row_inputs) plan_->data_[static_cast<size_t>(number)] = nullptr;
+  for (const int32_t number : plan_->facts_.row_outputs) plan_->data_[static_cast<size_t>(number)] = nullptr;
+  if (columns_ != nullptr) columns_->end_use();
+  plan_->busy_ = false;
+}
+
+void Step::borrow_input(int32_t buffer, const float* data) noexcept {
+  plan_->data_[static_cast<size_t>(buffer)] = const_cast<float*>(data);  // backends read row inputs only
+}
+
+void Step::copy_input(int32_t buffer, const void* data, const std::string& name) {
+  const auto i = static_cast<size_t>(buffer);
+  const int64_t count = elements(buffer);
+  void* copy = plan_->copies_[i].reserve(static_cast<size_t>(count) * 4);
+  const mg_buffer& spec = plan_->buffers_[i];
+  if (spec.dtype == MG_I32) {
+    copy_ids(static_cast<const int32_t*>(data), static_cast<int32_t*>(copy), count, plan_->facts_.id_limit[i], spec.width, name);
+  } else {
+    std::memcpy(copy, data, static_cast<size_t>(count) * 4);
+  }
+  plan_->data_[i] = copy;
+}
+
+void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64_t>& column_of, int64_t start, bool shuffled) {
+  const auto& inputs = plan_->facts_.row_inputs;
+  if (column_of.size() != inputs.size()) {
+    throw Failure(Code::argument, text_of("columnOf has ", column_of.size(), " entries, expected ", inputs.size(), ", one per row input"));
+  }
+  if (start < 0 || start > columns->rows() || rows_ > columns->rows() - start) {
+    throw Failure(Code::argument, text_of("start and rows are ", start, " and ", rows_, ", expected a range inside the columns' ", columns->rows(), " rows"));
+  }
+  if (shuffled && columns->order() == nullptr) throw Failure(Code::argument, "shuffled is true, expected a call of shuffle() first");
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    const auto i = static_cast<size_t>(inputs[k]);
+    const mg_buffer& spec = plan_->buffers_[i];
+    const auto fail = [&](const std::string& found, const std::string& expected) {
+      throw Failure(Code::argument, text_of("columnOf[", k, "] is ", column_of[k], found, ", expected ", expected));
+    };
+    if (column_of[k] < 0 || column_of[k] >= static_cast<int64_t>(columns->columns().size())) {
+      fail("", text_of("a column in [0, ", columns->columns().size(), ")"));
+    }
+    const Column& column = columns->columns()[static_cast<size_t>(column_of[k])];
+    if (column.dtype != spec.dtype) fail(column.dtype == MG_I32 ? ", an i32 column" : ", an f32 column", spec.dtype == MG_I32 ? "i32" : "f32");
+    if (column.width != spec.width) fail(text_of(", a column ", column.width, " wide"), text_of(spec.width));
+    const int64_t limit = plan_->facts_.id_limit[i];
+    if (spec.dtype == MG_I32 && column.limit > limit) {
+      fail(text_of(", a column of ids below ", column.limit), text_of("ids below ", limit, ", the rows of the table they are gathered from"));
+    }
+    plan_->data_[i] = static_cast<char*>(column.data.data()) + (shuffled ? 0 : start * column.width * 4);
+  }
+  row_index_ = shuffled ? columns->order() + start : nullptr;
+  columns_ = std::move(columns);
+  columns_->begin_use();
+}
+
+void Step::borrow_output(int32_t buffer, void* data) noexcept { plan_->data_[static_cast<size_t>(buffer)] = data; }
+
+void Step::own_output(int32_t buffer) {
+  const auto i = static_cast<size_t>(buffer);
+  plan_->data_[i] = plan_->copies_[i].reserve(static_cast<size_t>(elements(buffer)) * element_bytes(plan_->backend_));
+}
+
+void Step::set_scalars(const double* values) noexcept {
+  if (!plan_->scalars_in_.empty()) std::memcpy(plan_->scalars_in_.data(), values, plan_->scalars_in_.size() * sizeof(double));
+}
+
+void Step::compute_denominators() noexcept {
+  const auto column = [&](const mg_view& view) -> RowColumn {
+    if (view.buffer < 0) return {nullptr, 0, nullptr};
+    const auto i = static_cast<size_t>(view.buffer);
+    return {static_cast<const float*>(plan_->data_[i]) + view.offset, plan_->buffers_[i].width, row_index_};
+  };
+  for (const mg_denominator& d : plan_->denominators_) {
+    plan_->scalars_in_[static_cast<size_t>(d.scalar)] = denominator(d.reduction, rows_, column(d.label), column(d.weight));
+  }
+}
+
+void Step::execute() {
+  for (const int32_t number : plan_->facts_.zeroed) {
+    std::memset(plan_->data_[static_cast<size_t>(number)], 0, static_cast<size_t>(elements(number)) * element_bytes(plan_->backend_));
+  }
+  compute_denominators();
+  mg_run run{};
+  run.rows = rows_;
+  run.data = plan_->data_.data();
+  run.row_index = row_index_;
+  run.scalars_in = plan_->scalars_in_.data();
+  run.scalars_out = plan_->scalars_out_.data();
+  run.parameter_version = plan_->facts_.parameter < 0 ? 0 : plan_->memories_[static_cast<size_t>(plan_->facts_.parameter)]->version();
+  run.threads = threads_;
+  mg_error error{};
+  check_status(plan_->backend_.run(plan_->plan_, &run, &error), error, Code::argument);
+}
+
+}  // namespace multigate

@@ -1,0 +1,102 @@
+// A compiled program with the memory bound to it, and one step of it.
+//
+// A Plan runs one step at a time. A Step is that step: made and destroyed on the environment's thread (where it marks plan,
+// memories and columns as in use), filled from host arrays, and executed on any one thread. Between making and destroying
+// nothing else may use the plan's scratch buffers, which is why they need no lock and are never allocated per step.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/aligned.h"
+#include "engine/columns.h"
+#include "engine/failure.h"
+#include "engine/memory.h"
+#include "engine/program.h"
+
+namespace multigate {
+
+struct PlanInfo {
+  int64_t block_rows, slots, arena_bytes, stored_bytes;
+  std::string isa;
+};
+
+class Plan {
+ public:
+  /// Validates and compiles. isa: empty for MULTIGATE_CPU_ISA, or the best where that is not set.
+  Plan(const mg_backend& backend, const Program& program, const std::string& isa);
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+  ~Plan();
+
+  const mg_backend& backend() const noexcept { return backend_; }
+  const ProgramFacts& facts() const noexcept { return facts_; }
+  const mg_buffer& buffer(int32_t number) const { return buffers_[static_cast<size_t>(number)]; }
+  uint32_t scalar_inputs() const noexcept { return static_cast<uint32_t>(scalars_in_.size()); }
+  uint32_t scalar_outputs() const noexcept { return static_cast<uint32_t>(scalars_out_.size()); }
+
+  void bind(int64_t buffer, std::shared_ptr<Memory> memory);
+  PlanInfo info(int64_t rows) const;
+  void check_rows(int64_t rows) const;
+
+ private:
+  friend class Step;
+
+  const mg_backend& backend_;
+  std::vector<mg_buffer> buffers_;
+  std::vector<mg_denominator> denominators_;
+  ProgramFacts facts_;
+  mg_plan* plan_ = nullptr;
+  std::vector<std::shared_ptr<Memory>> memories_;  // per buffer
+  bool busy_ = false;
+
+  // Scratch of the step under way.
+  std::vector<void*> data_;                 // per buffer: what mg_run.data is
+  std::vector<std::shared_ptr<void>> held_;  // per buffer: the block, while the step needs it
+  std::vector<AlignedBuffer> copies_;       // per buffer: copied inputs and native outputs
+  std::vector<double> scalars_in_;
+  std::vector<double> scalars_out_;
+};
+
+class Step {
+ public:
+  /// Marks everything in use. @throws Failure (argument, busy, disposed).
+  Step(std::shared_ptr<Plan> plan, int64_t rows, int threads);
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+  ~Step();
+
+  int64_t rows() const noexcept { return rows_; }
+  /// Elements of a row buffer for this step's rows.
+  int64_t elements(int32_t buffer) const { return rows_ * plan_->buffer(buffer).width; }
+
+  // Every row input by one of: a float array read in place until execute() returns, a copy, or all from columns.
+  void borrow_input(int32_t buffer, const float* data) noexcept;
+  void copy_input(int32_t buffer, const void* data, const std::string& name);
+  void use_columns(std::shared_ptr<Columns> columns, const std::vector<int64_t>& column_of, int64_t start, bool shuffled);
+
+  // Every row output by one of: an array written in place, or a native buffer to copy from afterwards.
+  void borrow_output(int32_t buffer, void* data) noexcept;
+  void own_output(int32_t buffer);
+  const void* output(int32_t buffer) const noexcept { return plan_->data_[static_cast<size_t>(buffer)]; }
+
+  void set_scalars(const double* values) noexcept;
+  const std::vector<double>& scalar_outputs() const noexcept { return plan_->scalars_out_; }
+
+  /// Runs the step on this thread. @throws Failure.
+  void execute();
+
+ private:
+  void check_usable() const;
+  void compute_denominators() noexcept;
+
+  std::shared_ptr<Plan> plan_;
+  std::shared_ptr<Columns> columns_;
+  int64_t rows_;
+  int threads_;
+  const int32_t* row_index_ = nullptr;
+};
+
+}  // namespace multigate

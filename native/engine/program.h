@@ -1,0 +1,66 @@
+// A program as the engine owns it, and what validate() learns from it.
+//
+// Kernels check nothing, so validate() refuses everything a wrong program could do to memory: after it, each view lies in a
+// buffer of the right class and size, each list has the length its op expects, and no row activation is read before it
+// was written.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "abi/multigate.h"
+
+namespace multigate {
+
+constexpr int64_t kMaxRowWidth = int64_t{1} << 24;
+constexpr int64_t kMaxElements = int64_t{1} << 58;  // elements * 8 stay far below 2^62
+constexpr int64_t kMaxOps = 100'000;
+constexpr int64_t kMaxBuffers = 100'000;
+constexpr int64_t kMaxScalars = 100'000;
+constexpr int64_t kMaxListEntries = 1 << 16;
+constexpr int64_t kMaxRows = INT32_MAX;  // row_index is int32
+
+class Program {
+ public:
+  std::vector<mg_buffer> buffers;
+  std::vector<mg_op> ops;
+  std::vector<mg_denominator> denominators;
+  uint32_t scalar_inputs = 0;
+  uint32_t scalar_outputs = 0;
+
+  /// Lists live as long as the program; descriptors point into them.
+  mg_views keep(std::vector<mg_view> views);
+  mg_ints keep(std::vector<int64_t> integers);
+
+  mg_program abi() const;
+
+ private:
+  std::deque<std::vector<mg_view>> views_;
+  std::deque<std::vector<int64_t>> integers_;
+};
+
+/// What a run needs to know of a valid program.
+struct ProgramFacts {
+  std::vector<int32_t> row_inputs;   // buffer numbers, ascending
+  std::vector<int32_t> row_outputs;
+  std::vector<int32_t> bound;        // buffers that need memory: parameter, gradient, state, table
+  std::vector<int64_t> id_limit;     // per buffer: ids must lie below it (rows of the smallest table gathered)
+  std::vector<bool> written;         // per buffer: some op writes its memory
+  std::vector<int32_t> zeroed;       // row outputs with columns that no op writes: zero at first
+  int32_t parameter = -1;
+  int64_t row_elements = 0;          // elements per row of all row buffers together
+};
+
+/// @throws Failure (program) naming the op, the field, the value found and the value expected.
+ProgramFacts validate(const Program& program);
+
+/// "rowInput", as in JavaScript.
+const char* class_name(int32_t buffer_class) noexcept;
+
+/// Elements of a buffer that memory is bound to.
+inline int64_t element_count(const mg_buffer& buffer) { return buffer.width * buffer.count; }
+
+inline bool is_row_class(int32_t buffer_class) { return buffer_class <= MG_STORED; }
+
+}  // namespace multigate

@@ -1,0 +1,44 @@
+// What the op list in abi/ops.h says, as data: one row per op, one entry per descriptor field. Generated from the X-macros,
+// so a new op or field reaches JavaScript without a line here or in the addon.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "abi/multigate.h"
+
+namespace multigate {
+
+enum class FieldType { view, views, integer, integers, real };
+
+struct Field {
+  std::string name;  // camelCase, as in JavaScript
+  FieldType type;
+  size_t offset;  // in the op's descriptor
+};
+
+struct OpKind {
+  std::string name;  // as in ops.h: dense_forward
+  mg_phase phase;
+  std::vector<Field> fields;
+};
+
+/// One row per mg_op_kind, in its order.
+const std::vector<OpKind>& op_kinds();
+
+/// The kind of this name, or -1.
+int32_t find_op_kind(const std::string& name);
+
+/// The field of a descriptor; T must be the C type of the field's FieldType.
+template <class T>
+T& field_of(mg_op& op, const Field& field) {
+  return *reinterpret_cast<T*>(reinterpret_cast<char*>(&op.fields) + field.offset);
+}
+
+template <class T>
+const T& field_of(const mg_op& op, const Field& field) {
+  return *reinterpret_cast<const T*>(reinterpret_cast<const char*>(&op.fields) + field.offset);
+}
+
+}  // namespace multigate

@@ -1,0 +1,38 @@
+// The backends of this process: cpu and reference are linked in, cuda is a plug-in opened on first use and never unloaded.
+// Never a silent switch: asking for a backend that cannot run throws its reason.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "abi/multigate.h"
+
+namespace multigate {
+
+struct DeviceReport {
+  const char* name;
+  bool available;
+  std::string reason;  // empty where available
+};
+
+std::vector<DeviceReport> devices();
+
+/// @throws Failure (argument) for an unknown name, (unsupported) with the reason where this machine cannot run it.
+const mg_backend& backend_named(const std::string& name);
+
+/// Whether the backend's memory is this machine's main memory.
+bool is_host_backend(const mg_backend& backend) noexcept;
+
+/// Bytes per element of the backend's type.
+inline size_t element_bytes(const mg_backend& backend) noexcept { return backend.element == MG_F64 ? 8 : 4; }
+
+/// Processors this process may use.
+int processors() noexcept;
+
+/// Refuses allocations that exceed this machine's physical memory, which the system might otherwise promise and not keep.
+void check_host_bytes(double bytes);
+
+/// Measured FMA peak in GFLOP/s. @throws Failure (unsupported) for an ISA that is unknown or that this machine lacks.
+double peak(const std::string& isa, int threads);
+
+}  // namespace multigate

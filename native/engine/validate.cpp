@@ -1,0 +1,398 @@
+// validate(): buffers, then each op by its own rule (the comments of abi/ops.h, as checks), then what only the whole shows.
+// Adding an op to MG_OPS stops this file from compiling until check(Checker&, const mg_<op>&) exists.
+#include <cmath>
+
+#include "engine/checker.h"
+
+namespace multigate {
+namespace {
+
+constexpr int64_t kLastActivation = MG_SWISH;
+constexpr int64_t kLastCombiner = 2;
+constexpr int64_t kRuleAdam = 1;
+constexpr int64_t kMaxIdRows = int64_t{1} << 31;  // ids are int32
+
+bool needs_pre_activation(int64_t activation) { return activation == MG_GELU || activation == MG_SWISH; }
+
+void check(Checker& c, const mg_copy_columns& op) {
+  const mg_view x = c.row_read("x", op.x, 0);
+  c.row_write("y", op.y, x.width);
+}
+
+void check(Checker& c, const mg_embedding_gather& op) {
+  c.within("combiner", op.combiner, 0, kLastCombiner);
+  const int64_t rows = c.table("table", op.table);
+  c.ids_read("ids", op.ids, rows, op.combiner);
+  c.row_write("y", op.y, op.table.width);
+}
+
+template <class Dense>
+void check_dense_parameters(Checker& c, const Dense& op, int64_t in, int64_t out) {
+  c.within("activation", op.activation, 0, kLastActivation);
+  c.parameter("kernel", op.kernel, product(in, out));
+  if (Checker::present(op.bias)) c.parameter("bias", op.bias, out);
+}
+
+void check(Checker& c, const mg_dense_forward& op) {
+  const int64_t in = c.row_read("x", op.x, 0).width;
+  c.row_write("y", op.y, 0);
+  check_dense_parameters(c, op, in, op.y.width);
+  if (Checker::present(op.z)) c.row_write("z", op.z, op.y.width);
+}
+
+void check(Checker& c, const mg_dense_backward& op) {
+  const int64_t in = c.row_read("x", op.x, 0).width;
+  const int64_t out = c.row_read("y", op.y, 0).width;
+  check_dense_parameters(c, op, in, out);
+  c.need_gradient("kernel");
+  c.row_read("dy", op.dy, out);
+  c.within("accumulate", op.accumulate, 0, 1);
+  if (Checker::present(op.z)) {
+    c.row_read("z", op.z, out);
+  } else if (needs_pre_activation(op.activation)) {
+    c.fail("z", "absent", "the pre-activation, which gelu and swish need");
+  }
+  if (Checker::present(op.dx)) {
+    c.row_write("dx", op.dx, 0, op.accumulate == 1);
+    if (op.dx.width > in) c.fail("dx", text_of(op.dx.width, " wide"), text_of("at most the width of x, ", in));
+  }
+  c.mark_gradient_written();
+}
+
+/// Sizes that follow from a topology.
+struct MixtureShape {
+  int64_t streams, experts, gates, seen;
+};
+
+template <class Mixture>
+MixtureShape check_mixture_gates(Checker& c, const Mixture& op) {
+  const MixtureShape shape{op.streams.count, op.expert_stream.count, op.gate_stream.count, op.gate_expert.count};
+  if (shape.streams < 1) c.fail("streams", "empty", "at least one view");
+  if (shape.experts < 1) c.fail("expertStream", "empty", "at least one expert");
+  if (shape.gates < 1) c.fail("gateStream", "empty", "at least one gate");
+  for (int64_t i = 0; i < shape.experts; ++i) c.within({"expertStream", i}, op.expert_stream.items[i], 0, shape.streams - 1);
+  for (int64_t j = 0; j < shape.gates; ++j) c.within({"gateStream", j}, op.gate_stream.items[j], 0, shape.streams - 1);
+  c.length("gateOffset", op.gate_offset, shape.gates + 1, "gates + 1");
+  const int64_t* offset = op.gate_offset.items;
+  c.within({"gateOffset", 0}, offset[0], 0, 0);
+  for (int64_t j = 0; j < shape.gates; ++j) {
+    // Each gate sees an expert, so offsets rise; none passes the end of gateExpert.
+    c.within({"gateOffset", j + 1}, offset[j + 1], offset[j] + 1, shape.seen);
+  }
+  c.within({"gateOffset", shape.gates}, offset[shape.gates], shape.seen, shape.seen);
+  std::vector<int64_t> seen_by(static_cast<size_t>(shape.experts), -1);
+  for (int64_t j = 0; j < shape.gates; ++j) {
+    for (int64_t k = offset[j]; k < offset[j + 1]; ++k) {
+      const int64_t expert = op.gate_expert.items[k];
+      c.within({"gateExpert", k}, expert, 0, shape.experts - 1);
+      int64_t& gate = seen_by[static_cast<size_t>(expert)];
+      // Kernels rely on a gate seeing at most `experts` experts.
+      if (gate == j) c.fail({"gateExpert", k}, text_of("expert ", expert, ", seen twice by gate ", j), "each expert once per gate");
+      gate = j;
+    }
+  }
+  return shape;
+}
+
+template <class Mixture>
+MixtureShape check_topology(Checker& c, const Mixture& op) {
+  const MixtureShape shape = check_mixture_gates(c, op);
+  c.within("units", op.units, 1, kMaxRowWidth);
+  c.within("activation", op.activation, 0, kLastActivation);
+  std::vector<int64_t> experts_on(static_cast<size_t>(shape.streams), 0);
+  for (int64_t i = 0; i < shape.experts; ++i) ++experts_on[static_cast<size_t>(op.expert_stream.items[i])];
+  for (int64_t s = 0; s < shape.streams; ++s) c.row_read({"streams", s}, op.streams.items[s], 0);
+  c.length("expertKernel", op.expert_kernel, shape.streams, "one per stream");
+  for (int64_t s = 0; s < shape.streams; ++s) {
+    const FieldName field("expertKernel", s);
+    const mg_view& kernel = op.expert_kernel.items[s];
+    const int64_t experts = experts_on[static_cast<size_t>(s)];
+    if (experts == 0) {
+      if (Checker::present(kernel)) c.fail(field, "a view", "none, as no expert reads this stream");
+      continue;
+    }
+    c.parameter(field, kernel, product(product(experts, op.streams.items[s].width), op.units));
+  }
+  c.parameter("expertBias", op.expert_bias, product(shape.experts, op.units));
+  c.length("gateKernel", op.gate_kernel, shape.gates, "one per gate");
+  if (op.gate_bias.count != 0) c.length("gateBias", op.gate_bias, shape.gates, "one per gate, or none at all");
+  for (int64_t j = 0; j < shape.gates; ++j) {
+    const int64_t seen = op.gate_offset.items[j + 1] - op.gate_offset.items[j];
+    c.parameter({"gateKernel", j}, op.gate_kernel.items[j], product(op.streams.items[op.gate_stream.items[j]].width, seen));
+    if (op.gate_bias.count != 0) c.parameter({"gateBias", j}, op.gate_bias.items[j], seen);
+  }
+  return shape;
+}
+
+/// experts and pre, [n, experts * units]: pre comes only with experts, and must where backward will need it.
+template <class Mixture, class Use>
+void check_kept(Checker& c, const Mixture& op, const MixtureShape& shape, Use use) {
+  const int64_t width = product(shape.experts, op.units);
+  if (!Checker::present(op.experts)) {
+    if (Checker::present(op.pre)) c.fail("pre", "a view", "none without experts");
+    return;
+  }
+  use("experts", op.experts, width);
+  if (Checker::present(op.pre)) {
+    use("pre", op.pre, width);
+  } else if (needs_pre_activation(op.activation)) {
+    c.fail("pre", "absent", "the pre-activations, which gelu and swish need with experts");
+  }
+}
+
+void check(Checker& c, const mg_mixture_forward& op) {
+  const MixtureShape shape = check_topology(c, op);
+  c.length("outputs", op.outputs, shape.gates, "one per gate");
+  for (int64_t j = 0; j < shape.gates; ++j) c.row_write({"outputs", j}, op.outputs.items[j], op.units);
+  if (Checker::present(op.gates)) c.row_write("gates", op.gates, shape.seen);
+  check_kept(c, op, shape, [&](const char* field, const mg_view& view, int64_t width) { c.row_write(field, view, width); });
+}
+
+void check(Checker& c, const mg_mixture_backward& op) {
+  const MixtureShape shape = check_topology(c, op);
+  c.need_gradient("expertKernel");
+  c.length("doutputs", op.doutputs, shape.gates, "one per gate");
+  for (int64_t j = 0; j < shape.gates; ++j) {
+    if (Checker::present(op.doutputs.items[j])) c.row_read({"doutputs", j}, op.doutputs.items[j], op.units);
+  }
+  c.length("dstreams", op.dstreams, shape.streams, "one per stream");
+  c.length("accumulate", op.accumulate, shape.streams, "one per stream");
+  for (int64_t s = 0; s < shape.streams; ++s) {
+    const mg_view& dstream = op.dstreams.items[s];
+    c.within({"accumulate", s}, op.accumulate.items[s], 0, 1);
+    if (!Checker::present(dstream)) continue;
+    c.row_write({"dstreams", s}, dstream, 0, op.accumulate.items[s] == 1);
+    const int64_t width = op.streams.items[s].width;
+    if (dstream.width > width) c.fail({"dstreams", s}, text_of(dstream.width, " wide"), text_of("at most the stream's width, ", width));
+  }
+  c.row_read("gates", op.gates, shape.seen);
+  check_kept(c, op, shape, [&](const char* field, const mg_view& view, int64_t width) { c.row_read(field, view, width); });
+  c.mark_gradient_written();
+}
+
+void check(Checker& c, const mg_binary_loss& op) {
+  c.row_read("logit", op.logit, 1);
+  c.input_read("label", op.label, 1);
+  if (Checker::present(op.weight)) c.input_read("weight", op.weight, 1);
+  if (Checker::present(op.dlogit)) c.row_write("dlogit", op.dlogit, 1);
+  c.scalar_input("denominator", op.denominator);
+  c.scalar_output("loss", op.loss);
+}
+
+void check(Checker& c, const mg_binary_predict& op) {
+  c.row_read("logit", op.logit, 1);
+  c.row_write("y", op.y, 1);
+}
+
+void check(Checker& c, const mg_reduce_gradients& op) {
+  c.whole_gradient("gradients", op.gradients);
+  c.mark_gradient_written();
+}
+
+void check(Checker& c, const mg_penalty& op) {
+  for (int64_t i = 0; i < op.parameters.count; ++i) c.parameter({"parameters", i}, op.parameters.items[i], 0);
+  c.scalar_output("loss", op.loss);
+  c.mark_gradient_written();
+}
+
+/// The rule's constants, and the moments (of `elements` elements) that it cannot do without.
+template <class Update>
+void check_update(Checker& c, const Update& op, int64_t elements) {
+  c.within("rule", op.rule, 0, kRuleAdam);
+  c.within("form", op.form, 0, 1);
+  c.within("nesterov", op.nesterov, 0, 1);
+  c.scalar_input("learningRate", op.learning_rate);
+  c.scalar_input("step", op.step);
+  const bool adam = op.rule == kRuleAdam;
+  const auto moment = [&](const char* field, const mg_view& view, bool needed) {
+    if (Checker::present(view)) {
+      c.state(field, view, elements);
+      c.mark_written(view);
+    } else if (needed) {
+      c.fail(field, "absent", text_of("a state of ", elements, " elements, which this rule needs"));
+    }
+  };
+  moment("moment1", op.moment1, adam || op.momentum != 0);
+  moment("moment2", op.moment2, adam);
+  if (Checker::present(op.moment1) && Checker::present(op.moment2) && op.moment1.buffer == op.moment2.buffer &&
+      std::abs(op.moment1.offset - op.moment2.offset) < elements) {
+    c.fail("moment2", "an overlap with moment1", "elements of its own");
+  }
+}
+
+void check(Checker& c, const mg_optimize& op) {
+  c.whole_parameter("parameters", op.parameters);
+  c.whole_gradient("gradients", op.gradients);
+  check_update(c, op, op.parameters.width);
+  c.mark_written(op.parameters);
+}
+
+void check(Checker& c, const mg_embedding_update& op) {
+  const int64_t rows = c.table("table", op.table);
+  check_update(c, op, product(rows, op.table.width));
+  c.within("exact", op.exact, 0, 1);
+  c.scalar_output("loss", op.loss);
+  if (op.ids.count < 1) c.fail("ids", "empty", "at least one row input");
+  c.length("gradients", op.gradients, op.ids.count, "one per entry of ids");
+  c.length("combiners", op.combiners, op.ids.count, "one per entry of ids");
+  for (int64_t i = 0; i < op.ids.count; ++i) {
+    c.within({"combiners", i}, op.combiners.items[i], 0, kLastCombiner);
+    c.ids_read({"ids", i}, op.ids.items[i], rows, op.combiners.items[i]);
+    c.stored_read({"gradients", i}, op.gradients.items[i], op.table.width);
+  }
+  c.mark_written(op.table);
+}
+
+void check_op(Checker& c, const mg_op& op) {
+  switch (op.kind) {
+#define MULTIGATE_CHECK(name, phase) \
+  case MG_OP_##name: return check(c, op.fields.name);
+    MG_OPS(MULTIGATE_CHECK)
+#undef MULTIGATE_CHECK
+    default: throw Failure(Code::program, text_of("op kind ", op.kind, " is unknown"));
+  }
+}
+
+[[noreturn]] void wrong_buffer(size_t number, const char* field, const std::string& found, const std::string& expected) {
+  throw Failure(Code::program, text_of("buffer ", number, ": ", field, " is ", found, ", expected ", expected));
+}
+
+void check_count(const char* what, size_t found, int64_t low, int64_t high) {
+  if (static_cast<int64_t>(found) < low || static_cast<int64_t>(found) > high) {
+    throw Failure(Code::program, text_of("the program has ", found, " ", what, ", expected ", low, " to ", high));
+  }
+}
+
+void check_buffer(size_t number, const mg_buffer& buffer) {
+  const int32_t kind = buffer.buffer_class;
+  if (kind < MG_ROW_INPUT || kind > MG_TABLE) wrong_buffer(number, "class", text_of(kind), "a buffer class");
+  if (buffer.dtype != MG_F32 && !(buffer.dtype == MG_I32 && kind == MG_ROW_INPUT)) {
+    wrong_buffer(number, "dtype", text_of(buffer.dtype), kind == MG_ROW_INPUT ? "f32 or i32" : "f32, as only row inputs may be i32");
+  }
+  const bool rows = is_row_class(kind);
+  const int64_t widest = rows || kind == MG_TABLE ? kMaxRowWidth : 1;
+  if (buffer.width < 1 || buffer.width > widest) {
+    wrong_buffer(number, "width", text_of(buffer.width), widest == 1 ? "1" : text_of("1 to ", widest));
+  }
+  const int64_t most = rows ? 0 : (kind == MG_TABLE ? kMaxIdRows : kMaxElements);
+  const int64_t least = rows ? 0 : 1;
+  if (buffer.count < least || buffer.count > most) {
+    wrong_buffer(number, "count", text_of(buffer.count), rows ? "0, as rows are counted by the run" : text_of(least, " to ", most));
+  }
+}
+
+void take_buffers(const Program& program, ProgramFacts& facts, Checker& checker) {
+  int32_t gradient = -1;
+  for (size_t i = 0; i < program.buffers.size(); ++i) {
+    const mg_buffer& buffer = program.buffers[i];
+    check_buffer(i, buffer);
+    const auto number = static_cast<int32_t>(i);
+    if (is_row_class(buffer.buffer_class)) {
+      facts.row_elements += buffer.width;
+    } else {
+      facts.bound.push_back(number);
+    }
+    if (buffer.buffer_class == MG_ROW_INPUT) facts.row_inputs.push_back(number);
+    if (buffer.buffer_class == MG_ROW_OUTPUT) facts.row_outputs.push_back(number);
+    int32_t* only = buffer.buffer_class == MG_PARAMETER ? &facts.parameter : buffer.buffer_class == MG_GRADIENT ? &gradient : nullptr;
+    if (only == nullptr) continue;
+    if (*only >= 0) wrong_buffer(i, "class", text_of("a second ", class_name(buffer.buffer_class)), "at most one per program");
+    *only = number;
+  }
+  if (gradient >= 0) {
+    const int64_t found = program.buffers[static_cast<size_t>(gradient)].count;
+    const int64_t wanted = facts.parameter < 0 ? 0 : program.buffers[static_cast<size_t>(facts.parameter)].count;
+    if (found != wanted) {
+      wrong_buffer(static_cast<size_t>(gradient), "count", text_of(found), text_of(wanted, ", the length of the parameter buffer"));
+    }
+  }
+  checker.set_gradient(gradient);
+}
+
+void check_reals(Checker& c, const mg_op& op, const OpKind& kind) {
+  for (const Field& field : kind.fields) {
+    if (field.type == FieldType::real && !std::isfinite(field_of<double>(op, field))) {
+      c.fail(field.name.c_str(), text_of(field_of<double>(op, field)), "a finite number");
+    }
+  }
+}
+
+void check_ops(const Program& program, Checker& checker) {
+  bool has_backward = false;
+  bool reduced = false;
+  int phase = MG_PHASE_ROWS;
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    const mg_op& op = program.ops[i];
+    if (op.kind < 0 || op.kind >= MG_OP_COUNT) throw Failure(Code::program, text_of("op ", i, ": kind ", op.kind, " is unknown"));
+    const OpKind& kind = op_kinds()[static_cast<size_t>(op.kind)];
+    checker.begin_op(static_cast<int64_t>(i), kind.name);
+    if (kind.phase < phase) checker.fail("op", "a rows op after a step op", "rows ops first");
+    const bool first_step = kind.phase == MG_PHASE_STEP && phase != MG_PHASE_STEP;
+    phase = kind.phase;
+    has_backward |= op.kind == MG_OP_dense_backward || op.kind == MG_OP_mixture_backward;
+    if (op.kind == MG_OP_reduce_gradients) {
+      if (!first_step) checker.fail("op", "after another step op", "reduce_gradients once, as the first step op");
+      reduced = true;
+    } else if (first_step && has_backward) {
+      checker.fail("op", "the first step op", "reduce_gradients, as the program has parameter gradients");
+    }
+    check_reals(checker, op, kind);
+    check_op(checker, op);
+    checker.end_op();
+  }
+  if (has_backward && !reduced) throw Failure(Code::program, "the program has parameter gradients but no reduce_gradients after its rows ops");
+}
+
+/// What no op writes of a row output is zero, not what happened to be there.
+void find_zeroed(const Program& program, ProgramFacts& facts, const Checker& checker) {
+  for (const int32_t number : facts.row_outputs) {
+    if (!checker.is_written(number, 0, program.buffers[static_cast<size_t>(number)].width)) facts.zeroed.push_back(number);
+  }
+}
+
+void check_denominator(const Program& program, size_t number) {
+  const mg_denominator& denominator = program.denominators[number];
+  const auto fail = [&](const char* field, const std::string& found, const std::string& expected) {
+    throw Failure(Code::program, text_of("denominator ", number, ": ", field, " is ", found, ", expected ", expected));
+  };
+  if (denominator.scalar < 0 || denominator.scalar >= program.scalar_inputs) {
+    fail("scalar", text_of(denominator.scalar), text_of("the number of a scalar input, in [0, ", program.scalar_inputs, ")"));
+  }
+  if (denominator.reduction < 0 || denominator.reduction > 2) fail("reduction", text_of(denominator.reduction), "0, 1 or 2");
+  const auto column = [&](const char* field, const mg_view& view, bool optional) {
+    if (view.buffer == -1) {
+      if (!optional) fail(field, "absent", "a view");
+      return;
+    }
+    if (view.buffer < 0 || view.buffer >= static_cast<int64_t>(program.buffers.size())) {
+      fail(field, text_of("a view of buffer ", view.buffer), text_of("a buffer in [0, ", program.buffers.size(), ")"));
+    }
+    const mg_buffer& buffer = program.buffers[static_cast<size_t>(view.buffer)];
+    if (buffer.buffer_class != MG_ROW_INPUT || buffer.dtype != MG_F32 || view.width != 1 || view.offset < 0 || view.offset >= buffer.width) {
+      fail(field, text_of("columns [", view.offset, ", ", view.offset, " + ", view.width, ") of buffer ", view.buffer), "one column of an f32 row input");
+    }
+  };
+  column("label", denominator.label, denominator.reduction == 1);  // 'batch' counts rows and reads nothing
+  column("weight", denominator.weight, true);
+}
+
+}  // namespace
+
+ProgramFacts validate(const Program& program) {
+  check_count("buffers", program.buffers.size(), 1, kMaxBuffers);
+  check_count("ops", program.ops.size(), 1, kMaxOps);
+  check_count("scalar inputs", program.scalar_inputs, 0, kMaxScalars);
+  check_count("scalar outputs", program.scalar_outputs, 0, kMaxScalars);
+  check_count("denominators", program.denominators.size(), 0, kMaxScalars);
+  ProgramFacts facts;
+  facts.id_limit.assign(program.buffers.size(), kMaxIdRows);
+  facts.written.assign(program.buffers.size(), false);
+  Checker checker(program, facts);
+  take_buffers(program, facts, checker);
+  check_ops(program, checker);
+  find_zeroed(program, facts, checker);
+  for (size_t i = 0; i < program.denominators.size(); ++i) check_denominator(program, i);
+  return facts;
+}
+
+}  // namespace multigate

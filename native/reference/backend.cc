@@ -1,0 +1,127 @@
+// The reference backend's table: keeps a copy of the program and runs it op by op over all rows.
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "reference/state.h"
+
+/// A program that owns its lists.
+struct mg_plan {
+  std::vector<mg_buffer> buffers;
+  std::vector<mg_op> ops;
+  std::vector<std::unique_ptr<mg_view[]>> views;
+  std::vector<std::unique_ptr<int64_t[]>> ints;
+  std::vector<std::vector<double>> owned;
+  uint32_t scalar_outputs = 0;
+  int32_t gradient_buffer = -1;
+
+  void keep(mg_views& list) {
+    views.push_back(std::make_unique<mg_view[]>(list.count));
+    std::copy_n(list.items, list.count, views.back().get());
+    list.items = views.back().get();
+  }
+  void keep(mg_ints& list) {
+    ints.push_back(std::make_unique<int64_t[]>(list.count));
+    std::copy_n(list.items, list.count, ints.back().get());
+    list.items = ints.back().get();
+  }
+};
+
+namespace reference {
+namespace {
+
+#define MG_SKIP_(name)
+#define MG_KEEP_(name) plan.keep(op.name);
+#define MG_KEEP_LISTS_(name, phase) \
+  [[maybe_unused]] void keep_lists([[maybe_unused]] mg_plan& plan, [[maybe_unused]] mg_##name& op) { MG_FIELDS_##name(MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_KEEP_, MG_SKIP_) }
+MG_OPS(MG_KEEP_LISTS_)
+
+mg_status fail(mg_error* error, mg_status status, const char* text) noexcept {
+  if (error) std::snprintf(error->text, sizeof error->text, "%s", text);
+  return status;
+}
+
+mg_status available(mg_error*) noexcept { return MG_OK; }
+
+mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
+  if (elements < 0 || elements > (int64_t{1} << 58)) return fail(error, MG_OUT_OF_MEMORY, "more elements than memory can hold");
+  *data = std::aligned_alloc(64, (static_cast<size_t>(elements) * sizeof(double) + 64) / 64 * 64);
+  if (!*data) return fail(error, MG_OUT_OF_MEMORY, "could not allocate host memory");
+  std::memset(*data, 0, static_cast<size_t>(elements) * sizeof(double));
+  return MG_OK;
+}
+
+void release(void* data) noexcept { std::free(data); }
+
+mg_status write(void* data, int64_t offset, const void* from, int64_t elements, mg_error*) noexcept {
+  std::memcpy(static_cast<double*>(data) + offset, from, static_cast<size_t>(elements) * sizeof(double));
+  return MG_OK;
+}
+
+mg_status read(const void* data, int64_t offset, void* to, int64_t elements, mg_error*) noexcept {
+  std::memcpy(to, static_cast<const double*>(data) + offset, static_cast<size_t>(elements) * sizeof(double));
+  return MG_OK;
+}
+
+mg_status compile(const mg_program* program, const mg_compile_options*, mg_plan** out, mg_error* error) noexcept {
+  try {
+    auto plan = std::make_unique<mg_plan>();
+    plan->buffers.assign(program->buffers, program->buffers + program->buffer_count);
+    plan->ops.assign(program->ops, program->ops + program->op_count);
+    plan->owned.resize(program->buffer_count);
+    plan->scalar_outputs = program->scalar_outputs;
+    for (uint32_t i = 0; i < program->buffer_count; i++)
+      if (program->buffers[i].buffer_class == MG_GRADIENT) plan->gradient_buffer = static_cast<int32_t>(i);
+    for (mg_op& op : plan->ops) switch (op.kind) {
+#define MG_KEEP_OP_(name, phase) \
+  case MG_OP_##name: keep_lists(*plan, op.fields.name); break;
+        MG_OPS(MG_KEEP_OP_)
+      }
+    *out = plan.release();
+    return MG_OK;
+  } catch (const std::bad_alloc&) {
+    return fail(error, MG_OUT_OF_MEMORY, "the reference backend could not get the memory it needs");
+  }
+}
+
+mg_status run(mg_plan* plan, const mg_run* run, mg_error* error) noexcept {
+  try {
+    for (size_t i = 0; i < plan->buffers.size(); i++) {
+      const mg_buffer& buffer = plan->buffers[i];
+      if (buffer.buffer_class == MG_ACTIVATION || buffer.buffer_class == MG_STORED)
+        plan->owned[i].resize(static_cast<size_t>(run->rows * buffer.width));
+    }
+    if (plan->gradient_buffer >= 0)
+      std::fill_n(static_cast<double*>(run->data[plan->gradient_buffer]),
+                  plan->buffers[static_cast<size_t>(plan->gradient_buffer)].count, 0.0);
+    std::fill_n(run->scalars_out, plan->scalar_outputs, 0.0);
+    State state{plan->buffers, plan->owned, *run, plan->gradient_buffer};
+    for (const mg_op& op : plan->ops) switch (op.kind) {
+#define MG_RUN_OP_(name, phase) \
+  case MG_OP_##name: run_op(state, op.fields.name); break;
+        MG_OPS(MG_RUN_OP_)
+      }
+    return MG_OK;
+  } catch (const std::bad_alloc&) {
+    return fail(error, MG_OUT_OF_MEMORY, "the reference backend could not get the memory it needs");
+  }
+}
+
+void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
+  int64_t bytes = 0;
+  for (const mg_buffer& buffer : plan->buffers)
+    if (buffer.buffer_class == MG_ACTIVATION || buffer.buffer_class == MG_STORED) bytes += rows * buffer.width * 8;
+  *out = {0, 0, 0, bytes, "float64"};
+}
+
+void destroy(mg_plan* plan) noexcept { delete plan; }
+
+const mg_backend kBackend = {MG_ABI_VERSION, MG_F64, "reference", available, allocate, release, write, read,
+                             compile,        run,    info,        destroy};
+
+}  // namespace
+}  // namespace reference
+
+extern "C" const mg_backend* mg_reference_backend(void) MG_NOEXCEPT { return &reference::kBackend; }

@@ -1,0 +1,63 @@
+// What the reference ops work on: one run of a program with every buffer in double, all rows at once.
+//
+// Plain loops and no tricks: this backend is the executable specification. Row buffers of the backend's own are [n, width]
+// doubles; row inputs are float32 or int32 and are read through row_index.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "abi/multigate.h"
+
+namespace reference {
+
+struct State {
+  const std::vector<mg_buffer>& buffers;
+  std::vector<std::vector<double>>& owned;  // activations and stored buffers, by buffer number
+  const mg_run& run;
+  int32_t gradient_buffer;
+
+  int64_t rows() const { return run.rows; }
+  static bool has(const mg_view& view) { return view.buffer >= 0; }
+
+  const mg_buffer& buffer(const mg_view& view) const { return buffers[static_cast<size_t>(view.buffer)]; }
+  int64_t input_row(int64_t row) const { return run.row_index ? run.row_index[row] : row; }
+
+  /// Column c of a row view, for reading.
+  double get(const mg_view& view, int64_t row, int64_t c) const {
+    const mg_buffer& b = buffer(view);
+    if (b.buffer_class != MG_ROW_INPUT) return const_cast<State*>(this)->at(view, row, c);
+    const int64_t at = input_row(row) * b.width + view.offset + c;
+    const void* data = run.data[view.buffer];
+    return b.dtype == MG_I32 ? static_cast<const int32_t*>(data)[at] : static_cast<double>(static_cast<const float*>(data)[at]);
+  }
+  int64_t id(const mg_view& view, int64_t row, int64_t c) const {
+    return static_cast<const int32_t*>(run.data[view.buffer])[input_row(row) * buffer(view).width + view.offset + c];
+  }
+  /// Column c of a row view of ours or an output, for writing.
+  double& at(const mg_view& view, int64_t row, int64_t c) {
+    const mg_buffer& b = buffer(view);
+    double* data = b.buffer_class == MG_ROW_OUTPUT ? static_cast<double*>(run.data[view.buffer])
+                                                   : owned[static_cast<size_t>(view.buffer)].data();
+    return data[row * b.width + view.offset + c];
+  }
+  /// Elements of a parameter, gradient, state or table view; null for an absent one.
+  double* elements(const mg_view& view) const {
+    return has(view) ? static_cast<double*>(run.data[view.buffer]) + view.offset : nullptr;
+  }
+  /// The gradient of a parameter view.
+  double* gradient(const mg_view& view) const {
+    return has(view) && gradient_buffer >= 0 ? static_cast<double*>(run.data[gradient_buffer]) + view.offset : nullptr;
+  }
+};
+
+double activate(int64_t activation, double z);
+/// d activation / dz, from z.
+double slope(int64_t activation, double z);
+/// The same from the output y where that is enough, so that no z need be kept; z is read for gelu and swish only.
+double slope(int64_t activation, double y, double z);
+
+#define MG_DECLARE_REFERENCE_(name, phase) void run_op(State& state, const mg_##name& op);
+MG_OPS(MG_DECLARE_REFERENCE_)
+#undef MG_DECLARE_REFERENCE_
+
+}  // namespace reference

@@ -1,0 +1,71 @@
+// What `npm install` and `npm run build` run: builds the addon with node-gyp, then, where nvcc is found, the CUDA plug-in with
+// cmake-js. The addon must build; the plug-in is best effort: its log is kept and it never fails the install.
+
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const require = createRequire(import.meta.url)
+const say = (text) => console.log(`multigate: ${text}`)
+
+function binOf(name) {
+  const manifest = require.resolve(`${name}/package.json`)
+  const { bin } = require(manifest)
+  return join(dirname(manifest), typeof bin === 'string' ? bin : bin[name])
+}
+
+/** Node's headers where they lie beside the running Node: nothing is downloaded then. */
+function headers() {
+  const prefix = join(dirname(process.execPath), '..')
+  return existsSync(join(prefix, 'include', 'node', 'node_api.h')) ? prefix : undefined
+}
+
+function buildAddon() {
+  const prefix = headers()
+  const args = [binOf('node-gyp'), 'rebuild', '--jobs', String(availableParallelism())]
+  if (existsSync(join(root, 'build', 'Makefile'))) args[1] = 'build'
+  if (prefix) args.push('--nodedir', prefix)
+  const started = Date.now()
+  say(`building the native addon (Node ${process.version}, ${process.platform}-${process.arch})`)
+  const env = { ...process.env }
+  // A setting of npm's own would win over the headers of the Node that is running.
+  if (prefix) delete env.npm_config_nodedir
+  const result = spawnSync(process.execPath, args, { cwd: root, env, encoding: 'utf8', maxBuffer: 1 << 28 })
+  if (result.status !== 0) {
+    process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`)
+    say('the native addon was not built. It needs a C++20 compiler, make and Python 3: see docs/building.md')
+    process.exit(1)
+  }
+  say(`built the native addon in ${((Date.now() - started) / 1000).toFixed(0)} s`)
+}
+
+function findNvcc() {
+  const name = process.platform === 'win32' ? 'nvcc.exe' : 'nvcc'
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  if (process.env.CUDA_HOME) folders.unshift(join(process.env.CUDA_HOME, 'bin'))
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path))
+}
+
+function buildPlugin() {
+  if (process.env.MULTIGATE_CUDA === '0') return say('CUDA plug-in: skipped, MULTIGATE_CUDA is 0')
+  const nvcc = findNvcc()
+  if (!nvcc) return say('CUDA plug-in: skipped, no nvcc was found (the CPU addon is complete without it)')
+  const log = join(root, 'build', 'cuda-install.log')
+  const args = [binOf('cmake-js'), 'build', '--target', 'multigate_cuda', '--out', join('build', 'cuda'), `--CDCMAKE_CUDA_COMPILER=${nvcc}`]
+  const result = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 900_000 })
+  mkdirSync(dirname(log), { recursive: true })
+  writeFileSync(log, `${result.stdout ?? ''}${result.stderr ?? ''}`)
+  if (result.status === 0) {
+    // The addon looks for it beside itself.
+    copyFileSync(join(root, 'build', 'cuda', 'Release', 'libmultigate_cuda.so'), join(root, 'build', 'Release', 'libmultigate_cuda.so'))
+    say('CUDA plug-in: built')
+  } else say(`CUDA plug-in: not built, the CPU addon is complete without it (log: ${log})`)
+}
+
+if (process.argv.includes('--clean')) rmSync(join(root, 'build'), { recursive: true, force: true })
+buildAddon()
+buildPlugin()

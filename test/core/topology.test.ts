@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+
+import { expertsOf, gateWidths, topology } from '../../lib/core/topology.js'
+
+const base = { inputDim: 7, units: 5, numTasks: 2 } as const
+
+describe('named levels', () => {
+  it('gives every task of an MMoE a gate over all experts', () => {
+    const level = topology.mmoe({ ...base, numExperts: 3 })
+    expect(level).toMatchObject({ streams: [7], outputs: [0, 1], units: 5, activation: 'relu', gateBias: false })
+    expect(level.gates).toEqual([
+      { stream: 0, experts: [0, 1, 2] },
+      { stream: 0, experts: [0, 1, 2] },
+    ])
+  })
+
+  it('repeats the one gate of an OMoE for every task', () => {
+    const level = topology.omoe({ ...base, numTasks: 3, numExperts: 4, gateBias: true })
+    expect(level.gates).toEqual([{ stream: 0, experts: [0, 1, 2, 3] }])
+    expect(level.outputs).toEqual([0, 0, 0])
+    expect(level.gateBias).toBe(true)
+  })
+
+  it('puts shared experts first at a CGC gate, then its own, task by task', () => {
+    const level = topology.cgc({ ...base, numTasks: 3, numSharedExperts: 2, numSpecificExperts: [1, 3, 2] })
+    expect(level.experts).toHaveLength(8)
+    expect(level.gates.map(({ experts }) => experts)).toEqual([
+      [0, 1, 2],
+      [0, 1, 3, 4, 5],
+      [0, 1, 6, 7],
+    ])
+    expect(gateWidths(level)).toEqual([3, 5, 4])
+  })
+
+  it('takes one number of specific experts for all tasks', () => {
+    const level = topology.cgc({ ...base, numSharedExperts: 0, numSpecificExperts: 2 })
+    expect(level.gates.map(({ experts }) => experts)).toEqual([
+      [0, 1],
+      [2, 3],
+    ])
+  })
+
+  it('passes the one expert of a shared bottom on without a gate', () => {
+    expect(topology.sharedBottom(base)).toMatchObject({ experts: [{ stream: 0 }], gates: [], outputs: [0, 0] })
+  })
+})
+
+describe('a level of several streams', () => {
+  it('expresses an inner PLE level: own streams, then the shared one', () => {
+    const level = topology.level({
+      streams: [8, 8, 8],
+      experts: [{ stream: 2 }, { stream: 0 }, { stream: 1 }],
+      gates: [
+        { stream: 0, experts: [0, 1] },
+        { stream: 1, experts: [0, 2] },
+        { stream: 2, experts: [1, 2, 0] },
+      ],
+      units: 8,
+    })
+    expect(level.outputs).toEqual([0, 1, 2])
+    expect(expertsOf(level, 2)).toEqual([0])
+    expect(Object.isFrozen(level)).toBe(true)
+  })
+})
+
+describe('checks', () => {
+  const level = (gates: { stream: number; experts: number[] }[], outputs?: number[]) =>
+    topology.level({ streams: [4], experts: [{ stream: 0 }, { stream: 0 }], gates, units: 3, ...(outputs && { outputs }) })
+
+  it.each([
+    ['an expert that is not there', () => level([{ stream: 0, experts: [0] }, { stream: 0, experts: [7] }]), 'gate 1 sees expert 7 but there are 2 experts'],
+    ['a stream that is not there', () => level([{ stream: 1, experts: [0] }]), 'gate 0 reads stream 1 but there is 1 stream'],
+    ['an expert seen twice', () => level([{ stream: 0, experts: [1, 1] }]), 'gate 0 sees expert 1 twice'],
+    ['a blind gate', () => level([{ stream: 0, experts: [] }]), 'gate 0 sees no expert'],
+    ['an output that is not there', () => level([{ stream: 0, experts: [0] }], [0, 1]), 'output 1 is gate 1 but there is 1 gate'],
+    ['experts without a gate', () => level([]), '2 experts need a gate'],
+    ['a wrong width', () => topology.mmoe({ ...base, inputDim: 0, numExperts: 1 }), 'inputDim'],
+    ['a fraction', () => topology.mmoe({ ...base, numExperts: 1.5 }), 'numExperts'],
+    ['a wrong activation', () => topology.mmoe({ ...base, numExperts: 1, activation: 'selu' as 'relu' }), 'activation'],
+    ['a missing task', () => topology.cgc({ ...base, numSharedExperts: 1, numSpecificExperts: [1] }), 'numSpecificExperts: expected one number per task (2), found 1'],
+    ['a task with nothing to see', () => topology.cgc({ ...base, numSharedExperts: 0, numSpecificExperts: [1, 0] }), 'gate 1 sees no expert'],
+  ])('names %s', (_, make, message) => {
+    expect(make).toThrow(message)
+  })
+})

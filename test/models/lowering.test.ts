@@ -1,0 +1,221 @@
+import { describe, expect, it } from 'vitest'
+
+import type { OpSpec } from '../../lib/native/binding.js'
+import { mmoe, type MMoENetworkOptions } from '../../lib/models/mmoe.js'
+import type { Network, NetworkFeature, NetworkTask } from '../../lib/models/network.js'
+
+const features: NetworkFeature[] = [
+  { kind: 'dense', name: 'age', width: 1 },
+  { kind: 'sparse', name: 'user', rows: 11, dim: 4 },
+  { kind: 'sequence', name: 'tags', rows: 10, dim: 3, length: 5, combiner: 'mean' },
+  { kind: 'dense', name: 'counts', width: 2 },
+]
+const tasks: NetworkTask[] = [
+  { kind: 'binary', name: 'like', weight: 0.5, rowWeights: true },
+  { kind: 'binary', name: 'share', weight: 1, rowWeights: false },
+]
+const adam = { name: 'adam', form: 'keras', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } as const
+const base: MMoENetworkOptions = { numExperts: 3, expertHiddenUnits: [6], towerHiddenUnits: [5] }
+
+function lower(options: MMoENetworkOptions, over: readonly NetworkFeature[] = features): Network {
+  return mmoe.lower(mmoe.parse(options), { features: over, tasks, optimizer: adam })
+}
+
+function names(ops: readonly OpSpec[]): string[] {
+  return ops.map(({ op }) => op)
+}
+
+function find(network: Network, op: string): OpSpec {
+  const found = network.train.spec.ops.find((candidate) => candidate.op === op)
+  if (found === undefined) throw new Error(`no ${op}`)
+  return found
+}
+
+describe('the training program of an MMoE', () => {
+  it('goes forward, back and updates', () => {
+    expect(names(lower({ ...base, l2: { kernel: 0.1 } }).train.spec.ops)).toEqual([
+      'embedding_gather',
+      'embedding_gather',
+      'copy_columns',
+      'copy_columns',
+      'mixture_forward',
+      'dense_forward',
+      'dense_forward',
+      'dense_forward',
+      'dense_forward',
+      'binary_loss',
+      'binary_loss',
+      'dense_backward',
+      'dense_backward',
+      'dense_backward',
+      'dense_backward',
+      'mixture_backward',
+      'reduce_gradients',
+      'penalty',
+      'penalty',
+      'penalty',
+      'optimize',
+      'embedding_update',
+      'embedding_update',
+    ])
+  })
+
+  it('places embeddings first in the row, then dense columns, without a copy in between', () => {
+    const { spec } = lower(base).train
+    const row = spec.ops.slice(0, 4).map(({ y }) => y)
+    const [first] = row
+    const buffer = typeof first === 'object' && first !== null && 'buffer' in first ? first.buffer : -1
+    expect(row).toEqual([
+      { buffer, offset: 0, width: 4 },
+      { buffer, offset: 4, width: 3 },
+      { buffer, offset: 7, width: 1 },
+      { buffer, offset: 8, width: 2 },
+    ])
+  })
+
+  it('stores the gradient of the embedding columns alone', () => {
+    const network = lower(base)
+    const { dstreams, streams } = find(network, 'mixture_backward')
+    const stored = network.train.spec.buffers.findIndex((buffer) => buffer.class === 'stored')
+    expect(streams).toMatchObject([{ width: 10 }])
+    expect(dstreams).toEqual([{ buffer: stored, offset: 0, width: 7 }])
+    expect(find(network, 'embedding_update').gradients).toEqual([{ buffer: stored, offset: 0, width: 4 }])
+  })
+
+  it('computes no gradient of a row without embeddings', () => {
+    const network = lower(base, features.filter(({ kind }) => kind === 'dense'))
+    expect(find(network, 'mixture_backward').dstreams).toEqual([null])
+    expect(network.train.spec.buffers.some((buffer) => buffer.class === 'stored')).toBe(false)
+    expect(network.tables).toEqual([])
+  })
+
+  it('names inputs, outputs, memories and scalars', () => {
+    const { train } = lower({ ...base, l2: { tower: 0.1 } })
+    expect(train.rowInputs).toEqual(['user', 'tags', 'age', 'counts', 'label:like', 'weight:like', 'label:share'])
+    expect(train.rowOutputs).toEqual([])
+    expect(Object.keys(train.bindings).sort()).toEqual([
+      'gradients',
+      'moment1',
+      'moment1:tags',
+      'moment1:user',
+      'moment2',
+      'moment2:tags',
+      'moment2:user',
+      'parameters',
+      'table:tags',
+      'table:user',
+    ])
+    expect(Object.keys(train.scalarInputs).sort()).toEqual(['denominator:like', 'denominator:share', 'learningRate', 'step'])
+    expect(Object.keys(train.scalarOutputs).sort()).toEqual(['loss:like', 'loss:share', 'penalty:tags', 'penalty:tower', 'penalty:user'])
+    expect(train.spec.denominators).toMatchObject([{ reduction: 'valid', weight: {} }, { reduction: 'valid', weight: null }])
+  })
+
+  it('keeps only the moments that a rule needs', () => {
+    const moments = (momentum: number): string[] => {
+      const optimizer = { name: 'sgd', form: 'keras', momentum, nesterov: false } as const
+      const { bindings } = mmoe.lower(mmoe.parse(base), { features, tasks, optimizer }).train
+      return Object.keys(bindings).filter((name) => name.startsWith('moment'))
+    }
+    expect(moments(0)).toEqual([])
+    expect(moments(0.9).sort()).toEqual(['moment1', 'moment1:tags', 'moment1:user'])
+  })
+
+  it('lets a group override the penalty of kernels, and penalises no bias', () => {
+    const network = lower({ ...base, bottomHiddenUnits: [8], l2: { kernel: 0.1, gate: 0 }, l1: { tower: 0.2 } })
+    const penalties = network.train.spec.ops.filter(({ op }) => op === 'penalty')
+    expect(penalties.map(({ l1, l2 }) => [l1, l2])).toEqual([
+      [0, 0.1],
+      [0.2, 0.1],
+      [0, 0.1],
+    ])
+    expect(Object.keys(network.train.scalarOutputs)).not.toContain('penalty:gate')
+    const kernels = network.parameters.tensors.filter(({ role }) => role === 'kernel')
+    expect(penalties.flatMap(({ parameters }) => parameters)).toHaveLength(kernels.length - tasks.length)
+  })
+
+  it('sends the embedding gradient through the bottom', () => {
+    const network = lower({ ...base, bottomHiddenUnits: [8, 7] })
+    const backward = network.train.spec.ops.filter(({ op }) => op === 'dense_backward').at(-1)
+    expect(backward?.dx).toMatchObject({ width: 7, offset: 0 })
+    expect(find(network, 'mixture_backward').dstreams).toMatchObject([{ width: 7 }])
+  })
+})
+
+describe('the other programs', () => {
+  it('evaluate with losses and predictions and no gradient', () => {
+    const { evaluate } = lower({ ...base, l2: { kernel: 0.1 } })
+    expect(names(evaluate.spec.ops).slice(-4)).toEqual(['binary_loss', 'binary_loss', 'binary_predict', 'binary_predict'])
+    expect(evaluate.rowOutputs).toEqual(['like', 'share'])
+    expect(Object.keys(evaluate.scalarInputs)).toEqual(['denominator:like', 'denominator:share'])
+    expect(evaluate.spec.ops.find(({ op }) => op === 'binary_loss')?.dlogit).toBeNull()
+  })
+
+  it('predict without labels', () => {
+    const { predict } = lower(base)
+    expect(predict.rowInputs).toEqual(['user', 'tags', 'age', 'counts'])
+    expect(Object.keys(predict.bindings).sort()).toEqual(['parameters', 'table:tags', 'table:user'])
+    expect(predict.spec.scalarInputs + predict.spec.scalarOutputs).toBe(0)
+  })
+})
+
+describe('the layout', () => {
+  it('names every tensor by its place and task', () => {
+    const { parameters } = lower({ ...base, bottomHiddenUnits: [8], gateBias: true })
+    expect(parameters.tensors.map(({ name, shape }) => [name, shape.join('x')])).toEqual([
+      ['bottom.0.kernel', '10x8'],
+      ['bottom.0.bias', '8'],
+      ['expert.kernel', '3x8x6'],
+      ['expert.bias', '3x6'],
+      ['gate.like.kernel', '8x3'],
+      ['gate.share.kernel', '8x3'],
+      ['gate.like.bias', '3'],
+      ['gate.share.bias', '3'],
+      ['tower.like.0.kernel', '6x5'],
+      ['tower.like.0.bias', '5'],
+      ['tower.like.1.kernel', '5x1'],
+      ['tower.like.1.bias', '1'],
+      ['tower.share.0.kernel', '6x5'],
+      ['tower.share.0.bias', '5'],
+      ['tower.share.1.kernel', '5x1'],
+      ['tower.share.1.bias', '1'],
+    ])
+  })
+
+  it('gives every expert a random stream of its own', () => {
+    const { parameters, tables } = lower(base)
+    const streams = [...parameters.tensors.flatMap((tensor) => tensor.streams), ...tables.map(({ stream }) => stream)]
+    expect(parameters.tensors.find(({ name }) => name === 'expert.kernel')?.streams).toHaveLength(3)
+    expect(new Set(streams).size).toBe(streams.length)
+  })
+})
+
+describe('options', () => {
+  it('fills in defaults', () => {
+    expect(mmoe.parse({ numExperts: 2, expertHiddenUnits: [4] })).toMatchObject({
+      bottomHiddenUnits: [],
+      towerHiddenUnits: [],
+      gateHiddenUnits: [],
+      gateBias: false,
+      activation: { expert: 'relu', tower: 'relu', bottom: 'relu' },
+      initializers: { expert: 'glorotUniform', embedding: { kind: 'uniform', low: -0.05, high: 0.05 } },
+      lossReduction: 'valid',
+      sparseUpdate: 'lazy',
+    })
+    expect(mmoe.parse({ ...base, activation: 'tanh' }).activation.tower).toBe('tanh')
+    expect(mmoe.parse({ ...base, activation: { expert: 'tanh' } }).activation).toMatchObject({ expert: 'tanh', tower: 'relu' })
+  })
+
+  it.each([
+    ['numExperts', { ...base, numExperts: 0 }],
+    ['expertHiddenUnits', { ...base, expertHiddenUnits: [8, 4] }],
+    ['gateHiddenUnits', { ...base, gateHiddenUnits: [4] }],
+    ['towerHiddenUnits', { ...base, towerHiddenUnits: [4, 0] }],
+    ['dropout', { ...base, dropout: 0.1 }],
+    ['embeddings', { ...base, l2: { embeddings: 1 } }],
+    ['activation', { ...base, activation: 'selu' }],
+    ['initializers', { ...base, initializers: { tower: 'ones' } }],
+    ['lossReduction', { ...base, lossReduction: 'mean' }],
+  ])('refuses a wrong %s by name', (field, options) => {
+    expect(() => mmoe.parse(options as MMoENetworkOptions)).toThrow(field)
+  })
+})

@@ -1,0 +1,113 @@
+import { afterEach, describe, expect, it } from 'vitest'
+
+import { elementsOf } from '../../lib/core/layout.js'
+import { mmoe } from '../../lib/models/mmoe.js'
+import type { Network } from '../../lib/models/network.js'
+import { NetworkRun, type Rows } from '../support/network-run.js'
+import { randomArray, randomOf } from '../support/numbers.js'
+import { cpuPlaces, places, reference, type TestPlace } from '../support/places.js'
+
+const rows = 1037
+
+function lower(): Network {
+  return mmoe.lower(mmoe.parse({ numExperts: 4, expertHiddenUnits: [24], bottomHiddenUnits: [33], towerHiddenUnits: [8], l2: { kernel: 1e-3, embedding: 1e-4 } }), {
+    features: [
+      { kind: 'sparse', name: 'user', rows: 50, dim: 8 },
+      { kind: 'sequence', name: 'tags', rows: 20, dim: 5, length: 4, combiner: 'sum' },
+      { kind: 'dense', name: 'dense', width: 6 },
+    ],
+    tasks: [
+      { kind: 'binary', name: 'like', weight: 1, rowWeights: true },
+      { kind: 'binary', name: 'share', weight: 0.3, rowWeights: false },
+    ],
+    optimizer: { name: 'adam', form: 'keras', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 },
+  })
+}
+
+function batch(): Rows {
+  const random = randomOf(11)
+  const ids = (length: number, vocabulary: number): Int32Array => Int32Array.from({ length }, () => Math.floor(random() * vocabulary))
+  const labels = (): Float32Array => Float32Array.from({ length: rows }, () => (random() < 0.1 ? NaN : Math.round(random())))
+  return {
+    user: ids(rows, 50),
+    tags: ids(rows * 4, 20),
+    dense: randomArray(random, rows * 6),
+    'label:like': labels(),
+    'label:share': labels(),
+    'weight:like': Float32Array.from({ length: rows }, () => random() * 2),
+  }
+}
+
+/** Draws every tensor from its own stream, as training does. */
+function initialize(run: NetworkRun): void {
+  for (const tensor of run.network.parameters.tensors) run.initialize(tensor.name, tensor.initializer, tensor.streams)
+  for (const table of run.network.tables) run.initialize(`table:${table.name}`, table.initializer, [table.stream])
+}
+
+let runs: NetworkRun[] = []
+afterEach(() => {
+  for (const run of runs) run.dispose()
+  runs = []
+})
+
+function start(place: TestPlace, threads?: number): NetworkRun {
+  const run = new NetworkRun(lower(), place, threads)
+  runs.push(run)
+  initialize(run)
+  return run
+}
+
+function everything(run: NetworkRun): number[][] {
+  const { parameters, tables } = run.network
+  return [...parameters.tensors.map(({ name }) => name), ...tables.map(({ name }) => `table:${name}`)].map((name) => [...run.read(name)])
+}
+
+describe.each(places)('a model on $name', (place) => {
+  it('starts from experts that differ, whose gates learn from the first step', () => {
+    const run = start(place)
+    const { shape = [] } = run.network.parameters.tensors.find(({ name }) => name === 'expert.kernel') ?? {}
+    const size = elementsOf(shape.slice(1))
+    const kernel = run.read('expert.kernel')
+    for (let expert = 1; expert < 4; expert += 1) {
+      expect(kernel.slice(expert * size, (expert + 1) * size)).not.toEqual(kernel.slice(0, size))
+    }
+    run.train(batch(), { learningRate: 0.01, step: 1 })
+    for (const task of ['like', 'share']) expect(run.read(`gate.${task}.kernel`, 'gradients').some((gradient) => gradient !== 0)).toBe(true)
+  })
+
+  it('learns', () => {
+    const run = start(place)
+    const loss = range(12).map((step) => run.train(batch(), { learningRate: 0.02, step: step + 1 }).scalars['loss:like'] ?? NaN)
+    expect(loss.at(-1)).toBeLessThan(loss[0] ?? NaN)
+  })
+})
+
+describe.each(cpuPlaces)('a model on $name', (place) => {
+  it('trains to the same bits with any number of threads', () => {
+    const trained = [1, 2, 3, 5, 8].map((threads) => {
+      const run = start(place, threads)
+      const losses = range(3).map((step) => run.train(batch(), { learningRate: 0.01, step: step + 1 }).scalars)
+      return { losses, weights: everything(run) }
+    })
+    for (const other of trained.slice(1)) expect(other).toEqual(trained[0])
+  })
+
+  it('starts where the reference starts and stays beside it', () => {
+    const [here, there] = [start(place), start(reference)]
+    for (const step of range(3)) {
+      const scalars = { learningRate: 0.01, step: step + 1 }
+      const [got, want] = [here.train(batch(), scalars).scalars, there.train(batch(), scalars).scalars]
+      for (const [name, value] of Object.entries(want)) expect(got[name]).toBeCloseTo(value, 5)
+    }
+  })
+
+  it('needs no more memory per thread for more rows', () => {
+    const run = start(place)
+    const plan = run.plan(run.network.train)
+    expect(plan.info(1_000_000).arenaBytes).toBe(plan.info(1000).arenaBytes)
+  })
+})
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index)
+}

@@ -1,0 +1,113 @@
+// Asynchronous runs: order, copies, busy plans and memories, disposal and detached arrays while a run is under way.
+import { describe, expect, it } from 'vitest'
+
+import type { FloatArray, RunRequest } from '../../lib/native/binding.js'
+import { binding, boundPlan, denseProgram, densePlan, devices, expectCode, floats, mixtureProgram, requestFor, trainingProgram } from './programs.js'
+
+const none = new Float64Array(0)
+
+describe.each(devices)('%s', (device) => {
+  const request = (x: number, y: FloatArray): RunRequest => ({ rows: 1, inputs: [new Float32Array([x, 0, 0])], outputs: [y], scalars: none, threads: 1 })
+
+  it('writes outputs when it resolves, from the inputs as they were', async () => {
+    const { plan } = densePlan(device)
+    const y = floats(device, 2)
+    const run = request(1, y)
+    const promise = plan.runAsync(run)
+    run.inputs?.[0]?.fill(99)
+    expect([...y]).toEqual([0, 0])
+    expect(await promise).toHaveLength(0)
+    expect([...y]).toEqual([11, 22])
+  })
+
+  it('runs plans in the order they were asked for', async () => {
+    const order: number[] = []
+    const runs = Array.from({ length: 20 }, async (_, index) => {
+      const { plan } = densePlan(device)
+      const y = floats(device, 2)
+      await plan.runAsync(request(index, y))
+      order.push(index)
+      expect(y[0]).toBe(index + 10)
+    })
+    await Promise.all(runs)
+    expect(order).toEqual(order.toSorted((a, b) => a - b))
+  })
+
+  it('refuses a second run, binding and writes while one is under way, and is free right after', async () => {
+    const { plan, parameters } = densePlan(device)
+    const y = floats(device, 2)
+    const promise = plan.runAsync(request(1, y))
+    expectCode(() => plan.run(request(1, y)), 'BUSY')
+    expectCode(() => plan.runAsync(request(1, y)), 'BUSY')
+    expectCode(() => { plan.bind(2, parameters) }, 'BUSY')
+    expectCode(() => { parameters.write(0, new Float32Array(1)) }, 'BUSY')
+    expect(parameters.read(0, 1)[0]).toBe(1) // the run only reads it
+    await promise
+    plan.run(request(1, y))
+    await plan.runAsync(request(1, y))
+  })
+
+  it('lets plans share memory that they read, not memory that one of them writes', async () => {
+    const first = densePlan(device)
+    const second = binding.compile(device, denseProgram(), {})
+    second.bind(2, first.parameters)
+    const y = floats(device, 2)
+    const promise = first.plan.runAsync(request(1, floats(device, 2)))
+    second.run(request(1, y))
+    await promise
+
+    const program = trainingProgram()
+    const training = boundPlan(device, program)
+    const other = binding.compile(device, program, {})
+    for (const [number, memory] of training.memories) other.bind(number, memory)
+    const step = training.plan.runAsync(requestFor(device, program, 4))
+    expectCode(() => other.run(requestFor(device, program, 4)), 'BUSY', 'another plan')
+    expectCode(() => training.memories.get(7)?.read(0, 1), 'BUSY')
+    await step
+    other.run(requestFor(device, program, 4))
+  })
+
+  it('finishes a run whose plan, memory and columns are disposed', async () => {
+    const { plan, parameters } = densePlan(device)
+    const columns = binding.createColumns([{ data: new Float32Array([1, 0, 0]), width: 3, limit: 0 }], 1)
+    const y = floats(device, 2)
+    const promise = plan.runAsync({ rows: 1, columns, columnOf: [0], outputs: [y], scalars: none, threads: 1 })
+    columns.dispose()
+    parameters.dispose()
+    plan.dispose()
+    expectCode(() => plan.run(request(1, y)), 'DISPOSED')
+    await promise
+    expect([...y]).toEqual([11, 22])
+  })
+
+  it('does not reorder columns under a run', async () => {
+    const { plan } = densePlan(device)
+    const columns = binding.createColumns([{ data: new Float32Array(30), width: 3, limit: 0 }], 10)
+    columns.shuffle(1, 1)
+    const promise = plan.runAsync({ rows: 10, columns, columnOf: [0], shuffled: true, outputs: [floats(device, 20)], scalars: none, threads: 1 })
+    expectCode(() => { columns.shuffle(1, 2) }, 'BUSY')
+    await promise
+    columns.shuffle(1, 2)
+  })
+
+  it('rejects where an output was detached meanwhile, and writes none of the others', async () => {
+    const program = mixtureProgram()
+    const { plan } = boundPlan(device, program)
+    const run = requestFor(device, program, 2)
+    run.outputs[0]?.fill(7)
+    const promise = plan.runAsync(run)
+    const buffer = run.outputs[1]?.buffer as ArrayBuffer
+    structuredClone(buffer, { transfer: [buffer] })
+    await expect(promise).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining('outputs[1] was detached') as string })
+    expect(run.outputs[0]?.[0]).toBe(7)
+    plan.run(requestFor(device, program, 2))
+  })
+
+  it('survives handles that are collected while their run is under way', async () => {
+    const y = floats(device, 2)
+    const promise = densePlan(device).plan.runAsync(request(1, y))
+    for (let i = 0; i < 50; ++i) new ArrayBuffer(1 << 20)
+    await promise
+    expect(y[0]).toBe(11)
+  })
+})

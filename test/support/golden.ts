@@ -1,0 +1,93 @@
+// Golden cases for tests: their index, their tensors, and how far a result is from what is expected. The folder lies
+// beside the repository and is not part of it: where it is absent `goldenDir()` says so once and tests skip. The reader
+// trusts its files; the strict one is lib/io.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export type GoldenData = Float64Array | Float32Array | Int32Array | BigInt64Array | Uint8Array
+
+export interface GoldenTensor {
+  readonly dtype: 'F64' | 'F32' | 'I32' | 'I64' | 'U8'
+  readonly shape: readonly number[]
+  readonly data: GoldenData
+}
+
+/** One case of the index: what every case has, and its own fields. */
+export interface GoldenCase {
+  readonly id: string
+  readonly kind: string
+  readonly file: string
+  readonly f32_torch_rel?: number | Readonly<Record<string, number>>
+  readonly [field: string]: unknown
+}
+
+const shared = resolve(dirname(fileURLToPath(import.meta.url)), '../../../shared')
+let told = false
+
+/** A path inside `../shared` (relative to the repository), or undefined, with a printed reason, where it is absent. */
+export function sharedPath(path: string): string | undefined {
+  const full = join(shared, path)
+  if (existsSync(full)) return full
+  if (!told) console.warn(`skipped: ../shared/${path} is not beside this repository`)
+  told = true
+  return undefined
+}
+
+/** The folder of golden cases, or undefined where it is absent. */
+export function goldenDir(): string | undefined {
+  return sharedPath('golden')
+}
+
+/** All cases, or none where the folder is absent; `kind` picks those of one kind. */
+export function goldenIndex(kind?: string): readonly GoldenCase[] {
+  const folder = goldenDir()
+  if (folder === undefined) return []
+  const index = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as { cases: GoldenCase[] }
+  return kind === undefined ? index.cases : index.cases.filter((entry) => entry.kind === kind)
+}
+
+/** The tensors of a case's file by name. */
+export function readGolden(file: string): Map<string, GoldenTensor> {
+  const folder = goldenDir()
+  if (folder === undefined) throw new Error(`no golden folder to read ${file} from`)
+  const bytes = readFileSync(join(folder, file))
+  const start = 8 + Number(bytes.readBigUInt64LE(0))
+  const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<string, HeaderEntry>
+  delete header.__metadata__
+  const tensors = new Map<string, GoldenTensor>()
+  for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(header)) {
+    // A copy, so that its start is aligned whatever the pool gave.
+    const copy = Uint8Array.from(bytes.subarray(start + from, start + to)).buffer
+    tensors.set(name, { dtype, shape, data: new arrays[dtype](copy) })
+  }
+  return tensors
+}
+
+/** A tensor of a file as numbers; an error that names it where it is not there. */
+export function goldenNumbers(tensors: ReadonlyMap<string, GoldenTensor>, name: string): Float64Array | Float32Array | Int32Array | Uint8Array {
+  const data = tensors.get(name)?.data
+  if (data === undefined || data instanceof BigInt64Array) throw new Error(`no tensor of numbers named ${name}`)
+  return data
+}
+
+/** ||got - want|| / ||want||; ||got - want|| where want is all zero; infinite where the lengths differ. */
+export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
+  if (got.length !== want.length) return Infinity
+  let difference = 0
+  let norm = 0
+  for (let index = 0; index < want.length; index += 1) {
+    difference += ((got[index] ?? NaN) - (want[index] ?? NaN)) ** 2
+    norm += (want[index] ?? NaN) ** 2
+  }
+  return norm === 0 ? Math.sqrt(difference) : Math.sqrt(difference / norm)
+}
+
+interface HeaderEntry {
+  readonly dtype: GoldenTensor['dtype']
+  readonly shape: readonly number[]
+  readonly data_offsets: readonly [number, number]
+}
+
+const arrays = { F64: Float64Array, F32: Float32Array, I32: Int32Array, I64: BigInt64Array, U8: Uint8Array }

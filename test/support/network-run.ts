@@ -1,0 +1,114 @@
+// Runs a lowered network on a device as training would: memories by binding name, shared by its three programs.
+
+import { elementsOf } from '../../lib/core/layout.js'
+import type { LoweredProgram, Network } from '../../lib/models/network.js'
+import type { BufferSpec, FloatArray, Initializer, NativeMemory, NativePlan } from '../../lib/native/binding.js'
+import { loadNative } from '../../lib/native/loader.js'
+import type { TestPlace } from './places.js'
+
+export type Rows = Readonly<Record<string, Float32Array | Int32Array>>
+export type Scalars = Readonly<Record<string, number>>
+
+export interface RunResult {
+  readonly scalars: Scalars
+  readonly outputs: Readonly<Record<string, FloatArray>>
+}
+
+export class NetworkRun {
+  readonly network: Network
+  readonly #place: TestPlace
+  readonly #memories = new Map<string, NativeMemory>()
+  readonly #plans = new Map<LoweredProgram, NativePlan>()
+  readonly #threads: number
+
+  constructor(network: Network, place: TestPlace, threads = 2) {
+    this.network = network
+    this.#place = place
+    this.#threads = threads
+    for (const program of [network.train, network.evaluate, network.predict]) this.#compile(program)
+  }
+
+  /** Writes a tensor by name, or a table by `table:<name>`; `index` picks a slice of a stacked tensor. */
+  write(name: string, values: FloatArray, index = 0): void {
+    const { memory, offset } = this.#find(name)
+    memory.write(offset + index * values.length, values)
+  }
+
+  /** Draws a tensor or a table, each slice from its own stream. */
+  initialize(name: string, initializer: Initializer, streams: readonly number[], seed = 1): void {
+    const { memory, offset, elements } = this.#find(name)
+    const size = elements / streams.length
+    streams.forEach((stream, slice) => memory.initialize(offset + slice * size, size, initializer, seed, stream))
+  }
+
+  /** Reads a tensor or a table by name; `gradients` reads a tensor's gradient. */
+  read(name: string, from: 'parameters' | 'gradients' = 'parameters'): FloatArray {
+    const { memory, offset, elements } = this.#find(name, from)
+    return memory.read(offset, elements)
+  }
+
+  train(rows: Rows, scalars: Scalars): RunResult {
+    return this.#run(this.network.train, rows, scalars)
+  }
+
+  evaluate(rows: Rows): RunResult {
+    return this.#run(this.network.evaluate, rows, {})
+  }
+
+  predict(rows: Rows): RunResult {
+    return this.#run(this.network.predict, rows, {})
+  }
+
+  plan(program: LoweredProgram): NativePlan {
+    const plan = this.#plans.get(program)
+    if (plan === undefined) throw new Error('not a program of this network')
+    return plan
+  }
+
+  dispose(): void {
+    for (const plan of this.#plans.values()) plan.dispose()
+    for (const memory of this.#memories.values()) memory.dispose()
+  }
+
+  #compile(program: LoweredProgram): void {
+    const native = loadNative()
+    const { device, isa } = this.#place
+    const plan = native.compile(device, program.spec, isa === undefined ? {} : { isa })
+    for (const [name, buffer] of Object.entries(program.bindings)) {
+      const { count, width } = program.spec.buffers[buffer] as BufferSpec
+      const memory = this.#memories.get(name) ?? native.createMemory(device, count * width)
+      this.#memories.set(name, memory)
+      plan.bind(buffer, memory)
+    }
+    this.#plans.set(program, plan)
+  }
+
+  #run(program: LoweredProgram, rows: Rows, scalars: Scalars): RunResult {
+    const inputs = program.rowInputs.map((name) => {
+      const input = rows[name]
+      if (input === undefined) throw new Error(`no rows for ${name}`)
+      return input
+    })
+    const widths = program.spec.buffers.filter((buffer) => buffer.class === 'rowInput').map(({ width }) => width)
+    const count = (inputs[0]?.length ?? 0) / (widths[0] ?? 1)
+    const element = this.#place.device === 'reference' ? Float64Array : Float32Array
+    const outputs = program.rowOutputs.map((name) => [name, new element(count)] as const)
+    const given = new Float64Array(program.spec.scalarInputs)
+    for (const [name, number] of Object.entries(program.scalarInputs)) given[number] = scalars[name] ?? 0
+    const request = { rows: count, inputs, outputs: outputs.map(([, array]) => array), scalars: given, threads: this.#threads }
+    const results = this.plan(program).run(request)
+    const named = Object.entries(program.scalarOutputs).map(([name, number]) => [name, results[number] ?? NaN] as const)
+    return { scalars: Object.fromEntries(named), outputs: Object.fromEntries(outputs) }
+  }
+
+  #find(name: string, from: 'parameters' | 'gradients' = 'parameters'): { memory: NativeMemory; offset: number; elements: number } {
+    const { tables, parameters } = this.network
+    const table = tables.find((candidate) => `table:${candidate.name}` === name)
+    const tensor = parameters.tensors.find((candidate) => candidate.name === name)
+    const memory = this.#memories.get(table === undefined ? from : name)
+    if (memory === undefined || (table === undefined && tensor === undefined)) throw new Error(`no ${name}`)
+    return table === undefined
+      ? { memory, offset: tensor?.offset ?? 0, elements: elementsOf(tensor?.shape ?? []) }
+      : { memory, offset: 0, elements: table.rows * table.dim }
+  }
+}
