@@ -11,11 +11,12 @@ import {
   checkUpstream,
   readGradients,
   writeParameters,
+  type GateUpstream,
   type MixtureParameters,
   type StreamRows,
   type Streams,
 } from './ops/arguments.js'
-import { returnWorkspace, takeWorkspace, type Pass, type Place, type RowOutputs, type Workspace } from './ops/workspace.js'
+import { isDouble, returnWorkspace, takeWorkspace, type Pass, type Place, type RowOutputs, type Workspace } from './ops/workspace.js'
 
 export {
   topology,
@@ -100,7 +101,7 @@ export function mixtureForward<X extends StreamRows, const Options extends Mixtu
   x: X,
   options?: Options,
 ): MixtureForward<X, ArrayOn<Options>> {
-  return runNow(forwardCall(topology, params, x), options) as MixtureForward<X, ArrayOn<Options>>
+  return runNow(forwardCall(topology, params, x), placeOf(options)) as MixtureForward<X, ArrayOn<Options>>
 }
 
 /** {@link mixtureForward} off the main thread. Arguments are copied before it returns. */
@@ -110,7 +111,7 @@ export async function mixtureForwardAsync<X extends StreamRows, const Options ex
   x: X,
   options?: Options,
 ): Promise<MixtureForward<X, ArrayOn<Options>>> {
-  return (await runLater(forwardCall(topology, params, x), options)) as MixtureForward<X, ArrayOn<Options>>
+  return (await runLater(forwardCall(topology, params, x), placeOf(options))) as MixtureForward<X, ArrayOn<Options>>
 }
 
 /**
@@ -125,7 +126,8 @@ export function mixtureBackward<P extends MixtureParameters, X extends StreamRow
   dOutputs: Upstream,
   options?: Options,
 ): MixtureBackward<P, X, ArrayOn<Options>> {
-  return runNow(backwardCall(topology, params, cache, dOutputs), options) as MixtureBackward<P, X, ArrayOn<Options>>
+  const place = placeOf(options)
+  return runNow(backwardCall(topology, params, cache, dOutputs, place), place) as MixtureBackward<P, X, ArrayOn<Options>>
 }
 
 /** {@link mixtureBackward} off the main thread. Arguments are copied before it returns. */
@@ -136,7 +138,8 @@ export async function mixtureBackwardAsync<P extends MixtureParameters, X extend
   dOutputs: Upstream,
   options?: Options,
 ): Promise<MixtureBackward<P, X, ArrayOn<Options>>> {
-  const result = await runLater(backwardCall(topology, params, cache, dOutputs), options)
+  const place = placeOf(options)
+  const result = await runLater(backwardCall(topology, params, cache, dOutputs, place), place)
   return result as MixtureBackward<P, X, ArrayOn<Options>>
 }
 
@@ -152,7 +155,8 @@ export function mixtureGrad<P extends MixtureParameters, X extends StreamRows, c
   dOutputs: Upstream,
   options?: Options,
 ): MixtureGrad<P, X, ArrayOn<Options>> {
-  return runNow(gradCall(topology, params, x, dOutputs), options) as MixtureGrad<P, X, ArrayOn<Options>>
+  const place = placeOf(options)
+  return runNow(gradCall(topology, params, x, dOutputs, place), place) as MixtureGrad<P, X, ArrayOn<Options>>
 }
 
 /** {@link mixtureGrad} off the main thread. Arguments are copied before it returns. */
@@ -163,7 +167,8 @@ export async function mixtureGradAsync<P extends MixtureParameters, X extends St
   dOutputs: Upstream,
   options?: Options,
 ): Promise<MixtureGrad<P, X, ArrayOn<Options>>> {
-  return (await runLater(gradCall(topology, params, x, dOutputs), options)) as MixtureGrad<P, X, ArrayOn<Options>>
+  const place = placeOf(options)
+  return (await runLater(gradCall(topology, params, x, dOutputs, place), place)) as MixtureGrad<P, X, ArrayOn<Options>>
 }
 
 /** One call of an op: its checked rows, which pass it runs and what it makes of the outputs. */
@@ -197,17 +202,18 @@ function backwardCall(
   params: MixtureParameters,
   cache: MixtureCache,
   dOutputs: Upstream,
+  { device }: Place,
 ): Call<MixtureBackward<MixtureParameters, StreamRows, FloatArray>> {
   const streams = checkStreams(topology, cache.x, 'cache.x')
   checkProbabilities(topology, streams.rows, cache.gates)
-  const upstream = checkUpstream(topology, streams.rows, dOutputs)
+  const upstream = checkUpstream(topology, streams.rows, dOutputs, isDouble(device))
   const probabilities = cache.gates.map((gate, index) => [`probabilities:${index}`, gate] as const)
   return {
     topology,
     params,
     rows: streams.rows,
     inputs: new Map([...streamInputs(streams), ...upstreamInputs(upstream), ...probabilities]),
-    pass: (workspace) => workspace.backward(upstream.map((gradient) => gradient !== null)),
+    pass: (workspace) => workspace.backward(upstream.map((gradients) => gradients.length)),
     result: (outputs, workspace) => gradientsOf(topology, cache.x, outputs, workspace),
   }
 }
@@ -217,15 +223,16 @@ function gradCall(
   params: MixtureParameters,
   x: StreamRows,
   dOutputs: Upstream,
+  { device }: Place,
 ): Call<MixtureGrad<MixtureParameters, StreamRows, FloatArray>> {
   const streams = checkStreams(topology, x, 'x')
-  const upstream = checkUpstream(topology, streams.rows, dOutputs)
+  const upstream = checkUpstream(topology, streams.rows, dOutputs, isDouble(device))
   return {
     topology,
     params,
     rows: streams.rows,
     inputs: new Map([...streamInputs(streams), ...upstreamInputs(upstream)]),
-    pass: (workspace) => workspace.grad(upstream.map((gradient) => gradient !== null)),
+    pass: (workspace) => workspace.grad(upstream.map((gradients) => gradients.length)),
     result: (outputs, workspace) => ({
       outputs: outputsOf(topology, outputs),
       ...gradientsOf(topology, x, outputs, workspace),
@@ -233,8 +240,7 @@ function gradCall(
   }
 }
 
-function runNow<Result>(call: Call<Result>, options: MixtureRunOptions = {}): Result {
-  const place = placeOf(options)
+function runNow<Result>(call: Call<Result>, place: Place): Result {
   const workspace = takeWorkspace(call.topology, place)
   try {
     writeParameters(call.topology, workspace.programs.tensors, call.params, workspace.parameters)
@@ -244,8 +250,7 @@ function runNow<Result>(call: Call<Result>, options: MixtureRunOptions = {}): Re
   }
 }
 
-async function runLater<Result>(call: Call<Result>, options: MixtureRunOptions = {}): Promise<Result> {
-  const place = placeOf(options)
+async function runLater<Result>(call: Call<Result>, place: Place): Promise<Result> {
   const workspace = takeWorkspace(call.topology, place)
   try {
     writeParameters(call.topology, workspace.programs.tensors, call.params, workspace.parameters)
@@ -255,7 +260,7 @@ async function runLater<Result>(call: Call<Result>, options: MixtureRunOptions =
   }
 }
 
-function placeOf({ device = 'auto', precision = 'float32', threads, isa }: MixtureRunOptions): Place {
+function placeOf({ device = 'auto', precision = 'float32', threads, isa }: MixtureRunOptions = {}): Place {
   if (precision !== 'float32') {
     throw checkFailed('ERR_MULTIGATE_UNSUPPORTED', `precision: only 'float32' is built so far, found '${String(precision)}'`)
   }
@@ -274,8 +279,10 @@ function streamInputs({ arrays }: Streams): [string, FloatArray][] {
   return arrays.map((array, stream) => [`x:${stream}`, array])
 }
 
-function upstreamInputs(upstream: readonly (FloatArray | null)[]): [string, FloatArray][] {
-  return upstream.flatMap((gradient, gate) => (gradient === null ? [] : [[`upstream:${gate}`, gradient]]))
+function upstreamInputs(upstream: GateUpstream): [string, FloatArray][] {
+  return upstream.flatMap((gradients, gate) => {
+    return gradients.map((gradient, round): [string, FloatArray] => [`upstream:${gate}:${round}`, gradient])
+  })
 }
 
 /** Outputs of one gate are the same numbers, but each its own array. */

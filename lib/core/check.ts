@@ -69,7 +69,8 @@ export function describeIssues(
   known: readonly string[] = [],
 ): Problem[] {
   return issues.flatMap((issue) => {
-    const { path, ...leaf } = deepest(issue)
+    const leaf = deepest(issue)
+    const { path } = leaf
     if (leaf.code === 'unrecognized_keys') {
       return leaf.keys.map((key) => unknownKey(pathOf(what, [...path, key]), key, path.length === 0 ? known : []))
     }

@@ -8,11 +8,17 @@ export function nearest(wanted: string, names: Iterable<string>, limit = 5): str
   const scored: { name: string; distance: number }[] = []
   for (const name of names) {
     if (scored.length === mostCompared) break
-    const exact = name.trim().toLowerCase() === plain ? 0 : editDistance(plain, name.trim().toLowerCase())
-    scored.push({ name, distance: exact })
+    scored.push({ name, distance: distanceOf(plain, name.trim().toLowerCase()) })
   }
   scored.sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
   return scored.slice(0, limit).map(({ name }) => name)
+}
+
+/** A beginning of the other is near however long the rest is. */
+function distanceOf(left: string, right: string): number {
+  if (left === right) return 0
+  const begins = left !== '' && right !== '' && (left.startsWith(right) || right.startsWith(left))
+  return begins ? 1 : editDistance(left, right)
 }
 
 /** Insertions, deletions and substitutions between two texts; only the first 64 characters count. */

@@ -51,8 +51,8 @@ export class ColumnBuilder {
   /** The column. One with no value at all is numbers, all missing. */
   finish(): Column {
     if (this.#kind !== 'list') return this.#finishScalar()
-    const items = this.#items?.#finishScalar() ?? { kind: 'number', values: new Float64Array(0) }
-    return { kind: 'list', offsets: Int32Array.from(this.#offsets), items }
+    const items = this.#items ?? new ColumnBuilder(this.#name)
+    return { kind: 'list', offsets: Int32Array.from(this.#offsets), items: items.#finishScalar() }
   }
 
   #finishScalar(): ScalarColumn {

@@ -87,10 +87,10 @@ async function loadTexts(session: Session, path: string, delimiter: string, name
 /** DuckDB says the line and what is wrong with it, then proposes options that are not ours. */
 function malformed(path: string, cause: unknown): DataError {
   const text = cause instanceof Error ? cause.message : String(cause)
-  const [what = text] = text.split(/\n\s*\n|Possible (?:fixes|solution)/i)
+  const [what = text] = text.split(/Possible (?:fixes|solution)|\n {2}file = /i)
   const line = Number(/Line: (\d+)/.exec(text)?.[1] ?? NaN)
   const place = Number.isNaN(line) ? path : `${path}, line ${line}`
-  const detail = what.replace(/^.*?CSV Error on Line: \d+\n/s, '').trim().replaceAll('\n', '; ')
+  const detail = what.replace(/^.*?CSV Error on Line: \d+\n/s, '').trim().replace(/\n+/g, '; ').slice(0, 500)
   return new DataError(`${place}: ${detail}`, { file: path, row: Number.isNaN(line) ? undefined : line - 2, cause })
 }
 
@@ -111,7 +111,7 @@ async function numericColumns(session: Session, names: readonly string[], { type
 async function allNumbers(session: Session, columns: readonly number[], from: string): Promise<number[]> {
   if (columns.length === 0) return []
   const tests = columns.map((index) => {
-    const exact = `NOT (length(c${index}) > 15 AND regexp_full_match(c${index}, ${longInteger}) AND abs(c${index}::DOUBLE) > 9007199254740992)`
+    const exact = `NOT (length(c${index}) > 15 AND regexp_full_match(c${index}, ${longInteger}) AND abs(try_cast(c${index} AS DOUBLE)) >= 9007199254740992)`
     return `coalesce(bool_and(regexp_full_match(c${index}, ${numberForm}) AND ${exact}), true)`
   })
   const [answers = []] = await session.rows(`SELECT ${tests.join(', ')} FROM ${from}`)

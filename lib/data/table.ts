@@ -19,7 +19,7 @@ export interface ColumnPlan {
 }
 
 const mostRows = 2 ** 31 - 1
-/** Integers beyond this do not fit a float64, and two ids might become one. */
+/** From here on integers do not fit a float64, and two ids might become one. */
 const exactIntegers = 2 ** 53
 
 const smallNumbers = /^(BOOLEAN|U?(TINY|SMALL)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\((\d|1[0-5]),\d+\))$/
@@ -73,7 +73,7 @@ async function kindOf(session: Session, table: string, name: string, type: strin
   const column = identifier(name)
   const largest = list === undefined ? `max(abs(${column}::DOUBLE))` : `max(list_max([abs(x) FOR x IN ${column}::DOUBLE[]]))`
   const [[value] = []] = await session.rows(`SELECT ${largest} FROM ${table}`)
-  const exact = value === null || Number(value) <= exactIntegers
+  const exact = value === null || Number(value) < exactIntegers
   if (list === undefined) return exact ? 'number' : 'string'
   return exact ? 'numbers' : 'strings'
 }

@@ -58,21 +58,31 @@ export function checkStreams({ streams }: Topology, x: StreamRows, name: string)
   return { rows, arrays }
 }
 
-/** Upstream gradients per gate: outputs of one gate are added. */
-export function checkUpstream(topology: Topology, rows: number, upstream: readonly (FloatArray | null)[]): (FloatArray | null)[] {
+/** Upstream gradients per gate: none, one, or several where outputs share it. */
+export type GateUpstream = readonly (readonly FloatArray[])[]
+
+/**
+ * Upstream gradients sorted by gate. Several of one gate are added here, unless they are `apart`: row inputs are float32,
+ * so that their sum would be rounded on a backend that computes in float64.
+ */
+export function checkUpstream(
+  topology: Topology,
+  rows: number,
+  upstream: readonly (FloatArray | null)[],
+  apart: boolean,
+): GateUpstream {
   const { outputs, gates, units } = topology
   checkCount('dOutputs', upstream, outputs.length, 'output')
-  const sums: (FloatArray | null)[] = Array.from({ length: Math.max(gates.length, 1) }, () => null)
+  const byGate: FloatArray[][] = Array.from({ length: Math.max(gates.length, 1) }, () => [])
   outputs.forEach((gate, output) => {
     const gradient = upstream[output] ?? null
     if (gradient === null) return
     checkLength(`dOutputs[${output}]`, gradient, [rows, units])
-    const sum = sums[gate] ?? null
-    sums[gate] = sum === null ? gradient : add(sum, gradient)
+    byGate[gate]?.push(gradient)
   })
   // A dense layer takes no absent gradient, as a gate does.
-  if (gates.length === 0) return sums.map((sum) => sum ?? new Float32Array(rows * units))
-  return sums
+  if (gates.length === 0 && byGate[0]?.length === 0) return [[new Float32Array(rows * units)]]
+  return apart ? byGate : byGate.map((gradients) => (gradients.length > 1 ? [gradients.reduce(add)] : gradients))
 }
 
 /** Probabilities of a cache, one array per gate. */

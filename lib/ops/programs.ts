@@ -1,6 +1,6 @@
 // The three programs of one level, as mixtureForward, mixtureBackward and mixtureGrad run them. Row inputs and outputs are
-// named here and nowhere else: `x:<stream>`, `upstream:<gate>`, `probabilities:<gate>`, `output:<gate>`, `gate:<gate>`,
-// `dx:<stream>`. Where there are no gates, the one expert takes the place of gate 0.
+// named here and nowhere else: `x:<stream>`, `upstream:<gate>:<round>`, `probabilities:<gate>`, `output:<gate>`,
+// `gate:<gate>`, `dx:<stream>`. Where there are no gates, the one expert takes the place of gate 0.
 
 import { Layout } from '../core/layout.js'
 import type { OptionalView, View } from '../core/op-fields.js'
@@ -9,9 +9,12 @@ import { gateWidths, type Topology } from '../core/topology.js'
 import { Mixture, type MixtureTensors } from '../layers/mixture.js'
 import { Signal, Tape } from '../layers/tape.js'
 
-/** What a backward pass starts from: which gates have an upstream gradient, and where probabilities come from. */
+/** How many upstream gradients each gate has: more than one where outputs share it and are not added beforehand. */
+export type UpstreamCounts = readonly number[]
+
+/** What a backward pass starts from. */
 export interface BackwardShape {
-  readonly upstream: readonly boolean[]
+  readonly upstream: UpstreamCounts
   /**
    * Computes probabilities again instead of taking them in. For backends whose element is wider than the float32 of row
    * inputs: handing them over would round them.
@@ -64,7 +67,7 @@ export class LevelPrograms {
     const tape = new Tape(program)
     const streams = this.#streams(program)
     const gates = this.#gates(program)
-    const upstreams = this.#upstreams(program, upstream)
+    const upstreams = this.#upstreams(program, upstream, 0)
     const outputs = (): Signal[] => upstreams.map((gradient) => signalOf(this.#scratch(program), gradient))
     if (gates === null) {
       this.#mixture.forward(tape, streams, { outputs: outputs() })
@@ -74,19 +77,22 @@ export class LevelPrograms {
       else this.#takeProbabilities(program, gates)
       this.#mixture.backward(program, streams, upstreams, gates)
     }
+    this.#furtherRounds(program, streams, upstream)
     program.step('reduce_gradients', { gradients: program.gradients() })
     return program.build()
   }
 
   /** Outputs and gradients in one pass; experts stay in the block. */
-  grad(upstream: readonly boolean[]): LoweredProgram {
+  grad(upstream: UpstreamCounts): LoweredProgram {
     const program = new ProgramBuilder(this.#layout, { training: true })
     const tape = new Tape(program)
-    const outputs = this.#upstreams(program, upstream).map((gradient, source) => {
+    const streams = this.#streams(program)
+    const outputs = this.#upstreams(program, upstream, 0).map((gradient, source) => {
       return signalOf(this.#output(program, source), gradient)
     })
-    this.#mixture.forward(tape, this.#streams(program), { outputs })
+    this.#mixture.forward(tape, streams, { outputs })
     tape.backward()
+    this.#furtherRounds(program, streams, upstream)
     program.step('reduce_gradients', { gradients: program.gradients() })
     return program.build()
   }
@@ -111,9 +117,19 @@ export class LevelPrograms {
     return program.activation(this.topology.units)
   }
 
-  #upstreams(program: ProgramBuilder, upstream: readonly boolean[]): OptionalView[] {
-    return this.#sources.map((source) => {
-      return upstream[source] === true ? program.rowInput(`upstream:${source}`, this.topology.units) : null
+  /** One whole pass more for every further upstream gradient of a gate; gradients add up where the first pass put them. */
+  #furtherRounds(program: ProgramBuilder, streams: readonly Signal[], counts: UpstreamCounts): void {
+    for (let round = 1; round < Math.max(...counts); round += 1) {
+      const tape = new Tape(program)
+      const outputs = this.#upstreams(program, counts, round).map((gradient) => signalOf(this.#scratch(program), gradient))
+      this.#mixture.forward(tape, streams, { outputs })
+      tape.backward()
+    }
+  }
+
+  #upstreams(program: ProgramBuilder, counts: UpstreamCounts, round: number): OptionalView[] {
+    return counts.map((count, gate) => {
+      return round < count ? program.rowInput(`upstream:${gate}:${round}`, this.topology.units) : null
     })
   }
 

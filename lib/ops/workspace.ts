@@ -4,7 +4,7 @@
 import type { LoweredProgram } from '../core/program.js'
 import type { Topology } from '../core/topology.js'
 import type { DeviceName, FloatArray, NativeBinding, NativeMemory, NativePlan, RunRequest } from '../native/binding.js'
-import { LevelPrograms, type BackwardShape } from './programs.js'
+import { LevelPrograms, type BackwardShape, type UpstreamCounts } from './programs.js'
 
 /** Where an op runs. */
 export interface Place {
@@ -12,6 +12,11 @@ export interface Place {
   readonly device: DeviceName
   readonly isa: string | undefined
   readonly threads: number
+}
+
+/** Whether a backend computes in float64: wider than the float32 of its row inputs. */
+export function isDouble(device: DeviceName): boolean {
+  return device === 'reference'
 }
 
 /** Rows in, by the names in programs.ts. */
@@ -74,12 +79,12 @@ export class Workspace {
     return this.#pass('forward', () => this.programs.forward())
   }
 
-  backward(upstream: readonly boolean[]): Pass {
-    const shape: BackwardShape = { upstream, recomputeGates: this.device === 'reference' }
+  backward(upstream: UpstreamCounts): Pass {
+    const shape: BackwardShape = { upstream, recomputeGates: isDouble(this.device) }
     return this.#pass(`backward ${upstream.join()}`, () => this.programs.backward(shape))
   }
 
-  grad(upstream: readonly boolean[]): Pass {
+  grad(upstream: UpstreamCounts): Pass {
     return this.#pass(`grad ${upstream.join()}`, () => this.programs.grad(upstream))
   }
 
@@ -91,7 +96,7 @@ export class Workspace {
     const { parameters, gradients } = program.bindings
     if (parameters !== undefined) plan.bind(parameters, this.parameters)
     if (gradients !== undefined) plan.bind(gradients, this.gradients)
-    const pass = new Pass(program, plan, this.device === 'reference' ? Float64Array : Float32Array)
+    const pass = new Pass(program, plan, isDouble(this.device) ? Float64Array : Float32Array)
     this.#passes.set(key, pass)
     return pass
   }

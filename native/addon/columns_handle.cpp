@@ -46,8 +46,8 @@ const napi_type_tag ColumnsHandle::kTag = {0x3b97e5d41c8a4f06ULL, 0x9d20f7c85a1b
 
 Napi::Function ColumnsHandle::define(Napi::Env env) {
   return DefineClass(env, kName,
-                     {InstanceAccessor<&ColumnsHandle::rows>("rows"), InstanceMethod<&ColumnsHandle::shuffle>("shuffle"),
-                      InstanceMethod<&ColumnsHandle::dispose>("dispose")});
+                     {instance_getter<&ColumnsHandle::rows>("rows"), instance_method<&ColumnsHandle::shuffle>("shuffle"),
+                      instance_method<&ColumnsHandle::dispose>("dispose")});
 }
 
 ColumnsHandle::ColumnsHandle(const Napi::CallbackInfo& info)
@@ -57,24 +57,20 @@ ColumnsHandle::ColumnsHandle(const Napi::CallbackInfo& info)
 }
 
 Napi::Value ColumnsHandle::rows(const Napi::CallbackInfo& info) {
-  return method(info, [&] { return Napi::Number::New(info.Env(), static_cast<double>(rows_)); });
+  return Napi::Number::New(info.Env(), static_cast<double>(rows_));
 }
 
 Napi::Value ColumnsHandle::shuffle(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    constexpr auto kSafe = static_cast<int64_t>(kMaxSafeInteger);
-    const int64_t seed = to_integer(Where("seed"), info[0], 0, kSafe);
-    const int64_t epoch = to_integer(Where("epoch"), info[1], 0, kSafe);
-    live().shuffle(static_cast<uint64_t>(seed), static_cast<uint64_t>(epoch));
-    return info.Env().Undefined();
-  });
+  constexpr auto kSafe = static_cast<int64_t>(kMaxSafeInteger);
+  const int64_t seed = to_integer(Where("seed"), info[0], 0, kSafe);
+  const int64_t epoch = to_integer(Where("epoch"), info[1], 0, kSafe);
+  live().shuffle(static_cast<uint64_t>(seed), static_cast<uint64_t>(epoch));
+  return info.Env().Undefined();
 }
 
 Napi::Value ColumnsHandle::dispose(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    release(info.Env());
-    return info.Env().Undefined();
-  });
+  release(info.Env());
+  return info.Env().Undefined();
 }
 
 }  // namespace multigate::addon

@@ -12,21 +12,18 @@ HandleBase<Handle, Engine>::HandleBase(const Napi::CallbackInfo& info, std::shar
 }
 
 template <class Handle, class Engine>
-std::shared_ptr<Engine> HandleBase<Handle, Engine>::object_of(const Where& where, const Napi::Value& value) {
-  const std::string expected = std::string("a ") + Handle::kName + " of multigate";
-  if (!value.IsObject() || value.IsFunction() || !value.As<Napi::Object>().CheckTypeTag(&Handle::kTag)) wrong(where, value, expected);
-  Handle* handle = Napi::ObjectWrap<Handle>::Unwrap(value.As<Napi::Object>());
-  if (handle->object_ == nullptr) throw Failure(Code::disposed, where.text() + " is a " + Handle::kName + " that was disposed");
-  return handle->object_;
+Handle* HandleBase<Handle, Engine>::handle_of(const Where& where, const Napi::Value& value) {
+  if (!value.IsObject() || value.IsFunction() || !value.As<Napi::Object>().CheckTypeTag(&Handle::kTag)) {
+    wrong(where, value, std::string("a ") + Handle::kName + " of multigate");
+  }
+  return Napi::ObjectWrap<Handle>::Unwrap(value.As<Napi::Object>());
 }
 
 template <class Handle, class Engine>
-void HandleBase<Handle, Engine>::check_receiver(const Napi::CallbackInfo& info) const {
-  // `this` of C++ is what Unwrap made of the receiver: nothing of it may be touched before the tag is known.
-  const Napi::Value receiver = info.This();
-  if (!receiver.IsObject() || !receiver.As<Napi::Object>().CheckTypeTag(&Handle::kTag)) {
-    wrong(Where("this"), receiver, std::string("a ") + Handle::kName + " of multigate");
-  }
+std::shared_ptr<Engine> HandleBase<Handle, Engine>::object_of(const Where& where, const Napi::Value& value) {
+  const Handle* handle = handle_of(where, value);
+  if (handle->object_ == nullptr) throw Failure(Code::disposed, where.text() + " is a " + Handle::kName + " that was disposed");
+  return handle->object_;
 }
 
 template <class Handle, class Engine>

@@ -25,15 +25,16 @@ class HandleBase : public Napi::ObjectWrap<Handle> {
   void Finalize(Napi::BasicEnv env) override { release(env); }
 
  protected:
-  /// Runs a method's body behind the receiver's check.
-  template <class Body>
-  Napi::Value method(const Napi::CallbackInfo& info, Body body) {
-    return guarded(info.Env(), [&] {
-      check_receiver(info);
-      return body();
-    });
+  // Entries of the class for DefineClass. Not node-addon-api's own: those call the member on whatever object the receiver wraps,
+  // and V8 does not guard accessors.
+  template <Napi::Value (Handle::*Method)(const Napi::CallbackInfo&)>
+  static Napi::ClassPropertyDescriptor<Handle> instance_method(const char* name) {
+    return napi_property_descriptor{name, nullptr, &call<Method>, nullptr, nullptr, nullptr, napi_default_method, nullptr};
   }
-  void check_receiver(const Napi::CallbackInfo& info) const;
+  template <Napi::Value (Handle::*Method)(const Napi::CallbackInfo&)>
+  static Napi::ClassPropertyDescriptor<Handle> instance_getter(const char* name) {
+    return napi_property_descriptor{name, nullptr, nullptr, &call<Method>, nullptr, nullptr, napi_enumerable, nullptr};
+  }
   Engine& live() const;
   const std::shared_ptr<Engine>& live_pointer() const;
   /// Bytes that the garbage collector should know of.
@@ -41,6 +42,21 @@ class HandleBase : public Napi::ObjectWrap<Handle> {
   void release(Napi::BasicEnv env);
 
   std::shared_ptr<Engine> object_;
+
+ private:
+  /// Recognises the receiver before anything of it is touched, and turns every failure into a JavaScript error.
+  template <Napi::Value (Handle::*Method)(const Napi::CallbackInfo&)>
+  static napi_value call(napi_env env, napi_callback_info raw) {
+    try {
+      const Napi::CallbackInfo info(env, raw);
+      return guarded(env, [&] { return (handle_of(Where("this"), info.This())->*Method)(info); });
+    } catch (const Napi::Error& error) {
+      error.ThrowAsJavaScriptException();
+      return nullptr;
+    }
+  }
+  static Handle* handle_of(const Where& where, const Napi::Value& value);
+
   int64_t accounted_ = 0;
 };
 

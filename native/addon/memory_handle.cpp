@@ -37,9 +37,9 @@ const napi_type_tag MemoryHandle::kTag = {0x8f1d2c6b7e3a4951ULL, 0xa6c40b9d53e8f
 
 Napi::Function MemoryHandle::define(Napi::Env env) {
   return DefineClass(env, kName,
-                     {InstanceAccessor<&MemoryHandle::elements>("elements"), InstanceMethod<&MemoryHandle::write>("write"),
-                      InstanceMethod<&MemoryHandle::read>("read"), InstanceMethod<&MemoryHandle::initialize>("initialize"),
-                      InstanceMethod<&MemoryHandle::dispose>("dispose")});
+                     {instance_getter<&MemoryHandle::elements>("elements"), instance_method<&MemoryHandle::write>("write"),
+                      instance_method<&MemoryHandle::read>("read"), instance_method<&MemoryHandle::initialize>("initialize"),
+                      instance_method<&MemoryHandle::dispose>("dispose")});
 }
 
 MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info)
@@ -51,57 +51,49 @@ MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info)
 }
 
 Napi::Value MemoryHandle::elements(const Napi::CallbackInfo& info) {
-  return method(info, [&] { return Napi::Number::New(info.Env(), static_cast<double>(elements_)); });
+  return Napi::Number::New(info.Env(), static_cast<double>(elements_));
 }
 
 Napi::Value MemoryHandle::write(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    const int64_t offset = to_integer(Where("offset"), info[0]);
-    const Where values("values");
-    const Span span = span_of(values, info[1], "a Float32Array or Float64Array");
-    if (span.type != napi_float32_array && span.type != napi_float64_array) {
-      throw Failure(Code::argument, text_of("values is a ", array_type_name(span.type), ", expected a Float32Array or Float64Array"));
-    }
-    if (span.detached) throw Failure(Code::argument, "values is detached: its ArrayBuffer was transferred away, expected a Float32Array or Float64Array");
-    live().write_converted(offset, span.data, span.type == napi_float64_array, span.length);
-    return info.Env().Undefined();
-  });
+  const int64_t offset = to_integer(Where("offset"), info[0]);
+  const Where values("values");
+  const Span span = span_of(values, info[1], "a Float32Array or Float64Array");
+  if (span.type != napi_float32_array && span.type != napi_float64_array) {
+    throw Failure(Code::argument, text_of("values is a ", array_type_name(span.type), ", expected a Float32Array or Float64Array"));
+  }
+  if (span.detached) throw Failure(Code::argument, "values is detached: its ArrayBuffer was transferred away, expected a Float32Array or Float64Array");
+  live().write_converted(offset, span.data, span.type == napi_float64_array, span.length);
+  return info.Env().Undefined();
 }
 
 Napi::Value MemoryHandle::read(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    const int64_t offset = to_integer(Where("offset"), info[0]);
-    const int64_t count = to_integer(Where("count"), info[1]);
-    const bool doubles = live().backend().element == MG_F64;
-    live().check_range(offset, count);
-    const int64_t most = kMaxReadBytes / (doubles ? 8 : 4);
-    if (count > most) throw Failure(Code::argument, text_of("count is ", count, ", expected at most ", most, " elements at a time"));
-    const Napi::Value result = Environment::of(info.Env()).new_float_array(info.Env(), doubles, count);
-    const Span span = output_span(Where("result"), result, doubles ? napi_float64_array : napi_float32_array, count);
-    live().read(offset, span.data, count);
-    return result;
-  });
+  const int64_t offset = to_integer(Where("offset"), info[0]);
+  const int64_t count = to_integer(Where("count"), info[1]);
+  const bool doubles = live().backend().element == MG_F64;
+  live().check_range(offset, count);
+  const int64_t most = kMaxReadBytes / (doubles ? 8 : 4);
+  if (count > most) throw Failure(Code::argument, text_of("count is ", count, ", expected at most ", most, " elements at a time"));
+  const Napi::Value result = Environment::of(info.Env()).new_float_array(info.Env(), doubles, count);
+  const Span span = output_span(Where("result"), result, doubles ? napi_float64_array : napi_float32_array, count);
+  live().read(offset, span.data, count);
+  return result;
 }
 
 Napi::Value MemoryHandle::initialize(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    constexpr auto kSafe = static_cast<int64_t>(kMaxSafeInteger);
-    const int64_t offset = to_integer(Where("offset"), info[0]);
-    const int64_t count = to_integer(Where("count"), info[1]);
-    const Initializer initializer = read_initializer(Where("initializer"), info[2]);
-    const int64_t seed = to_integer(Where("seed"), info[3], 0, kSafe);
-    const int64_t stream = to_integer(Where("stream"), info[4], 0, kSafe);
-    live().initialize(offset, count, initializer, static_cast<uint64_t>(seed), static_cast<uint64_t>(stream));
-    return info.Env().Undefined();
-  });
+  constexpr auto kSafe = static_cast<int64_t>(kMaxSafeInteger);
+  const int64_t offset = to_integer(Where("offset"), info[0]);
+  const int64_t count = to_integer(Where("count"), info[1]);
+  const Initializer initializer = read_initializer(Where("initializer"), info[2]);
+  const int64_t seed = to_integer(Where("seed"), info[3], 0, kSafe);
+  const int64_t stream = to_integer(Where("stream"), info[4], 0, kSafe);
+  live().initialize(offset, count, initializer, static_cast<uint64_t>(seed), static_cast<uint64_t>(stream));
+  return info.Env().Undefined();
 }
 
 Napi::Value MemoryHandle::dispose(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    if (object_ != nullptr) object_->dispose();  // plans that it is bound to find it disposed
-    release(info.Env());
-    return info.Env().Undefined();
-  });
+  if (object_ != nullptr) object_->dispose();  // plans that it is bound to find it disposed
+  release(info.Env());
+  return info.Env().Undefined();
 }
 
 }  // namespace multigate::addon

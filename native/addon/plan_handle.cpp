@@ -11,65 +11,55 @@ const napi_type_tag PlanHandle::kTag = {0xd4620a9bf7153ce8ULL, 0x71e8b3542fc9d60
 
 Napi::Function PlanHandle::define(Napi::Env env) {
   return DefineClass(env, kName,
-                     {InstanceMethod<&PlanHandle::bind>("bind"), InstanceMethod<&PlanHandle::run>("run"),
-                      InstanceMethod<&PlanHandle::run_async>("runAsync"), InstanceMethod<&PlanHandle::info>("info"),
-                      InstanceMethod<&PlanHandle::dispose>("dispose")});
+                     {instance_method<&PlanHandle::bind>("bind"), instance_method<&PlanHandle::run>("run"),
+                      instance_method<&PlanHandle::run_async>("runAsync"), instance_method<&PlanHandle::info>("info"),
+                      instance_method<&PlanHandle::dispose>("dispose")});
 }
 
 PlanHandle::PlanHandle(const Napi::CallbackInfo& info)
     : HandleBase(info, guarded(info.Env(), [&] { return Environment::of(info.Env()).take_pending<Plan>(); })) {}
 
 Napi::Value PlanHandle::bind(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    const int64_t buffer = to_integer(Where("buffer"), info[0]);
-    live().bind(buffer, MemoryHandle::object_of(Where("memory"), info[1]));
-    return info.Env().Undefined();
-  });
+  const int64_t buffer = to_integer(Where("buffer"), info[0]);
+  live().bind(buffer, MemoryHandle::object_of(Where("memory"), info[1]));
+  return info.Env().Undefined();
 }
 
 Napi::Value PlanHandle::run(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    const Request request = read_request(info[0]);
-    // From here on no JavaScript runs: what is checked stays true.
-    Step step(live_pointer(), request.rows, request.threads);
-    fill_in_place(request, live(), step);
-    step.execute();
-    const std::vector<double>& scalars = step.scalar_outputs();
-    Napi::Float64Array result = Napi::Float64Array::New(info.Env(), scalars.size());
-    if (!scalars.empty()) std::memcpy(result.Data(), scalars.data(), scalars.size() * sizeof(double));
-    return result;
-  });
+  const Request request = read_request(info[0]);
+  // From here on no JavaScript runs: what is checked stays true.
+  Step step(live_pointer(), request.rows, request.threads);
+  fill_in_place(request, live(), step);
+  step.execute();
+  const std::vector<double>& scalars = step.scalar_outputs();
+  Napi::Float64Array result = Napi::Float64Array::New(info.Env(), scalars.size());
+  if (!scalars.empty()) std::memcpy(result.Data(), scalars.data(), scalars.size() * sizeof(double));
+  return result;
 }
 
 Napi::Value PlanHandle::run_async(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    const Request request = read_request(info[0]);
-    AsyncQueue& queue = Environment::of(info.Env()).queue(info.Env());
-    auto step = std::make_unique<Step>(live_pointer(), request.rows, request.threads);
-    std::vector<AsyncRun::Output> outputs = fill_by_copy(request, live(), *step);
-    return queue.post(std::make_unique<AsyncRun>(info.Env(), std::move(step), std::move(outputs)));
-  });
+  const Request request = read_request(info[0]);
+  AsyncQueue& queue = Environment::of(info.Env()).queue(info.Env());
+  auto step = std::make_unique<Step>(live_pointer(), request.rows, request.threads);
+  std::vector<AsyncRun::Output> outputs = fill_by_copy(request, live(), *step);
+  return queue.post(std::make_unique<AsyncRun>(info.Env(), std::move(step), std::move(outputs)));
 }
 
 Napi::Value PlanHandle::info(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    const Napi::Env env = info.Env();
-    const PlanInfo found = live().info(to_integer(Where("rows"), info[0]));
-    Napi::Object result = Napi::Object::New(env);
-    result.Set("blockRows", Napi::Number::New(env, static_cast<double>(found.block_rows)));
-    result.Set("slots", Napi::Number::New(env, static_cast<double>(found.slots)));
-    result.Set("arenaBytes", Napi::Number::New(env, static_cast<double>(found.arena_bytes)));
-    result.Set("storedBytes", Napi::Number::New(env, static_cast<double>(found.stored_bytes)));
-    result.Set("isa", Napi::String::New(env, found.isa));
-    return result;
-  });
+  const Napi::Env env = info.Env();
+  const PlanInfo found = live().info(to_integer(Where("rows"), info[0]));
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("blockRows", Napi::Number::New(env, static_cast<double>(found.block_rows)));
+  result.Set("slots", Napi::Number::New(env, static_cast<double>(found.slots)));
+  result.Set("arenaBytes", Napi::Number::New(env, static_cast<double>(found.arena_bytes)));
+  result.Set("storedBytes", Napi::Number::New(env, static_cast<double>(found.stored_bytes)));
+  result.Set("isa", Napi::String::New(env, found.isa));
+  return result;
 }
 
 Napi::Value PlanHandle::dispose(const Napi::CallbackInfo& info) {
-  return method(info, [&] {
-    release(info.Env());  // a step under way holds the plan until it ends
-    return info.Env().Undefined();
-  });
+  release(info.Env());  // a step under way holds the plan until it ends
+  return info.Env().Undefined();
 }
 
 }  // namespace multigate::addon

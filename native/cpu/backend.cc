@@ -1,11 +1,11 @@
 // The CPU backend's table: checks that belong to running, and no exception across the contract.
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <stdexcept>
 
+#include "abi/aligned.h"
 #include "cpu/features.h"
 #include "cpu/plan.h"
 
@@ -39,7 +39,7 @@ mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
   // Room for a whole vector at the last element, and a multiple of the alignment.
   if (elements < 0 || elements > (int64_t{1} << 59)) return fail(error, MG_OUT_OF_MEMORY, "more elements than memory can hold");
   const size_t bytes = static_cast<size_t>(padded(elements) + kPad) * sizeof(float);
-  *data = std::aligned_alloc(64, bytes);
+  *data = mg_aligned_new(bytes);
   if (!*data) {
     char text[96];
     std::snprintf(text, sizeof text, "could not allocate %zu bytes of host memory", bytes);
@@ -49,7 +49,7 @@ mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
   return MG_OK;
 }
 
-void release(void* data) noexcept { std::free(data); }
+void release(void* data) noexcept { mg_aligned_delete(data); }
 
 mg_status write(void* data, int64_t offset, const void* from, int64_t elements, mg_error*) noexcept {
   std::memcpy(static_cast<float*>(data) + offset, from, static_cast<size_t>(elements) * sizeof(float));

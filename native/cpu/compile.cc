@@ -1,8 +1,8 @@
 // Program -> plan: resolves views, lays out arena, packed copies and slots, and chooses the rows of a block.
+#include "abi/aligned.h"
 #include "cpu/plan.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <new>
 #include <stdexcept>
 
@@ -20,15 +20,15 @@ constexpr int64_t kMostSlots = 16, kMostSlotBytes = int64_t{256} << 20;
 
 }  // namespace
 
-Floats::~Floats() { std::free(data_); }
+Floats::~Floats() { mg_aligned_delete(data_); }
 
 void Floats::reserve(int64_t count) {
   if (count <= count_) return;
-  std::free(data_);
+  mg_aligned_delete(data_);
   data_ = nullptr, count_ = 0;
   // One vector more than asked for: a whole vector may be read at the last element.
   const size_t bytes = static_cast<size_t>(padded(count) + kPad) * sizeof(float);
-  data_ = static_cast<float*>(std::aligned_alloc(64, bytes));
+  data_ = static_cast<float*>(mg_aligned_new(bytes));
   if (!data_) throw std::bad_alloc();
   std::fill_n(data_, bytes / sizeof(float), 0.0f);
   count_ = count;

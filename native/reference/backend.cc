@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 
+#include "abi/aligned.h"
 #include "reference/state.h"
 
 /// A program that owns its lists.
@@ -47,13 +48,13 @@ mg_status available(mg_error*) noexcept { return MG_OK; }
 
 mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
   if (elements < 0 || elements > (int64_t{1} << 58)) return fail(error, MG_OUT_OF_MEMORY, "more elements than memory can hold");
-  *data = std::aligned_alloc(64, (static_cast<size_t>(elements) * sizeof(double) + 64) / 64 * 64);
+  *data = mg_aligned_new(static_cast<size_t>(elements) * sizeof(double));
   if (!*data) return fail(error, MG_OUT_OF_MEMORY, "could not allocate host memory");
   std::memset(*data, 0, static_cast<size_t>(elements) * sizeof(double));
   return MG_OK;
 }
 
-void release(void* data) noexcept { std::free(data); }
+void release(void* data) noexcept { mg_aligned_delete(data); }
 
 mg_status write(void* data, int64_t offset, const void* from, int64_t elements, mg_error*) noexcept {
   std::memcpy(static_cast<double*>(data) + offset, from, static_cast<size_t>(elements) * sizeof(double));

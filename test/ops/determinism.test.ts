@@ -34,7 +34,7 @@ describe.each(cpuPlaces)('on $name', (place) => {
   })
 
   it('needs no more memory per thread for more rows', () => {
-    const { spec } = new LevelPrograms(level).grad([true, true])
+    const { spec } = new LevelPrograms(level).grad([1, 1])
     const plan = loadNative().compile('cpu', spec, { isa: place.isa ?? '' })
     expect(plan.info(1_000_000).arenaBytes).toBe(plan.info(1000).arenaBytes)
     expect(plan.info(1000).isa).toBe(place.isa)

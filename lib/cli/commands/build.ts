@@ -1,0 +1,29 @@
+// `multigate build`: compiles the native addon where it is missing, as `npm install` does. Package managers that skip
+// install scripts leave it out.
+
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { Command } from 'commander'
+
+import { exitCodes } from '../exit.js'
+
+const script = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url))
+
+export function build(done: (code: number) => void): Command {
+  return new Command('build')
+    .description('compile the native addon, and the CUDA plug-in where nvcc is found')
+    .option('--clean', 'from nothing, instead of what has changed')
+    .action(async ({ clean = false }: { clean?: boolean }) => {
+      done((await runNode([script, ...(clean ? ['--clean'] : [])])) ? exitCodes.ok : exitCodes.failed)
+    })
+}
+
+function runNode(args: readonly string[]): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    spawn(process.execPath, args, { stdio: 'inherit' })
+      .on('error', reject)
+      .on('close', (code) => {
+        resolve(code === 0)
+      })
+  })
+}

@@ -1,0 +1,45 @@
+// The command line as data: one file per command, registered here. A command returns its exit code.
+
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+
+import { build } from './commands/build.js'
+import { doctor } from './commands/doctor.js'
+import { evaluate } from './commands/evaluate.js'
+import { inspect } from './commands/inspect.js'
+import { predict } from './commands/predict.js'
+import { train } from './commands/train.js'
+import { exitCodes, report } from './exit.js'
+
+const commands = [train, evaluate, predict, inspect, doctor, build]
+
+/** Runs one command line; never throws. @returns the exit code. */
+export async function runCli(args: readonly string[]): Promise<number> {
+  let code: number = exitCodes.ok
+  const program = new Command('multigate')
+    .description('Trains and serves multi-task ranking models.')
+    .version(version())
+    .exitOverride()
+    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong command line or configuration, 130 interrupted (Ctrl-C).')
+  for (const command of commands) {
+    program.addCommand(
+      command((result) => {
+        code = result
+      })
+        .exitOverride()
+        .showHelpAfterError('(--help shows how it is used)'),
+    )
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return code
+  } catch (error) {
+    return report(error)
+  }
+}
+
+/** The package's own version: the manifest lies two folders above both lib/cli and dist/cli. */
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown'
+}

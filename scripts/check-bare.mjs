@@ -1,0 +1,62 @@
+// Installs the package as a stranger would: a copy of the tree in a temporary folder, an empty home, none of this user's npm
+// settings, no nvcc on the PATH; then loads it. Run again with MULTIGATE_CUDA=0 and the real PATH.
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const work = mkdtempSync(join(tmpdir(), 'multigate-bare-'))
+process.on('exit', () => rmSync(work, { recursive: true, force: true }))
+
+/** Everything but npm's settings, and the folders that hold nvcc replaced by ones without it. */
+function bareEnvironment(hideNvcc) {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)))
+  env.HOME = join(work, 'home')
+  mkdirSync(env.HOME, { recursive: true })
+  // Where packages come from is a matter of this machine, not of the user.
+  env.npm_config_registry = execFileSync('npm', ['config', 'get', 'registry'], { encoding: 'utf8' }).trim()
+  if (hideNvcc) env.PATH = env.PATH.split(delimiter).map((folder, i) => withoutNvcc(folder, i)).join(delimiter)
+  return env
+}
+
+function withoutNvcc(folder, index) {
+  if (!existsSync(join(folder, 'nvcc'))) return folder
+  const mirror = join(work, `path-${index}`)
+  mkdirSync(mirror)
+  for (const name of execFileSync('ls', ['-A', folder], { encoding: 'utf8' }).split('\n').filter(Boolean))
+    if (name !== 'nvcc') symlinkSync(join(folder, name), join(mirror, name))
+  return mirror
+}
+
+function run(command, args, cwd, env) {
+  const result = spawnSync(command, args, { cwd, env, encoding: 'utf8', maxBuffer: 1 << 28 })
+  if (result.status !== 0) {
+    console.error(`${command} ${args.join(' ')} failed:\n${result.stdout}${result.stderr}`)
+    process.exit(1)
+  }
+  return result.stdout
+}
+
+const copy = join(work, 'multigate')
+const files = run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], root, process.env).split('\0').filter(Boolean)
+for (const file of files) if (existsSync(join(root, file))) cpSync(join(root, file), join(copy, file))
+
+const uses = `
+const { loadNative } = await import('./dist/native/loader.js')
+const { topology, mixtureForward } = await import('multigate/ops')
+const topo = topology.mmoe({ inputDim: 2, numExperts: 1, units: 1, numTasks: 1, activation: 'linear' })
+const params = { expertKernel: new Float32Array([1, 2]), expertBias: new Float32Array([0.5]), gateKernel: [new Float32Array(2)] }
+const { outputs } = mixtureForward(topo, params, new Float32Array([3, 4]), { device: 'cpu' })
+if (outputs[0][0] !== 11.5) throw new Error('wrong result: ' + outputs[0][0])
+console.log(loadNative().isas().join(' '))`
+
+const bare = bareEnvironment(true)
+run('npm', ['install', '--no-fund', '--no-audit'], copy, bare)
+const isas = run(process.execPath, ['--input-type=module', '-e', uses], copy, bare).trim()
+console.log(`bare install without nvcc: works (${isas})`)
+run(process.execPath, [join('scripts', 'install.mjs')], copy, { ...bareEnvironment(false), MULTIGATE_CUDA: '0' })
+run(process.execPath, ['--input-type=module', '-e', uses], copy, bare)
+console.log('build with MULTIGATE_CUDA=0: works')

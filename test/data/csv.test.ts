@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { afterAll, describe, expect, it } from 'vitest'
+
+import { valueOf } from '../../lib/core/columns.js'
+import type { CsvOptions } from '../../lib/data/csv.js'
+import { Dataset } from '../../lib/data/dataset.js'
+import { loadDuckDB } from '../../lib/data/duckdb.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'multigate-csv-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let files = 0
+function file(content: string | Uint8Array, suffix = '.csv'): string {
+  const path = join(folder, `${(files += 1)}${suffix}`)
+  writeFileSync(path, content)
+  return path
+}
+
+const read = (content: string | Uint8Array, options: CsvOptions = {}, suffix = '.csv'): Promise<Dataset> =>
+  Dataset.fromCsv(file(content, suffix), options)
+
+const values = (data: Dataset, name: string): unknown[] =>
+  Array.from({ length: data.rows }, (_, row) => valueOf(data.column(name), row))
+
+describe('what is read', () => {
+  it('keeps text byte for byte and types numbers', async () => {
+    const data = await read('a,b,c,d\n1, Private, 0,x \n2.5, ?,,""\n-3e2,"q,""q""",7,é\n')
+    expect(data.columnNames).toEqual(['a', 'b', 'c', 'd'])
+    expect(values(data, 'a')).toEqual([1, 2.5, -300])
+    expect(values(data, 'b')).toEqual([' Private', ' ?', 'q,"q"'])
+    expect(values(data, 'c')).toEqual([0, null, 7])
+    expect(values(data, 'd')).toEqual(['x ', null, 'é'])
+  })
+
+  it('looks at the whole file before it calls a column numbers', async () => {
+    const lines = Array.from({ length: 30_000 }, (_, row) => `${row},${row === 29_999 ? ' ?' : row}`)
+    const data = await read(`n,t\n${lines.join('\n')}\n`)
+    expect(data.column('n').kind).toBe('number')
+    expect(data.column('t').kind).toBe('string')
+    expect(valueOf(data.column('t'), 29_998)).toBe('29998')
+    expect(values(data, 'n')).toEqual(lines.map((_, row) => row))
+  })
+
+  it('keeps integers that no float64 tells apart as text', async () => {
+    const data = await read('id,n\n9007199254740993,9007199254740991\n9007199254740992,1\n')
+    expect(values(data, 'id')).toEqual(['9007199254740993', '9007199254740992'])
+    expect(values(data, 'n')).toEqual([9007199254740991, 1])
+  })
+
+  it.each<[string, string, CsvOptions, string, unknown[]]>([
+    ['CRLF', 'a,b\r\n1,x\r\n2,y\r\n', {}, 'b', ['x', 'y']],
+    ['no last line end', 'a,b\n1,x\n2,y', {}, 'b', ['x', 'y']],
+    ['a byte order mark', '\ufeffa,b\n1,x\n', {}, 'a', [1]],
+    ['a delimiter', 'a|b\n1|x,y\n', { delimiter: '|' }, 'b', ['x,y']],
+    ['trim', 'a, b\n1,\t x \n2, \n', { trim: true }, 'b', ['x', null]],
+    ['null values', 'a\n1\nNA\n-\n', { nullValues: ['NA', '-'] }, 'a', [1, null, null]],
+    ['nan of other programs', 'a,b\n1,x\nNaN,y\n', {}, 'a', [1, null]],
+    ['a kind that is asked for', 'zip,b\n0123,x\n4,y\n', { types: { zip: 'string' } }, 'zip', ['0123', '4']],
+    ['an empty column', 'a,b\n,x\n,y\n', {}, 'a', [null, null]],
+    ['a quoted name', '"a ""x"", y",b\n1,x\n', {}, 'a "x", y', [1]],
+    ['a header alone', 'a,b\n', {}, 'a', []],
+    ['dates, which are text', 'a,b\n2024-1-2,x\n', {}, 'a', ['2024-1-2']],
+    ['hash signs', '#a,b\n#1,x\n', {}, '#a', ['#1']],
+  ])('%s', async (_, content, options, name, want) => {
+    expect(values(await read(content, options), name)).toEqual(want)
+  })
+
+  it('reads gzip and tabs by their suffix, and names that are patterns', async () => {
+    expect(values(await read(gzipSync('a,b\n1,x\n'), {}, '.csv.gz'), 'b')).toEqual(['x'])
+    expect(values(await read('a\tb\n1\tx,\n', {}, '.tsv'), 'b')).toEqual(['x,'])
+    expect(values(await read('a,b\n1,x\n', {}, '[1]*.csv'), 'b')).toEqual(['x'])
+  })
+})
+
+describe('what is refused', () => {
+  it.each<[string, string | Uint8Array, CsvOptions, string]>([
+    ['a short row', 'a,b\n1,x\n2\n3,z\n', {}, 'line 3: Original Line: 2; Expected Number of Columns: 2 Found: 1'],
+    ['a long row', 'a,b\n1,x\n2,y,z\n', {}, 'line 3'],
+    ['an open quote', 'a,b\n1,"x\n2,y\n', {}, 'unterminated quote'],
+    ['bytes that are not UTF-8', Buffer.from('a,b\n1,\xff\n', 'latin1'), {}, 'not utf-8'],
+    ['an empty file', '', {}, 'the file is empty'],
+    ['a column without a name', 'a,,c\n1,2,3\n', {}, 'column 2 has no name'],
+    ['two columns of one name', 'a,b,a\n1,2,3\n', {}, 'two columns are named "a"'],
+    ['a kind of no column', 'price,b\n1,x\n', { types: { prize: 'string' } }, 'no column "prize"'],
+    ['numbers that are not', 'a,b\n1,x\n2,y\n', { types: { b: 'number' } }, 'column "b", row 0: expected a number, as csv.types says, found "x"'],
+  ])('%s', async (_, content, options, message) => {
+    await expect(read(content, options)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message) })
+  })
+
+  it('a file that is not there, a folder, and gzip that is none', async () => {
+    await expect(Dataset.fromCsv(join(folder, 'no.csv'))).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA', file: join(folder, 'no.csv') })
+    await expect(Dataset.fromCsv(folder)).rejects.toThrow('found a directory')
+    await expect(read('a,b\n1,x\n', {}, '.csv.gz')).rejects.toThrow('cannot read it')
+  })
+
+  it('a wrong option, and says where the row is', async () => {
+    await expect(read('a\n1\n', { delimeter: ';' } as never)).rejects.toThrow("csv.delimeter: unknown option; did you mean 'delimiter'")
+    await expect(read('a\n1\n', { delimiter: '::' })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT' })
+    await expect(read('a,b\n1,x\n2\n')).rejects.toMatchObject({ row: 1 })
+  })
+
+  it('a missing package, with the command that installs it', async () => {
+    const missing = (): Promise<never> => Promise.reject(Object.assign(new Error('no'), { code: 'ERR_MODULE_NOT_FOUND' }))
+    await expect(loadDuckDB('reading x.csv', missing)).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_MISSING_PACKAGE',
+      message: 'reading x.csv needs the package @duckdb/node-api: run `npm install @duckdb/node-api`',
+    })
+  })
+})

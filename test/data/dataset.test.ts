@@ -1,0 +1,121 @@
+import { describe, expect, it } from 'vitest'
+
+import { valueOf } from '../../lib/core/columns.js'
+import { Dataset } from '../../lib/data/dataset.js'
+import type { ColumnValues } from '../../lib/data/values.js'
+
+const values = (data: Dataset, name: string): unknown[] =>
+  Array.from({ length: data.rows }, (_, row) => valueOf(data.column(name), row))
+
+describe('fromColumns', () => {
+  it('keeps numbers, texts and lists, and what is missing', () => {
+    const data = Dataset.fromColumns({
+      id: Int32Array.of(3, 1, 2),
+      big: BigInt64Array.of(1n, -2n, 3n),
+      price: [null, 1.5, NaN],
+      flag: [true, undefined, false],
+      city: ['b', null, ' b'],
+      none: [null, null, null],
+      tags: [['x', 'y'], null, ['y', null]],
+      vectors: [Float32Array.of(1, 2), [], [3]],
+    })
+    expect(data.rows).toBe(3)
+    expect(data.columnNames).toEqual(['id', 'big', 'price', 'flag', 'city', 'none', 'tags', 'vectors'])
+    expect(values(data, 'id')).toEqual([3, 1, 2])
+    expect(values(data, 'big')).toEqual([1, -2, 3])
+    expect(values(data, 'price')).toEqual([null, 1.5, null])
+    expect(values(data, 'flag')).toEqual([1, null, 0])
+    expect(values(data, 'city')).toEqual(['b', null, ' b'])
+    expect(data.column('none')).toEqual({ kind: 'number', values: new Float64Array(3).fill(NaN) })
+    expect(values(data, 'tags')).toEqual([['x', 'y'], [], ['y', null]])
+    expect(values(data, 'vectors')).toEqual([[1, 2], [], [3]])
+  })
+
+  it('copies what it takes', () => {
+    const source = Float64Array.of(1, 2)
+    const data = Dataset.fromColumns({ x: source })
+    source[0] = 9
+    expect(values(data, 'x')).toEqual([1, 2])
+  })
+
+  it.each<[string, Record<string, ColumnValues>, string]>([
+    ['two kinds', { a: [null, 1, 'x'] as ColumnValues }, 'column "a", row 2: expected a number, as in the rows before, found "x"'],
+    ['a list among numbers', { a: [1, [2]] }, 'column "a", row 1: expected a number'],
+    ['two kinds in a list', { a: [['x'], ['y', 2]] as ColumnValues }, 'column "a", row 1: expected a string'],
+    ['a list in a list', { a: [[['x']]] as unknown as ColumnValues }, 'column "a", row 0: expected a number, a string or null'],
+    ['a date', { a: [new Date(0)] as unknown as ColumnValues }, 'found a Date'],
+    ['a bigint that no float holds', { a: [2n ** 60n] }, 'pass ids beyond that as strings'],
+    ['lengths', { a: [1, 2], b: [1] }, 'column "b": expected 2 rows, as "a" has, found 1'],
+    ['no array', { a: 'abc' as unknown as ColumnValues }, 'expected an array or a typed array, found "abc"'],
+    ['nothing', {}, 'at least one column'],
+  ])('names %s', (_, columns, message) => {
+    expect(() => Dataset.fromColumns(columns)).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message) }))
+  })
+})
+
+describe('fromRows', () => {
+  it('takes any iterable; a key that comes late or goes is missing', async () => {
+    async function* rows(): AsyncGenerator<Record<string, number | string>> {
+      yield { a: 1 }
+      yield { a: 2, b: 'x' }
+      yield { b: 'y' }
+    }
+    for (const data of [await Dataset.fromRows(rows()), await Dataset.fromRows([{ a: 1 }, { a: 2, b: 'x' }, { b: 'y' }])]) {
+      expect(values(data, 'a')).toEqual([1, 2, null])
+      expect(values(data, 'b')).toEqual([null, 'x', 'y'])
+    }
+  })
+
+  it('names the row and column of a wrong value', async () => {
+    await expect(Dataset.fromRows([{ a: 1 }, { a: 'x' }])).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA', row: 1, column: 'a', value: 'x' })
+    await expect(Dataset.fromRows([{ a: 1 }, 7 as never])).rejects.toThrow('row 1: expected an object')
+  })
+})
+
+describe('parts of a dataset', () => {
+  const data = Dataset.fromColumns({
+    n: Array.from({ length: 25 }, (_, row) => row),
+    s: Array.from({ length: 25 }, (_, row) => `t${row % 3}`),
+    l: Array.from({ length: 25 }, (_, row) => Array.from({ length: row % 4 }, (_, item) => row * 10 + item)),
+  })
+  const rowsOfPart = (part: Dataset): unknown[] =>
+    values(part, 'n').map((n, row) => [n, valueOf(part.column('s'), row), valueOf(part.column('l'), row)])
+  const whole = rowsOfPart(data)
+
+  it('slice and select keep rows together', () => {
+    expect(rowsOfPart(data.slice(5, 9))).toEqual(whole.slice(5, 9))
+    expect(rowsOfPart(data.slice(5, 20).slice(3, 7))).toEqual(whole.slice(8, 12))
+    expect(rowsOfPart(data.slice(23, 99))).toEqual(whole.slice(23))
+    expect(data.slice(7, 7).rows).toBe(0)
+    const picked = [24, 3, 3, 0, 7]
+    expect(rowsOfPart(data.select(picked))).toEqual(picked.map((row) => whole[row]))
+    expect(rowsOfPart(data.slice(2).select([1, 5]))).toEqual([whole[3], whole[7]])
+  })
+
+  it('splits by row number', () => {
+    const { train, validation, test } = data.split({ rowMod: 10, validation: [8], test: [9] })
+    expect(values(validation, 'n')).toEqual([8, 18])
+    expect(values(test, 'n')).toEqual([9, 19])
+    expect(rowsOfPart(train)).toEqual(whole.filter((_, row) => row % 10 < 8))
+    expect(data.split({ rowMod: 2, test: [1] }).validation.rows).toBe(0)
+  })
+
+  it.each([
+    ['a remainder that never comes', { rowMod: 10, validation: [10] }, 'split.validation[0]: expected a number below rowMod 10, found 10'],
+    ['one listed twice', { rowMod: 10, validation: [8], test: [9, 8] }, 'split.test[1]: expected each remainder once, found 8 already in validation'],
+    ['nothing to train on', { rowMod: 2, validation: [0], test: [1] }, 'left for training'],
+    ['a wrong word', { rowMod: 2, valid: [0] }, "split.valid: unknown option; did you mean 'validation'"],
+    ['a negative one', { rowMod: 2, test: [-1] }, 'split.test[0]: expected a number >= 0, found -1'],
+  ])('refuses %s', (_, options, message) => {
+    expect(() => data.split(options as never)).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+  })
+
+  it('names what is not there', () => {
+    expect(() => data.column('N')).toThrow('no column "N" among the 3; the nearest are "n"')
+    expect(() => data.select([0, 25])).toThrow('rowIndices[1]: expected a row in [0, 25), found 25')
+    expect(() => data.select([0.5])).toThrow('rowIndices[0]')
+    expect(() => data.slice(-1)).toThrow('start: expected an integer >= 0, found -1')
+    expect(data.has('n')).toBe(true)
+    expect(data.has('N')).toBe(false)
+  })
+})

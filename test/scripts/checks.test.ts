@@ -1,0 +1,55 @@
+// The two structural checks of CI can fail: each is shown a tree that breaks its rule.
+
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, expect, test } from 'vitest'
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
+const work = mkdtempSync(join(tmpdir(), 'multigate-checks-'))
+afterAll(() => rmSync(work, { recursive: true, force: true }))
+
+function tree(name: string, files: Record<string, string>): string {
+  const folder = join(work, name)
+  for (const [path, text] of Object.entries({ 'lib/index.ts': '', 'native/abi/a.h': '', ...files })) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    writeFileSync(join(folder, path), text)
+  }
+  return folder
+}
+
+const check = (script: string, argument: string) =>
+  spawnSync(process.execPath, [join(root, 'scripts', script), argument], { encoding: 'utf8' })
+
+test('the import direction of this tree holds', () => {
+  expect(check('check-imports.mjs', root)).toMatchObject({ status: 0 })
+})
+
+test.each([
+  ['core imports models', { 'lib/core/a.ts': "import { b } from '../models/b.js'\n", 'lib/models/b.ts': '' }, 'lib/core/a.ts:1'],
+  ['data imports features', { 'lib/data/a.ts': "\nexport * from '../features/b.js'\n" }, 'lib/data/a.ts:2'],
+  ['a folder nobody planned', { 'lib/utils/a.ts': '' }, 'lib/utils is not a folder'],
+  ['a second place that names the addon', { 'lib/core/a.ts': "require('./x.node')\n" }, 'only lib/native/loader.ts'],
+  ['abi includes cpu', { 'native/abi/b.h': '#include "cpu/plan.h"\n' }, 'native/abi must not include "cpu/plan.h"'],
+  ['the engine includes napi', { 'native/engine/a.cc': '#include <napi.h>\n' }, 'only native/addon includes <napi.h>'],
+  ['a kernel uses std', { 'native/cpu/kernels/a.h': 'int x = std::max(1, 2);\n' }, 'kernels must not use std::'],
+  ['a kernel includes a library', { 'native/cpu/isa/a.cc': '#include <vector>\n' }, 'kernels must not include <vector>'],
+])('%s: refused', (name, files, message) => {
+  const { status, stderr } = check('check-imports.mjs', tree(name, files))
+  expect(status).toBe(1)
+  expect(stderr).toContain(message)
+})
+
+const hasCompiler = spawnSync('g++', ['--version']).status === 0 && spawnSync('nm', ['--version']).status === 0
+test.skipIf(!hasCompiler)('a weak symbol in an ISA object: refused (needs g++ and nm)', () => {
+  const folder = join(work, 'native', 'cpu', 'isa')
+  mkdirSync(folder, { recursive: true })
+  const source = join(work, 'a.cc')
+  writeFileSync(source, 'inline int shared_by_name(int x) { return x + 1; }\nint (*keep)(int) = shared_by_name;\n')
+  expect(spawnSync('g++', ['-c', source, '-o', join(folder, 'a.o')]).status).toBe(0)
+  const { status, stderr } = check('check-symbols.mjs', work)
+  expect(status).toBe(1)
+  expect(stderr).toContain('shared_by_name')
+})
