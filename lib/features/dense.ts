@@ -1,0 +1,113 @@
+// The encoder of dense features: one float32 per row, transformed with statistics of the training rows. Statistics and
+// transforms are computed in float64; an infinite number is an error with its row, never fed on.
+
+import { describeValue } from '../core/check.js'
+import { numberOf, type Column } from '../core/columns.js'
+import { DataError } from '../core/errors.js'
+import { wrongValue } from './distinct.js'
+import { checkWidth } from './encode-ids.js'
+import type { DenseEncoder } from './encoder.js'
+import type { DenseFeature } from './specs.js'
+
+/** What is fitted: a value x becomes (f(x) - offset) / scale, a missing one `fill`. */
+export interface DenseState {
+  readonly offset: number
+  readonly scale: number
+  /** Already transformed; null where a missing value is an error. */
+  readonly fill: number | null
+}
+
+const largestFloat32 = 3.4028234663852886e38
+
+/** Fits the statistics on the training rows. @throws ERR_MULTIGATE_DATA where they have no value to take them from. */
+export function fitDense(feature: DenseFeature, column: Column): DenseEncoder {
+  const { transform, missing } = feature
+  const { mean, deviation, low, high, count } = statisticsOf(feature, column)
+  const needed = transform === 'standardize' || transform === 'minmax' || missing === 'mean'
+  if (count === 0 && needed) {
+    const next = 'leave it out, or give it another column'
+    throw wrongValue(feature.name, undefined, 'a number in the training rows', null, next)
+  }
+  const place = transform === 'standardize' ? { offset: mean, scale: deviation || 1 }
+    : transform === 'minmax' ? { offset: low, scale: high - low || 1 }
+    : { offset: 0, scale: 1 }
+  const fill = missing === 'error' ? null : (missing === 'mean' ? mean : transformed(feature, missing)) - place.offset
+  return denseEncoder(feature, { ...place, fill: fill === null ? null : fill / place.scale })
+}
+
+/** The encoder of a feature with its statistics. */
+export function denseEncoder(feature: DenseFeature, { offset, scale, fill }: DenseState): DenseEncoder {
+  const { name } = feature
+  return Object.freeze<DenseEncoder>({
+    kind: 'dense',
+    feature,
+    width: 1,
+    encode(column) {
+      const values = numbersOf(feature, column)
+      const data = new Float32Array(values.length)
+      for (let row = 0; row < values.length; row += 1) {
+        const value = values[row] ?? NaN
+        if (value !== value && fill === null) throw wrongValue(name, row, 'a number', null, "give missing values one with missing: 'mean'")
+        const encoded = value !== value ? (fill ?? 0) : (transformed(feature, value, row) - offset) / scale
+        if (!(Math.abs(encoded) <= largestFloat32)) throw wrongValue(name, row, 'a number that float32 can hold', value)
+        data[row] = encoded
+      }
+      return { data, width: 1 }
+    },
+    check(data) {
+      if (!(data instanceof Float32Array)) {
+        throw new DataError(`feature "${name}": expected a Float32Array, found ${describeValue(data)}`, { column: name })
+      }
+      checkWidth(name, data.length, 1)
+      const row = data.findIndex((value) => !Number.isFinite(value))
+      if (row >= 0) throw wrongValue(name, row, 'a finite number', data[row])
+      return { data, width: 1 }
+    },
+    toJSON: () => ({ feature, offset, scale, fill }),
+  })
+}
+
+function transformed({ name, transform }: DenseFeature, value: number, row?: number): number {
+  if (transform !== 'log1p') return value
+  if (value > -1) return Math.log1p(value)
+  throw wrongValue(name, row, 'a number > -1, as log1p takes', value, "choose another transform, such as 'standardize'")
+}
+
+/** Statistics of the transformed values; two passes, so that a large mean costs no digits. */
+function statisticsOf(feature: DenseFeature, column: Column) {
+  const values = numbersOf(feature, column)
+  let [count, sum, low, high] = [0, 0, Infinity, -Infinity]
+  for (let row = 0; row < values.length; row += 1) {
+    const value = values[row] ?? NaN
+    if (value !== value) continue
+    if (!Number.isFinite(value)) throw wrongValue(feature.name, row, 'a finite number', value)
+    const changed = transformed(feature, value, row)
+    count += 1
+    sum += changed
+    if (changed < low) low = changed
+    if (changed > high) high = changed
+  }
+  const mean = sum / count
+  let squares = 0
+  for (let row = 0; row < values.length; row += 1) {
+    const value = values[row] ?? NaN
+    if (value === value) squares += (transformed(feature, value, row) - mean) ** 2
+  }
+  // Equal values whose mean rounds leave a deviation of rounding errors; it is 0.
+  return { count, mean, low, high, deviation: low === high ? 0 : Math.sqrt(squares / count) }
+}
+
+/** Numbers of a column; a column of texts is numbers if every text that occurs spells one. */
+function numbersOf({ name }: DenseFeature, column: Column): Float64Array {
+  if (column.kind === 'number') return column.values
+  if (column.kind === 'list') throw new DataError(`feature "${name}": expected one number per row, found lists`, { column: name })
+  const { dictionary, codes } = column
+  const numbers = dictionary.map(numberOf)
+  return Float64Array.from(codes, (code, row) => {
+    const number = code < 0 ? NaN : numbers[code]
+    if (number === undefined) {
+      throw wrongValue(name, row, 'a number', dictionary[code], 'if it means missing, read it as such (`nullValues` of Dataset.fromCsv)')
+    }
+    return number
+  })
+}

@@ -1,0 +1,103 @@
+// The encoder of sequence features: up to maxLength ids per row, the last ones of a longer list, then id 0 as padding.
+// Unknown and missing items are id 0 too, so they are not counted by a mean.
+
+import type { Column, StringColumn } from '../core/columns.js'
+import { numberText } from '../core/columns.js'
+import { DataError } from '../core/errors.js'
+import { codedColumn, countKeys, type CodedColumn, type Key } from './distinct.js'
+import { checkIds, idsOf } from './encode-ids.js'
+import type { SequenceEncoder } from './encoder.js'
+import { fittedIds, givenIds, orderedVocabulary, type IdSource } from './ids.js'
+import type { SequenceFeature } from './specs.js'
+
+/** Items of all rows, coded: row r has items offsets[r] .. offsets[r + 1]. */
+interface CodedLists extends CodedColumn {
+  readonly offsets: Int32Array
+}
+
+/** Fits a vocabulary on the training rows, where the feature has an open one. */
+export function fitSequence(feature: SequenceFeature, column: Column): SequenceEncoder {
+  const given = givenIds(feature)
+  if (given !== undefined) return sequenceEncoder(feature, given)
+  const lists = codedLists(feature, column)
+  return sequenceEncoder(feature, fittedIds(orderedVocabulary(lists.keys, countKeys(lists), feature.minCount ?? 1)))
+}
+
+/** The encoder of a feature with its id source. */
+export function sequenceEncoder(feature: SequenceFeature, source: IdSource): SequenceEncoder {
+  const { name, dim, maxLength: width } = feature
+  return Object.freeze<SequenceEncoder>({
+    kind: 'sequence',
+    feature,
+    width,
+    tableRows: source.tableRows,
+    dim,
+    encode(column) {
+      const lists = codedLists(feature, column)
+      const ids = idsOf(name, lists, source, 0, (position) => rowAt(lists.offsets, position))
+      return { data: padded(ids, lists.offsets, width), width }
+    },
+    check(data) {
+      checkIds(name, data, width, source.tableRows)
+      return { data, width }
+    },
+    toJSON: () => ({ feature, ...(source.values && { values: source.values }) }),
+  })
+}
+
+function padded(ids: Int32Array, offsets: Int32Array, width: number): Int32Array {
+  const rows = offsets.length - 1
+  const data = new Int32Array(rows * width)
+  for (let row = 0; row < rows; row += 1) {
+    const end = offsets[row + 1] ?? 0
+    const start = Math.max(offsets[row] ?? 0, end - width)
+    for (let item = start; item < end; item += 1) data[row * width + item - start] = ids[item] ?? 0
+  }
+  return data
+}
+
+function rowAt(offsets: Int32Array, position: number): number {
+  return offsets.findIndex((offset) => offset > position) - 1
+}
+
+function codedLists(feature: SequenceFeature, column: Column): CodedLists {
+  const { name, separator } = feature
+  if (column.kind === 'list') return { ...codedColumn(name, column.items), offsets: column.offsets }
+  if (column.kind === 'string') {
+    if (separator !== undefined) return splitLists(column, separator)
+    throw new DataError(
+      `feature "${name}": expected lists, or text and a separator, found text; say how to split it: separator: '|'`,
+      { column: name },
+    )
+  }
+  // One item per row: a file in which no row has two reads as numbers.
+  const { keys, codes } = codedColumn(name, column)
+  const items = { keys: separator === undefined ? keys : keys.map((key): Key => (typeof key === 'number' ? numberText(key) : key)), codes }
+  return { ...items, offsets: Int32Array.from({ length: codes.length + 1 }, (_, row) => row) }
+}
+
+/** Splits each text of the dictionary that occurs once, then lays the items out by row. */
+function splitLists({ dictionary, codes }: StringColumn, separator: string): CodedLists {
+  const codeOf = new Map<string, number>()
+  const itemsOf: (readonly number[] | undefined)[] = []
+  const offsets = new Int32Array(codes.length + 1)
+  for (let row = 0; row < codes.length; row += 1) {
+    const code = codes[row] ?? -1
+    const items = code < 0 ? none : (itemsOf[code] ??= splitText(dictionary[code] ?? '', separator, codeOf))
+    offsets[row + 1] = (offsets[row] ?? 0) + items.length
+  }
+  const items = new Int32Array(offsets[codes.length] ?? 0)
+  for (let row = 0; row < codes.length; row += 1) items.set(itemsOf[codes[row] ?? -1] ?? none, offsets[row] ?? 0)
+  return { keys: [...codeOf.keys()], codes: items, offsets }
+}
+
+const none: readonly number[] = []
+
+function splitText(text: string, separator: string, codeOf: Map<string, number>): number[] {
+  const items = text.split(separator).filter((item) => item !== '')
+  return items.map((item) => {
+    const code = codeOf.get(item) ?? codeOf.size
+    codeOf.set(item, code)
+    return code
+  })
+}

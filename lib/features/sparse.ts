@@ -1,0 +1,40 @@
+// The encoder of sparse features: one id per row.
+
+import type { Column, ScalarColumn } from '../core/columns.js'
+import { DataError } from '../core/errors.js'
+import { codedColumn, countKeys } from './distinct.js'
+import { checkIds, idsOf } from './encode-ids.js'
+import type { SparseEncoder } from './encoder.js'
+import { fittedIds, givenIds, orderedVocabulary, type IdSource } from './ids.js'
+import type { SparseFeature } from './specs.js'
+
+/** Fits a vocabulary on the training rows, where the feature has an open one. */
+export function fitSparse(feature: SparseFeature, column: Column): SparseEncoder {
+  const given = givenIds(feature)
+  if (given !== undefined) return sparseEncoder(feature, given)
+  const coded = codedColumn(feature.name, scalarOf(feature, column))
+  return sparseEncoder(feature, fittedIds(orderedVocabulary(coded.keys, countKeys(coded), feature.minCount ?? 1)))
+}
+
+/** The encoder of a feature with its id source. */
+export function sparseEncoder(feature: SparseFeature, source: IdSource): SparseEncoder {
+  const { name, dim } = feature
+  return Object.freeze<SparseEncoder>({
+    kind: 'sparse',
+    feature,
+    width: 1,
+    tableRows: source.tableRows,
+    dim,
+    encode: (column) => ({ data: idsOf(name, codedColumn(name, scalarOf(feature, column)), source, source.missing), width: 1 }),
+    check(data) {
+      checkIds(name, data, 1, source.tableRows)
+      return { data, width: 1 }
+    },
+    toJSON: () => ({ feature, ...(source.values && { values: source.values }) }),
+  })
+}
+
+function scalarOf({ name }: SparseFeature, column: Column): ScalarColumn {
+  if (column.kind !== 'list') return column
+  throw new DataError(`feature "${name}": expected one value per row, found lists; declare it with sequence('${name}', ...)`, { column: name })
+}

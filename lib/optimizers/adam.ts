@@ -1,0 +1,47 @@
+// Adam (Kingma and Ba, 2015), in Keras's form or in torch's: they differ in where epsilon is added.
+
+import { z } from 'zod'
+
+import { parseOptions } from '../core/check.js'
+
+const decay = z.number().min(0).lt(1)
+
+export const adamSchema = z
+  .strictObject({
+    name: z.literal('adam').default('adam'),
+    learningRate: z.number().min(0).default(0.001),
+    beta1: decay.default(0.9),
+    beta2: decay.default(0.999),
+    epsilon: z.number().min(0).optional(),
+    form: z.enum(['keras', 'torch']).default('keras'),
+  })
+  .transform((options): Adam => ({ ...options, epsilon: options.epsilon ?? defaultEpsilon[options.form] }))
+
+/** Each library's own default. */
+const defaultEpsilon = { keras: 1e-7, torch: 1e-8 } as const
+
+export interface AdamOptions {
+  /** Default 0.001. */
+  readonly learningRate?: number
+  /** Decay of the mean of gradients. Default 0.9. */
+  readonly beta1?: number
+  /** Decay of the mean of squared gradients. Default 0.999. */
+  readonly beta2?: number
+  /** Default 1e-7; 1e-8 in torch's form. */
+  readonly epsilon?: number
+  /** `'keras'` (default): w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps). `'torch'`: w -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps). */
+  readonly form?: 'keras' | 'torch'
+}
+
+export interface Adam extends Required<AdamOptions> {
+  readonly name: 'adam'
+}
+
+/**
+ * Adam.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ * @example adam({ learningRate: 0.01 })
+ */
+export function adam(options: AdamOptions = {}): Adam {
+  return Object.freeze(parseOptions('adam', adamSchema, options))
+}

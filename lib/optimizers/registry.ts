@@ -1,0 +1,24 @@
+// Optimizers by name, for configurations and saved models. A new optimizer is its file, one member of the type and one row.
+
+import { z } from 'zod'
+
+import { parseOptions } from '../core/check.js'
+import { adamSchema, type Adam } from './adam.js'
+import { sgdSchema, type Sgd } from './sgd.js'
+
+/** An optimizer with every number filled in: plain readonly data. */
+export type Optimizer = Adam | Sgd
+
+const schemas = { adam: adamSchema, sgd: sgdSchema }
+
+export const optimizerNames = Object.keys(schemas) as readonly Optimizer['name'][]
+
+/**
+ * An optimizer from its name, or from plain data with a name: `'adam'`, `{ "name": "adam", "learningRate": 0.01 }`.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option below `what`.
+ */
+export function parseOptimizer(value: unknown, what = 'optimizer'): Optimizer {
+  const options = typeof value === 'string' ? { name: value } : value
+  const { name } = parseOptions(what, z.looseObject({ name: z.enum(['adam', 'sgd']) }), options)
+  return Object.freeze(parseOptions<Optimizer>(what, schemas[name] as z.ZodType<Optimizer, unknown>, options))
+}

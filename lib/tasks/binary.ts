@@ -1,0 +1,103 @@
+// Binary tasks: what a user writes, and labels out of a raw column. Labels are 0, 1, anything between (soft labels), or
+// NaN where they are missing.
+
+import { z } from 'zod'
+
+import { describeValue, quote } from '../core/check.js'
+import { numberOf, numberText, type Column } from '../core/columns.js'
+import { DataError } from '../core/errors.js'
+import { nearest } from '../core/nearest.js'
+
+export const binarySchema = z.strictObject({
+  kind: z.literal('binary'),
+  name: z.string().min(1),
+  label: z.string().min(1).optional(),
+  positive: z.union([z.string(), z.number()]).optional(),
+  weight: z.number().min(0).default(1),
+  weightColumn: z.string().min(1).optional(),
+})
+
+export interface BinaryOptions {
+  /** The column of labels. Default: the task's name. */
+  readonly label?: string
+  /** The value that counts as 1, every other one as 0. Without it labels are numbers in [0, 1]. */
+  readonly positive?: string | number
+  /** Weight of the task in the total loss. Default 1. */
+  readonly weight?: number
+  /** A column of weights >= 0, one per row, for loss and metrics. Default: every row counts 1. */
+  readonly weightColumn?: string
+}
+
+/** A probability, trained with binary cross-entropy. */
+export interface BinaryTask<Name extends string = string> extends BinaryOptions {
+  readonly kind: 'binary'
+  readonly name: Name
+  readonly weight: number
+}
+
+/** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
+export function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Array {
+  if (column.kind === 'list') throw wrong(task, undefined, 'one label per row, found lists')
+  return task.positive === undefined ? probabilities(task, column) : matches(task.positive, column)
+}
+
+/**
+ * Checks that the training rows have a positive label; they train nothing otherwise, most often because `positive` is misspelt.
+ * @throws ERR_MULTIGATE_DATA listing the values that do occur, nearest first.
+ */
+export function checkBinaryLabels(task: BinaryTask, column: Column, labels: Float32Array): void {
+  if (labels.some((label) => label > 0)) return
+  const known = labels.reduce((count, label) => count + (label === label ? 1 : 0), 0)
+  if (known === 0) throw wrong(task, undefined, 'a label in the training rows, found only missing ones')
+  if (task.positive === undefined) throw wrong(task, undefined, `a positive label in the training rows, found ${known} that are all 0`)
+  const occurring = nearest(String(task.positive), valuesOf(column), 8)
+  const values = occurring.map((value) => (column.kind === 'string' ? quote(value) : value)).join(', ')
+  throw wrong(task, undefined, `${describeValue(task.positive)} in the training rows, found ${values} (nearest first); set positive to one of them`)
+}
+
+function probabilities(task: BinaryTask, column: Exclude<Column, { kind: 'list' }>): Float32Array {
+  const expected = 'a label in [0, 1]'
+  if (column.kind === 'number') {
+    return Float32Array.from(column.values, (value, row) => {
+      if (value !== value || (value >= 0 && value <= 1)) return value
+      throw wrong(task, row, `${expected}, found ${value}; say which value counts as 1: positive: ${value}`, value)
+    })
+  }
+  const { dictionary, codes } = column
+  const labels = dictionary.map(numberOf)
+  return Float32Array.from(codes, (code, row) => {
+    const label = code < 0 ? NaN : labels[code]
+    if (label !== undefined && !(label < 0 || label > 1)) return label
+    const text = quote(dictionary[code] ?? '')
+    throw wrong(task, row, `${expected}, found ${text}; say which value counts as 1: positive: ${text}`, dictionary[code])
+  })
+}
+
+function matches(positive: string | number, column: Exclude<Column, { kind: 'list' }>): Float32Array {
+  if (column.kind === 'number') {
+    const wanted = typeof positive === 'number' ? positive : numberOf(positive)
+    return Float32Array.from(column.values, (value) => (value !== value ? NaN : value === wanted ? 1 : 0))
+  }
+  const labels = column.dictionary.map((text) => {
+    return (typeof positive === 'string' ? text === positive : numberOf(text) === positive) ? 1 : 0
+  })
+  return Float32Array.from(column.codes, (code) => (code < 0 ? NaN : (labels[code] ?? NaN)))
+}
+
+/** Distinct values that occur, as texts; of very many numbers the first. */
+function valuesOf(column: Column): Set<string> {
+  const found = new Set<string>()
+  if (column.kind === 'string') for (const code of new Set(column.codes)) found.add(column.dictionary[code] ?? '')
+  if (column.kind === 'number') {
+    for (const value of column.values) {
+      if (value === value) found.add(numberText(value))
+      if (found.size === 2000) break
+    }
+  }
+  return found
+}
+
+function wrong({ name, label = name }: BinaryTask, row: number | undefined, what: string, value?: unknown): DataError {
+  const place = row === undefined ? '' : `, row ${row}`
+  return new DataError(`task ${quote(name)}, column ${quote(label)}${place}: expected ${what}`, { column: label, row, value })
+}

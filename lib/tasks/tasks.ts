@@ -1,0 +1,66 @@
+// Tasks as users write them: plain readonly data, the same in code and in a configuration file. A new kind of task is one
+// file, and one row in each table here.
+
+import { z } from 'zod'
+
+import { parseOptions, quote } from '../core/check.js'
+import type { Column } from '../core/columns.js'
+import { DataError } from '../core/errors.js'
+import { binarySchema, checkBinaryLabels, encodeBinaryLabels, type BinaryOptions, type BinaryTask } from './binary.js'
+
+export type Task<Name extends string = string> = BinaryTask<Name>
+
+const schemas = { binary: binarySchema }
+const labels = { binary: { encode: encodeBinaryLabels, check: checkBinaryLabels } }
+
+/**
+ * A probability, trained with binary cross-entropy.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ * @example binary('never_married', { label: 'marital_stat', positive: ' Never married' })
+ */
+export function binary<const Name extends string>(name: Name, options: BinaryOptions = {}): BinaryTask<Name> {
+  const what = typeof name === 'string' && name !== '' ? `task ${quote(name)}` : 'task'
+  return parseTask({ ...options, kind: 'binary', name }, what) as BinaryTask<Name>
+}
+
+/**
+ * A task from plain data, as a configuration or a saved model has it: `{ "kind": "binary", "name": "like" }`.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option below `what`.
+ */
+export function parseTask(value: unknown, what = 'task'): Task {
+  const { kind } = parseOptions(what, z.looseObject({ kind: z.enum(['binary']) }), value)
+  return Object.freeze(parseOptions<Task>(what, schemas[kind] as z.ZodType<Task, unknown>, value))
+}
+
+/** The column of labels that a task reads. */
+export function labelColumnOf({ name, label }: Task): string {
+  return label ?? name
+}
+
+/**
+ * Labels of a task, [rows]; NaN is missing.
+ * @param training checks too that there is something to learn: a positive label.
+ * @throws ERR_MULTIGATE_DATA naming the task, and the row and value or the values that do occur.
+ */
+export function encodeLabels(task: Task, column: Column, { training = false }: { readonly training?: boolean } = {}): Float32Array {
+  const kind = labels[task.kind]
+  const encoded = kind.encode(task, column)
+  if (training) kind.check(task, column, encoded)
+  return encoded
+}
+
+/**
+ * Row weights of a task out of its `weightColumn`, [rows].
+ * @throws ERR_MULTIGATE_DATA naming the row of a weight that is missing, negative or not finite.
+ */
+export function encodeWeights({ name, weightColumn = 'weight' }: Task, column: Column): Float32Array {
+  const place = `task ${quote(name)}, column ${quote(weightColumn)}`
+  if (column.kind !== 'number') {
+    throw new DataError(`${place}: expected numbers, found ${column.kind === 'string' ? 'text' : 'lists'}`, { column: weightColumn })
+  }
+  return Float32Array.from(column.values, (value, row) => {
+    if (value >= 0 && value < 3.4e38) return value
+    const found = value !== value ? 'a missing value' : String(value)
+    throw new DataError(`${place}, row ${row}: expected a weight >= 0, found ${found}`, { column: weightColumn, row, value })
+  })
+}

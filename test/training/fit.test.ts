@@ -1,0 +1,229 @@
+import { mkdtempSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+import { Dataset } from '../../lib/data/dataset.js'
+import { adam } from '../../lib/optimizers/adam.js'
+import { checkpoint } from '../../lib/training/checkpoint.js'
+import { earlyStopping } from '../../lib/training/early-stopping.js'
+import { loadModel } from '../../lib/training/load.js'
+import { columns, data, model } from './data.js'
+
+const train = data({ rows: 6100 })
+const test = data({ rows: 2000, seed: 2 })
+const fast = { batchSize: 256, optimizer: adam({ learningRate: 0.01 }) }
+const folder = (): string => mkdtempSync(join(tmpdir(), 'multigate-'))
+
+describe('fit', () => {
+  it('learns what random weights do not know', async () => {
+    using net = model()
+    await net.build(train)
+    const before = await net.evaluate(test)
+    const history = await net.fit(train, { ...fast, epochs: 6, validation: test })
+    const after = await net.evaluate(test)
+    for (const task of ['click', 'buy'] as const) {
+      expect(before.tasks[task].auc).toBeLessThan(0.65)
+      expect(after.tasks[task].auc).toBeGreaterThan(0.75)
+      expect(after.tasks[task].rows).toBe(2000)
+    }
+    expect(history.epochs).toHaveLength(6)
+    expect(history.epochs[0]?.steps).toBe(24)
+    expect(history.epochs[5]?.metrics.loss).toBeLessThan(history.epochs[0]?.metrics.loss ?? 0)
+    expect(history.epochs[5]?.metrics.val_click_auc).toBe(after.tasks.click.auc)
+    expect(history.epochs[5]?.metrics.val_auc).toBeCloseTo(((after.tasks.click.auc ?? 0) + (after.tasks.buy.auc ?? 0)) / 2, 12)
+  })
+
+  it('gives the same bits with 1 and 2 threads, and other weights with another seed', async () => {
+    const scores = async (options: { threads?: number; seed?: number }): Promise<Float32Array> => {
+      using net = model(options)
+      await net.fit(train, { ...fast, epochs: 2 })
+      return (await net.predict(test)).click
+    }
+    const one = await scores({ threads: 1 })
+    expect(await scores({ threads: 2 })).toEqual(one)
+    expect(await scores({ threads: 2, seed: 6 })).not.toEqual(one)
+  })
+
+  it('agrees with the reference', async () => {
+    const scores = async (device: 'cpu' | 'reference'): Promise<Float32Array> => {
+      using net = model({ device })
+      await net.fit(train.slice(0, 1000), { ...fast, epochs: 1 })
+      return (await net.predict(test.slice(0, 100))).buy
+    }
+    const [cpu, reference] = [await scores('cpu'), await scores('reference')]
+    cpu.forEach((score, row) => expect(score).toBeCloseTo(reference[row] ?? NaN, 4))
+  })
+
+  it('trains on rows whose label is missing for the other task alone', async () => {
+    using net = model()
+    const history = await net.fit(data({ rows: 4000, missing: 0.5 }), { ...fast, epochs: 4 })
+    expect(history.epochs.every(({ loss }) => Number.isFinite(loss))).toBe(true)
+    const holes = await net.evaluate(data({ rows: 2000, seed: 2, missing: 0.5 }))
+    expect(holes.tasks.click.rows).toBeLessThan(1100)
+    expect(holes.tasks.click.auc).toBeGreaterThan(0.7)
+  })
+
+  it('gives no AUC where labels are all alike, and says why', async () => {
+    using net = model()
+    await net.fit(train, { ...fast, epochs: 1 })
+    const same = await net.evaluate(Dataset.fromColumns({ ...columns({ rows: 50 }), buy: new Float32Array(50) }))
+    expect(same.tasks.buy).toMatchObject({ auc: undefined, positives: 0, rows: 50 })
+    expect(same.tasks.buy.aucReason).toMatch(/positive/)
+    expect(same.tasks.click.auc).toBeTypeOf('number')
+  })
+
+  it('reports a loss that is no number with its task, epoch and step', async () => {
+    using net = model()
+    await expect(net.fit(train, { ...fast, optimizer: adam({ learningRate: 1e30 }) })).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_DIVERGED',
+      message: expect.stringMatching(/'(click|buy)'.*epoch 1, step \d+/) as string,
+    })
+  })
+
+  it('names an option that is wrong', async () => {
+    using net = model()
+    await expect(net.fit(train, { batchSize: 0 })).rejects.toMatchObject({ message: expect.stringContaining('fit.batchSize') as string })
+    expect(net.built).toBe(false)
+  })
+})
+
+describe('callbacks', () => {
+  it('stop early and take the best weights back', async () => {
+    using net = model()
+    const snapshots: Float32Array[] = []
+    // Overfits for sure: 300 rows, a large rate.
+    const history = await net.fit(train.slice(0, 300), {
+      batchSize: 32,
+      epochs: 60,
+      optimizer: adam({ learningRate: 0.03 }),
+      validation: test,
+      callbacks: [
+        earlyStopping({ monitor: 'val_auc', patience: 3 }),
+        async () => {
+          snapshots.push((await net.predict(test)).click)
+        },
+      ],
+    })
+    const aucs = history.epochs.map(({ metrics }) => metrics.val_auc ?? 0)
+    const best = aucs.indexOf(Math.max(...aucs))
+    expect(history.epochs.length).toBe(best + 1 + 3)
+    expect(history.stopped).toContain('val_auc')
+    expect(history.weightsOf).toBe(best + 1)
+    expect((await net.predict(test)).click).toEqual(snapshots[best])
+  })
+
+  it('refuse a number that the run will not have', async () => {
+    using net = model()
+    const early = (monitor: string) => net.fit(train, { callbacks: [earlyStopping({ monitor })] })
+    await expect(early('val_auc')).rejects.toThrow(/val_auc.*no validation data/s)
+    await expect(early('lose')).rejects.toThrow(/measured: loss, click_loss, buy_loss/)
+  })
+
+  it('write checkpoints that load', async () => {
+    using net = model()
+    const path = join(folder(), 'epoch-{epoch}.safetensors')
+    await net.fit(train, { ...fast, epochs: 2, callbacks: [checkpoint({ path })] })
+    expect(readdirSync(join(path, '..')).sort()).toEqual(['epoch-1.safetensors', 'epoch-2.safetensors'])
+    using again = await loadModel(path.replace('{epoch}', '2'))
+    expect((await again.predict(test)).click).toEqual((await net.predict(test)).click)
+  })
+
+  it('see steps, and end the run with what they throw', async () => {
+    using net = model()
+    const rows: number[] = []
+    const run = net.fit(train, {
+      ...fast,
+      callbacks: [
+        {
+          onStep: (step) => {
+            rows.push(step.rows)
+            if (step.step === 3) throw new Error('enough')
+          },
+        },
+      ],
+    })
+    await expect(run).rejects.toThrow('enough')
+    expect(rows).toEqual([256, 512, 768])
+  })
+})
+
+describe('the life of a model', () => {
+  it('is not built at first', async () => {
+    using net = model()
+    const notBuilt = { code: 'ERR_MULTIGATE_NOT_BUILT' }
+    await expect(net.predict(test)).rejects.toMatchObject(notBuilt)
+    await expect(net.evaluate(test)).rejects.toMatchObject(notBuilt)
+    await expect(net.save('never.safetensors')).rejects.toMatchObject(notBuilt)
+  })
+
+  it('lets predict and evaluate in between steps, and nothing else', async () => {
+    using net = model()
+    await net.build(train)
+    const order: string[] = []
+    const run = net.fit(train, { ...fast, epochs: 3, callbacks: [{ onEnd: () => void order.push('end') }] })
+    const busy = { code: 'ERR_MULTIGATE_BUSY' }
+    await expect(net.fit(train)).rejects.toMatchObject(busy)
+    await expect(net.save('never.safetensors')).rejects.toMatchObject(busy)
+    const scores = await net.predict(test)
+    order.push('predict')
+    expect((await net.evaluate(test)).rows).toBe(2000)
+    order.push('evaluate')
+    await run
+    expect(order).toEqual(['predict', 'evaluate', 'end'])
+    expect(scores.click).toHaveLength(2000)
+  })
+
+  it('stops at a step boundary when its signal says so, and goes on living', async () => {
+    using net = model()
+    const stop = new AbortController()
+    let steps = 0
+    const count = {
+      onStep: () => {
+        steps += 1
+        if (steps === 5) stop.abort(new Error('lunch'))
+      },
+    }
+    await expect(net.fit(train, { ...fast, signal: stop.signal, callbacks: [count] })).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_ABORTED',
+      cause: expect.objectContaining({ message: 'lunch' }) as unknown,
+    })
+    expect(steps).toBe(5)
+    expect((await net.predict(test)).buy.every(Number.isFinite)).toBe(true)
+    await net.fit(train, { ...fast, epochs: 1 })
+  })
+
+  it('ends with dispose, during fit too', async () => {
+    const net = model()
+    const run = net.fit(train, { ...fast, epochs: 50, callbacks: [{ onStep: () => net.dispose() }] })
+    await expect(run).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DISPOSED' })
+    await expect(net.predict(test)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DISPOSED' })
+    net.dispose()
+  })
+})
+
+describe('a saved model', () => {
+  it('predicts the same bits, from the same raw columns', async () => {
+    using net = model()
+    await net.fit(train, { ...fast, epochs: 1 })
+    const path = join(folder(), 'model.safetensors')
+    await net.save(path)
+    using again = await loadModel(path, { threads: 1 })
+    expect(again.name).toBe('MMoE')
+    expect(await again.predict(test)).toEqual(await net.predict(test))
+    expect(await again.evaluate(test)).toEqual(await net.evaluate(test))
+    const unseen = { user: [3], city: ['Bonn'], price: [101.5] }
+    expect(await again.predict(unseen)).toEqual(await net.predict(unseen))
+  })
+
+  it('can be trained on', async () => {
+    using net = model()
+    await net.fit(train, { ...fast, epochs: 1 })
+    const path = join(folder(), 'model.safetensors')
+    await net.save(path)
+    using again = await loadModel(path)
+    const before = await again.evaluate(train)
+    await again.fit(train, { ...fast, epochs: 2 })
+    expect((await again.evaluate(train)).loss).toBeLessThan(before.loss)
+  })
+})
