@@ -1,13 +1,53 @@
-// The encoder of dense features: one float32 per row, transformed with statistics of the training rows. Statistics and
+// Dense features: one float32 per row, transformed with statistics of the training rows. Statistics and
 // transforms are computed in float64; an infinite number is an error with its row, never fed on.
 
-import { describeValue } from '../core/check.js'
+import { z } from 'zod'
+
+import { describeValue, parseOptions, quote } from '../core/check.js'
 import { numberOf, type Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { wrongValue } from './distinct.js'
 import { checkWidth } from './encode-ids.js'
 import type { DenseEncoder } from './encoder.js'
-import type { DenseFeature } from './specs.js'
+
+export const denseSchema = z.strictObject({
+  kind: z.literal('dense'),
+  name: z.string().min(1),
+  transform: z.enum(['standardize', 'none', 'log1p', 'minmax']).default('standardize'),
+  missing: z.union([z.enum(['mean', 'error']), z.number()]).default('mean'),
+  column: z.string().min(1).optional(),
+})
+
+export interface DenseOptions {
+  /**
+   * Default `'standardize'`: (x - mean) / deviation of the training rows (population deviation; 1 where it is 0). `'minmax'`:
+   * (x - min) / (max - min) of the training rows, not cut; 0 where they are equal. `'log1p'`: log(1 + x), for x > -1. `'none'`: x.
+   */
+  readonly transform?: 'standardize' | 'none' | 'log1p' | 'minmax'
+  /** What a missing value becomes: the mean of the transformed training values (default), an error, or this raw value. */
+  readonly missing?: 'mean' | 'error' | number
+  /** The column it reads. Default: the feature's name. */
+  readonly column?: string
+}
+
+/** One number per row. */
+export interface DenseFeature<Name extends string = string> {
+  readonly kind: 'dense'
+  readonly name: Name
+  readonly transform: 'standardize' | 'none' | 'log1p' | 'minmax'
+  readonly missing: 'mean' | 'error' | number
+  readonly column?: string
+}
+
+/**
+ * One number per row.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ * @example dense('videoplayseconds', { transform: 'log1p' })
+ */
+export function dense<const Name extends string>(name: Name, options: DenseOptions = {}): DenseFeature<Name> {
+  const spec = { ...options, kind: 'dense', name }
+  return Object.freeze(parseOptions(`feature ${quote(String(name))}`, denseSchema, spec)) as DenseFeature<Name>
+}
 
 /** What is fitted: a value x becomes (f(x) - offset) / scale, a missing one `fill`. */
 export interface DenseState {

@@ -2,7 +2,7 @@
 // never looks at labels.
 
 import type { Column } from '../core/columns.js'
-import type { DenseFeature, SequenceFeature, SparseFeature } from './specs.js'
+import type { DenseFeature, SequenceFeature, SparseFeature } from './feature.js'
 
 /** A fitted vocabulary or statistics with the feature they belong to: plain JSON, enough to make the encoder again. */
 export interface EncoderJson {

@@ -10,7 +10,7 @@ import type { DenseEncoder, Encoder, SequenceEncoder, SparseEncoder } from './en
 import { fittedIds, givenIds, type IdSource } from './ids.js'
 import { fitSequence, sequenceEncoder } from './sequence.js'
 import { fitSparse, sparseEncoder } from './sparse.js'
-import { parseFeature, type DenseFeature, type EmbeddedFeature, type Feature, type SequenceFeature, type SparseFeature } from './specs.js'
+import { parseFeature, type DenseFeature, type Feature, type IdOptions, type SequenceFeature, type SparseFeature } from './feature.js'
 
 /**
  * Fits a feature's encoder on a raw column of the training rows; nothing else is ever fitted on.
@@ -60,7 +60,7 @@ const fittedState = z.strictObject({
   values: z.union([z.array(z.string()), z.array(z.number())]).refine(unique, 'expected each value once, found one twice'),
 })
 
-function savedIds(what: string, feature: EmbeddedFeature, state: unknown): IdSource {
+function savedIds(what: string, feature: IdOptions, state: unknown): IdSource {
   const given = givenIds(feature)
   if (given === undefined) return fittedIds(parse(what, fittedState, state).values)
   parse(what, z.strictObject({}), state)

@@ -4,7 +4,7 @@
 import { numberOf, numberText } from '../core/columns.js'
 import type { Key } from './distinct.js'
 import { hashedId } from './hash.js'
-import type { EmbeddedFeature } from './specs.js'
+import type { IdOptions } from './id-options.js'
 
 /** What `idOf` gives for a value that the feature does not take. */
 export const refused = -1
@@ -24,7 +24,7 @@ export interface IdSource {
 }
 
 /** The id source of a feature that needs no fitting, or undefined. */
-export function givenIds({ vocabulary, hash, outOfRange = 'error' }: EmbeddedFeature): IdSource | undefined {
+export function givenIds({ vocabulary, hash, outOfRange = 'error' }: IdOptions): IdSource | undefined {
   if (vocabulary !== undefined) return integersAsIds(vocabulary, outOfRange === 'oov' ? 0 : refused)
   return hash === undefined ? undefined : hashedIds(hash)
 }

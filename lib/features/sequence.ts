@@ -1,14 +1,51 @@
-// The encoder of sequence features: up to maxLength ids per row, the last ones of a longer list, then id 0 as padding.
+// Sequence features: up to maxLength ids per row, the last ones of a longer list, then id 0 as padding; embedded, combined.
 // Unknown and missing items are id 0 too, so they are not counted by a mean.
 
-import type { Column, StringColumn } from '../core/columns.js'
-import { numberText } from '../core/columns.js'
+import { z } from 'zod'
+
+import { parseOptions, quote } from '../core/check.js'
+import { numberText, type Column, type StringColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { codedColumn, countKeys, type CodedColumn, type Key } from './distinct.js'
 import { checkIds, idsOf } from './encode-ids.js'
 import type { SequenceEncoder } from './encoder.js'
+import { idOptions, oneKindOfIds, type IdOptions } from './id-options.js'
 import { fittedIds, givenIds, orderedVocabulary, type IdSource } from './ids.js'
-import type { SequenceFeature } from './specs.js'
+
+export const sequenceSchema = oneKindOfIds(
+  z.strictObject({
+    kind: z.literal('sequence'),
+    ...idOptions,
+    maxLength: z.int().min(1),
+    combiner: z.enum(['mean', 'sum']),
+    separator: z.string().min(1).optional(),
+  }),
+)
+
+export interface SequenceOptions extends IdOptions {
+  /** Ids kept per row: the last ones of a longer list. */
+  readonly maxLength: number
+  /** How the embeddings of a row become one; id 0 is padding and not counted. */
+  readonly combiner: 'mean' | 'sum'
+  /** Splits the text of a column of texts into items: `'a|b'` by `'|'`. Empty items are left out. */
+  readonly separator?: string
+}
+
+/** A list of ids per row, embedded and combined. */
+export interface SequenceFeature<Name extends string = string> extends SequenceOptions {
+  readonly kind: 'sequence'
+  readonly name: Name
+}
+
+/**
+ * A list of ids per row, embedded and combined.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ * @example sequence('tags', { dim: 16, maxLength: 11, combiner: 'mean', separator: ';' })
+ */
+export function sequence<const Name extends string>(name: Name, options: SequenceOptions): SequenceFeature<Name> {
+  const spec = { ...options, kind: 'sequence', name }
+  return Object.freeze(parseOptions(`feature ${quote(String(name))}`, sequenceSchema, spec)) as SequenceFeature<Name>
+}
 
 /** Items of all rows, coded: row r has items offsets[r] .. offsets[r + 1]. */
 interface CodedLists extends CodedColumn {

@@ -1,12 +1,33 @@
-// The encoder of sparse features: one id per row.
+// Sparse features: one id per row, embedded. The spec is plain data; the encoder is what is fitted on the training rows.
 
+import { z } from 'zod'
+
+import { parseOptions, quote } from '../core/check.js'
 import type { Column, ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { codedColumn, countKeys } from './distinct.js'
 import { checkIds, idsOf } from './encode-ids.js'
 import type { SparseEncoder } from './encoder.js'
+import { idOptions, oneKindOfIds, type IdOptions } from './id-options.js'
 import { fittedIds, givenIds, orderedVocabulary, type IdSource } from './ids.js'
-import type { SparseFeature } from './specs.js'
+
+export const sparseSchema = oneKindOfIds(z.strictObject({ kind: z.literal('sparse'), ...idOptions }))
+
+/** One id per row, embedded. */
+export interface SparseFeature<Name extends string = string> extends IdOptions {
+  readonly kind: 'sparse'
+  readonly name: Name
+}
+
+/**
+ * One id per row, embedded.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ * @example sparse('userid', { vocabulary: 20_001, dim: 16 })
+ */
+export function sparse<const Name extends string>(name: Name, options: IdOptions): SparseFeature<Name> {
+  const spec = { ...options, kind: 'sparse', name }
+  return Object.freeze(parseOptions(`feature ${quote(String(name))}`, sparseSchema, spec)) as SparseFeature<Name>
+}
 
 /** Fits a vocabulary on the training rows, where the feature has an open one. */
 export function fitSparse(feature: SparseFeature, column: Column): SparseEncoder {

@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { describeValue, quote } from '../core/check.js'
+import { describeValue, parseOptions, quote } from '../core/check.js'
 import { numberOf, numberText, type Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
@@ -33,6 +33,16 @@ export interface BinaryTask<Name extends string = string> extends BinaryOptions 
   readonly kind: 'binary'
   readonly name: Name
   readonly weight: number
+}
+
+/**
+ * A probability, trained with binary cross-entropy.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ * @example binary('never_married', { label: 'marital_stat', positive: ' Never married' })
+ */
+export function binary<const Name extends string>(name: Name, options: BinaryOptions = {}): BinaryTask<Name> {
+  const spec = { ...options, kind: 'binary', name }
+  return Object.freeze(parseOptions(`task ${quote(String(name))}`, binarySchema, spec)) as BinaryTask<Name>
 }
 
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */

@@ -76,6 +76,7 @@ struct MixtureStream {
   const Weights* weights;
   int64_t column;  // first column in the activations
   int64_t expert_columns;  // padded
+  int64_t logits;          // how many of its gates' logits follow them
   WeightGradient gradient;
   float* dx;  // nullable
   int64_t dx_row, dx_columns;
@@ -85,6 +86,7 @@ struct MixtureStream {
 struct MixtureGate {
   int64_t logits;  // column of its first logit in the activations
   int64_t seen;
+  int64_t scratch;        // of its first logit in row_scratch
   const int64_t* expert;  // columns in the activations of the experts seen
   float* output;          // forward
   const float* doutput;   // backward, nullable
@@ -106,7 +108,7 @@ struct Mixture {
   float* activations;            // [rows, columns]: z, then a and logits, then p; backward turns them into dz
   float* pre;                    // same shape: z of the experts; nullable
   int64_t columns;
-  float* probability_gradient;   // scratch [sum of experts seen of all gates, padded]
+  float* row_scratch;            // [sum of experts seen of all gates, each stream's and each gate's padded]
   bool recompute;                // backward: activations hold nothing yet
 };
 

@@ -2,12 +2,29 @@
 import { describe, expect, it } from 'vitest'
 
 import type { FloatArray, RunRequest } from '../../lib/native/binding.js'
-import { binding, boundPlan, denseProgram, densePlan, devices, expectCode, floats, mixtureProgram, requestFor, trainingProgram } from './programs.js'
+import {
+  binding,
+  boundPlan,
+  densePlan,
+  denseProgram,
+  devices,
+  expectCode,
+  floats,
+  mixtureProgram,
+  requestFor,
+  trainingProgram,
+} from './programs.js'
 
 const none = new Float64Array(0)
 
 describe.each(devices)('%s', (device) => {
-  const request = (x: number, y: FloatArray): RunRequest => ({ rows: 1, inputs: [new Float32Array([x, 0, 0])], outputs: [y], scalars: none, threads: 1 })
+  const request = (x: number, y: FloatArray): RunRequest => ({
+    rows: 1,
+    inputs: [new Float32Array([x, 0, 0])],
+    outputs: [y],
+    scalars: none,
+    threads: 1,
+  })
 
   it('writes outputs when it resolves, from the inputs as they were', async () => {
     const { plan } = densePlan(device)
@@ -39,8 +56,12 @@ describe.each(devices)('%s', (device) => {
     const promise = plan.runAsync(request(1, y))
     expectCode(() => plan.run(request(1, y)), 'BUSY')
     expectCode(() => plan.runAsync(request(1, y)), 'BUSY')
-    expectCode(() => { plan.bind(2, parameters) }, 'BUSY')
-    expectCode(() => { parameters.write(0, new Float32Array(1)) }, 'BUSY')
+    expectCode(() => {
+      plan.bind(2, parameters)
+    }, 'BUSY')
+    expectCode(() => {
+      parameters.write(0, new Float32Array(1))
+    }, 'BUSY')
     expect(parameters.read(0, 1)[0]).toBe(1) // the run only reads it
     await promise
     plan.run(request(1, y))
@@ -84,8 +105,18 @@ describe.each(devices)('%s', (device) => {
     const { plan } = densePlan(device)
     const columns = binding.createColumns([{ data: new Float32Array(30), width: 3, limit: 0 }], 10)
     columns.shuffle(1, 1)
-    const promise = plan.runAsync({ rows: 10, columns, columnOf: [0], shuffled: true, outputs: [floats(device, 20)], scalars: none, threads: 1 })
-    expectCode(() => { columns.shuffle(1, 2) }, 'BUSY')
+    const promise = plan.runAsync({
+      rows: 10,
+      columns,
+      columnOf: [0],
+      shuffled: true,
+      outputs: [floats(device, 20)],
+      scalars: none,
+      threads: 1,
+    })
+    expectCode(() => {
+      columns.shuffle(1, 2)
+    }, 'BUSY')
     await promise
     columns.shuffle(1, 2)
   })
@@ -98,7 +129,10 @@ describe.each(devices)('%s', (device) => {
     const promise = plan.runAsync(run)
     const buffer = run.outputs[1]?.buffer as ArrayBuffer
     structuredClone(buffer, { transfer: [buffer] })
-    await expect(promise).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining('outputs[1] was detached') as string })
+    await expect(promise).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_ARGUMENT',
+      message: expect.stringContaining('outputs[1] was detached') as string,
+    })
     expect(run.outputs[0]?.[0]).toBe(7)
     plan.run(requestFor(device, program, 2))
   })

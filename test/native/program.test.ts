@@ -3,7 +3,18 @@
 import { describe, expect, it } from 'vitest'
 
 import type { ProgramSpec } from '../../lib/native/binding.js'
-import { anything, binding, boundPlan, denseProgram, expectCode, mixtureProgram, requestFor, trainingProgram, view, withOp } from './programs.js'
+import {
+  anything,
+  binding,
+  boundPlan,
+  denseProgram,
+  expectCode,
+  mixtureProgram,
+  requestFor,
+  trainingProgram,
+  view,
+  withOp,
+} from './programs.js'
 
 const withBuffer = (program: ProgramSpec, number: number, fields: Record<string, unknown>): ProgramSpec => ({
   ...program,
@@ -21,7 +32,12 @@ const wrongPrograms: readonly (readonly [name: string, program: unknown, ...part
   ['no ops', { ...denseProgram(), ops: [] }, '0 ops'],
   ['buffers missing', { ...denseProgram(), buffers: undefined }, 'program.buffers', 'undefined', 'an array'],
   ['ops a proxy of an array', { ...denseProgram(), ops: new Proxy([], {}) }, 'program.ops'],
-  ['a huge sparse list', mixture({ expertStream: anything(Object.assign([], { length: 2 ** 32 - 1 })) }), 'expertStream', '4294967295'],
+  [
+    'a huge sparse list',
+    mixture({ expertStream: anything(Object.assign([], { length: 2 ** 32 - 1 })) }),
+    'expertStream',
+    '4294967295',
+  ],
   ['too many scalars', { ...denseProgram(), scalarInputs: 2 ** 40 }, 'scalarInputs', '1099511627776'],
   ['negative scalars', { ...denseProgram(), scalarOutputs: -1 }, 'scalarOutputs', '-1'],
   ['an unknown class', withBuffer(denseProgram(), 0, { class: 'heap' }), 'program.buffers[0].class', "'heap'", "'rowInput'"],
@@ -104,11 +120,32 @@ const wrongPrograms: readonly (readonly [name: string, program: unknown, ...part
   ['gradients that are not stored', training(7, { gradients: [view(3, 0, 2)] }), 'gradients[0]', 'stored'],
   ['fewer combiners than ids', training(7, { combiners: [] }), 'combiners', '0 entries'],
   ['step ops before rows ops', { ...trainingProgram(), ops: trainingProgram().ops.toReversed() }, 'op'],
-  ['no reduce_gradients', { ...trainingProgram(), ops: trainingProgram().ops.filter(({ op }) => op !== 'reduce_gradients') }, 'reduce_gradients'],
-  ['a denominator of no label', { ...trainingProgram(), denominators: [{ scalar: 0, label: null, weight: null, reduction: 'valid' }] }, 'label'],
-  ['a denominator of ids', { ...trainingProgram(), denominators: [{ scalar: 0, label: view(0, 0, 1), weight: null, reduction: 'valid' }] }, 'label'],
-  ['a denominator out of range', { ...trainingProgram(), denominators: [{ scalar: 3, label: view(2, 0, 1), weight: null, reduction: 'valid' }] }, 'scalar'],
-  ['an unknown reduction', { ...trainingProgram(), denominators: [{ scalar: 0, label: view(2, 0, 1), weight: null, reduction: 'sum' }] }, 'reduction', "'sum'"],
+  [
+    'no reduce_gradients',
+    { ...trainingProgram(), ops: trainingProgram().ops.filter(({ op }) => op !== 'reduce_gradients') },
+    'reduce_gradients',
+  ],
+  [
+    'a denominator of no label',
+    { ...trainingProgram(), denominators: [{ scalar: 0, label: null, weight: null, reduction: 'valid' }] },
+    'label',
+  ],
+  [
+    'a denominator of ids',
+    { ...trainingProgram(), denominators: [{ scalar: 0, label: view(0, 0, 1), weight: null, reduction: 'valid' }] },
+    'label',
+  ],
+  [
+    'a denominator out of range',
+    { ...trainingProgram(), denominators: [{ scalar: 3, label: view(2, 0, 1), weight: null, reduction: 'valid' }] },
+    'scalar',
+  ],
+  [
+    'an unknown reduction',
+    { ...trainingProgram(), denominators: [{ scalar: 0, label: view(2, 0, 1), weight: null, reduction: 'sum' }] },
+    'reduction',
+    "'sum'",
+  ],
 ]
 
 describe('a wrong program is refused', () => {
@@ -118,7 +155,12 @@ describe('a wrong program is refused', () => {
   })
 
   it('passes on what a getter throws', () => {
-    const program = { ...denseProgram(), get ops(): never { throw new RangeError('mine') } }
+    const program = {
+      ...denseProgram(),
+      get ops(): never {
+        throw new RangeError('mine')
+      },
+    }
     expect(() => binding.compile('reference', program, {})).toThrow(new RangeError('mine'))
   })
 })
@@ -135,7 +177,32 @@ describe('other arguments of compile', () => {
 })
 
 describe('mutated programs', () => {
-  const oddValues = [-1, 0, 1, 2, 3, 7, 100, 0.5, NaN, Infinity, 2 ** 31, 2 ** 32, 2 ** 53, 1n, '', 'x', null, undefined, true, [], {}, view(0, 0, 1), view(7, 0, 1), view(3, 1, 2)]
+  const oddValues = [
+    -1,
+    0,
+    1,
+    2,
+    3,
+    7,
+    100,
+    0.5,
+    NaN,
+    Infinity,
+    2 ** 31,
+    2 ** 32,
+    2 ** 53,
+    1n,
+    '',
+    'x',
+    null,
+    undefined,
+    true,
+    [],
+    {},
+    view(0, 0, 1),
+    view(7, 0, 1),
+    view(3, 1, 2),
+  ]
 
   /** Small and deterministic: a failure can be repeated. */
   function random(seed: number): (below: number) => number {

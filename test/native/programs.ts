@@ -1,7 +1,15 @@
 // Small programs for the boundary tests, the arrays that run them, and what every bad call must do: throw a coded error.
 import { expect } from 'vitest'
 
-import type { DeviceName, FloatArray, NativeMemory, NativePlan, OpSpec, ProgramSpec, RunRequest } from '../../lib/native/binding.js'
+import type {
+  DeviceName,
+  FloatArray,
+  NativeMemory,
+  NativePlan,
+  OpSpec,
+  ProgramSpec,
+  RunRequest,
+} from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
 
 export const binding = loadNative()
@@ -28,7 +36,15 @@ export function denseProgram(): ProgramSpec {
     ],
     ops: [
       { op: 'copy_columns', x: view(0, 0, 3), y: view(1, 0, 3) },
-      { op: 'dense_forward', x: view(1, 0, 3), kernel: view(2, 0, 6), bias: view(2, 6, 2), z: null, y: view(3, 0, 2), activation: 0 },
+      {
+        op: 'dense_forward',
+        x: view(1, 0, 3),
+        kernel: view(2, 0, 6),
+        bias: view(2, 6, 2),
+        z: null,
+        y: view(3, 0, 2),
+        activation: 0,
+      },
     ],
     scalarInputs: 0,
     scalarOutputs: 0,
@@ -105,7 +121,16 @@ export function trainingProgram(): ProgramSpec {
       { op: 'embedding_gather', table: view(9, 0, 2), ids: view(0, 0, 1), y: view(3, 0, 2), combiner: 0 },
       { op: 'copy_columns', x: view(1, 0, 1), y: view(3, 2, 1) },
       { op: 'dense_forward', ...dense },
-      { op: 'binary_loss', logit: view(4, 0, 1), label: view(2, 0, 1), weight: null, dlogit: view(5, 0, 1), denominator: 0, loss: 0, taskWeight: 1 },
+      {
+        op: 'binary_loss',
+        logit: view(4, 0, 1),
+        label: view(2, 0, 1),
+        weight: null,
+        dlogit: view(5, 0, 1),
+        denominator: 0,
+        loss: 0,
+        taskWeight: 1,
+      },
       { op: 'dense_backward', ...dense, dy: view(5, 0, 1), dx: view(6, 0, 2), accumulate: 0 },
       { op: 'reduce_gradients', gradients: view(8, 0, 4) },
       { op: 'optimize', parameters: view(7, 0, 4), gradients: view(8, 0, 4), moment1: null, moment2: null, ...sgd },

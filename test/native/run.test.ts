@@ -45,7 +45,16 @@ describe.each(devices)('%s', (device) => {
     const y = floats(device, 2 * rows)
     const run = (start: number, count: number, shuffled: boolean): number[] => {
       const output = y.subarray(0, 2 * count)
-      plan.run({ rows: count, columns, columnOf: [0], start, shuffled, outputs: [output], scalars: new Float64Array(0), threads: 1 })
+      plan.run({
+        rows: count,
+        columns,
+        columnOf: [0],
+        start,
+        shuffled,
+        outputs: [output],
+        scalars: new Float64Array(0),
+        threads: 1,
+      })
       return [...output].filter((_, index) => index % 2 === 0).map((value) => (value - 10) / 9)
     }
     expect(run(7, 3, false)).toEqual([7, 8, 9])
@@ -73,9 +82,15 @@ describe.each(devices)('%s', (device) => {
   })
 
   it('computes denominators by reduction', () => {
-    for (const [reduction, want] of [['valid', Math.log(2)], ['batch', (Math.log(2) * 2) / 3]] as const) {
+    for (const [reduction, want] of [
+      ['valid', Math.log(2)],
+      ['batch', (Math.log(2) * 2) / 3],
+    ] as const) {
       const program = trainingProgram()
-      const { plan } = boundPlan(device, { ...program, denominators: program.denominators.map((entry) => ({ ...entry, reduction })) })
+      const { plan } = boundPlan(device, {
+        ...program,
+        denominators: program.denominators.map((entry) => ({ ...entry, reduction })),
+      })
       const inputs = [new Int32Array(3), new Float32Array(3), new Float32Array([1, NaN, 0])]
       expect(plan.run({ rows: 3, inputs, outputs: [], scalars: new Float64Array([0, 0, 1]), threads: 1 })[0]).toBeCloseTo(want, 6)
     }
@@ -83,7 +98,11 @@ describe.each(devices)('%s', (device) => {
 })
 
 describe('initialize', () => {
-  const draw = (device: 'cpu' | 'reference', initializer: Parameters<ReturnType<typeof binding.createMemory>['initialize']>[2], count = 20_000): number[] => {
+  const draw = (
+    device: 'cpu' | 'reference',
+    initializer: Parameters<ReturnType<typeof binding.createMemory>['initialize']>[2],
+    count = 20_000,
+  ): number[] => {
     const memory = binding.createMemory(device, count)
     memory.initialize(0, count, initializer, 0, 0)
     const values = [...memory.read(0, count)]

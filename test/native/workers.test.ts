@@ -5,12 +5,14 @@ import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 
-import { denseParameters, denseProgram, densePlan, floats } from './programs.js'
+import { denseParameters, densePlan, denseProgram, floats } from './programs.js'
 
 /** Where this process has loaded the addon from. */
 function addonPath(): string {
   densePlan('cpu').plan.dispose()
-  const path = Object.keys(createRequire(import.meta.url).cache).find((name) => name.endsWith('.node') && name.includes('multigate'))
+  const path = Object.keys(createRequire(import.meta.url).cache).find(
+    (name) => name.endsWith('.node') && name.includes('multigate'),
+  )
   if (path === undefined) throw new Error('the addon is not loaded')
   return path
 }
@@ -38,7 +40,13 @@ const source = `
   })()
 `
 
-const dataFor = (rows: number, rounds: number) => ({ path: addonPath(), program: denseProgram(), parameters: denseParameters, rows, rounds })
+const dataFor = (rows: number, rounds: number) => ({
+  path: addonPath(),
+  program: denseProgram(),
+  parameters: denseParameters,
+  rows,
+  rounds,
+})
 
 const start = (rows: number, rounds: number): Worker => new Worker(source, { eval: true, workerData: dataFor(rows, rounds) })
 
@@ -54,9 +62,19 @@ describe('workers', () => {
     const workers = Array.from({ length: 3 }, () => messages(start(1000, 5)))
     const { plan } = densePlan('cpu')
     const y = floats('cpu', 2)
-    await plan.runAsync({ rows: 1, inputs: [new Float32Array([1, 1, 1])], outputs: [y], scalars: new Float64Array(0), threads: 1 })
+    await plan.runAsync({
+      rows: 1,
+      inputs: [new Float32Array([1, 1, 1])],
+      outputs: [y],
+      scalars: new Float64Array(0),
+      threads: 1,
+    })
     expect(y[0]).toBe(19)
-    expect(await Promise.all(workers)).toEqual([['running', 19], ['running', 19], ['running', 19]])
+    expect(await Promise.all(workers)).toEqual([
+      ['running', 19],
+      ['running', 19],
+      ['running', 19],
+    ])
   })
 
   it('may be terminated in the middle of a run', async () => {

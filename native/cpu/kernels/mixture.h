@@ -14,7 +14,7 @@
 namespace mg {
 namespace {
 
-// p = softmax(p) in place.
+// p = softmax(p) in place, for logits of any range.
 inline void softmax(float* p, int64_t count) {
   vec largest = set1(-INFINITY);
   MG_EACH_VECTOR(c, n, count) largest = max(keep_n(load_n(p + c, n), n, -INFINITY), largest);
@@ -102,14 +102,44 @@ inline void weighted_sum(int64_t count, const float* weight, const int64_t* colu
   }
 }
 
+// Softmax of all gates of one row. Gates are narrower than a vector is worth, so the exponentials of a stream's logits are
+// taken side by side, against the largest of them all: a softmax may be shifted by anything. A gate far below that largest
+// one (its sum under 2^-40) is done again by itself.
+inline void softmax_row(const Mixture* m, float* a) {
+  float* e = m->row_scratch;
+  for (int64_t s = 0; s < m->stream_count; s++) {
+    const MixtureStream& stream = m->streams[s];
+    const float* z = a + stream.column + stream.expert_columns;
+    vec largest = set1(-INFINITY);
+    MG_EACH_VECTOR(c, n, stream.logits) largest = max(keep_n(load_n(z + c, n), n, -INFINITY), largest);
+    const vec top = set1(reduce_max(largest));
+    for (int64_t c = 0; c < stream.logits; c += kLanes) store(e + c, exp(sub(load(z + c), top)));
+    e += padded(stream.logits);
+  }
+  for (int64_t j = 0; j < m->gate_count; j++) {
+    const MixtureGate& gate = m->gates[j];
+    const float* from = m->row_scratch + gate.scratch;
+    float* p = a + gate.logits;
+    vec sums = zero();
+    MG_EACH_VECTOR(c, n, gate.seen) sums = add(sums, load_n(from + c, n));
+    const float sum = reduce_add(sums);
+    if (!(sum > 0x1p-40f)) {
+      softmax(p, gate.seen);
+      continue;
+    }
+    const vec scale = set1(1.0f / sum);
+    MG_EACH_VECTOR(c, n, gate.seen) store_n(p + c, mul(load_n(from + c, n), scale), n);
+  }
+}
+
 void mixture_forward(const Mixture* m) {
   experts_and_logits(m);
   for (int64_t r = 0; r < m->rows; r++) {
     float* a = m->activations + r * m->columns;
+    softmax_row(m, a);
     for (int64_t j = 0; j < m->gate_count; j++) {
       const MixtureGate& gate = m->gates[j];
-      float* p = a + gate.logits;
-      softmax(p, gate.seen);
+      const float* p = a + gate.logits;
       if (gate.probabilities)
         memcpy(gate.probabilities + r * gate.probabilities_row, p, static_cast<size_t>(gate.seen) * sizeof(float));
       weighted_sum(gate.seen, p, gate.expert, a, m->units, gate.output + r * gate.row);
@@ -138,7 +168,7 @@ void mixture_backward_rows(const Mixture* m) {
   for (int64_t r = 0; r < m->rows; r++) {
     float* a = m->activations + r * m->columns;
     const float* z = m->pre ? m->pre + r * m->columns : a;
-    float* dp = m->probability_gradient;
+    float* dp = m->row_scratch;
     for (int64_t j = 0; j < m->gate_count; j++) {
       const MixtureGate& gate = m->gates[j];
       if (gate.doutput) dots(gate.seen, gate.doutput + r * gate.row, gate.expert, a, m->units, dp);
@@ -159,7 +189,7 @@ void mixture_backward_rows(const Mixture* m) {
         store_n(ai + c, activate_backward<kActivation>(da, load_n(ai + c, n), load_n(zi + c, n)), n);
       }
     }
-    dp = m->probability_gradient;
+    dp = m->row_scratch;
     for (int64_t j = 0; j < m->gate_count; j++) {
       const MixtureGate& gate = m->gates[j];
       float* p = a + gate.logits;

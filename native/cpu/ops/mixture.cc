@@ -13,16 +13,16 @@ struct Topology {
   struct Stream {
     Rows x;
     PlanWeights* weights;
-    int64_t column, expert_columns;
+    int64_t column, expert_columns, logits;
   };
   struct Gate {
-    int64_t logits, seen, probabilities;  // probabilities: column in the gates view
+    int64_t logits, seen, scratch, probabilities;  // probabilities: column in the gates view
     std::vector<int64_t> expert;
   };
   std::vector<Stream> streams;
   std::vector<Gate> gates;
   std::vector<int64_t> expert_column, seer_offset, seer;
-  int64_t columns = 0, units = 0, activation = 0, gate_scratch = 0;
+  int64_t columns = 0, units = 0, activation = 0, row_scratch = 0;
 };
 
 template <class Op>
@@ -33,6 +33,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
   const uint32_t experts = op.expert_stream.count, gates = op.gate_stream.count;
   t.expert_column.resize(experts);
   t.gates.resize(gates);
+  int64_t forward_scratch = 0;
   for (uint32_t s = 0; s < op.streams.count; s++) {
     const int64_t depth = op.streams.items[s].width;
     std::vector<WeightColumns> parts;
@@ -52,12 +53,15 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
       gate.seen = op.gate_offset.items[j + 1] - op.gate_offset.items[j];
       gate.probabilities = op.gate_offset.items[j];
       gate.logits = t.columns + column;
+      gate.scratch = forward_scratch + column - expert_columns;
       parts.push_back({column, gate.seen, op.gate_kernel.items[j].offset, gate.seen,
                        op.gate_bias.count > 0 && op.gate_bias.items[j].buffer >= 0 ? op.gate_bias.items[j].offset : -1});
       column += gate.seen;
     }
+    const int64_t logits = column - expert_columns;
+    forward_scratch += padded(logits);
     PlanWeights& weights = builder.weights(depth, column, std::move(parts));
-    t.streams.push_back({builder.rows(op.streams.items[s]), &weights, t.columns, expert_columns});
+    t.streams.push_back({builder.rows(op.streams.items[s]), &weights, t.columns, expert_columns, logits});
     t.columns += weights.weights.columns;
   }
   std::vector<std::vector<int64_t>> seers(experts);
@@ -72,7 +76,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
     t.seer.insert(t.seer.end(), list.begin(), list.end());
     t.seer_offset.push_back(static_cast<int64_t>(t.seer.size() / 2));
   }
-  for (const auto& gate : t.gates) t.gate_scratch += padded(gate.seen);
+  for (const auto& gate : t.gates) t.row_scratch += padded(gate.seen);  // no less than forward_scratch
   return t;
 }
 
@@ -81,11 +85,12 @@ struct MixtureOp : RowsOp {
   Topology topology;
   Rows activations, pre, gates;
   std::vector<Rows> outputs;  // or doutputs
-  int64_t stream_arguments, gate_arguments, gate_scratch = -1;
+  int64_t stream_arguments, gate_arguments, row_scratch;
 
   void reserve(PlanBuilder& builder) {
     stream_arguments = builder.fixed(static_cast<int64_t>(topology.streams.size() * sizeof(MixtureStream) / sizeof(float) + 1));
     gate_arguments = builder.fixed(static_cast<int64_t>(topology.gates.size() * sizeof(MixtureGate) / sizeof(float) + 1));
+    row_scratch = builder.fixed(topology.row_scratch);
   }
 
   Mixture arguments(const Block& block) const {
@@ -96,12 +101,13 @@ struct MixtureOp : RowsOp {
       const RowPointer x = block.at(from.x);
       streams[s].x = x.data, streams[s].x_row = x.stride;
       streams[s].weights = &from.weights->weights;
-      streams[s].column = from.column, streams[s].expert_columns = from.expert_columns;
+      streams[s].column = from.column, streams[s].expert_columns = from.expert_columns, streams[s].logits = from.logits;
     }
     auto* gate = new (block.fixed(gate_arguments)) MixtureGate[topology.gates.size()]();
     for (size_t j = 0; j < topology.gates.size(); j++) {
       const Topology::Gate& from = topology.gates[j];
-      gate[j].logits = from.logits, gate[j].seen = from.seen, gate[j].expert = from.expert.data();
+      gate[j].logits = from.logits, gate[j].seen = from.seen, gate[j].scratch = from.scratch;
+      gate[j].expert = from.expert.data();
       gate[j].probabilities = p.data ? p.data + from.probabilities : nullptr;
       gate[j].probabilities_row = p.stride;
     }
@@ -113,6 +119,7 @@ struct MixtureOp : RowsOp {
     m.expert_column = topology.expert_column.data();
     m.seer_offset = topology.seer_offset.data(), m.seer = topology.seer.data();
     m.activations = a.data, m.pre = z.data, m.columns = a.stride;
+    m.row_scratch = block.fixed(row_scratch);
     return m;
   }
 };
@@ -148,7 +155,6 @@ struct MixtureBackwardOp final : MixtureOp {
       stream[s].dx = dx.data, stream[s].dx_row = dx.stride, stream[s].dx_columns = dstreams[s].width;
       stream[s].accumulate = accumulate[s];
     }
-    m.probability_gradient = block.fixed(gate_scratch);
     m.recompute = recompute;
     block.plan.kernels->mixture_backward(&m);
   }
@@ -198,7 +204,6 @@ void compile_op(PlanBuilder& builder, const mg_mixture_backward& op) {
     compiled->accumulate.push_back(s < op.accumulate.count && op.accumulate.items[s] != 0);
   }
   compiled->reserve(builder);
-  compiled->gate_scratch = builder.fixed(compiled->topology.gate_scratch);
   builder.add(std::move(compiled));
 }
 

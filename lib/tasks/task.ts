@@ -6,22 +6,14 @@ import { z } from 'zod'
 import { parseOptions, quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
-import { binarySchema, checkBinaryLabels, encodeBinaryLabels, type BinaryOptions, type BinaryTask } from './binary.js'
+import { binarySchema, checkBinaryLabels, encodeBinaryLabels, type BinaryTask } from './binary.js'
+
+export type { BinaryOptions, BinaryTask } from './binary.js'
 
 export type Task<Name extends string = string> = BinaryTask<Name>
 
 const schemas = { binary: binarySchema }
 const labels = { binary: { encode: encodeBinaryLabels, check: checkBinaryLabels } }
-
-/**
- * A probability, trained with binary cross-entropy.
- * @throws ERR_MULTIGATE_ARGUMENT naming the option.
- * @example binary('never_married', { label: 'marital_stat', positive: ' Never married' })
- */
-export function binary<const Name extends string>(name: Name, options: BinaryOptions = {}): BinaryTask<Name> {
-  const what = typeof name === 'string' && name !== '' ? `task ${quote(name)}` : 'task'
-  return parseTask({ ...options, kind: 'binary', name }, what) as BinaryTask<Name>
-}
 
 /**
  * A task from plain data, as a configuration or a saved model has it: `{ "kind": "binary", "name": "like" }`.

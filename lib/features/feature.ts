@@ -1,0 +1,32 @@
+// Any feature: plain readonly data, the same in code and in a configuration file. It holds no vocabulary and no mean; what
+// is fitted is an encoder. A new kind is its file, and one row in each table here and in encoders.ts.
+
+import { z } from 'zod'
+
+import { parseOptions } from '../core/check.js'
+import { denseSchema, type DenseFeature } from './dense.js'
+import { sequenceSchema, type SequenceFeature } from './sequence.js'
+import { sparseSchema, type SparseFeature } from './sparse.js'
+
+export type { DenseFeature, DenseOptions } from './dense.js'
+export type { IdOptions } from './id-options.js'
+export type { SequenceFeature, SequenceOptions } from './sequence.js'
+export type { SparseFeature } from './sparse.js'
+
+export type Feature<Name extends string = string> = SparseFeature<Name> | SequenceFeature<Name> | DenseFeature<Name>
+
+const schemas = { sparse: sparseSchema, sequence: sequenceSchema, dense: denseSchema }
+
+/**
+ * A feature from plain data, as a configuration or a saved model has it: `{ "kind": "sparse", "name": "userid", "dim": 16 }`.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option below `what`.
+ */
+export function parseFeature(value: unknown, what = 'feature'): Feature {
+  const { kind } = parseOptions(what, z.looseObject({ kind: z.enum(['sparse', 'sequence', 'dense']) }), value)
+  return Object.freeze(parseOptions<Feature>(what, schemas[kind] as z.ZodType<Feature, unknown>, value))
+}
+
+/** The column that a feature reads. */
+export function columnNameOf({ name, column }: Feature): string {
+  return column ?? name
+}
