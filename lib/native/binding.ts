@@ -2,6 +2,8 @@
 // ({ code, message }); meaning, with names that a user knows, is checked above it. Nothing here holds a pointer into a
 // JavaScript buffer after a call has returned.
 
+import type { ErrorCode } from './error.js'
+
 /** A backend: the SIMD kernels, the float64 spec, or the plug-in. */
 export type DeviceName = 'cpu' | 'reference' | 'cuda'
 
@@ -118,6 +120,8 @@ export interface DeviceInfo {
 
 export interface NativeBinding {
   readonly abiVersion: number
+  /** Makes every error that the addon throws in this environment a `new errorClass(code, message)`. */
+  throwAs(errorClass: new (code: ErrorCode, message: string) => Error): void
   /** CPU ISAs of this machine, best first. */
   isas(): string[]
   devices(): DeviceInfo[]

@@ -22,7 +22,9 @@ export function loadNative(): NativeBinding {
 
 function load(path: string): NativeBinding {
   try {
-    return createRequire(import.meta.url)(path) as NativeBinding
+    const loaded = createRequire(import.meta.url)(path) as NativeBinding
+    loaded.throwAs(MultigateError)
+    return loaded
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
     throw new MultigateError(

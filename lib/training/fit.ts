@@ -1,8 +1,11 @@
 // One call of `fit`: from checked options to a history. It orders the parts (step loop, validation, callbacks) and holds no
 // numerics of its own.
 
-import type { LoweredProgram } from '../core/program.js'
+import { z } from 'zod'
+
 import { elementsOf } from '../core/layout.js'
+import type { LoweredProgram } from '../core/program.js'
+import type { NetworkTask } from '../models/network.js'
 import type { NativePlan } from '../native/binding.js'
 import { toCallback, type Callback, type CallbackLike, type Control, type RunPlan, type StepRecord } from './callbacks.js'
 import type { EncodedRows } from './encode.js'
@@ -12,7 +15,13 @@ import type { EpochLosses } from './losses.js'
 import type { NetworkRunner } from './network-runner.js'
 import { StepLoop } from './train.js'
 import type { Turns } from './turns.js'
-import type { NetworkTask } from '../models/network.js'
+
+/** The plain options of `fit`. */
+export const fitSchema = z.strictObject({
+  batchSize: z.int().min(1).default(1024),
+  epochs: z.int().min(1).default(1),
+  shuffle: z.boolean().default(true),
+})
 
 /** What a run of `fit` works on. All of it belongs to the caller. */
 export interface FitRun {
@@ -40,7 +49,7 @@ export async function runFit(run: FitRun): Promise<History> {
   const callbacks = run.callbacks.map(toCallback)
   const { memories } = run.runner
   memories.dropMoments()
-  const plan = run.runner.prepareTraining(run.program)
+  const plan = run.runner.prepare(run.program)
   try {
     return await new Run(run, plan, callbacks).history()
   } catch (error) {

@@ -1,24 +1,26 @@
 // A model as users hold it: options, then (once built) weights on a device. This class keeps the rules of life (built, busy,
 // disposed) and hands the work to the files beside it.
 
-import type { z } from 'zod'
-
-import { parseOptions } from '../core/check.js'
+import { checkOneOf, invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
-import type { Dataset } from '../data/dataset.js'
+import { Dataset } from '../data/dataset.js'
+import type { ColumnValues } from '../data/values.js'
 import type { Feature } from '../features/feature.js'
 import type { ModelDefinition } from '../models/definition.js'
+import type { Network } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
+import type { FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { Task } from '../tasks/task.js'
 import type { CallbackLike } from './callbacks.js'
 import { resolveCompute, type Compute, type ComputeOptions } from './compute.js'
-import { Encoder, type EncodedRows, type RawColumns } from './encode.js'
+import { DataEncoder, type EncodedRows } from './encode.js'
 import { evaluate, type Evaluation } from './evaluate.js'
-import { fitOptions, runFit } from './fit.js'
+import { fitSchema, runFit } from './fit.js'
 import type { History } from './history.js'
 import { NetworkRunner } from './network-runner.js'
+import { writeModel, type ModelConfig } from './file.js'
 import { Turns } from './turns.js'
 
 /** Options of every model: what goes in, what comes out, where it computes. A model's own options stand beside them. */
@@ -29,7 +31,7 @@ export interface ModelOptions<Tasks extends readonly Task[]> extends ComputeOpti
   readonly precision?: 'float32'
 }
 
-/** Scores by task name. */
+/** Scores by task name, [rows] each. */
 export type Scores<Tasks extends readonly Task[]> = { readonly [Name in Tasks[number]['name']]: Float32Array }
 
 export interface FitOptions {
@@ -48,25 +50,29 @@ export interface FitOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What a saved file gives a new model. */
-export interface ModelState {
-  readonly encoder: Encoder
-  readonly write: (runner: NetworkRunner) => void
-}
-
-/** Not for users: how `loadModel` fills a model and `save` looks into one. */
+/** Not for users: how inspection looks into a model. */
 export const inside = Symbol('inside')
+/** Not for users: how `loadModel` fills a model. */
+export const load = Symbol('load')
 
-interface Built {
-  readonly encoder: Encoder
+/** A built model from inside. */
+export interface Inside {
+  readonly config: ModelConfig
+  readonly encoder: DataEncoder
   readonly runner: NetworkRunner
 }
 
-export class Model<Tasks extends readonly Task[] = readonly Task[], Network extends CommonOptions = CommonOptions> {
+interface Built {
+  readonly encoder: DataEncoder
+  readonly runner: NetworkRunner
+}
+
+export class Model<Tasks extends readonly Task[] = readonly Task[]> {
   /** The model's name in a configuration: `MMoE`. */
   readonly name: string
-  readonly #definition: ModelDefinition<never, Network>
-  readonly #network: Network
+  readonly #definition: ModelDefinition
+  readonly #network: CommonOptions
+  readonly #config: ModelConfig
   readonly #features: readonly Feature[]
   readonly #tasks: Tasks
   readonly #compute: Compute
@@ -77,14 +83,15 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Network exte
   #disposed = false
 
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
-  protected constructor(definition: ModelDefinition<never, Network>, options: ModelOptions<Tasks>) {
-    const { features, tasks, device, threads, isa, precision, ...network } = options
-    checkPrecision(precision)
+  constructor(definition: ModelDefinition, options: ModelOptions<Tasks>) {
+    const { features, tasks, device, threads, isa, precision = 'float32', ...network } = options
+    checkOneOf(`${definition.name}.precision`, precision, ['float32'])
     this.name = definition.name
     this.#definition = definition
     this.#network = definition.parse(network as never)
-    this.#features = checkFeatures(definition.name, features)
-    this.#tasks = checkTasks(definition.name, tasks)
+    this.#features = checkNamed(`${definition.name}.features`, features)
+    this.#tasks = checkNamed(`${definition.name}.tasks`, tasks)
+    this.#config = { model: definition.name, features, tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa })
   }
 
@@ -100,12 +107,12 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Network exte
   }
 
   /**
-   * Fits every encoder (vocabularies, means) on `train` and draws the initial weights. `fit` does it where it was not done;
-   * a second call changes nothing.
+   * Fits every open encoder (vocabularies, means) on `train` and draws the initial weights. `fit` does it where it was not
+   * done; on a built model it changes nothing.
    * @throws ERR_MULTIGATE_DATA naming the column that does not fit a feature or task.
    */
   async build(train: Dataset): Promise<void> {
-    this.#enter('build')
+    this.#checkFree('build')
     this.#build(train)
   }
 
@@ -115,7 +122,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Network exte
    * loss is no finite number, ERR_MULTIGATE_DATA as `build`.
    */
   async fit(train: Dataset, options: FitOptions = {}): Promise<History> {
-    this.#enter('fit')
+    this.#checkFree('fit')
     this.#busy = 'fit'
     try {
       return await this.#fit(train, options)
@@ -129,9 +136,9 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Network exte
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
    */
   async evaluate(data: Dataset): Promise<Evaluation<Tasks[number]['name']>> {
-    const { encoder, runner } = this.#need('evaluate')
-    using rows = encoder.encode(data, runner.compute, { labels: true })
-    return await this.#turns.take(() => evaluate(runner, rows, this.#evaluationOptions()))
+    const built = this.#need('evaluate')
+    using rows = built.encoder.encode(data, this.#compute.native, 'evaluation')
+    return await this.#evaluate(built, rows)
   }
 
   /**
@@ -140,23 +147,25 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Network exte
    */
   async predict(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<Scores<Tasks>> {
     const { encoder, runner } = this.#need('predict')
-    using rows = encoder.encode(data instanceof Dataset ? data : Dataset.fromColumns(data), runner.compute, { labels: false })
+    const dataset = data instanceof Dataset ? data : Dataset.fromColumns(data)
+    using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
     const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows))
-    return Object.fromEntries([...outputs].map(([task, scores]) => [task, toFloat32(scores)])) as unknown as Scores<Tasks>
+    const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
+    return Object.fromEntries(scores) as Scores<Tasks>
   }
 
   /**
-   * Writes config, encoders and weights to one safetensors file, which is replaced whole or not at all. The optimizer's state
-   * is not in it.
+   * Writes configuration, encoders and weights to one safetensors file, which is replaced whole or not at all. The state of
+   * the optimizer is not in it.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_BUSY while `fit` runs.
    */
   async save(path: string): Promise<void> {
     const built = this.#need('save')
-    this.#enter('save')
-    await this.#save(path, built)
+    this.#checkFree('save')
+    await this.#save(built, path)
   }
 
-  /** Frees the native memory, after the step or call that is under way. A `fit` that runs ends with ERR_MULTIGATE_DISPOSED. */
+  /** Frees the native memory, after the step that is under way. A `fit` that runs ends with ERR_MULTIGATE_DISPOSED. */
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
@@ -167,37 +176,34 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Network exte
     this.dispose()
   }
 
-  /** @internal What `loadModel` fills and inspection reads. */
+  /** @internal */
   get [inside](): Inside {
-    return {
-      describe: () => this.#describe(),
-      network: () => this.#need('inspect').runner.network,
-      load: (encoder, fill) => {
-        this.#built = this.#assemble(encoder, fill)
-      },
-      features: this.#features,
-      tasks: this.#tasks,
-    }
+    return { ...this.#need('inspect'), config: this.#config }
+  }
+
+  /** @internal Builds it from what a file holds. */
+  [load](encoder: DataEncoder, fill: (runner: NetworkRunner) => void): void {
+    this.#built = this.#assemble(encoder, fill)
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History> {
     const { validation, signal, callbacks = [], optimizer = adam(), ...rest } = options
     const settings = parseOptions('fit', fitSchema, rest)
     const checkpoint = (): void => {
-      if (this.#disposed) throw new DisposedError(`the model ${this.name}`)
+      if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
       if (signal?.aborted === true) throw new AbortedError('fit', signal.reason)
     }
     checkpoint()
-    const { encoder, runner } = this.#build(train)
-    const network = this.#lower(encoder, optimizer.rule)
-    using rows = encoder.encode(train, runner.compute, { labels: true })
-    using held = validation && encoder.encode(validation, runner.compute, { labels: true })
+    const built = this.#build(train)
+    const { native } = this.#compute
+    using rows = built.encoder.encode(train, native, 'training')
+    using held = validation === undefined ? undefined : built.encoder.encode(validation, native, 'evaluation')
     return await runFit({
       ...settings,
       model: this.name,
-      runner,
-      program: network.train,
-      tasks: encoder.tasks,
+      runner: built.runner,
+      program: this.#lower(built.encoder, optimizer).train,
+      tasks: built.encoder.tasks,
       train: rows,
       validation: held,
       learningRate: optimizer.learningRate,
@@ -205,30 +211,58 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Network exte
       callbacks,
       turns: this.#turns,
       checkpoint,
-      evaluate: (data) => this.#turns.take(() => evaluate(runner, data, this.#evaluationOptions())),
-      save: (path) => this.#save(path, { encoder, runner }),
+      evaluate: (data) => this.#evaluate(built, data),
+      save: (path) => this.#save(built, path),
     })
   }
 
+  #evaluate({ encoder, runner }: Built, rows: EncodedRows): Promise<Evaluation<Tasks[number]['name']>> {
+    return this.#turns.take(() => evaluate(runner, rows, encoder.tasks, this.#network))
+  }
+
+  async #save({ encoder, runner }: Built, path: string): Promise<void> {
+    await this.#turns.take(() => writeModel(path, this.#config, encoder, runner))
+  }
+
   #build(train: Dataset): Built {
-    this.#built ??= this.#assemble(Encoder.fit(train, this.#features, this.#tasks), (runner) => {
-      runner.memories.initialize(runner.network, this.#network.seed)
+    this.#built ??= this.#assemble(DataEncoder.fit(train, this.#features, this.#tasks), ({ memories, network }) => {
+      memories.initialize(network, this.#network.seed)
     })
     return this.#built
   }
 
-  #assemble(encoder: Encoder, fill: (runner: NetworkRunner) => void): Built {
-    // Which optimizer will train it matters to the training program alone, and `fit` lowers that again.
-    const runner = new NetworkRunner(this.#lower(encoder, adam().rule), this.#compute)
+  #assemble(encoder: DataEncoder, fill: (runner: NetworkRunner) => void): Built {
+    // Only the training program depends on the optimizer, and `fit` lowers that again.
+    const runner = new NetworkRunner(this.#lower(encoder, adam()), this.#compute)
     fill(runner)
     return { encoder, runner }
   }
 
-  #lower({ features, tasks }: Encoder, optimizer: Optimizer['rule']): Network_ {
+  #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {
     return this.#definition.lower(this.#network, { features, tasks, optimizer })
   }
 
-  async #save(path: string, { encoder, runner }: Built): Promise<void> {
-    await saveModel(path, { ...this.#describe(), encoder: encoder.toJSON() }, runner, this.#turns)
+  #need(what: string): Built {
+    if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+    if (this.#built === undefined) throw new NotBuiltError(what)
+    return this.#built
   }
+
+  #checkFree(what: string): void {
+    if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+    if (this.#busy !== undefined) throw new BusyError(what, this.#busy)
+  }
+}
+
+/** At least one, and no name twice. */
+function checkNamed<Specs extends readonly { readonly name: string }[]>(field: string, specs: Specs): Specs {
+  if (!Array.isArray(specs) || specs.length === 0) throw invalidArgument(field, 'an array of at least one', specs)
+  const names = specs.map(({ name }) => name)
+  const twice = names.findIndex((name, index) => names.indexOf(name) !== index)
+  if (twice >= 0) throw invalidArgument(`${field}[${twice}].name`, 'a name that no other has', names[twice])
+  return specs
+}
+
+function toFloat32(values: FloatArray): Float32Array {
+  return values instanceof Float32Array ? values : Float32Array.from(values)
 }

@@ -3,7 +3,7 @@
 
 import type { LoweredProgram } from '../core/program.js'
 import type { Network } from '../models/network.js'
-import type { FloatArray, NativePlan, PlanInfo, RunRequest } from '../native/binding.js'
+import type { FloatArray, NativePlan, PlanInfo } from '../native/binding.js'
 import { compile, type Compute } from './compute.js'
 import type { EncodedRows } from './encode.js'
 import { Memories } from './memories.js'
@@ -28,7 +28,7 @@ export class NetworkRunner {
     this.#plan(network.predict)
   }
 
-  /** Rows `all` of a dataset through a program without an update. */
+  /** All rows through a program that updates nothing. */
   async run(program: LoweredProgram, data: EncodedRows): Promise<RunResult> {
     const outputs = this.#outputs(program, data.rows)
     const scalars = await this.#plan(program).runAsync({
@@ -42,8 +42,8 @@ export class NetworkRunner {
     return { outputs, scalars }
   }
 
-  /** Steps of a training program. Its plan is the caller's, to be disposed. */
-  prepareTraining(program: LoweredProgram): NativePlan {
+  /** Compiles a program over the model's memories. The plan is the caller's, to be disposed. */
+  prepare(program: LoweredProgram): NativePlan {
     const plan = compile(this.compute, program.spec)
     this.memories.bind(plan, program)
     return plan
@@ -63,7 +63,7 @@ export class NetworkRunner {
   #plan(program: LoweredProgram): NativePlan {
     const known = this.#plans.get(program)
     if (known !== undefined) return known
-    const plan = this.prepareTraining(program)
+    const plan = this.prepare(program)
     this.#plans.set(program, plan)
     return plan
   }
@@ -73,5 +73,3 @@ export class NetworkRunner {
     return new Map(rowOutputs.map((name, index) => [name, new this.compute.element(rows * (widths[index] ?? 0))]))
   }
 }
-
-export type { RunRequest }

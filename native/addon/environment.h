@@ -16,6 +16,8 @@ class Environment {
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
   Napi::FunctionReference memory, columns, plan;
+  /// new (code, message): what errors are thrown as. Empty until the library has handed it in; then plain Errors with a code.
+  Napi::FunctionReference error_class;
 
   /// Made with the first asynchronous run.
   AsyncQueue& queue(Napi::Env env);

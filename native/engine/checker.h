@@ -1,4 +1,4 @@
-// The parts that op checks are made of: one view, one number, one role at a time. validate.cpp puts them together.
+// The parts that op checks are made of: one view, one number, one role at a time. validate.cc puts them together.
 //
 // A Checker follows the program op by op and remembers which columns of each row buffer have been written, so that nothing
 // reads an activation that holds no value yet.

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "addon/environment.h"
+
 namespace multigate::addon {
 namespace {
 
@@ -188,6 +190,11 @@ Span output_span(const Where& where, const Napi::Value& value, napi_typedarray_t
 }
 
 Napi::Error to_error(Napi::Env env, const char* code, const std::string& text) {
+  const Environment* environment = env.GetInstanceData<Environment>();
+  if (environment != nullptr && !environment->error_class.IsEmpty()) {
+    const Napi::Value error = environment->error_class.New({Napi::String::New(env, code), Napi::String::New(env, text)});
+    if (error.IsObject()) return Napi::Error(env, error);
+  }
   Napi::Error error = Napi::Error::New(env, text);
   error.Set("code", Napi::String::New(env, code));
   return error;

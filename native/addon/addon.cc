@@ -73,9 +73,18 @@ Napi::Value measure_peak(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value throw_as(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsFunction()) wrong(Where("errorClass"), info[0], "a class");
+    Environment::of(info.Env()).error_class = Napi::Persistent(info[0].As<Napi::Function>());
+    return info.Env().Undefined();
+  });
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment(env));
   exports.Set("abiVersion", Napi::Number::New(env, MG_ABI_VERSION));
+  exports.Set("throwAs", Napi::Function::New<throw_as>(env, "throwAs"));
   exports.Set("isas", Napi::Function::New<isas>(env, "isas"));
   exports.Set("devices", Napi::Function::New<list_devices>(env, "devices"));
   exports.Set("processors", Napi::Function::New<count_processors>(env, "processors"));

@@ -1,4 +1,4 @@
-// Ownership of a program's lists; see program.h. The checks are in validate.cpp.
+// Ownership of a program's lists; see program.h. The checks are in validate.cc.
 #include "engine/program.h"
 
 #include <utility>

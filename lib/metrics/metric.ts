@@ -1,0 +1,25 @@
+// Metrics by name: what evaluation computes for a task and what a monitor may watch. A new metric is one row here.
+
+import { auc } from './auc.js'
+import { accuracy, logLoss } from './classification.js'
+import type { MetricResult, ScoredRows } from './rows.js'
+import { mae, rmse } from './regression.js'
+
+export interface Metric {
+  /** Whether more is better. */
+  readonly better: 'higher' | 'lower'
+  readonly of: (rows: ScoredRows) => MetricResult
+}
+
+/** Metrics of each kind of task, by the name that results and monitors use. */
+export const metricsOf = {
+  binary: {
+    auc: { better: 'higher', of: auc },
+    logloss: { better: 'lower', of: logLoss },
+    accuracy: { better: 'higher', of: accuracy },
+  },
+  regression: {
+    rmse: { better: 'lower', of: rmse },
+    mae: { better: 'lower', of: mae },
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, Metric>>>>

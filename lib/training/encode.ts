@@ -1,0 +1,124 @@
+// From raw columns to what a network is fed: one fitted encoder per feature, labels and weights per task. Encoders are
+// fitted once, on training rows, and frozen.
+
+import type { Column } from '../core/columns.js'
+import type { LoweredProgram } from '../core/program.js'
+import type { Dataset } from '../data/dataset.js'
+import type { Encoder } from '../features/encoder.js'
+import { fitEncoder } from '../features/encoders.js'
+import { columnNameOf, type Feature } from '../features/specs.js'
+import type { NetworkFeature, NetworkTask } from '../models/network.js'
+import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
+import { DataError } from '../core/errors.js'
+import { encodeLabels, encodeWeights, labelColumnOf, type Task } from '../tasks/task.js'
+
+/** Which columns of a dataset are encoded beside the features: labels and weights, and whether they are to learn from. */
+export type Purpose = 'training' | 'evaluation' | 'prediction'
+
+export class DataEncoder {
+  readonly encoders: readonly Encoder[]
+  readonly #tasks: readonly Task[]
+
+  constructor(encoders: readonly Encoder[], tasks: readonly Task[]) {
+    this.encoders = encoders
+    this.#tasks = tasks
+  }
+
+  /** Fits every open encoder. @throws ERR_MULTIGATE_DATA naming the feature and the value that it cannot take. */
+  static fit(train: Dataset, features: readonly Feature[], tasks: readonly Task[]): DataEncoder {
+    checkRows(train, 'training')
+    return new DataEncoder(
+      features.map((feature) => fitEncoder(feature, train.column(columnNameOf(feature)))),
+      tasks,
+    )
+  }
+
+  get features(): NetworkFeature[] {
+    return this.encoders.map(networkFeature)
+  }
+
+  get tasks(): NetworkTask[] {
+    return this.#tasks.map(({ kind, name, weight, weightColumn }) => ({ kind, name, weight, rowWeights: weightColumn !== undefined }))
+  }
+
+  /** Encodes a dataset and hands it to the addon, which copies it. To be disposed. */
+  encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
+    checkRows(data, purpose)
+    const columns = new Map<string, ColumnSpec>()
+    for (const encoder of this.encoders) columns.set(encoder.feature.name, encodedFeature(encoder, data.column(columnNameOf(encoder.feature))))
+    const targets = purpose === 'prediction' ? [] : this.#tasks.map((task) => targetsOf(task, data, purpose))
+    for (const { task, labels, weights } of targets) {
+      columns.set(`label:${task.name}`, { data: labels, width: 1, limit: 0 })
+      if (weights !== undefined) columns.set(`weight:${task.name}`, { data: weights, width: 1, limit: 0 })
+    }
+    return new EncodedRows(native.createColumns([...columns.values()], data.rows), [...columns.keys()], targets)
+  }
+}
+
+/** Labels of a task, NaN where they are missing, and weights where rows have one. */
+export interface Targets {
+  readonly task: Task
+  readonly labels: Float32Array
+  readonly weights: Float32Array | undefined
+}
+
+/** A dataset in the addon's memory. */
+export class EncodedRows {
+  readonly columns: NativeColumns
+  /** Empty for prediction. */
+  readonly targets: readonly Targets[]
+  readonly #names: readonly string[]
+
+  constructor(columns: NativeColumns, names: readonly string[], targets: readonly Targets[]) {
+    this.columns = columns
+    this.targets = targets
+    this.#names = names
+  }
+
+  get rows(): number {
+    return this.columns.rows
+  }
+
+  /** The columns that a program reads, in the order of its row inputs. */
+  columnOf({ rowInputs }: LoweredProgram): number[] {
+    return rowInputs.map((name) => {
+      const column = this.#names.indexOf(name)
+      if (column < 0) throw new Error(`the program reads ${name}, which was not encoded`)
+      return column
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.columns.dispose()
+  }
+}
+
+function networkFeature(encoder: Encoder): NetworkFeature {
+  const { name } = encoder.feature
+  switch (encoder.kind) {
+    case 'sparse':
+      return { kind: 'sparse', name, rows: encoder.tableRows, dim: encoder.dim }
+    case 'sequence': {
+      const { maxLength, combiner } = encoder.feature
+      return { kind: 'sequence', name, rows: encoder.tableRows, dim: encoder.dim, length: maxLength, combiner }
+    }
+    case 'dense':
+      return { kind: 'dense', name, width: encoder.width }
+  }
+}
+
+function encodedFeature(encoder: Encoder, column: Column): ColumnSpec {
+  return { ...encoder.encode(column), limit: encoder.kind === 'dense' ? 0 : encoder.tableRows }
+}
+
+function targetsOf(task: Task, data: Dataset, purpose: Purpose): Targets {
+  return {
+    task,
+    labels: encodeLabels(task, data.column(labelColumnOf(task)), { training: purpose === 'training' }),
+    weights: task.weightColumn === undefined ? undefined : encodeWeights(task, data.column(task.weightColumn)),
+  }
+}
+
+function checkRows({ rows }: Dataset, purpose: string): void {
+  if (rows === 0) throw new DataError(`expected rows for ${purpose}, found a dataset without any`)
+}

@@ -1,0 +1,47 @@
+// Metrics against the golden cases, whose values scikit-learn computed.
+
+import { describe, expect, it } from 'vitest'
+
+import { auc, groupedAuc } from '../../lib/metrics/auc.js'
+import { accuracy, logLoss } from '../../lib/metrics/classification.js'
+import { mae, rmse } from '../../lib/metrics/regression.js'
+import type { Numbers } from '../../lib/metrics/rows.js'
+import { goldenIndex, goldenNumbers, readGolden } from '../support/golden.js'
+
+const cases = goldenIndex('metrics').map((entry) => [entry.id, entry] as const)
+
+describe.skipIf(cases.length === 0)('golden metrics', () => {
+  it.each(cases)('%s', (_, { file, expected }) => {
+    const tensors = readGolden(file)
+    const scores = goldenNumbers(tensors, 'in/pred') as Numbers
+    const labels = goldenNumbers(tensors, 'in/label') as Numbers
+    const weights = goldenNumbers(tensors, 'in/weight') as Numbers
+    const groups = goldenNumbers(tensors, 'in/user') as Int32Array
+    const grouped = groupedAuc({ scores, labels, groups })
+    const got: Record<string, number | undefined> = {
+      auc: auc({ scores, labels }).value,
+      auc_weighted: auc({ scores, labels, weights }).value,
+      gauc_mean: grouped.mean,
+      gauc_impressions: grouped.value,
+      gauc_users: grouped.groups,
+      'logloss_eps1e-7': logLoss({ scores, labels }).value,
+      'logloss_eps1e-7_weighted': logLoss({ scores, labels, weights }).value,
+      'accuracy_at_0.5': accuracy({ scores, labels }).value,
+      rmse: rmse({ scores, labels }).value,
+      mae: mae({ scores, labels }).value,
+      rmse_weighted: rmse({ scores, labels, weights }).value,
+      mae_weighted: mae({ scores, labels, weights }).value,
+    }
+    const wanted = Object.entries(expected as Record<string, number | null>).filter(([name]) => name !== 'average_precision')
+    expect(wanted.length).toBeGreaterThanOrEqual(4)
+    for (const [name, want] of wanted) {
+      if (want === null) expect([name, got[name]]).toEqual([name, undefined])
+      else expect(Math.abs((got[name] ?? NaN) - want), name).toBeLessThan(1e-9)
+    }
+    // Order of rows and element type change nothing.
+    const doubles = { scores: Float64Array.from(scores).reverse(), labels: labels.slice().reverse() }
+    const again = auc(doubles).value
+    if (got['auc'] === undefined) expect(again).toBeUndefined()
+    else expect(again).toBeCloseTo(got['auc'], 12)
+  })
+})
