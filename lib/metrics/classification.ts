@@ -16,9 +16,9 @@ export function logLoss(rows: ScoredRows): MetricResult {
 }
 
 /**
- * Share of rows on the right side of one half; a score of exactly one half counts as positive, a soft label likewise.
+ * Share of rows on the right side of one half; one half itself counts as negative, as in Keras, for a soft label too.
  * @throws ERR_MULTIGATE_ARGUMENT where lengths differ.
  */
 export function accuracy(rows: ScoredRows): MetricResult {
-  return meanOver(rows, (score, label) => (score >= 0.5 === label >= 0.5 ? 1 : 0))
+  return meanOver(rows, (score, label) => (score > 0.5 === label > 0.5 ? 1 : 0))
 }

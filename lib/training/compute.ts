@@ -7,11 +7,11 @@ import { loadNative } from '../native/loader.js'
 
 export interface ComputeOptions {
   /** Default `'auto'`: the GPU where it can be used, else the CPU. `'reference'` is the slow float64 specification. */
-  readonly device?: DeviceName | 'auto'
+  readonly device?: DeviceName | 'auto' | undefined
   /** At most; results do not depend on it. Default: every processor this process may use. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /** One of the CPU's instruction sets. Default: the best of this machine. */
-  readonly isa?: string
+  readonly isa?: string | undefined
 }
 
 export interface Compute {

@@ -2,14 +2,14 @@
 // fitted once, on training rows, and frozen.
 
 import type { Column } from '../core/columns.js'
+import { DataError } from '../core/errors.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Encoder } from '../features/encoder.js'
 import { fitEncoder } from '../features/encoders.js'
-import { columnNameOf, type Feature } from '../features/specs.js'
+import { columnNameOf, type Feature } from '../features/feature.js'
 import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
-import { DataError } from '../core/errors.js'
 import { encodeLabels, encodeWeights, labelColumnOf, type Task } from '../tasks/task.js'
 
 /** Which columns of a dataset are encoded beside the features: labels and weights, and whether they are to learn from. */

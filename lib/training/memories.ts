@@ -8,18 +8,21 @@ import type { FloatArray, NativeMemory, NativePlan } from '../native/binding.js'
 import type { Compute } from './compute.js'
 
 /** Elements copied at once: a table may be larger than any JavaScript array. */
-const chunk = 2 ** 24
+export const chunkElements = 2 ** 22
 
 /** A copy of all weights, in chunks. */
 export type Snapshot = ReadonlyMap<string, readonly FloatArray[]>
 
-/** One named array of weights: a tensor of the flat store or an embedding table. */
-export interface Weight {
-  readonly name: string
-  readonly shape: readonly number[]
-  /** Which memory, and where in it. */
+/** Where an array of weights lies. */
+export interface Place {
   readonly memory: string
   readonly offset: number
+  readonly shape: readonly number[]
+}
+
+/** One named array of weights: a tensor of the flat store or an embedding table. */
+export interface Weight extends Place {
+  readonly name: string
 }
 
 /** The weights of a network in the order of its layout; tables are named `embedding.<feature>`. */
@@ -76,31 +79,26 @@ export class Memories {
     }
   }
 
-  /** A copy of one weight array. */
-  read({ memory, offset, shape }: Weight): FloatArray {
-    return this.#held(memory).read(offset, elementsOf(shape))
+  /** Copies of one array of weights, part by part. */
+  *parts({ memory, offset, shape }: Place): Generator<FloatArray, void, undefined> {
+    const held = this.#held(memory)
+    const elements = elementsOf(shape)
+    for (let at = 0; at < elements; at += chunkElements) yield held.read(offset + at, Math.min(chunkElements, elements - at))
   }
 
-  write({ memory, offset }: Weight, values: FloatArray): void {
+  write({ memory, offset }: Place, values: FloatArray): void {
     this.#held(memory).write(offset, values)
   }
 
   snapshot(): Snapshot {
-    const copies = new Map<string, FloatArray[]>()
-    for (const [name, memory] of this.#weights()) {
-      const parts: FloatArray[] = []
-      for (let at = 0; at < memory.elements; at += chunk) {
-        parts.push(memory.read(at, Math.min(chunk, memory.elements - at)))
-      }
-      copies.set(name, parts)
-    }
-    return copies
+    const weights = [...this.#memories].filter(([name]) => name === 'parameters' || name.startsWith('table:'))
+    return new Map(weights.map(([memory, { elements }]) => [memory, [...this.parts({ memory, offset: 0, shape: [elements] })]]))
   }
 
   restore(snapshot: Snapshot): void {
     for (const [name, parts] of snapshot) {
       parts.forEach((part, index) => {
-        this.#held(name).write(index * chunk, part)
+        this.#held(name).write(index * chunkElements, part)
       })
     }
   }
@@ -108,10 +106,6 @@ export class Memories {
   dispose(): void {
     for (const memory of this.#memories.values()) memory.dispose()
     this.#memories.clear()
-  }
-
-  #weights(): [string, NativeMemory][] {
-    return [...this.#memories].filter(([name]) => name === 'parameters' || name.startsWith('table:'))
   }
 
   #held(name: string): NativeMemory {

@@ -6,7 +6,7 @@ import { AbortedError, BusyError, DisposedError, NotBuiltError } from '../core/e
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
 import type { Feature } from '../features/feature.js'
-import type { ModelDefinition } from '../models/definition.js'
+import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { Network } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
@@ -20,19 +20,18 @@ import { evaluate, type Evaluation } from './evaluate.js'
 import { fitSchema, runFit } from './fit.js'
 import type { History } from './history.js'
 import { NetworkRunner } from './network-runner.js'
-import { writeModel, type ModelConfig } from './file.js'
+import { writeModel, type ModelConfig } from './save.js'
 import { Turns } from './turns.js'
 
-/** Options of every model: what goes in, what comes out, where it computes. A model's own options stand beside them. */
-export interface ModelOptions<Tasks extends readonly Task[]> extends ComputeOptions {
-  readonly features: readonly Feature[]
-  readonly tasks: Tasks
-  /** Only `'float32'` so far. */
-  readonly precision?: 'float32'
-}
+/** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
+export type ModelInput<NetworkOptions, Tasks extends readonly Task[]> = ModelOptions<NetworkOptions, Feature, Tasks> &
+  ComputeOptions & {
+    /** Only `'float32'` so far. */
+    readonly precision?: 'float32'
+  }
 
 /** Scores by task name, [rows] each. */
-export type Scores<Tasks extends readonly Task[]> = { readonly [Name in Tasks[number]['name']]: Float32Array }
+export type Scores<Tasks extends readonly Task[]> = { readonly [Name in TaskName<Tasks>]: Float32Array }
 
 export interface FitOptions {
   /** Measured after every epoch; what early stopping and `val_` monitors need. */
@@ -62,6 +61,9 @@ export interface Inside {
   readonly runner: NetworkRunner
 }
 
+/** Of any model: it checks its own options. */
+type Definition = ModelDefinition<never>
+
 interface Built {
   readonly encoder: DataEncoder
   readonly runner: NetworkRunner
@@ -70,7 +72,7 @@ interface Built {
 export class Model<Tasks extends readonly Task[] = readonly Task[]> {
   /** The model's name in a configuration: `MMoE`. */
   readonly name: string
-  readonly #definition: ModelDefinition
+  readonly #definition: Definition
   readonly #network: CommonOptions
   readonly #config: ModelConfig
   readonly #features: readonly Feature[]
@@ -83,7 +85,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[]> {
   #disposed = false
 
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
-  constructor(definition: ModelDefinition, options: ModelOptions<Tasks>) {
+  constructor(definition: Definition, options: ModelInput<object, Tasks>) {
     const { features, tasks, device, threads, isa, precision = 'float32', ...network } = options
     checkOneOf(`${definition.name}.precision`, precision, ['float32'])
     this.name = definition.name
@@ -91,7 +93,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[]> {
     this.#network = definition.parse(network as never)
     this.#features = checkNamed(`${definition.name}.features`, features)
     this.#tasks = checkNamed(`${definition.name}.tasks`, tasks)
-    this.#config = { model: definition.name, features, tasks, options: network }
+    this.#config = { model: definition.name, tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa })
   }
 
@@ -135,7 +137,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[]> {
    * Losses and metrics on a dataset that has labels. During `fit` it waits for the end of a step.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
    */
-  async evaluate(data: Dataset): Promise<Evaluation<Tasks[number]['name']>> {
+  async evaluate(data: Dataset): Promise<Evaluation<TaskName<Tasks>>> {
     const built = this.#need('evaluate')
     using rows = built.encoder.encode(data, this.#compute.native, 'evaluation')
     return await this.#evaluate(built, rows)
@@ -181,9 +183,9 @@ export class Model<Tasks extends readonly Task[] = readonly Task[]> {
     return { ...this.#need('inspect'), config: this.#config }
   }
 
-  /** @internal Builds it from what a file holds. */
-  [load](encoder: DataEncoder, fill: (runner: NetworkRunner) => void): void {
-    this.#built = this.#assemble(encoder, fill)
+  /** @internal Builds it from saved encoders; the weights are zero and the caller's to write. */
+  [load](encoder: DataEncoder): void {
+    this.#built = this.#assemble(encoder)
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History> {
@@ -216,7 +218,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[]> {
     })
   }
 
-  #evaluate({ encoder, runner }: Built, rows: EncodedRows): Promise<Evaluation<Tasks[number]['name']>> {
+  #evaluate({ encoder, runner }: Built, rows: EncodedRows): Promise<Evaluation<TaskName<Tasks>>> {
     return this.#turns.take(() => evaluate(runner, rows, encoder.tasks, this.#network))
   }
 
@@ -225,17 +227,16 @@ export class Model<Tasks extends readonly Task[] = readonly Task[]> {
   }
 
   #build(train: Dataset): Built {
-    this.#built ??= this.#assemble(DataEncoder.fit(train, this.#features, this.#tasks), ({ memories, network }) => {
-      memories.initialize(network, this.#network.seed)
-    })
-    return this.#built
+    if (this.#built !== undefined) return this.#built
+    const built = this.#assemble(DataEncoder.fit(train, this.#features, this.#tasks))
+    built.runner.memories.initialize(built.runner.network, this.#network.seed)
+    this.#built = built
+    return built
   }
 
-  #assemble(encoder: DataEncoder, fill: (runner: NetworkRunner) => void): Built {
+  #assemble(encoder: DataEncoder): Built {
     // Only the training program depends on the optimizer, and `fit` lowers that again.
-    const runner = new NetworkRunner(this.#lower(encoder, adam()), this.#compute)
-    fill(runner)
-    return { encoder, runner }
+    return { encoder, runner: new NetworkRunner(this.#lower(encoder, adam()), this.#compute) }
   }
 
   #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {

@@ -104,10 +104,11 @@ struct Mixture {
   int64_t expert_count;
   const int64_t* expert_column;  // [experts]: its column in the activations
   const int64_t* seer_offset;    // [experts + 1]: which gates see an expert ...
-  const int64_t* seer;           // ... as pairs (gate, position among its experts)
+  const int64_t* seer;           // ... as pairs (gate, column of its logit for the expert in the activations)
   float* activations;            // [rows, columns]: z, then a and logits, then p; backward turns them into dz
   float* pre;                    // same shape: z of the experts; nullable
   int64_t columns;
+  const float** gate_rows;       // scratch [gates]
   float* row_scratch;            // [sum of experts seen of all gates, each stream's and each gate's padded]
   bool recompute;                // backward: activations hold nothing yet
 };

@@ -69,7 +69,7 @@ describe('fit', () => {
     await net.fit(train, { ...fast, epochs: 1 })
     const same = await net.evaluate(Dataset.fromColumns({ ...columns({ rows: 50 }), buy: new Float32Array(50) }))
     expect(same.tasks.buy).toMatchObject({ auc: undefined, positives: 0, rows: 50 })
-    expect(same.tasks.buy.aucReason).toMatch(/positive/)
+    expect(same.tasks.buy.aucReason).toBe('all 50 labelled rows are negative')
     expect(same.tasks.click.auc).toBeTypeOf('number')
   })
 

@@ -169,9 +169,11 @@ void mixture_backward_rows(const Mixture* m) {
     float* a = m->activations + r * m->columns;
     const float* z = m->pre ? m->pre + r * m->columns : a;
     float* dp = m->row_scratch;
+    const float** dout = m->gate_rows;
     for (int64_t j = 0; j < m->gate_count; j++) {
       const MixtureGate& gate = m->gates[j];
-      if (gate.doutput) dots(gate.seen, gate.doutput + r * gate.row, gate.expert, a, m->units, dp);
+      dout[j] = gate.doutput ? gate.doutput + r * gate.row : nullptr;
+      if (dout[j]) dots(gate.seen, dout[j], gate.expert, a, m->units, dp);
       dp += padded(gate.seen);
     }
     for (int64_t i = 0; i < m->expert_count; i++) {
@@ -182,9 +184,8 @@ void mixture_backward_rows(const Mixture* m) {
       MG_EACH_VECTOR(c, n, m->units) {
         vec da = zero();
         for (int64_t k = 0; k < count; k++) {
-          const MixtureGate& gate = m->gates[seers[2 * k]];
-          if (!gate.doutput) continue;
-          da = fma(set1(a[gate.logits + seers[2 * k + 1]]), load_n(gate.doutput + r * gate.row + c, n), da);
+          const float* from = dout[seers[2 * k]];
+          if (from) da = fma(set1(a[seers[2 * k + 1]]), load_n(from + c, n), da);
         }
         store_n(ai + c, activate_backward<kActivation>(da, load_n(ai + c, n), load_n(zi + c, n)), n);
       }

@@ -69,7 +69,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
     for (int64_t k = 0; k < t.gates[j].seen; k++) {
       const int64_t expert = op.gate_expert.items[op.gate_offset.items[j] + k];
       t.gates[j].expert.push_back(t.expert_column[static_cast<size_t>(expert)]);
-      seers[static_cast<size_t>(expert)].insert(seers[static_cast<size_t>(expert)].end(), {j, k});
+      seers[static_cast<size_t>(expert)].insert(seers[static_cast<size_t>(expert)].end(), {j, t.gates[j].logits + k});
     }
   t.seer_offset.push_back(0);
   for (const auto& list : seers) {
@@ -85,11 +85,12 @@ struct MixtureOp : RowsOp {
   Topology topology;
   Rows activations, pre, gates;
   std::vector<Rows> outputs;  // or doutputs
-  int64_t stream_arguments, gate_arguments, row_scratch;
+  int64_t stream_arguments, gate_arguments, gate_rows, row_scratch;
 
   void reserve(PlanBuilder& builder) {
     stream_arguments = builder.fixed(static_cast<int64_t>(topology.streams.size() * sizeof(MixtureStream) / sizeof(float) + 1));
     gate_arguments = builder.fixed(static_cast<int64_t>(topology.gates.size() * sizeof(MixtureGate) / sizeof(float) + 1));
+    gate_rows = builder.fixed(static_cast<int64_t>(topology.gates.size() * sizeof(float*) / sizeof(float)));
     row_scratch = builder.fixed(topology.row_scratch);
   }
 
@@ -119,6 +120,7 @@ struct MixtureOp : RowsOp {
     m.expert_column = topology.expert_column.data();
     m.seer_offset = topology.seer_offset.data(), m.seer = topology.seer.data();
     m.activations = a.data, m.pre = z.data, m.columns = a.stride;
+    m.gate_rows = reinterpret_cast<const float**>(block.fixed(gate_rows));
     m.row_scratch = block.fixed(row_scratch);
     return m;
   }

@@ -1,0 +1,24 @@
+// `multigate evaluate`: losses and metrics of a saved model on a file that has labels.
+
+import { Command } from 'commander'
+
+import { resultsTable } from '../../report/results.js'
+import { loadModel } from '../../training/load.js'
+import { readPart } from '../data.js'
+import { exitCodes } from '../exit.js'
+import { computeOf, withCompute, withData, type ComputeFlags, type DataFlags } from '../options.js'
+
+export function evaluate(done: (code: number) => void): Command {
+  const command = new Command('evaluate')
+    .description('measure a saved model on labelled data')
+    .argument('<model>', 'a saved model, .safetensors')
+    .option('--json', 'print one JSON object as the last line of stdout')
+  return withCompute(withData(command)).action(async (path: string, flags: ComputeFlags & DataFlags & { json?: boolean }) => {
+    using model = await loadModel(path, computeOf(flags))
+    const result = await model.evaluate(await readPart(flags.data, flags))
+    const part = flags.part ?? 'data'
+    process.stdout.write(`${resultsTable({ [part]: result })}\n`)
+    if (flags.json === true) process.stdout.write(`${JSON.stringify({ [part]: result.tasks, loss: result.loss, rows: result.rows })}\n`)
+    done(exitCodes.ok)
+  })
+}

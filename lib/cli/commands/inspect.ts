@@ -1,0 +1,44 @@
+// `multigate inspect`: what a saved model is: its options, features, tasks and weights.
+
+import { Command } from 'commander'
+
+import { count, table } from '../../report/text.js'
+import { describeModel, type ModelDescription } from '../../training/describe.js'
+import { loadModel } from '../../training/load.js'
+import { exitCodes } from '../exit.js'
+
+export function inspect(done: (code: number) => void): Command {
+  return new Command('inspect')
+    .description('show what a saved model is')
+    .argument('<model>', 'a saved model, .safetensors')
+    .option('--json', 'print one JSON object')
+    .action(async (path: string, { json = false }: { json?: boolean }) => {
+      using model = await loadModel(path, { device: 'cpu' })
+      const found = describeModel(model)
+      process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${text(found)}\n`)
+      done(exitCodes.ok)
+    })
+}
+
+function text({ model, options, features, tasks, weights, parameters }: ModelDescription): string {
+  return [
+    `${model} ${JSON.stringify(options)}`,
+    '',
+    table(
+      ['feature', 'kind', 'table rows', 'width'],
+      features.map(({ name, kind, rows, width }) => [name, kind, rows === undefined ? '-' : count(rows), count(width)]),
+    ),
+    '',
+    table(
+      ['task', 'kind', 'weight'],
+      tasks.map(({ name, kind, weight }) => [name, kind, String(weight)]),
+    ),
+    '',
+    table(
+      ['weights', 'shape', 'numbers'],
+      weights.map(({ name, shape }) => [name, shape.join(' x '), count(shape.reduce((product, size) => product * size, 1))]),
+    ),
+    '',
+    `${count(parameters)} parameters`,
+  ].join('\n')
+}

@@ -1,0 +1,162 @@
+// `multigate train`: a configuration and a file become a trained model, its validation and test results, and on request a
+// saved file. Progress goes to stderr, results to stdout. Ctrl-C stops between two steps.
+
+import { Command } from 'commander'
+
+import { AbortedError } from '../../core/errors.js'
+import { progress } from '../../report/progress.js'
+import { historyTable, resultsTable } from '../../report/results.js'
+import { count, duration } from '../../report/text.js'
+import type { Evaluation } from '../../training/evaluate.js'
+import type { EpochRecord, History } from '../../training/history.js'
+import type { Model } from '../../training/model.js'
+import { modelClasses } from '../../training/models.js'
+import type { Dataset, DatasetSplit } from '../../data/dataset.js'
+import { readConfig, type Config } from '../config.js'
+import { readData } from '../data.js'
+import { exitCodes } from '../exit.js'
+import { computeOf, integer, withCompute, type ComputeFlags } from '../options.js'
+
+interface Flags extends ComputeFlags {
+  readonly data: string
+  readonly save?: string
+  readonly seed?: number
+  readonly epochs?: number
+  readonly json?: boolean
+  readonly quiet?: boolean
+}
+
+export function train(done: (code: number) => void): Command {
+  const command = new Command('train')
+    .description('train a model')
+    .argument('<config>', 'a configuration file, JSON')
+    .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
+    .option('--save <file>', 'write the trained model, .safetensors')
+    .option('--seed <n>', 'instead of the seed of the configuration', integer(0))
+    .option('--epochs <n>', 'instead of the epochs of the configuration', integer(1))
+    .option('--json', 'print one JSON object as the last line of stdout')
+    .option('--quiet', 'no progress')
+  return withCompute(command).action(async (config: string, flags: Flags) => {
+    done(await run(await readConfig(config), flags))
+  })
+}
+
+interface Interrupt {
+  readonly signal: AbortSignal
+  [Symbol.dispose](): void
+}
+
+async function run(config: Config, flags: Flags): Promise<number> {
+  using interrupt = onInterrupt()
+  using model = create(config, flags)
+  const data = await readData(flags.data, config.csv)
+  const split = config.split === undefined ? whole(data) : data.split(config.split)
+  const epochs: EpochRecord[] = []
+  try {
+    const history = await fit(model, config, flags, split, interrupt.signal, epochs)
+    const results = await evaluateParts(model, split)
+    const saved = await save(model, flags)
+    print(model, { history, results, split, saved }, flags)
+    return exitCodes.ok
+  } catch (error) {
+    if (!(error instanceof AbortedError)) throw error
+    return await interrupted(model, flags, epochs)
+  }
+}
+
+function create({ model, options }: Config, flags: Flags): Model {
+  const seed = flags.seed === undefined ? {} : { seed: flags.seed }
+  // The model checks its own options: their type is known only at run time here.
+  return new modelClasses[model]({ ...options, ...seed, ...computeOf(flags) } as never)
+}
+
+function fit(
+  model: Model,
+  { fit: { callbacks, epochs: configured, ...options } }: Config,
+  { quiet = false, epochs }: Flags,
+  { train, validation }: DatasetSplit,
+  signal: AbortSignal,
+  seen: EpochRecord[],
+): Promise<History> {
+  const record = (epoch: EpochRecord): void => {
+    seen.push(epoch)
+  }
+  return model.fit(train, {
+    ...options,
+    epochs: epochs ?? configured,
+    validation: validation.rows > 0 ? validation : undefined,
+    callbacks: [...callbacks, ...(quiet ? [] : [progress()]), record],
+    signal,
+  })
+}
+
+async function evaluateParts(model: Model, { train, validation, test }: DatasetSplit): Promise<Record<string, Evaluation>> {
+  const parts = Object.entries({ validation, test }).filter(([, { rows }]) => rows > 0)
+  const results: Record<string, Evaluation> = {}
+  for (const [name, data] of parts.length > 0 ? parts : [['train', train] as const]) results[name] = await model.evaluate(data)
+  return results
+}
+
+async function save(model: Model, { save: path }: Flags): Promise<string | undefined> {
+  if (path !== undefined) await model.save(path)
+  return path
+}
+
+interface Outcome {
+  readonly history: History
+  readonly results: Readonly<Record<string, Evaluation>>
+  readonly split: DatasetSplit
+  readonly saved: string | undefined
+}
+
+function print(model: Model, { history, results, split, saved }: Outcome, { json = false }: Flags): void {
+  const { epochs, stopped, weightsOf } = history
+  const seconds = epochs.reduce((sum, epoch) => sum + epoch.seconds, 0)
+  const rowsPerSecond = (split.train.rows * epochs.length) / seconds
+  const lines = [
+    historyTable(history),
+    '',
+    resultsTable(results),
+    '',
+    `trained ${epochs.length} epochs in ${duration(seconds)}, ${count(rowsPerSecond)} rows/s; weights of epoch ${weightsOf}`,
+    ...(saved === undefined ? [] : [`saved to ${saved}`]),
+  ]
+  process.stdout.write(`${lines.join('\n')}\n`)
+  if (!json) return
+  const summary = {
+    model: model.name,
+    device: model.device,
+    rows: { train: split.train.rows, validation: split.validation.rows, test: split.test.rows },
+    epochs: epochs.length,
+    weightsOf,
+    stopped: stopped ?? null,
+    seconds,
+    rowsPerSecond,
+    ...Object.fromEntries(Object.entries(results).map(([part, { tasks }]) => [part, tasks])),
+    saved: saved ?? null,
+  }
+  process.stdout.write(`${JSON.stringify(summary)}\n`)
+}
+
+async function interrupted(model: Model, flags: Flags, epochs: readonly EpochRecord[]): Promise<number> {
+  const at = epochs.length === 0 ? 'in the first epoch' : `after epoch ${epochs.length}`
+  const saved = model.built ? await save(model, flags) : undefined
+  const kept = saved === undefined ? 'nothing was saved' : `the weights of the last whole step are saved to ${saved}`
+  process.stderr.write(`interrupted ${at}: ${kept}\n`)
+  if (flags.json === true) process.stdout.write(`${JSON.stringify({ interrupted: true, epochs: epochs.length, saved: saved ?? null })}\n`)
+  return exitCodes.interrupted
+}
+
+/** The first Ctrl-C asks for an end; a second one ends the process, as ever. */
+function onInterrupt(): Interrupt {
+  const controller = new AbortController()
+  const abort = (): void => {
+    controller.abort()
+  }
+  process.once('SIGINT', abort)
+  return { signal: controller.signal, [Symbol.dispose]: () => void process.removeListener('SIGINT', abort) }
+}
+
+function whole(data: Dataset): DatasetSplit {
+  return { train: data, validation: data.slice(0, 0), test: data.slice(0, 0) }
+}

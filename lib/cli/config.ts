@@ -1,0 +1,129 @@
+// A configuration file: one JSON object with the words of the API. It names a model and how to train it, and never data
+// that are on one machine only. Errors name the path of the key.
+
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+
+import { describeValue, parseOptions } from '../core/check.js'
+import { ArgumentError } from '../core/errors.js'
+import { splitSchema } from '../data/split.js'
+import { parseFeature, type Feature } from '../features/feature.js'
+import { parseOptimizer, type Optimizer } from '../optimizers/optimizer.js'
+import { parseTask, type Task } from '../tasks/task.js'
+import type { CallbackLike } from '../training/callbacks.js'
+import { checkpoint } from '../training/checkpoint.js'
+import { earlyStopping } from '../training/early-stopping.js'
+import { modelClasses } from '../training/models.js'
+
+type ClassName = keyof typeof modelClasses
+
+const monitored = {
+  monitor: z.string().min(1).optional(),
+  mode: z.enum(['auto', 'min', 'max']).optional(),
+  minDelta: z.number().min(0).optional(),
+}
+
+const callbackSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('earlyStopping'),
+    ...monitored,
+    patience: z.int().min(1).optional(),
+    restoreBest: z.boolean().optional(),
+  }),
+  z.strictObject({ kind: z.literal('checkpoint'), path: z.string().min(1), ...monitored }),
+])
+
+const fitSchema = z.strictObject({
+  batchSize: z.int().min(1).optional(),
+  epochs: z.int().min(1).optional(),
+  shuffle: z.boolean().optional(),
+  optimizer: z.unknown().optional(),
+  callbacks: z.array(callbackSchema).default([]),
+})
+
+/** Keys beside these are the model's own options, which the model checks. */
+const configSchema = z.looseObject({
+  model: z.enum(Object.keys(modelClasses) as [ClassName, ...ClassName[]]),
+  features: z.array(z.record(z.string(), z.unknown())).min(1),
+  tasks: z.array(z.unknown()).min(1),
+  csv: z.record(z.string(), z.unknown()).default({}),
+  split: splitSchema.optional(),
+  fit: fitSchema.prefault({}),
+})
+
+export interface Config {
+  readonly model: ClassName
+  /** Everything that the model's constructor takes. */
+  readonly options: { readonly features: readonly Feature[]; readonly tasks: readonly Task[]; readonly [option: string]: unknown }
+  readonly csv: Readonly<Record<string, unknown>>
+  readonly split: z.output<typeof splitSchema> | undefined
+  readonly fit: {
+    readonly batchSize: number | undefined
+    readonly epochs: number | undefined
+    readonly shuffle: boolean | undefined
+    readonly optimizer: Optimizer | undefined
+    readonly callbacks: readonly CallbackLike[]
+  }
+}
+
+/** Reads a configuration file. @throws ERR_MULTIGATE_ARGUMENT naming the file, or the path of the key. */
+export async function readConfig(path: string): Promise<Config> {
+  return parseConfig(await readJson(path))
+}
+
+/** Checks a configuration. @throws ERR_MULTIGATE_ARGUMENT naming the path of the key: `config.fit.epochs`. */
+export function parseConfig(json: unknown): Config {
+  const { model, features, tasks, csv, split, fit, ...own } = parseOptions('config', configSchema, json)
+  const { optimizer, callbacks, batchSize, epochs, shuffle } = fit
+  return {
+    model,
+    options: {
+      ...own,
+      features: features.flatMap((feature, index) => featuresOf(feature, `config.features[${index}]`)),
+      tasks: tasks.map((task, index) => parseTask(task, `config.tasks[${index}]`)),
+    },
+    csv,
+    split,
+    fit: {
+      batchSize,
+      epochs,
+      shuffle,
+      optimizer: optimizer === undefined ? undefined : parseOptimizer(optimizer, 'config.fit.optimizer'),
+      callbacks: callbacks.map(callbackOf),
+    },
+  }
+}
+
+/** One feature, or as many as `names` lists, alike in all else. */
+function featuresOf({ names, ...feature }: Readonly<Record<string, unknown>>, what: string): Feature[] {
+  if (names === undefined) return [parseFeature(feature, what)]
+  const list = parseOptions(`${what}.names`, z.array(z.string().min(1)).min(1), names)
+  return list.map((name) => parseFeature({ ...feature, name }, what))
+}
+
+function callbackOf(spec: z.output<typeof callbackSchema>): CallbackLike {
+  const { kind, ...options } = defined(spec)
+  return kind === 'checkpoint' ? checkpoint(options as never) : earlyStopping(options as never)
+}
+
+function defined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as T
+}
+
+async function readJson(path: string): Promise<unknown> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new ArgumentError(`config: cannot read ${describeValue(path)}: ${messageOf(cause)}`, { field: 'config', cause })
+  }
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new ArgumentError(`config: ${path} is not JSON: ${messageOf(cause)}`, { field: 'config', cause })
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,48 @@
+// Options that several commands share, and numbers out of text.
+
+import { InvalidArgumentError, Option, type Command } from 'commander'
+
+import type { ComputeOptions } from '../training/compute.js'
+import { parts, type Part } from './data.js'
+
+export interface ComputeFlags {
+  readonly threads?: number
+  readonly isa?: string
+  readonly device?: NonNullable<ComputeOptions['device']>
+}
+
+/** `--threads`, `--isa`, `--device`. */
+export function withCompute(command: Command): Command {
+  return command
+    .option('--threads <n>', 'threads at most; results do not depend on it', integer(1))
+    .option('--isa <name>', 'one of the CPU instruction sets that `multigate doctor` lists')
+    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference', 'cuda']))
+}
+
+export interface DataFlags {
+  readonly data: string
+  readonly config?: string
+  readonly part?: Part
+}
+
+/** `--data`, and a part of it. */
+export function withData(command: Command): Command {
+  return command
+    .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
+    .option('--config <file>', 'a configuration, for how the CSV file is read and split')
+    .addOption(new Option('--part <name>', "only this part of the configuration's split").choices(parts))
+}
+
+/** The place to compute, without keys that were not given. */
+export function computeOf({ threads, isa, device }: ComputeFlags): ComputeOptions {
+  return { threads, isa, device }
+}
+
+/** An integer of at least `min`. */
+export function integer(min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value
+    throw new InvalidArgumentError(`Expected an integer >= ${min}.`)
+  }
+}

@@ -1,0 +1,40 @@
+// A model as a file: weights as named tensors in Keras's layout, and in the metadata everything else that predicting needs:
+// options, tasks, fitted encoders. The state of an optimizer is not in it.
+
+import { writeSafetensors } from '../io/safetensors.js'
+import type { Task } from '../tasks/task.js'
+import type { DataEncoder } from './encode.js'
+import { weightsOf } from './memories.js'
+import type { NetworkRunner } from './network-runner.js'
+
+/** Raised where a file of before could be read wrongly. */
+export const formatVersion = '1'
+
+/** Keys of the metadata. */
+export const metadataKeys = { format: 'multigate.format', model: 'multigate.model' } as const
+
+/** What a model was made from; its features are in its encoders. */
+export interface ModelConfig {
+  readonly model: string
+  readonly tasks: readonly Task[]
+  /** The model's own options as they were written. */
+  readonly options: object
+}
+
+/** Writes a model; the file is replaced whole or not at all. */
+export async function writeModel(path: string, config: ModelConfig, encoder: DataEncoder, runner: NetworkRunner): Promise<void> {
+  const { network, memories, compute } = runner
+  const dtype = compute.element === Float64Array ? 'F64' : 'F32'
+  await writeSafetensors(path, {
+    metadata: {
+      [metadataKeys.format]: formatVersion,
+      [metadataKeys.model]: JSON.stringify({ ...config, encoders: encoder.encoders }),
+    },
+    tensors: weightsOf(network).map((weight) => ({
+      name: weight.name,
+      shape: weight.shape,
+      dtype,
+      chunks: () => memories.parts(weight),
+    })),
+  })
+}

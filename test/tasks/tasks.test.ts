@@ -1,0 +1,80 @@
+import { describe, expect, expectTypeOf, it } from 'vitest'
+
+import { Dataset } from '../../lib/data/dataset.js'
+import { binary } from '../../lib/tasks/binary.js'
+import { encodeLabels, encodeWeights, labelColumnOf, parseTask } from '../../lib/tasks/task.js'
+
+const columns = Dataset.fromColumns({
+  status: [' Never married', ' Married', null, ' Never married', ' Widowed'],
+  code: [3, 1, NaN, 3, 2],
+  y: [0, 1, null, 0.25, 1],
+  text: ['0', ' 1', null, '1.0', '0'],
+  bad: [0, 1, 2, 0, 1],
+  badText: ['0', '1', 'yes', '0', '1'],
+  zeros: [0, 0, null, 0, 0],
+  gone: [null, null, null, null, null],
+  lists: [[1], [0], [1], [0], [1]],
+})
+const labels = (options: object, training = false): number[] => {
+  const task = binary('t', options)
+  return [...encodeLabels(task, columns.column(labelColumnOf(task)), { training })]
+}
+
+it('is plain data that keeps its name as a type', () => {
+  const task = binary('like', { weight: 0.5 })
+  expectTypeOf(task.name).toEqualTypeOf<'like'>()
+  expect(task).toEqual({ kind: 'binary', name: 'like', weight: 0.5 })
+  expect(labelColumnOf(task)).toBe('like')
+  expect(parseTask(JSON.parse(JSON.stringify(task)))).toEqual(task)
+  expect(Object.isFrozen(task)).toBe(true)
+})
+
+it('encodes labels; what is missing stays missing', () => {
+  expect(labels({ label: 'y' }, true)).toEqual([0, 1, NaN, 0.25, 1])
+  expect(labels({ label: 'text' })).toEqual([0, 1, NaN, 1, 0])
+  expect(labels({ label: 'status', positive: ' Never married' }, true)).toEqual([1, 0, NaN, 1, 0])
+  expect(labels({ label: 'code', positive: 3 })).toEqual([1, 0, NaN, 1, 0])
+  expect(labels({ label: 'code', positive: '3' })).toEqual([1, 0, NaN, 1, 0])
+  expect(labels({ label: 'text', positive: 1 })).toEqual([0, 1, NaN, 1, 0])
+  // Without training rows in view, no positive label is no fault.
+  expect(labels({ label: 'zeros' })).toEqual([0, 0, NaN, 0, 0])
+  expect(labels({ label: 'gone' })).toEqual([NaN, NaN, NaN, NaN, NaN])
+})
+
+describe('wrong labels are named', () => {
+  it.each<[string, object, object]>([
+    ['a number', { label: 'bad' }, { row: 2, column: 'bad', value: 2, message: 'task "t", column "bad", row 2: expected a label in [0, 1], found 2; say which value counts as 1: positive: 2' }],
+    ['a text', { label: 'badText' }, { row: 2, value: 'yes' }],
+    ['lists', { label: 'lists' }, { message: expect.stringContaining('one label per row, found lists') }],
+    ['a positive that never occurs', { label: 'status', positive: 'Never married' }, { message: expect.stringContaining('expected "Never married" in the training rows, found " Never married", " Married", " Widowed" (nearest first)') }],
+    ['a number that never occurs', { label: 'code', positive: 4 }, { message: expect.stringContaining('found 1, 2, 3') }],
+    ['none positive', { label: 'zeros' }, { message: expect.stringContaining('found 4 that are all 0') }],
+    ['all missing', { label: 'gone' }, { message: expect.stringContaining('found only missing ones') }],
+  ])('%s', (_, options, want) => {
+    expect(() => labels(options, true)).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', ...want }))
+  })
+
+  it('a part without the positive value lists only what occurs in it', () => {
+    const part = columns.select([1, 4])
+    const task = binary('t', { label: 'status', positive: ' Never married' })
+    expect(() => encodeLabels(task, part.column('status'), { training: true })).toThrow('found " Married", " Widowed" (nearest')
+  })
+})
+
+it('encodes weights', () => {
+  const task = binary('t', { weightColumn: 'w' })
+  const weights = (values: (number | string | null)[]): Float32Array => encodeWeights(task, Dataset.fromColumns({ w: values }).column('w'))
+  expect([...weights([0, 1.5, 2])]).toEqual([0, 1.5, 2])
+  expect(() => weights([1, -1])).toThrow('task "t", column "w", row 1: expected a weight >= 0, found -1')
+  expect(() => weights([1, null])).toThrow('row 1: expected a weight >= 0, found a missing value')
+  expect(() => weights(['a'])).toThrow('expected numbers, found text')
+})
+
+it.each<[() => unknown, string]>([
+  [() => binary('t', { weight: -1 }), 'task "t".weight: expected a number >= 0, found -1'],
+  [() => binary(''), 'task "".name'],
+  [() => binary('t', { postive: 1 } as never), "did you mean 'positive'"],
+  [() => parseTask({ kind: 'ternary', name: 'x' }, 'model.tasks[0]'), 'model.tasks[0].kind: expected "binary", found "ternary"'],
+])('names a wrong option %#', (make, message) => {
+  expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+})
