@@ -127,14 +127,14 @@ function statisticsOf(feature: DenseFeature, column: Column) {
     if (changed < low) low = changed
     if (changed > high) high = changed
   }
-  const mean = sum / count
+  // Equal values whose sum rounds would have a mean beside them, and a deviation of rounding errors.
+  const mean = low === high ? low : sum / count
   let squares = 0
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? NaN
     if (value === value) squares += (transformed(feature, value, row) - mean) ** 2
   }
-  // Equal values whose mean rounds leave a deviation of rounding errors; it is 0.
-  return { count, mean, low, high, deviation: low === high ? 0 : Math.sqrt(squares / count) }
+  return { count, mean, low, high, deviation: Math.sqrt(squares / count) }
 }
 
 /** Numbers of a column; a column of texts is numbers if every text that occurs spells one. */

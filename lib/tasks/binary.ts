@@ -97,7 +97,9 @@ function matches(positive: string | number, column: Exclude<Column, { kind: 'lis
 /** Distinct values that occur, as texts; of very many numbers the first. */
 function valuesOf(column: Column): Set<string> {
   const found = new Set<string>()
-  if (column.kind === 'string') for (const code of new Set(column.codes)) found.add(column.dictionary[code] ?? '')
+  if (column.kind === 'string') {
+    for (const code of new Set(column.codes)) if (code >= 0) found.add(column.dictionary[code] ?? '')
+  }
   if (column.kind === 'number') {
     for (const value of column.values) {
       if (value === value) found.add(numberText(value))

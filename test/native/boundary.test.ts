@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 
 import type { FloatArray, NativeColumns, NativeMemory, NativePlan, RunRequest } from '../../lib/native/binding.js'
+import { MultigateError } from '../../lib/native/error.js'
 import {
   anything,
   binding,
@@ -503,5 +504,12 @@ describe('disposal', () => {
     for (let i = 0; i < 300; ++i) cycle()
     // 300 cycles of 5 MiB each would be 1.5 GiB.
     expect(process.memoryUsage.rss() - before).toBeLessThan(200 * 2 ** 20)
+  })
+})
+
+describe('errors', () => {
+  it('are MultigateErrors once the library has loaded the addon', () => {
+    expect(() => binding.createMemory('cpu', -1)).toThrow(MultigateError)
+    expect(() => binding.throwAs(anything('no class'))).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT' }))
   })
 })

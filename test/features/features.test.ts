@@ -1,0 +1,230 @@
+import { describe, expect, expectTypeOf, it } from 'vitest'
+
+import type { Column } from '../../lib/core/columns.js'
+import { Dataset } from '../../lib/data/dataset.js'
+import type { ColumnValues } from '../../lib/data/values.js'
+import { dense, type DenseOptions } from '../../lib/features/dense.js'
+import type { Encoder } from '../../lib/features/encoder.js'
+import { encoderFromJSON, fitEncoder } from '../../lib/features/encoders.js'
+import { parseFeature, type Feature, type IdOptions } from '../../lib/features/feature.js'
+import { hashedId, hashText } from '../../lib/features/hash.js'
+import { sequence, type SequenceOptions } from '../../lib/features/sequence.js'
+import { sparse } from '../../lib/features/sparse.js'
+
+const column = (values: ColumnValues): Column => Dataset.fromColumns({ x: values }).column('x')
+const encoded = (encoder: Encoder, values: ColumnValues): number[] => [...encoder.encode(column(values)).data]
+const ids = (options: Partial<IdOptions>, train: ColumnValues, values: ColumnValues = train): number[] =>
+  encoded(fitEncoder(sparse('f', { dim: 4, ...options }), column(train)), values)
+const dataError = (message: string, more: object = {}): unknown =>
+  expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message), ...more })
+
+describe('sparse', () => {
+  it('fits ids by count, then value; unknown, rare and missing are 0', () => {
+    const train = ['b', 'c', 'a', 'c', null, 'b', 'c', 'd']
+    expect(ids({}, train)).toEqual([2, 1, 3, 1, 0, 2, 1, 4])
+    expect(ids({}, train, ['z', 'a', null, 'c'])).toEqual([0, 3, 0, 1])
+    expect(ids({ minCount: 2 }, train)).toEqual([2, 1, 0, 1, 0, 2, 1, 0])
+    const encoder = fitEncoder(sparse('f', { dim: 4, minCount: 2 }), column(train))
+    expect([encoder.tableRows, encoder.dim, encoder.width]).toEqual([3, 4, 1])
+  })
+
+  it('fits numbers as numbers, integers and fractions, and reads text that spells them', () => {
+    for (const scale of [1, 0.5, 1e12]) {
+      const train = [10, 9, -3, 10, 9, 10, NaN, 100].map((value) => value * scale)
+      expect(ids({}, train)).toEqual([1, 2, 3, 1, 2, 1, 0, 4])
+    }
+    expect(ids({}, [10, 9, 10], [' 9', '10', '?', null])).toEqual([2, 1, 0, 0])
+    expect(ids({}, [0, -0, 1, 1, 1])).toEqual([2, 2, 1, 1, 1])
+  })
+
+  it('counts training rows only, whatever else the dictionary holds', () => {
+    const whole = Dataset.fromColumns({ x: ['a', 'b', 'b', 'c', 'c', 'c'] })
+    const encoder = fitEncoder(sparse('x', { dim: 1 }), whole.slice(0, 3).column('x'))
+    expect([...encoder.encode(whole.column('x')).data]).toEqual([2, 1, 1, 0, 0, 0])
+    expect(encoder.tableRows).toBe(3)
+  })
+
+  it('does not guess that a number is a text of the vocabulary', () => {
+    expect(() => ids({}, [' 07', '?'], [7])).toThrow(dataError('feature "f", row 0: expected text, as in the training rows, found 7; read the column as text'))
+  })
+
+  it('takes integers of a vocabulary as they are', () => {
+    expect(ids({ vocabulary: 5 }, [0, 4, 2])).toEqual([0, 4, 2])
+    expect(ids({ vocabulary: 5 }, ['0', ' 4'])).toEqual([0, 4])
+    for (const wrong of [5, -1, 1.5, NaN, 1e12]) {
+      const found = Number.isNaN(wrong) ? 'a missing value' : String(wrong)
+      expect(() => ids({ vocabulary: 5 }, [1, 2, wrong])).toThrow(dataError(`feature "f", row 2: expected an integer in [0, 5), found ${found}; raise vocabulary`, { row: 2 }))
+      expect(ids({ vocabulary: 5, outOfRange: 'oov' }, [1, 2, wrong])).toEqual([1, 2, 0])
+    }
+    expect(() => ids({ vocabulary: 5 }, ['1', 'x'])).toThrow(dataError('row 1: expected an integer in [0, 5), found "x"'))
+    expect(() => ids({}, [1, Infinity])).toThrow(dataError('row 1: expected a finite number, found Infinity'))
+  })
+
+  it('hashes into [1, N), numbers as their text, missing 0', () => {
+    const got = ids({ hash: 10 }, ['a', 'b', null, 'a', '12'])
+    expect(got).toEqual(['a', 'b', '', 'a', '12'].map((text) => (text === '' ? 0 : hashedId(text, 10))))
+    expect(ids({ hash: 10 }, [12, NaN])).toEqual([hashedId('12', 10), 0])
+    const many = ids({ hash: 50 }, Array.from({ length: 5000 }, (_, row) => `v${row}`))
+    expect(new Set(many)).toEqual(new Set(Array.from({ length: 49 }, (_, id) => id + 1)))
+    // Published vectors of MurmurHash3_x86_32, seed 0.
+    expect([hashText(''), hashText('test'), hashText('Hello, world!'), hashText('The quick brown fox jumps over the lazy dog')]).toEqual([
+      0, 0xba6bd213, 0xc0363e43, 0x2e4ff723,
+    ])
+  })
+
+  it('refuses lists and says what to declare', () => {
+    expect(() => ids({}, [[1], [2]])).toThrow(dataError("declare it with sequence('f'"))
+  })
+})
+
+describe('sequence', () => {
+  const bags = (options: Partial<SequenceOptions>, train: ColumnValues, values: ColumnValues = train): number[] =>
+    encoded(fitEncoder(sequence('f', { dim: 2, maxLength: 3, combiner: 'mean', ...options }), column(train)), values)
+
+  it('pads with 0 and keeps the last items', () => {
+    const lists = [['b', 'a'], [], ['a', 'c', 'a', 'b'], null, ['z', null]]
+    // a 3, b 2, then c and z, once each.
+    expect(bags({}, lists)).toEqual([2, 1, 0, 0, 0, 0, 3, 1, 2, 0, 0, 0, 4, 0, 0])
+    expect(bags({ minCount: 2 }, lists)).toEqual([2, 1, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0])
+    expect(bags({ vocabulary: 9 }, [[1, 2], [0, 8, 3, 4]])).toEqual([1, 2, 0, 8, 3, 4])
+    expect(bags({ hash: 9 }, [['x']])).toEqual([hashedId('x', 9), 0, 0])
+  })
+
+  it('splits text, each distinct one once', () => {
+    const texts = ['a|b', 'c', '', null, 'a|b', '|a||', ' a']
+    expect(bags({ separator: '|' }, texts)).toEqual([1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 0, 3, 0, 0])
+    expect(bags({ separator: ',', vocabulary: 10 }, ['1,2', '9'])).toEqual([1, 2, 0, 9, 0, 0])
+    // A file in which every row has one item reads as numbers.
+    expect(bags({ separator: '|' }, ['7|8', '8'], [8, 7, NaN])).toEqual([1, 0, 0, 2, 0, 0, 0, 0, 0])
+  })
+
+  it('names the row of a wrong item, and a separator that is missing', () => {
+    expect(() => bags({ vocabulary: 5 }, [[1], [], [2, 7]])).toThrow(dataError('feature "f", row 2: expected an integer in [0, 5), found 7'))
+    expect(() => bags({}, ['a|b'])).toThrow(dataError('say how to split it'))
+  })
+})
+
+describe('dense', () => {
+  const numbers = (options: DenseOptions, train: ColumnValues, values: ColumnValues = train): number[] =>
+    encoded(fitEncoder(dense('f', options), column(train)), values)
+
+  it('standardizes with the population deviation of the training rows; missing is the mean', () => {
+    const deviation = Math.sqrt(1.25)
+    const want = [-1.5 / deviation, -0.5 / deviation, 0, 0.5 / deviation, 1.5 / deviation]
+    numbers({}, [1, 2, NaN, 3, 4]).forEach((value, row) => expect(value).toBeCloseTo(want[row] ?? NaN, 6))
+    expect(numbers({}, [1, 2, 3, 4], [2.5, NaN])).toEqual([0, 0])
+    expect(numbers({}, [0.1, 0.1, 0.1], [0.1, 1.1])).toEqual([0, 1])
+    expect(numbers({}, [1e9 + 1, 1e9 + 2, 1e9 + 3])[2]).toBeCloseTo(Math.sqrt(1.5), 6)
+  })
+
+  it('has three other transforms', () => {
+    expect(numbers({ transform: 'none' }, [1, NaN, 3])).toEqual([1, 2, 3])
+    expect(numbers({ transform: 'minmax' }, [2, 4, NaN, 3], [2, 4, 6, NaN])).toEqual([0, 1, 2, 0.5])
+    expect(numbers({ transform: 'minmax' }, [5, 5], [5])).toEqual([0])
+    expect(numbers({ transform: 'log1p' }, [0, Math.E - 1, NaN])).toEqual([0, 1, 0.5])
+  })
+
+  it('gives missing values what is asked for', () => {
+    expect(numbers({ missing: 2 }, [1, 3], [NaN])).toEqual([0])
+    expect(numbers({ transform: 'none', missing: -1 }, [NaN, 7])).toEqual([-1, 7])
+    expect(numbers({ transform: 'log1p', missing: 0 }, [NaN, 0])).toEqual([0, 0])
+    expect(() => numbers({ missing: 'error' }, [1, 2], [1, NaN])).toThrow(dataError('feature "f", row 1: expected a number, found a missing value'))
+  })
+
+  it.each<[string, DenseOptions, ColumnValues, string]>([
+    ['infinity', {}, [1, -Infinity], 'row 1: expected a finite number, found -Infinity'],
+    ['text', {}, ['1', null, ' ?'], 'row 2: expected a number, found " ?"; if it means missing'],
+    ['lists', {}, [[1]], 'expected one number per row, found lists'],
+    ['nothing', {}, [null, null], 'expected a number in the training rows'],
+    ['log1p of -1', { transform: 'log1p' }, [0, -1], 'row 1: expected a number > -1'],
+    ['beyond float32', { transform: 'none' }, [1e39], 'row 0: expected a number that float32 can hold, found 1e+39'],
+  ])('names %s', (_, options, values, message) => {
+    expect(() => numbers(options, values)).toThrow(dataError(message))
+  })
+
+  it('reads text that spells numbers', () => {
+    expect(numbers({ transform: 'none' }, [' 1', '2.5e1', null])).toEqual([1, 25, 13])
+  })
+})
+
+describe('encoders', () => {
+  const features: readonly [Feature, ColumnValues, ColumnValues][] = [
+    [sparse('f', { dim: 2 }), ['b', 'a', 'b', ' a'], ['a', ' a', 'b', 'c']],
+    [sparse('f', { dim: 2, minCount: 2 }), [0.1, 3, 3, 0.1, 7], [3, 0.1, 7, 8]],
+    [sparse('f', { dim: 2 }), [null, null], [null, 'x']],
+    [sparse('f', { dim: 2, vocabulary: 9, outOfRange: 'oov', column: 'x' }), [1], [8, 9]],
+    [sparse('f', { dim: 2, hash: 7 }), ['a'], ['b', 'c', null]],
+    [sequence('f', { dim: 2, maxLength: 2, combiner: 'sum', separator: ' ' }), ['a b', 'b'], ['b a b', 'c']],
+    [dense('f'), [1, 2, 4], [3, NaN]],
+    [dense('f', { transform: 'minmax', missing: 'error' }), [1, 2, 4], [3, 9]],
+  ]
+
+  it.each(features)('come back from JSON: %j', (feature, train, values) => {
+    const encoder = fitEncoder(feature, column(train))
+    const again = encoderFromJSON(JSON.parse(JSON.stringify(encoder)))
+    expect(again.feature).toEqual(feature)
+    expect(again.encode(column(values))).toEqual(encoder.encode(column(values)))
+    expect(JSON.stringify(again)).toBe(JSON.stringify(encoder))
+  })
+
+  it.each<[string, object, string]>([
+    ['a value twice', { feature: sparse('f', { dim: 2 }), values: ['a', 'a'] }, 'encoder.values: expected each value once'],
+    ['no values', { feature: sparse('f', { dim: 2 }) }, 'encoder.values'],
+    ['two kinds', { feature: sparse('f', { dim: 2 }), values: ['a', 1] }, 'encoder.values'],
+    ['values too many', { feature: sparse('f', { dim: 2, hash: 3 }), values: ['a'] }, 'encoder.values: unknown option'],
+    ['a scale of 0', { feature: dense('f'), offset: 0, scale: 0, fill: 0 }, 'encoder.scale: expected a number other than 0'],
+    ['a wrong feature', { feature: { kind: 'sparse', name: 'f' } }, 'encoder.feature.dim'],
+    ['no feature', {}, 'encoder.feature'],
+  ])('refuse %s in a saved file', (_, json, message) => {
+    expect(() => encoderFromJSON(json)).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_FORMAT', message: expect.stringContaining(message) }))
+  })
+
+  it('check what is encoded already and give the same array', () => {
+    const encoder = fitEncoder(sequence('f', { dim: 2, maxLength: 2, combiner: 'mean', vocabulary: 5 }), column([[1]]))
+    const data = Int32Array.of(1, 0, 4, 2)
+    expect(encoder.check(data).data).toBe(data)
+    expect(() => encoder.check(Int32Array.of(1, 0, 5, 2))).toThrow(dataError('feature "f", row 1: expected an id in [0, 5), found 5'))
+    expect(() => encoder.check(Int32Array.of(1, 0, 1))).toThrow(dataError('expected rows of 2 elements, found 3'))
+    expect(() => encoder.check(new Float32Array(2) as never)).toThrow(dataError('expected an Int32Array of ids, found Float32Array(2)'))
+    const number = fitEncoder(dense('f'), column([1, 2]))
+    expect(() => number.check(Float32Array.of(1, NaN))).toThrow(dataError('row 1: expected a finite number, found NaN'))
+  })
+
+  it('are fast on texts: per dictionary entry, not per row', () => {
+    const codes = Int32Array.from({ length: 1_000_000 }, (_, row) => row % 1000)
+    const texts: Column = { kind: 'string', dictionary: Array.from({ length: 1000 }, (_, code) => `value ${code}`), codes }
+    const started = performance.now()
+    const { data } = fitEncoder(sparse('f', { dim: 1 }), texts).encode(texts)
+    const spent = performance.now() - started
+    // All come equally often, so ids go by value.
+    expect(data[2234]).toBe(1 + [...texts.dictionary].sort().indexOf('value 234'))
+    console.info(`fit and encode of 1,000,000 texts: ${Math.round(spent)} ms`)
+    expect(spent).toBeLessThan(3000)
+  })
+})
+
+describe('specs', () => {
+  it('keep the name as a type and are valid configuration', () => {
+    const feature = sparse('userid', { vocabulary: 20_001, dim: 16 })
+    expectTypeOf(feature.name).toEqualTypeOf<'userid'>()
+    for (const spec of [feature, sequence('tags', { dim: 16, maxLength: 11, combiner: 'mean' }), dense('seconds', { transform: 'log1p' })]) {
+      expect(parseFeature(JSON.parse(JSON.stringify(spec)))).toEqual(spec)
+      expect(Object.isFrozen(spec)).toBe(true)
+    }
+    expect(dense('x')).toEqual({ kind: 'dense', name: 'x', transform: 'standardize', missing: 'mean' })
+  })
+
+  it.each<[() => unknown, string]>([
+    [() => sparse('a', {} as never), 'feature "a".dim: expected a number, found nothing'],
+    [() => sparse('a', { dim: 0 }), 'feature "a".dim: expected a number >= 1, found 0'],
+    [() => sparse('a', { dim: 2, vocab: 3 } as never), `feature "a".vocab: unknown option; did you mean 'vocabulary'`],
+    [() => sparse('a', { dim: 2, vocabulary: 3, hash: 4 }), 'feature "a".hash: expected either vocabulary or hash, found both'],
+    [() => sparse('a', { dim: 2, vocabulary: 3, minCount: 4 }), 'feature "a".minCount: expected only for a fitted vocabulary'],
+    [() => sparse('a', { dim: 2, outOfRange: 'oov' }), 'feature "a".outOfRange: expected only beside vocabulary'],
+    [() => sequence('a', { dim: 2, maxLength: 2, combiner: 'max' as 'sum' }), 'feature "a".combiner: expected one of "mean", "sum", found "max"'],
+    [() => dense('a', { missing: 'zero' as 'mean' }), 'feature "a".missing: expected one of "mean", "error" or a number, found "zero"'],
+    [() => parseFeature({ kind: 'image', name: 'a' }, 'model.features[3]'), 'model.features[3].kind: expected one of "sparse", "sequence", "dense", found "image"'],
+  ])('name a wrong option %#', (make, message) => {
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+  })
+})
