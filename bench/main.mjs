@@ -77,8 +77,11 @@ const unknown = only.split(',').filter((name) => !(name in layers))
 if (unknown.length > 0) program.error(`--only: expected names of ${Object.keys(layers)}, found ${unknown}`)
 
 const results = []
-const row = (...cells) => console.log(cells.map((cell, i) => (i < 2 ? String(cell).padEnd(18) : String(cell).padStart(11))).join(''))
-console.log(`${isa}, ${threads} thread${threads > 1 ? 's' : ''}, float32; share of ${gemmShare} x the FMA peak measured beside each row`)
+const row = (...cells) =>
+  console.log(cells.map((cell, i) => (i < 2 ? String(cell).padEnd(18) : String(cell).padStart(11))).join(''))
+console.log(
+  `${isa}, ${threads} thread${threads > 1 ? 's' : ''}, float32; share of ${gemmShare} x the FMA peak measured beside each row`,
+)
 row('layer', 'mode', 'median ms', 'fastest', 'slowest 5%', 'GFLOP/s', 'FMA peak', 'share')
 for (const name of only.split(',')) {
   for (const [mode, call] of Object.entries(workload(layers[name], { device: 'cpu', isa, threads }))) {
@@ -87,8 +90,29 @@ for (const name of only.split(',')) {
     const median = quantile(times, 0.5)
     const gflops = (flops(layers[name]) * (mode === 'forward' ? 1 : 3)) / median / 1e6
     const share = gflops / (gemmShare * peak)
-    results.push({ layer: name, mode, isa, threads, median_ms: median, min_ms: times[0], p95_ms: quantile(times, 0.95), gflops, fma_peak_gflops: peak, share_of_gemm_rate: share, reps: times.length })
-    row(name, mode, median.toFixed(2), times[0].toFixed(2), quantile(times, 0.95).toFixed(2), gflops.toFixed(0), peak.toFixed(0), `${(share * 100).toFixed(0)}%`)
+    results.push({
+      layer: name,
+      mode,
+      isa,
+      threads,
+      median_ms: median,
+      min_ms: times[0],
+      p95_ms: quantile(times, 0.95),
+      gflops,
+      fma_peak_gflops: peak,
+      share_of_gemm_rate: share,
+      reps: times.length,
+    })
+    row(
+      name,
+      mode,
+      median.toFixed(2),
+      times[0].toFixed(2),
+      quantile(times, 0.95).toFixed(2),
+      gflops.toFixed(0),
+      peak.toFixed(0),
+      `${(share * 100).toFixed(0)}%`,
+    )
   }
 }
 if (json) writeFileSync(json, `${JSON.stringify({ node: process.version, results }, null, 2)}\n`)

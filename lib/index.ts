@@ -4,8 +4,8 @@ import type { DeviceInfo } from './native/binding.js'
 import { loadNative } from './native/loader.js'
 
 export {
-  ArgumentError,
   AbortedError,
+  ArgumentError,
   BusyError,
   DataError,
   DisposedError,
@@ -14,27 +14,35 @@ export {
   MultigateError,
   NotBuiltError,
 } from './core/errors.js'
-export { Dataset, type DatasetSplit } from './data/dataset.js'
 export type { CsvOptions } from './data/csv.js'
+export { Dataset, type DatasetSplit } from './data/dataset.js'
 export type { SplitOptions } from './data/split.js'
 export type { ColumnValues } from './data/values.js'
 export { dense } from './features/dense.js'
-export type { DenseFeature, DenseOptions, Feature, IdOptions, SequenceFeature, SequenceOptions, SparseFeature } from './features/feature.js'
+export type {
+  DenseFeature,
+  DenseOptions,
+  Feature,
+  IdOptions,
+  SequenceFeature,
+  SequenceOptions,
+  SparseFeature,
+} from './features/feature.js'
 export { sequence } from './features/sequence.js'
 export { sparse } from './features/sparse.js'
 export { auc, groupedAuc } from './metrics/auc.js'
 export type { DeviceInfo } from './native/binding.js'
-export { adam, type Adam, type AdamOptions } from './optimizers/adam.js'
+export { type Adam, type AdamOptions, adam } from './optimizers/adam.js'
 export type { Optimizer } from './optimizers/optimizer.js'
-export { sgd, type Sgd, type SgdOptions } from './optimizers/sgd.js'
-export { progress, type ProgressOptions } from './report/progress.js'
+export { type Sgd, type SgdOptions, sgd } from './optimizers/sgd.js'
+export { type ProgressOptions, progress } from './report/progress.js'
 export { historyTable, resultsTable } from './report/results.js'
-export { binary, type BinaryOptions, type BinaryTask } from './tasks/binary.js'
+export { type BinaryOptions, type BinaryTask, binary } from './tasks/binary.js'
 export type { Task } from './tasks/task.js'
 export type { Callback, CallbackLike, Control, RunPlan, StepRecord } from './training/callbacks.js'
-export { checkpoint, type CheckpointOptions } from './training/checkpoint.js'
+export { type CheckpointOptions, checkpoint } from './training/checkpoint.js'
 export type { ComputeOptions } from './training/compute.js'
-export { earlyStopping, type EarlyStoppingOptions } from './training/early-stopping.js'
+export { type EarlyStoppingOptions, earlyStopping } from './training/early-stopping.js'
 export type { Evaluation, TaskEvaluation } from './training/evaluate.js'
 export type { EpochRecord, History } from './training/history.js'
 export { loadModel } from './training/load.js'

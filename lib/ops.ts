@@ -9,17 +9,25 @@ import {
   checkProbabilities,
   checkStreams,
   checkUpstream,
-  readGradients,
-  writeParameters,
   type GateUpstream,
   type MixtureParameters,
+  readGradients,
   type StreamRows,
   type Streams,
+  writeParameters,
 } from './ops/arguments.js'
-import { isDouble, returnWorkspace, takeWorkspace, type Pass, type Place, type RowOutputs, type Workspace } from './ops/workspace.js'
+import {
+  isDouble,
+  type Pass,
+  type Place,
+  type RowOutputs,
+  returnWorkspace,
+  takeWorkspace,
+  type Workspace,
+} from './ops/workspace.js'
 
+export type { Activation } from './core/activation.js'
 export {
-  topology,
   type CgcOptions,
   type Expert,
   type Gate,
@@ -27,8 +35,8 @@ export {
   type MixtureOptions,
   type SharedBottomOptions,
   type Topology,
+  topology,
 } from './core/topology.js'
-export type { Activation } from './core/activation.js'
 export type { DeviceName, FloatArray } from './native/binding.js'
 export type { MixtureParameters, StreamRows } from './ops/arguments.js'
 
@@ -119,7 +127,11 @@ export async function mixtureForwardAsync<X extends StreamRows, const Options ex
  *
  * @throws ERR_MULTIGATE_ARGUMENT naming the array whose length is wrong, and both lengths.
  */
-export function mixtureBackward<P extends MixtureParameters, X extends StreamRows, const Options extends MixtureRunOptions = object>(
+export function mixtureBackward<
+  P extends MixtureParameters,
+  X extends StreamRows,
+  const Options extends MixtureRunOptions = object,
+>(
   topology: Topology,
   params: P,
   cache: MixtureCache<X>,
@@ -131,7 +143,11 @@ export function mixtureBackward<P extends MixtureParameters, X extends StreamRow
 }
 
 /** {@link mixtureBackward} off the main thread. Arguments are copied before it returns. */
-export async function mixtureBackwardAsync<P extends MixtureParameters, X extends StreamRows, const Options extends MixtureRunOptions = object>(
+export async function mixtureBackwardAsync<
+  P extends MixtureParameters,
+  X extends StreamRows,
+  const Options extends MixtureRunOptions = object,
+>(
   topology: Topology,
   params: P,
   cache: MixtureCache<X>,
@@ -160,13 +176,11 @@ export function mixtureGrad<P extends MixtureParameters, X extends StreamRows, c
 }
 
 /** {@link mixtureGrad} off the main thread. Arguments are copied before it returns. */
-export async function mixtureGradAsync<P extends MixtureParameters, X extends StreamRows, const Options extends MixtureRunOptions = object>(
-  topology: Topology,
-  params: P,
-  x: X,
-  dOutputs: Upstream,
-  options?: Options,
-): Promise<MixtureGrad<P, X, ArrayOn<Options>>> {
+export async function mixtureGradAsync<
+  P extends MixtureParameters,
+  X extends StreamRows,
+  const Options extends MixtureRunOptions = object,
+>(topology: Topology, params: P, x: X, dOutputs: Upstream, options?: Options): Promise<MixtureGrad<P, X, ArrayOn<Options>>> {
   const place = placeOf(options)
   return (await runLater(gradCall(topology, params, x, dOutputs, place), place)) as MixtureGrad<P, X, ArrayOn<Options>>
 }

@@ -18,7 +18,10 @@ function bareEnvironment(hideNvcc) {
   mkdirSync(env.HOME, { recursive: true })
   // Where packages come from is a matter of this machine, not of the user.
   env.npm_config_registry = execFileSync('npm', ['config', 'get', 'registry'], { encoding: 'utf8' }).trim()
-  if (hideNvcc) env.PATH = env.PATH.split(delimiter).map((folder, i) => withoutNvcc(folder, i)).join(delimiter)
+  if (hideNvcc)
+    env.PATH = env.PATH.split(delimiter)
+      .map((folder, i) => withoutNvcc(folder, i))
+      .join(delimiter)
   return env
 }
 
@@ -41,7 +44,9 @@ function run(command, args, cwd, env) {
 }
 
 const copy = join(work, 'multigate')
-const files = run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], root, process.env).split('\0').filter(Boolean)
+const files = run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], root, process.env)
+  .split('\0')
+  .filter(Boolean)
 for (const file of files) if (existsSync(join(root, file))) cpSync(join(root, file), join(copy, file))
 
 const uses = `

@@ -41,7 +41,8 @@ function* files(folder, pattern) {
 
 function* statements(path, pattern) {
   const lines = readFileSync(path, 'utf8').split('\n')
-  for (const [index, line] of lines.entries()) for (const match of line.matchAll(pattern)) yield { line: index + 1, target: match[1] }
+  for (const [index, line] of lines.entries())
+    for (const match of line.matchAll(pattern)) yield { line: index + 1, target: match[1] }
 }
 
 /** Every violation below `root`, as { file, line, problem }. */

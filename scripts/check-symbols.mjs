@@ -10,7 +10,10 @@ import { pathToFileURL } from 'node:url'
 export function weakSymbols(object) {
   const { status, stdout, stderr } = spawnSync('nm', ['-C', object], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`nm ${object}: ${stderr}`)
-  return stdout.split('\n').filter((line) => /^[0-9a-f]+ [WVu] /.test(line)).map((line) => line.replace(/^\S+ \S /, ''))
+  return stdout
+    .split('\n')
+    .filter((line) => /^[0-9a-f]+ [WVu] /.test(line))
+    .map((line) => line.replace(/^\S+ \S /, ''))
 }
 
 function* objects(folder) {

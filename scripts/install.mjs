@@ -55,13 +55,24 @@ function buildPlugin() {
   const nvcc = findNvcc()
   if (!nvcc) return say('CUDA plug-in: skipped, no nvcc was found (the CPU addon is complete without it)')
   const log = join(root, 'build', 'cuda-install.log')
-  const args = [binOf('cmake-js'), 'build', '--target', 'multigate_cuda', '--out', join('build', 'cuda'), `--CDCMAKE_CUDA_COMPILER=${nvcc}`]
+  const args = [
+    binOf('cmake-js'),
+    'build',
+    '--target',
+    'multigate_cuda',
+    '--out',
+    join('build', 'cuda'),
+    `--CDCMAKE_CUDA_COMPILER=${nvcc}`,
+  ]
   const result = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 900_000 })
   mkdirSync(dirname(log), { recursive: true })
   writeFileSync(log, `${result.stdout ?? ''}${result.stderr ?? ''}`)
   if (result.status === 0) {
     // The addon looks for it beside itself.
-    copyFileSync(join(root, 'build', 'cuda', 'Release', 'libmultigate_cuda.so'), join(root, 'build', 'Release', 'libmultigate_cuda.so'))
+    copyFileSync(
+      join(root, 'build', 'cuda', 'Release', 'libmultigate_cuda.so'),
+      join(root, 'build', 'Release', 'libmultigate_cuda.so'),
+    )
     say('CUDA plug-in: built')
   } else say(`CUDA plug-in: not built, the CPU addon is complete without it (log: ${log})`)
 }

@@ -2,7 +2,7 @@
 
 import { ArgumentError } from '../core/errors.js'
 import { Dataset } from '../data/dataset.js'
-import { readConfig, type Config } from './config.js'
+import { type Config, readConfig } from './config.js'
 
 export const parts = ['train', 'validation', 'test'] as const
 export type Part = (typeof parts)[number]
@@ -11,7 +11,9 @@ export type Part = (typeof parts)[number]
 export async function readData(path: string, csv: Config['csv']): Promise<Dataset> {
   if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path)
   if (/\.(csv|tsv)(\.gz)?$/i.test(path)) return Dataset.fromCsv(path, csv)
-  throw new ArgumentError(`--data: expected a file that ends in .csv, .csv.gz, .tsv, .tsv.gz or .parquet, found ${path}`, { field: '--data' })
+  throw new ArgumentError(`--data: expected a file that ends in .csv, .csv.gz, .tsv, .tsv.gz or .parquet, found ${path}`, {
+    field: '--data',
+  })
 }
 
 /** All rows of a file, or with a configuration one part of them. */

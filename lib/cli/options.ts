@@ -1,9 +1,9 @@
 // Options that several commands share, and numbers out of text.
 
-import { InvalidArgumentError, Option, type Command } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 
 import type { ComputeOptions } from '../training/compute.js'
-import { parts, type Part } from './data.js'
+import { type Part, parts } from './data.js'
 
 export interface ComputeFlags {
   readonly threads?: number

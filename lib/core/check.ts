@@ -88,7 +88,8 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
-  if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${'length' in value ? String(value.length) : value.byteLength})`
+  if (ArrayBuffer.isView(value))
+    return `${value.constructor.name}(${'length' in value ? String(value.length) : value.byteLength})`
   if (Array.isArray(value)) return value.length > 8 ? `an array of ${value.length}` : `[${value.map(describeValue).join(', ')}]`
   const name = (Object.getPrototypeOf(value) as object | null)?.constructor?.name ?? 'Object'
   return name === 'Object' ? `{ ${Object.keys(value).slice(0, 8).join(', ')} }` : `a ${name}`
@@ -145,7 +146,12 @@ function sized(origin: string, sign: string, limit: number | bigint): string {
 }
 
 function unknownKey(field: string, key: string, known: readonly string[]): Problem {
-  const hint = known.length === 0 ? '' : `; did you mean ${nearest(key, known, 3).map((name) => `'${name}'`).join(' or ')}?`
+  const hint =
+    known.length === 0
+      ? ''
+      : `; did you mean ${nearest(key, known, 3)
+          .map((name) => `'${name}'`)
+          .join(' or ')}?`
   return { field, message: `${field}: unknown option${hint}` }
 }
 
@@ -159,7 +165,10 @@ function pathOf(what: string, path: readonly PropertyKey[]): string {
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((inner, key) => (inner === null || inner === undefined ? undefined : Reflect.get(Object(inner), key)), value)
+  return path.reduce<unknown>(
+    (inner, key) => (inner === null || inner === undefined ? undefined : Reflect.get(Object(inner), key)),
+    value,
+  )
 }
 
 function bounds(min: number, max: number): string {

@@ -35,14 +35,14 @@ export function rowsOf(column: Column): number {
 }
 
 /** The value of one row as JavaScript has it; null where it is missing. For messages and tests, not for loops over data. */
-export function valueOf(column: Column, row: number): number | string | null | (number | string | null)[] {
+export function rowValue(column: Column, row: number): number | string | null | (number | string | null)[] {
   if (column.kind === 'number') {
     const value = column.values[row] ?? NaN
     return Number.isNaN(value) ? null : value
   }
   if (column.kind === 'string') return column.dictionary[column.codes[row] ?? -1] ?? null
   const [from, to] = [column.offsets[row] ?? 0, column.offsets[row + 1] ?? 0]
-  return Array.from({ length: to - from }, (_, index) => valueOf(column.items, from + index) as number | string | null)
+  return Array.from({ length: to - from }, (_, index) => rowValue(column.items, from + index) as number | string | null)
 }
 
 /** The text of a number: one that reads back as the same number. What hashing and comparing with texts use. */

@@ -58,7 +58,10 @@ export class FormatError extends MultigateError {
 /** The model has no parameters yet: `fit` or `build` must come first. */
 export class NotBuiltError extends MultigateError {
   constructor(what: string) {
-    super('ERR_MULTIGATE_NOT_BUILT', `${what} needs a built model: call \`await model.fit(train)\` or \`await model.build(train)\` first`)
+    super(
+      'ERR_MULTIGATE_NOT_BUILT',
+      `${what} needs a built model: call \`await model.fit(train)\` or \`await model.build(train)\` first`,
+    )
   }
 }
 
@@ -82,7 +85,11 @@ export class MissingPackageError extends MultigateError {
   readonly packageName: string
 
   constructor(packageName: string, neededFor: string, options?: ErrorOptions) {
-    super('ERR_MULTIGATE_MISSING_PACKAGE', `${neededFor} needs the package ${packageName}: run \`npm install ${packageName}\``, options)
+    super(
+      'ERR_MULTIGATE_MISSING_PACKAGE',
+      `${neededFor} needs the package ${packageName}: run \`npm install ${packageName}\``,
+      options,
+    )
     this.packageName = packageName
   }
 }

@@ -4,15 +4,7 @@
 import type { Initializer } from '../native/binding.js'
 
 /** Initialisers that need nothing but the shape. */
-export const initializerNames = [
-  'glorotUniform',
-  'glorotNormal',
-  'heUniform',
-  'heNormal',
-  'uniform',
-  'normal',
-  'zeros',
-] as const
+export const initializerNames = ['glorotUniform', 'glorotNormal', 'heUniform', 'heNormal', 'uniform', 'normal', 'zeros'] as const
 
 export type InitializerName = (typeof initializerNames)[number]
 

@@ -2,7 +2,7 @@
 // stream and sees some experts). Every model in scope is a choice of topologies; the kernels know nothing else. A topology
 // has been checked when it exists, and is frozen: compiled plans are cached by its identity.
 
-import { activationNames, type Activation } from './activation.js'
+import { type Activation, activationNames } from './activation.js'
 import { checkFailed, checkInteger, checkOneOf } from './check.js'
 
 /** An expert: one dense layer over a stream. */
@@ -77,7 +77,8 @@ function level({ streams, experts, gates, outputs, units, activation = 'relu', g
   if (experts.length === 0) fail('a topology needs an expert')
   experts.forEach(({ stream }, expert) => checkReference(`expert ${expert} reads`, 'stream', stream, streams.length))
   gates.forEach((gate, index) => checkGate(gate, index, streams.length, experts.length))
-  if (gates.length === 0 && experts.length > 1) fail(`${experts.length} experts need a gate; only one alone is passed on as it is`)
+  if (gates.length === 0 && experts.length > 1)
+    fail(`${experts.length} experts need a gate; only one alone is passed on as it is`)
   const sources = outputs ?? (gates.length === 0 ? [0] : gates.map((_, gate) => gate))
   sources.forEach((gate, output) => checkReference(`output ${output} is`, 'gate', gate, Math.max(gates.length, 1)))
   return Object.freeze({

@@ -1,8 +1,8 @@
 // The first line of a CSV file: the names of its columns. It reads no further than that line.
 
 import { createReadStream } from 'node:fs'
-import { createGunzip } from 'node:zlib'
 import { pipeline } from 'node:stream'
+import { createGunzip } from 'node:zlib'
 
 import { quote } from '../core/check.js'
 import { DataError } from '../core/errors.js'
@@ -40,7 +40,10 @@ async function firstLine(path: string): Promise<string> {
     }
   } catch (cause) {
     if (cause instanceof DataError) throw cause
-    throw new DataError(`${path}: cannot read it: ${cause instanceof Error ? cause.message : String(cause)}`, { file: path, cause })
+    throw new DataError(`${path}: cannot read it: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      file: path,
+      cause,
+    })
   } finally {
     file.destroy()
   }

@@ -8,9 +8,9 @@ import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import { readHeader } from './csv-header.js'
-import { literal, pathLiteral, withDuckDB, type Session } from './duckdb.js'
+import { literal, pathLiteral, type Session, withDuckDB } from './duckdb.js'
 import { checkFile } from './file.js'
-import { readTable, type ColumnPlan } from './table.js'
+import { type ColumnPlan, readTable } from './table.js'
 
 /** How a CSV file is written. */
 export interface CsvOptions {
@@ -65,7 +65,13 @@ function checkTypes(path: string, names: readonly string[], types: Options['type
   }
 }
 
-async function loadTexts(session: Session, path: string, delimiter: string, names: readonly string[], options: Options): Promise<void> {
+async function loadTexts(
+  session: Session,
+  path: string,
+  delimiter: string,
+  names: readonly string[],
+  options: Options,
+): Promise<void> {
   const { trim, nullValues } = options
   const fields = names.map((_, index) => `c${index}: 'VARCHAR'`).join(', ')
   const nulls = `[${nullValues.map(literal).join(', ')}]`
@@ -90,7 +96,11 @@ function malformed(path: string, cause: unknown): DataError {
   const [what = text] = text.split(/Possible (?:fixes|solution)|\n {2}file = /i)
   const line = Number(/Line: (\d+)/.exec(text)?.[1] ?? NaN)
   const place = Number.isNaN(line) ? path : `${path}, line ${line}`
-  const detail = what.replace(/^.*?CSV Error on Line: \d+\n/s, '').trim().replace(/\n+/g, '; ').slice(0, 500)
+  const detail = what
+    .replace(/^.*?CSV Error on Line: \d+\n/s, '')
+    .trim()
+    .replace(/\n+/g, '; ')
+    .slice(0, 500)
   return new DataError(`${place}: ${detail}`, { file: path, row: Number.isNaN(line) ? undefined : line - 2, cause })
 }
 

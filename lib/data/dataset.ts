@@ -2,15 +2,15 @@
 // `select` and `split` give new ones. Rows count from 0; a header line is not a row.
 
 import { checkInteger, quote } from '../core/check.js'
-import { rowsOf, type Column } from '../core/columns.js'
+import { type Column, rowsOf } from '../core/columns.js'
 import { ArgumentError, DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
-import { readCsv, type CsvOptions } from './csv.js'
-import { readParquet, readQuery, type QueryOptions } from './query.js'
+import { type CsvOptions, readCsv } from './csv.js'
+import { type QueryOptions, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
-import { splitRows, type SplitOptions } from './split.js'
-import { columnOfValues, type ColumnValues } from './values.js'
+import { type SplitOptions, splitRows } from './split.js'
+import { type ColumnValues, columnOfValues } from './values.js'
 
 /** The three parts of a dataset. A part that was not asked for has no rows. */
 export interface DatasetSplit {
@@ -90,7 +90,9 @@ export class Dataset {
     for (const [name, column] of columns) {
       const found = rowsOf(column)
       if (found === rows) continue
-      throw new DataError(`column ${quote(name)}: expected ${rows} rows, as ${quote(first[0])} has, found ${found}`, { column: name })
+      throw new DataError(`column ${quote(name)}: expected ${rows} rows, as ${quote(first[0])} has, found ${found}`, {
+        column: name,
+      })
     }
     return new Dataset(columns, rows)
   }
@@ -108,7 +110,9 @@ export class Dataset {
     const column = this.#columns.get(name)
     if (column !== undefined) return column
     const near = nearest(name, this.columnNames).map(quote).join(', ')
-    throw new DataError(`no column ${quote(name)} among the ${this.columnNames.length}; the nearest are ${near}`, { column: name })
+    throw new DataError(`no column ${quote(name)} among the ${this.columnNames.length}; the nearest are ${near}`, {
+      column: name,
+    })
   }
 
   /** Rows `start` to `end` (exclusive), without a copy where that can be. Bounds beyond the rows are cut. */

@@ -12,5 +12,8 @@ export async function checkFile(path: string): Promise<void> {
     const what = missing ? 'there is no such file' : String(cause)
     throw new DataError(`${path}: ${what} (looked for ${resolve(path)})`, { file: path, cause })
   })
-  if (!found.isFile()) throw new DataError(`${path}: expected a file, found ${found.isDirectory() ? 'a directory' : 'something else'}`, { file: path })
+  if (!found.isFile())
+    throw new DataError(`${path}: expected a file, found ${found.isDirectory() ? 'a directory' : 'something else'}`, {
+      file: path,
+    })
 }

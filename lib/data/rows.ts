@@ -14,7 +14,9 @@ export async function columnsOfRows(rows: Iterable<Row> | AsyncIterable<Row>): P
   let count = 0
   const add = (row: Row): void => {
     if (typeof row !== 'object' || row === null) {
-      throw new DataError(`row ${count}: expected an object of values by column name, found ${describeValue(row)}`, { row: count })
+      throw new DataError(`row ${count}: expected an object of values by column name, found ${describeValue(row)}`, {
+        row: count,
+      })
     }
     for (const name of Object.keys(row)) {
       let builder = builders.get(name)

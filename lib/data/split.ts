@@ -25,17 +25,24 @@ export interface SplitOptions {
 export function splitRows(rows: number, options: SplitOptions): Record<'train' | 'validation' | 'test', Int32Array> {
   const { rowMod, validation, test } = parseOptions('split', splitSchema, options)
   const partOf = new Map<number, 'validation' | 'test'>()
-  for (const [part, list] of [['validation', validation], ['test', test]] as const) {
+  for (const [part, list] of [
+    ['validation', validation],
+    ['test', test],
+  ] as const) {
     list.forEach((remainder, index) => {
       const field = `split.${part}[${index}]`
-      if (remainder >= rowMod) throw new ArgumentError(`${field}: expected a number below rowMod ${rowMod}, found ${remainder}`, { field })
+      if (remainder >= rowMod)
+        throw new ArgumentError(`${field}: expected a number below rowMod ${rowMod}, found ${remainder}`, { field })
       const other = partOf.get(remainder)
-      if (other !== undefined) throw new ArgumentError(`${field}: expected each remainder once, found ${remainder} already in ${other}`, { field })
+      if (other !== undefined)
+        throw new ArgumentError(`${field}: expected each remainder once, found ${remainder} already in ${other}`, { field })
       partOf.set(remainder, part)
     })
   }
   if (partOf.size === rowMod) {
-    throw new ArgumentError(`split: expected a remainder below ${rowMod} left for training, found all in validation and test`, { field: 'split' })
+    throw new ArgumentError(`split: expected a remainder below ${rowMod} left for training, found all in validation and test`, {
+      field: 'split',
+    })
   }
   const parts: Record<'train' | 'validation' | 'test', number[]> = { train: [], validation: [], test: [] }
   for (let row = 0; row < rows; row += 1) parts[partOf.get(row % rowMod) ?? 'train'].push(row)

@@ -42,7 +42,8 @@ export async function readTable(session: Session, table: string, plans: readonly
   if (rows > mostRows) throw new DataError(`expected at most ${mostRows} rows, found ${rows}; read a part of them with a query`)
 
   const readers: ColumnReader[] = []
-  for (const [index, plan] of plans.entries()) readers.push(await readerOf(session, table, plan, `multigate_texts_${index}`, rows))
+  for (const [index, plan] of plans.entries())
+    readers.push(await readerOf(session, table, plan, `multigate_texts_${index}`, rows))
   const result = await session.connection.stream(`SELECT ${readers.map(({ sql }) => sql).join(', ')} FROM ${table}`)
   let row = 0
   for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
@@ -78,7 +79,13 @@ async function kindOf(session: Session, table: string, name: string, type: strin
   return exact ? 'numbers' : 'strings'
 }
 
-function readerOf(session: Session, table: string, plan: ColumnPlan, type: string, rows: number): Promise<ColumnReader> | ColumnReader {
+function readerOf(
+  session: Session,
+  table: string,
+  plan: ColumnPlan,
+  type: string,
+  rows: number,
+): Promise<ColumnReader> | ColumnReader {
   switch (plan.kind) {
     case 'number':
       return numberReader(plan, rows)
@@ -98,7 +105,13 @@ function numberReader({ source }: ColumnPlan, rows: number): ColumnReader {
   }
 }
 
-async function stringReader(session: Session, table: string, { source }: ColumnPlan, type: string, rows: number): Promise<ColumnReader> {
+async function stringReader(
+  session: Session,
+  table: string,
+  { source }: ColumnPlan,
+  type: string,
+  rows: number,
+): Promise<ColumnReader> {
   const text = `${identifier(source)}::VARCHAR`
   // Sorted, so that a dictionary does not depend on threads. An enum needs a value.
   const distinct = `SELECT ${text} FROM ${table} WHERE ${identifier(source)} IS NOT NULL GROUP BY 1 ORDER BY 1`

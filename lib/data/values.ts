@@ -23,7 +23,9 @@ export type ColumnValues = NumberArray | BigInt64Array | BigUint64Array | readon
 export function columnOfValues(name: string, values: ColumnValues): Column {
   if (isNumberArray(values)) return { kind: 'number', values: Float64Array.from(values) }
   if (!Array.isArray(values) && !ArrayBuffer.isView(values)) {
-    throw new DataError(`column ${quote(name)}: expected an array or a typed array, found ${describeValue(values)}`, { column: name })
+    throw new DataError(`column ${quote(name)}: expected an array or a typed array, found ${describeValue(values)}`, {
+      column: name,
+    })
   }
   const builder = new ColumnBuilder(name)
   for (let row = 0; row < values.length; row += 1) builder.append(values[row])

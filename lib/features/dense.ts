@@ -4,7 +4,7 @@
 import { z } from 'zod'
 
 import { describeValue, parseOptions, quote } from '../core/check.js'
-import { numberOf, type Column } from '../core/columns.js'
+import { type Column, numberOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { wrongValue } from './distinct.js'
 import { checkWidth } from './encode-ids.js'
@@ -68,9 +68,12 @@ export function fitDense(feature: DenseFeature, column: Column): DenseEncoder {
     const next = 'leave it out, or give it another column'
     throw wrongValue(feature.name, undefined, 'a number in the training rows', null, next)
   }
-  const place = transform === 'standardize' ? { offset: mean, scale: deviation || 1 }
-    : transform === 'minmax' ? { offset: low, scale: high - low || 1 }
-    : { offset: 0, scale: 1 }
+  const place =
+    transform === 'standardize'
+      ? { offset: mean, scale: deviation || 1 }
+      : transform === 'minmax'
+        ? { offset: low, scale: high - low || 1 }
+        : { offset: 0, scale: 1 }
   const fill = missing === 'error' ? null : (missing === 'mean' ? mean : transformed(feature, missing)) - place.offset
   return denseEncoder(feature, { ...place, fill: fill === null ? null : fill / place.scale })
 }
@@ -87,8 +90,9 @@ export function denseEncoder(feature: DenseFeature, { offset, scale, fill }: Den
       const data = new Float32Array(values.length)
       for (let row = 0; row < values.length; row += 1) {
         const value = values[row] ?? NaN
-        if (value !== value && fill === null) throw wrongValue(name, row, 'a number', null, "give missing values one with missing: 'mean'")
-        const encoded = value !== value ? (fill ?? 0) : (transformed(feature, value, row) - offset) / scale
+        if (Number.isNaN(value) && fill === null)
+          throw wrongValue(name, row, 'a number', null, "give missing values one with missing: 'mean'")
+        const encoded = Number.isNaN(value) ? (fill ?? 0) : (transformed(feature, value, row) - offset) / scale
         if (!(Math.abs(encoded) <= largestFloat32)) throw wrongValue(name, row, 'a number that float32 can hold', value)
         data[row] = encoded
       }
@@ -119,7 +123,7 @@ function statisticsOf(feature: DenseFeature, column: Column) {
   let [count, sum, low, high] = [0, 0, Infinity, -Infinity]
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? NaN
-    if (value !== value) continue
+    if (Number.isNaN(value)) continue
     if (!Number.isFinite(value)) throw wrongValue(feature.name, row, 'a finite number', value)
     const changed = transformed(feature, value, row)
     count += 1
@@ -132,7 +136,7 @@ function statisticsOf(feature: DenseFeature, column: Column) {
   let squares = 0
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? NaN
-    if (value === value) squares += (transformed(feature, value, row) - mean) ** 2
+    if (!Number.isNaN(value)) squares += (transformed(feature, value, row) - mean) ** 2
   }
   return { count, mean, low, high, deviation: Math.sqrt(squares / count) }
 }
@@ -146,7 +150,13 @@ function numbersOf({ name }: DenseFeature, column: Column): Float64Array {
   return Float64Array.from(codes, (code, row) => {
     const number = code < 0 ? NaN : numbers[code]
     if (number === undefined) {
-      throw wrongValue(name, row, 'a number', dictionary[code], 'if it means missing, read it as such (`nullValues` of Dataset.fromCsv)')
+      throw wrongValue(
+        name,
+        row,
+        'a number',
+        dictionary[code],
+        'if it means missing, read it as such (`nullValues` of Dataset.fromCsv)',
+      )
     }
     return number
   })

@@ -55,7 +55,7 @@ function integerRange(feature: string, values: Float64Array): Range | undefined 
     const value = values[row] ?? NaN
     if (value < low) low = value
     if (value > high) high = value
-    if (integers && !Number.isInteger(value) && value === value) integers = false
+    if (integers && !Number.isInteger(value) && !Number.isNaN(value)) integers = false
   }
   if (low === -Infinity || high === Infinity) {
     const row = values.findIndex((value) => value === Infinity || value === -Infinity)
@@ -70,7 +70,7 @@ function codedByRange(values: Float64Array, { low, high }: Range): CodedColumn {
   const codes = new Int32Array(values.length)
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? NaN
-    if (value !== value) {
+    if (Number.isNaN(value)) {
       codes[row] = -1
       continue
     }
@@ -91,7 +91,7 @@ function codedByMap(values: Float64Array): CodedColumn {
   const codes = new Int32Array(values.length)
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? NaN
-    if (value !== value) {
+    if (Number.isNaN(value)) {
       codes[row] = -1
       continue
     }

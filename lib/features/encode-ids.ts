@@ -2,8 +2,8 @@
 
 import { describeValue } from '../core/check.js'
 import { DataError } from '../core/errors.js'
-import { wrongValue, type CodedColumn } from './distinct.js'
-import { refused, type IdSource } from './ids.js'
+import { type CodedColumn, wrongValue } from './distinct.js'
+import { type IdSource, refused } from './ids.js'
 
 const unknownYet = -2
 

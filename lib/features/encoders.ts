@@ -7,10 +7,17 @@ import type { Column } from '../core/columns.js'
 import { FormatError, MultigateError } from '../core/errors.js'
 import { denseEncoder, fitDense } from './dense.js'
 import type { DenseEncoder, Encoder, SequenceEncoder, SparseEncoder } from './encoder.js'
+import {
+  type DenseFeature,
+  type Feature,
+  type IdOptions,
+  parseFeature,
+  type SequenceFeature,
+  type SparseFeature,
+} from './feature.js'
 import { fittedIds, givenIds, type IdSource } from './ids.js'
 import { fitSequence, sequenceEncoder } from './sequence.js'
 import { fitSparse, sparseEncoder } from './sparse.js'
-import { parseFeature, type DenseFeature, type Feature, type IdOptions, type SequenceFeature, type SparseFeature } from './feature.js'
 
 /**
  * Fits a feature's encoder on a raw column of the training rows; nothing else is ever fitted on.

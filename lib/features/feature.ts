@@ -4,9 +4,9 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { denseSchema, type DenseFeature } from './dense.js'
-import { sequenceSchema, type SequenceFeature } from './sequence.js'
-import { sparseSchema, type SparseFeature } from './sparse.js'
+import { type DenseFeature, denseSchema } from './dense.js'
+import { type SequenceFeature, sequenceSchema } from './sequence.js'
+import { type SparseFeature, sparseSchema } from './sparse.js'
 
 export type { DenseFeature, DenseOptions } from './dense.js'
 export type { IdOptions } from './id-options.js'

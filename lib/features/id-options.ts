@@ -49,6 +49,7 @@ export function oneKindOfIds<Shape extends z.ZodType<IdFields>>(schema: Shape): 
     if (minCount !== undefined && (vocabulary ?? hash) !== undefined) {
       fail('minCount', 'expected only for a fitted vocabulary, found it beside vocabulary or hash')
     }
-    if (outOfRange !== undefined && vocabulary === undefined) fail('outOfRange', 'expected only beside vocabulary, found it alone')
+    if (outOfRange !== undefined && vocabulary === undefined)
+      fail('outOfRange', 'expected only beside vocabulary, found it alone')
   })
 }

@@ -4,13 +4,13 @@
 import { z } from 'zod'
 
 import { parseOptions, quote } from '../core/check.js'
-import { numberText, type Column, type StringColumn } from '../core/columns.js'
+import { type Column, numberText, type StringColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
-import { codedColumn, countKeys, type CodedColumn, type Key } from './distinct.js'
+import { type CodedColumn, codedColumn, countKeys, type Key } from './distinct.js'
 import { checkIds, idsOf } from './encode-ids.js'
 import type { SequenceEncoder } from './encoder.js'
-import { idOptions, oneKindOfIds, type IdOptions } from './id-options.js'
-import { fittedIds, givenIds, orderedVocabulary, type IdSource } from './ids.js'
+import { type IdOptions, idOptions, oneKindOfIds } from './id-options.js'
+import { fittedIds, givenIds, type IdSource, orderedVocabulary } from './ids.js'
 
 export const sequenceSchema = oneKindOfIds(
   z.strictObject({
@@ -109,7 +109,10 @@ function codedLists(feature: SequenceFeature, column: Column): CodedLists {
   }
   // One item per row: a file in which no row has two reads as numbers.
   const { keys, codes } = codedColumn(name, column)
-  const items = { keys: separator === undefined ? keys : keys.map((key): Key => (typeof key === 'number' ? numberText(key) : key)), codes }
+  const items = {
+    keys: separator === undefined ? keys : keys.map((key): Key => (typeof key === 'number' ? numberText(key) : key)),
+    codes,
+  }
   return { ...items, offsets: Int32Array.from({ length: codes.length + 1 }, (_, row) => row) }
 }
 

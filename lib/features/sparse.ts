@@ -8,8 +8,8 @@ import { DataError } from '../core/errors.js'
 import { codedColumn, countKeys } from './distinct.js'
 import { checkIds, idsOf } from './encode-ids.js'
 import type { SparseEncoder } from './encoder.js'
-import { idOptions, oneKindOfIds, type IdOptions } from './id-options.js'
-import { fittedIds, givenIds, orderedVocabulary, type IdSource } from './ids.js'
+import { type IdOptions, idOptions, oneKindOfIds } from './id-options.js'
+import { fittedIds, givenIds, type IdSource, orderedVocabulary } from './ids.js'
 
 export const sparseSchema = oneKindOfIds(z.strictObject({ kind: z.literal('sparse'), ...idOptions }))
 
@@ -57,5 +57,7 @@ export function sparseEncoder(feature: SparseFeature, source: IdSource): SparseE
 
 function scalarOf({ name }: SparseFeature, column: Column): ScalarColumn {
   if (column.kind !== 'list') return column
-  throw new DataError(`feature "${name}": expected one value per row, found lists; declare it with sequence('${name}', ...)`, { column: name })
+  throw new DataError(`feature "${name}": expected one value per row, found lists; declare it with sequence('${name}', ...)`, {
+    column: name,
+  })
 }

@@ -2,7 +2,7 @@
 // then takes the real name. Whoever opens that name sees the old file or the new one, after a crash too.
 
 import { randomBytes } from 'node:crypto'
-import { open, realpath, rename, rm, type FileHandle } from 'node:fs/promises'
+import { type FileHandle, open, realpath, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** Where the new content goes, in order. */

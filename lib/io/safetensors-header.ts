@@ -4,7 +4,7 @@
 import { describeValue, quote } from '../core/check.js'
 import { FormatError } from '../core/errors.js'
 import { duplicateKey } from './json-keys.js'
-import { dtypes, elementBytes, type DType } from './tensors.js'
+import { type DType, dtypes, elementBytes } from './tensors.js'
 
 /** As the format's reference reader has it. */
 export const largestHeader = 100_000_000
@@ -29,8 +29,10 @@ export interface Header {
 export function headerLength(file: string, first: Uint8Array, size: number): number {
   if (first.length < 8) throw wrong(file, 'header length', `8 bytes, found a file of ${size}`)
   const length = new DataView(first.buffer, first.byteOffset, 8).getBigUint64(0, true)
-  if (length > largestHeader) throw wrong(file, 'header length', `at most ${largestHeader}, found ${length}; is this a safetensors file?`)
-  if (8 + Number(length) > size) throw wrong(file, 'header length', `at most ${size - 8}, the bytes that follow, found ${length}; the file is cut short`)
+  if (length > largestHeader)
+    throw wrong(file, 'header length', `at most ${largestHeader}, found ${length}; is this a safetensors file?`)
+  if (8 + Number(length) > size)
+    throw wrong(file, 'header length', `at most ${size - 8}, the bytes that follow, found ${length}; the file is cut short`)
   return Number(length)
 }
 
@@ -43,8 +45,14 @@ export function parseHeader(file: string, bytes: Uint8Array, size: number): Head
   let end = dataStart
   for (const { name, start, bytes: length } of tensors) {
     const field = `${quote(name)}.data_offsets`
-    if (start < end) throw wrong(file, field, `a start >= ${end - dataStart}, where the tensor before ends, found ${start - dataStart}: they overlap`)
-    if (start > end) throw wrong(file, field, `a start of ${end - dataStart}, where the tensor before ends, found ${start - dataStart}: a gap`)
+    if (start < end)
+      throw wrong(
+        file,
+        field,
+        `a start >= ${end - dataStart}, where the tensor before ends, found ${start - dataStart}: they overlap`,
+      )
+    if (start > end)
+      throw wrong(file, field, `a start of ${end - dataStart}, where the tensor before ends, found ${start - dataStart}: a gap`)
     end = start + length
   }
   if (end !== size) throw wrong(file, 'data', `${end - dataStart} bytes, as the header says, found ${size - dataStart}`)
@@ -58,7 +66,11 @@ function parseJson(file: string, bytes: Uint8Array): Record<string, unknown> {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     value = JSON.parse(text)
   } catch (cause) {
-    throw new FormatError(`${file}: header: expected JSON in UTF-8, found something else (${String(cause)})`, { file, field: 'header', cause })
+    throw new FormatError(`${file}: header: expected JSON in UTF-8, found something else (${String(cause)})`, {
+      file,
+      field: 'header',
+      cause,
+    })
   }
   if (!isObject(value)) throw wrong(file, 'header', `an object, found ${describeValue(value)}`)
   const twice = duplicateKey(text)
@@ -75,7 +87,8 @@ function parseEntry(file: string, name: string, entry: unknown, dataStart: numbe
   const known = dtypes.find((candidate) => candidate === dtype)
   if (known === undefined) throw wrong(file, `${at}.dtype`, `one of ${dtypes.join(', ')}, found ${describeValue(dtype)}`)
   if (!isSizes(shape)) throw wrong(file, `${at}.shape`, `an array of integers >= 0, found ${describeValue(shape)}`)
-  if (!isSizes(offsets) || offsets.length !== 2) throw wrong(file, `${at}.data_offsets`, `[start, end], found ${describeValue(offsets)}`)
+  if (!isSizes(offsets) || offsets.length !== 2)
+    throw wrong(file, `${at}.data_offsets`, `[start, end], found ${describeValue(offsets)}`)
   const [start = 0, end = 0] = offsets
   const room = size - dataStart
   if (start > end || end > room) {
@@ -84,7 +97,11 @@ function parseEntry(file: string, name: string, entry: unknown, dataStart: numbe
   // In BigInt: a hostile shape overflows a float64.
   const bytes = shape.reduce((product, length) => product * BigInt(length), BigInt(elementBytes(known)))
   if (bytes !== BigInt(end - start)) {
-    throw wrong(file, `${at}.data_offsets`, `${bytes} bytes, as ${known} of shape [${shape.join(', ')}] has, found ${end - start}`)
+    throw wrong(
+      file,
+      `${at}.data_offsets`,
+      `${bytes} bytes, as ${known} of shape [${shape.join(', ')}] has, found ${end - start}`,
+    )
   }
   return { name, dtype: known, shape, start: dataStart + start, bytes: end - start }
 }

@@ -1,14 +1,14 @@
 // Reads and writes safetensors files: named tensors and text metadata, nothing that runs. Big tensors pass in chunks; no
 // buffer of the whole file is ever made. Tensors are written widest element first, so that each is aligned in the file.
 
-import { open, type FileHandle } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 
 import { describeValue, quote } from '../core/check.js'
 import { ArgumentError, DisposedError, FormatError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
-import { writeAtomically, type FileSink } from './atomic.js'
-import { headerLength, largestHeader, parseHeader, type Header, type TensorEntry } from './safetensors-header.js'
-import { arrayTypes, bytesOf, dtypeOf, dtypes, elementBytes, type DType, type Tensor, type TensorArray } from './tensors.js'
+import { type FileSink, writeAtomically } from './atomic.js'
+import { type Header, headerLength, largestHeader, parseHeader, type TensorEntry } from './safetensors-header.js'
+import { arrayTypes, bytesOf, type DType, dtypeOf, dtypes, elementBytes, type Tensor, type TensorArray } from './tensors.js'
 
 export type { TensorEntry } from './safetensors-header.js'
 export type { DType, Tensor, TensorArray } from './tensors.js'
@@ -48,7 +48,10 @@ export class SafetensorsFile {
    */
   static async open(path: string): Promise<SafetensorsFile> {
     const handle = await open(path, 'r').catch((cause: unknown) => {
-      throw new FormatError(`${path}: cannot open it: ${cause instanceof Error ? cause.message : String(cause)}`, { file: path, cause })
+      throw new FormatError(`${path}: cannot open it: ${cause instanceof Error ? cause.message : String(cause)}`, {
+        file: path,
+        cause,
+      })
     })
     try {
       const stat = await handle.stat()
@@ -67,7 +70,8 @@ export class SafetensorsFile {
   /** Where a tensor lies. @throws ERR_MULTIGATE_FORMAT where there is none of this name. */
   entry(name: string): TensorEntry {
     const entry = this.tensors.get(name)
-    if (entry === undefined) throw new FormatError(`${this.#path}: expected a tensor ${quote(name)}, found none`, { file: this.#path, field: name })
+    if (entry === undefined)
+      throw new FormatError(`${this.#path}: expected a tensor ${quote(name)}, found none`, { file: this.#path, field: name })
     return entry
   }
 
@@ -103,7 +107,9 @@ export class SafetensorsFile {
 }
 
 /** Reads a whole file. @throws ERR_MULTIGATE_FORMAT as `SafetensorsFile.open`. */
-export async function readSafetensors(path: string): Promise<{ metadata: Readonly<Record<string, string>>; tensors: Map<string, Tensor> }> {
+export async function readSafetensors(
+  path: string,
+): Promise<{ metadata: Readonly<Record<string, string>>; tensors: Map<string, Tensor> }> {
   const file = await SafetensorsFile.open(path)
   try {
     const tensors = new Map<string, Tensor>()
@@ -143,12 +149,16 @@ function checkSource(source: TensorSource): PlannedTensor {
   const dtype = 'data' in source ? dtypeOf(source.data) : dtypes.find((known) => known === source.dtype)
   if (dtype === undefined) {
     const found = 'data' in source ? source.data : source.dtype
-    throw new ArgumentError(`tensor ${quote(name)}: expected ${dtypes.join(', ')}, found ${describeValue(found)}`, { field: name })
+    throw new ArgumentError(`tensor ${quote(name)}: expected ${dtypes.join(', ')}, found ${describeValue(found)}`, {
+      field: name,
+    })
   }
   const elements = elementsOf(shape)
   const bytes = elements * elementBytes(dtype)
   if (!shape.every((size) => Number.isInteger(size) && size >= 0) || !Number.isSafeInteger(bytes)) {
-    throw new ArgumentError(`tensor ${quote(name)}: expected a shape of integers >= 0, found [${shape.join(', ')}]`, { field: name })
+    throw new ArgumentError(`tensor ${quote(name)}: expected a shape of integers >= 0, found [${shape.join(', ')}]`, {
+      field: name,
+    })
   }
   if (!('data' in source)) return { name, dtype, shape, bytes, chunks: source.chunks }
   if (source.data.length !== elements) throw lengthError(name, shape, source.data.length)
@@ -159,7 +169,8 @@ function headerOf(tensors: readonly PlannedTensor[], metadata: Readonly<Record<s
   const names = new Set<string>(['__metadata__'])
   let offset = 0
   const entries = tensors.map(({ name, dtype, shape, bytes }) => {
-    if (names.has(name)) throw new ArgumentError(`tensor ${quote(name)}: expected each name once and not __metadata__`, { field: name })
+    if (names.has(name))
+      throw new ArgumentError(`tensor ${quote(name)}: expected each name once and not __metadata__`, { field: name })
     names.add(name)
     const start = offset
     offset += bytes
@@ -169,7 +180,8 @@ function headerOf(tensors: readonly PlannedTensor[], metadata: Readonly<Record<s
   const json = new TextEncoder().encode(text)
   // Blanks up to a multiple of 8: the data start aligned.
   const length = Math.ceil(json.length / 8) * 8
-  if (length > largestHeader) throw new ArgumentError(`metadata: expected a header of at most ${largestHeader} bytes, found ${length}`)
+  if (length > largestHeader)
+    throw new ArgumentError(`metadata: expected a header of at most ${largestHeader} bytes, found ${length}`)
   const bytes = new Uint8Array(8 + length).fill(0x20)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true)
   bytes.set(json, 8)
@@ -179,7 +191,10 @@ function headerOf(tensors: readonly PlannedTensor[], metadata: Readonly<Record<s
 async function writeTensor(sink: FileSink, { name, dtype, shape, bytes, chunks }: PlannedTensor): Promise<void> {
   let written = 0
   for await (const chunk of chunks()) {
-    if (dtypeOf(chunk) !== dtype) throw new ArgumentError(`tensor ${quote(name)}: expected chunks of ${dtype}, found ${describeValue(chunk)}`, { field: name })
+    if (dtypeOf(chunk) !== dtype)
+      throw new ArgumentError(`tensor ${quote(name)}: expected chunks of ${dtype}, found ${describeValue(chunk)}`, {
+        field: name,
+      })
     written += chunk.byteLength
     if (written > bytes) break
     await sink.write(bytesOf(chunk))
@@ -196,7 +211,8 @@ function lengthError(name: string, shape: readonly number[], found: number): Arg
 async function readFully(path: string, handle: FileHandle, into: Uint8Array, position: number): Promise<void> {
   for (let at = 0; at < into.length; ) {
     const { bytesRead } = await handle.read(into, at, Math.min(into.length - at, chunkBytes), position + at)
-    if (bytesRead === 0) throw new FormatError(`${path}: expected ${into.length - at} more bytes at ${position + at}, found the end`, { file: path })
+    if (bytesRead === 0)
+      throw new FormatError(`${path}: expected ${into.length - at} more bytes at ${position + at}, found the end`, { file: path })
     at += bytesRead
   }
 }

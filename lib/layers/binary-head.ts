@@ -1,8 +1,8 @@
 // The head of a binary task: a logit becomes a loss with its gradient, or a probability. Logits enter the loss, never
 // probabilities; the loss it reports is unweighted by the task.
 
-import type { DenominatorSpec } from '../native/binding.js'
 import type { ProgramBuilder } from '../core/program.js'
+import type { DenominatorSpec } from '../native/binding.js'
 import type { Signal, Tape } from './tape.js'
 
 export interface BinaryHead {

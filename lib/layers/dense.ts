@@ -1,7 +1,7 @@
 // A stack of dense layers: hidden ones with an activation, optionally a linear one at the end (a tower's logit).
 
-import { activationCodes, needsPreActivation, type Activation } from '../core/activation.js'
-import { initializerOf, zeros, type InitializerOption } from '../core/initializers.js'
+import { type Activation, activationCodes, needsPreActivation } from '../core/activation.js'
+import { type InitializerOption, initializerOf, zeros } from '../core/initializers.js'
 import type { Layout, ParameterGroup, Tensor } from '../core/layout.js'
 import type { Signal, Tape } from './tape.js'
 

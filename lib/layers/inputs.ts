@@ -2,7 +2,7 @@
 // copies write straight into their columns. Because embeddings come first, the gradient that is worth having is a prefix
 // of the row: one stored buffer that the table updates read; without embeddings there is none.
 
-import { initializerOf, type InitializerOption } from '../core/initializers.js'
+import { type InitializerOption, initializerOf } from '../core/initializers.js'
 import type { Layout, Table } from '../core/layout.js'
 import type { View } from '../core/op-fields.js'
 import { columnsOf, type ProgramBuilder } from '../core/program.js'

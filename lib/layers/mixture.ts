@@ -2,7 +2,7 @@
 // forward and one back; what the model's data flow looks like is the topology's business, not this file's.
 
 import { activationCodes, needsPreActivation } from '../core/activation.js'
-import { initializerOf, zeros, type InitializerOption } from '../core/initializers.js'
+import { type InitializerOption, initializerOf, zeros } from '../core/initializers.js'
 import type { Layout, Tensor } from '../core/layout.js'
 import type { OptionalView, RowsOps, View } from '../core/op-fields.js'
 import type { ProgramBuilder } from '../core/program.js'

@@ -1,8 +1,8 @@
 // Area under the ROC curve, over all rows and per group. Ties count one half. A soft label y is y of a positive row and
 // 1 - y of a negative one. One class alone has no AUC: undefined, with its counts and the reason.
 
-import { checkRows, labelledRows, unusable, type MetricResult, type Numbers, type ScoredRows } from './rows.js'
 import { orderByScore } from './order.js'
+import { checkRows, labelledRows, type MetricResult, type Numbers, type ScoredRows, unusable } from './rows.js'
 
 export interface AucResult extends MetricResult {
   /** Labelled rows that are positive; soft labels add up. Weights do not count here. */

@@ -1,6 +1,6 @@
 // Metrics of probabilities row by row: log loss and accuracy, weighted where rows have weights, computed in float64.
 
-import { meanOver, type MetricResult, type ScoredRows } from './rows.js'
+import { type MetricResult, meanOver, type ScoredRows } from './rows.js'
 
 const clip = 1e-7
 

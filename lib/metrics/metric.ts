@@ -2,8 +2,8 @@
 
 import { auc } from './auc.js'
 import { accuracy, logLoss } from './classification.js'
-import type { MetricResult, ScoredRows } from './rows.js'
 import { mae, rmse } from './regression.js'
+import type { MetricResult, ScoredRows } from './rows.js'
 
 export interface Metric {
   /** Whether more is better. */

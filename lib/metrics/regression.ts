@@ -1,6 +1,6 @@
 // Metrics of real numbers row by row, in the units of the label, weighted where rows have weights.
 
-import { meanOver, type MetricResult, type ScoredRows } from './rows.js'
+import { type MetricResult, meanOver, type ScoredRows } from './rows.js'
 
 /** Root of the mean squared error. @throws ERR_MULTIGATE_ARGUMENT where lengths differ. */
 export function rmse(rows: ScoredRows): MetricResult {

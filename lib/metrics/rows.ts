@@ -26,7 +26,7 @@ export function labelledRows({ scores, labels, weights }: ScoredRows): Int32Arra
   let count = 0
   for (let row = 0; row < labels.length; row += 1) {
     const label = labels[row] ?? NaN
-    if (label === label) rows[count++] = row
+    if (!Number.isNaN(label)) rows[count++] = row
   }
   return rows.subarray(0, count)
 }

@@ -3,7 +3,7 @@
 import type { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { lowerModel, type BodyBuilder, type LoweringTarget } from './lowering.js'
+import { type BodyBuilder, type LoweringTarget, lowerModel } from './lowering.js'
 import type { Network } from './network.js'
 import type { CommonOptions } from './options.js'
 

@@ -2,14 +2,14 @@
 // three times over one layout: to train, to evaluate, to predict. A model says only what stands between bottom and towers.
 
 import { Layout, type ParameterGroup } from '../core/layout.js'
-import { ProgramBuilder, type LoweredProgram } from '../core/program.js'
+import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
 import { binaryLoss, binaryPrediction } from '../layers/binary-head.js'
-import { denseStack, type DenseStack } from '../layers/dense.js'
-import { inputs, type DenseInput, type EmbeddedInput, type Inputs } from '../layers/inputs.js'
-import { Tape, type Signal } from '../layers/tape.js'
-import { updateParameters, updateRule, type OptimizerRule } from '../layers/update.js'
+import { type DenseStack, denseStack } from '../layers/dense.js'
+import { type DenseInput, type EmbeddedInput, type Inputs, inputs } from '../layers/inputs.js'
+import { type Signal, Tape } from '../layers/tape.js'
+import { type OptimizerRule, updateParameters, updateRule } from '../layers/update.js'
 import type { Network, NetworkFeature, NetworkTask } from './network.js'
-import { penaltyOf, type CommonOptions } from './options.js'
+import { type CommonOptions, penaltyOf } from './options.js'
 
 /** What stands between bottom and towers. */
 export interface Body {

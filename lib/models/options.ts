@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { activationNames, type Activation } from '../core/activation.js'
+import { type Activation, activationNames } from '../core/activation.js'
 import { initializerNames } from '../core/initializers.js'
 import type { ParameterGroup } from '../core/layout.js'
 import type { Penalty } from '../layers/update.js'
@@ -84,8 +84,7 @@ export type GroupActivations = Readonly<Record<'expert' | 'tower' | 'bottom', Ac
 
 /** The penalty of one group: its own key, or `kernel` for all but embeddings, or none. */
 export function penaltyOf({ l1, l2 }: CommonOptions, group: ParameterGroup | 'embedding'): Penalty {
-  const pick = (option: CommonOptions['l1']): number =>
-    option[group] ?? (group === 'embedding' ? undefined : option.kernel) ?? 0
+  const pick = (option: CommonOptions['l1']): number => option[group] ?? (group === 'embedding' ? undefined : option.kernel) ?? 0
   return { l1: pick(l1), l2: pick(l2) }
 }
 

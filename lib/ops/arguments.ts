@@ -117,7 +117,11 @@ export function writeParameters(
 export function readGradients(topology: Topology, tensors: MixtureTensors, memory: NativeMemory): MixtureParameters {
   const entries = Object.entries(parameterMaps(topology, tensors)).map(([name, map]) => {
     const arrays = map.shapes.map((shape, array) => {
-      return readPieces(map.pieces.filter((piece) => piece.array === array), elementsOf(shape), memory)
+      return readPieces(
+        map.pieces.filter((piece) => piece.array === array),
+        elementsOf(shape),
+        memory,
+      )
     })
     return [name, map.single ? arrays[0] : arrays] as const
   })
@@ -153,7 +157,7 @@ function expertKernelMap(topology: Topology, tensors: readonly (Tensor | null)[]
   const [width = 0] = streams
   if (streams.some((other) => other !== width)) {
     const shapes = streams.map((dim, stream) => [expertsOf(topology, stream).length, dim, units])
-    return { shapes, single: false, pieces: tensors.flatMap((tensor, stream) => tensor ? [wholeOf(tensor, stream)] : []) }
+    return { shapes, single: false, pieces: tensors.flatMap((tensor, stream) => (tensor ? [wholeOf(tensor, stream)] : [])) }
   }
   const elements = width * units
   const pieces = experts.flatMap(({ stream }, expert): Piece[] => {
@@ -206,7 +210,8 @@ function checkCount(name: string, list: readonly unknown[], expected: number, wh
 }
 
 function checkLength(name: string, array: FloatArray | undefined, shape: readonly number[]): void {
-  if (array === undefined || !isArray(array)) throw fail(`${name}: expected a Float32Array or Float64Array, found ${typeof array}`)
+  if (array === undefined || !isArray(array))
+    throw fail(`${name}: expected a Float32Array or Float64Array, found ${typeof array}`)
   const expected = elementsOf(shape)
   if (array.length === expected) return
   throw fail(`${name}: expected ${shape.join(' x ')} = ${expected} elements, found ${array.length}`)

@@ -4,7 +4,7 @@
 
 import { Layout } from '../core/layout.js'
 import type { OptionalView, View } from '../core/op-fields.js'
-import { columnsOf, ProgramBuilder, type LoweredProgram } from '../core/program.js'
+import { columnsOf, type LoweredProgram, ProgramBuilder } from '../core/program.js'
 import { gateWidths, type Topology } from '../core/topology.js'
 import { Mixture, type MixtureTensors } from '../layers/mixture.js'
 import { Signal, Tape } from '../layers/tape.js'

@@ -4,7 +4,7 @@
 import type { LoweredProgram } from '../core/program.js'
 import type { Topology } from '../core/topology.js'
 import type { DeviceName, FloatArray, NativeBinding, NativeMemory, NativePlan, RunRequest } from '../native/binding.js'
-import { LevelPrograms, type BackwardShape, type UpstreamCounts } from './programs.js'
+import { type BackwardShape, LevelPrograms, type UpstreamCounts } from './programs.js'
 
 /** Where an op runs. */
 export interface Place {

@@ -3,8 +3,8 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { adamSchema, type Adam } from './adam.js'
-import { sgdSchema, type Sgd } from './sgd.js'
+import { type Adam, adamSchema } from './adam.js'
+import { type Sgd, sgdSchema } from './sgd.js'
 
 /** An optimizer with every number filled in: plain readonly data. */
 export type Optimizer = Adam | Sgd

@@ -63,7 +63,14 @@ class Bar implements Callback {
   constructor(stream: NodeJS.WriteStream, interval: number) {
     const format = '{label} [{bar}] {percentage}%  {pace}  {left} left  {losses}'
     const look = { format, barCompleteChar: '=', barIncompleteChar: ' ', barsize: 20 }
-    this.#bars = new MultiBar({ ...look, stream, clearOnComplete: true, hideCursor: true, forceRedraw: true, fps: 1000 / interval })
+    this.#bars = new MultiBar({
+      ...look,
+      stream,
+      clearOnComplete: true,
+      hideCursor: true,
+      forceRedraw: true,
+      fps: 1000 / interval,
+    })
     this.#lines = new Lines((line) => {
       this.#bars.log(`${line}\n`)
     })

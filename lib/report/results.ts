@@ -18,7 +18,9 @@ export function resultsTable(results: Readonly<Record<string, Evaluation>>): str
     ]),
   )
   const reasons = Object.entries(results).flatMap(([name, { tasks }]) =>
-    Object.entries(tasks).flatMap(([task, { aucReason }]) => (aucReason === undefined ? [] : [`${name} ${task}: no AUC, ${aucReason}`])),
+    Object.entries(tasks).flatMap(([task, { aucReason }]) =>
+      aucReason === undefined ? [] : [`${name} ${task}: no AUC, ${aucReason}`],
+    ),
   )
   return [table(['data', 'task', 'auc', 'logloss', 'accuracy', 'positives', 'rows'], rows), ...reasons].join('\n')
 }

@@ -6,7 +6,10 @@ export function table(header: readonly string[], rows: readonly (readonly string
   const widths = header.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)))
   const numeric = header.map((_, column) => rows.every((row) => /^[-\d.,%]*$/.test(row[column] ?? '')))
   const line = (row: readonly string[]): string =>
-    widths.map((width, column) => pad(row[column] ?? '', width, numeric[column] ?? false)).join('  ').trimEnd()
+    widths
+      .map((width, column) => pad(row[column] ?? '', width, numeric[column] ?? false))
+      .join('  ')
+      .trimEnd()
   return all.map(line).join('\n')
 }
 

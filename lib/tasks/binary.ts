@@ -4,7 +4,7 @@
 import { z } from 'zod'
 
 import { describeValue, parseOptions, quote } from '../core/check.js'
-import { numberOf, numberText, type Column } from '../core/columns.js'
+import { type Column, numberOf, numberText } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 
@@ -57,19 +57,24 @@ export function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Arr
  */
 export function checkBinaryLabels(task: BinaryTask, column: Column, labels: Float32Array): void {
   if (labels.some((label) => label > 0)) return
-  const known = labels.reduce((count, label) => count + (label === label ? 1 : 0), 0)
+  const known = labels.reduce((count, label) => count + (!Number.isNaN(label) ? 1 : 0), 0)
   if (known === 0) throw wrong(task, undefined, 'a label in the training rows, found only missing ones')
-  if (task.positive === undefined) throw wrong(task, undefined, `a positive label in the training rows, found ${known} that are all 0`)
+  if (task.positive === undefined)
+    throw wrong(task, undefined, `a positive label in the training rows, found ${known} that are all 0`)
   const occurring = nearest(String(task.positive), valuesOf(column), 8)
   const values = occurring.map((value) => (column.kind === 'string' ? quote(value) : value)).join(', ')
-  throw wrong(task, undefined, `${describeValue(task.positive)} in the training rows, found ${values} (nearest first); set positive to one of them`)
+  throw wrong(
+    task,
+    undefined,
+    `${describeValue(task.positive)} in the training rows, found ${values} (nearest first); set positive to one of them`,
+  )
 }
 
 function probabilities(task: BinaryTask, column: Exclude<Column, { kind: 'list' }>): Float32Array {
   const expected = 'a label in [0, 1]'
   if (column.kind === 'number') {
     return Float32Array.from(column.values, (value, row) => {
-      if (value !== value || (value >= 0 && value <= 1)) return value
+      if (Number.isNaN(value) || (value >= 0 && value <= 1)) return value
       throw wrong(task, row, `${expected}, found ${value}; say which value counts as 1: positive: ${value}`, value)
     })
   }
@@ -86,7 +91,7 @@ function probabilities(task: BinaryTask, column: Exclude<Column, { kind: 'list' 
 function matches(positive: string | number, column: Exclude<Column, { kind: 'list' }>): Float32Array {
   if (column.kind === 'number') {
     const wanted = typeof positive === 'number' ? positive : numberOf(positive)
-    return Float32Array.from(column.values, (value) => (value !== value ? NaN : value === wanted ? 1 : 0))
+    return Float32Array.from(column.values, (value) => (Number.isNaN(value) ? NaN : value === wanted ? 1 : 0))
   }
   const labels = column.dictionary.map((text) => {
     return (typeof positive === 'string' ? text === positive : numberOf(text) === positive) ? 1 : 0
@@ -102,7 +107,7 @@ function valuesOf(column: Column): Set<string> {
   }
   if (column.kind === 'number') {
     for (const value of column.values) {
-      if (value === value) found.add(numberText(value))
+      if (!Number.isNaN(value)) found.add(numberText(value))
       if (found.size === 2000) break
     }
   }

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { parseOptions, quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
-import { binarySchema, checkBinaryLabels, encodeBinaryLabels, type BinaryTask } from './binary.js'
+import { type BinaryTask, binarySchema, checkBinaryLabels, encodeBinaryLabels } from './binary.js'
 
 export type { BinaryOptions, BinaryTask } from './binary.js'
 
@@ -34,7 +34,11 @@ export function labelColumnOf({ name, label }: Task): string {
  * @param training checks too that there is something to learn: a positive label.
  * @throws ERR_MULTIGATE_DATA naming the task, and the row and value or the values that do occur.
  */
-export function encodeLabels(task: Task, column: Column, { training = false }: { readonly training?: boolean } = {}): Float32Array {
+export function encodeLabels(
+  task: Task,
+  column: Column,
+  { training = false }: { readonly training?: boolean } = {},
+): Float32Array {
   const kind = labels[task.kind]
   const encoded = kind.encode(task, column)
   if (training) kind.check(task, column, encoded)
@@ -48,11 +52,13 @@ export function encodeLabels(task: Task, column: Column, { training = false }: {
 export function encodeWeights({ name, weightColumn = 'weight' }: Task, column: Column): Float32Array {
   const place = `task ${quote(name)}, column ${quote(weightColumn)}`
   if (column.kind !== 'number') {
-    throw new DataError(`${place}: expected numbers, found ${column.kind === 'string' ? 'text' : 'lists'}`, { column: weightColumn })
+    throw new DataError(`${place}: expected numbers, found ${column.kind === 'string' ? 'text' : 'lists'}`, {
+      column: weightColumn,
+    })
   }
   return Float32Array.from(column.values, (value, row) => {
     if (value >= 0 && value < 3.4e38) return value
-    const found = value !== value ? 'a missing value' : String(value)
+    const found = Number.isNaN(value) ? 'a missing value' : String(value)
     throw new DataError(`${place}, row ${row}: expected a weight >= 0, found ${found}`, { column: weightColumn, row, value })
   })
 }

@@ -38,14 +38,20 @@ export class DataEncoder {
   }
 
   get tasks(): NetworkTask[] {
-    return this.#tasks.map(({ kind, name, weight, weightColumn }) => ({ kind, name, weight, rowWeights: weightColumn !== undefined }))
+    return this.#tasks.map(({ kind, name, weight, weightColumn }) => ({
+      kind,
+      name,
+      weight,
+      rowWeights: weightColumn !== undefined,
+    }))
   }
 
   /** Encodes a dataset and hands it to the addon, which copies it. To be disposed. */
   encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
     checkRows(data, purpose)
     const columns = new Map<string, ColumnSpec>()
-    for (const encoder of this.encoders) columns.set(encoder.feature.name, encodedFeature(encoder, data.column(columnNameOf(encoder.feature))))
+    for (const encoder of this.encoders)
+      columns.set(encoder.feature.name, encodedFeature(encoder, data.column(columnNameOf(encoder.feature))))
     const targets = purpose === 'prediction' ? [] : this.#tasks.map((task) => targetsOf(task, data, purpose))
     for (const { task, labels, weights } of targets) {
       columns.set(`label:${task.name}`, { data: labels, width: 1, limit: 0 })

@@ -47,7 +47,11 @@ export async function evaluate(
   for (const { name, weight } of tasks) {
     const own = scalars[program.scalarOutputs[`loss:${name}`] ?? -1] ?? Number.NaN
     loss += weight * own
-    results[name] = evaluateTask(own, outputs.get(name), data.targets.find(({ task }) => task.name === name))
+    results[name] = evaluateTask(
+      own,
+      outputs.get(name),
+      data.targets.find(({ task }) => task.name === name),
+    )
   }
   return { tasks: results, loss, rows: data.rows }
 }

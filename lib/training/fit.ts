@@ -7,10 +7,10 @@ import { elementsOf } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
 import type { NativePlan } from '../native/binding.js'
-import { toCallback, type Callback, type CallbackLike, type Control, type RunPlan, type StepRecord } from './callbacks.js'
+import { type Callback, type CallbackLike, type Control, type RunPlan, type StepRecord, toCallback } from './callbacks.js'
 import type { EncodedRows } from './encode.js'
 import type { Evaluation } from './evaluate.js'
-import { monitorNames, monitorValues, type EpochRecord, type History } from './history.js'
+import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
 import type { EpochLosses } from './losses.js'
 import type { NetworkRunner } from './network-runner.js'
 import { StepLoop } from './train.js'
@@ -74,7 +74,13 @@ class Run {
     this.#run = run
     this.#callbacks = callbacks
     this.#control = this.#makeControl()
-    this.#loop = new StepLoop({ ...run, plan, data: run.train, threads: run.runner.compute.threads, onStep: (step) => this.#onStep(step) })
+    this.#loop = new StepLoop({
+      ...run,
+      plan,
+      data: run.train,
+      threads: run.runner.compute.threads,
+      onStep: (step) => this.#onStep(step),
+    })
   }
 
   async history(): Promise<History> {

@@ -50,14 +50,14 @@ export function monitorValues(
   for (const [task, { loss: own }] of Object.entries(tasks)) values[`${task}_loss`] = own
   if (validation === undefined) return values
   for (const metric of measured) {
-    const found = Object.entries(validation.tasks).flatMap(([task, result]) => valueOf(task, result, metric))
+    const found = Object.entries(validation.tasks).flatMap(([task, result]) => rowValue(task, result, metric))
     for (const [task, value] of found) values[`val_${task}_${metric}`] = value
     if (found.length > 0) values[`val_${metric}`] = found.reduce((sum, [, value]) => sum + value, 0) / found.length
   }
   return { ...values, val_loss: validation.loss }
 }
 
-function valueOf(task: string, result: TaskEvaluation, metric: (typeof measured)[number]): [string, number][] {
+function rowValue(task: string, result: TaskEvaluation, metric: (typeof measured)[number]): [string, number][] {
   const value = result[metric]
   return value === undefined ? [] : [[task, value]]
 }

@@ -51,7 +51,12 @@ function restore(path: string, { metadata }: SafetensorsFile, compute: ComputeOp
     const tasks = saved.map((task, index) => parseTask(task, `tasks[${index}]`))
     const encoders = states.map((state, index) => encoderFromJSON(state, `encoders[${index}]`))
     // The constructor checks the options again: their type is known only at run time here.
-    const model = new modelClasses[name]({ ...options, features: encoders.map(({ feature }) => feature), tasks, ...compute } as never)
+    const model = new modelClasses[name]({
+      ...options,
+      features: encoders.map(({ feature }) => feature),
+      tasks,
+      ...compute,
+    } as never)
     return { model, encoder: new DataEncoder(encoders, tasks) }
   })
 }
@@ -60,7 +65,10 @@ function readMetadata(path: string, metadata: Readonly<Record<string, string>>):
   const format = metadata[metadataKeys.format]
   if (format !== formatVersion) {
     const found = format === undefined ? 'none: was this file written by multigate?' : `'${format}'`
-    throw new FormatError(`${path}: ${metadataKeys.format}: expected '${formatVersion}', found ${found}`, { file: path, field: metadataKeys.format })
+    throw new FormatError(`${path}: ${metadataKeys.format}: expected '${formatVersion}', found ${found}`, {
+      file: path,
+      field: metadataKeys.format,
+    })
   }
   const json = parseJson(path, metadata[metadataKeys.model] ?? '')
   const result = schema.safeParse(json)
@@ -73,7 +81,11 @@ function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new FormatError(`${path}: ${metadataKeys.model}: expected JSON, found something else`, { file: path, field: metadataKeys.model, cause })
+    throw new FormatError(`${path}: ${metadataKeys.model}: expected JSON, found something else`, {
+      file: path,
+      field: metadataKeys.model,
+      cause,
+    })
   }
 }
 
@@ -94,7 +106,10 @@ async function readWeights(path: string, file: SafetensorsFile, model: Model): P
     let at = 0
     for await (const part of file.chunks(weight.name, chunkElements)) {
       if (!(part instanceof Float32Array || part instanceof Float64Array)) {
-        throw new FormatError(`${path}: ${weight.name}: expected F32 or F64, found ${file.entry(weight.name).dtype}`, { file: path, field: weight.name })
+        throw new FormatError(`${path}: ${weight.name}: expected F32 or F64, found ${file.entry(weight.name).dtype}`, {
+          file: path,
+          field: weight.name,
+        })
       }
       memories.write({ ...weight, offset: weight.offset + at }, part)
       at += part.length
@@ -108,9 +123,13 @@ function checkTensors(path: string, file: SafetensorsFile, network: Network): vo
   for (const { name, shape } of weights) {
     const found = file.entry(name).shape
     if (found.join() === shape.join()) continue
-    throw new FormatError(`${path}: ${name}: expected shape [${shape.join(', ')}], found [${found.join(', ')}]`, { file: path, field: name })
+    throw new FormatError(`${path}: ${name}: expected shape [${shape.join(', ')}], found [${found.join(', ')}]`, {
+      file: path,
+      field: name,
+    })
   }
   const known = new Set(weights.map(({ name }) => name))
   const unknown = [...file.tensors.keys()].find((name) => !known.has(name))
-  if (unknown !== undefined) throw new FormatError(`${path}: expected no tensor ${unknown}, found one`, { file: path, field: unknown })
+  if (unknown !== undefined)
+    throw new FormatError(`${path}: expected no tensor ${unknown}, found one`, { file: path, field: unknown })
 }

@@ -1,6 +1,6 @@
 // The models that users make: one class and one line of the table per model of the registry.
 
-import { mmoe, type MMoENetworkOptions } from '../models/mmoe.js'
+import { type MMoENetworkOptions, mmoe } from '../models/mmoe.js'
 import type { ModelName } from '../models/registry.js'
 import type { Task } from '../tasks/task.js'
 import { Model, type ModelInput } from './model.js'

@@ -4,7 +4,7 @@
 import type { LoweredProgram } from '../core/program.js'
 import type { Network } from '../models/network.js'
 import type { FloatArray, NativePlan, PlanInfo } from '../native/binding.js'
-import { compile, type Compute } from './compute.js'
+import { type Compute, compile } from './compute.js'
 import type { EncodedRows } from './encode.js'
 import { Memories } from './memories.js'
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-
-import { Layout } from '../../lib/core/layout.js'
 import { zeros } from '../../lib/core/initializers.js'
+import { Layout } from '../../lib/core/layout.js'
 import { columnsOf, ProgramBuilder } from '../../lib/core/program.js'
 
 function builder(): ProgramBuilder {

@@ -68,7 +68,15 @@ describe('checks', () => {
     topology.level({ streams: [4], experts: [{ stream: 0 }, { stream: 0 }], gates, units: 3, ...(outputs && { outputs }) })
 
   it.each([
-    ['an expert that is not there', () => level([{ stream: 0, experts: [0] }, { stream: 0, experts: [7] }]), 'gate 1 sees expert 7 but there are 2 experts'],
+    [
+      'an expert that is not there',
+      () =>
+        level([
+          { stream: 0, experts: [0] },
+          { stream: 0, experts: [7] },
+        ]),
+      'gate 1 sees expert 7 but there are 2 experts',
+    ],
     ['a stream that is not there', () => level([{ stream: 1, experts: [0] }]), 'gate 0 reads stream 1 but there is 1 stream'],
     ['an expert seen twice', () => level([{ stream: 0, experts: [1, 1] }]), 'gate 0 sees expert 1 twice'],
     ['a blind gate', () => level([{ stream: 0, experts: [] }]), 'gate 0 sees no expert'],
@@ -77,8 +85,16 @@ describe('checks', () => {
     ['a wrong width', () => topology.mmoe({ ...base, inputDim: 0, numExperts: 1 }), 'inputDim'],
     ['a fraction', () => topology.mmoe({ ...base, numExperts: 1.5 }), 'numExperts'],
     ['a wrong activation', () => topology.mmoe({ ...base, numExperts: 1, activation: 'selu' as 'relu' }), 'activation'],
-    ['a missing task', () => topology.cgc({ ...base, numSharedExperts: 1, numSpecificExperts: [1] }), 'numSpecificExperts: expected one number per task (2), found 1'],
-    ['a task with nothing to see', () => topology.cgc({ ...base, numSharedExperts: 0, numSpecificExperts: [1, 0] }), 'gate 1 sees no expert'],
+    [
+      'a missing task',
+      () => topology.cgc({ ...base, numSharedExperts: 1, numSpecificExperts: [1] }),
+      'numSpecificExperts: expected one number per task (2), found 1',
+    ],
+    [
+      'a task with nothing to see',
+      () => topology.cgc({ ...base, numSharedExperts: 0, numSpecificExperts: [1, 0] }),
+      'gate 1 sees no expert',
+    ],
   ])('names %s', (_, make, message) => {
     expect(make).toThrow(message)
   })

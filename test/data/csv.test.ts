@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
 
-import { valueOf } from '../../lib/core/columns.js'
+import { rowValue } from '../../lib/core/columns.js'
 import type { CsvOptions } from '../../lib/data/csv.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import { loadDuckDB } from '../../lib/data/duckdb.js'
@@ -23,7 +23,7 @@ const read = (content: string | Uint8Array, options: CsvOptions = {}, suffix = '
   Dataset.fromCsv(file(content, suffix), options)
 
 const values = (data: Dataset, name: string): unknown[] =>
-  Array.from({ length: data.rows }, (_, row) => valueOf(data.column(name), row))
+  Array.from({ length: data.rows }, (_, row) => rowValue(data.column(name), row))
 
 describe('what is read', () => {
   it('keeps text byte for byte and types numbers', async () => {
@@ -40,7 +40,7 @@ describe('what is read', () => {
     const data = await read(`n,t\n${lines.join('\n')}\n`)
     expect(data.column('n').kind).toBe('number')
     expect(data.column('t').kind).toBe('string')
-    expect(valueOf(data.column('t'), 29_998)).toBe('29998')
+    expect(rowValue(data.column('t'), 29_998)).toBe('29998')
     expect(values(data, 'n')).toEqual(lines.map((_, row) => row))
   })
 
@@ -85,19 +85,32 @@ describe('what is refused', () => {
     ['a column without a name', 'a,,c\n1,2,3\n', {}, 'column 2 has no name'],
     ['two columns of one name', 'a,b,a\n1,2,3\n', {}, 'two columns are named "a"'],
     ['a kind of no column', 'price,b\n1,x\n', { types: { prize: 'string' } }, 'no column "prize"'],
-    ['numbers that are not', 'a,b\n1,x\n2,y\n', { types: { b: 'number' } }, 'column "b", row 0: expected a number, as csv.types says, found "x"'],
+    [
+      'numbers that are not',
+      'a,b\n1,x\n2,y\n',
+      { types: { b: 'number' } },
+      'column "b", row 0: expected a number, as csv.types says, found "x"',
+    ],
   ])('%s', async (_, content, options, message) => {
-    await expect(read(content, options)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message) })
+    await expect(read(content, options)).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_DATA',
+      message: expect.stringContaining(message),
+    })
   })
 
   it('a file that is not there, a folder, and gzip that is none', async () => {
-    await expect(Dataset.fromCsv(join(folder, 'no.csv'))).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA', file: join(folder, 'no.csv') })
+    await expect(Dataset.fromCsv(join(folder, 'no.csv'))).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_DATA',
+      file: join(folder, 'no.csv'),
+    })
     await expect(Dataset.fromCsv(folder)).rejects.toThrow('found a directory')
     await expect(read('a,b\n1,x\n', {}, '.csv.gz')).rejects.toThrow('cannot read it')
   })
 
   it('a wrong option, and says where the row is', async () => {
-    await expect(read('a\n1\n', { delimeter: ';' } as never)).rejects.toThrow("csv.delimeter: unknown option; did you mean 'delimiter'")
+    await expect(read('a\n1\n', { delimeter: ';' } as never)).rejects.toThrow(
+      "csv.delimeter: unknown option; did you mean 'delimiter'",
+    )
     await expect(read('a\n1\n', { delimiter: '::' })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT' })
     await expect(read('a,b\n1,x\n2\n')).rejects.toMatchObject({ row: 1 })
   })

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 
-import { valueOf } from '../../lib/core/columns.js'
+import { rowValue } from '../../lib/core/columns.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
 
 const values = (data: Dataset, name: string): unknown[] =>
-  Array.from({ length: data.rows }, (_, row) => valueOf(data.column(name), row))
+  Array.from({ length: data.rows }, (_, row) => rowValue(data.column(name), row))
 
 describe('fromColumns', () => {
   it('keeps numbers, texts and lists, and what is missing', () => {
@@ -39,7 +39,11 @@ describe('fromColumns', () => {
   })
 
   it.each<[string, Record<string, ColumnValues>, string]>([
-    ['two kinds', { a: [null, 1, 'x'] as ColumnValues }, 'column "a", row 2: expected a number, as in the rows before, found "x"'],
+    [
+      'two kinds',
+      { a: [null, 1, 'x'] as ColumnValues },
+      'column "a", row 2: expected a number, as in the rows before, found "x"',
+    ],
     ['a list among numbers', { a: [1, [2]] }, 'column "a", row 1: expected a number'],
     ['two kinds in a list', { a: [['x'], ['y', 2]] as ColumnValues }, 'column "a", row 1: expected a string'],
     ['a list in a list', { a: [[['x']]] as unknown as ColumnValues }, 'column "a", row 0: expected a number, a string or null'],
@@ -49,7 +53,9 @@ describe('fromColumns', () => {
     ['no array', { a: 'abc' as unknown as ColumnValues }, 'expected an array or a typed array, found "abc"'],
     ['nothing', {}, 'at least one column'],
   ])('names %s', (_, columns, message) => {
-    expect(() => Dataset.fromColumns(columns)).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message) }))
+    expect(() => Dataset.fromColumns(columns)).toThrow(
+      expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message) }),
+    )
   })
 })
 
@@ -67,7 +73,12 @@ describe('fromRows', () => {
   })
 
   it('names the row and column of a wrong value', async () => {
-    await expect(Dataset.fromRows([{ a: 1 }, { a: 'x' }])).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA', row: 1, column: 'a', value: 'x' })
+    await expect(Dataset.fromRows([{ a: 1 }, { a: 'x' }])).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_DATA',
+      row: 1,
+      column: 'a',
+      value: 'x',
+    })
     await expect(Dataset.fromRows([{ a: 1 }, 7 as never])).rejects.toThrow('row 1: expected an object')
   })
 })
@@ -79,7 +90,7 @@ describe('parts of a dataset', () => {
     l: Array.from({ length: 25 }, (_, row) => Array.from({ length: row % 4 }, (_, item) => row * 10 + item)),
   })
   const rowsOfPart = (part: Dataset): unknown[] =>
-    values(part, 'n').map((n, row) => [n, valueOf(part.column('s'), row), valueOf(part.column('l'), row)])
+    values(part, 'n').map((n, row) => [n, rowValue(part.column('s'), row), rowValue(part.column('l'), row)])
   const whole = rowsOfPart(data)
 
   it('slice and select keep rows together', () => {
@@ -101,13 +112,23 @@ describe('parts of a dataset', () => {
   })
 
   it.each([
-    ['a remainder that never comes', { rowMod: 10, validation: [10] }, 'split.validation[0]: expected a number below rowMod 10, found 10'],
-    ['one listed twice', { rowMod: 10, validation: [8], test: [9, 8] }, 'split.test[1]: expected each remainder once, found 8 already in validation'],
+    [
+      'a remainder that never comes',
+      { rowMod: 10, validation: [10] },
+      'split.validation[0]: expected a number below rowMod 10, found 10',
+    ],
+    [
+      'one listed twice',
+      { rowMod: 10, validation: [8], test: [9, 8] },
+      'split.test[1]: expected each remainder once, found 8 already in validation',
+    ],
     ['nothing to train on', { rowMod: 2, validation: [0], test: [1] }, 'left for training'],
     ['a wrong word', { rowMod: 2, valid: [0] }, "split.valid: unknown option; did you mean 'validation'"],
     ['a negative one', { rowMod: 2, test: [-1] }, 'split.test[0]: expected a number >= 0, found -1'],
   ])('refuses %s', (_, options, message) => {
-    expect(() => data.split(options as never)).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+    expect(() => data.split(options as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }),
+    )
   })
 
   it('names what is not there', () => {

@@ -1,10 +1,10 @@
-import { DuckDBInstance } from '@duckdb/node-api'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
-import { valueOf } from '../../lib/core/columns.js'
+import { rowValue } from '../../lib/core/columns.js'
 import { Dataset } from '../../lib/data/dataset.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-query-'))
@@ -25,14 +25,26 @@ beforeAll(async () => {
 })
 
 const row = (data: Dataset, index: number): unknown =>
-  Object.fromEntries(data.columnNames.map((name) => [name, valueOf(data.column(name), index)]))
+  Object.fromEntries(data.columnNames.map((name) => [name, rowValue(data.column(name), index)]))
 
 it('gives the types of the source', async () => {
-  for (const data of [await Dataset.fromParquet(parquet), await Dataset.fromQuery('SELECT * FROM rows ORDER BY id;', { database })]) {
+  for (const data of [
+    await Dataset.fromParquet(parquet),
+    await Dataset.fromQuery('SELECT * FROM rows ORDER BY id;', { database }),
+  ]) {
     expect(data.rows).toBe(5000)
     expect(row(data, 4999)).toEqual({
-      id: 4999, city: 'c1', day: '2024-01-02', even: 0, price: 1249.75, items: [4999, 5000], tags: ['t4999', null],
-      huge: '9007199254745992', huges: ['9007199254745992'], nothing: null, some: 4999,
+      id: 4999,
+      city: 'c1',
+      day: '2024-01-02',
+      even: 0,
+      price: 1249.75,
+      items: [4999, 5000],
+      tags: ['t4999', null],
+      huge: '9007199254745992',
+      huges: ['9007199254745992'],
+      nothing: null,
+      some: 4999,
     })
     expect(row(data, 1)).toMatchObject({ items: [], even: 0, price: 0.25 })
     expect(row(data, 2)).toMatchObject({ some: null, even: 1 })
@@ -43,12 +55,17 @@ it('gives the types of the source', async () => {
 it('keeps the order of a query, and takes one that ends in a comment', async () => {
   const data = await Dataset.fromQuery(`SELECT i FROM range(10000) t(i) ORDER BY (i * 7919) % 10007 -- shuffled`)
   const want = Array.from({ length: 10_000 }, (_, i) => i).sort((a, b) => ((a * 7919) % 10007) - ((b * 7919) % 10007))
-  expect(Array.from({ length: data.rows }, (_, index) => valueOf(data.column('i'), index))).toEqual(want)
+  expect(Array.from({ length: data.rows }, (_, index) => rowValue(data.column('i'), index))).toEqual(want)
 })
 
 it('refuses what is neither number, text nor list, what does not parse, and writes', async () => {
-  await expect(Dataset.fromQuery(`SELECT {'x': 1} AS s`)).rejects.toThrow('column "s": expected numbers, text or lists of them, found STRUCT')
-  await expect(Dataset.fromQuery('SELEC 1')).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining('syntax error') })
+  await expect(Dataset.fromQuery(`SELECT {'x': 1} AS s`)).rejects.toThrow(
+    'column "s": expected numbers, text or lists of them, found STRUCT',
+  )
+  await expect(Dataset.fromQuery('SELEC 1')).rejects.toMatchObject({
+    code: 'ERR_MULTIGATE_DATA',
+    message: expect.stringContaining('syntax error'),
+  })
   await expect(Dataset.fromQuery('DELETE FROM rows', { database })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA' })
   await expect(Dataset.fromParquet(join(folder, 'no.parquet'))).rejects.toThrow('there is no such file')
   await expect(Dataset.fromParquet(database)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA' })

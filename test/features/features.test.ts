@@ -3,12 +3,12 @@ import { describe, expect, expectTypeOf, it } from 'vitest'
 import type { Column } from '../../lib/core/columns.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
-import { dense, type DenseOptions } from '../../lib/features/dense.js'
+import { type DenseOptions, dense } from '../../lib/features/dense.js'
 import type { Encoder } from '../../lib/features/encoder.js'
 import { encoderFromJSON, fitEncoder } from '../../lib/features/encoders.js'
-import { parseFeature, type Feature, type IdOptions } from '../../lib/features/feature.js'
+import { type Feature, type IdOptions, parseFeature } from '../../lib/features/feature.js'
 import { hashedId, hashText } from '../../lib/features/hash.js'
-import { sequence, type SequenceOptions } from '../../lib/features/sequence.js'
+import { type SequenceOptions, sequence } from '../../lib/features/sequence.js'
 import { sparse } from '../../lib/features/sparse.js'
 
 const column = (values: ColumnValues): Column => Dataset.fromColumns({ x: values }).column('x')
@@ -45,7 +45,9 @@ describe('sparse', () => {
   })
 
   it('does not guess that a number is a text of the vocabulary', () => {
-    expect(() => ids({}, [' 07', '?'], [7])).toThrow(dataError('feature "f", row 0: expected text, as in the training rows, found 7; read the column as text'))
+    expect(() => ids({}, [' 07', '?'], [7])).toThrow(
+      dataError('feature "f", row 0: expected text, as in the training rows, found 7; read the column as text'),
+    )
   })
 
   it('takes integers of a vocabulary as they are', () => {
@@ -53,7 +55,9 @@ describe('sparse', () => {
     expect(ids({ vocabulary: 5 }, ['0', ' 4'])).toEqual([0, 4])
     for (const wrong of [5, -1, 1.5, NaN, 1e12]) {
       const found = Number.isNaN(wrong) ? 'a missing value' : String(wrong)
-      expect(() => ids({ vocabulary: 5 }, [1, 2, wrong])).toThrow(dataError(`feature "f", row 2: expected an integer in [0, 5), found ${found}; raise vocabulary`, { row: 2 }))
+      expect(() => ids({ vocabulary: 5 }, [1, 2, wrong])).toThrow(
+        dataError(`feature "f", row 2: expected an integer in [0, 5), found ${found}; raise vocabulary`, { row: 2 }),
+      )
       expect(ids({ vocabulary: 5, outOfRange: 'oov' }, [1, 2, wrong])).toEqual([1, 2, 0])
     }
     expect(() => ids({ vocabulary: 5 }, ['1', 'x'])).toThrow(dataError('row 1: expected an integer in [0, 5), found "x"'))
@@ -64,12 +68,18 @@ describe('sparse', () => {
     const got = ids({ hash: 10 }, ['a', 'b', null, 'a', '12'])
     expect(got).toEqual(['a', 'b', '', 'a', '12'].map((text) => (text === '' ? 0 : hashedId(text, 10))))
     expect(ids({ hash: 10 }, [12, NaN])).toEqual([hashedId('12', 10), 0])
-    const many = ids({ hash: 50 }, Array.from({ length: 5000 }, (_, row) => `v${row}`))
+    const many = ids(
+      { hash: 50 },
+      Array.from({ length: 5000 }, (_, row) => `v${row}`),
+    )
     expect(new Set(many)).toEqual(new Set(Array.from({ length: 49 }, (_, id) => id + 1)))
     // Published vectors of MurmurHash3_x86_32, seed 0.
-    expect([hashText(''), hashText('test'), hashText('Hello, world!'), hashText('The quick brown fox jumps over the lazy dog')]).toEqual([
-      0, 0xba6bd213, 0xc0363e43, 0x2e4ff723,
-    ])
+    expect([
+      hashText(''),
+      hashText('test'),
+      hashText('Hello, world!'),
+      hashText('The quick brown fox jumps over the lazy dog'),
+    ]).toEqual([0, 0xba6bd213, 0xc0363e43, 0x2e4ff723])
   })
 
   it('refuses lists and says what to declare', () => {
@@ -86,7 +96,12 @@ describe('sequence', () => {
     // a 3, b 2, then c and z, once each.
     expect(bags({}, lists)).toEqual([2, 1, 0, 0, 0, 0, 3, 1, 2, 0, 0, 0, 4, 0, 0])
     expect(bags({ minCount: 2 }, lists)).toEqual([2, 1, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0])
-    expect(bags({ vocabulary: 9 }, [[1, 2], [0, 8, 3, 4]])).toEqual([1, 2, 0, 8, 3, 4])
+    expect(
+      bags({ vocabulary: 9 }, [
+        [1, 2],
+        [0, 8, 3, 4],
+      ]),
+    ).toEqual([1, 2, 0, 8, 3, 4])
     expect(bags({ hash: 9 }, [['x']])).toEqual([hashedId('x', 9), 0, 0])
   })
 
@@ -99,7 +114,9 @@ describe('sequence', () => {
   })
 
   it('names the row of a wrong item, and a separator that is missing', () => {
-    expect(() => bags({ vocabulary: 5 }, [[1], [], [2, 7]])).toThrow(dataError('feature "f", row 2: expected an integer in [0, 5), found 7'))
+    expect(() => bags({ vocabulary: 5 }, [[1], [], [2, 7]])).toThrow(
+      dataError('feature "f", row 2: expected an integer in [0, 5), found 7'),
+    )
     expect(() => bags({}, ['a|b'])).toThrow(dataError('say how to split it'))
   })
 })
@@ -128,7 +145,9 @@ describe('dense', () => {
     expect(numbers({ missing: 2 }, [1, 3], [NaN])).toEqual([0])
     expect(numbers({ transform: 'none', missing: -1 }, [NaN, 7])).toEqual([-1, 7])
     expect(numbers({ transform: 'log1p', missing: 0 }, [NaN, 0])).toEqual([0, 0])
-    expect(() => numbers({ missing: 'error' }, [1, 2], [1, NaN])).toThrow(dataError('feature "f", row 1: expected a number, found a missing value'))
+    expect(() => numbers({ missing: 'error' }, [1, 2], [1, NaN])).toThrow(
+      dataError('feature "f", row 1: expected a number, found a missing value'),
+    )
   })
 
   it.each<[string, DenseOptions, ColumnValues, string]>([
@@ -176,16 +195,22 @@ describe('encoders', () => {
     ['a wrong feature', { feature: { kind: 'sparse', name: 'f' } }, 'encoder.feature.dim'],
     ['no feature', {}, 'encoder.feature'],
   ])('refuse %s in a saved file', (_, json, message) => {
-    expect(() => encoderFromJSON(json)).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_FORMAT', message: expect.stringContaining(message) }))
+    expect(() => encoderFromJSON(json)).toThrow(
+      expect.objectContaining({ code: 'ERR_MULTIGATE_FORMAT', message: expect.stringContaining(message) }),
+    )
   })
 
   it('check what is encoded already and give the same array', () => {
     const encoder = fitEncoder(sequence('f', { dim: 2, maxLength: 2, combiner: 'mean', vocabulary: 5 }), column([[1]]))
     const data = Int32Array.of(1, 0, 4, 2)
     expect(encoder.check(data).data).toBe(data)
-    expect(() => encoder.check(Int32Array.of(1, 0, 5, 2))).toThrow(dataError('feature "f", row 1: expected an id in [0, 5), found 5'))
+    expect(() => encoder.check(Int32Array.of(1, 0, 5, 2))).toThrow(
+      dataError('feature "f", row 1: expected an id in [0, 5), found 5'),
+    )
     expect(() => encoder.check(Int32Array.of(1, 0, 1))).toThrow(dataError('expected rows of 2 elements, found 3'))
-    expect(() => encoder.check(new Float32Array(2) as never)).toThrow(dataError('expected an Int32Array of ids, found Float32Array(2)'))
+    expect(() => encoder.check(new Float32Array(2) as never)).toThrow(
+      dataError('expected an Int32Array of ids, found Float32Array(2)'),
+    )
     const number = fitEncoder(dense('f'), column([1, 2]))
     expect(() => number.check(Float32Array.of(1, NaN))).toThrow(dataError('row 1: expected a finite number, found NaN'))
   })
@@ -207,7 +232,11 @@ describe('specs', () => {
   it('keep the name as a type and are valid configuration', () => {
     const feature = sparse('userid', { vocabulary: 20_001, dim: 16 })
     expectTypeOf(feature.name).toEqualTypeOf<'userid'>()
-    for (const spec of [feature, sequence('tags', { dim: 16, maxLength: 11, combiner: 'mean' }), dense('seconds', { transform: 'log1p' })]) {
+    for (const spec of [
+      feature,
+      sequence('tags', { dim: 16, maxLength: 11, combiner: 'mean' }),
+      dense('seconds', { transform: 'log1p' }),
+    ]) {
       expect(parseFeature(JSON.parse(JSON.stringify(spec)))).toEqual(spec)
       expect(Object.isFrozen(spec)).toBe(true)
     }
@@ -221,9 +250,18 @@ describe('specs', () => {
     [() => sparse('a', { dim: 2, vocabulary: 3, hash: 4 }), 'feature "a".hash: expected either vocabulary or hash, found both'],
     [() => sparse('a', { dim: 2, vocabulary: 3, minCount: 4 }), 'feature "a".minCount: expected only for a fitted vocabulary'],
     [() => sparse('a', { dim: 2, outOfRange: 'oov' }), 'feature "a".outOfRange: expected only beside vocabulary'],
-    [() => sequence('a', { dim: 2, maxLength: 2, combiner: 'max' as 'sum' }), 'feature "a".combiner: expected one of "mean", "sum", found "max"'],
-    [() => dense('a', { missing: 'zero' as 'mean' }), 'feature "a".missing: expected one of "mean", "error" or a number, found "zero"'],
-    [() => parseFeature({ kind: 'image', name: 'a' }, 'model.features[3]'), 'model.features[3].kind: expected one of "sparse", "sequence", "dense", found "image"'],
+    [
+      () => sequence('a', { dim: 2, maxLength: 2, combiner: 'max' as 'sum' }),
+      'feature "a".combiner: expected one of "mean", "sum", found "max"',
+    ],
+    [
+      () => dense('a', { missing: 'zero' as 'mean' }),
+      'feature "a".missing: expected one of "mean", "error" or a number, found "zero"',
+    ],
+    [
+      () => parseFeature({ kind: 'image', name: 'a' }, 'model.features[3]'),
+      'model.features[3].kind: expected one of "sparse", "sequence", "dense", found "image"',
+    ],
   ])('name a wrong option %#', (make, message) => {
     expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
   })

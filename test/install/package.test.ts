@@ -29,14 +29,22 @@ const call = `const { loadNative } = loader; try { loadNative() } catch (error) 
 
 test('import and require both give the public names, without loading the binary', () => {
   const names = 'console.log(typeof all.MMoE, typeof ops.mixtureGrad)'
-  const imported = node(['--input-type=module', '-e', `import * as all from 'multigate'; import * as ops from 'multigate/ops'; ${names}`])
+  const imported = node([
+    '--input-type=module',
+    '-e',
+    `import * as all from 'multigate'; import * as ops from 'multigate/ops'; ${names}`,
+  ])
   expect(imported.stdout.trim(), imported.stderr).toBe('function function')
   const required = node(['-e', `const all = require('multigate'), ops = require('multigate/ops'); ${names}`])
   expect(required.stdout.trim(), required.stderr).toBe('function function')
 })
 
 test('without a binary the error says what was tried and what builds it', () => {
-  const { stdout, stderr } = node(['--input-type=module', '-e', `import * as loader from './node_modules/multigate/dist/native/loader.js'; ${call}`])
+  const { stdout, stderr } = node([
+    '--input-type=module',
+    '-e',
+    `import * as loader from './node_modules/multigate/dist/native/loader.js'; ${call}`,
+  ])
   expect(stdout, stderr).toContain('ERR_MULTIGATE_NATIVE')
   expect(stdout).toContain(join('build', 'Release', 'multigate.node'))
   expect(stdout).toContain('npx multigate build')
@@ -45,8 +53,14 @@ test('without a binary the error says what was tried and what builds it', () => 
 test('a consumer in TypeScript finds the types', () => {
   symlinkSync(join(root, 'node_modules', '@types'), join(work, 'node_modules', '@types'))
   writeFileSync(join(work, 'package.json'), '{"type":"module"}')
-  writeFileSync(join(work, 'good.ts'), `import { topology } from 'multigate/ops'\nexport const e: number = topology.mmoe({ inputDim: 1, numExperts: 2, units: 3, numTasks: 1 }).experts.length\n`)
-  writeFileSync(join(work, 'bad.ts'), `import { topology } from 'multigate/ops'\ntopology.mmoe({ inputDim: 'one', numExperts: 2, units: 3, numTasks: 1 })\n`)
+  writeFileSync(
+    join(work, 'good.ts'),
+    `import { topology } from 'multigate/ops'\nexport const e: number = topology.mmoe({ inputDim: 1, numExperts: 2, units: 3, numTasks: 1 }).experts.length\n`,
+  )
+  writeFileSync(
+    join(work, 'bad.ts'),
+    `import { topology } from 'multigate/ops'\ntopology.mmoe({ inputDim: 'one', numExperts: 2, units: 3, numTasks: 1 })\n`,
+  )
   const options = ['--module', 'nodenext', '--strict', '--noEmit', '--skipLibCheck', '--types', 'node', '--target', 'es2022']
   expect(node([tsc, ...options, 'good.ts'])).toMatchObject({ status: 0 })
   expect(node([tsc, ...options, 'bad.ts']).stdout).toContain("Type 'string' is not assignable to type 'number'")

@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 
 import { writeAtomically } from '../../lib/io/atomic.js'
-import { readSafetensors, SafetensorsFile, writeSafetensors, type TensorSource } from '../../lib/io/safetensors.js'
+import { readSafetensors, SafetensorsFile, type TensorSource, writeSafetensors } from '../../lib/io/safetensors.js'
 import { goldenDir, goldenIndex, readGolden } from '../support/golden.js'
 import { randomOf } from '../support/numbers.js'
 
@@ -60,18 +60,44 @@ describe('round trip', () => {
   })
 
   it.each<[string, TensorSource[], string]>([
-    ['data shorter than the shape', [{ name: 'a', shape: [2, 2], data: new Float32Array(3) }], 'tensor "a": expected 2 x 2 = 4 elements, found 3'],
-    ['chunks that end early', [{ name: 'a', shape: [3], dtype: 'F32', chunks: () => [new Float32Array(2)] }], 'expected 3 = 3 elements, found 2'],
-    ['chunks that go on', [{ name: 'a', shape: [3], dtype: 'F32', chunks: () => [new Float32Array(2), new Float32Array(2)] }], 'found 4'],
-    ['chunks of another type', [{ name: 'a', shape: [2], dtype: 'F32', chunks: () => [new Int32Array(2)] }], 'expected chunks of F32, found Int32Array(2)'],
+    [
+      'data shorter than the shape',
+      [{ name: 'a', shape: [2, 2], data: new Float32Array(3) }],
+      'tensor "a": expected 2 x 2 = 4 elements, found 3',
+    ],
+    [
+      'chunks that end early',
+      [{ name: 'a', shape: [3], dtype: 'F32', chunks: () => [new Float32Array(2)] }],
+      'expected 3 = 3 elements, found 2',
+    ],
+    [
+      'chunks that go on',
+      [{ name: 'a', shape: [3], dtype: 'F32', chunks: () => [new Float32Array(2), new Float32Array(2)] }],
+      'found 4',
+    ],
+    [
+      'chunks of another type',
+      [{ name: 'a', shape: [2], dtype: 'F32', chunks: () => [new Int32Array(2)] }],
+      'expected chunks of F32, found Int32Array(2)',
+    ],
     ['a type that files do not hold', [{ name: 'a', shape: [1], data: new Uint16Array(1) as never }], 'found Uint16Array(1)'],
-    ['a name twice', [{ name: 'a', shape: [1], data: new Float32Array(1) }, { name: 'a', shape: [1], data: new Int32Array(1) }], 'each name once'],
+    [
+      'a name twice',
+      [
+        { name: 'a', shape: [1], data: new Float32Array(1) },
+        { name: 'a', shape: [1], data: new Int32Array(1) },
+      ],
+      'each name once',
+    ],
     ['the name of the metadata', [{ name: '__metadata__', shape: [1], data: new Float32Array(1) }], 'not __metadata__'],
     ['half an element', [{ name: 'a', shape: [0.5], data: new Float32Array(1) }], 'a shape of integers'],
   ])('refuses %s and leaves the old file', async (_, tensors, message) => {
     await writeSafetensors(path, { tensors: sources })
     const before = readFileSync(path)
-    await expect(writeSafetensors(path, { tensors })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) })
+    await expect(writeSafetensors(path, { tensors })).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_ARGUMENT',
+      message: expect.stringContaining(message),
+    })
     expect(readFileSync(path)).toEqual(before)
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
   })
@@ -123,12 +149,24 @@ describe('hostile files', () => {
     ['a header beyond the file', fileOf({}, 0, 1000n), 'the file is cut short'],
     ['a header of 2^63 bytes', fileOf({}, 0, 2n ** 63n), 'header length: expected at most 100000000'],
     ['no JSON', fileOf('{"a":', 0), 'header: expected JSON'],
-    ['bytes that are not UTF-8', Buffer.concat([fileOf('', 0, 4n), Buffer.from([0x22, 0xff, 0xfe, 0x22])]), 'header: expected JSON'],
+    [
+      'bytes that are not UTF-8',
+      Buffer.concat([fileOf('', 0, 4n), Buffer.from([0x22, 0xff, 0xfe, 0x22])]),
+      'header: expected JSON',
+    ],
     ['an array', fileOf([1], 0), 'header: expected an object, found [1]'],
     ['null', fileOf('null', 0), 'header: expected an object'],
     ['a tensor that is a number', fileOf({ a: 1 }, 0), '"a": expected an object, found 1'],
-    ['another element type', fileOf({ a: { dtype: 'BF16', shape: [2], data_offsets: [0, 4] } }, 4), '"a".dtype: expected one of F32, F64, I32, I64, U8, found "BF16"'],
-    ['an element type of the prototype', fileOf({ a: { dtype: 'constructor', shape: [], data_offsets: [0, 0] } }, 0), '"a".dtype'],
+    [
+      'another element type',
+      fileOf({ a: { dtype: 'BF16', shape: [2], data_offsets: [0, 4] } }, 4),
+      '"a".dtype: expected one of F32, F64, I32, I64, U8, found "BF16"',
+    ],
+    [
+      'an element type of the prototype',
+      fileOf({ a: { dtype: 'constructor', shape: [], data_offsets: [0, 0] } }, 0),
+      '"a".dtype',
+    ],
     ['a negative size', fileOf({ a: f32(0, 4, [-1]) }, 4), '"a".shape: expected an array of integers >= 0'],
     ['a fraction', fileOf({ a: f32(0, 4, [1.5]) }, 4), '"a".shape'],
     ['a shape that overflows', fileOf({ a: f32(0, 4, [2 ** 32, 2 ** 32, 2 ** 32]) }, 4), 'as F32 of shape'],
@@ -140,14 +178,26 @@ describe('hostile files', () => {
     ['the same bytes twice', fileOf({ a: f32(0, 4), b: f32(0, 4) }, 4), 'they overlap'],
     ['a gap', fileOf({ a: f32(0, 4), b: f32(8, 12) }, 12), 'a gap'],
     ['bytes that no tensor has', fileOf({ a: f32(0, 4) }, 5), 'data: expected 4 bytes, as the header says, found 5'],
-    ['a name twice', fileOf(`{"a":${JSON.stringify(f32(0, 4))},"\\u0061":${JSON.stringify(f32(0, 4))}}`, 4), '"a": expected each name once'],
-    ['a field twice', fileOf('{"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}}', 1), '"shape": expected each name once'],
+    [
+      'a name twice',
+      fileOf(`{"a":${JSON.stringify(f32(0, 4))},"\\u0061":${JSON.stringify(f32(0, 4))}}`, 4),
+      '"a": expected each name once',
+    ],
+    [
+      'a field twice',
+      fileOf('{"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}}', 1),
+      '"shape": expected each name once',
+    ],
     ['a field too many', fileOf({ a: { ...f32(0, 4), code: 'x' } }, 4), '"a".code: expected only dtype, shape and data_offsets'],
     ['metadata that is no text', fileOf({ __metadata__: { a: 1 } }, 0), '__metadata__.a: expected a string, found 1'],
     ['metadata that is a list', fileOf({ __metadata__: [] }, 0), '__metadata__: expected an object of strings'],
   ])('%s', async (_, bytes, message) => {
     writeFileSync(path, bytes)
-    await expect(SafetensorsFile.open(path)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_FORMAT', file: path, message: expect.stringContaining(message) })
+    await expect(SafetensorsFile.open(path)).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_FORMAT',
+      file: path,
+      message: expect.stringContaining(message),
+    })
   })
 
   it('a file that is not there, and a folder', async () => {

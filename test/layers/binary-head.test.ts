@@ -6,7 +6,7 @@ import { binaryLoss } from '../../lib/layers/binary-head.js'
 import { Signal, Tape } from '../../lib/layers/tape.js'
 import { loadNative } from '../../lib/native/loader.js'
 import { relativeError } from '../support/golden.js'
-import { goldenCases, type GoldenCase } from '../support/golden-cases.js'
+import { type GoldenCase, goldenCases } from '../support/golden-cases.js'
 import { places, type TestPlace } from '../support/places.js'
 
 const reductions = { valid: 'mean_valid', batch: 'sum_over_batch_size', weighted: 'weighted_mean' } as const
@@ -17,7 +17,11 @@ it.runIf(cases.length > 0)('covers every binary case', () => {
 })
 
 /** The loss of each task and the gradient of the total by logits. */
-function losses(place: TestPlace, golden: GoldenCase, lossReduction: keyof typeof reductions): { tasks: number[]; gradient: number[] } {
+function losses(
+  place: TestPlace,
+  golden: GoldenCase,
+  lossReduction: keyof typeof reductions,
+): { tasks: number[]; gradient: number[] } {
   const [rows = 0, tasks = 0] = golden.shape('in/logits')
   const column = (name: string, task: number): Float32Array => golden.f32(name).filter((_, index) => index % tasks === task)
   const program = new ProgramBuilder(new Layout(), { training: true })

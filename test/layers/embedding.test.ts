@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 
 import { Layout } from '../../lib/core/layout.js'
-import { ProgramBuilder, type LoweredProgram } from '../../lib/core/program.js'
+import { type LoweredProgram, ProgramBuilder } from '../../lib/core/program.js'
 import { inputs } from '../../lib/layers/inputs.js'
 import { Tape } from '../../lib/layers/tape.js'
-import { updateRule, type OptimizerRule } from '../../lib/layers/update.js'
+import { type OptimizerRule, updateRule } from '../../lib/layers/update.js'
 import { loadNative } from '../../lib/native/loader.js'
 import { relativeError } from '../support/golden.js'
 import { goldenCases } from '../support/golden-cases.js'
@@ -75,7 +75,11 @@ describe.each(places)('an embedding on $name', (place) => {
     const table = golden.f32('in/table')
     const [vocabulary = 0, dim = 0] = golden.shape('in/table')
     const [, bag = 1] = golden.shape('in/bag')
-    for (const [name, combiner] of [['lookup', 'none'], ['mean', 'mean'], ['sum', 'sum']] as const) {
+    for (const [name, combiner] of [
+      ['lookup', 'none'],
+      ['mean', 'mean'],
+      ['sum', 'sum'],
+    ] as const) {
       const [ids, length] = combiner === 'none' ? [golden.i32('in/ids'), 1] : [golden.i32('in/bag'), bag]
       const result = lookUp(place, { combiner, table, dim, ids, length, upstream: golden.f32(`up/${name}`) })
       expect(relativeError(result.y, golden.f64(`out/${name}`)), `${name} rows`).toBeLessThan(place.tolerance())
@@ -87,7 +91,12 @@ describe.each(places)('an embedding on $name', (place) => {
 
   it('sums the gradients of equal ids before an optimizer squares them', () => {
     const batch = { combiner: 'none', dim: 1, length: 1, optimizer: adam, learningRate: 0.5 } as const
-    const { table } = lookUp(place, { ...batch, table: new Float32Array(3), ids: Int32Array.of(2, 2, 2), upstream: Float32Array.of(1, 1, 1) })
+    const { table } = lookUp(place, {
+      ...batch,
+      table: new Float32Array(3),
+      ids: Int32Array.of(2, 2, 2),
+      upstream: Float32Array.of(1, 1, 1),
+    })
     // Squares summed one by one would move it by 0.5 sqrt(3).
     expect(table[2]).toBeCloseTo(-0.5, 5)
   })

@@ -40,7 +40,9 @@ describe('backward', () => {
 
   it('lets the first reader of a signal write and later ones add', () => {
     const layout = new Layout()
-    const towers = ['a', 'b', 'c'].map((name) => denseStack(layout, { ...dense, name, inputDim: 3, hiddenUnits: [], linearUnits: 1 }))
+    const towers = ['a', 'b', 'c'].map((name) =>
+      denseStack(layout, { ...dense, name, inputDim: 3, hiddenUnits: [], linearUnits: 1 }),
+    )
     const tape = tapeOf(layout)
     const x = source(tape, 3)
     consume(...towers.map((tower) => tower.forward(tape, x)))

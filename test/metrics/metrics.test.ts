@@ -15,7 +15,9 @@ describe('auc', () => {
     for (let round = 0; round < 50; round += 1) {
       const rows = 2 + Math.floor(random() * 30)
       const scores = Float32Array.from({ length: rows }, () => Math.round(random() * 8) / 4 - 1)
-      const labels = Float32Array.from({ length: rows }, () => (random() < 0.2 ? NaN : random() < 0.5 ? 1 : random() < 0.8 ? 0 : 0.25))
+      const labels = Float32Array.from({ length: rows }, () =>
+        random() < 0.2 ? NaN : random() < 0.5 ? 1 : random() < 0.8 ? 0 : 0.25,
+      )
       const weights = Float32Array.from({ length: rows }, () => Math.floor(random() * 4))
       let [right, pairs] = [0, 0]
       for (let i = 0; i < rows; i += 1) {
@@ -34,12 +36,20 @@ describe('auc', () => {
 
   it('is undefined with counts and a reason, never NaN', () => {
     expect(auc({ scores: f32(0.1, 0.2, 0.3), labels: f32(1, 1, NaN) })).toEqual({
-      value: undefined, positives: 2, negatives: 0, reason: 'all 2 labelled rows are positive',
+      value: undefined,
+      positives: 2,
+      negatives: 0,
+      reason: 'all 2 labelled rows are positive',
     })
     expect(auc({ scores: f32(0.1), labels: f32(0) }).reason).toBe('all 1 labelled rows are negative')
     expect(auc({ scores: f32(), labels: f32() }).reason).toBe('no row has a label')
-    expect(auc({ scores: f32(0.1, NaN), labels: f32(0, 1) })).toMatchObject({ value: undefined, reason: 'the score of row 1 is NaN' })
-    expect(auc({ scores: f32(0.1, 0.2), labels: f32(0, 1), weights: f32(0, 1) }).reason).toBe('the weights of one class are all 0')
+    expect(auc({ scores: f32(0.1, NaN), labels: f32(0, 1) })).toMatchObject({
+      value: undefined,
+      reason: 'the score of row 1 is NaN',
+    })
+    expect(auc({ scores: f32(0.1, 0.2), labels: f32(0, 1), weights: f32(0, 1) }).reason).toBe(
+      'the weights of one class are all 0',
+    )
     expect(auc({ scores: f32(-Infinity, Infinity), labels: f32(0, 1) }).value).toBe(1)
     // The score of a row without a label is not looked at.
     expect(auc({ scores: f32(0.1, NaN, 0.2), labels: f32(0, NaN, 1) })).toEqual({ value: 1, positives: 1, negatives: 1 })
@@ -62,11 +72,20 @@ describe('auc', () => {
 it('orders by score, stable, zeros of both signs alike', () => {
   const random = randomOf(5)
   const special = [0, -0, 1, -1, Infinity, -Infinity, 1e-45, -1e-45, 3.4e38, -3.4e38]
-  const values = Array.from({ length: 3000 }, () => (random() < 0.2 ? (special[Math.floor(random() * 10)] ?? 0) : (random() - 0.5) * 10 ** Math.floor(random() * 20 - 10)))
+  const values = Array.from({ length: 3000 }, () =>
+    random() < 0.2 ? (special[Math.floor(random() * 10)] ?? 0) : (random() - 0.5) * 10 ** Math.floor(random() * 20 - 10),
+  )
   for (const scores of [Float32Array.from(values), Float64Array.from(values)]) {
-    const want = [...all(3000)].sort((a, b) => ((scores[a] ?? 0) < (scores[b] ?? 0) ? -1 : (scores[a] ?? 0) > (scores[b] ?? 0) ? 1 : 0))
+    const want = [...all(3000)].sort((a, b) =>
+      (scores[a] ?? 0) < (scores[b] ?? 0) ? -1 : (scores[a] ?? 0) > (scores[b] ?? 0) ? 1 : 0,
+    )
     expect([...orderByScore(all(3000), scores)]).toEqual(want)
-    expect([...orderByScore(all(3000).filter((row) => row % 3 === 0), scores)]).toEqual(want.filter((row) => row % 3 === 0))
+    expect([
+      ...orderByScore(
+        all(3000).filter((row) => row % 3 === 0),
+        scores,
+      ),
+    ]).toEqual(want.filter((row) => row % 3 === 0))
   }
 })
 
@@ -76,13 +95,21 @@ it('groups: one-class ones are left out and counted', () => {
   const groups = Int32Array.of(7, 7, -1, -1, 7, 7)
   // Group 7: positives 0.9 and 0.2 against 0.1 and 0.3: 3 of 4 pairs. Group -1 has one class.
   expect(groupedAuc({ scores, labels, groups })).toEqual({ value: 0.75, mean: 0.75, groups: 1, skipped: 1 })
-  expect(groupedAuc({ scores, labels: f32(1, 1, 1, 1, 1, 1), groups })).toMatchObject({ value: undefined, mean: undefined, groups: 0, skipped: 2 })
+  expect(groupedAuc({ scores, labels: f32(1, 1, 1, 1, 1, 1), groups })).toMatchObject({
+    value: undefined,
+    mean: undefined,
+    groups: 0,
+    skipped: 2,
+  })
 })
 
 describe('means over rows', () => {
   it('clip, weigh and leave out missing labels', () => {
     expect(logLoss({ scores: f32(0, 1), labels: f32(1, 0) }).value).toBeCloseTo(-Math.log(1e-7), 6)
-    expect(logLoss({ scores: f32(0.25, 0.5), labels: f32(0.5, NaN) }).value).toBeCloseTo(-0.5 * Math.log(0.25) - 0.5 * Math.log(0.75), 12)
+    expect(logLoss({ scores: f32(0.25, 0.5), labels: f32(0.5, NaN) }).value).toBeCloseTo(
+      -0.5 * Math.log(0.25) - 0.5 * Math.log(0.75),
+      12,
+    )
     expect(accuracy({ scores: f32(0.5, 0.4, 0.6, 0.1), labels: f32(0, 1, 1, NaN), weights: f32(1, 2, 5, 9) }).value).toBe(6 / 8)
     expect(rmse({ scores: f32(1, 2, 9), labels: f32(3, 2, NaN) }).value).toBeCloseTo(Math.SQRT2, 12)
     expect(mae({ scores: f32(1, 2), labels: f32(3, 2), weights: f32(3, 1) }).value).toBe(1.5)
@@ -90,7 +117,10 @@ describe('means over rows', () => {
 
   it('are undefined with a reason, never NaN', () => {
     expect(logLoss({ scores: f32(0.5), labels: f32(NaN) })).toEqual({ value: undefined, reason: 'no row has a label' })
-    expect(accuracy({ scores: f32(0.5), labels: f32(1), weights: f32(0) })).toEqual({ value: undefined, reason: 'the weights of all labelled rows are 0' })
+    expect(accuracy({ scores: f32(0.5), labels: f32(1), weights: f32(0) })).toEqual({
+      value: undefined,
+      reason: 'the weights of all labelled rows are 0',
+    })
     expect(rmse({ scores: f32(NaN), labels: f32(1) })).toMatchObject({ value: undefined, reason: 'the score of row 0 is NaN' })
   })
 

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
-
-import type { OpSpec } from '../../lib/native/binding.js'
-import { mmoe, type MMoENetworkOptions } from '../../lib/models/mmoe.js'
+import { type MMoENetworkOptions, mmoe } from '../../lib/models/mmoe.js'
 import type { Network, NetworkFeature, NetworkTask } from '../../lib/models/network.js'
+import type { OpSpec } from '../../lib/native/binding.js'
 
 const features: NetworkFeature[] = [
   { kind: 'dense', name: 'age', width: 1 },
@@ -83,7 +82,10 @@ describe('the training program of an MMoE', () => {
   })
 
   it('computes no gradient of a row without embeddings', () => {
-    const network = lower(base, features.filter(({ kind }) => kind === 'dense'))
+    const network = lower(
+      base,
+      features.filter(({ kind }) => kind === 'dense'),
+    )
     expect(find(network, 'mixture_backward').dstreams).toEqual([null])
     expect(network.train.spec.buffers.some((buffer) => buffer.class === 'stored')).toBe(false)
     expect(network.tables).toEqual([])
@@ -106,8 +108,17 @@ describe('the training program of an MMoE', () => {
       'table:user',
     ])
     expect(Object.keys(train.scalarInputs).sort()).toEqual(['denominator:like', 'denominator:share', 'learningRate', 'step'])
-    expect(Object.keys(train.scalarOutputs).sort()).toEqual(['loss:like', 'loss:share', 'penalty:tags', 'penalty:tower', 'penalty:user'])
-    expect(train.spec.denominators).toMatchObject([{ reduction: 'valid', weight: {} }, { reduction: 'valid', weight: null }])
+    expect(Object.keys(train.scalarOutputs).sort()).toEqual([
+      'loss:like',
+      'loss:share',
+      'penalty:tags',
+      'penalty:tower',
+      'penalty:user',
+    ])
+    expect(train.spec.denominators).toMatchObject([
+      { reduction: 'valid', weight: {} },
+      { reduction: 'valid', weight: null },
+    ])
   })
 
   it('keeps only the moments that a rule needs', () => {

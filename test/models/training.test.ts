@@ -10,23 +10,33 @@ import { cpuPlaces, places, reference, type TestPlace } from '../support/places.
 const rows = 1037
 
 function lower(): Network {
-  return mmoe.lower(mmoe.parse({ numExperts: 4, expertHiddenUnits: [24], bottomHiddenUnits: [33], towerHiddenUnits: [8], l2: { kernel: 1e-3, embedding: 1e-4 } }), {
-    features: [
-      { kind: 'sparse', name: 'user', rows: 50, dim: 8 },
-      { kind: 'sequence', name: 'tags', rows: 20, dim: 5, length: 4, combiner: 'sum' },
-      { kind: 'dense', name: 'dense', width: 6 },
-    ],
-    tasks: [
-      { kind: 'binary', name: 'like', weight: 1, rowWeights: true },
-      { kind: 'binary', name: 'share', weight: 0.3, rowWeights: false },
-    ],
-    optimizer: { name: 'adam', form: 'keras', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 },
-  })
+  return mmoe.lower(
+    mmoe.parse({
+      numExperts: 4,
+      expertHiddenUnits: [24],
+      bottomHiddenUnits: [33],
+      towerHiddenUnits: [8],
+      l2: { kernel: 1e-3, embedding: 1e-4 },
+    }),
+    {
+      features: [
+        { kind: 'sparse', name: 'user', rows: 50, dim: 8 },
+        { kind: 'sequence', name: 'tags', rows: 20, dim: 5, length: 4, combiner: 'sum' },
+        { kind: 'dense', name: 'dense', width: 6 },
+      ],
+      tasks: [
+        { kind: 'binary', name: 'like', weight: 1, rowWeights: true },
+        { kind: 'binary', name: 'share', weight: 0.3, rowWeights: false },
+      ],
+      optimizer: { name: 'adam', form: 'keras', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 },
+    },
+  )
 }
 
 function batch(): Rows {
   const random = randomOf(11)
-  const ids = (length: number, vocabulary: number): Int32Array => Int32Array.from({ length }, () => Math.floor(random() * vocabulary))
+  const ids = (length: number, vocabulary: number): Int32Array =>
+    Int32Array.from({ length }, () => Math.floor(random() * vocabulary))
   const labels = (): Float32Array => Float32Array.from({ length: rows }, () => (random() < 0.1 ? NaN : Math.round(random())))
   return {
     user: ids(rows, 50),
@@ -59,7 +69,9 @@ function start(place: TestPlace, threads?: number): NetworkRun {
 
 function everything(run: NetworkRun): number[][] {
   const { parameters, tables } = run.network
-  return [...parameters.tensors.map(({ name }) => name), ...tables.map(({ name }) => `table:${name}`)].map((name) => [...run.read(name)])
+  return [...parameters.tensors.map(({ name }) => name), ...tables.map(({ name }) => `table:${name}`)].map((name) => [
+    ...run.read(name),
+  ])
 }
 
 describe.each(places)('a model on $name', (place) => {
@@ -72,7 +84,8 @@ describe.each(places)('a model on $name', (place) => {
       expect(kernel.slice(expert * size, (expert + 1) * size)).not.toEqual(kernel.slice(0, size))
     }
     run.train(batch(), { learningRate: 0.01, step: 1 })
-    for (const task of ['like', 'share']) expect(run.read(`gate.${task}.kernel`, 'gradients').some((gradient) => gradient !== 0)).toBe(true)
+    for (const task of ['like', 'share'])
+      expect(run.read(`gate.${task}.kernel`, 'gradients').some((gradient) => gradient !== 0)).toBe(true)
   })
 
   it('learns', () => {

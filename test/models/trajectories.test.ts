@@ -1,12 +1,11 @@
 // Twenty steps of training against golden: every weight after one step and after all, every loss on the way.
 
 import { afterEach, describe, expect, it } from 'vitest'
-
+import type { OptimizerRule } from '../../lib/layers/update.js'
 import { mmoe } from '../../lib/models/mmoe.js'
 import type { Network, NetworkFeature } from '../../lib/models/network.js'
-import type { OptimizerRule } from '../../lib/layers/update.js'
 import { relativeError } from '../support/golden.js'
-import { goldenCases, type GoldenCase } from '../support/golden-cases.js'
+import { type GoldenCase, goldenCases } from '../support/golden-cases.js'
 import { NetworkRun, type Rows } from '../support/network-run.js'
 import { places, type TestPlace } from '../support/places.js'
 
@@ -76,9 +75,19 @@ describe.each(cases.length > 0 ? places : [])('on $name', (place) => {
         compareWeights(current, weights, golden, 'g0', check)
       })
       compareWeights(current, weights, golden, 'wT', check, sparseUpdate === 'lazy')
-      check('losses of tasks', losses.flatMap(({ tasks }) => tasks), golden.f64('out/loss_task').subarray(0, losses.length * 2), 'loss')
+      check(
+        'losses of tasks',
+        losses.flatMap(({ tasks }) => tasks),
+        golden.f64('out/loss_task').subarray(0, losses.length * 2),
+        'loss',
+      )
       const total = golden.f64(sparseUpdate === 'lazy' ? 'out/loss_total_touched' : 'out/loss_total')
-      check('total loss', losses.map((loss) => loss.total), total.subarray(0, losses.length), 'loss')
+      check(
+        'total loss',
+        losses.map((loss) => loss.total),
+        total.subarray(0, losses.length),
+        'loss',
+      )
       comparePredictions(current, golden, check)
     })
   })
@@ -106,7 +115,12 @@ function lower(golden: GoldenCase, sparseUpdate: 'exact' | 'lazy'): Network {
     lossReduction: 'batch',
     sparseUpdate,
   })
-  const tasks = config.task_weight.map((weight, task) => ({ kind: 'binary' as const, name: `${task}`, weight, rowWeights: false }))
+  const tasks = config.task_weight.map((weight, task) => ({
+    kind: 'binary' as const,
+    name: `${task}`,
+    weight,
+    rowWeights: false,
+  }))
   return mmoe.lower(options, { features: featuresOf(golden), tasks, optimizer: ruleOf(optimizerOf(golden)) })
 }
 
@@ -164,7 +178,9 @@ function trainAll(network: NetworkRun, golden: GoldenCase, after: (step: number)
     after(step)
     const tasks = weights.map((_, task) => scalars[`loss:${task}`] ?? NaN)
     const penalties = Object.entries(scalars).filter(([name]) => name.startsWith('penalty:'))
-    const total = penalties.reduce((sum, [, value]) => sum + value, 0) + tasks.reduce((sum, loss, task) => sum + loss * (weights[task] ?? NaN), 0)
+    const total =
+      penalties.reduce((sum, [, value]) => sum + value, 0) +
+      tasks.reduce((sum, loss, task) => sum + loss * (weights[task] ?? NaN), 0)
     return { tasks, total }
   })
 }

@@ -63,7 +63,7 @@ const oddNumbers: readonly (readonly [unknown, string])[] = [
   ['1', "'1'"],
   [null, 'null'],
   [undefined, 'undefined'],
-  [{ valueOf: () => 1 }, 'an object'],
+  [{ rowValue: () => 1 }, 'an object'],
   [Symbol('one'), 'a symbol'],
 ]
 

@@ -32,7 +32,10 @@ it('the option wins over the environment', () => {
 })
 
 it('an unknown one is an error that lists what this machine runs', () => {
-  const listed = expect.objectContaining({ code: 'ERR_MULTIGATE_UNSUPPORTED', message: expect.stringContaining(binding.isas().join(' ')) })
+  const listed = expect.objectContaining({
+    code: 'ERR_MULTIGATE_UNSUPPORTED',
+    message: expect.stringContaining(binding.isas().join(' ')),
+  })
   expect(() => isaOf('avx1024')).toThrow(listed)
   process.env.MULTIGATE_CPU_ISA = 'avx1024'
   expect(() => isaOf()).toThrow(listed)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { mixtureBackward, mixtureForward, mixtureGrad, topology, type MixtureParameters } from '../../lib/ops.js'
+import { type MixtureParameters, mixtureBackward, mixtureForward, mixtureGrad, topology } from '../../lib/ops.js'
 
 const level = topology.mmoe({ inputDim: 4, numExperts: 3, units: 2, numTasks: 2 })
 const params = {
@@ -18,20 +18,56 @@ function forward(change: Partial<Record<keyof MixtureParameters, unknown>>): () 
 
 describe('wrong arguments are named with what was expected and found', () => {
   it.each([
-    ['a short kernel', forward({ expertKernel: new Float32Array(23) }), 'params.expertKernel: expected 3 x 4 x 2 = 24 elements, found 23'],
-    ['a list for one kernel', forward({ expertKernel: [new Float32Array(24)] }), 'params.expertKernel: expected one array, found a list of 1'],
+    [
+      'a short kernel',
+      forward({ expertKernel: new Float32Array(23) }),
+      'params.expertKernel: expected 3 x 4 x 2 = 24 elements, found 23',
+    ],
+    [
+      'a list for one kernel',
+      forward({ expertKernel: [new Float32Array(24)] }),
+      'params.expertKernel: expected one array, found a list of 1',
+    ],
     ['a missing bias', forward({ expertBias: undefined }), 'params.expertBias: missing'],
-    ['a short gate', forward({ gateKernel: [new Float32Array(12), new Float32Array(11)] }), 'params.gateKernel[1]: expected 4 x 3 = 12 elements, found 11'],
+    [
+      'a short gate',
+      forward({ gateKernel: [new Float32Array(12), new Float32Array(11)] }),
+      'params.gateKernel[1]: expected 4 x 3 = 12 elements, found 11',
+    ],
     ['a missing gate', forward({ gateKernel: [new Float32Array(12)] }), 'params.gateKernel: expected 2 arrays, found 1'],
-    ['a bias of gates that have none', forward({ gateBias: [new Float32Array(3), new Float32Array(3)] }), 'params.gateBias: expected none'],
+    [
+      'a bias of gates that have none',
+      forward({ gateBias: [new Float32Array(3), new Float32Array(3)] }),
+      'params.gateBias: expected none',
+    ],
     ['ids for rows', () => mixtureForward(level, params, new Int32Array(20) as unknown as Float32Array), 'x'],
-    ['half a row', () => mixtureForward(level, params, new Float32Array(21)), 'x: expected rows of 4 elements, found 21 elements'],
+    [
+      'half a row',
+      () => mixtureForward(level, params, new Float32Array(21)),
+      'x: expected rows of 4 elements, found 21 elements',
+    ],
     ['no row', () => mixtureForward(level, params, new Float32Array(0)), 'x: expected rows of 4 elements, found 0 elements'],
     ['two streams for one', () => mixtureForward(level, params, [x, x]), 'x: expected a list of 1, one per stream, found 2'],
-    ['a missing upstream gradient', () => mixtureGrad(level, params, x, [null]), 'dOutputs: expected a list of 2, one per output, found 1'],
-    ['a short upstream gradient', () => mixtureGrad(level, params, x, [null, new Float32Array(9)]), 'dOutputs[1]: expected 5 x 2 = 10 elements, found 9'],
-    ['a short cache', () => mixtureBackward(level, params, { ...cache, gates: [new Float32Array(15), x] }, up), 'cache.gates[1]: expected 5 x 3 = 15 elements, found 20'],
-    ['a precision', () => mixtureForward(level, params, x, { precision: 'bfloat16' as 'float32' }), "precision: only 'float32' is built so far, found 'bfloat16'"],
+    [
+      'a missing upstream gradient',
+      () => mixtureGrad(level, params, x, [null]),
+      'dOutputs: expected a list of 2, one per output, found 1',
+    ],
+    [
+      'a short upstream gradient',
+      () => mixtureGrad(level, params, x, [null, new Float32Array(9)]),
+      'dOutputs[1]: expected 5 x 2 = 10 elements, found 9',
+    ],
+    [
+      'a short cache',
+      () => mixtureBackward(level, params, { ...cache, gates: [new Float32Array(15), x] }, up),
+      'cache.gates[1]: expected 5 x 3 = 15 elements, found 20',
+    ],
+    [
+      'a precision',
+      () => mixtureForward(level, params, x, { precision: 'bfloat16' as 'float32' }),
+      "precision: only 'float32' is built so far, found 'bfloat16'",
+    ],
     ['a fraction of a thread', () => mixtureForward(level, params, x, { threads: 1.5 }), 'threads'],
     ['an unknown ISA', () => mixtureForward(level, params, x, { device: 'cpu', isa: 'mmx' }), 'mmx'],
   ])('%s', (_, call, message) => {

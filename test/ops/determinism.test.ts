@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { loadNative } from '../../lib/native/loader.js'
+import { LevelPrograms } from '../../lib/ops/programs.js'
 import {
   mixtureBackward,
   mixtureBackwardAsync,
@@ -10,13 +11,19 @@ import {
   mixtureGradAsync,
   topology,
 } from '../../lib/ops.js'
-import { LevelPrograms } from '../../lib/ops/programs.js'
 import { caseOf } from '../support/mixtures.js'
 import { randomOf } from '../support/numbers.js'
 import { at, cpuPlaces } from '../support/places.js'
 
 // 1037 is prime to every block size: the last block is a short one.
-const level = topology.cgc({ inputDim: 37, numTasks: 2, numSharedExperts: 3, numSpecificExperts: [2, 4], units: 19, activation: 'gelu' })
+const level = topology.cgc({
+  inputDim: 37,
+  numTasks: 2,
+  numSharedExperts: 3,
+  numSpecificExperts: [2, 4],
+  units: 19,
+  activation: 'gelu',
+})
 const { params, x, upstream } = caseOf('cgc', level, 1037, randomOf(7))
 
 describe.each(cpuPlaces)('on $name', (place) => {
@@ -28,7 +35,12 @@ describe.each(cpuPlaces)('on $name', (place) => {
   })
 
   it('gives the same rows whatever rows stand beside them', () => {
-    const alone = mixtureForward(level, params, x.map((stream) => stream.slice(0, 37 * 5)), at(place))
+    const alone = mixtureForward(
+      level,
+      params,
+      x.map((stream) => stream.slice(0, 37 * 5)),
+      at(place),
+    )
     const among = mixtureForward(level, params, x, at(place))
     expect(alone.outputs.map((output) => [...output])).toEqual(among.outputs.map((output) => [...output.slice(0, 19 * 5)]))
   })

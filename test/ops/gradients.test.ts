@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 
 import type { FloatArray } from '../../lib/native/binding.js'
-import { mixtureBackward, mixtureForward, mixtureGrad, topology, type MixtureParameters } from '../../lib/ops.js'
+import { type MixtureParameters, mixtureBackward, mixtureForward, mixtureGrad, topology } from '../../lib/ops.js'
 import { relativeError } from '../support/golden.js'
-import { caseOf, randomCase, type MixtureCase } from '../support/mixtures.js'
+import { caseOf, type MixtureCase, randomCase } from '../support/mixtures.js'
 import { randomOf } from '../support/numbers.js'
 import { at, cpuPlaces, reference } from '../support/places.js'
 
@@ -21,7 +21,9 @@ describe('finite differences agree on the reference', () => {
   it.each([...small, ...shared])('$name', (test) => {
     const { dx, dparams } = mixtureGrad(test.topology, test.params, test.x, test.upstream, at(reference))
     for (const [stream, got] of dx.entries()) {
-      const want = differences(test.x[stream] ?? [], steps.rows, (x) => lossOf({ ...test, x: test.x.with(stream, Float32Array.from(x)) }))
+      const want = differences(test.x[stream] ?? [], steps.rows, (x) =>
+        lossOf({ ...test, x: test.x.with(stream, Float32Array.from(x)) }),
+      )
       expect(relativeError(got, want), `dx[${stream}]`).toBeLessThan(1e-6)
     }
     for (const [name, got, want] of parameterDifferences(test, dparams)) {

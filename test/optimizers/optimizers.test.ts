@@ -8,7 +8,13 @@ it('fills in the defaults of each form', () => {
   expect(adam()).toEqual({ name: 'adam', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, form: 'keras' })
   expect(adam({ form: 'torch' }).epsilon).toBe(1e-8)
   expect(adam({ form: 'torch', epsilon: 1e-7, learningRate: 0 })).toMatchObject({ epsilon: 1e-7, learningRate: 0 })
-  expect(sgd({ momentum: 0.9, nesterov: true })).toEqual({ name: 'sgd', learningRate: 0.01, momentum: 0.9, nesterov: true, form: 'keras' })
+  expect(sgd({ momentum: 0.9, nesterov: true })).toEqual({
+    name: 'sgd',
+    learningRate: 0.01,
+    momentum: 0.9,
+    nesterov: true,
+    form: 'keras',
+  })
   expect(Object.isFrozen(adam()) && Object.isFrozen(sgd())).toBe(true)
 })
 
@@ -28,7 +34,11 @@ describe('wrong options are named', () => {
     ['a form', () => adam({ form: 'jax' as 'keras' }), 'adam.form: expected one of "keras", "torch", found "jax"'],
     ['a word', () => adam({ lr: 1 } as never), 'adam.lr: unknown option'],
     ['Nesterov without momentum', () => sgd({ nesterov: true }), 'sgd.nesterov: expected a momentum > 0'],
-    ['a name', () => parseOptimizer({ name: 'adamx' }, 'config.optimizer'), 'config.optimizer.name: expected one of "adam", "sgd", found "adamx"'],
+    [
+      'a name',
+      () => parseOptimizer({ name: 'adamx' }, 'config.optimizer'),
+      'config.optimizer.name: expected one of "adam", "sgd", found "adamx"',
+    ],
     ['a number', () => parseOptimizer(3), 'optimizer: expected an object, found 3'],
     ['two at once', () => adam({ beta1: -1, beta2: 'x' as never }), 'adam.beta2: expected a number, found "x"'],
   ])('%s', (_, make, message) => {

@@ -1,6 +1,6 @@
 // A golden case with its tensors, read when first asked for.
 
-import { goldenIndex, goldenNumbers, readGolden, type GoldenCase as Entry, type GoldenTensor } from './golden.js'
+import { type GoldenCase as Entry, type GoldenTensor, goldenIndex, goldenNumbers, readGolden } from './golden.js'
 
 export class GoldenCase {
   readonly id: string

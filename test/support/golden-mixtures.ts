@@ -1,7 +1,7 @@
 // Golden cases of one mixture level as arguments and results of the ops.
 
-import { topology, type Activation, type MixtureParameters, type Topology } from '../../lib/ops.js'
-import { goldenCases, type GoldenCase } from './golden-cases.js'
+import { type Activation, type MixtureParameters, type Topology, topology } from '../../lib/ops.js'
+import { type GoldenCase, goldenCases } from './golden-cases.js'
 
 export interface GoldenMixture {
   readonly id: string
@@ -99,9 +99,9 @@ function parametersOf<A extends Float32Array | Float64Array>(
   gates: readonly string[],
   gateBias: boolean,
   read: (name: string) => A,
-  Array: new (values: number[]) => A,
+  ArrayOf: new (values: number[]) => A,
 ): PlainParameters<A> {
-  const stacked = (part: string): A => new Array(experts.flatMap((name) => [...read(`${prefix}${name}.${part}`)]))
+  const stacked = (part: string): A => new ArrayOf(experts.flatMap((name) => [...read(`${prefix}${name}.${part}`)]))
   return {
     expertKernel: stacked('kernel'),
     expertBias: stacked('bias'),

@@ -57,7 +57,14 @@ export function readGolden(file: string): Map<string, GoldenTensor> {
   const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<string, HeaderEntry>
   delete header.__metadata__
   const tensors = new Map<string, GoldenTensor>()
-  for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(header)) {
+  for (const [
+    name,
+    {
+      dtype,
+      shape,
+      data_offsets: [from, to],
+    },
+  ] of Object.entries(header)) {
     // A copy, so that its start is aligned whatever the pool gave.
     const copy = Uint8Array.from(bytes.subarray(start + from, start + to)).buffer
     tensors.set(name, { dtype, shape, data: new arrays[dtype](copy) })
@@ -66,7 +73,10 @@ export function readGolden(file: string): Map<string, GoldenTensor> {
 }
 
 /** A tensor of a file as numbers; an error that names it where it is not there. */
-export function goldenNumbers(tensors: ReadonlyMap<string, GoldenTensor>, name: string): Float64Array | Float32Array | Int32Array | Uint8Array {
+export function goldenNumbers(
+  tensors: ReadonlyMap<string, GoldenTensor>,
+  name: string,
+): Float64Array | Float32Array | Int32Array | Uint8Array {
   const data = tensors.get(name)?.data
   if (data === undefined || data instanceof BigInt64Array) throw new Error(`no tensor of numbers named ${name}`)
   return data

@@ -1,7 +1,7 @@
 // Random levels with parameters, rows and upstream gradients, for gradient checks and parity.
 
 import type { Activation } from '../../lib/core/activation.js'
-import { topology, type Topology } from '../../lib/core/topology.js'
+import { type Topology, topology } from '../../lib/core/topology.js'
 import type { MixtureParameters } from '../../lib/ops.js'
 import { randomArray, randomOf } from './numbers.js'
 
@@ -32,7 +32,10 @@ export function randomCase(seed: number, size: CaseSize): MixtureCase {
   const experts = Array.from({ length: upTo(size.experts) }, () => ({ stream: Math.floor(random() * streams.length) }))
   const gates = Array.from({ length: upTo(4) }, () => ({
     stream: Math.floor(random() * streams.length),
-    experts: shuffled(experts.map((_, expert) => expert), random).slice(0, upTo(experts.length)),
+    experts: shuffled(
+      experts.map((_, expert) => expert),
+      random,
+    ).slice(0, upTo(experts.length)),
   }))
   const level = topology.level({
     streams,
@@ -78,5 +81,8 @@ function describeLevel({ streams, experts, gates, units, activation, gateBias }:
 }
 
 function shuffled<T>(items: readonly T[], random: () => number): T[] {
-  return items.map((item) => [random(), item] as const).sort(([a], [b]) => a - b).map(([, item]) => item)
+  return items
+    .map((item) => [random(), item] as const)
+    .sort(([a], [b]) => a - b)
+    .map(([, item]) => item)
 }

@@ -101,7 +101,10 @@ export class NetworkRun {
     return { scalars: Object.fromEntries(named), outputs: Object.fromEntries(outputs) }
   }
 
-  #find(name: string, from: 'parameters' | 'gradients' = 'parameters'): { memory: NativeMemory; offset: number; elements: number } {
+  #find(
+    name: string,
+    from: 'parameters' | 'gradients' = 'parameters',
+  ): { memory: NativeMemory; offset: number; elements: number } {
     const { tables, parameters } = this.network
     const table = tables.find((candidate) => `table:${candidate.name}` === name)
     const tensor = parameters.tensors.find((candidate) => candidate.name === name)

@@ -43,10 +43,27 @@ it('encodes labels; what is missing stays missing', () => {
 
 describe('wrong labels are named', () => {
   it.each<[string, object, object]>([
-    ['a number', { label: 'bad' }, { row: 2, column: 'bad', value: 2, message: 'task "t", column "bad", row 2: expected a label in [0, 1], found 2; say which value counts as 1: positive: 2' }],
+    [
+      'a number',
+      { label: 'bad' },
+      {
+        row: 2,
+        column: 'bad',
+        value: 2,
+        message: 'task "t", column "bad", row 2: expected a label in [0, 1], found 2; say which value counts as 1: positive: 2',
+      },
+    ],
     ['a text', { label: 'badText' }, { row: 2, value: 'yes' }],
     ['lists', { label: 'lists' }, { message: expect.stringContaining('one label per row, found lists') }],
-    ['a positive that never occurs', { label: 'status', positive: 'Never married' }, { message: expect.stringContaining('expected "Never married" in the training rows, found " Never married", " Married", " Widowed" (nearest first)') }],
+    [
+      'a positive that never occurs',
+      { label: 'status', positive: 'Never married' },
+      {
+        message: expect.stringContaining(
+          'expected "Never married" in the training rows, found " Never married", " Married", " Widowed" (nearest first)',
+        ),
+      },
+    ],
     ['a number that never occurs', { label: 'code', positive: 4 }, { message: expect.stringContaining('found 1, 2, 3') }],
     ['none positive', { label: 'zeros' }, { message: expect.stringContaining('found 4 that are all 0') }],
     ['all missing', { label: 'gone' }, { message: expect.stringContaining('found only missing ones') }],
@@ -63,7 +80,8 @@ describe('wrong labels are named', () => {
 
 it('encodes weights', () => {
   const task = binary('t', { weightColumn: 'w' })
-  const weights = (values: (number | string | null)[]): Float32Array => encodeWeights(task, Dataset.fromColumns({ w: values }).column('w'))
+  const weights = (values: (number | string | null)[]): Float32Array =>
+    encodeWeights(task, Dataset.fromColumns({ w: values }).column('w'))
   expect([...weights([0, 1.5, 2])]).toEqual([0, 1.5, 2])
   expect(() => weights([1, -1])).toThrow('task "t", column "w", row 1: expected a weight >= 0, found -1')
   expect(() => weights([1, null])).toThrow('row 1: expected a weight >= 0, found a missing value')

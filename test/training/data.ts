@@ -2,15 +2,23 @@
 
 import { Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
-import { MMoE } from '../../lib/training/models.js'
 import { dense } from '../../lib/features/dense.js'
 import { sparse } from '../../lib/features/sparse.js'
 import { binary } from '../../lib/tasks/binary.js'
+import { MMoE } from '../../lib/training/models.js'
 import { randomOf } from '../support/numbers.js'
 
 const cities = ['Oslo', 'Rome', 'Lima', 'Pune']
 
-export function columns({ rows, seed = 1, missing = 0 }: { rows: number; seed?: number; missing?: number }): Record<string, ColumnValues> {
+export function columns({
+  rows,
+  seed = 1,
+  missing = 0,
+}: {
+  rows: number
+  seed?: number
+  missing?: number
+}): Record<string, ColumnValues> {
   const world = randomOf(99)
   const taste = Array.from({ length: 30 }, () => 3 * world() - 1.5)
   const random = randomOf(seed)
@@ -33,7 +41,11 @@ export function data(options: { rows: number; seed?: number; missing?: number })
 /** A model of that set. Batches of 256 leave a last one that is smaller. */
 export function model(options: { threads?: number; seed?: number; device?: 'cpu' | 'reference' } = {}) {
   return new MMoE({
-    features: [sparse('user', { vocabulary: 30, dim: 4 }), sparse('city', { dim: 4 }), dense('price', { transform: 'standardize' })],
+    features: [
+      sparse('user', { vocabulary: 30, dim: 4 }),
+      sparse('city', { dim: 4 }),
+      dense('price', { transform: 'standardize' }),
+    ],
     tasks: [binary('click'), binary('buy', { weight: 0.5 })],
     numExperts: 3,
     expertHiddenUnits: [8],

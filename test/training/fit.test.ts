@@ -83,7 +83,9 @@ describe('fit', () => {
 
   it('names an option that is wrong', async () => {
     using net = model()
-    await expect(net.fit(train, { batchSize: 0 })).rejects.toMatchObject({ message: expect.stringContaining('fit.batchSize') as string })
+    await expect(net.fit(train, { batchSize: 0 })).rejects.toMatchObject({
+      message: expect.stringContaining('fit.batchSize') as string,
+    })
     expect(net.built).toBe(false)
   })
 })

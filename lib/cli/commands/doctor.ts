@@ -20,9 +20,7 @@ export function doctor(done: (code: number) => void): Command {
 interface Findings {
   readonly node: string
   readonly platform: string
-  readonly native:
-    | { readonly loaded: true; readonly abiVersion: number }
-    | { readonly loaded: false; readonly reason: string }
+  readonly native: { readonly loaded: true; readonly abiVersion: number } | { readonly loaded: false; readonly reason: string }
   readonly processors: number | undefined
   readonly isas: readonly string[]
   readonly devices: readonly { readonly name: string; readonly available: boolean; readonly reason: string }[]
@@ -53,6 +51,8 @@ function lines({ node, platform, native, processors, isas, devices }: Findings):
     `native addon  loaded, ABI ${native.abiVersion}`,
     `processors    ${processors}`,
     `CPU ISAs      ${isas.join(', ')} (best first)`,
-    ...devices.map(({ name, available, reason }) => `device        ${name}: ${available ? 'available' : `not available (${reason})`}`),
+    ...devices.map(
+      ({ name, available, reason }) => `device        ${name}: ${available ? 'available' : `not available (${reason})`}`,
+    ),
   ]
 }

@@ -6,7 +6,7 @@ import { resultsTable } from '../../report/results.js'
 import { loadModel } from '../../training/load.js'
 import { readPart } from '../data.js'
 import { exitCodes } from '../exit.js'
-import { computeOf, withCompute, withData, type ComputeFlags, type DataFlags } from '../options.js'
+import { type ComputeFlags, computeOf, type DataFlags, withCompute, withData } from '../options.js'
 
 export function evaluate(done: (code: number) => void): Command {
   const command = new Command('evaluate')
@@ -18,7 +18,8 @@ export function evaluate(done: (code: number) => void): Command {
     const result = await model.evaluate(await readPart(flags.data, flags))
     const part = flags.part ?? 'data'
     process.stdout.write(`${resultsTable({ [part]: result })}\n`)
-    if (flags.json === true) process.stdout.write(`${JSON.stringify({ [part]: result.tasks, loss: result.loss, rows: result.rows })}\n`)
+    if (flags.json === true)
+      process.stdout.write(`${JSON.stringify({ [part]: result.tasks, loss: result.loss, rows: result.rows })}\n`)
     done(exitCodes.ok)
   })
 }

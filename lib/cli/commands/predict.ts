@@ -8,7 +8,7 @@ import { Command } from 'commander'
 import { loadModel } from '../../training/load.js'
 import { readPart } from '../data.js'
 import { exitCodes } from '../exit.js'
-import { computeOf, withCompute, withData, type ComputeFlags, type DataFlags } from '../options.js'
+import { type ComputeFlags, computeOf, type DataFlags, withCompute, withData } from '../options.js'
 
 export function predict(done: (code: number) => void): Command {
   const command = new Command('predict')

@@ -4,6 +4,7 @@
 import { Command } from 'commander'
 
 import { AbortedError } from '../../core/errors.js'
+import type { Dataset, DatasetSplit } from '../../data/dataset.js'
 import { progress } from '../../report/progress.js'
 import { historyTable, resultsTable } from '../../report/results.js'
 import { count, duration } from '../../report/text.js'
@@ -11,11 +12,10 @@ import type { Evaluation } from '../../training/evaluate.js'
 import type { EpochRecord, History } from '../../training/history.js'
 import type { Model } from '../../training/model.js'
 import { modelClasses } from '../../training/models.js'
-import type { Dataset, DatasetSplit } from '../../data/dataset.js'
-import { readConfig, type Config } from '../config.js'
+import { type Config, readConfig } from '../config.js'
 import { readData } from '../data.js'
 import { exitCodes } from '../exit.js'
-import { computeOf, integer, withCompute, type ComputeFlags } from '../options.js'
+import { type ComputeFlags, computeOf, integer, withCompute } from '../options.js'
 
 interface Flags extends ComputeFlags {
   readonly data: string
@@ -143,7 +143,8 @@ async function interrupted(model: Model, flags: Flags, epochs: readonly EpochRec
   const saved = model.built ? await save(model, flags) : undefined
   const kept = saved === undefined ? 'nothing was saved' : `the weights of the last whole step are saved to ${saved}`
   process.stderr.write(`interrupted ${at}: ${kept}\n`)
-  if (flags.json === true) process.stdout.write(`${JSON.stringify({ interrupted: true, epochs: epochs.length, saved: saved ?? null })}\n`)
+  if (flags.json === true)
+    process.stdout.write(`${JSON.stringify({ interrupted: true, epochs: epochs.length, saved: saved ?? null })}\n`)
   return exitCodes.interrupted
 }
 
