@@ -116,6 +116,7 @@ export class Mixture {
       gateBias: gateBias.map((tensor) => program.parameter(tensor)),
       units,
       activation: activationCodes[activation],
+      temperature: 1,
     }
   }
 }
