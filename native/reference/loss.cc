@@ -29,9 +29,10 @@ double softplus(double z) { return std::max(z, 0.0) + std::log1p(std::exp(-std::
 
 void run_op(State& s, const mg_binary_loss& op) {
   each_row(s, op, [&](int64_t r, double y, double slope) {
-    const double z = s.get(op.logit, r, 0);
-    if (State::has(op.dlogit)) s.at(op.dlogit, r, 0) = slope == 0 ? 0 : slope * (activate(MG_SIGMOID, z) - y);
-    return softplus(z) - z * y;
+    const double z = s.get(op.logit, r, 0), rest = activate(MG_SIGMOID, -std::fabs(z));
+    // sigmoid(z) - y without cancellation where z is large and y is 1
+    if (State::has(op.dlogit)) s.at(op.dlogit, r, 0) = slope == 0 ? 0 : slope * (z < 0 ? rest - y : 1 - y - rest);
+    return std::max(z, 0.0) - z * y + std::log1p(std::exp(-std::fabs(z)));
   });
 }
 

@@ -39,7 +39,10 @@ void binary_loss(const Loss* b) {
       if (ws[i] != 0.0f) *b->loss += static_cast<double>(losses[i]);
     if (!b->dz.data) continue;
     float slopes[kLanes];
-    store(slopes, mul(mul(w, set1(b->gradient_scale)), sub(sigmoid(z), y)));
+    // sigmoid(z) - y, from the side where sigmoid(z) is small: no cancellation where the model is sure and right
+    const vec rest = div(u, add(set1(1.0f), u));
+    const vec slope = select_less(z, zero(), sub(rest, y), sub(sub(set1(1.0f), y), rest));
+    store(slopes, mul(mul(w, set1(b->gradient_scale)), slope));
     for (int64_t i = 0; i < n; i++) b->dz.data[(r + i) * b->dz.stride] = ws[i] != 0.0f ? slopes[i] : 0.0f;
   }
 }
