@@ -38,6 +38,8 @@ export { type Sgd, type SgdOptions, sgd } from './optimizers/sgd.js'
 export { type ProgressOptions, progress } from './report/progress.js'
 export { historyTable, resultsTable } from './report/results.js'
 export { type BinaryOptions, type BinaryTask, binary } from './tasks/binary.js'
+export { type MulticlassOptions, type MulticlassTask, multiclass } from './tasks/multiclass.js'
+export { type RegressionOptions, type RegressionTask, regression } from './tasks/regression.js'
 export type { Task } from './tasks/task.js'
 export type { Callback, CallbackLike, Control, RunPlan, StepRecord } from './training/callbacks.js'
 export { type CheckpointOptions, checkpoint } from './training/checkpoint.js'
@@ -47,7 +49,7 @@ export type { Evaluation, TaskEvaluation } from './training/evaluate.js'
 export type { EpochRecord, History } from './training/history.js'
 export { loadModel } from './training/load.js'
 export type { FitOptions, Model, ModelInput, Scores } from './training/model.js'
-export { MMoE } from './training/models.js'
+export { ESMM, MMoE } from './training/models.js'
 
 /**
  * The devices of this machine, and why one cannot be used.

@@ -26,8 +26,8 @@ function headers() {
 
 function buildAddon() {
   const prefix = headers()
-  const args = [binOf('node-gyp'), 'rebuild', '--jobs', String(availableParallelism())]
-  if (existsSync(join(root, 'build', 'Makefile'))) args[1] = 'build'
+  // configure: the list of sources may have changed. What is compiled already stays.
+  const args = [binOf('node-gyp'), 'configure', 'build', '--jobs', String(availableParallelism())]
   if (prefix) args.push('--nodedir', prefix)
   const started = Date.now()
   say(`building the native addon (Node ${process.version}, ${process.platform}-${process.arch})`)

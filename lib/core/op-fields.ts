@@ -23,19 +23,39 @@ interface MixtureTopologyFields {
   gateBias: readonly View[]
   units: number
   activation: number
+  temperature: number
 }
 
 /** The update rule and its constants, as the `optimize` and `embedding_update` ops take them. */
 export interface UpdateRuleFields {
+  moment1: OptionalView
+  moment2: OptionalView
+  moment3: OptionalView
   rule: number
   form: number
   nesterov: number
+  centered: number
   learningRate: number
   step: number
   beta1: number
   beta2: number
   epsilon: number
   momentum: number
+  weightDecay: number
+  ftrlL1: number
+  ftrlL2: number
+  ftrlL2Shrinkage: number
+  ftrlPower: number
+  ftrlBeta: number
+}
+
+/** What all losses share. */
+interface LossFields {
+  label: View
+  weight: OptionalView
+  denominator: number
+  loss: number
+  taskWeight: number
 }
 
 export interface RowsOps {
@@ -67,16 +87,22 @@ export interface RowsOps {
     experts: OptionalView
     pre: OptionalView
   }
-  binary_loss: {
-    logit: View
-    label: View
-    weight: OptionalView
-    dlogit: OptionalView
-    denominator: number
-    loss: number
-    taskWeight: number
+  fusion_forward: { inputs: readonly View[]; y: View; kind: number }
+  fusion_backward: {
+    inputs: readonly View[]
+    dy: View
+    dinputs: readonly OptionalView[]
+    accumulate: readonly number[]
+    kind: number
   }
+  dropout: { x: View; y: View; seed: number; stream: number; step: number; rate: number }
+  binary_loss: LossFields & { logit: View; dlogit: OptionalView }
   binary_predict: { logit: View; y: View }
+  product_loss: LossFields & { logits: readonly View[]; dlogits: readonly View[]; accumulate: readonly number[] }
+  product_predict: { logits: readonly View[]; y: View }
+  squared_loss: LossFields & { prediction: View; dprediction: OptionalView }
+  multiclass_loss: LossFields & { logits: View; dlogits: OptionalView }
+  multiclass_predict: { logits: View; y: View }
 }
 
 export interface StepOps {
@@ -85,13 +111,9 @@ export interface StepOps {
   optimize: UpdateRuleFields & {
     parameters: View
     gradients: View
-    moment1: OptionalView
-    moment2: OptionalView
   }
   embedding_update: UpdateRuleFields & {
     table: View
-    moment1: OptionalView
-    moment2: OptionalView
     ids: readonly View[]
     gradients: readonly View[]
     combiners: readonly number[]

@@ -91,8 +91,8 @@ export class ProgramBuilder {
     return this.#flat('gradient', 'gradients')
   }
 
-  /** Optimizer moment 1 or 2 of the flat store. */
-  moment(number: 1 | 2): View {
+  /** An optimizer's moment of the flat store. */
+  moment(number: 1 | 2 | 3): View {
     return this.#flat('state', `moment${number}`)
   }
 
@@ -101,8 +101,8 @@ export class ProgramBuilder {
     return { buffer, offset: 0, width: table.dim }
   }
 
-  /** Optimizer moment 1 or 2 of an embedding table. */
-  tableMoment(table: Table, number: 1 | 2): View {
+  /** An optimizer's moment of an embedding table. */
+  tableMoment(table: Table, number: 1 | 2 | 3): View {
     const elements = table.rows * table.dim
     const buffer = this.#bound(`moment${number}:${table.name}`, 'state', 1, elements)
     return { buffer, offset: 0, width: elements }

@@ -20,7 +20,7 @@ export interface DenseStackOptions {
 
 export interface DenseStack {
   readonly outputDim: number
-  /** Without layers the input is the output. */
+  /** Without layers the input is the output. Dropout follows hidden layers. */
   forward(tape: Tape, x: Signal): Signal
 }
 
@@ -43,7 +43,11 @@ export function denseStack(layout: Layout, options: DenseStackOptions): DenseSta
   })
   return {
     outputDim: inputDim,
-    forward: (tape, x) => layers.reduce((signal, layer) => denseForward(tape, signal, layer), x),
+    forward: (tape, x) =>
+      layers.reduce((signal, layer, index) => {
+        const y = denseForward(tape, signal, layer)
+        return index < options.hiddenUnits.length ? tape.dropout(y) : y
+      }, x),
   }
 }
 

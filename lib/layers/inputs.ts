@@ -104,14 +104,12 @@ function updateTable(
   program: ProgramBuilder,
   embedding: EmbeddingColumns,
   gradient: View,
-  { fields, moments }: UpdateRule,
+  { fields }: UpdateRule,
   { penalty, exact }: EmbeddingUpdateOptions,
 ): void {
   const { table, combiner } = embedding
   program.step('embedding_update', {
     table: program.table(table),
-    moment1: moments >= 1 ? program.tableMoment(table, 1) : null,
-    moment2: moments >= 2 ? program.tableMoment(table, 2) : null,
     ids: [idsOf(program, embedding)],
     gradients: [gradient],
     combiners: [combinerCodes[combiner]],
@@ -119,7 +117,7 @@ function updateTable(
     loss: program.scalarOutput(`penalty:${table.name}`),
     l1: penalty.l1,
     l2: penalty.l2,
-    ...fields(program),
+    ...fields(program, (number) => program.tableMoment(table, number)),
   })
 }
 

@@ -58,7 +58,8 @@ export class Mixture {
     const sources = placement.outputs ?? Array.from({ length: Math.max(gates.length, 1) }, () => tape.signal(units))
     if (gates.length === 0) this.#passExpert(tape, streams, sources)
     else this.#mix(tape, streams, sources, placement.gates)
-    return this.topology.outputs.map((source) => at(sources, source))
+    const mixed = placement.outputs === undefined ? sources.map((source) => tape.dropout(source)) : sources
+    return this.topology.outputs.map((source) => at(mixed, source))
   }
 
   /** Backward alone: experts are computed again from the streams, `gates` holds the probabilities. Emits at once. */
@@ -116,6 +117,7 @@ export class Mixture {
       gateBias: gateBias.map((tensor) => program.parameter(tensor)),
       units,
       activation: activationCodes[activation],
+      temperature: 1,
     }
   }
 }

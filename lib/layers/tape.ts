@@ -34,12 +34,22 @@ export class Signal {
   }
 }
 
+/** Dropout in training: each element of a hidden layer is 0 with probability `rate`, else divided by 1 - `rate`. */
+export interface Dropout {
+  readonly rate: number
+  readonly seed: number
+}
+
 export class Tape {
   readonly program: ProgramBuilder
+  readonly #dropout: Dropout
   readonly #backward: (() => void)[] = []
+  /** Dropped signals so far: each has its own random numbers. */
+  #dropped = 0
 
-  constructor(program: ProgramBuilder) {
+  constructor(program: ProgramBuilder, dropout: Dropout = { rate: 0, seed: 0 }) {
     this.program = program
+    this.#dropout = dropout
   }
 
   /** Whether a backward pass follows. */
@@ -50,6 +60,23 @@ export class Tape {
   /** A row activation, with a gradient if a backward pass follows. `value` places it elsewhere, in a row output say. */
   signal(width: number, value: View = this.program.activation(width)): Signal {
     return new Signal(value, this.training ? this.program.activation(width) : null)
+  }
+
+  /** The signal with dropout; the signal itself outside training, or without. Nothing else may read `x`. */
+  dropout(x: Signal): Signal {
+    const { rate, seed } = this.#dropout
+    if (!this.training || rate === 0) return x
+    const y = this.signal(x.value.width)
+    const draw = { seed, stream: this.#dropped, step: this.program.scalarInput('step'), rate }
+    this.#dropped += 1
+    this.program.rows('dropout', { x: x.value, y: y.value, ...draw })
+    this.record(() => {
+      const dy = y.gradient()
+      const { view: dx, accumulate } = x.target()
+      if (accumulate === 1) throw new Error('a signal with dropout has another reader')
+      if (dy !== null && dx !== null) this.program.rows('dropout', { x: dy, y: dx, ...draw })
+    })
+    return y
   }
 
   /** Remembers how to emit a layer's backward ops; nothing where no backward pass follows. */

@@ -2,13 +2,14 @@
 
 import { auc } from './auc.js'
 import { accuracy, logLoss } from './classification.js'
+import { type ClassifiedRows, classAccuracy, classLogLoss } from './multiclass.js'
 import { mae, rmse } from './regression.js'
-import type { MetricResult, ScoredRows } from './rows.js'
+import type { MetricResult } from './rows.js'
 
 export interface Metric {
   /** Whether more is better. */
   readonly better: 'higher' | 'lower'
-  readonly of: (rows: ScoredRows) => MetricResult
+  readonly of: (rows: ClassifiedRows) => MetricResult
 }
 
 /** Metrics of each kind of task, by the name that results and monitors use. */
@@ -21,5 +22,9 @@ export const metricsOf = {
   regression: {
     rmse: { better: 'lower', of: rmse },
     mae: { better: 'lower', of: mae },
+  },
+  multiclass: {
+    logloss: { better: 'lower', of: classLogLoss },
+    accuracy: { better: 'higher', of: classAccuracy },
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Metric>>>>

@@ -4,7 +4,7 @@ import type { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import { type BodyBuilder, type LoweringTarget, lowerModel } from './lowering.js'
-import type { Network } from './network.js'
+import type { Network, NetworkTask } from './network.js'
 import type { CommonOptions } from './options.js'
 
 /** A model of the registry. `Input` is what a user writes, `Options` the same with defaults filled in. */
@@ -12,6 +12,8 @@ export interface ModelDefinition<Input, Options extends CommonOptions = CommonOp
   readonly name: string
   /** Checks options and fills in defaults. @throws ERR_MULTIGATE_ARGUMENT naming the field. */
   parse(options: Input): Options
+  /** @throws ERR_MULTIGATE_ARGUMENT where the model cannot have these tasks. */
+  checkTasks(tasks: readonly Pick<NetworkTask, 'kind' | 'name'>[]): void
   /** Lowers it to a layout and three programs. Plain data: nothing is allocated. */
   lower(options: Options, target: LoweringTarget): Network
 }
@@ -36,6 +38,8 @@ interface ModelParts<Options extends CommonOptions> {
   readonly name: string
   readonly schema: z.ZodType<Options>
   readonly body: BodyBuilder<Options>
+  /** Default: any tasks will do. */
+  readonly checkTasks?: ModelDefinition<never>['checkTasks']
 }
 
 /** Puts the parts of a model together. */
@@ -43,10 +47,12 @@ export function defineModel<Input, Options extends CommonOptions>({
   name,
   schema,
   body,
+  checkTasks = () => undefined,
 }: ModelParts<Options>): ModelDefinition<Input, Options> {
   return {
     name,
     parse: (options) => parseOptions(name, schema, options),
+    checkTasks,
     lower: (options, target) => lowerModel(body, options, target),
   }
 }

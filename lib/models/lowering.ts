@@ -3,8 +3,8 @@
 
 import { Layout, type ParameterGroup } from '../core/layout.js'
 import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
-import { binaryLoss, binaryPrediction } from '../layers/binary-head.js'
 import { type DenseStack, denseStack } from '../layers/dense.js'
+import { emitLoss, emitPrediction, headWidth, type LossReduction } from '../layers/heads.js'
 import { type DenseInput, type EmbeddedInput, type Inputs, inputs } from '../layers/inputs.js'
 import { type Signal, Tape } from '../layers/tape.js'
 import { type OptimizerRule, updateParameters, updateRule } from '../layers/update.js'
@@ -17,6 +17,23 @@ export interface Body {
   readonly outputDim: number
   /** One signal per task; tasks may share one. */
   forward(tape: Tape, x: Signal): Signal[]
+  /** What is made of the towers' signals. Default: each task has a loss and a prediction of its own. */
+  readonly objective?: Objective
+}
+
+/** Losses and predictions of all tasks together, from one signal per task. */
+export interface Objective {
+  losses(tape: Tape, signals: readonly Signal[], tasks: readonly NetworkTask[], reduction: LossReduction): void
+  predictions(program: ProgramBuilder, signals: readonly Signal[], tasks: readonly NetworkTask[]): void
+}
+
+const separateTasks: Objective = {
+  losses(tape, signals, tasks, reduction) {
+    for (const [task, signal] of pairs(tasks, signals)) emitLoss(tape, signal, task, reduction)
+  },
+  predictions(program, signals, tasks) {
+    for (const [task, signal] of pairs(tasks, signals)) emitPrediction(program, signal, task)
+  },
 }
 
 /** What a body is made for. */
@@ -42,8 +59,9 @@ interface Frame {
   readonly options: CommonOptions
   readonly target: LoweringTarget
   readonly inputs: Inputs
-  /** From the feature row to one logit per task. */
-  readonly logits: (tape: Tape, x: Signal) => Signal[]
+  /** From the feature row to one signal per task. */
+  readonly signals: (tape: Tape, x: Signal) => Signal[]
+  readonly objective: Objective
 }
 
 const groups: readonly ParameterGroup[] = ['expert', 'gate', 'tower', 'bottom']
@@ -82,22 +100,21 @@ function declare<Options extends CommonOptions>(
     initializer: options.initializers.bottom,
   })
   const body = buildBody({ layout, options, inputDim: bottom.outputDim, tasks })
-  const towers = tasks.map(({ name }) => declareTower(layout, options, name, body.outputDim))
-  const logits = (tape: Tape, x: Signal): Signal[] => {
-    const signals = body.forward(tape, bottom.forward(tape, x))
-    return pairs(towers, signals).map(([tower, signal]) => tower.forward(tape, signal))
+  const towers = tasks.map((task) => declareTower(layout, options, task, body.outputDim))
+  const signals = (tape: Tape, x: Signal): Signal[] => {
+    return pairs(towers, body.forward(tape, bottom.forward(tape, x))).map(([tower, signal]) => tower.forward(tape, signal))
   }
-  return { layout, options, target, inputs: row, logits }
+  return { layout, options, target, inputs: row, signals, objective: body.objective ?? separateTasks }
 }
 
-function declareTower(layout: Layout, options: CommonOptions, task: string, inputDim: number): DenseStack {
+function declareTower(layout: Layout, options: CommonOptions, task: NetworkTask, inputDim: number): DenseStack {
   return denseStack(layout, {
-    name: `tower.${task}`,
+    name: `tower.${task.name}`,
     group: 'tower',
     inputDim,
     hiddenUnits: options.towerHiddenUnits,
     activation: options.activation.tower,
-    linearUnits: 1,
+    linearUnits: headWidth(task),
     initializer: options.initializers.tower,
   })
 }
@@ -113,12 +130,12 @@ function declareInputs(layout: Layout, options: CommonOptions, features: readonl
   })
 }
 
-function lowerTraining({ layout, options, target, inputs: row, logits }: Frame): LoweredProgram {
+function lowerTraining({ layout, options, target, inputs: row, signals, objective }: Frame): LoweredProgram {
   const program = new ProgramBuilder(layout, { training: true })
-  const tape = new Tape(program)
+  const tape = new Tape(program, { rate: options.dropout, seed: options.seed })
   const rule = updateRule(target.optimizer)
   const x = row.forward(tape)
-  emitLosses(tape, options, target, logits(tape, x))
+  objective.losses(tape, signals(tape, x), target.tasks, options.lossReduction)
   tape.backward()
   program.step('reduce_gradients', { gradients: program.gradients() })
   for (const group of groups) emitPenalty(program, layout, options, group)
@@ -127,28 +144,20 @@ function lowerTraining({ layout, options, target, inputs: row, logits }: Frame):
   return program.build()
 }
 
-function lowerEvaluation({ layout, options, target, inputs: row, logits }: Frame): LoweredProgram {
+function lowerEvaluation({ layout, options, target, inputs: row, signals, objective }: Frame): LoweredProgram {
   const program = new ProgramBuilder(layout, { training: false })
   const tape = new Tape(program)
-  const signals = logits(tape, row.forward(tape))
-  emitLosses(tape, options, target, signals)
-  emitPredictions(program, target, signals)
+  const outputs = signals(tape, row.forward(tape))
+  objective.losses(tape, outputs, target.tasks, options.lossReduction)
+  objective.predictions(program, outputs, target.tasks)
   return program.build()
 }
 
-function lowerPrediction({ layout, target, inputs: row, logits }: Frame): LoweredProgram {
+function lowerPrediction({ layout, target, inputs: row, signals, objective }: Frame): LoweredProgram {
   const program = new ProgramBuilder(layout, { training: false })
   const tape = new Tape(program)
-  emitPredictions(program, target, logits(tape, row.forward(tape)))
+  objective.predictions(program, signals(tape, row.forward(tape)), target.tasks)
   return program.build()
-}
-
-function emitLosses(tape: Tape, { lossReduction }: CommonOptions, { tasks }: LoweringTarget, logits: Signal[]): void {
-  for (const [task, logit] of pairs(tasks, logits)) binaryLoss(tape, logit, { ...task, lossReduction })
-}
-
-function emitPredictions(program: ProgramBuilder, { tasks }: LoweringTarget, logits: Signal[]): void {
-  for (const [task, logit] of pairs(tasks, logits)) binaryPrediction(program, logit, task)
 }
 
 /** Kernels only: biases are never penalised. */

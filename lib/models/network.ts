@@ -4,6 +4,8 @@
 import type { Table, Tensor } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
 
+import type { HeadTask } from '../layers/heads.js'
+
 export type { ParameterGroup, Table, Tensor } from '../core/layout.js'
 export type { LoweredProgram } from '../core/program.js'
 
@@ -31,12 +33,5 @@ export type NetworkFeature =
     }
   | { readonly kind: 'dense'; readonly name: string; readonly width: number }
 
-/** A task as a network sees it. */
-export interface NetworkTask {
-  readonly kind: 'binary'
-  readonly name: string
-  /** Weight of the task in the total loss. */
-  readonly weight: number
-  /** Whether rows carry a weight for it (row input `weight:<name>`). */
-  readonly rowWeights: boolean
-}
+/** A task as a network sees it: labels are the row input `label:<name>`, weights `weight:<name>`. */
+export type NetworkTask = HeadTask

@@ -68,6 +68,8 @@ export const commonOptions = {
     .prefault({}),
   lossReduction: z.enum(['valid', 'batch', 'weighted']).default('valid'),
   sparseUpdate: z.enum(['lazy', 'exact']).default('lazy'),
+  /** Rate of dropout after every hidden layer of bottom, experts, gates and towers, and after every mix; training only. */
+  dropout: z.number().min(0).lt(1).default(0),
   seed: z.int().min(0).default(0),
 }
 

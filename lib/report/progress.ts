@@ -5,6 +5,7 @@ import { MultiBar, type SingleBar } from 'cli-progress'
 
 import type { Callback, RunPlan, StepRecord } from '../training/callbacks.js'
 import type { EpochRecord, History } from '../training/history.js'
+import { headline } from './results.js'
 import { count, decimals, duration } from './text.js'
 
 export interface ProgressOptions {
@@ -147,8 +148,12 @@ function epochLine({ epoch, loss, tasks, validation, seconds, rowsPerSecond }: E
   const losses = Object.fromEntries(Object.entries(tasks).map(([task, result]) => [task, result.loss]))
   const parts = [`epoch ${epoch}/${epochs}`, `${duration(seconds)}`, `${count(rowsPerSecond)} rows/s`, lossText(loss, losses)]
   if (validation !== undefined) {
-    const aucs = Object.entries(validation.tasks).map(([task, { auc }]) => `${task} ${decimals(auc)}`)
-    parts.push(`val loss ${decimals(validation.loss)}`, `val auc ${aucs.join(' ')}`)
+    parts.push(`val loss ${decimals(validation.loss)}`)
+    const found = Object.entries(validation.tasks).map(([task, result]) => ({ task, ...headline(result) }))
+    for (const metric of new Set(found.map((one) => one.metric))) {
+      const own = found.filter((one) => one.metric === metric).map(({ task, value }) => `${task} ${decimals(value)}`)
+      parts.push(`val ${metric} ${own.join(' ')}`)
+    }
   }
   return parts.join('  ')
 }

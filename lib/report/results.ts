@@ -1,39 +1,48 @@
 // Results as text tables: what `fit` and `evaluate` return, for people.
 
-import type { Evaluation } from '../training/evaluate.js'
+import type { Evaluation, TaskEvaluation } from '../training/evaluate.js'
 import type { History } from '../training/history.js'
 import { count, decimals, duration, table } from './text.js'
 
-/** One line per data set and task: AUC, log loss, accuracy, positives. */
+const metrics = ['auc', 'logloss', 'accuracy', 'rmse', 'mae'] as const
+
+/** One line per data set and task, one column per metric that any of them has. */
 export function resultsTable(results: Readonly<Record<string, Evaluation>>): string {
-  const rows = Object.entries(results).flatMap(([name, { tasks }]) =>
-    Object.entries(tasks).map(([task, { auc, logloss, accuracy, positives, rows: labelled }]) => [
-      name,
-      task,
-      decimals(auc),
-      decimals(logloss),
-      decimals(accuracy),
-      count(positives),
-      count(labelled),
-    ]),
+  const lines = Object.entries(results).flatMap(([data, { tasks }]) =>
+    Object.entries(tasks).map(([task, result]) => ({ data, task, result })),
   )
-  const reasons = Object.entries(results).flatMap(([name, { tasks }]) =>
-    Object.entries(tasks).flatMap(([task, { aucReason }]) =>
-      aucReason === undefined ? [] : [`${name} ${task}: no AUC, ${aucReason}`],
-    ),
-  )
-  return [table(['data', 'task', 'auc', 'logloss', 'accuracy', 'positives', 'rows'], rows), ...reasons].join('\n')
+  const shown = metrics.filter((metric) => lines.some(({ result }) => metric in result))
+  const withPositives = lines.some(({ result }) => result.positives !== undefined)
+  const rows = lines.map(({ data, task, result }) => [
+    data,
+    task,
+    ...shown.map((metric) => (metric in result ? decimals(result[metric]) : '')),
+    ...(withPositives ? [result.positives === undefined ? '' : count(result.positives)] : []),
+    count(result.rows),
+  ])
+  const reasons = lines.flatMap(({ data, task, result: { aucReason } }) => {
+    return aucReason === undefined ? [] : [`${data} ${task}: no AUC, ${aucReason}`]
+  })
+  return [table(['data', 'task', ...shown, ...(withPositives ? ['positives'] : []), 'rows'], rows), ...reasons].join('\n')
 }
 
-/** One line per epoch: loss, validation loss, validation AUC of every task. */
+/** The metric that speaks for a task: AUC, or RMSE, or accuracy. */
+export function headline(result: TaskEvaluation): { readonly metric: string; readonly value: number | undefined } {
+  if ('auc' in result) return { metric: 'auc', value: result.auc }
+  if ('rmse' in result) return { metric: 'rmse', value: result.rmse }
+  return { metric: 'accuracy', value: result.accuracy }
+}
+
+/** One line per epoch: loss, validation loss, the metric that speaks for each task on the validation data. */
 export function historyTable({ epochs, weightsOf }: History): string {
-  const tasks = Object.keys(epochs[0]?.tasks ?? {})
-  const validated = epochs.some(({ validation }) => validation !== undefined)
-  const header = ['epoch', 'loss', ...(validated ? ['val_loss', ...tasks.map((task) => `val_${task}_auc`)] : []), 'time']
-  const rows = epochs.map(({ epoch, loss, validation, seconds }) => [
+  const validated = epochs.find(({ validation }) => validation !== undefined)?.validation
+  const columns = Object.entries(validated?.tasks ?? {}).map(([task, result]) => ({ task, metric: headline(result).metric }))
+  const names = columns.map(({ task, metric }) => `val_${task}_${metric}`)
+  const header = ['epoch', 'loss', ...(validated ? ['val_loss', ...names] : []), 'time']
+  const rows = epochs.map(({ epoch, loss, validation, metrics: measured, seconds }) => [
     `${epoch}${epoch === weightsOf && epoch !== epochs.length ? '*' : ''}`,
     decimals(loss),
-    ...(validated ? [decimals(validation?.loss), ...tasks.map((task) => decimals(validation?.tasks[task]?.auc))] : []),
+    ...(validated ? [decimals(validation?.loss), ...names.map((name) => decimals(measured[name]))] : []),
     duration(seconds),
   ])
   return table(header, rows)

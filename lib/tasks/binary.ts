@@ -5,27 +5,26 @@ import { z } from 'zod'
 
 import { describeValue, parseOptions, quote } from '../core/check.js'
 import { type Column, numberOf, numberText } from '../core/columns.js'
-import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
+import {
+  checkSomeKnown,
+  type LabelOptions,
+  labelOptions,
+  numericLabels,
+  type SingleColumn,
+  singleColumn,
+  wrongLabel,
+} from './labels.js'
 
 export const binarySchema = z.strictObject({
   kind: z.literal('binary'),
-  name: z.string().min(1),
-  label: z.string().min(1).optional(),
+  ...labelOptions,
   positive: z.union([z.string(), z.number()]).optional(),
-  weight: z.number().min(0).default(1),
-  weightColumn: z.string().min(1).optional(),
 })
 
-export interface BinaryOptions {
-  /** The column of labels. Default: the task's name. */
-  readonly label?: string
+export interface BinaryOptions extends LabelOptions {
   /** The value that counts as 1, every other one as 0. Without it labels are numbers in [0, 1]. */
   readonly positive?: string | number
-  /** Weight of the task in the total loss. Default 1. */
-  readonly weight?: number
-  /** A column of weights >= 0, one per row, for loss and metrics. Default: every row counts 1. */
-  readonly weightColumn?: string
 }
 
 /** A probability, trained with binary cross-entropy. */
@@ -47,8 +46,12 @@ export function binary<const Name extends string>(name: Name, options: BinaryOpt
 
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
 export function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Array {
-  if (column.kind === 'list') throw wrong(task, undefined, 'one label per row, found lists')
-  return task.positive === undefined ? probabilities(task, column) : matches(task.positive, column)
+  const single = singleColumn(task, column)
+  if (task.positive !== undefined) return matches(task.positive, single)
+  return numericLabels(task, single, (value, found) => {
+    if (value !== undefined && value >= 0 && value <= 1) return undefined
+    return `a label in [0, 1], found ${found}; say which value counts as 1: positive: ${found}`
+  })
 }
 
 /**
@@ -57,38 +60,19 @@ export function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Arr
  */
 export function checkBinaryLabels(task: BinaryTask, column: Column, labels: Float32Array): void {
   if (labels.some((label) => label > 0)) return
-  const known = labels.reduce((count, label) => count + (!Number.isNaN(label) ? 1 : 0), 0)
-  if (known === 0) throw wrong(task, undefined, 'a label in the training rows, found only missing ones')
+  const known = checkSomeKnown(task, labels)
   if (task.positive === undefined)
-    throw wrong(task, undefined, `a positive label in the training rows, found ${known} that are all 0`)
+    throw wrongLabel(task, undefined, `a positive label in the training rows, found ${known} that are all 0`)
   const occurring = nearest(String(task.positive), valuesOf(column), 8)
   const values = occurring.map((value) => (column.kind === 'string' ? quote(value) : value)).join(', ')
-  throw wrong(
+  throw wrongLabel(
     task,
     undefined,
     `${describeValue(task.positive)} in the training rows, found ${values} (nearest first); set positive to one of them`,
   )
 }
 
-function probabilities(task: BinaryTask, column: Exclude<Column, { kind: 'list' }>): Float32Array {
-  const expected = 'a label in [0, 1]'
-  if (column.kind === 'number') {
-    return Float32Array.from(column.values, (value, row) => {
-      if (Number.isNaN(value) || (value >= 0 && value <= 1)) return value
-      throw wrong(task, row, `${expected}, found ${value}; say which value counts as 1: positive: ${value}`, value)
-    })
-  }
-  const { dictionary, codes } = column
-  const labels = dictionary.map(numberOf)
-  return Float32Array.from(codes, (code, row) => {
-    const label = code < 0 ? NaN : labels[code]
-    if (label !== undefined && !(label < 0 || label > 1)) return label
-    const text = quote(dictionary[code] ?? '')
-    throw wrong(task, row, `${expected}, found ${text}; say which value counts as 1: positive: ${text}`, dictionary[code])
-  })
-}
-
-function matches(positive: string | number, column: Exclude<Column, { kind: 'list' }>): Float32Array {
+function matches(positive: string | number, column: SingleColumn): Float32Array {
   if (column.kind === 'number') {
     const wanted = typeof positive === 'number' ? positive : numberOf(positive)
     return Float32Array.from(column.values, (value) => (Number.isNaN(value) ? NaN : value === wanted ? 1 : 0))
@@ -112,9 +96,4 @@ function valuesOf(column: Column): Set<string> {
     }
   }
   return found
-}
-
-function wrong({ name, label = name }: BinaryTask, row: number | undefined, what: string, value?: unknown): DataError {
-  const place = row === undefined ? '' : `, row ${row}`
-  return new DataError(`task ${quote(name)}, column ${quote(label)}${place}: expected ${what}`, { column: label, row, value })
 }

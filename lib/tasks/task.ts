@@ -7,21 +7,32 @@ import { parseOptions, quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { type BinaryTask, binarySchema, checkBinaryLabels, encodeBinaryLabels } from './binary.js'
+import { checkMulticlassLabels, encodeMulticlassLabels, type MulticlassTask, multiclassSchema } from './multiclass.js'
+import { checkRegressionLabels, encodeRegressionLabels, type RegressionTask, regressionSchema } from './regression.js'
 
-export type { BinaryOptions, BinaryTask } from './binary.js'
+export type Task<Name extends string = string> = BinaryTask<Name> | RegressionTask<Name> | MulticlassTask<Name>
 
-export type Task<Name extends string = string> = BinaryTask<Name>
+/** What training knows of a kind of task. */
+interface TaskKind {
+  readonly schema: z.ZodType
+  encode(task: Task, column: Column): Float32Array
+  check(task: Task, column: Column, labels: Float32Array): void
+}
 
-const schemas = { binary: binarySchema }
-const labels = { binary: { encode: encodeBinaryLabels, check: checkBinaryLabels } }
+const kinds = {
+  binary: { schema: binarySchema, encode: encodeBinaryLabels, check: checkBinaryLabels },
+  regression: { schema: regressionSchema, encode: encodeRegressionLabels, check: checkRegressionLabels },
+  multiclass: { schema: multiclassSchema, encode: encodeMulticlassLabels, check: checkMulticlassLabels },
+} as const
+const kindNames = Object.keys(kinds) as [Task['kind'], ...Task['kind'][]]
 
 /**
  * A task from plain data, as a configuration or a saved model has it: `{ "kind": "binary", "name": "like" }`.
  * @throws ERR_MULTIGATE_ARGUMENT naming the option below `what`.
  */
 export function parseTask(value: unknown, what = 'task'): Task {
-  const { kind } = parseOptions(what, z.looseObject({ kind: z.enum(['binary']) }), value)
-  return Object.freeze(parseOptions<Task>(what, schemas[kind] as z.ZodType<Task, unknown>, value))
+  const { kind } = parseOptions(what, z.looseObject({ kind: z.enum(kindNames) }), value)
+  return Object.freeze(parseOptions<Task>(what, kinds[kind].schema as z.ZodType<Task, unknown>, value))
 }
 
 /** The column of labels that a task reads. */
@@ -31,7 +42,7 @@ export function labelColumnOf({ name, label }: Task): string {
 
 /**
  * Labels of a task, [rows]; NaN is missing.
- * @param training checks too that there is something to learn: a positive label.
+ * @param training checks too that there is something to learn: a positive label, say.
  * @throws ERR_MULTIGATE_DATA naming the task, and the row and value or the values that do occur.
  */
 export function encodeLabels(
@@ -39,7 +50,7 @@ export function encodeLabels(
   column: Column,
   { training = false }: { readonly training?: boolean } = {},
 ): Float32Array {
-  const kind = labels[task.kind]
+  const kind = kinds[task.kind] as TaskKind
   const encoded = kind.encode(task, column)
   if (training) kind.check(task, column, encoded)
   return encoded

@@ -10,6 +10,7 @@ import { fitEncoder } from '../features/encoders.js'
 import { columnNameOf, type Feature } from '../features/feature.js'
 import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
+import { classCount } from '../tasks/multiclass.js'
 import { encodeLabels, encodeWeights, labelColumnOf, type Task } from '../tasks/task.js'
 
 /** Which columns of a dataset are encoded beside the features: labels and weights, and whether they are to learn from. */
@@ -38,11 +39,12 @@ export class DataEncoder {
   }
 
   get tasks(): NetworkTask[] {
-    return this.#tasks.map(({ kind, name, weight, weightColumn }) => ({
-      kind,
-      name,
-      weight,
-      rowWeights: weightColumn !== undefined,
+    return this.#tasks.map((task) => ({
+      kind: task.kind,
+      name: task.name,
+      weight: task.weight,
+      rowWeights: task.weightColumn !== undefined,
+      ...(task.kind === 'multiclass' && { classes: classCount(task) }),
     }))
   }
 

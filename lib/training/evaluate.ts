@@ -1,8 +1,8 @@
 // Evaluation: one pass over a dataset gives losses and scores, from which metrics are taken. Rows without a label count in
 // neither.
 
-import { auc } from '../metrics/auc.js'
-import { accuracy, logLoss } from '../metrics/classification.js'
+import { headWidth } from '../layers/heads.js'
+import { type Metric, metricsOf } from '../metrics/metric.js'
 import type { NetworkTask } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
@@ -10,20 +10,25 @@ import type { EncodedRows, Targets } from './encode.js'
 import type { NetworkRunner } from './network-runner.js'
 import { penaltyOfWeights } from './penalty.js'
 
+/** What is measured of a task; metrics by its kind. One is undefined where the rows give no value, `aucReason` says why for AUC. */
 export interface TaskEvaluation {
   /** The loss that training minimises: with row weights and reduction, without the task's weight and penalties. */
   readonly loss: number
-  /** Undefined where the labels are all alike; `aucReason` says so. */
-  readonly auc: number | undefined
-  readonly aucReason?: string
-  /** Mean cross-entropy in nats. Undefined where no row has a label. */
-  readonly logloss: number | undefined
-  /** Share of rows on the right side of one half. */
-  readonly accuracy: number | undefined
-  /** Labelled rows that are positive; soft labels add up. */
-  readonly positives: number
   /** Rows with a label. */
   readonly rows: number
+  /** Binary: labelled rows that are positive; soft labels add up. */
+  readonly positives?: number
+  /** Binary. */
+  readonly auc?: number | undefined
+  readonly aucReason?: string
+  /** Binary, multiclass: mean cross-entropy in nats. */
+  readonly logloss?: number | undefined
+  /** Binary: share of rows on the right side of one half. Multiclass: share whose most probable class is the label's. */
+  readonly accuracy?: number | undefined
+  /** Regression, in label units. */
+  readonly rmse?: number | undefined
+  /** Regression, in label units. */
+  readonly mae?: number | undefined
 }
 
 export interface Evaluation<Name extends string = string> {
@@ -44,29 +49,36 @@ export async function evaluate(
   const { outputs, scalars } = await runner.run(program, data)
   const results: Record<string, TaskEvaluation> = {}
   let loss = penaltyOfWeights(runner, options)
-  for (const { name, weight } of tasks) {
+  for (const task of tasks) {
+    const { name, weight } = task
     const own = scalars[program.scalarOutputs[`loss:${name}`] ?? -1] ?? Number.NaN
     loss += weight * own
     results[name] = evaluateTask(
+      task,
       own,
       outputs.get(name),
-      data.targets.find(({ task }) => task.name === name),
+      data.targets.find((target) => target.task.name === name),
     )
   }
   return { tasks: results, loss, rows: data.rows }
 }
 
-function evaluateTask(loss: number, scores: FloatArray | undefined, targets: Targets | undefined): TaskEvaluation {
+function evaluateTask(
+  task: NetworkTask,
+  loss: number,
+  scores: FloatArray | undefined,
+  targets: Targets | undefined,
+): TaskEvaluation {
   if (scores === undefined || targets === undefined) throw new Error('a task was evaluated without scores or labels')
-  const rows = { scores, labels: targets.labels, weights: targets.weights }
-  const { value, positives, negatives, reason } = auc(rows)
-  return {
-    loss,
-    auc: value,
-    ...(reason !== undefined && { aucReason: reason }),
-    logloss: logLoss(rows).value,
-    accuracy: accuracy(rows).value,
-    positives,
-    rows: positives + negatives,
+  const { labels, weights } = targets
+  const rows = { scores, labels, weights, classes: headWidth(task) }
+  const values: Record<string, number | string | undefined> = {}
+  for (const [name, { of }] of Object.entries<Metric>(metricsOf[task.kind])) {
+    const { value, reason } = of(rows)
+    values[name] = value
+    if (name === 'auc' && reason !== undefined) values.aucReason = reason
   }
+  const known = labels.filter((label) => !Number.isNaN(label))
+  const positives = task.kind === 'binary' ? { positives: known.reduce((sum, label) => sum + label, 0) } : {}
+  return { loss, ...values, ...positives, rows: known.length }
 }

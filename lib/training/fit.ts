@@ -156,7 +156,7 @@ class Run {
       batchSize,
       trainRows: train.rows,
       validationRows: validation?.rows ?? 0,
-      monitors: monitorNames(names, validation !== undefined),
+      monitors: monitorNames(tasks, validation !== undefined),
     }
   }
 }

@@ -1,5 +1,7 @@
 // What training leaves behind: one record per epoch, and the names that callbacks may monitor. Plain data.
 
+import { metricsOf } from '../metrics/metric.js'
+import type { NetworkTask } from '../models/network.js'
 import type { Evaluation, TaskEvaluation } from './evaluate.js'
 
 /** One epoch, as the history and callbacks see it. */
@@ -31,13 +33,19 @@ export interface History {
   readonly weightsOf: number
 }
 
-const measured = ['loss', 'auc', 'logloss', 'accuracy'] as const
+/** What is measured of tasks of a kind. */
+const measuredOf = (kind: NetworkTask['kind']): Measured[] => ['loss', ...(Object.keys(metricsOf[kind]) as Measured[])]
+
+type Measured = Exclude<keyof TaskEvaluation, 'aucReason' | 'positives' | 'rows'>
+
+const measuredOfAny = [...new Set((Object.keys(metricsOf) as NetworkTask['kind'][]).flatMap(measuredOf))]
 
 /** Names that a run will have: `loss`, `<task>_loss`, and with validation data the same and metrics with `val_` before. */
-export function monitorNames(tasks: readonly string[], validation: boolean): string[] {
-  const losses = ['loss', ...tasks.map((task) => `${task}_loss`)]
+export function monitorNames(tasks: readonly NetworkTask[], validation: boolean): string[] {
+  const losses = ['loss', ...tasks.map(({ name }) => `${name}_loss`)]
   if (!validation) return losses
-  return [...losses, ...measured.flatMap((metric) => [`val_${metric}`, ...tasks.map((task) => `val_${task}_${metric}`)])]
+  const own = tasks.flatMap(({ name, kind }) => measuredOf(kind).map((metric) => [`val_${metric}`, `val_${name}_${metric}`]))
+  return [...losses, ...new Set(own.flat())]
 }
 
 /** The values of {@link monitorNames} after an epoch; `val_<metric>` is the mean over the tasks where it is defined. */
@@ -49,7 +57,7 @@ export function monitorValues(
   const values: Record<string, number> = { loss }
   for (const [task, { loss: own }] of Object.entries(tasks)) values[`${task}_loss`] = own
   if (validation === undefined) return values
-  for (const metric of measured) {
+  for (const metric of measuredOfAny) {
     const found = Object.entries(validation.tasks).flatMap(([task, result]) => rowValue(task, result, metric))
     for (const [task, value] of found) values[`val_${task}_${metric}`] = value
     if (found.length > 0) values[`val_${metric}`] = found.reduce((sum, [, value]) => sum + value, 0) / found.length
@@ -57,7 +65,7 @@ export function monitorValues(
   return { ...values, val_loss: validation.loss }
 }
 
-function rowValue(task: string, result: TaskEvaluation, metric: (typeof measured)[number]): [string, number][] {
+function rowValue(task: string, result: TaskEvaluation, metric: Measured): [string, number][] {
   const value = result[metric]
   return value === undefined ? [] : [[task, value]]
 }

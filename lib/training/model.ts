@@ -30,8 +30,8 @@ export type ModelInput<NetworkOptions, Tasks extends readonly Task[]> = ModelOpt
     readonly precision?: 'float32'
   }
 
-/** Scores by task name, [rows] each. */
-export type Scores<Tasks extends readonly Task[]> = { readonly [Name in TaskName<Tasks>]: Float32Array }
+/** Scores by task name: [rows] each, of a multiclass task [rows, classes]. */
+export type Scores<Output extends string> = { readonly [Name in Output]: Float32Array }
 
 export interface FitOptions {
   /** Measured after every epoch; what early stopping and `val_` monitors need. */
@@ -69,7 +69,8 @@ interface Built {
   readonly runner: NetworkRunner
 }
 
-export class Model<Tasks extends readonly Task[] = readonly Task[]> {
+/** `Output`: what it predicts; the names of the tasks unless a model has more to say. */
+export class Model<Tasks extends readonly Task[] = readonly Task[], Output extends string = TaskName<Tasks>> {
   /** The model's name in a configuration: `MMoE`. */
   readonly name: string
   readonly #definition: Definition
@@ -93,6 +94,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[]> {
     this.#network = definition.parse(network as never)
     this.#features = checkNamed(`${definition.name}.features`, features)
     this.#tasks = checkNamed(`${definition.name}.tasks`, tasks)
+    definition.checkTasks(this.#tasks)
     this.#config = { model: definition.name, tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa })
   }
@@ -147,13 +149,13 @@ export class Model<Tasks extends readonly Task[] = readonly Task[]> {
    * Scores of every row, by task name. During `fit` it waits for the end of a step. Labels are not looked at.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
    */
-  async predict(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<Scores<Tasks>> {
+  async predict(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<Scores<Output>> {
     const { encoder, runner } = this.#need('predict')
     const dataset = data instanceof Dataset ? data : Dataset.fromColumns(data)
     using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
     const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows))
     const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
-    return Object.fromEntries(scores) as Scores<Tasks>
+    return Object.fromEntries(scores) as Scores<Output>
   }
 
   /**

@@ -19,7 +19,7 @@ extern "C" {
 #define MG_NOEXCEPT
 #endif
 
-#define MG_ABI_VERSION 1u
+#define MG_ABI_VERSION 2u
 
 typedef enum mg_status {
   MG_OK = 0,
@@ -125,14 +125,24 @@ typedef struct mg_program {
 
 typedef struct mg_plan mg_plan;
 
+/* How products are computed. Everything else, and all inputs and outputs, is float32 (the reference: float64). */
+typedef enum mg_precision {
+  MG_PRECISION_F32 = 0,
+  MG_PRECISION_BF16 = 1, /* x, kernels of experts and dense layers, and upstream gradients are rounded to bfloat16 (to nearest, ties to even)
+                            before a product; sums are float32. Gate kernels and logits stay float32. */
+  MG_PRECISION_TF32 = 2  /* GPUs only */
+} mg_precision;
+
 typedef struct mg_compile_options {
-  const char* isa; /* CPU: null for the best, else its name; other backends ignore it */
+  const char* isa;   /* CPU: null for the best, else its name; other backends ignore it */
+  int32_t precision; /* mg_precision */
 } mg_compile_options;
 
 typedef struct mg_run {
   int64_t rows;               /* n >= 1 */
   void* const* data;          /* one per buffer; null for activations and stored buffers. Row outputs [n, width] */
   const int32_t* row_index;   /* null: row r of a row input is its row r; else its row row_index[r] */
+  int64_t first_row;          /* position of row 0 in the batch, where a batch is run in parts; 0 otherwise */
   const double* scalars_in;
   double* scalars_out;        /* written, not added to */
   uint64_t parameter_version; /* changes whenever PARAMETER elements have changed between two runs */

@@ -21,8 +21,16 @@
   OP(dense_backward, ROWS)      \
   OP(mixture_forward, ROWS)     \
   OP(mixture_backward, ROWS)    \
+  OP(fusion_forward, ROWS)      \
+  OP(fusion_backward, ROWS)     \
+  OP(dropout, ROWS)             \
   OP(binary_loss, ROWS)         \
   OP(binary_predict, ROWS)      \
+  OP(product_loss, ROWS)        \
+  OP(product_predict, ROWS)     \
+  OP(squared_loss, ROWS)        \
+  OP(multiclass_loss, ROWS)     \
+  OP(multiclass_predict, ROWS)  \
   OP(reduce_gradients, STEP)    \
   OP(penalty, STEP)             \
   OP(optimize, STEP)            \
@@ -64,12 +72,13 @@
   INT(activation)                                               \
   INT(accumulate)
 
-/* The topology that mixture_forward and mixture_backward share.
+/* The topology that mixture_forward and mixture_backward share. Experts and gates are one dense layer each: a deep one is a
+ * dense stack before it, whose output is a stream of its own.
  * streams: s row views. expert i reads stream expert_stream[i]; gate j reads stream gate_stream[j] and sees the experts
  * gate_expert[gate_offset[j] .. gate_offset[j+1]) in that order (gate_offset has g+1 entries).
  * expert_kernel: one view per stream, [experts on it, d of it, units], experts in ascending order; absent where no expert
  * reads the stream. expert_bias [e, units]. gate_kernel: one view per gate, [d, experts seen]; gate_bias: one view per gate,
- * [experts seen], or no views at all.
+ * [experts seen], or no views at all. temperature divides the logits, > 0.
  * experts, pre: what forward keeps for backward, [n, e*units] each; their inner order is the backend's own. */
 #define MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT) \
   VIEWS(streams)                                                  \
@@ -82,9 +91,10 @@
   VIEWS(gate_kernel)                                              \
   VIEWS(gate_bias)                                                \
   INT(units)                                                      \
-  INT(activation)
+  INT(activation)                                                 \
+  FLOAT(temperature)
 
-/* a_i = activation(stream W_i + b_i); p_j = softmax(stream G_j + c_j) over the experts seen; outputs_j = sum p_j[i] a_i.
+/* a_i = activation(stream W_i + b_i); p_j = softmax((stream G_j + c_j) / temperature) over the experts seen; outputs_j = sum p_j[i] a_i.
  * outputs: one view per gate, [n, units]. gates: optional, [n, sum of experts seen], all p side by side.
  * experts optional: a is kept there. pre optional: the pre-activations, required with experts for gelu and swish. */
 #define MG_FIELDS_mixture_forward(VIEW, VIEWS, INT, INTS, FLOAT) \
@@ -106,21 +116,84 @@
   VIEW(experts)                                                   \
   VIEW(pre)
 
-/* l = max(z,0) - z y + log1p(exp(-|z|)), m = label is not NaN, w = weight or 1, D = scalar input `denominator`.
- * scalar output `loss` += sum(w m l) / D (unweighted by task); dlogit = task_weight w m (sigmoid(z) - y) / D.
- * D = 0 means that no row counts: loss and gradient are 0. logit, label, weight, dlogit [n,1]; weight, dlogit optional. */
+/* y[n,w] = the sum (kind 0) or the product (kind 1) of inputs[n,w], element by element, in the order listed. */
+#define MG_FIELDS_fusion_forward(VIEW, VIEWS, INT, INTS, FLOAT) \
+  VIEWS(inputs)                                                 \
+  VIEW(y)                                                       \
+  INT(kind)
+
+/* dinputs_i = dy (sum), or dy times the product of the other inputs, by prefix and suffix products (no division). dinputs:
+ * one per input, absent: nobody wants it. accumulate: one int per input. */
+#define MG_FIELDS_fusion_backward(VIEW, VIEWS, INT, INTS, FLOAT) \
+  VIEWS(inputs)                                                  \
+  VIEW(dy)                                                       \
+  VIEWS(dinputs)                                                 \
+  INTS(accumulate)                                               \
+  INT(kind)
+
+/* y[n,w] = x / (1 - rate) where the element is kept, else 0; the same op with x = dy gives dx.
+ * Element (row, c) is kept where word c % 4 of Philox4x32-10 is >= floor(rate 2^32): key = (seed low, stream), counter =
+ * (first_row + row, step, c / 4, seed high | 2 << 22). 0 <= rate < 1. seed < 2^53, stream < 2^32. row: the position in the
+ * batch, not in the dataset. step: scalar input. first_row: of mg_run. */
+#define MG_FIELDS_dropout(VIEW, VIEWS, INT, INTS, FLOAT) \
+  VIEW(x)                                                \
+  VIEW(y)                                                \
+  INT(seed)                                              \
+  INT(stream)                                            \
+  INT(step)                                              \
+  FLOAT(rate)
+
+/* What all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`; scalar output
+ * `loss` += sum(w m l) / D, not weighted by task; the gradients have task_weight. D = 0 means that no row counts: loss and
+ * gradient are 0. label, weight [n,1]; weight and the gradients are optional. */
+#define MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT) \
+  VIEW(label)                                         \
+  VIEW(weight)                                        \
+  INT(denominator)                                    \
+  INT(loss)                                           \
+  FLOAT(task_weight)
+
+/* l = max(z,0) - z y + log1p(exp(-|z|)); dlogit = task_weight w m (sigmoid(z) - y) / D. logit, dlogit [n,1]. */
 #define MG_FIELDS_binary_loss(VIEW, VIEWS, INT, INTS, FLOAT) \
   VIEW(logit)                                                \
-  VIEW(label)                                                \
-  VIEW(weight)                                               \
   VIEW(dlogit)                                               \
-  INT(denominator)                                           \
-  INT(loss)                                                  \
-  FLOAT(task_weight)
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT)
 
 /* y[n,1] = sigmoid(logit[n,1]) */
 #define MG_FIELDS_binary_predict(VIEW, VIEWS, INT, INTS, FLOAT) \
   VIEW(logit)                                                   \
+  VIEW(y)
+
+/* The binary loss of p = the product of sigmoid(logits_i): l = -y log p - (1 - y) log(1 - p), without cancellation.
+ * dlogits_i = task_weight w m sigmoid(-logits_i) (-y + (1 - y) p / (1 - p)) / D. logits, dlogits: [n,1] each; dlogits one per
+ * logit or none at all. accumulate: one int per logit. */
+#define MG_FIELDS_product_loss(VIEW, VIEWS, INT, INTS, FLOAT) \
+  VIEWS(logits)                                               \
+  VIEWS(dlogits)                                              \
+  INTS(accumulate)                                            \
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT)
+
+/* y[n,1] = the product of sigmoid(logits_i) */
+#define MG_FIELDS_product_predict(VIEW, VIEWS, INT, INTS, FLOAT) \
+  VIEWS(logits)                                                  \
+  VIEW(y)
+
+/* l = (z - y)^2; dprediction = task_weight w m 2 (z - y) / D. prediction z, dprediction [n,1]. */
+#define MG_FIELDS_squared_loss(VIEW, VIEWS, INT, INTS, FLOAT) \
+  VIEW(prediction)                                            \
+  VIEW(dprediction)                                           \
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT)
+
+/* l = logsumexp(z) - z_y; dlogits_c = task_weight w m (softmax(z)_c - [c = y]) / D. logits, dlogits [n, classes]; label: the
+ * number of the class or NaN; a number that is no class counts as none of them (callers check). */
+#define MG_FIELDS_multiclass_loss(VIEW, VIEWS, INT, INTS, FLOAT) \
+  VIEW(logits)                                                   \
+  VIEW(dlogits)                                                  \
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT)
+
+/* y[n,classes] = softmax(logits) */
+#define MG_FIELDS_multiclass_predict(VIEW, VIEWS, INT, INTS, FLOAT) \
+  VIEW(logits)                                                      \
   VIEW(y)
 
 /* Makes the GRADIENT buffer whole: from here on it holds the sum over all rows of this run (it is overwritten, not added
@@ -135,26 +208,35 @@
   FLOAT(l1)                                              \
   FLOAT(l2)
 
-/* The update rule and its constants. rule: 0 sgd, 1 adam. form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step
- * counts from 1). What a rule does not use is 0. */
+/* The update rule and its constants; docs/numerics.md has the formulas. rule: 0 sgd, 1 adam (with weight_decay: adamw),
+ * 2 adagrad, 3 rmsprop, 4 ftrl. form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). What a rule
+ * does not use is 0. Moments in order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum
+ * if it has one, mean gradient if centered); ftrl (n, z). beta2 is rho for rmsprop. */
 #define MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT) \
+  VIEW(moment1)                                              \
+  VIEW(moment2)                                              \
+  VIEW(moment3)                                              \
   INT(rule)                                                  \
   INT(form)                                                  \
   INT(nesterov)                                              \
+  INT(centered)                                              \
   INT(learning_rate)                                         \
   INT(step)                                                  \
   FLOAT(beta1)                                               \
   FLOAT(beta2)                                               \
   FLOAT(epsilon)                                             \
-  FLOAT(momentum)
+  FLOAT(momentum)                                            \
+  FLOAT(weight_decay)                                        \
+  FLOAT(ftrl_l1)                                             \
+  FLOAT(ftrl_l2)                                             \
+  FLOAT(ftrl_l2_shrinkage)                                   \
+  FLOAT(ftrl_power)                                          \
+  FLOAT(ftrl_beta)
 
-/* Updates all dense parameters from the GRADIENT buffer. moment1, moment2: as long as parameters; absent where the rule has
- * none (sgd: moment1 only with momentum). */
+/* Updates all dense parameters from the GRADIENT buffer. Moments: as long as parameters; absent where the rule has none. */
 #define MG_FIELDS_optimize(VIEW, VIEWS, INT, INTS, FLOAT) \
   VIEW(parameters)                                        \
   VIEW(gradients)                                         \
-  VIEW(moment1)                                           \
-  VIEW(moment2)                                           \
   MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT)
 
 /* Sums the gradients of each id of the batch in row order (features in the order listed), adds the penalty and updates the
@@ -164,8 +246,6 @@
  * exact 1: every row moves by the dense rule, the penalty covers the table. loss: scalar output of the penalty. */
 #define MG_FIELDS_embedding_update(VIEW, VIEWS, INT, INTS, FLOAT) \
   VIEW(table)                                                     \
-  VIEW(moment1)                                                   \
-  VIEW(moment2)                                                   \
   VIEWS(ids)                                                      \
   VIEWS(gradients)                                                \
   INTS(combiners)                                                 \

@@ -131,7 +131,7 @@ PlanWeights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<We
     return a.column == b.column && a.count == b.count && a.offset == b.offset && a.stride == b.stride && a.bias == b.bias;
   };
   for (const auto& known : plan.weights)
-    if (known->weights.depth == depth && known->parts.size() == parts.size() &&
+    if (!parts.empty() && known->weights.depth == depth && known->parts.size() == parts.size() &&
         std::equal(parts.begin(), parts.end(), known->parts.begin(), same))
       return *known;
   auto fresh = std::make_unique<PlanWeights>();

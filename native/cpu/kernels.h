@@ -97,6 +97,7 @@ struct MixtureGate {
 
 struct Mixture {
   int64_t rows, units, activation;
+  float inverse_temperature;
   const MixtureStream* streams;
   int64_t stream_count;
   const MixtureGate* gates;
@@ -121,15 +122,43 @@ struct Gather {
   int64_t y_row;
 };
 
-struct BinaryLoss {
-  int64_t rows;
-  const float *logit, *label, *weight;  // weight nullable
-  int64_t logit_row;
-  int64_t label_row, weight_row;
-  float* dlogit;  // nullable
-  int64_t dlogit_row;
+// A row view: its column 0 at the first row of the block, and the floats between rows.
+struct RowPointer {
+  float* data;
+  int64_t stride;
+};
+
+struct Fusion {
+  int64_t rows, width, count, kind;
+  const RowPointer* inputs;
+  const RowPointer* dinputs;  // backward; null data: not wanted
+  const int64_t* accumulate;  // backward
+  RowPointer y;               // or dy
+  float* prefix;              // scratch [count, kPad]
+};
+
+struct Dropout {
+  int64_t rows, width;
+  RowPointer x, y;
+  uint32_t key[2], first_row, step, high;  // words of Philox, as ops.h has them
+  uint32_t limit;                          // an element is dropped where its word is below
+  float scale;                             // 1 / (1 - rate)
+};
+
+// What all losses share. `z` and `dz` (data null: not wanted) are what the op calls its logits or predictions.
+struct Loss {
+  int64_t rows, classes;
+  RowPointer label, weight;  // weight: data nullable
+  RowPointer z, dz;
   float gradient_scale;  // task weight / denominator; 0 where the denominator is 0
   double* loss;          // += sum of w m l, unscaled
+};
+
+struct ProductLoss {
+  Loss shared;  // without z and dz
+  int64_t count;
+  const RowPointer *logits, *dlogits;  // dlogits null: not wanted
+  const int64_t* accumulate;
 };
 
 struct UpdateRule {
@@ -153,8 +182,16 @@ struct Kernels {
   void (*dense_backward)(const DenseBackward*);
   void (*mixture_forward)(const Mixture*);
   void (*mixture_backward)(const Mixture*);
-  void (*binary_loss)(const BinaryLoss*);
-  void (*binary_predict)(int64_t rows, const float* logit, int64_t logit_row, float* y, int64_t y_row);
+  void (*fusion_forward)(const Fusion*);
+  void (*fusion_backward)(const Fusion*);
+  void (*dropout)(const Dropout*);
+  void (*binary_loss)(const Loss*);
+  void (*binary_predict)(int64_t rows, RowPointer logit, RowPointer y);
+  void (*product_loss)(const ProductLoss*);
+  void (*product_predict)(int64_t rows, int64_t count, const RowPointer* logits, RowPointer y);
+  void (*squared_loss)(const Loss*);
+  void (*multiclass_loss)(const Loss*);
+  void (*multiclass_predict)(int64_t rows, int64_t classes, RowPointer logits, RowPointer y);
   // out[j] (= or, with add, +=) the sum over slots of slot s's in[s * stride + j], in a fixed tree.
   void (*sum_slots)(int64_t slots, int64_t stride, const float* in, int64_t count, float* out, bool add);
   // gradient += l1 sign(w) + 2 l2 w; returns l1 sum |w| + l2 sum w^2. gradient nullable.

@@ -43,11 +43,6 @@ struct Rows {
   explicit operator bool() const { return place != Place::kNone; }
 };
 
-struct RowPointer {
-  float* data;  // ids: cast to int32_t*
-  int64_t stride;
-};
-
 // A combined weight matrix with its packed copies and its place in a slot.
 struct PlanWeights {
   Weights weights{};
@@ -69,7 +64,7 @@ struct Block {
   bool first_in_slot;
   double* losses;  // [scalar outputs] of this slot
 
-  RowPointer at(const Rows& view) const;  // null data for an absent view
+  RowPointer at(const Rows& view) const;  // null data for an absent view; ids: to be cast to int32_t*
   float* fixed(int64_t offset) const;
   WeightGradient gradient(const PlanWeights& weights) const { return {slot + weights.slot, first_in_slot}; }
 };

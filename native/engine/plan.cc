@@ -34,7 +34,7 @@ Plan::Plan(const mg_backend& backend, const Program& program, const std::string&
       scalars_in_(program.scalar_inputs),
       scalars_out_(program.scalar_outputs) {
   const mg_program compiled = program.abi();
-  const mg_compile_options options{chosen_isa(backend, isa)};
+  const mg_compile_options options{chosen_isa(backend, isa), MG_PRECISION_F32};
   mg_error error{};
   check_status(backend_.compile(&compiled, &options, &plan_, &error), error, Code::program);
   if (plan_ == nullptr) throw Failure(Code::internal, "the backend compiled nothing");

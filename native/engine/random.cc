@@ -11,7 +11,7 @@ namespace multigate {
 namespace {
 
 constexpr uint32_t kPurposeWeights = 0;
-constexpr uint32_t kPurposeShuffle = 1;
+constexpr uint32_t kPurposeShuffle = 1;  // 2 is dropout's: abi/ops.h
 constexpr uint32_t kAttempts = 1u << 10;  // bits 22..31; a truncated normal needs the second with p = 0.05
 
 PhiloxCounter draw(uint64_t index, uint64_t seed, uint64_t stream, uint32_t purpose, uint32_t attempt) noexcept {

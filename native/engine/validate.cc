@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t kLastActivation = MG_SWISH;
 constexpr int64_t kLastCombiner = 2;
-constexpr int64_t kRuleAdam = 1;
+constexpr int64_t kRuleSgd = 0, kRuleAdam = 1, kRuleRmsprop = 3, kRuleFtrl = 4;
 constexpr int64_t kMaxIdRows = int64_t{1} << 31;  // ids are int32
 
 bool needs_pre_activation(int64_t activation) { return activation == MG_GELU || activation == MG_SWISH; }
@@ -99,6 +99,7 @@ MixtureShape check_topology(Checker& c, const Mixture& op) {
   const MixtureShape shape = check_mixture_gates(c, op);
   c.within("units", op.units, 1, kMaxRowWidth);
   c.within("activation", op.activation, 0, kLastActivation);
+  if (!(op.temperature > 0)) c.fail("temperature", text_of(op.temperature), "a number > 0");
   std::vector<int64_t> experts_on(static_cast<size_t>(shape.streams), 0);
   for (int64_t i = 0; i < shape.experts; ++i) ++experts_on[static_cast<size_t>(op.expert_stream.items[i])];
   for (int64_t s = 0; s < shape.streams; ++s) c.row_read({"streams", s}, op.streams.items[s], 0);
@@ -170,13 +171,85 @@ void check(Checker& c, const mg_mixture_backward& op) {
   c.mark_gradient_written();
 }
 
-void check(Checker& c, const mg_binary_loss& op) {
-  c.row_read("logit", op.logit, 1);
+void check(Checker& c, const mg_fusion_forward& op) {
+  c.within("kind", op.kind, 0, 1);
+  if (op.inputs.count < 1) c.fail("inputs", "empty", "at least one view");
+  c.row_write("y", op.y, 0);
+  for (int64_t i = 0; i < op.inputs.count; ++i) c.row_read({"inputs", i}, op.inputs.items[i], op.y.width);
+}
+
+void check(Checker& c, const mg_fusion_backward& op) {
+  c.within("kind", op.kind, 0, 1);
+  if (op.inputs.count < 1) c.fail("inputs", "empty", "at least one view");
+  const int64_t width = c.row_read("dy", op.dy, 0).width;
+  c.length("dinputs", op.dinputs, op.inputs.count, "one per input");
+  c.length("accumulate", op.accumulate, op.inputs.count, "one per input");
+  for (int64_t i = 0; i < op.inputs.count; ++i) {
+    c.row_read({"inputs", i}, op.inputs.items[i], width);
+    c.within({"accumulate", i}, op.accumulate.items[i], 0, 1);
+    if (Checker::present(op.dinputs.items[i])) c.row_write({"dinputs", i}, op.dinputs.items[i], width, op.accumulate.items[i] == 1);
+  }
+}
+
+void check(Checker& c, const mg_dropout& op) {
+  constexpr int64_t kMaxSeed = (int64_t{1} << 53) - 1;
+  const int64_t width = c.row_read("x", op.x, 0).width;
+  c.row_write("y", op.y, width);
+  c.within("seed", op.seed, 0, kMaxSeed);
+  c.within("stream", op.stream, 0, int64_t{0xFFFFFFFF});
+  c.scalar_input("step", op.step);
+  if (!(op.rate >= 0 && op.rate < 1)) c.fail("rate", text_of(op.rate), "a number in [0, 1)");
+}
+
+/// What all losses share.
+template <class Loss>
+void check_loss(Checker& c, const Loss& op) {
   c.input_read("label", op.label, 1);
   if (Checker::present(op.weight)) c.input_read("weight", op.weight, 1);
-  if (Checker::present(op.dlogit)) c.row_write("dlogit", op.dlogit, 1);
   c.scalar_input("denominator", op.denominator);
   c.scalar_output("loss", op.loss);
+}
+
+void check(Checker& c, const mg_binary_loss& op) {
+  c.row_read("logit", op.logit, 1);
+  if (Checker::present(op.dlogit)) c.row_write("dlogit", op.dlogit, 1);
+  check_loss(c, op);
+}
+
+void check(Checker& c, const mg_product_loss& op) {
+  if (op.logits.count < 1) c.fail("logits", "empty", "at least one view");
+  for (int64_t i = 0; i < op.logits.count; ++i) c.row_read({"logits", i}, op.logits.items[i], 1);
+  if (op.dlogits.count != 0) {
+    c.length("dlogits", op.dlogits, op.logits.count, "one per logit, or none at all");
+    c.length("accumulate", op.accumulate, op.logits.count, "one per logit");
+    for (int64_t i = 0; i < op.logits.count; ++i) {
+      c.within({"accumulate", i}, op.accumulate.items[i], 0, 1);
+      c.row_write({"dlogits", i}, op.dlogits.items[i], 1, op.accumulate.items[i] == 1);
+    }
+  }
+  check_loss(c, op);
+}
+
+void check(Checker& c, const mg_product_predict& op) {
+  if (op.logits.count < 1) c.fail("logits", "empty", "at least one view");
+  for (int64_t i = 0; i < op.logits.count; ++i) c.row_read({"logits", i}, op.logits.items[i], 1);
+  c.row_write("y", op.y, 1);
+}
+
+void check(Checker& c, const mg_squared_loss& op) {
+  c.row_read("prediction", op.prediction, 1);
+  if (Checker::present(op.dprediction)) c.row_write("dprediction", op.dprediction, 1);
+  check_loss(c, op);
+}
+
+void check(Checker& c, const mg_multiclass_loss& op) {
+  const int64_t classes = c.row_read("logits", op.logits, 0).width;
+  if (Checker::present(op.dlogits)) c.row_write("dlogits", op.dlogits, classes);
+  check_loss(c, op);
+}
+
+void check(Checker& c, const mg_multiclass_predict& op) {
+  c.row_write("y", op.y, c.row_read("logits", op.logits, 0).width);
 }
 
 void check(Checker& c, const mg_binary_predict& op) {
@@ -198,12 +271,12 @@ void check(Checker& c, const mg_penalty& op) {
 /// The rule's constants, and the moments (of `elements` elements) that it cannot do without.
 template <class Update>
 void check_update(Checker& c, const Update& op, int64_t elements) {
-  c.within("rule", op.rule, 0, kRuleAdam);
+  c.within("rule", op.rule, 0, kRuleFtrl);
   c.within("form", op.form, 0, 1);
   c.within("nesterov", op.nesterov, 0, 1);
+  c.within("centered", op.centered, 0, 1);
   c.scalar_input("learningRate", op.learning_rate);
   c.scalar_input("step", op.step);
-  const bool adam = op.rule == kRuleAdam;
   const auto moment = [&](const char* field, const mg_view& view, bool needed) {
     if (Checker::present(view)) {
       c.state(field, view, elements);
@@ -212,12 +285,17 @@ void check_update(Checker& c, const Update& op, int64_t elements) {
       c.fail(field, "absent", text_of("a state of ", elements, " elements, which this rule needs"));
     }
   };
-  moment("moment1", op.moment1, adam || op.momentum != 0);
-  moment("moment2", op.moment2, adam);
-  if (Checker::present(op.moment1) && Checker::present(op.moment2) && op.moment1.buffer == op.moment2.buffer &&
-      std::abs(op.moment1.offset - op.moment2.offset) < elements) {
-    c.fail("moment2", "an overlap with moment1", "elements of its own");
-  }
+  const bool momentum = op.momentum != 0;
+  moment("moment1", op.moment1, op.rule != kRuleSgd || momentum);
+  moment("moment2", op.moment2, op.rule == kRuleAdam || op.rule == kRuleFtrl || (op.rule == kRuleRmsprop && momentum));
+  moment("moment3", op.moment3, op.rule == kRuleRmsprop && op.centered == 1);
+  const auto apart = [&](const char* field, const mg_view& a, const char* other, const mg_view& b) {
+    if (!Checker::present(a) || !Checker::present(b) || a.buffer != b.buffer || std::abs(a.offset - b.offset) >= elements) return;
+    c.fail(field, text_of("an overlap with ", other), "elements of its own");
+  };
+  apart("moment2", op.moment2, "moment1", op.moment1);
+  apart("moment3", op.moment3, "moment1", op.moment1);
+  apart("moment3", op.moment3, "moment2", op.moment2);
 }
 
 void check(Checker& c, const mg_optimize& op) {

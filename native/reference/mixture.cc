@@ -1,4 +1,5 @@
-// The mixture of gated experts, written as its formulas: a_i = f(x W_i + b_i), p_j = softmax(x G_j + c_j), out_j = sum p_j[i] a_i.
+// The mixture of gated experts, written as its formulas: a_i = f(x W_i + b_i), 
+// p_j = softmax((x G_j + c_j) / temperature), out_j = sum p_j[i] a_i.
 #include <algorithm>
 #include <cmath>
 
@@ -63,6 +64,7 @@ void gates_forward(const State& s, const Op& op, int64_t r, Row& row) {
     for (int64_t i = 0; i < seen; i++) {
       p[i] = bias ? bias[i] : 0;
       for (int64_t k = 0; k < x.width; k++) p[i] += s.get(x, r, k) * kernel[k * seen + i];
+      p[i] /= op.temperature;
     }
     const double top = *std::max_element(p, p + seen);
     double sum = 0;
@@ -121,7 +123,7 @@ void run_op(State& s, const mg_mixture_backward& op) {
         mean += row.p[static_cast<size_t>(k)] * dp;
       }
       for (int64_t k = from; k < to; k++)
-        dlogit[static_cast<size_t>(k)] = row.p[static_cast<size_t>(k)] * (dlogit[static_cast<size_t>(k)] - mean);
+        dlogit[static_cast<size_t>(k)] = row.p[static_cast<size_t>(k)] * (dlogit[static_cast<size_t>(k)] - mean) / op.temperature;
     }
     for (uint32_t t = 0; t < op.dstreams.count; t++) {
       const mg_view& dx = op.dstreams.items[t];

@@ -221,7 +221,7 @@ describe('options', () => {
     ['expertHiddenUnits', { ...base, expertHiddenUnits: [8, 4] }],
     ['gateHiddenUnits', { ...base, gateHiddenUnits: [4] }],
     ['towerHiddenUnits', { ...base, towerHiddenUnits: [4, 0] }],
-    ['dropout', { ...base, dropout: 0.1 }],
+    ['dropout', { ...base, dropout: 1 }],
     ['embeddings', { ...base, l2: { embeddings: 1 } }],
     ['activation', { ...base, activation: 'selu' }],
     ['initializers', { ...base, initializers: { tower: 'ones' } }],

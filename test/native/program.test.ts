@@ -115,7 +115,7 @@ const wrongPrograms: readonly (readonly [name: string, program: unknown, ...part
   ['adam without moments', training(6, { rule: 1 }), 'moment1', 'absent'],
   ['momentum without a moment', training(6, { momentum: 0.9 }), 'moment1', 'absent'],
   ['a moment of parameters', training(6, { moment1: view(7, 0, 4) }), 'moment1', 'state'],
-  ['an unknown rule', training(6, { rule: 2 }), 'rule', '2'],
+  ['an unknown rule', training(6, { rule: 5 }), 'rule', '5'],
   ['a learning rate beyond the scalars', training(6, { learningRate: 3 }), 'learningRate'],
   ['gradients that are not stored', training(7, { gradients: [view(3, 0, 2)] }), 'gradients[0]', 'stored'],
   ['fewer combiners than ids', training(7, { combiners: [] }), 'combiners', '0 entries'],

@@ -81,6 +81,7 @@ export function mixtureProgram(): ProgramSpec {
         gateBias: [],
         units: 2,
         activation: 0,
+        temperature: 1,
         outputs: [view(2, 0, 2), view(3, 0, 2)],
         gates: view(6, 0, 3),
         experts: null,
@@ -94,7 +95,27 @@ export function mixtureProgram(): ProgramSpec {
   }
 }
 
-const sgd = { rule: 0, form: 0, nesterov: 0, learningRate: 1, step: 2, beta1: 0, beta2: 0, epsilon: 0, momentum: 0 }
+const sgd = {
+  moment1: null,
+  moment2: null,
+  moment3: null,
+  rule: 0,
+  form: 0,
+  nesterov: 0,
+  centered: 0,
+  learningRate: 1,
+  step: 2,
+  beta1: 0,
+  beta2: 0,
+  epsilon: 0,
+  momentum: 0,
+  weightDecay: 0,
+  ftrlL1: 0,
+  ftrlL2: 0,
+  ftrlL2Shrinkage: 0,
+  ftrlPower: 0,
+  ftrlBeta: 0,
+}
 
 /**
  * One training step of a logistic model on an embedding and a float: every op class at once.
@@ -133,12 +154,10 @@ export function trainingProgram(): ProgramSpec {
       },
       { op: 'dense_backward', ...dense, dy: view(5, 0, 1), dx: view(6, 0, 2), accumulate: 0 },
       { op: 'reduce_gradients', gradients: view(8, 0, 4) },
-      { op: 'optimize', parameters: view(7, 0, 4), gradients: view(8, 0, 4), moment1: null, moment2: null, ...sgd },
+      { op: 'optimize', parameters: view(7, 0, 4), gradients: view(8, 0, 4), ...sgd },
       {
         op: 'embedding_update',
         table: view(9, 0, 2),
-        moment1: null,
-        moment2: null,
         ids: [view(0, 0, 1)],
         gradients: [view(6, 0, 2)],
         combiners: [0],

@@ -2,7 +2,9 @@ import { describe, expect, expectTypeOf, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
 import { binary } from '../../lib/tasks/binary.js'
-import { encodeLabels, encodeWeights, labelColumnOf, parseTask } from '../../lib/tasks/task.js'
+import { multiclass } from '../../lib/tasks/multiclass.js'
+import { regression } from '../../lib/tasks/regression.js'
+import { encodeLabels, encodeWeights, labelColumnOf, parseTask, type Task } from '../../lib/tasks/task.js'
 
 const columns = Dataset.fromColumns({
   status: [' Never married', ' Married', null, ' Never married', ' Widowed'],
@@ -92,7 +94,70 @@ it.each<[() => unknown, string]>([
   [() => binary('t', { weight: -1 }), 'task "t".weight: expected a number >= 0, found -1'],
   [() => binary(''), 'task "".name'],
   [() => binary('t', { postive: 1 } as never), "did you mean 'positive'"],
-  [() => parseTask({ kind: 'ternary', name: 'x' }, 'model.tasks[0]'), 'model.tasks[0].kind: expected "binary", found "ternary"'],
+  [
+    () => parseTask({ kind: 'ternary', name: 'x' }, 'model.tasks[0]'),
+    'model.tasks[0].kind: expected one of "binary", "regression", "multiclass", found "ternary"',
+  ],
 ])('names a wrong option %#', (make, message) => {
   expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+})
+
+describe('numbers and classes', () => {
+  const data = Dataset.fromColumns({
+    seconds: [1.5, null, -3, 0, 12],
+    secondsText: ['1.5', null, ' -3', '0', '12'],
+    stars: [0, 2, null, 1, 2],
+    colour: ['red', 'blue', null, 'red', 'green'],
+    code: [10, 20, null, 10, 30],
+    endless: [1, 2, Number.POSITIVE_INFINITY, 3, 4],
+    half: [0, 1, 0.5, 1, 1],
+    same: [1, 1, null, 1, 1],
+    gone: [null, null, null, null, null],
+    lists: [[1], [0], [1], [0], [1]],
+  })
+  const encode = (task: Task, training = false): number[] => [
+    ...encodeLabels(task, data.column(labelColumnOf(task)), { training }),
+  ]
+
+  it('are encoded; what is missing stays missing', () => {
+    expect(encode(regression('seconds'), true)).toEqual([1.5, NaN, -3, 0, 12])
+    expect(encode(regression('seconds', { label: 'secondsText' }))).toEqual([1.5, NaN, -3, 0, 12])
+    expect(encode(multiclass('stars', { classes: 3 }), true)).toEqual([0, 2, NaN, 1, 2])
+    expect(encode(multiclass('colour', { classes: ['blue', 'green', 'red'] }), true)).toEqual([2, 0, NaN, 2, 1])
+    expect(encode(multiclass('code', { classes: [10, 20, 30] }))).toEqual([0, 1, NaN, 0, 2])
+    expect(encode(multiclass('code', { classes: ['10', '20', '30'] }))).toEqual([0, 1, NaN, 0, 2])
+  })
+
+  it('survive JSON', () => {
+    for (const task of [regression('seconds', { weight: 0.1 }), multiclass('stars', { classes: 3 })]) {
+      expect(parseTask(JSON.parse(JSON.stringify(task)))).toEqual(task)
+      expect(Object.isFrozen(task)).toBe(true)
+    }
+  })
+
+  it.each<[Task, string]>([
+    [regression('t', { label: 'endless' }), 'row 2: expected a finite number, found Infinity'],
+    [regression('t', { label: 'colour' }), 'row 0: expected a finite number, found "red"'],
+    [regression('t', { label: 'lists' }), 'one label per row'],
+    [regression('t', { label: 'gone' }), 'found only missing ones'],
+    [multiclass('t', { label: 'stars', classes: 2 }), 'row 1: expected an integer in [0, 2), found 2'],
+    [multiclass('t', { label: 'half', classes: 2 }), 'row 2: expected an integer in [0, 2), found 0.5'],
+    [multiclass('t', { label: 'colour', classes: ['red', 'blue'] }), 'row 4: expected one of "red", "blue", found "green"'],
+    [multiclass('t', { label: 'code', classes: [10, 20] }), 'row 4: expected one of 10, 20, found 30'],
+    [multiclass('t', { label: 'same', classes: 3 }), 'expected two classes at least'],
+  ])('name a wrong label %#', (task, message) => {
+    const expected = { code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message) }
+    expect(() => encode(task, true)).toThrow(expect.objectContaining(expected))
+  })
+
+  it.each([
+    [() => multiclass('t', { classes: 1 }), 'classes'],
+    [() => multiclass('t', { classes: ['a', 'a'] }), 'classes'],
+    [() => multiclass('t', {} as never), 'classes'],
+    [() => regression('t', { positive: 1 } as never), 'positive'],
+    [() => regression('t', { weight: NaN }), 'weight'],
+  ])('name a wrong option %#', (make, field) => {
+    const expected = { code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(field) }
+    expect(make).toThrow(expect.objectContaining(expected))
+  })
 })

@@ -1,7 +1,7 @@
 // The fused mixture of gated experts on a block of rows, forward and backward.
 //
-//   a_i = f(x W_i + b_i), p_j = softmax(x G_j + c_j), out_j = sum_i p_j[i] a_i
-//   dp_j[i] = dout_j . a_i, dlogit_j = p_j (dp_j - p_j . dp_j), da_i = sum_j p_j[i] dout_j, dz_i = da_i f'(z_i)
+//   a_i = f(x W_i + b_i), p_j = softmax((x G_j + c_j) / temperature), out_j = sum_i p_j[i] a_i
+//   dp_j[i] = dout_j . a_i, dlogit_j = p_j (dp_j - p_j . dp_j) / temperature, da_i = sum_j p_j[i] dout_j, dz_i = da_i f'(z_i)
 //   dW += x^T dz, dx = dz W^T with dz the experts' dz_i and the gates' dlogit_j side by side
 //
 // Per stream all experts and gate logits are one product into `activations` [rows, columns], which lies in the thread's
@@ -14,19 +14,19 @@
 namespace mg {
 namespace {
 
-// p = softmax(p) in place, for logits of any range.
-inline void softmax(float* p, int64_t count) {
+// p = softmax(p scale) in place, for logits of any range.
+inline void softmax(float* p, int64_t count, float scale) {
   vec largest = set1(-INFINITY);
   MG_EACH_VECTOR(c, n, count) largest = max(keep_n(load_n(p + c, n), n, -INFINITY), largest);
   const vec top = set1(reduce_max(largest));
   vec sum = zero();
   MG_EACH_VECTOR(c, n, count) {
-    const vec e = keep_n(exp(sub(load_n(p + c, n), top)), n, 0.0f);
+    const vec e = keep_n(exp(mul(sub(load_n(p + c, n), top), set1(scale))), n, 0.0f);
     sum = add(sum, e);
     store_n(p + c, e, n);
   }
-  const vec scale = set1(1.0f / reduce_add(sum));
-  MG_EACH_VECTOR(c, n, count) store_n(p + c, mul(load_n(p + c, n), scale), n);
+  const vec whole = set1(1.0f / reduce_add(sum));
+  MG_EACH_VECTOR(c, n, count) store_n(p + c, mul(load_n(p + c, n), whole), n);
 }
 
 template <int kActivation>
@@ -106,6 +106,7 @@ inline void weighted_sum(int64_t count, const float* weight, const int64_t* colu
 // taken side by side, against the largest of them all: a softmax may be shifted by anything. A gate far below that largest
 // one (its sum under 2^-40) is done again by itself.
 inline void softmax_row(const Mixture* m, float* a) {
+  const vec inverse_temperature = set1(m->inverse_temperature);
   float* e = m->row_scratch;
   for (int64_t s = 0; s < m->stream_count; s++) {
     const MixtureStream& stream = m->streams[s];
@@ -113,7 +114,7 @@ inline void softmax_row(const Mixture* m, float* a) {
     vec largest = set1(-INFINITY);
     MG_EACH_VECTOR(c, n, stream.logits) largest = max(keep_n(load_n(z + c, n), n, -INFINITY), largest);
     const vec top = set1(reduce_max(largest));
-    for (int64_t c = 0; c < stream.logits; c += kLanes) store(e + c, exp(sub(load(z + c), top)));
+    for (int64_t c = 0; c < stream.logits; c += kLanes) store(e + c, exp(mul(sub(load(z + c), top), inverse_temperature)));
     e += padded(stream.logits);
   }
   for (int64_t j = 0; j < m->gate_count; j++) {
@@ -124,7 +125,7 @@ inline void softmax_row(const Mixture* m, float* a) {
     MG_EACH_VECTOR(c, n, gate.seen) sums = add(sums, load_n(from + c, n));
     const float sum = reduce_add(sums);
     if (!(sum > 0x1p-40f)) {
-      softmax(p, gate.seen);
+      softmax(p, gate.seen, m->inverse_temperature);
       continue;
     }
     const vec scale = set1(1.0f / sum);
@@ -197,8 +198,9 @@ void mixture_backward_rows(const Mixture* m) {
       if (gate.doutput) {
         vec sum = zero();
         MG_EACH_VECTOR(c, n, gate.seen) sum = fma(load_n(p + c, n), load_n(dp + c, n), sum);
-        const vec mean = set1(reduce_add(sum));
-        MG_EACH_VECTOR(c, n, gate.seen) store_n(p + c, mul(load_n(p + c, n), sub(load_n(dp + c, n), mean)), n);
+        const vec mean = set1(reduce_add(sum)), scale = set1(m->inverse_temperature);
+        MG_EACH_VECTOR(c, n, gate.seen)
+          store_n(p + c, mul(mul(load_n(p + c, n), scale), sub(load_n(dp + c, n), mean)), n);
       } else {
         memset(p, 0, static_cast<size_t>(gate.seen) * sizeof(float));
       }

@@ -1,7 +1,9 @@
 // The kernel table of one ISA, and the measurement of its multiply-add peak. Included last by each file of isa/.
 #pragma once
 #include "cpu/kernels/dense.h"
+#include "cpu/kernels/dropout.h"
 #include "cpu/kernels/embedding.h"
+#include "cpu/kernels/fusion.h"
 #include "cpu/kernels/loss.h"
 #include "cpu/kernels/mixture.h"
 #include "cpu/kernels/optimize.h"
@@ -41,6 +43,7 @@ double peak(int64_t steps) {
 #define MG_KERNEL_TABLE(name)                                                                                     \
   {                                                                                                               \
     name, mg::kPanel, mg::pack_forward, mg::pack_backward, mg::copy_columns, mg::gather, mg::dense_forward,        \
-    mg::dense_backward, mg::mixture_forward, mg::mixture_backward, mg::binary_loss, mg::binary_predict,            \
-    mg::sum_slots, mg::penalty, mg::update, mg::add_scaled, mg::peak                                               \
+    mg::dense_backward, mg::mixture_forward, mg::mixture_backward, mg::fusion_forward, mg::fusion_backward,         \
+    mg::dropout, mg::binary_loss, mg::binary_predict, mg::product_loss, mg::product_predict, mg::squared_loss,      \
+    mg::multiclass_loss, mg::multiclass_predict, mg::sum_slots, mg::penalty, mg::update, mg::add_scaled, mg::peak                                               \
   }

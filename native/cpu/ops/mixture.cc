@@ -23,6 +23,7 @@ struct Topology {
   std::vector<Gate> gates;
   std::vector<int64_t> expert_column, seer_offset, seer;
   int64_t columns = 0, units = 0, activation = 0, row_scratch = 0;
+  float inverse_temperature = 1;
 };
 
 template <class Op>
@@ -30,6 +31,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
   Topology t;
   const int64_t units = t.units = op.units;
   t.activation = op.activation;
+  t.inverse_temperature = static_cast<float>(1 / op.temperature);
   const uint32_t experts = op.expert_stream.count, gates = op.gate_stream.count;
   t.expert_column.resize(experts);
   t.gates.resize(gates);
@@ -114,6 +116,7 @@ struct MixtureOp : RowsOp {
     }
     Mixture m{};
     m.rows = block.rows, m.units = topology.units, m.activation = topology.activation;
+    m.inverse_temperature = topology.inverse_temperature;
     m.streams = streams, m.stream_count = static_cast<int64_t>(topology.streams.size());
     m.gates = gate, m.gate_count = static_cast<int64_t>(topology.gates.size());
     m.expert_count = static_cast<int64_t>(topology.expert_column.size());

@@ -1,0 +1,112 @@
+// Heads: what a tower's signal becomes, by the kind of its task. In training and evaluation a loss, with its gradient; in
+// prediction a row output named after the task. Logits enter losses, never probabilities; the loss that is reported is not
+// weighted by task.
+
+import type { RowsOps, View } from '../core/op-fields.js'
+import type { ProgramBuilder } from '../core/program.js'
+import type { DenominatorSpec } from '../native/binding.js'
+import type { Signal, Tape } from './tape.js'
+
+/** A task as a head sees it. */
+export interface HeadTask {
+  readonly kind: TaskKind
+  readonly name: string
+  /** Weight of the task in the total loss; the gradient has it, the reported loss has not. */
+  readonly weight: number
+  /** Whether rows carry a weight. */
+  readonly rowWeights: boolean
+  /** Of a multiclass task: how many. */
+  readonly classes?: number
+}
+
+export type TaskKind = keyof typeof heads
+
+export type LossReduction = DenominatorSpec['reduction']
+
+interface Head {
+  loss(tape: Tape, signal: Signal, task: HeadTask, reduction: LossReduction): void
+  predict(program: ProgramBuilder, signal: Signal, task: HeadTask): void
+}
+
+/** A kind of task is one row here. */
+const heads = {
+  binary: {
+    loss(tape, logit, task, reduction) {
+      const dlogit = gradientOf(tape, logit)
+      tape.program.rows('binary_loss', { logit: logit.value, dlogit, ...lossFields(tape.program, task, reduction) })
+    },
+    predict(program, logit, { name }) {
+      program.rows('binary_predict', { logit: logit.value, y: program.rowOutput(name, 1) })
+    },
+  },
+  regression: {
+    loss(tape, prediction, task, reduction) {
+      const dprediction = gradientOf(tape, prediction)
+      const fields = lossFields(tape.program, task, reduction)
+      tape.program.rows('squared_loss', { prediction: prediction.value, dprediction, ...fields })
+    },
+    predict(program, prediction, { name }) {
+      program.rows('copy_columns', { x: prediction.value, y: program.rowOutput(name, 1) })
+    },
+  },
+  multiclass: {
+    loss(tape, logits, task, reduction) {
+      const dlogits = gradientOf(tape, logits)
+      tape.program.rows('multiclass_loss', { logits: logits.value, dlogits, ...lossFields(tape.program, task, reduction) })
+    },
+    predict(program, logits, { name }) {
+      program.rows('multiclass_predict', { logits: logits.value, y: program.rowOutput(name, logits.value.width) })
+    },
+  },
+} as const satisfies Readonly<Record<string, Head>>
+
+/** Columns of a task's signal, and of its prediction. */
+export function headWidth({ classes = 1 }: Pick<HeadTask, 'classes'>): number {
+  return classes
+}
+
+/** Emits the loss of a task and, in training, the gradient of its signal. */
+export function emitLoss(tape: Tape, signal: Signal, task: HeadTask, reduction: LossReduction): void {
+  heads[task.kind].loss(tape, signal, task, reduction)
+}
+
+/** Emits the prediction of a task as a row output: a probability, a number or the probabilities of all classes. */
+export function emitPrediction(program: ProgramBuilder, signal: Signal, task: HeadTask): void {
+  heads[task.kind].predict(program, signal, task)
+}
+
+/** Emits the binary loss of the product of the probabilities of several logits. */
+export function emitProductLoss(tape: Tape, logits: readonly Signal[], task: HeadTask, reduction: LossReduction): void {
+  const targets = tape.training ? logits.map((logit) => logit.target()) : []
+  tape.program.rows('product_loss', {
+    logits: logits.map(({ value }) => value),
+    dlogits: targets.flatMap(({ view }) => view ?? []),
+    accumulate: targets.map(({ accumulate }) => accumulate),
+    ...lossFields(tape.program, task, reduction),
+  })
+}
+
+/** Emits the product of the probabilities of several logits as a row output. */
+export function emitProduct(program: ProgramBuilder, logits: readonly Signal[], name: string): void {
+  program.rows('product_predict', { logits: logits.map(({ value }) => value), y: program.rowOutput(name, 1) })
+}
+
+function lossFields(program: ProgramBuilder, { name, weight, rowWeights }: HeadTask, reduction: LossReduction) {
+  const label = program.rowInput(`label:${name}`, 1)
+  const rowWeight = rowWeights ? program.rowInput(`weight:${name}`, 1) : null
+  return {
+    label,
+    weight: rowWeight,
+    denominator: program.denominator(`denominator:${name}`, label, rowWeight, reduction),
+    loss: program.scalarOutput(`loss:${name}`),
+    taskWeight: weight,
+  } satisfies Omit<RowsOps['binary_loss'], 'logit' | 'dlogit'>
+}
+
+/** The ops of these losses overwrite: they must be the first, or only, readers of their signal. */
+function gradientOf({ training }: Tape, signal: Signal): View | null {
+  if (!training) return null
+  const { view, accumulate } = signal.target()
+  if (accumulate === 1) throw new Error('a loss would overwrite the gradient of another reader')
+  return view
+}

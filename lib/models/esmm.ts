@@ -1,0 +1,66 @@
+// Entire-space multi-task model (Ma et al., SIGIR 2018): a funnel of tasks, such as click, then buy. Each tower gives the
+// probability of its step after the one before; what is trained and predicted over all impressions is the product down to it,
+// so that rows without a click teach the conversion rate too.
+
+import { z } from 'zod'
+
+import { invalidArgument } from '../core/check.js'
+import { emitLoss, emitPrediction, emitProduct, emitProductLoss } from '../layers/heads.js'
+import { defineModel, type Written } from './definition.js'
+import type { Body, BodyContext, Objective } from './lowering.js'
+import { commonOptions } from './options.js'
+
+const schema = z.strictObject({
+  ...commonOptions,
+  /** A mean over all rows, as in the paper. */
+  lossReduction: commonOptions.lossReduction.unwrap().default('batch'),
+})
+
+/** An ESMM's options as a user writes them, without features and tasks. */
+export type ESMMNetworkOptions = Written<z.input<typeof schema>>
+
+type Options = z.output<typeof schema>
+
+/** ESMM as data: its options and how it is lowered. */
+export const esmm = defineModel<ESMMNetworkOptions, Options>({
+  name: 'ESMM',
+  schema,
+  body,
+  checkTasks(tasks) {
+    if (tasks.length < 2) throw invalidArgument('ESMM.tasks', 'two binary tasks at least, in the order of the funnel', tasks)
+    tasks.forEach(({ kind }, index) => {
+      if (kind !== 'binary') throw invalidArgument(`ESMM.tasks[${index}].kind`, "'binary'", kind)
+    })
+  },
+})
+
+/** The output of a task given the one before it in the funnel. */
+export function conditionalName(task: string, given: string): string {
+  return `${task}_given_${given}`
+}
+
+function body({ inputDim, tasks }: BodyContext<Options>): Body {
+  return { outputDim: inputDim, forward: (_, x) => tasks.map(() => x), objective: funnel }
+}
+
+const funnel: Objective = {
+  losses(tape, logits, tasks, reduction) {
+    tasks.forEach((task, index) => {
+      const [first] = logits
+      if (index === 0 && first !== undefined) emitLoss(tape, first, task, reduction)
+      else emitProductLoss(tape, logits.slice(0, index + 1), task, reduction)
+    })
+  },
+  predictions(program, logits, tasks) {
+    tasks.forEach((task, index) => {
+      const [own, before] = [logits[index], tasks[index - 1]]
+      if (own === undefined) throw new Error(`task ${task.name} has no logit`)
+      if (before === undefined) {
+        emitPrediction(program, own, task)
+        return
+      }
+      emitProduct(program, logits.slice(0, index + 1), task.name)
+      emitPrediction(program, own, { ...task, name: conditionalName(task.name, before.name) })
+    })
+  },
+}

@@ -1,0 +1,90 @@
+// Multiclass tasks: one of several classes, numbered in the order in which they are listed.
+
+import { z } from 'zod'
+
+import { parseOptions, quote } from '../core/check.js'
+import { type Column, numberOf } from '../core/columns.js'
+import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, singleColumn, wrongLabel } from './labels.js'
+
+const classValue = z.union([z.string(), z.number()])
+
+export const multiclassSchema = z.strictObject({
+  kind: z.literal('multiclass'),
+  ...labelOptions,
+  classes: z.union([
+    z.int().min(2),
+    z
+      .array(classValue)
+      .min(2)
+      .refine((values) => new Set(values).size === values.length, { error: 'expected classes that differ, found one twice' }),
+  ]),
+})
+
+export interface MulticlassOptions extends LabelOptions {
+  /** How many classes, labels being integers in [0, classes); or the label values themselves, first class first. */
+  readonly classes: number | readonly (string | number)[]
+}
+
+/** One of several classes, trained with softmax cross-entropy. */
+export interface MulticlassTask<Name extends string = string> extends MulticlassOptions {
+  readonly kind: 'multiclass'
+  readonly name: Name
+  readonly weight: number
+}
+
+/**
+ * One of several classes, trained with softmax cross-entropy. Predicts the probability of each, [rows, classes].
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ * @example multiclass('reaction', { classes: ['none', 'like', 'love'] })
+ */
+export function multiclass<const Name extends string>(name: Name, options: MulticlassOptions): MulticlassTask<Name> {
+  const spec = { ...options, kind: 'multiclass', name }
+  return Object.freeze(parseOptions(`task ${quote(String(name))}`, multiclassSchema, spec)) as MulticlassTask<Name>
+}
+
+/** How many classes a task has. */
+export function classCount({ classes }: Pick<MulticlassTask, 'classes'>): number {
+  return typeof classes === 'number' ? classes : classes.length
+}
+
+/** Numbers of classes, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
+export function encodeMulticlassLabels(task: MulticlassTask, column: Column): Float32Array {
+  const single = singleColumn(task, column)
+  const { classes } = task
+  if (typeof classes === 'number') {
+    return numericLabels(task, single, (value, found) => {
+      const known = value !== undefined && Number.isInteger(value) && value >= 0 && value < classes
+      return known ? undefined : `an integer in [0, ${classes}), found ${found}`
+    })
+  }
+  const expected = `one of ${classes.map((value) => JSON.stringify(value)).join(', ')}`
+  const find = (matches: (value: string | number) => boolean, row: number, found: string, raw: unknown): number => {
+    const number = classes.findIndex(matches)
+    if (number < 0) throw wrongLabel(task, row, `${expected}, found ${found}`, raw)
+    return number
+  }
+  if (single.kind === 'number') {
+    const numbers = classes.map((value) => (typeof value === 'number' ? value : numberOf(value)))
+    return Float32Array.from(single.values, (value, row) => {
+      if (Number.isNaN(value)) return value
+      return find((item) => numbers[classes.indexOf(item)] === value, row, String(value), value)
+    })
+  }
+  const { dictionary, codes } = single
+  const known = dictionary.map((text) => {
+    return classes.findIndex((value) => (typeof value === 'string' ? value === text : value === numberOf(text)))
+  })
+  return Float32Array.from(codes, (code, row) => {
+    if (code < 0) return NaN
+    const number = known[code] ?? -1
+    return number >= 0 ? number : find(() => false, row, quote(dictionary[code] ?? ''), dictionary[code])
+  })
+}
+
+/** Checks that training rows have two classes at least. @throws ERR_MULTIGATE_DATA naming the task. */
+export function checkMulticlassLabels(task: MulticlassTask, _column: Column, labels: Float32Array): void {
+  const known = checkSomeKnown(task, labels)
+  const first = labels.find((label) => !Number.isNaN(label))
+  if (labels.some((label) => !Number.isNaN(label) && label !== first)) return
+  throw wrongLabel(task, undefined, `two classes at least in the training rows, found ${known} labels of one class`)
+}

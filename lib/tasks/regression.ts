@@ -1,0 +1,41 @@
+// Regression tasks: a number in the label's own units.
+
+import { z } from 'zod'
+
+import { parseOptions, quote } from '../core/check.js'
+import type { Column } from '../core/columns.js'
+import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, singleColumn } from './labels.js'
+
+export const regressionSchema = z.strictObject({ kind: z.literal('regression'), ...labelOptions })
+
+export type RegressionOptions = LabelOptions
+
+/** A number, trained with squared error. */
+export interface RegressionTask<Name extends string = string> extends RegressionOptions {
+  readonly kind: 'regression'
+  readonly name: Name
+  readonly weight: number
+}
+
+/**
+ * A number in the units of its label, trained with squared error. Labels far from 1 in size drown other tasks: scale them, or
+ * set `weight`.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ * @example regression('watch_time', { weight: 0.1 })
+ */
+export function regression<const Name extends string>(name: Name, options: RegressionOptions = {}): RegressionTask<Name> {
+  const spec = { ...options, kind: 'regression', name }
+  return Object.freeze(parseOptions(`task ${quote(String(name))}`, regressionSchema, spec)) as RegressionTask<Name>
+}
+
+/** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
+export function encodeRegressionLabels(task: RegressionTask, column: Column): Float32Array {
+  return numericLabels(task, singleColumn(task, column), (value, found) => {
+    return value !== undefined && Math.abs(value) < 3.4e38 ? undefined : `a finite number, found ${found}`
+  })
+}
+
+/** Checks that there is a label to learn from. @throws ERR_MULTIGATE_DATA naming the task. */
+export function checkRegressionLabels(task: RegressionTask, _column: Column, labels: Float32Array): void {
+  checkSomeKnown(task, labels)
+}

@@ -1,0 +1,82 @@
+// Fusion and dropout: views to pointers, then the kernels.
+#include <new>
+
+#include "cpu/plan.h"
+
+namespace mg {
+namespace {
+
+struct FusionOp final : RowsOp {
+  std::vector<Rows> inputs, dinputs;  // dinputs: backward
+  std::vector<int64_t> accumulate;
+  Rows y;
+  int64_t kind, pointers, prefix;
+  bool backward;
+
+  void run(const Block& block) const override {
+    const size_t count = inputs.size();
+    auto* in = new (block.fixed(pointers)) RowPointer[2 * count];
+    for (size_t i = 0; i < count; i++) in[i] = block.at(inputs[i]);
+    for (size_t i = 0; backward && i < count; i++) in[count + i] = block.at(dinputs[i]);
+    const Fusion arguments{block.rows, y.width,       static_cast<int64_t>(count), kind, in, in + count, accumulate.data(),
+                           block.at(y), block.fixed(prefix)};
+    (backward ? block.plan.kernels->fusion_backward : block.plan.kernels->fusion_forward)(&arguments);
+  }
+};
+
+template <class Op>
+std::unique_ptr<FusionOp> make_fusion(PlanBuilder& builder, const Op& op, const mg_view& y, bool backward) {
+  auto compiled = std::make_unique<FusionOp>();
+  for (uint32_t i = 0; i < op.inputs.count; i++) compiled->inputs.push_back(builder.rows(op.inputs.items[i]));
+  compiled->y = builder.rows(y);
+  compiled->kind = op.kind;
+  compiled->backward = backward;
+  compiled->pointers = builder.fixed(static_cast<int64_t>(2 * op.inputs.count * sizeof(RowPointer) / sizeof(float)));
+  compiled->prefix = builder.fixed(backward ? op.inputs.count * kPad : 0);
+  return compiled;
+}
+
+struct DropoutOp final : RowsOp {
+  Rows x, y;
+  uint64_t seed, stream;
+  int64_t step;
+  double rate;
+
+  void run(const Block& block) const override {
+    Dropout d{};
+    d.rows = block.rows, d.width = x.width;
+    d.x = block.at(x), d.y = block.at(y);
+    d.key[0] = static_cast<uint32_t>(seed), d.key[1] = static_cast<uint32_t>(stream);
+    d.first_row = static_cast<uint32_t>(block.run.first_row + block.first_row);
+    d.step = static_cast<uint32_t>(block.run.scalars_in[step]);
+    d.high = static_cast<uint32_t>(seed >> 32) | 2u << 22;
+    d.limit = static_cast<uint32_t>(rate * 4294967296.0);
+    d.scale = static_cast<float>(1 / (1 - rate));
+    block.plan.kernels->dropout(&d);
+  }
+};
+
+}  // namespace
+
+void compile_op(PlanBuilder& builder, const mg_fusion_forward& op) { builder.add(make_fusion(builder, op, op.y, false)); }
+
+void compile_op(PlanBuilder& builder, const mg_fusion_backward& op) {
+  auto compiled = make_fusion(builder, op, op.dy, true);
+  for (uint32_t i = 0; i < op.inputs.count; i++) {
+    compiled->dinputs.push_back(builder.rows(op.dinputs.items[i]));
+    compiled->accumulate.push_back(op.accumulate.items[i]);
+  }
+  builder.add(std::move(compiled));
+}
+
+void compile_op(PlanBuilder& builder, const mg_dropout& op) {
+  auto compiled = std::make_unique<DropoutOp>();
+  compiled->x = builder.rows(op.x);
+  compiled->y = builder.rows(op.y);
+  compiled->seed = static_cast<uint64_t>(op.seed), compiled->stream = static_cast<uint64_t>(op.stream);
+  compiled->step = op.step;
+  compiled->rate = op.rate;
+  builder.add(std::move(compiled));
+}
+
+}  // namespace mg

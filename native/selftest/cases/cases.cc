@@ -1,0 +1,31 @@
+#include "selftest/cases/cases.h"
+
+namespace selftest {
+namespace {
+
+using Maker = Program (*)(Random&, int64_t rows);
+
+// Forward and backward ops share a case; so do the ops of a step.
+constexpr Maker copy_columns = copy_columns_case, embedding_gather = embedding_gather_case, dense_forward = dense_case,
+                dense_backward = dense_case, mixture_forward = mixture_case, mixture_backward = mixture_case,
+                fusion_forward = fusion_case, fusion_backward = fusion_case, dropout = dropout_case,
+                binary_loss = binary_loss_case, binary_predict = binary_predict_case, product_loss = product_loss_case,
+                product_predict = product_predict_case, squared_loss = squared_loss_case, multiclass_loss = multiclass_loss_case,
+                multiclass_predict = multiclass_predict_case, reduce_gradients = dense_case, penalty = optimize_case,
+                optimize = optimize_case, embedding_update = embedding_update_case;
+
+#define SELFTEST_MAKER(name, phase) name,
+constexpr Maker kMakers[] = {MG_OPS(SELFTEST_MAKER)};
+#undef SELFTEST_MAKER
+
+#define SELFTEST_NAME(name, phase) #name,
+constexpr const char* kNames[] = {MG_OPS(SELFTEST_NAME)};
+#undef SELFTEST_NAME
+
+}  // namespace
+
+Program make_case(mg_op_kind op, Random& random, int64_t rows) { return kMakers[op](random, rows); }
+
+const char* op_name(mg_op_kind op) { return kNames[op]; }
+
+}  // namespace selftest

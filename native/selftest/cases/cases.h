@@ -1,0 +1,30 @@
+// Random cases, one maker per op or pair of ops. Adding an op to MG_OPS stops this from compiling until it has a row in
+// kMakers (cases.cc).
+#pragma once
+#include "selftest/program.h"
+#include "selftest/random.h"
+
+namespace selftest {
+
+/// Makes the case of an op; `rows` at most, for widths and rows that are as odd as they come.
+Program make_case(mg_op_kind op, Random& random, int64_t rows);
+
+const char* op_name(mg_op_kind op);
+
+Program copy_columns_case(Random&, int64_t rows);
+Program embedding_gather_case(Random&, int64_t rows);
+Program dense_case(Random&, int64_t rows);
+Program mixture_case(Random&, int64_t rows);
+Program fusion_case(Random&, int64_t rows);
+Program dropout_case(Random&, int64_t rows);
+Program binary_loss_case(Random&, int64_t rows);
+Program binary_predict_case(Random&, int64_t rows);
+Program product_loss_case(Random&, int64_t rows);
+Program product_predict_case(Random&, int64_t rows);
+Program squared_loss_case(Random&, int64_t rows);
+Program multiclass_loss_case(Random&, int64_t rows);
+Program multiclass_predict_case(Random&, int64_t rows);
+Program optimize_case(Random&, int64_t rows);
+Program embedding_update_case(Random&, int64_t rows);
+
+}  // namespace selftest

@@ -1,0 +1,109 @@
+// Cases of dense layers and mixtures, forward and backward.
+#include <algorithm>
+#include <cmath>
+
+#include "selftest/cases/cases.h"
+
+namespace selftest {
+namespace {
+
+const std::vector<int64_t> kWidths = {1, 3, 5, 7, 16, 17, 31, 32, 33, 48, 64, 113};
+
+int64_t some_activation(Random& random, Program& p) {
+  const int64_t activation = random.between(0, MG_SWISH);
+  p.smooth = activation != MG_RELU;
+  return activation;
+}
+
+bool needs_pre(int64_t activation) { return activation == MG_GELU || activation == MG_SWISH; }
+
+/// Weights of a layer of `depth` inputs, at a scale that keeps its outputs near 1.
+mg_view weights(Program& p, Random& random, int64_t depth, int64_t count) {
+  return p.parameter(random.floats(count, 1.5 / std::sqrt(static_cast<double>(depth))));
+}
+
+}  // namespace
+
+Program dense_case(Random& random, int64_t rows) {
+  Program p("dense");
+  p.rows = rows;
+  const int64_t in = random.pick(kWidths), out = random.pick(kWidths), activation = some_activation(random, p);
+  const mg_view x = p.input(in, random.floats(rows * in)), dy = p.input(out, random.floats(rows * out));
+  const mg_view y = p.output(out), z = needs_pre(activation) || random.chance(0.3) ? p.activation(out) : kAbsent;
+  const mg_view kernel = weights(p, random, in, in * out), bias = random.chance(0.7) ? p.parameter(random.floats(out)) : kAbsent;
+  const mg_view dx = random.chance(0.8) ? p.output(random.chance(0.3) ? random.between(1, in) : in) : kAbsent;
+  p.add(mg_dense_forward{x, kernel, bias, z, y, activation});
+  p.add(mg_dense_backward{x, kernel, bias, z, y, dy, dx, activation, 0});
+  p.close_store(true);
+  p.weighted_outputs.emplace_back(y.buffer, dy.buffer);
+  if (dx.buffer >= 0 && dx.width == in) p.derivatives.push_back({x.buffer, dx.buffer});
+  return p;
+}
+
+// Any topology: streams of different widths, experts spread over them, gates that see some experts in any order.
+Program mixture_case(Random& random, int64_t rows) {
+  Program p("mixture");
+  p.rows = rows;
+  const int64_t streams = random.between(1, 4), experts = random.between(1, 9), gates = random.between(1, 5);
+  const int64_t units = random.pick<int64_t>({1, 3, 8, 16, 17, 32, 40}), activation = some_activation(random, p);
+  mg_mixture_forward forward{};
+  std::vector<mg_view> xs, dxs, expert_kernels, gate_kernels, gate_biases, outputs, doutputs;
+  std::vector<int64_t> expert_stream, gate_stream, gate_offset{0}, gate_expert, accumulate, on(static_cast<size_t>(streams), 0);
+  for (int64_t s = 0; s < streams; s++) {
+    const int64_t width = random.pick(kWidths);
+    xs.push_back(p.input(width, random.floats(rows * width)));
+    accumulate.push_back(0);
+    dxs.push_back(random.chance(0.8) ? p.output(width) : kAbsent);
+    if (dxs.back().buffer >= 0) p.derivatives.push_back({xs.back().buffer, dxs.back().buffer});
+  }
+  for (int64_t i = 0; i < experts; i++) {
+    expert_stream.push_back(random.between(0, streams - 1));
+    on[static_cast<size_t>(expert_stream.back())]++;
+  }
+  for (int64_t s = 0; s < streams; s++) {
+    const int64_t width = xs[static_cast<size_t>(s)].width, count = on[static_cast<size_t>(s)];
+    expert_kernels.push_back(count == 0 ? kAbsent : weights(p, random, width, count * width * units));
+  }
+  const bool with_bias = random.chance(0.5);
+  for (int64_t j = 0; j < gates; j++) {
+    gate_stream.push_back(random.between(0, streams - 1));
+    std::vector<int64_t> seen(static_cast<size_t>(experts));
+    for (size_t i = 0; i < seen.size(); i++) seen[i] = static_cast<int64_t>(i);
+    for (size_t i = seen.size(); i-- > 1;) std::swap(seen[i], seen[static_cast<size_t>(random.between(0, static_cast<int64_t>(i)))]);
+    seen.resize(static_cast<size_t>(random.between(1, experts)));
+    gate_expert.insert(gate_expert.end(), seen.begin(), seen.end());
+    gate_offset.push_back(static_cast<int64_t>(gate_expert.size()));
+    const int64_t width = xs[static_cast<size_t>(gate_stream.back())].width, count = static_cast<int64_t>(seen.size());
+    gate_kernels.push_back(weights(p, random, width, width * count));
+    if (with_bias) gate_biases.push_back(p.parameter(random.floats(count)));
+    outputs.push_back(p.output(units));
+    doutputs.push_back(random.chance(0.9) ? p.input(units, random.floats(rows * units)) : kAbsent);
+    if (doutputs.back().buffer >= 0) p.weighted_outputs.emplace_back(outputs.back().buffer, doutputs.back().buffer);
+  }
+  const auto sees = static_cast<int64_t>(gate_expert.size());
+  const auto topology = [&](auto& op) {
+    op.streams = p.list(xs), op.expert_stream = p.list(expert_stream), op.gate_stream = p.list(gate_stream);
+    op.gate_offset = p.list(gate_offset), op.gate_expert = p.list(gate_expert);
+    op.expert_kernel = p.list(expert_kernels), op.gate_kernel = p.list(gate_kernels), op.gate_bias = p.list(gate_biases);
+    op.units = units, op.activation = activation;
+  };
+  topology(forward);
+  forward.expert_bias = p.parameter(random.floats(experts * units));
+  forward.temperature = random.pick<double>({1, 1, 0.5, 3});
+  forward.outputs = p.list(outputs);
+  forward.gates = p.output(sees);
+  const bool keep = random.chance(0.6);
+  forward.experts = keep ? p.activation(experts * units) : kAbsent;
+  forward.pre = keep && needs_pre(activation) ? p.activation(experts * units) : kAbsent;
+  mg_mixture_backward backward{};
+  topology(backward);
+  backward.expert_bias = forward.expert_bias, backward.temperature = forward.temperature;
+  backward.doutputs = p.list(doutputs), backward.dstreams = p.list(dxs), backward.accumulate = p.list(accumulate);
+  backward.gates = forward.gates, backward.experts = forward.experts, backward.pre = forward.pre;
+  p.add(forward);
+  p.add(backward);
+  p.close_store(true);
+  return p;
+}
+
+}  // namespace selftest

@@ -1,0 +1,112 @@
+// Cases of the ops that move, look up, fuse and drop.
+#include "selftest/cases/cases.h"
+
+namespace selftest {
+
+Program copy_columns_case(Random& random, int64_t rows) {
+  Program p("copy_columns");
+  p.rows = rows;
+  const int64_t width = random.between(1, 40), from = random.between(0, 20), to = random.between(0, 20);
+  mg_view x = p.input(from + width, random.floats(rows * (from + width)));
+  mg_view y = p.output(to + width);
+  x.offset = from, x.width = width;
+  y.offset = to, y.width = width;
+  p.add(mg_copy_columns{x, y});
+  return p;
+}
+
+namespace {
+
+std::vector<int32_t> some_ids(Random& random, int64_t count, int64_t vocabulary) {
+  std::vector<int32_t> ids(static_cast<size_t>(count));
+  for (int32_t& id : ids) id = random.chance(0.3) ? 0 : static_cast<int32_t>(random.between(0, vocabulary - 1));
+  return ids;
+}
+
+}  // namespace
+
+Program embedding_gather_case(Random& random, int64_t rows) {
+  Program p("embedding_gather");
+  p.rows = rows;
+  const int64_t vocabulary = random.between(1, 60), dim = random.pick<int64_t>({1, 3, 8, 16, 17, 33});
+  const int64_t combiner = random.between(0, 2), length = combiner == 0 ? 1 : random.between(1, 7);
+  const mg_view table = p.table(dim, random.floats(vocabulary * dim));
+  p.add(mg_embedding_gather{table, p.ids(length, some_ids(random, rows * length, vocabulary)), p.output(dim), combiner});
+  return p;
+}
+
+// Two features of one table, with penalty; lazy or exact.
+Program embedding_update_case(Random& random, int64_t rows) {
+  Program p("embedding_update");
+  p.rows = rows;
+  const int64_t vocabulary = random.between(2, 90), dim = random.pick<int64_t>({1, 4, 16, 19});
+  const int64_t elements = vocabulary * dim;
+  std::vector<mg_view> ids, gradients;
+  std::vector<int64_t> combiners;
+  const mg_view stored = p.stored(2 * dim);
+  for (int64_t f = 0; f < 2; f++) {
+    const int64_t combiner = random.between(0, 2), length = combiner == 0 ? 1 : random.between(1, 5);
+    ids.push_back(p.ids(length, some_ids(random, rows * length, vocabulary)));
+    combiners.push_back(combiner);
+    const mg_view columns{stored.buffer, f * dim, dim};
+    p.add(mg_copy_columns{p.input(dim, random.floats(rows * dim)), columns});
+    gradients.push_back(columns);
+  }
+  mg_embedding_update op{};
+  op.table = p.table(dim, random.floats(elements));
+  const auto adam = random.chance(0.6);
+  op.moment1 = p.state(random.floats(elements, 0.1));
+  op.moment2 = kAbsent, op.moment3 = kAbsent;
+  if (adam) {
+    std::vector<float> squares = random.floats(elements, 0.1);
+    for (float& value : squares) value *= value;
+    op.moment2 = p.state(std::move(squares));
+    op.rule = 1, op.form = random.between(0, 1);
+    op.beta1 = 0.9, op.beta2 = 0.999, op.epsilon = 1e-7;
+  } else {
+    op.momentum = 0.9, op.nesterov = random.between(0, 1);
+  }
+  op.ids = p.list(ids), op.gradients = p.list(gradients), op.combiners = p.list(combiners);
+  op.exact = random.between(0, 1);
+  op.loss = p.scalar_output();
+  op.l1 = random.chance(0.5) ? 0.01 : 0, op.l2 = random.chance(0.5) ? 0.02 : 0;
+  op.learning_rate = p.scalar(0.05), op.step = p.scalar(static_cast<double>(random.between(1, 20)));
+  p.add(op);
+  return p;
+}
+
+Program fusion_case(Random& random, int64_t rows) {
+  Program p("fusion");
+  p.rows = rows;
+  const int64_t width = random.between(1, 70), count = random.between(1, 6), kind = random.between(0, 1);
+  std::vector<mg_view> inputs, dinputs;
+  std::vector<int64_t> accumulate(static_cast<size_t>(count), 0);
+  for (int64_t i = 0; i < count; i++) {
+    std::vector<float> values = random.floats(rows * width);
+    for (float& value : values)
+      if (random.chance(0.02)) value = 0;
+    inputs.push_back(p.input(width, std::move(values)));
+    dinputs.push_back(p.output(width));
+    p.derivatives.push_back({inputs.back().buffer, dinputs.back().buffer});
+  }
+  const mg_view y = p.output(width), dy = p.input(width, random.floats(rows * width));
+  p.weighted_outputs.emplace_back(y.buffer, dy.buffer);
+  p.add(mg_fusion_forward{p.list(inputs), y, kind});
+  p.add(mg_fusion_backward{p.list(inputs), dy, p.list(dinputs), p.list(accumulate), kind});
+  return p;
+}
+
+Program dropout_case(Random& random, int64_t rows) {
+  Program p("dropout");
+  p.rows = rows;
+  const int64_t width = random.between(1, 150);
+  mg_dropout op{};
+  op.x = p.input(width, random.floats(rows * width)), op.y = p.output(width);
+  op.seed = static_cast<int64_t>(random.bits() >> 11), op.stream = random.between(0, 1000);
+  op.step = p.scalar(static_cast<double>(random.between(1, 1000)));
+  op.rate = random.pick<double>({0, 0.1, 0.5, 0.99});
+  p.add(op);
+  return p;
+}
+
+}  // namespace selftest

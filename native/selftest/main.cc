@@ -1,0 +1,121 @@
+// selftest: checks the backends through the C contract alone. No Node; for sanitizers, emulators and bare machines.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+
+#include "selftest/cases/cases.h"
+#include "selftest/checks.h"
+#include "selftest/golden/golden.h"
+#include "selftest/hostile.h"
+
+namespace {
+
+constexpr char kHelp[] =
+    "selftest: checks every op on every instruction set of this machine\n"
+    "  --cases N     random cases per op (default 60)\n"
+    "  --seed S      of the random cases (default 1)\n"
+    "  --golden DIR  golden cases too: a folder with an index.json and safetensors files\n"
+    "  --isa NAME    this instruction set only\n"
+    "  --verbose     every check, not only what fails\n"
+    "exit code: 0 all passed, 1 something failed, 2 wrong options\n";
+
+struct Options {
+  int cases = 60;
+  uint64_t seed = 1;
+  std::string golden, isa;
+  bool verbose = false, help = false;
+};
+
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+Options parse(int count, char** arguments) {
+  Options options;
+  for (int i = 1; i < count; i++) {
+    const std::string name = arguments[i];
+    const auto value = [&]() -> std::string {
+      if (i + 1 >= count) throw UsageError(name + ": expected a value after it");
+      return arguments[++i];
+    };
+    const auto number = [&]() {
+      const std::string text = value();
+      char* end = nullptr;
+      const unsigned long long result = std::strtoull(text.c_str(), &end, 10);
+      if (text.empty() || *end != 0 || text[0] == '-') throw UsageError(name + ": expected a number, found " + text);
+      return result;
+    };
+    if (name == "--cases") options.cases = static_cast<int>(number());
+    else if (name == "--seed") options.seed = number();
+    else if (name == "--golden") options.golden = value();
+    else if (name == "--isa") options.isa = value();
+    else if (name == "--verbose") options.verbose = true;
+    else if (name == "--help") options.help = true;
+    else throw UsageError(name + ": unknown option");
+  }
+  return options;
+}
+
+std::vector<selftest::Place> places_of(const Options& options) {
+  std::vector<selftest::Place> places;
+  for (const char* const* isa = mg_cpu_isas(); *isa; isa++)
+    if (options.isa.empty() || options.isa == *isa) places.push_back({*isa, mg_cpu_backend(), *isa});
+  if (places.empty()) throw UsageError("--isa: this machine does not run " + options.isa);
+  return places;
+}
+
+void check_random(selftest::Report& report, const Options& options, const std::vector<selftest::Place>& places,
+                  const selftest::Place& reference) {
+  using namespace selftest;
+  const std::vector<int64_t> some_rows = {1, 2, 7, 16, 33, 100, 300};
+  for (int op = 0; op < MG_OP_COUNT; op++)
+    for (int i = 0; i < options.cases; i++) {
+      const std::string what = std::string(op_name(static_cast<mg_op_kind>(op))) + " case " + std::to_string(i) + " of seed " +
+                               std::to_string(options.seed);
+      const auto seed = options.seed * 1000003 + static_cast<uint64_t>(op) * 1009 + static_cast<uint64_t>(i);
+      Random random(seed);
+      const Program program = make_case(static_cast<mg_op_kind>(op), random, random.pick(some_rows));
+      const Result want = run(program, reference);
+      for (const Place& place : places) check_parity(report, what, program, place, want);
+      if (i % 4 == 0) {
+        Random again(seed);
+        check_bits(report, what, make_case(static_cast<mg_op_kind>(op), again, 700 + i), places.front());
+      }
+      if (i % 2 == 0) {
+        Random again(seed);
+        check_gradients(report, what, make_case(static_cast<mg_op_kind>(op), again, 5), reference);
+      }
+    }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  Options options;
+  try {
+    options = parse(count, arguments);
+    if (options.help) return std::fputs(kHelp, stdout), 0;
+    const auto start = std::chrono::steady_clock::now();
+    const selftest::Place reference{"reference", mg_reference_backend(), ""};
+    std::vector<selftest::Place> places = places_of(options);
+    selftest::Report report(options.verbose);
+    selftest::check_hostile_files(report);
+    check_random(report, options, places, reference);
+    if (!options.golden.empty()) {
+      places.insert(places.begin(), reference);
+      selftest::check_golden(report, options.golden, places);
+    }
+    std::printf("%.1f s on", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    for (const auto& place : places) std::printf(" %s", place.name.c_str());
+    std::printf("\nselftest: %d passed, %d failed, %d skipped\n", report.passed, report.failed, report.skipped);
+    return report.failed == 0 ? 0 : 1;
+  } catch (const UsageError& error) {
+    std::fprintf(stderr, "selftest: %s\n%s", error.what(), kHelp);
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "selftest: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,167 @@
+#include "selftest/program.h"
+
+
+namespace selftest {
+
+mg_view Program::buffer(mg_buffer_class kind, int64_t width, int64_t count, mg_dtype dtype) {
+  buffers.push_back({kind, dtype, width, count});
+  floats.emplace_back();
+  ints.emplace_back();
+  return {static_cast<int32_t>(buffers.size()) - 1, 0, width};
+}
+
+mg_view Program::input(int64_t width, std::vector<float> values) {
+  const mg_view view = buffer(MG_ROW_INPUT, width, 0);
+  floats.back() = std::move(values);
+  return view;
+}
+
+mg_view Program::ids(int64_t width, std::vector<int32_t> values) {
+  const mg_view view = buffer(MG_ROW_INPUT, width, 0, MG_I32);
+  ints.back() = std::move(values);
+  return view;
+}
+
+mg_view Program::parameter(const std::vector<float>& values) {
+  if (parameter_buffer < 0) parameter_buffer = buffer(MG_PARAMETER, 1, 0).buffer;
+  auto& store = floats[static_cast<size_t>(parameter_buffer)];
+  const mg_view view{parameter_buffer, static_cast<int64_t>(store.size()), static_cast<int64_t>(values.size())};
+  store.insert(store.end(), values.begin(), values.end());
+  return view;
+}
+
+mg_view Program::state(std::vector<float> values) {
+  const auto count = static_cast<int64_t>(values.size());
+  mg_view view = buffer(MG_STATE, 1, count);
+  floats.back() = std::move(values);
+  view.width = count;
+  return view;
+}
+
+mg_view Program::table(int64_t dim, std::vector<float> values) {
+  const mg_view view = buffer(MG_TABLE, dim, static_cast<int64_t>(values.size()) / dim);
+  floats.back() = std::move(values);
+  return view;
+}
+
+int64_t Program::scalar(double value) {
+  scalars.push_back(value);
+  return static_cast<int64_t>(scalars.size()) - 1;
+}
+
+mg_views Program::list(std::vector<mg_view> views) {
+  view_lists_.push_back(std::move(views));
+  return {view_lists_.back().data(), static_cast<uint32_t>(view_lists_.back().size())};
+}
+
+mg_ints Program::list(std::vector<int64_t> values) {
+  int_lists_.push_back(std::move(values));
+  return {int_lists_.back().data(), static_cast<uint32_t>(int_lists_.back().size())};
+}
+
+void Program::close_store(bool with_gradient) {
+  const auto number = static_cast<size_t>(parameter_buffer);
+  store_length = static_cast<int64_t>(floats[number].size());
+  buffers[number].count = store_length;
+  if (!with_gradient) return;
+  gradient_buffer = buffer(MG_GRADIENT, 1, store_length).buffer;
+  add(mg_reduce_gradients{gradients()});
+}
+
+namespace {
+
+bool is_row_class(const mg_buffer& buffer) { return buffer.buffer_class <= MG_STORED; }
+
+/// Frees what a backend has allocated, whatever way the run ends.
+struct Memory {
+  const mg_backend* backend;
+  void* data = nullptr;
+  ~Memory() {
+    if (data) backend->release(data);
+  }
+};
+
+template <class Element>
+struct Runner {
+  const Program& program;
+  const Place& place;
+  const RunOptions& options;
+  mg_error error{};
+
+  Result fail() const {
+    Result result;
+    result.failure = error.text;
+    return result;
+  }
+
+  Result operator()() {
+    const mg_backend& backend = *place.backend;
+    const mg_program compiled{program.buffers.data(), static_cast<uint32_t>(program.buffers.size()),
+                              program.ops.data(),     static_cast<uint32_t>(program.ops.size()),
+                              static_cast<uint32_t>(program.scalars.size()), static_cast<uint32_t>(program.scalar_outputs)};
+    const mg_compile_options choice{place.isa.empty() ? nullptr : place.isa.c_str(), MG_PRECISION_F32};
+    mg_plan* plan = nullptr;
+    if (backend.compile(&compiled, &choice, &plan, &error) != MG_OK) return fail();
+    struct Destroy {
+      const mg_backend& backend;
+      mg_plan* plan;
+      ~Destroy() { backend.destroy(plan); }
+    } destroy{backend, plan};
+
+    const size_t count = program.buffers.size();
+    std::vector<void*> data(count, nullptr);
+    std::vector<std::vector<Element>> outputs(count);
+    std::deque<Memory> memories;
+    for (size_t i = 0; i < count; i++) {
+      const mg_buffer& buffer = program.buffers[i];
+      if (buffer.buffer_class == MG_ROW_INPUT) {
+        data[i] = buffer.dtype == MG_I32 ? const_cast<int32_t*>(program.ints[i].data())
+                                         : static_cast<void*>(const_cast<float*>(program.floats[i].data()));
+      } else if (buffer.buffer_class == MG_ROW_OUTPUT) {
+        outputs[i].resize(static_cast<size_t>(program.rows * buffer.width));
+        data[i] = outputs[i].data();
+      } else if (!is_row_class(buffer)) {
+        memories.push_back({&backend});
+        const std::vector<Element> initial(program.floats[i].begin(), program.floats[i].end());
+        if (backend.allocate(buffer.count * buffer.width, &memories.back().data, &error) != MG_OK) return fail();
+        if (!initial.empty() &&
+            backend.write(memories.back().data, 0, initial.data(), static_cast<int64_t>(initial.size()), &error) != MG_OK)
+          return fail();
+        data[i] = memories.back().data;
+      }
+    }
+
+    Result result;
+    result.scalars.resize(static_cast<size_t>(program.scalar_outputs));
+    mg_run request{};
+    request.rows = program.rows;
+    request.data = data.data();
+    request.row_index = options.row_index;
+    request.scalars_in = program.scalars.data();
+    request.scalars_out = result.scalars.data();
+    request.parameter_version = 1;
+    request.threads = options.threads;
+    if (backend.run(plan, &request, &error) != MG_OK) return fail();
+
+    result.buffers.resize(count);
+    for (size_t i = 0; i < count; i++) {
+      const mg_buffer& buffer = program.buffers[i];
+      std::vector<Element> values = std::move(outputs[i]);
+      if (!is_row_class(buffer)) {
+        values.resize(static_cast<size_t>(buffer.count * buffer.width));
+        if (backend.read(data[i], 0, values.data(), static_cast<int64_t>(values.size()), &error) != MG_OK) return fail();
+      }
+      result.buffers[i].assign(values.begin(), values.end());
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+Result run(const Program& program, const Place& place, const RunOptions& options) {
+  if (place.backend->element == MG_F64) return Runner<double>{program, place, options}();
+  return Runner<float>{program, place, options}();
+}
+
+}  // namespace selftest

@@ -1,0 +1,96 @@
+// A program with the data it runs on, built line by line, and what a run of it leaves behind.
+#pragma once
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "abi/multigate.h"
+
+namespace selftest {
+
+constexpr mg_view kAbsent{-1, 0, 0};
+
+/// A derivative to be held against finite differences: how the objective moves with a row input, as `gradient` has it.
+struct Derivative {
+  int32_t input, gradient;  // buffers: row input, row output
+};
+
+class Program {
+ public:
+  explicit Program(std::string program_name) : name(std::move(program_name)) {}
+
+  // Buffers; all but inputs and outputs are named by what the ops call them.
+  mg_view input(int64_t width, std::vector<float> values);
+  mg_view ids(int64_t width, std::vector<int32_t> values);
+  mg_view output(int64_t width) { return buffer(MG_ROW_OUTPUT, width, 0); }
+  mg_view activation(int64_t width) { return buffer(MG_ACTIVATION, width, 0); }
+  mg_view stored(int64_t width) { return buffer(MG_STORED, width, 0); }
+  /// The next `values` of the flat store.
+  mg_view parameter(const std::vector<float>& values);
+  mg_view state(std::vector<float> values);
+  mg_view table(int64_t dim, std::vector<float> values);
+  int64_t scalar(double value);
+  int64_t scalar_output() { return scalar_outputs++; }
+  mg_views list(std::vector<mg_view> views);
+  mg_ints list(std::vector<int64_t> ints);
+
+#define SELFTEST_ADD(op, phase)    \
+  void add(const mg_##op& fields) { \
+    mg_op added{};                 \
+    added.kind = MG_OP_##op;       \
+    added.fields.op = fields;      \
+    ops.push_back(added);          \
+  }
+  MG_OPS(SELFTEST_ADD)
+#undef SELFTEST_ADD
+
+  /// Closes the flat store: its length is known from here on. Adds reduce_gradients where `with_gradient`.
+  void close_store(bool with_gradient);
+  mg_view gradients() const { return {gradient_buffer, 0, store_length}; }
+  mg_view parameters() const { return {parameter_buffer, 0, store_length}; }
+
+  std::string name;
+  int64_t rows = 0;
+  std::vector<mg_op> ops;
+  std::vector<mg_buffer> buffers;
+  std::vector<std::vector<float>> floats;   // by buffer: what it holds before a run
+  std::vector<std::vector<int32_t>> ints;   // by buffer: ids
+  std::vector<double> scalars;
+  int64_t scalar_outputs = 0;
+  int32_t parameter_buffer = -1, gradient_buffer = -1;
+  int64_t store_length = 0;
+
+  // What finite differences are taken of: objective = sum over pairs of (row output . row input of weights) + scalar outputs.
+  std::vector<std::pair<int32_t, int32_t>> weighted_outputs;
+  bool losses_count = false;
+  std::vector<Derivative> derivatives;
+  bool smooth = true;  // no kink that a small step could cross
+
+ private:
+  mg_view buffer(mg_buffer_class kind, int64_t width, int64_t count, mg_dtype dtype = MG_F32);
+
+  std::deque<std::vector<mg_view>> view_lists_;
+  std::deque<std::vector<int64_t>> int_lists_;
+};
+
+/// Every buffer that a run writes, in double, by buffer number; empty for the others. Then the scalar outputs.
+struct Result {
+  std::vector<std::vector<double>> buffers;
+  std::vector<double> scalars;
+  std::string failure;  // of compile or run; empty if it went well
+};
+
+struct Place {
+  std::string name;
+  const mg_backend* backend;
+  std::string isa;  // empty: none to choose
+};
+
+struct RunOptions {
+  int threads = 2;
+  const int32_t* row_index = nullptr;
+};
+
+Result run(const Program& program, const Place& place, const RunOptions& options = {});
+
+}  // namespace selftest
