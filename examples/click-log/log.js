@@ -1,100 +1,93 @@
-// A click log that never was: users see items, and click, like and follow with probabilities that are known exactly, so
-// that a model's AUC can be set beside the best that anyone could reach. Seeded: the same options give the same rows.
+// A click log that never was. Every probability is known exactly, so a model's AUC can be set beside the best that anyone
+// could reach. Seeded: the same options give the same rows.
+//
+//   logit = bias + tastes of the user . tastes of the item, weighed by task + mood of the user + quality of the item - age
+//
+// A user's tastes follow from region and age band, an item's from its author and tags. Tasks weigh the tastes differently,
+// some with opposite signs: what makes people click need not make them stay.
 
-/** Tasks with about how often they happen, and how much each of the two tastes below moves them. */
-const tasks = [
-  { name: 'click', bias: -1.6, shared: 1.0, own: 0.5 },
-  { name: 'like', bias: -4.0, shared: 0.9, own: 0.9 },
-  { name: 'follow', bias: -5.6, shared: 0.7, own: 1.2 },
-]
+/** Per task: bias (how rare it is), weight of each taste, of the user's mood, of the item's quality, of its age. */
+const tasks = {
+  click: { bias: -1.7, tastes: [1.0, 0.9, -0.3, 0.2], mood: 0.8, quality: 0.5, age: 0.3 },
+  finish: { bias: -2.4, tastes: [-0.7, 0.9, 0.9, 0.2], mood: 0.3, quality: 0.9, age: 0.1 },
+  like: { bias: -3.9, tastes: [0.5, 0.6, 0.2, 1.1], mood: 0.7, quality: 0.7, age: 0.2 },
+  share: { bias: -5.0, tastes: [0.3, -0.6, 0.6, 1.2], mood: 0.5, quality: 0.9, age: 0.6 },
+}
 
-const dims = 3 // of the hidden tastes: few enough to be learned from a hundred rows per user
-const maxTags = 4
+export const taskNames = Object.keys(tasks)
 
-/**
- * @typedef {object} ClickLog
- * @property {Record<string, ArrayLike<number> | number[][]>} columns ids, the tags of the item, its age, one label per task
- * @property {Record<string, Float64Array>} probabilities the true probability of each label, by task
- */
+const numTastes = 4
+/** Ids are integers in [0, vocabulary). */
+export const vocabulary = { user: 1500, region: 12, age_band: 6, item: 800, author: 80, tags: 30 }
 
-/**
- * Draws `rows` rows.
- *
- * @returns {ClickLog}
- */
-export function clickLog({ rows, users = 2000, items = 1500, authors = 150, tags = 40, seed = 1 }) {
-  // The world has a random stream of its own: it is the same however many rows are drawn.
-  const world = drawWorld(numbers(seed), { users, items, authors, tags })
+/** Draws `rows` impressions: `columns` for Dataset.fromColumns, and the true probability of every label. */
+export function clickLog({ rows, seed = 1 }) {
+  const world = drawWorld(numbers(seed)) // has random numbers of its own: the same for any number of rows
   const random = numbers(seed + 1)
+  const ids = ['user', 'region', 'age_band', 'item', 'author']
   const columns = {
-    user: new Int32Array(rows),
-    item: new Int32Array(rows),
-    author: new Int32Array(rows),
+    ...Object.fromEntries(ids.map((name) => [name, new Int32Array(rows)])),
     tags: new Array(rows),
     hours_old: new Float32Array(rows),
-    ...Object.fromEntries(tasks.map(({ name }) => [name, new Float32Array(rows)])),
+    ...Object.fromEntries(taskNames.map((task) => [task, new Float32Array(rows)])),
   }
-  const probabilities = Object.fromEntries(tasks.map(({ name }) => [name, new Float64Array(rows)]))
+  const probabilities = Object.fromEntries(taskNames.map((task) => [task, new Float64Array(rows)]))
   for (let row = 0; row < rows; row++) {
-    const user = Math.floor(users * random.uniform() ** 1.5) // low ids are the busy ones
-    const item = Math.floor(items * random.uniform() ** 1.5)
+    const user = Math.floor(vocabulary.user * random.uniform() ** 1.3) // low ids are the busy ones
+    const item = Math.floor(vocabulary.item * random.uniform() ** 1.3)
     const hours = -36 * Math.log(1 - random.uniform())
     columns.user[row] = user
+    columns.region[row] = world.regionOf[user]
+    columns.age_band[row] = world.ageBandOf[user]
     columns.item[row] = item
     columns.author[row] = world.authorOf[item]
     columns.tags[row] = world.tagsOf[item]
     columns.hours_old[row] = hours
-    tasks.forEach((task, index) => {
-      const probability = 1 / (1 + Math.exp(-logit(world, task, index, user, item, hours)))
-      probabilities[task.name][row] = probability
-      columns[task.name][row] = random.uniform() < probability ? 1 : 0
-    })
+    for (const task of taskNames) {
+      const probability = 1 / (1 + Math.exp(-logit(world, tasks[task], user, item, hours)))
+      probabilities[task][row] = probability
+      columns[task][row] = random.uniform() < probability ? 1 : 0
+    }
   }
   return { columns, probabilities }
 }
 
-export const taskNames = tasks.map(({ name }) => name)
-
-/** Users like some tags and authors in general (shared) and some for this kind of action only (own); old items less. */
-function logit(world, { bias, shared, own }, index, user, item, hours) {
-  const general = dot(world.users[0][user], world.items[0][item])
-  const specific = dot(world.users[index + 1][user], world.items[index + 1][item])
-  return bias + world.mood[index][user] + world.quality[index][item] + shared * general + own * specific - 0.3 * Math.log1p(hours / 12)
+function logit(world, { bias, tastes, mood, quality, age }, user, item, hours) {
+  let sum = bias + mood * world.mood[user] + quality * world.quality[item] - age * Math.log1p(hours / 12)
+  for (let k = 0; k < numTastes; k++) sum += tastes[k] * world.userTastes[user][k] * world.itemTastes[item][k]
+  return sum
 }
 
-function drawWorld(random, { users, items, authors, tags }) {
-  const vectors = (count, scale) => Array.from({ length: count }, () => Array.from({ length: dims }, () => scale * random.normal()))
-  const each = (make) => Array.from({ length: tasks.length + 1 }, make)
-  const authorOf = Int32Array.from({ length: items }, () => Math.floor(authors * random.uniform() ** 1.5))
-  // Tag 0 is padding.
-  const tagsOf = Array.from({ length: items }, () => {
-    const count = 1 + Math.floor(maxTags * random.uniform())
-    return [...new Set(Array.from({ length: count }, () => 1 + Math.floor((tags - 1) * random.uniform())))]
-  })
-  const itemsOf = () => {
-    const ofTag = vectors(tags, 0.9)
-    const ofAuthor = vectors(authors, 0.6)
-    return Array.from({ length: items }, (_, item) => {
-      return ofAuthor[authorOf[item]].map((value, k) => value + mean(tagsOf[item].map((tag) => ofTag[tag][k])))
-    })
-  }
-  const scalars = (count, scale) => tasks.map(() => Float64Array.from({ length: count }, () => scale * random.normal()))
+function drawWorld(random) {
+  const scalars = (count, scale) => Float64Array.from({ length: count }, () => scale * random.normal())
+  const vectors = (count, scale) => Array.from({ length: count }, () => scalars(numTastes, scale))
+  const choices = (count, of) => Int32Array.from({ length: count }, () => Math.floor(of * random.uniform()))
+  const sum = (...parts) => parts[0].map((_, k) => parts.reduce((total, part) => total + part[k], 0))
+
+  const regionOf = choices(vocabulary.user, vocabulary.region)
+  const ageBandOf = choices(vocabulary.user, vocabulary.age_band)
+  const [ofRegion, ofAgeBand] = [vectors(vocabulary.region, 0.9), vectors(vocabulary.age_band, 0.9)]
+  const authorOf = choices(vocabulary.item, vocabulary.author)
+  const tagsOf = Array.from({ length: vocabulary.item }, () =>
+    [...new Set(choices(1 + Math.floor(4 * random.uniform()), vocabulary.tags - 1))].map((tag) => tag + 1),
+  ) // 0 is padding
+  const [ofAuthor, ofTag] = [vectors(vocabulary.author, 0.7), vectors(vocabulary.tags, 0.9)]
   return {
+    regionOf,
+    ageBandOf,
     authorOf,
     tagsOf,
-    users: each(() => vectors(users, 0.6)),
-    items: each(itemsOf),
-    mood: scalars(users, 0.5),
-    quality: scalars(items, 0.4),
+    mood: scalars(vocabulary.user, 0.6),
+    quality: scalars(vocabulary.item, 0.6),
+    userTastes: Array.from(regionOf, (region, user) => sum(ofRegion[region], ofAgeBand[ageBandOf[user]])),
+    itemTastes: Array.from(authorOf, (author, item) => {
+      const tags = tagsOf[item]
+      return sum(
+        ofAuthor[author],
+        sum(...tags.map((tag) => ofTag[tag])).map((total) => total / tags.length),
+      )
+    }),
   }
-}
-
-function dot(a, b) {
-  return a.reduce((sum, value, k) => sum + value * b[k], 0)
-}
-
-function mean(values) {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
 /** Seeded random numbers: the splitmix32 generator. */

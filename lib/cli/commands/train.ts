@@ -1,6 +1,7 @@
-// `multigate train`: a configuration and a file become a trained model, its validation and test results, and on request a
-// saved file. Progress goes to stderr, results to stdout. Ctrl-C stops between two steps.
+// `multigate train`: a configuration and a file become a saved model, with its validation and test results. Progress goes to
+// stderr, results to stdout. Ctrl-C stops between two steps and saves what there is.
 
+import { basename } from 'node:path'
 import { Command } from 'commander'
 
 import { AbortedError } from '../../core/errors.js'
@@ -19,7 +20,8 @@ import { type ComputeFlags, computeOf, integer, withCompute } from '../options.j
 
 interface Flags extends ComputeFlags {
   readonly data: string
-  readonly save?: string
+  /** false: not at all. */
+  readonly save: string | boolean
   readonly seed?: number
   readonly epochs?: number
   readonly json?: boolean
@@ -31,13 +33,15 @@ export function train(done: (code: number) => void): Command {
     .description('train a model')
     .argument('<config>', 'a configuration file, JSON')
     .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
-    .option('--save <file>', 'write the trained model, .safetensors')
+    .option('--save <file>', 'where to write the model (default: <config>.safetensors in this folder)', true)
+    .option('--no-save', 'do not write the model')
     .option('--seed <n>', 'instead of the seed of the configuration', integer(0))
     .option('--epochs <n>', 'instead of the epochs of the configuration', integer(1))
     .option('--json', 'print one JSON object as the last line of stdout')
     .option('--quiet', 'no progress')
-  return withCompute(command).action(async (config: string, flags: Flags) => {
-    done(await run(await readConfig(config), flags))
+  return withCompute(command).action(async (config: string, { save, ...flags }: Flags) => {
+    const path = save === true ? `${basename(config, '.json')}.safetensors` : save
+    done(await run(await readConfig(config), { ...flags, save: path }))
   })
 }
 
@@ -98,7 +102,8 @@ async function evaluateParts(model: Model, { train, validation, test }: DatasetS
 }
 
 async function save(model: Model, { save: path }: Flags): Promise<string | undefined> {
-  if (path !== undefined) await model.save(path)
+  if (typeof path !== 'string') return undefined
+  await model.save(path)
   return path
 }
 

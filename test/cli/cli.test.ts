@@ -1,0 +1,194 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { beforeAll, describe, expect, it } from 'vitest'
+
+import { loadModel } from '../../lib/training/load.js'
+import { randomOf } from '../support/numbers.js'
+
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'multigate-cli-'))
+
+const config = {
+  model: 'MMoE',
+  features: [
+    { kind: 'sparse', names: ['user', 'city'], dim: 4 },
+    { kind: 'dense', name: 'price', transform: 'standardize' },
+  ],
+  tasks: [
+    { kind: 'binary', name: 'click' },
+    { kind: 'binary', name: 'bought', label: 'buy', positive: 'yes' },
+  ],
+  numExperts: 3,
+  expertHiddenUnits: [8],
+  towerHiddenUnits: [4],
+  split: { rowMod: 10, validation: [8], test: [9] },
+  fit: {
+    batchSize: 128,
+    epochs: 4,
+    optimizer: { name: 'adam', learningRate: 0.01 },
+    callbacks: [{ kind: 'earlyStopping', monitor: 'val_auc', patience: 3 }],
+  },
+}
+
+beforeAll(() => {
+  const random = randomOf(3)
+  const cities = ['Oslo', 'Rome', '"Lima, Peru"']
+  const lines = Array.from({ length: 3000 }, () => {
+    const [user, city, price] = [Math.floor(20 * random()), Math.floor(3 * random()), 100 * random()]
+    const click = random() < 1 / (1 + Math.exp(2 - user / 5)) ? 1 : 0
+    const buy = random() < 1 / (1 + Math.exp(1 + price / 40 - city)) ? 'yes' : 'no'
+    return [user, cities[city], price.toFixed(2), click, buy].join(',')
+  })
+  write('log.csv', ['user,city,price,click,buy', ...lines].join('\n'))
+  write('config.json', JSON.stringify(config, null, 2))
+})
+
+function write(name: string, text: string): string {
+  const path = join(folder, name)
+  writeFileSync(path, text)
+  return path
+}
+
+function run(...args: string[]): { code: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { cwd: folder, encoding: 'utf8' })
+  return { code: status, out: stdout, err: stderr }
+}
+
+function lastJson(out: string): Record<string, unknown> {
+  return JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<string, unknown>
+}
+
+describe('the commands, one after another', () => {
+  it('train, evaluate, predict and inspect one model', () => {
+    const trained = run('train', 'config.json', '--data', 'log.csv', '--json')
+    expect(trained.err).toContain('epoch 1/4')
+    expect(trained).toMatchObject({ code: 0 })
+    const summary = lastJson(trained.out)
+    expect(summary).toMatchObject({
+      model: 'MMoE',
+      rows: { train: 2400, validation: 300, test: 300 },
+      saved: 'config.safetensors',
+      test: { click: { rows: 300 }, bought: { rows: 300 } },
+    })
+
+    const evaluated = run(
+      'evaluate',
+      'config.safetensors',
+      '--data',
+      'log.csv',
+      '--config',
+      'config.json',
+      '--part',
+      'test',
+      '--json',
+    )
+    expect(evaluated).toMatchObject({ code: 0 })
+    expect(lastJson(evaluated.out).test).toEqual(summary.test)
+
+    const predicted = run('predict', 'config.safetensors', '--data', 'log.csv', '--out', 'scores.csv')
+    expect(predicted).toMatchObject({ code: 0, out: '' })
+    const scores = readFileSync(join(folder, 'scores.csv'), 'utf8').trim().split('\n')
+    expect(scores).toHaveLength(3001)
+    expect(scores[0]).toBe('click,bought')
+    const values = scores.slice(1).flatMap((line) => line.split(',').map(Number))
+    expect(values.every((value) => value > 0 && value < 1)).toBe(true)
+    expect(run('predict', 'config.safetensors', '--data', 'log.csv').out).toBe(readFileSync(join(folder, 'scores.csv'), 'utf8'))
+
+    const inspected = run('inspect', 'config.safetensors', '--json')
+    expect(inspected).toMatchObject({ code: 0 })
+    expect(lastJson(inspected.out)).toMatchObject({ model: 'MMoE', tasks: [{ name: 'click' }, { name: 'bought' }] })
+    expect(run('inspect', 'config.safetensors').out).toContain('expert.kernel')
+  })
+
+  it('the same seed gives the same file; another seed, and --no-save, do not', () => {
+    const train = (...args: string[]) => run('train', 'config.json', '--data', 'log.csv', '--quiet', '--epochs', '1', ...args)
+    train('--save', 'a.safetensors', '--threads', '1')
+    train('--save', 'b.safetensors', '--threads', '2')
+    train('--save', 'c.safetensors', '--seed', '5')
+    const bytes = (name: string): Buffer => readFileSync(join(folder, name))
+    expect(bytes('b.safetensors').equals(bytes('a.safetensors'))).toBe(true)
+    expect(bytes('c.safetensors').equals(bytes('a.safetensors'))).toBe(false)
+    const config = write('unsaved.json', readFileSync(join(folder, 'config.json'), 'utf8'))
+    expect(run('train', config, '--data', 'log.csv', '--quiet', '--epochs', '1', '--no-save')).toMatchObject({ code: 0, err: '' })
+    expect(existsSync(join(folder, 'unsaved.safetensors'))).toBe(false)
+  })
+
+  it('Ctrl-C saves a model that can be loaded, and says where', async () => {
+    const child = spawn(
+      process.execPath,
+      [main, 'train', 'config.json', '--data', 'log.csv', '--epochs', '100000', '--save', 'cut.safetensors'],
+      {
+        cwd: folder,
+      },
+    )
+    let err = ''
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk.toString()
+      if (!child.killed && err.includes('epoch 2/')) child.kill('SIGINT')
+    })
+    const code = await new Promise((resolve) => child.on('exit', resolve))
+    expect(err).toMatch(/interrupted after epoch \d+: the weights of the last whole step are saved to cut.safetensors/)
+    expect(code).toBe(130)
+    using model = await loadModel(join(folder, 'cut.safetensors'))
+    expect(model.built).toBe(true)
+  })
+})
+
+describe('mistakes', () => {
+  const wrong = (change: object): string => write('wrong.json', JSON.stringify({ ...config, ...change }))
+
+  it.each<[string, object, string]>([
+    ['an unknown key', { numExpert: 3 }, 'numExpert'],
+    ['a wrong value', { numExperts: 0 }, 'numExperts'],
+    ['a wrong key below', { fit: { ...config.fit, epoch: 4 } }, 'config.fit'],
+    ['an unknown optimizer', { fit: { ...config.fit, optimizer: { name: 'adamm' } } }, 'config.fit.optimizer'],
+    ['an unknown model', { model: 'MMOE' }, 'config.model'],
+    ['an unknown kind of task', { tasks: [{ kind: 'binery', name: 'click' }] }, 'config.tasks[0]'],
+  ])('%s in the configuration is named, and nothing is done', (_, change, key) => {
+    const { code, out, err } = run('train', wrong(change), '--data', 'log.csv')
+    expect(err).toContain(key)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+  })
+
+  it.each<[string, string[], number, string]>([
+    ['no command', [], 2, 'Usage'],
+    ['an unknown command', ['trian'], 2, 'trian'],
+    ['an unknown option', ['train', 'config.json', '--data', 'log.csv', '--epoch', '3'], 2, '--epoch'],
+    ['no data', ['train', 'config.json'], 2, '--data'],
+    ['a wrong number', ['train', 'config.json', '--data', 'log.csv', '--epochs', 'three'], 2, 'integer'],
+    ['a configuration that is missing', ['train', 'none.json', '--data', 'log.csv'], 2, 'none.json'],
+    ['data that are missing', ['train', 'config.json', '--data', 'none.csv'], 1, 'none.csv'],
+    ['data of an unknown kind', ['train', 'config.json', '--data', 'log.txt'], 2, '.csv'],
+    ['a model that is none', ['inspect', 'log.csv'], 1, 'log.csv'],
+    ['an ISA that is none', ['train', 'config.json', '--data', 'log.csv', '--isa', 'mmx'], 1, 'mmx'],
+  ])('%s', (_, args, code, text) => {
+    const result = run(...args)
+    expect(result.err).toContain(text)
+    expect(result.code).toBe(code)
+  })
+
+  it('a label column that is missing names the columns there are', () => {
+    const { code, err } = run('train', wrong({ tasks: [{ kind: 'binary', name: 'clik' }] }), '--data', 'log.csv', '--quiet')
+    expect(err).toContain('clik')
+    expect(err).toContain('click')
+    expect(code).toBe(1)
+  })
+
+  it('JSON that is none says so', () => {
+    const { code, err } = run('train', write('broken.json', '{"model": "MMoE",}'), '--data', 'log.csv')
+    expect(err).toContain('broken.json is not JSON')
+    expect(code).toBe(2)
+  })
+})
+
+it('doctor says what the machine offers', () => {
+  const { code, out } = run('doctor', '--json')
+  expect(code).toBe(0)
+  expect(lastJson(out)).toMatchObject({
+    native: { loaded: true },
+    devices: expect.arrayContaining([expect.objectContaining({ name: 'cpu' })]),
+  })
+})
