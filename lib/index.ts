@@ -49,7 +49,7 @@ export type { Evaluation, TaskEvaluation } from './training/evaluate.js'
 export type { EpochRecord, History } from './training/history.js'
 export { loadModel } from './training/load.js'
 export type { FitOptions, Model, ModelInput, Scores } from './training/model.js'
-export { ESMM, MMoE } from './training/models.js'
+export { CGC, ESMM, MMoE, OMoE, PLE, SharedBottom, SingleTask } from './training/models.js'
 
 /**
  * The devices of this machine, and why one cannot be used.

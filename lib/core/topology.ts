@@ -4,8 +4,9 @@
 
 import { type Activation, activationNames } from './activation.js'
 import { checkFailed, checkInteger, checkOneOf } from './check.js'
+import { type FusionOption, fusedWidth, fusionParts } from './fusion.js'
 
-/** An expert: one dense layer over a stream. */
+/** An expert: a stack of dense layers over a stream. */
 export interface Expert {
   readonly stream: number
 }
@@ -26,19 +27,31 @@ export interface Topology {
   readonly outputs: readonly number[]
   /** Width of every expert and output. */
   readonly units: number
-  /** After every expert. */
+  /** Widths of an expert's layers before the last. */
+  readonly expertHidden: readonly number[]
+  /** Widths of a gate's layers before its softmax. */
+  readonly gateHidden: readonly number[]
+  /** After every layer of an expert and every hidden layer of a gate. */
   readonly activation: Activation
-  /** Whether gates have a bias. */
+  /** Whether the softmax layers of gates have a bias. */
   readonly gateBias: boolean
+  /** Divides the logits of gates. */
+  readonly gateTemperature: number
 }
 
 interface LayerOptions {
   /** Width of every expert and output. */
   readonly units: number
-  /** Default `'relu'`. */
+  /** Widths of an expert's layers before the last. Default none. */
+  readonly expertHidden?: readonly number[]
+  /** Widths of a gate's layers before its softmax, each with a bias. Default none. */
+  readonly gateHidden?: readonly number[]
+  /** After every layer of an expert and every hidden layer of a gate. Default `'relu'`. */
   readonly activation?: Activation
-  /** Default false, as in the papers. */
+  /** Whether softmax layers have a bias. Default false, as in the papers. */
   readonly gateBias?: boolean
+  /** Divides the logits of gates: above 1 they mix more evenly. Default 1. */
+  readonly gateTemperature?: number
 }
 
 /** Any level: the general form that the named ones are made from. */
@@ -50,7 +63,7 @@ export interface LevelOptions extends LayerOptions {
   readonly outputs?: readonly number[]
 }
 
-export interface SharedBottomOptions extends Omit<LayerOptions, 'gateBias'> {
+export interface SharedBottomOptions extends Omit<LayerOptions, 'gateBias' | 'gateHidden' | 'gateTemperature'> {
   readonly inputDim: number
   readonly numTasks: number
 }
@@ -69,9 +82,15 @@ export interface CgcOptions extends LayerOptions {
   readonly numSharedExperts: number
 }
 
+export interface PleOptions extends CgcOptions {
+  readonly numLevels: number
+  /** What becomes of a level's outputs before the next one. Default `'none'`: each task's and the shared one pass on alone. */
+  readonly fusion?: FusionOption
+}
+
 /** Any level, checked. @throws ERR_MULTIGATE_TOPOLOGY naming the stream, expert, gate or output that is wrong. */
-function level({ streams, experts, gates, outputs, units, activation = 'relu', gateBias = false }: LevelOptions): Topology {
-  checkLayer(units, activation)
+function level({ streams, experts, gates, outputs, ...options }: LevelOptions): Topology {
+  const layers = layersOf(options)
   if (streams.length === 0) fail('a topology needs a stream')
   streams.forEach((width, stream) => checkInteger(`streams[${stream}]`, width, { min: 1 }))
   if (experts.length === 0) fail('a topology needs an expert')
@@ -86,9 +105,7 @@ function level({ streams, experts, gates, outputs, units, activation = 'relu', g
     experts: Object.freeze(experts.map(({ stream }) => Object.freeze({ stream }))),
     gates: Object.freeze(gates.map((gate) => Object.freeze({ stream: gate.stream, experts: Object.freeze([...gate.experts]) }))),
     outputs: Object.freeze([...sources]),
-    units,
-    activation,
-    gateBias,
+    ...layers,
   })
 }
 
@@ -110,17 +127,41 @@ function omoe(options: MixtureOptions): Topology {
 
 /** One gate per task over the shared experts, then its own. Experts: shared first, then specific, task by task. */
 function cgc(options: CgcOptions): Topology {
+  checkInteger('inputDim', options.inputDim, { min: 1 })
+  return extraction(options, [options.inputDim], false)
+}
+
+/**
+ * Progressive layered extraction: one level after another. Gates of inner levels: tasks, then the shared one, which sees all
+ * experts, specific ones task by task, then shared. The first level has one stream. Later ones have numTasks + 1 (tasks, then
+ * the shared one), where what belongs to a task reads that task's; or one, with fusion.
+ */
+function ple(options: PleOptions): readonly Topology[] {
+  const { inputDim, numLevels, numTasks, units, fusion = 'none' } = options
+  checkInteger('numLevels', numLevels, { min: 1 })
+  checkInteger('inputDim', inputDim, { min: 1 })
+  checkInteger('numTasks', numTasks, { min: 1 })
+  const parts = fusionParts(fusion)
+  const between = parts.length === 0 ? range(numTasks + 1).map(() => units) : [fusedWidth(parts, numTasks + 1, units)]
+  return range(numLevels).map((index) => extraction(options, index === 0 ? [inputDim] : between, index + 1 < numLevels))
+}
+
+/** A level of shared and specific experts; over several streams, tasks' own come first and the shared one last. */
+function extraction(options: CgcOptions, streams: readonly number[], sharedGate: boolean): Topology {
   const { numTasks, numSharedExperts } = options
   checkInteger('numTasks', numTasks, { min: 1 })
   checkInteger('numSharedExperts', numSharedExperts, { min: 0 })
-  const specific = specificExperts(options.numSpecificExperts, numTasks)
-  const { streams, experts } = oneStream(options, numSharedExperts + specific.reduce((sum, count) => sum + count, 0))
-  let next = numSharedExperts
-  const gates = specific.map((count) => {
-    const own = range(count).map((index) => next + index)
-    next += count
-    return { stream: 0, experts: [...range(numSharedExperts), ...own] }
+  const counts = specificExperts(options.numSpecificExperts, numTasks)
+  const streamOf = (owner: number): number => (streams.length === 1 ? 0 : owner)
+  const shared = range(numSharedExperts)
+  const experts = shared.map(() => ({ stream: streamOf(numTasks) }))
+  const gates = counts.map((count, task) => {
+    const own = range(count).map((index) => experts.length + index)
+    experts.push(...own.map(() => ({ stream: streamOf(task) })))
+    return { stream: streamOf(task), experts: [...shared, ...own] }
   })
+  const specific = range(experts.length).slice(numSharedExperts)
+  if (sharedGate) gates.push({ stream: streamOf(numTasks), experts: [...specific, ...shared] })
   return level({ ...options, streams, experts, gates })
 }
 
@@ -132,7 +173,7 @@ function sharedBottom(options: SharedBottomOptions): Topology {
 }
 
 /** Makes the topology of one level. */
-export const topology = { level, mmoe, omoe, cgc, sharedBottom } as const
+export const topology = { level, mmoe, omoe, cgc, ple, sharedBottom } as const
 
 /** The experts that read a stream, in ascending order. */
 export function expertsOf({ experts }: Topology, stream: number): number[] {
@@ -159,9 +200,29 @@ function specificExperts(counts: number | readonly number[], numTasks: number): 
   return list
 }
 
-function checkLayer(units: number, activation: Activation): void {
+/** The options of layers, checked, with their defaults. */
+function layersOf({
+  units,
+  expertHidden = [],
+  gateHidden = [],
+  activation = 'relu',
+  gateBias = false,
+  gateTemperature = 1,
+}: LayerOptions) {
   checkInteger('units', units, { min: 1 })
+  expertHidden.forEach((width, layer) => checkInteger(`expertHidden[${layer}]`, width, { min: 1 }))
+  gateHidden.forEach((width, layer) => checkInteger(`gateHidden[${layer}]`, width, { min: 1 }))
   checkOneOf('activation', activation, activationNames)
+  if (!(gateTemperature > 0 && gateTemperature < Infinity))
+    fail(`gateTemperature: expected a number > 0, found ${gateTemperature}`)
+  return {
+    units,
+    expertHidden: Object.freeze([...expertHidden]),
+    gateHidden: Object.freeze([...gateHidden]),
+    activation,
+    gateBias,
+    gateTemperature,
+  }
 }
 
 function checkGate({ stream, experts }: Gate, gate: number, streams: number, count: number): void {

@@ -24,7 +24,7 @@ export interface DenseStack {
   forward(tape: Tape, x: Signal): Signal
 }
 
-interface DenseLayer {
+export interface DenseLayer {
   readonly kernel: Tensor
   readonly bias: Tensor
   readonly units: number

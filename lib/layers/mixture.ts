@@ -1,36 +1,14 @@
 // The mixture layer: a topology lowered to the fused op. All experts, gate logits, softmax and weighted sums are one op
-// forward and one back; what the model's data flow looks like is the topology's business, not this file's.
+// forward and one back; hidden layers of experts and gates are dense ops before it, whose outputs are streams of their own.
 
 import { activationCodes, needsPreActivation } from '../core/activation.js'
-import { type InitializerOption, initializerOf, zeros } from '../core/initializers.js'
-import type { Layout, Tensor } from '../core/layout.js'
+import { elementsOf, type Layout, type Tensor } from '../core/layout.js'
 import type { OptionalView, RowsOps, View } from '../core/op-fields.js'
 import type { ProgramBuilder } from '../core/program.js'
 import { expertsOf, gateWidths, type Topology } from '../core/topology.js'
 import { denseForward } from './dense.js'
+import { declareTensors, type MixtureOptions, type MixtureTensors } from './mixture-tensors.js'
 import type { Signal, Tape } from './tape.js'
-
-export interface MixtureOptions {
-  readonly topology: Topology
-  /** Goes before every tensor's name, for models of several levels: `level.0.` */
-  readonly prefix?: string
-  /** One name per gate. */
-  readonly gateNames: readonly string[]
-  readonly expertInitializer: InitializerOption
-  readonly gateInitializer: InitializerOption
-}
-
-/** The tensors of one level, in the form of the op's views. */
-export interface MixtureTensors {
-  /** One per stream, [experts on it, d, units]; null where no expert reads the stream. */
-  readonly expertKernel: readonly (Tensor | null)[]
-  /** [e, units]. */
-  readonly expertBias: Tensor
-  /** One per gate, [d, experts seen]. */
-  readonly gateKernel: readonly Tensor[]
-  /** One per gate, [experts seen], or none. */
-  readonly gateBias: readonly Tensor[]
-}
 
 /** Where forward puts things that are wanted outside. */
 export interface MixturePlacement {
@@ -42,11 +20,17 @@ export interface MixturePlacement {
 
 type TopologyFields = Omit<RowsOps['mixture_forward'], 'outputs' | 'gates' | 'experts' | 'pre'>
 
+/** What the fused op reads: experts and gates of one layer each, and the signals that they read. */
+interface Fused {
+  readonly streams: readonly Signal[]
+  readonly fields: TopologyFields
+}
+
 export class Mixture {
   readonly topology: Topology
   readonly tensors: MixtureTensors
 
-  /** Declares the tensors: `expert.kernel`, `expert.bias`, `gate.<name>.kernel`, `gate.<name>.bias`. */
+  /** Declares the tensors. */
   constructor(layout: Layout, options: MixtureOptions) {
     this.topology = options.topology
     this.tensors = declareTensors(layout, options)
@@ -62,37 +46,48 @@ export class Mixture {
     return this.topology.outputs.map((source) => at(mixed, source))
   }
 
-  /** Backward alone: experts are computed again from the streams, `gates` holds the probabilities. Emits at once. */
-  backward(program: ProgramBuilder, streams: readonly Signal[], doutputs: readonly OptionalView[], gates: View): void {
-    emitBackward(program, this.#fields(program, streams), streams, doutputs, { gates, experts: null, pre: null })
+  /** Backward alone: experts are computed again from the streams, `gates` holds the probabilities. */
+  backward(tape: Tape, streams: readonly Signal[], doutputs: readonly OptionalView[], gates: View): void {
+    const fused = this.#fused(tape, streams)
+    tape.record(() => emitBackward(tape.program, fused, doutputs, { gates, experts: null, pre: null }))
   }
 
   #mix(tape: Tape, streams: readonly Signal[], sources: readonly Signal[], placed: View | undefined): void {
     const { program, training } = tape
     const { experts, units, activation } = this.topology
-    const fields = this.#fields(program, streams)
+    const fused = this.#fused(tape, streams)
     const width = experts.length * units
     const kept = {
       gates: placed ?? (training ? program.activation(this.gateColumns) : null),
       experts: training ? program.activation(width) : null,
       pre: training && needsPreActivation(activation) ? program.activation(width) : null,
     }
-    program.rows('mixture_forward', { ...fields, outputs: sources.map(({ value }) => value), ...kept })
+    program.rows('mixture_forward', { ...fused.fields, outputs: sources.map(({ value }) => value), ...kept })
     const { gates } = kept
     if (gates === null) return
     tape.record(() => {
       const doutputs = sources.map((source) => source.gradient())
-      emitBackward(program, fields, streams, doutputs, { ...kept, gates })
+      emitBackward(program, fused, doutputs, { ...kept, gates })
     })
   }
 
-  /** A level without gates is one dense layer: a stacked kernel of one expert lies in memory as the kernel itself. */
+  /** A level without gates is a dense stack: a stacked kernel of one expert lies in memory as the kernel itself. */
   #passExpert(tape: Tape, streams: readonly Signal[], sources: readonly Signal[]): void {
     const { experts, units, activation } = this.topology
     const { stream } = at(experts, 0)
-    const kernel = this.tensors.expertKernel[stream]
-    if (kernel == null) throw new Error(`stream ${stream} has no expert`)
-    denseForward(tape, at(streams, stream), { kernel, bias: this.tensors.expertBias, units, activation }, at(sources, 0))
+    const layers = [...this.tensors.expertHidden, this.tensors.expert].map(({ kernel, bias }, layer) => {
+      const tensor = kernel[layer === 0 ? stream : 0]
+      if (tensor == null) throw new Error(`stream ${stream} has no expert`)
+      return { kernel: tensor, bias, units: this.topology.expertHidden[layer] ?? units, activation }
+    })
+    layers.reduce(
+      (x, layer, index) => {
+        const last = index === layers.length - 1
+        const y = denseForward(tape, x, layer, last ? at(sources, 0) : undefined)
+        return last ? y : tape.dropout(y)
+      },
+      at(streams, stream),
+    )
   }
 
   /** Columns of the probabilities of all gates side by side. */
@@ -100,32 +95,86 @@ export class Mixture {
     return gateWidths(this.topology).reduce((sum, width) => sum + width, 0)
   }
 
-  #fields(program: ProgramBuilder, streams: readonly Signal[]): TopologyFields {
-    const { experts, gates, units, activation } = this.topology
-    const { expertKernel, expertBias, gateKernel, gateBias } = this.tensors
+  /** Emits hidden layers; what experts and gates then read becomes streams, each once. */
+  #fused(tape: Tape, streams: readonly Signal[]): Fused {
+    const { experts, gates, expertHidden, gateHidden } = this.topology
+    const read: Signal[] = []
+    const numbers = new Map<string, number>()
+    const numberOf = (name: string, signal: Signal): number => {
+      const known = numbers.get(name) ?? read.push(signal) - 1
+      numbers.set(name, known)
+      return known
+    }
+    // Without hidden layers streams keep their numbers: one that nothing reads is still the caller's.
+    if (expertHidden.length + gateHidden.length === 0) streams.forEach((signal, stream) => numberOf(`stream ${stream}`, signal))
+    const expertStream = experts.map(({ stream }, expert) => {
+      const input = this.#expertInput(tape, streams, expert)
+      return numberOf(expertHidden.length > 0 ? `expert ${expert}` : `stream ${stream}`, input)
+    })
+    const gateStream = gates.map(({ stream }, gate) => {
+      const layers = at(this.tensors.gateHidden, gate)
+      const input = layers.reduce((x, layer) => tape.dropout(denseForward(tape, x, layer)), at(streams, stream))
+      return numberOf(gateHidden.length > 0 ? `gate ${gate}` : `stream ${stream}`, input)
+    })
+    return { streams: read, fields: this.#fields(tape.program, read, expertStream, gateStream) }
+  }
+
+  /** What an expert's last layer reads: its stream, or its own hidden layers. */
+  #expertInput(tape: Tape, streams: readonly Signal[], expert: number): Signal {
+    const { stream } = at(this.topology.experts, expert)
+    return this.tensors.expertHidden.reduce(
+      (x, { kernel, bias }, layer) => {
+        const units = at(this.topology.expertHidden, layer)
+        const position = layer === 0 ? expertsOf(this.topology, stream).indexOf(expert) : expert
+        const slices = { kernel: sliceOf(kernel[layer === 0 ? stream : 0], position), bias: sliceOf(bias, expert) }
+        return tape.dropout(denseForward(tape, x, { ...slices, units, activation: this.topology.activation }))
+      },
+      at(streams, stream),
+    )
+  }
+
+  #fields(program: ProgramBuilder, streams: readonly Signal[], expertStream: number[], gateStream: number[]): TopologyFields {
+    const { gates, units, activation, gateTemperature } = this.topology
+    const { expert, gateKernel, gateBias } = this.tensors
     const offsets = [0]
     for (const width of gateWidths(this.topology)) offsets.push((offsets.at(-1) ?? 0) + width)
     return {
       streams: streams.map(({ value }) => value),
-      expertStream: experts.map(({ stream }) => stream),
-      gateStream: gates.map(({ stream }) => stream),
+      expertStream,
+      gateStream,
       gateOffset: offsets,
       gateExpert: gates.flatMap((gate) => gate.experts),
-      expertKernel: expertKernel.map((tensor) => tensor && program.parameter(tensor)),
-      expertBias: program.parameter(expertBias),
+      expertKernel: streams.map((_, stream) => this.#expertKernel(program, expertStream, stream)),
+      expertBias: program.parameter(expert.bias),
       gateKernel: gateKernel.map((tensor) => program.parameter(tensor)),
       gateBias: gateBias.map((tensor) => program.parameter(tensor)),
       units,
       activation: activationCodes[activation],
-      temperature: 1,
+      temperature: gateTemperature,
     }
   }
+
+  /** The kernels of the experts that read a stream of the op: the stack of a stream of ours, or with hidden layers one expert's. */
+  #expertKernel(program: ProgramBuilder, expertStream: readonly number[], stream: number): OptionalView {
+    const { kernel } = this.tensors.expert
+    const first = expertStream.indexOf(stream)
+    if (first < 0) return null
+    if (this.topology.expertHidden.length > 0) return program.parameter(sliceOf(kernel[0], first))
+    const tensor = kernel[at(this.topology.experts, first).stream]
+    return tensor == null ? null : program.parameter(tensor)
+  }
+}
+
+/** One slice of a stacked tensor, as a tensor. */
+function sliceOf(tensor: Tensor | null | undefined, index: number): Tensor {
+  if (tensor == null) throw new Error('a stream has no expert')
+  const [, ...shape] = tensor.shape
+  return { ...tensor, shape, offset: tensor.offset + index * elementsOf(shape) }
 }
 
 function emitBackward(
   program: ProgramBuilder,
-  fields: TopologyFields,
-  streams: readonly Signal[],
+  { streams, fields }: Fused,
   doutputs: readonly OptionalView[],
   kept: Pick<RowsOps['mixture_backward'], 'gates' | 'experts' | 'pre'>,
 ): void {
@@ -136,58 +185,6 @@ function emitBackward(
     dstreams: targets.map(({ view }) => view),
     accumulate: targets.map(({ accumulate }) => accumulate),
     ...kept,
-  })
-}
-
-function declareTensors(layout: Layout, options: MixtureOptions): MixtureTensors {
-  const { topology, prefix = '', gateNames, gateInitializer } = options
-  const { streams, experts, gates, units } = topology
-  const expertKernel = streams.map((_, stream) => declareExpertKernel(layout, options, stream))
-  const expertBias = layout.tensor({
-    name: `${prefix}expert.bias`,
-    shape: [experts.length, units],
-    group: 'expert',
-    role: 'bias',
-    initializer: zeros,
-  })
-  const gateKernel = gates.map(({ stream, experts: seen }, gate) =>
-    layout.tensor({
-      name: `${prefix}gate.${gateNames[gate]}.kernel`,
-      shape: [at(streams, stream), seen.length],
-      group: 'gate',
-      role: 'kernel',
-      initializer: initializerOf(gateInitializer, at(streams, stream), seen.length),
-    }),
-  )
-  const gateBias = (topology.gateBias ? gates : []).map(({ experts: seen }, gate) =>
-    layout.tensor({
-      name: `${prefix}gate.${gateNames[gate]}.bias`,
-      shape: [seen.length],
-      group: 'gate',
-      role: 'bias',
-      initializer: zeros,
-    }),
-  )
-  return { expertKernel, expertBias, gateKernel, gateBias }
-}
-
-/** The stacked kernel of the experts on one stream. Fans are those of ONE expert: the stack is not a wider layer. */
-function declareExpertKernel(
-  layout: Layout,
-  { topology, prefix = '', expertInitializer }: MixtureOptions,
-  stream: number,
-): Tensor | null {
-  const { streams, units } = topology
-  const count = expertsOf(topology, stream).length
-  if (count === 0) return null
-  const inputDim = at(streams, stream)
-  return layout.tensor({
-    name: streams.length === 1 ? `${prefix}expert.kernel` : `${prefix}expert.${stream}.kernel`,
-    shape: [count, inputDim, units],
-    group: 'expert',
-    role: 'kernel',
-    initializer: initializerOf(expertInitializer, inputDim, units),
-    stacked: true,
   })
 }
 

@@ -13,7 +13,7 @@ export interface ModelDefinition<Input, Options extends CommonOptions = CommonOp
   /** Checks options and fills in defaults. @throws ERR_MULTIGATE_ARGUMENT naming the field. */
   parse(options: Input): Options
   /** @throws ERR_MULTIGATE_ARGUMENT where the model cannot have these tasks. */
-  checkTasks(tasks: readonly Pick<NetworkTask, 'kind' | 'name'>[]): void
+  checkTasks(tasks: readonly Pick<NetworkTask, 'kind' | 'name'>[], options: Options): void
   /** Lowers it to a layout and three programs. Plain data: nothing is allocated. */
   lower(options: Options, target: LoweringTarget): Network
 }
@@ -39,7 +39,7 @@ interface ModelParts<Options extends CommonOptions> {
   readonly schema: z.ZodType<Options>
   readonly body: BodyBuilder<Options>
   /** Default: any tasks will do. */
-  readonly checkTasks?: ModelDefinition<never>['checkTasks']
+  readonly checkTasks?: ModelDefinition<never, Options>['checkTasks']
 }
 
 /** Puts the parts of a model together. */

@@ -14,16 +14,6 @@ const amount = z.number().min(0)
 /** Widths of hidden layers, first to last. */
 export const hiddenUnits = z.array(units).readonly()
 
-/** Widths of an expert's layers. */
-export const expertHiddenUnits = hiddenUnits.refine((layers) => layers.length === 1, {
-  error: (issue) => `expected one layer [units], found ${lengthOf(issue.input)} layers; deep experts are not built yet`,
-})
-
-/** Widths of a gate's hidden layers. */
-export const gateHiddenUnits = hiddenUnits.refine((layers) => layers.length === 0, {
-  error: (issue) => `expected [], found ${lengthOf(issue.input)} layers; gates with hidden layers are not built yet`,
-})
-
 const activation = z.enum(activationNames)
 
 const perGroup = z.strictObject({
@@ -73,6 +63,26 @@ export const commonOptions = {
   seed: z.int().min(0).default(0),
 }
 
+/** Options of experts and gates. */
+export const expertOptions = {
+  /** Widths of an expert's layers, the last of which is what gates mix. */
+  expertHiddenUnits: z.array(units).min(1).readonly(),
+  /** Widths of a gate's layers before its softmax. */
+  gateHiddenUnits: hiddenUnits.default([]),
+  /** Whether softmax layers of gates have a bias; the papers' have none. */
+  gateBias: z.boolean().default(false),
+  /** Divides the logits of gates: above 1 they mix more evenly. */
+  gateTemperature: z.number().positive().default(1),
+}
+
+/** How many experts are each task's own: one number for all tasks, or one per task. */
+export const numSpecificExperts = z.union([z.int().min(0), z.array(z.int().min(0)).min(1).readonly()])
+
+const expertSchema = z.strictObject({ ...commonOptions, ...expertOptions })
+
+/** The options of a model with experts, with their defaults filled in. */
+export type ExpertOptions = z.output<typeof expertSchema>
+
 const commonSchema = z.strictObject(commonOptions)
 
 /** The common options with their defaults filled in. */
@@ -88,8 +98,4 @@ export type GroupActivations = Readonly<Record<'expert' | 'tower' | 'bottom', Ac
 export function penaltyOf({ l1, l2 }: CommonOptions, group: ParameterGroup | 'embedding'): Penalty {
   const pick = (option: CommonOptions['l1']): number => option[group] ?? (group === 'embedding' ? undefined : option.kernel) ?? 0
   return { l1: pick(l1), l2: pick(l2) }
-}
-
-function lengthOf(value: unknown): number {
-  return Array.isArray(value) ? value.length : 0
 }

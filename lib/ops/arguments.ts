@@ -5,7 +5,7 @@
 import { checkFailed } from '../core/check.js'
 import { elementsOf, type Tensor } from '../core/layout.js'
 import { expertsOf, gateWidths, type Topology } from '../core/topology.js'
-import type { MixtureTensors } from '../layers/mixture.js'
+import type { ExpertLayer, MixtureTensors } from '../layers/mixture-tensors.js'
 import type { FloatArray, NativeMemory } from '../native/binding.js'
 
 /** Parameters of a level by name. */
@@ -18,6 +18,10 @@ export interface MixtureParameters {
   readonly gateKernel: readonly FloatArray[]
   /** One [experts seen] per gate, where the topology has `gateBias`. */
   readonly gateBias?: readonly FloatArray[]
+  /** Experts' layers before the last, where the topology has them: kernel [E, in, out] (first layer as `expertKernel`), bias [E, out]. */
+  readonly expertHidden?: readonly { readonly kernel: FloatArray | readonly FloatArray[]; readonly bias: FloatArray }[]
+  /** One list per gate of its layers before the softmax, where the topology has them: kernel [in, out], bias [out]. */
+  readonly gateHidden?: readonly (readonly { readonly kernel: FloatArray; readonly bias: FloatArray }[])[]
 }
 
 /** Rows of one stream, or of each of several. */
@@ -99,13 +103,9 @@ export function writeParameters(
   parameters: MixtureParameters,
   memory: NativeMemory,
 ): void {
-  const maps = parameterMaps(topology, tensors)
-  const given: Readonly<Record<string, FloatArray | readonly FloatArray[] | undefined>> = { ...parameters }
-  if (given.gateBias !== undefined && maps.gateBias === undefined) {
-    throw fail('params.gateBias: expected none, the topology has gateBias: false')
-  }
-  for (const [name, map] of Object.entries(maps)) {
-    const arrays = checkParameter(`params.${name}`, given[name], map)
+  checkAbsent(topology, parameters)
+  for (const { path, map } of parameterMaps(topology, tensors)) {
+    const arrays = checkParameter(`params.${textOf(path)}`, valueAt(parameters, path), map)
     for (const { tensor, tensorOffset, array, arrayOffset, elements } of map.pieces) {
       const values = arrays[array] ?? new Float32Array(0)
       memory.write(tensor.offset + tensorOffset, values.subarray(arrayOffset, arrayOffset + elements))
@@ -115,7 +115,8 @@ export function writeParameters(
 
 /** Parameter gradients from the gradient store, in the form in which parameters are given. */
 export function readGradients(topology: Topology, tensors: MixtureTensors, memory: NativeMemory): MixtureParameters {
-  const entries = Object.entries(parameterMaps(topology, tensors)).map(([name, map]) => {
+  const gradients: Nested = {}
+  for (const { path, map } of parameterMaps(topology, tensors)) {
     const arrays = map.shapes.map((shape, array) => {
       return readPieces(
         map.pieces.filter((piece) => piece.array === array),
@@ -123,9 +124,37 @@ export function readGradients(topology: Topology, tensors: MixtureTensors, memor
         memory,
       )
     })
-    return [name, map.single ? arrays[0] : arrays] as const
-  })
-  return Object.fromEntries(entries) as unknown as MixtureParameters
+    place(gradients, path, map.single ? arrays[0] : arrays)
+  }
+  return gradients as unknown as MixtureParameters
+}
+
+/** Where a parameter stands among the others: `['expertHidden', 0, 'kernel']`. */
+type Path = readonly (string | number)[]
+
+type Nested = Record<string | number, unknown>
+
+function textOf(path: Path): string {
+  return path.map((key, depth) => (typeof key === 'number' ? `[${key}]` : depth === 0 ? key : `.${key}`)).join('')
+}
+
+function valueAt(parameters: MixtureParameters, path: Path): unknown {
+  return path.reduce<unknown>((value, key) => (value as Nested | null | undefined)?.[key], parameters)
+}
+
+function place(into: Nested, [key = '', ...rest]: Path, value: unknown): void {
+  if (rest.length === 0) into[key] = value
+  else place((into[key] ??= typeof rest[0] === 'number' ? [] : {}) as Nested, rest, value)
+}
+
+/** What a level of this topology does not have. */
+function checkAbsent(topology: Topology, { gateBias, expertHidden = [], gateHidden = [] }: MixtureParameters): void {
+  if (gateBias !== undefined && !topology.gateBias) throw fail('params.gateBias: expected none, the topology has gateBias: false')
+  const check = (name: string, found: number, expected: number): void => {
+    if (found > expected) throw fail(`params.${name}: expected ${expected} layers, as the topology has, found ${found}`)
+  }
+  check('expertHidden', expertHidden.length, topology.expertHidden.length)
+  gateHidden.forEach((layers, gate) => check(`gateHidden[${gate}]`, layers.length, topology.gateHidden.length))
 }
 
 function readPieces(pieces: readonly Piece[], elements: number, memory: NativeMemory): FloatArray {
@@ -139,21 +168,31 @@ function readPieces(pieces: readonly Piece[], elements: number, memory: NativeMe
   return whole
 }
 
-function parameterMaps(
-  topology: Topology,
-  { expertKernel, expertBias, gateKernel, gateBias }: MixtureTensors,
-): Readonly<Record<string, ParameterMap>> {
-  return {
-    expertKernel: expertKernelMap(topology, expertKernel),
-    expertBias: { shapes: [expertBias.shape], single: true, pieces: [wholeOf(expertBias, 0)] },
-    gateKernel: perGate(gateKernel),
-    ...(topology.gateBias && { gateBias: perGate(gateBias) }),
-  }
+function parameterMaps(topology: Topology, tensors: MixtureTensors): { readonly path: Path; readonly map: ParameterMap }[] {
+  const { expert, gateKernel, gateBias } = tensors
+  const isDeep = topology.expertHidden.length > 0
+  return [
+    { path: ['expertKernel'], map: isDeep ? laterKernel(expert) : firstKernel(topology, expert) },
+    { path: ['expertBias'], map: single(expert.bias) },
+    { path: ['gateKernel'], map: perGate(gateKernel) },
+    ...(topology.gateBias ? [{ path: ['gateBias'], map: perGate(gateBias) }] : []),
+    ...tensors.expertHidden.flatMap((layer, index) => [
+      { path: ['expertHidden', index, 'kernel'], map: index === 0 ? firstKernel(topology, layer) : laterKernel(layer) },
+      { path: ['expertHidden', index, 'bias'], map: single(layer.bias) },
+    ]),
+    ...tensors.gateHidden.flatMap((layers, gate) =>
+      layers.flatMap(({ kernel, bias }, index) => [
+        { path: ['gateHidden', gate, index, 'kernel'], map: single(kernel) },
+        { path: ['gateHidden', gate, index, 'bias'], map: single(bias) },
+      ]),
+    ),
+  ]
 }
 
-/** The flat store keeps one stack per stream; users see one stack in expert order wherever the widths allow it. */
-function expertKernelMap(topology: Topology, tensors: readonly (Tensor | null)[]): ParameterMap {
-  const { streams, experts, units } = topology
+/** The layer that reads the streams: one stack per stream in the store; users see one in expert order where the widths allow it. */
+function firstKernel(topology: Topology, { kernel: tensors, bias }: ExpertLayer): ParameterMap {
+  const { streams, experts } = topology
+  const [, units = 0] = bias.shape
   const [width = 0] = streams
   if (streams.some((other) => other !== width)) {
     const shapes = streams.map((dim, stream) => [expertsOf(topology, stream).length, dim, units])
@@ -166,6 +205,15 @@ function expertKernelMap(topology: Topology, tensors: readonly (Tensor | null)[]
     return tensor ? [{ tensor, tensorOffset: position * elements, array: 0, arrayOffset: expert * elements, elements }] : []
   })
   return { shapes: [[experts.length, width, units]], single: true, pieces: joined(pieces) }
+}
+
+function laterKernel({ kernel: [tensor] }: ExpertLayer): ParameterMap {
+  if (tensor == null) throw new Error('a later layer has no kernel')
+  return single(tensor)
+}
+
+function single(tensor: Tensor): ParameterMap {
+  return { shapes: [tensor.shape], single: true, pieces: [wholeOf(tensor, 0)] }
 }
 
 /** Neighbours that are neighbours in the tensor too become one piece: one stream is one copy. */
@@ -190,11 +238,8 @@ function wholeOf(tensor: Tensor, array: number): Piece {
   return { tensor, tensorOffset: 0, array, arrayOffset: 0, elements: elementsOf(tensor.shape) }
 }
 
-function checkParameter(
-  name: string,
-  value: FloatArray | readonly FloatArray[] | undefined,
-  { shapes, single }: ParameterMap,
-): readonly FloatArray[] {
+function checkParameter(name: string, given: unknown, { shapes, single }: ParameterMap): readonly FloatArray[] {
+  const value = given as FloatArray | readonly FloatArray[] | undefined
   if (value === undefined) throw fail(`${name}: missing; expected ${single ? 'an array' : `a list of ${shapes.length} arrays`}`)
   if (single && !isArray(value)) throw fail(`${name}: expected one array, found a list of ${value.length}`)
   if (!single && isArray(value)) throw fail(`${name}: expected a list of ${shapes.length} arrays, found one array`)

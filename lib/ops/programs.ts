@@ -6,7 +6,8 @@ import { Layout } from '../core/layout.js'
 import type { OptionalView, View } from '../core/op-fields.js'
 import { columnsOf, type LoweredProgram, ProgramBuilder } from '../core/program.js'
 import { gateWidths, type Topology } from '../core/topology.js'
-import { Mixture, type MixtureTensors } from '../layers/mixture.js'
+import { Mixture } from '../layers/mixture.js'
+import type { MixtureTensors } from '../layers/mixture-tensors.js'
 import { Signal, Tape } from '../layers/tape.js'
 
 /** How many upstream gradients each gate has: more than one where outputs share it and are not added beforehand. */
@@ -75,7 +76,8 @@ export class LevelPrograms {
     } else {
       if (recomputeGates) this.#mixture.forward(new Tape(program), streams, { outputs: outputs(), gates })
       else this.#takeProbabilities(program, gates)
-      this.#mixture.backward(program, streams, upstreams, gates)
+      this.#mixture.backward(tape, streams, upstreams, gates)
+      tape.backward()
     }
     this.#furtherRounds(program, streams, upstream)
     program.step('reduce_gradients', { gradients: program.gradients() })

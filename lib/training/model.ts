@@ -94,7 +94,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Output exten
     this.#network = definition.parse(network as never)
     this.#features = checkNamed(`${definition.name}.features`, features)
     this.#tasks = checkNamed(`${definition.name}.tasks`, tasks)
-    definition.checkTasks(this.#tasks)
+    definition.checkTasks(this.#tasks, this.#network)
     this.#config = { model: definition.name, tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa })
   }

@@ -1,9 +1,14 @@
 // The models that users make: one class and one line of the table per model of the registry.
 
+import { type CGCNetworkOptions, cgc } from '../models/cgc.js'
 import type { TaskName } from '../models/definition.js'
 import { type ESMMNetworkOptions, esmm } from '../models/esmm.js'
 import { type MMoENetworkOptions, mmoe } from '../models/mmoe.js'
+import { type OMoENetworkOptions, omoe } from '../models/omoe.js'
+import { type PLENetworkOptions, ple } from '../models/ple.js'
 import type { ModelName } from '../models/registry.js'
+import { type SharedBottomNetworkOptions, sharedBottom } from '../models/shared-bottom.js'
+import { type SingleTaskNetworkOptions, singleTask } from '../models/single-task.js'
 import type { Task } from '../tasks/task.js'
 import { Model, type ModelInput } from './model.js'
 
@@ -15,6 +20,61 @@ import { Model, type ModelInput } from './model.js'
 export class MMoE<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
   constructor(options: ModelInput<MMoENetworkOptions, Tasks>) {
     super(mmoe, options)
+  }
+}
+
+/**
+ * Progressive layered extraction: levels of shared experts and of experts of each task's own.
+ * @example
+ * const model = new PLE({ features, tasks, numLevels: 2, numSharedExperts: 4, numSpecificExperts: [4, 2], expertHiddenUnits: [32] })
+ */
+export class PLE<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
+  constructor(options: ModelInput<PLENetworkOptions, Tasks>) {
+    super(ple, options)
+  }
+}
+
+/**
+ * Customized gate control: one level of PLE.
+ * @example
+ * const model = new CGC({ features, tasks, numSharedExperts: 4, numSpecificExperts: 2, expertHiddenUnits: [32] })
+ */
+export class CGC<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
+  constructor(options: ModelInput<CGCNetworkOptions, Tasks>) {
+    super(cgc, options)
+  }
+}
+
+/**
+ * One-gate mixture of experts: all tasks share one mix.
+ * @example
+ * const model = new OMoE({ features, tasks, numExperts: 8, expertHiddenUnits: [32] })
+ */
+export class OMoE<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
+  constructor(options: ModelInput<OMoENetworkOptions, Tasks>) {
+    super(omoe, options)
+  }
+}
+
+/**
+ * Shared bottom: the layers of `bottomHiddenUnits` for all tasks, then a tower each.
+ * @example
+ * const model = new SharedBottom({ features, tasks, bottomHiddenUnits: [128], towerHiddenUnits: [32] })
+ */
+export class SharedBottom<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
+  constructor(options: ModelInput<SharedBottomNetworkOptions, Tasks>) {
+    super(sharedBottom, options)
+  }
+}
+
+/**
+ * A network for one task alone: what a multi-task model must beat.
+ * @example
+ * const model = new SingleTask({ features, tasks: [binary('like')], bottomHiddenUnits: [128], towerHiddenUnits: [32] })
+ */
+export class SingleTask<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
+  constructor(options: ModelInput<SingleTaskNetworkOptions, Tasks>) {
+    super(singleTask, options)
   }
 }
 
@@ -41,4 +101,4 @@ export class ESMM<const Tasks extends readonly Task[] = readonly Task[]> extends
 }
 
 /** Classes by the name a configuration file and a saved model use. */
-export const modelClasses = { MMoE, ESMM } as const satisfies Record<ModelName, unknown>
+export const modelClasses = { MMoE, PLE, CGC, OMoE, SharedBottom, SingleTask, ESMM } as const satisfies Record<ModelName, unknown>

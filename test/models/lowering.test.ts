@@ -178,8 +178,8 @@ describe('the layout', () => {
       ['expert.kernel', '3x8x6'],
       ['expert.bias', '3x6'],
       ['gate.like.kernel', '8x3'],
-      ['gate.share.kernel', '8x3'],
       ['gate.like.bias', '3'],
+      ['gate.share.kernel', '8x3'],
       ['gate.share.bias', '3'],
       ['tower.like.0.kernel', '6x5'],
       ['tower.like.0.bias', '5'],
@@ -218,8 +218,9 @@ describe('options', () => {
 
   it.each([
     ['numExperts', { ...base, numExperts: 0 }],
-    ['expertHiddenUnits', { ...base, expertHiddenUnits: [8, 4] }],
-    ['gateHiddenUnits', { ...base, gateHiddenUnits: [4] }],
+    ['expertHiddenUnits', { ...base, expertHiddenUnits: [] }],
+    ['gateHiddenUnits', { ...base, gateHiddenUnits: [0] }],
+    ['gateTemperature', { ...base, gateTemperature: 0 }],
     ['towerHiddenUnits', { ...base, towerHiddenUnits: [4, 0] }],
     ['dropout', { ...base, dropout: 1 }],
     ['embeddings', { ...base, l2: { embeddings: 1 } }],

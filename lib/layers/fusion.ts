@@ -1,0 +1,55 @@
+// Several signals of one width as one signal: concatenated, summed, multiplied, or several of these side by side.
+
+import { type Fusion, fusedWidth } from '../core/fusion.js'
+import { columnsOf } from '../core/program.js'
+import type { Signal, Tape } from './tape.js'
+
+const kinds = { concat: 0, sum: 0, product: 1 } as const
+
+/** One fusion op: these inputs become these columns. Of one input it is a copy. */
+interface Join {
+  readonly column: number
+  readonly inputs: readonly Signal[]
+  readonly kind: number
+}
+
+/** Fuses signals, all of one width. */
+export function fuse(tape: Tape, inputs: readonly Signal[], parts: readonly Fusion[]): Signal {
+  const { program } = tape
+  const units = inputs[0]?.value.width ?? 0
+  const joins = joinsOf(inputs, parts, units)
+  const y = tape.signal(fusedWidth(parts, inputs.length, units))
+  const valuesOf = (join: Join) => join.inputs.map(({ value }) => value)
+  for (const join of joins) {
+    program.rows('fusion_forward', { inputs: valuesOf(join), y: columnsOf(y.value, join.column, units), kind: join.kind })
+  }
+  tape.record(() => {
+    const dy = y.gradient()
+    if (dy === null) return
+    for (const join of joins) {
+      const targets = join.inputs.map((input) => input.target())
+      program.rows('fusion_backward', {
+        inputs: valuesOf(join),
+        dy: columnsOf(dy, join.column, units),
+        dinputs: targets.map(({ view }) => view),
+        accumulate: targets.map(({ accumulate }) => accumulate),
+        kind: join.kind,
+      })
+    }
+  })
+  return y
+}
+
+function joinsOf(inputs: readonly Signal[], parts: readonly Fusion[], units: number): Join[] {
+  const joins: Join[] = []
+  let column = 0
+  const join = (joined: readonly Signal[], part: Fusion): void => {
+    joins.push({ column, inputs: joined, kind: kinds[part] })
+    column += units
+  }
+  for (const part of parts) {
+    if (part === 'concat') for (const input of inputs) join([input], part)
+    else join(inputs, part)
+  }
+  return joins
+}

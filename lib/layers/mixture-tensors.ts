@@ -1,0 +1,119 @@
+// The tensors of a level of gated experts: what they are called, how they are shaped and drawn.
+
+import { type InitializerOption, initializerOf, zeros } from '../core/initializers.js'
+import type { Layout, ParameterGroup, Tensor } from '../core/layout.js'
+import { expertsOf, type Topology } from '../core/topology.js'
+import type { Initializer } from '../native/binding.js'
+import type { DenseLayer } from './dense.js'
+
+export interface MixtureOptions {
+  readonly topology: Topology
+  /** Goes before every tensor's name, for models of several levels: `level.0.` */
+  readonly prefix?: string
+  /** One name per gate. */
+  readonly gateNames: readonly string[]
+  readonly expertInitializer: InitializerOption
+  readonly gateInitializer: InitializerOption
+}
+
+/** One layer of all experts. */
+export interface ExpertLayer {
+  /** One per stream, [experts on it, d, width], null where no expert reads it; of a later layer one, [e, in, width]. */
+  readonly kernel: readonly (Tensor | null)[]
+  /** [e, width]. */
+  readonly bias: Tensor
+}
+
+/** The tensors of one level. */
+export interface MixtureTensors {
+  /** Experts' layers before the last. */
+  readonly expertHidden: readonly ExpertLayer[]
+  /** Experts' last layer. */
+  readonly expert: ExpertLayer
+  /** One list per gate of its hidden layers. */
+  readonly gateHidden: readonly (readonly DenseLayer[])[]
+  /** One per gate, [d, experts seen]. */
+  readonly gateKernel: readonly Tensor[]
+  /** One per gate, [experts seen], or none. */
+  readonly gateBias: readonly Tensor[]
+}
+
+/** Declares `expert.kernel`, `expert.bias`, `gate.<name>.kernel`, `gate.<name>.bias`; hidden layers as `expert.hidden.<layer>.kernel`. */
+export function declareTensors(layout: Layout, options: MixtureOptions): MixtureTensors {
+  const { topology, prefix = '', gateNames, gateInitializer } = options
+  const { streams, gates, units } = topology
+  const widths = [...topology.expertHidden, units]
+  const layers = widths.map((width, layer) => {
+    const name = layer === widths.length - 1 ? `${prefix}expert` : `${prefix}expert.hidden.${layer}`
+    return declareExpertLayer(layout, options, name, layer === 0 ? streams : widths[layer - 1], width)
+  })
+  const gateLayers = gates.map(({ stream, experts: seen }, gate) => {
+    const name = `${prefix}gate.${gateNames[gate]}`
+    const hidden = declareGateHidden(layout, options, `${name}.hidden`, streams[stream] ?? 0)
+    const inputDim = topology.gateHidden.at(-1) ?? streams[stream] ?? 0
+    const initializer = initializerOf(gateInitializer, inputDim, seen.length)
+    const kernel = declare(layout, 'gate', 'kernel', `${name}.kernel`, [inputDim, seen.length], initializer)
+    const bias = topology.gateBias ? [declare(layout, 'gate', 'bias', `${name}.bias`, [seen.length], zeros)] : []
+    return { hidden, kernel, bias }
+  })
+  const expert = layers.pop()
+  if (expert === undefined) throw new Error('an expert has no layer')
+  return {
+    expertHidden: layers,
+    expert,
+    gateHidden: gateLayers.map(({ hidden }) => hidden),
+    gateKernel: gateLayers.map(({ kernel }) => kernel),
+    gateBias: gateLayers.flatMap(({ bias }) => bias),
+  }
+}
+
+/** `inputs`: the width of every stream, or of the layer before. Fans are those of ONE expert: the stack is not a wider layer. */
+function declareExpertLayer(
+  layout: Layout,
+  { topology, expertInitializer }: MixtureOptions,
+  name: string,
+  inputs: readonly number[] | number | undefined,
+  width: number,
+): ExpertLayer {
+  const count = topology.experts.length
+  const stack = (experts: number, inputDim: number, tensor: string): Tensor => {
+    const initializer = initializerOf(expertInitializer, inputDim, width)
+    return declare(layout, 'expert', 'kernel', tensor, [experts, inputDim, width], initializer, true)
+  }
+  const kernel = Array.isArray(inputs)
+    ? (inputs as readonly number[]).map((inputDim, stream) => {
+        const experts = expertsOf(topology, stream).length
+        if (experts === 0) return null
+        return stack(experts, inputDim, inputs.length === 1 ? `${name}.kernel` : `${name}.${stream}.kernel`)
+      })
+    : [stack(count, inputs as number, `${name}.kernel`)]
+  return { kernel, bias: declare(layout, 'expert', 'bias', `${name}.bias`, [count, width], zeros) }
+}
+
+function declareGateHidden(
+  layout: Layout,
+  { topology, gateInitializer }: MixtureOptions,
+  name: string,
+  streamDim: number,
+): DenseLayer[] {
+  let inputDim = streamDim
+  return topology.gateHidden.map((units, layer) => {
+    const initializer = initializerOf(gateInitializer, inputDim, units)
+    const kernel = declare(layout, 'gate', 'kernel', `${name}.${layer}.kernel`, [inputDim, units], initializer)
+    const bias = declare(layout, 'gate', 'bias', `${name}.${layer}.bias`, [units], zeros)
+    inputDim = units
+    return { kernel, bias, units, activation: topology.activation }
+  })
+}
+
+function declare(
+  layout: Layout,
+  group: ParameterGroup,
+  role: Tensor['role'],
+  name: string,
+  shape: readonly number[],
+  initializer: Initializer,
+  stacked = false,
+): Tensor {
+  return layout.tensor({ name, shape, group, role, initializer, stacked })
+}

@@ -1,0 +1,31 @@
+// Customized gate control (Tang et al., RecSys 2020): each task's gate sees the shared experts and its own.
+
+import { z } from 'zod'
+
+import { topology } from '../core/topology.js'
+import { checkSpecificExperts } from './check.js'
+import { defineModel, type Written } from './definition.js'
+import { layerOptions, levelBody } from './experts.js'
+import { commonOptions, expertOptions, numSpecificExperts } from './options.js'
+
+const schema = z.strictObject({
+  ...commonOptions,
+  ...expertOptions,
+  numSharedExperts: z.int().min(0),
+  numSpecificExperts,
+})
+
+/** A CGC's options as a user writes them, without features and tasks. */
+export type CGCNetworkOptions = Written<z.input<typeof schema>>
+
+/** CGC as data: its options and how it is lowered. */
+export const cgc = defineModel<CGCNetworkOptions, z.output<typeof schema>>({
+  name: 'CGC',
+  schema,
+  checkTasks: (tasks, options) => checkSpecificExperts('CGC', tasks, options),
+  body(context) {
+    const { inputDim, options, tasks } = context
+    const counts = { numSharedExperts: options.numSharedExperts, numSpecificExperts: options.numSpecificExperts }
+    return levelBody(context, topology.cgc({ inputDim, numTasks: tasks.length, ...counts, ...layerOptions(options) }))
+  },
+})

@@ -1,0 +1,31 @@
+// Checks of options against tasks: what neither shows alone.
+
+import { checkFailed } from '../core/check.js'
+
+interface SpecificExperts {
+  readonly numSharedExperts: number
+  readonly numSpecificExperts: number | readonly number[]
+}
+
+/** One count per task, and an expert for every task's gate to see. @throws ERR_MULTIGATE_ARGUMENT naming the option. */
+export function checkSpecificExperts(
+  model: string,
+  tasks: readonly { readonly name: string }[],
+  { numSharedExperts, numSpecificExperts }: SpecificExperts,
+): void {
+  const field = `${model}.numSpecificExperts`
+  const counts = typeof numSpecificExperts === 'number' ? tasks.map(() => numSpecificExperts) : numSpecificExperts
+  if (counts.length !== tasks.length) {
+    throw checkFailed(
+      'ERR_MULTIGATE_ARGUMENT',
+      `${field}: expected one number per task (${tasks.length}), found ${counts.length}`,
+    )
+  }
+  const none = counts.indexOf(0)
+  if (numSharedExperts > 0 || none < 0) return
+  const task = tasks[none]?.name ?? ''
+  throw checkFailed(
+    'ERR_MULTIGATE_ARGUMENT',
+    `${field}: task '${task}' has no expert to see: expected 1 or more, or numSharedExperts > 0`,
+  )
+}

@@ -1,0 +1,52 @@
+// Bodies of gated experts: the levels of a model, one mixture each, and what happens between them.
+
+import type { Fusion } from '../core/fusion.js'
+import type { Layout } from '../core/layout.js'
+import type { Topology } from '../core/topology.js'
+import { fuse } from '../layers/fusion.js'
+import { Mixture } from '../layers/mixture.js'
+import type { Signal, Tape } from '../layers/tape.js'
+import type { Body, BodyContext } from './lowering.js'
+import type { ExpertOptions } from './options.js'
+
+/** The layers of experts and gates as a topology takes them. */
+export function layerOptions({ expertHiddenUnits, gateHiddenUnits, activation, gateBias, gateTemperature }: ExpertOptions) {
+  return {
+    units: expertHiddenUnits.at(-1) ?? 0,
+    expertHidden: expertHiddenUnits.slice(0, -1),
+    gateHidden: gateHiddenUnits,
+    activation: activation.expert,
+    gateBias,
+    gateTemperature,
+  }
+}
+
+/** A body of one level. Gates are named after tasks; a gate more is called `shared`. */
+export function levelBody(context: BodyContext<ExpertOptions>, topology: Topology): Body {
+  const mixture = mixtureOf(context.layout, context, topology, '')
+  return { outputDim: topology.units, forward: (tape, x) => mixture.forward(tape, [x]) }
+}
+
+/** A body of levels `level.0.` and so on, one after another. */
+export function levelsBody(context: BodyContext<ExpertOptions>, levels: readonly Topology[], fusion: readonly Fusion[]): Body {
+  const mixtures = levels.map((topology, level) => mixtureOf(context.layout, context, topology, `level.${level}.`))
+  const forward = (tape: Tape, x: Signal): Signal[] => {
+    let signals = [x]
+    mixtures.forEach((mixture, level) => {
+      const streams = level > 0 && fusion.length > 0 ? [fuse(tape, signals, fusion)] : signals
+      signals = mixture.forward(tape, streams)
+    })
+    return signals
+  }
+  return { outputDim: levels.at(-1)?.units ?? 0, forward }
+}
+
+function mixtureOf(layout: Layout, { tasks, options }: BodyContext<ExpertOptions>, topology: Topology, prefix: string): Mixture {
+  return new Mixture(layout, {
+    topology,
+    prefix,
+    gateNames: topology.gates.map((_, gate) => tasks[gate]?.name ?? 'shared'),
+    expertInitializer: options.initializers.expert,
+    gateInitializer: options.initializers.gate,
+  })
+}

@@ -1,0 +1,40 @@
+// Progressive layered extraction (Tang et al., RecSys 2020): levels of customized gate control, one after another.
+
+import { z } from 'zod'
+
+import { fusionNames, fusionParts } from '../core/fusion.js'
+import { topology } from '../core/topology.js'
+import { checkSpecificExperts } from './check.js'
+import { defineModel, type Written } from './definition.js'
+import { layerOptions, levelsBody } from './experts.js'
+import { commonOptions, expertOptions, numSpecificExperts } from './options.js'
+
+const fusionPart = z.enum(fusionNames)
+
+const schema = z.strictObject({
+  ...commonOptions,
+  ...expertOptions,
+  numLevels: z.int().min(1).default(2),
+  /** Of every level. */
+  numSharedExperts: z.int().min(0),
+  /** Of every level. */
+  numSpecificExperts,
+  /** What becomes of a level's outputs before the next one. The paper's is `'none'`: each task's and the shared one pass on alone. */
+  fusion: z.union([z.enum(['none', ...fusionNames]), z.array(fusionPart).min(1).readonly()]).default('none'),
+})
+
+/** A PLE's options as a user writes them, without features and tasks. */
+export type PLENetworkOptions = Written<z.input<typeof schema>>
+
+/** PLE as data: its options and how it is lowered. */
+export const ple = defineModel<PLENetworkOptions, z.output<typeof schema>>({
+  name: 'PLE',
+  schema,
+  checkTasks: (tasks, options) => checkSpecificExperts('PLE', tasks, options),
+  body(context) {
+    const { inputDim, options, tasks } = context
+    const { numLevels, numSharedExperts, numSpecificExperts, fusion } = options
+    const size = { inputDim, numTasks: tasks.length, numLevels, numSharedExperts, numSpecificExperts, fusion }
+    return levelsBody(context, topology.ple({ ...size, ...layerOptions(options) }), fusionParts(fusion))
+  },
+})

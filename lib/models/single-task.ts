@@ -1,0 +1,24 @@
+// A network for one task alone: what a multi-task model must beat.
+
+import { z } from 'zod'
+
+import { checkFailed } from '../core/check.js'
+import { defineModel, type Written } from './definition.js'
+import { commonOptions } from './options.js'
+
+const schema = z.strictObject(commonOptions)
+
+/** Its options as a user writes them, without features and tasks. */
+export type SingleTaskNetworkOptions = Written<z.input<typeof schema>>
+
+/** Single task as data: its options and how it is lowered. */
+export const singleTask = defineModel<SingleTaskNetworkOptions, z.output<typeof schema>>({
+  name: 'SingleTask',
+  schema,
+  checkTasks(tasks) {
+    if (tasks.length === 1) return
+    const message = `SingleTask.tasks: expected one task, found ${tasks.length}; train one model per task, or a SharedBottom`
+    throw checkFailed('ERR_MULTIGATE_ARGUMENT', message)
+  },
+  body: ({ inputDim }) => ({ outputDim: inputDim, forward: (_, x) => [x] }),
+})
