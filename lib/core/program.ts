@@ -15,6 +15,8 @@ export interface LoweredProgram {
   readonly rowOutputs: readonly string[]
   /** Buffer numbers to bind: 'parameters', 'gradients', 'moment1', 'moment2', 'table:<name>', 'moment1:<name>', ... */
   readonly bindings: Readonly<Record<string, number>>
+  /** What every element of a moment starts from, by binding name; moments not named here start from 0. */
+  readonly initial: Readonly<Record<string, number>>
   /** Scalar input numbers by name: 'learningRate', 'step' (training only), 'denominator:<task>'. */
   readonly scalarInputs: Readonly<Record<string, number>>
   /** Scalar output numbers by name: 'loss:<task>' (unweighted), 'penalty' parts 'penalty:<group>' and 'penalty:<table>'. */
@@ -44,6 +46,7 @@ export class ProgramBuilder {
   readonly #rowInputs = new Map<string, View>()
   readonly #rowOutputs: string[] = []
   readonly #bindings = new Map<string, number>()
+  readonly #initial = new Map<string, number>()
   readonly #scalarInputs = new Map<string, number>()
   readonly #scalarOutputs = new Map<string, number>()
 
@@ -91,9 +94,11 @@ export class ProgramBuilder {
     return this.#flat('gradient', 'gradients')
   }
 
-  /** An optimizer's moment of the flat store. */
-  moment(number: 1 | 2 | 3): View {
-    return this.#flat('state', `moment${number}`)
+  /** An optimizer's moment of the flat store; every element starts from `initial`. */
+  moment(number: 1 | 2 | 3, initial: number): View {
+    const name = `moment${number}`
+    this.#starts(name, initial)
+    return this.#flat('state', name)
   }
 
   table(table: Table): View {
@@ -102,9 +107,11 @@ export class ProgramBuilder {
   }
 
   /** An optimizer's moment of an embedding table. */
-  tableMoment(table: Table, number: 1 | 2 | 3): View {
+  tableMoment(table: Table, number: 1 | 2 | 3, initial: number): View {
     const elements = table.rows * table.dim
-    const buffer = this.#bound(`moment${number}:${table.name}`, 'state', 1, elements)
+    const name = `moment${number}:${table.name}`
+    this.#starts(name, initial)
+    const buffer = this.#bound(name, 'state', 1, elements)
     return { buffer, offset: 0, width: elements }
   }
 
@@ -145,6 +152,7 @@ export class ProgramBuilder {
       rowInputs: [...this.#rowInputs.keys()],
       rowOutputs: [...this.#rowOutputs],
       bindings: Object.fromEntries(this.#bindings),
+      initial: Object.fromEntries(this.#initial),
       scalarInputs: Object.fromEntries(this.#scalarInputs),
       scalarOutputs: Object.fromEntries(this.#scalarOutputs),
     }
@@ -161,6 +169,10 @@ export class ProgramBuilder {
     const { buffer } = this.#buffer(kind, width, count)
     this.#bindings.set(name, buffer)
     return buffer
+  }
+
+  #starts(name: string, initial: number): void {
+    if (initial !== 0) this.#initial.set(name, initial)
   }
 
   #flat(kind: BufferClass, name: string): View {

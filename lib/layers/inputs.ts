@@ -7,7 +7,7 @@ import type { Layout, Table } from '../core/layout.js'
 import type { View } from '../core/op-fields.js'
 import { columnsOf, type ProgramBuilder } from '../core/program.js'
 import { Signal, type Tape } from './tape.js'
-import type { Penalty, UpdateRule } from './update.js'
+import { type Penalty, type UpdateRule, updateFields } from './update.js'
 
 /** Combiners by their number in the ABI. */
 const combinerCodes = { none: 0, mean: 1, sum: 2 } as const
@@ -104,7 +104,7 @@ function updateTable(
   program: ProgramBuilder,
   embedding: EmbeddingColumns,
   gradient: View,
-  { fields }: UpdateRule,
+  rule: UpdateRule,
   { penalty, exact }: EmbeddingUpdateOptions,
 ): void {
   const { table, combiner } = embedding
@@ -117,7 +117,7 @@ function updateTable(
     loss: program.scalarOutput(`penalty:${table.name}`),
     l1: penalty.l1,
     l2: penalty.l2,
-    ...fields(program, (number) => program.tableMoment(table, number)),
+    ...updateFields(program, rule, (number, initial) => program.tableMoment(table, number, initial)),
   })
 }
 

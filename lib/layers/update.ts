@@ -12,35 +12,46 @@ export interface Penalty {
 
 /** An optimizer's rule and constants; the learning rate is not among them. */
 export type OptimizerRule =
+  | { readonly name: 'sgd'; readonly form: Form; readonly momentum: number; readonly nesterov: boolean }
+  | ({ readonly name: 'adam' } & AdamConstants)
+  | ({ readonly name: 'adamw'; readonly weightDecay: number } & AdamConstants)
+  | { readonly name: 'adagrad'; readonly form: Form; readonly initialAccumulator: number; readonly epsilon: number }
   | {
-      readonly name: 'sgd'
-      readonly form: 'keras' | 'torch'
+      readonly name: 'rmsprop'
+      readonly form: Form
+      readonly rho: number
       readonly momentum: number
-      readonly nesterov: boolean
-    }
-  | {
-      readonly name: 'adam'
-      readonly form: 'keras' | 'torch'
-      readonly beta1: number
-      readonly beta2: number
+      readonly centered: boolean
       readonly epsilon: number
     }
+  | {
+      readonly name: 'ftrl'
+      readonly learningRatePower: number
+      readonly initialAccumulator: number
+      readonly l1: number
+      readonly l2: number
+      readonly l2Shrinkage: number
+      readonly beta: number
+    }
+
+type Form = 'keras' | 'torch'
+
+interface AdamConstants {
+  readonly form: Form
+  readonly beta1: number
+  readonly beta2: number
+  readonly epsilon: number
+}
 
 /** One of the moments that a rule keeps. */
 export type MomentNumber = 1 | 2 | 3
 
-export interface UpdateRule {
-  /** The moments that it keeps, each as long as the weights. */
-  readonly moments: readonly MomentNumber[]
-  /** The fields of an `optimize` or `embedding_update` op; `moment` gives the memory of a moment. */
-  fields(program: ProgramBuilder, moment: (number: MomentNumber) => View): UpdateRuleFields
-}
-
-const ruleCodes = { sgd: 0, adam: 1 } as const
-const formCodes = { keras: 0, torch: 1 } as const
+/** What the ops call them. */
+const codes = { sgd: 0, adam: 1, adagrad: 2, rmsprop: 3, ftrl: 4, keras: 0, torch: 1 } as const
 
 /** What no rule uses is 0. */
 const noConstants = {
+  form: codes.keras,
   beta1: 0,
   beta2: 0,
   epsilon: 0,
@@ -55,37 +66,88 @@ const noConstants = {
   ftrlBeta: 0,
 }
 
+/** An optimizer in the terms of the ops. */
+export interface UpdateRule {
+  readonly rule: number
+  readonly constants: Readonly<Record<keyof typeof noConstants, number>>
+  /** The moments that it keeps, each as long as the weights, and what every element of one starts from. */
+  readonly moments: ReadonlyMap<MomentNumber, number>
+}
+
 /** The update rule of an optimizer. */
 export function updateRule(optimizer: OptimizerRule): UpdateRule {
-  const constants =
-    optimizer.name === 'adam'
-      ? { beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon }
-      : { momentum: optimizer.momentum, nesterov: optimizer.nesterov ? 1 : 0 }
-  const moments: readonly MomentNumber[] = optimizer.name === 'adam' ? [1, 2] : optimizer.momentum > 0 ? [1] : []
+  switch (optimizer.name) {
+    case 'sgd': {
+      const { form, momentum, nesterov } = optimizer
+      return rule(codes.sgd, { form: codes[form], momentum, nesterov: Number(nesterov) }, momentum > 0 ? [[1, 0]] : [])
+    }
+    case 'adam':
+    case 'adamw': {
+      const { form, beta1, beta2, epsilon } = optimizer
+      const weightDecay = optimizer.name === 'adamw' ? optimizer.weightDecay : 0
+      return rule(codes.adam, { form: codes[form], beta1, beta2, epsilon, weightDecay }, [
+        [1, 0],
+        [2, 0],
+      ])
+    }
+    case 'adagrad': {
+      const { form, epsilon, initialAccumulator } = optimizer
+      return rule(codes.adagrad, { form: codes[form], epsilon }, [[1, initialAccumulator]])
+    }
+    case 'rmsprop': {
+      const { form, rho, momentum, centered, epsilon } = optimizer
+      const constants = { form: codes[form], beta2: rho, momentum, centered: Number(centered), epsilon }
+      return rule(codes.rmsprop, constants, [
+        [1, 0],
+        ...(momentum > 0 ? [[2, 0] as const] : []),
+        ...(centered ? [[3, 0] as const] : []),
+      ])
+    }
+    case 'ftrl': {
+      const { l1, l2, l2Shrinkage, learningRatePower, beta, initialAccumulator } = optimizer
+      const constants = { ftrlL1: l1, ftrlL2: l2, ftrlL2Shrinkage: l2Shrinkage, ftrlPower: learningRatePower, ftrlBeta: beta }
+      return rule(codes.ftrl, constants, [
+        [1, initialAccumulator],
+        [2, 0],
+      ])
+    }
+  }
+}
+
+/** The fields of an `optimize` or `embedding_update` op; `moment` gives the memory of a moment, filled with a number. */
+export function updateFields(
+  program: ProgramBuilder,
+  { rule, constants, moments }: UpdateRule,
+  moment: (number: MomentNumber, initial: number) => View,
+): UpdateRuleFields {
+  const kept = (number: MomentNumber) => {
+    const initial = moments.get(number)
+    return initial === undefined ? null : moment(number, initial)
+  }
   return {
-    moments,
-    fields: (program, moment) => {
-      const kept = (number: MomentNumber) => (moments.includes(number) ? moment(number) : null)
-      return {
-        rule: ruleCodes[optimizer.name],
-        form: formCodes[optimizer.form],
-        learningRate: program.scalarInput('learningRate'),
-        step: program.scalarInput('step'),
-        ...noConstants,
-        ...constants,
-        moment1: kept(1),
-        moment2: kept(2),
-        moment3: kept(3),
-      }
-    },
+    rule,
+    learningRate: program.scalarInput('learningRate'),
+    step: program.scalarInput('step'),
+    ...constants,
+    moment1: kept(1),
+    moment2: kept(2),
+    moment3: kept(3),
   }
 }
 
 /** Emits the update of the whole flat store. */
-export function updateParameters(program: ProgramBuilder, { fields }: UpdateRule): void {
+export function updateParameters(program: ProgramBuilder, rule: UpdateRule): void {
   program.step('optimize', {
     parameters: program.parameters(),
     gradients: program.gradients(),
-    ...fields(program, (number) => program.moment(number)),
+    ...updateFields(program, rule, (number, initial) => program.moment(number, initial)),
   })
+}
+
+function rule(
+  code: number,
+  constants: Partial<UpdateRule['constants']>,
+  moments: readonly (readonly [MomentNumber, number])[],
+): UpdateRule {
+  return { rule: code, constants: { ...noConstants, ...constants }, moments: new Map(moments) }
 }

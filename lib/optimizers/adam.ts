@@ -3,22 +3,22 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
+import { decaySchema, formSchema, learningRateSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
 
-const decay = z.number().min(0).lt(1)
+/** What Adam and AdamW share. */
+export const adamFields = {
+  learningRate: learningRateSchema.default(0.001),
+  beta1: decaySchema.default(0.9),
+  beta2: decaySchema.default(0.999),
+  epsilon: notNegative.optional(),
+  form: formSchema,
+}
+
+export const adamEpsilon = { keras: 1e-7, torch: 1e-8 } as const
 
 export const adamSchema = z
-  .strictObject({
-    name: z.literal('adam').default('adam'),
-    learningRate: z.number().min(0).default(0.001),
-    beta1: decay.default(0.9),
-    beta2: decay.default(0.999),
-    epsilon: z.number().min(0).optional(),
-    form: z.enum(['keras', 'torch']).default('keras'),
-  })
-  .transform((options): Adam => ({ ...options, epsilon: options.epsilon ?? defaultEpsilon[options.form] }))
-
-/** Each library's own default. */
-const defaultEpsilon = { keras: 1e-7, torch: 1e-8 } as const
+  .strictObject({ name: z.literal('adam').default('adam'), ...adamFields })
+  .transform((options): Adam => withEpsilon(options, adamEpsilon))
 
 export interface AdamOptions {
   /** Default 0.001. */
@@ -30,7 +30,7 @@ export interface AdamOptions {
   /** Default 1e-7; 1e-8 in torch's form. */
   readonly epsilon?: number
   /** `'keras'` (default): w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps). `'torch'`: w -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps). */
-  readonly form?: 'keras' | 'torch'
+  readonly form?: OptimizerForm
 }
 
 export interface Adam extends Required<AdamOptions> {

@@ -3,13 +3,24 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
+import { type Adagrad, adagradSchema } from './adagrad.js'
 import { type Adam, adamSchema } from './adam.js'
+import { type AdamW, adamwSchema } from './adamw.js'
+import { type Ftrl, ftrlSchema } from './ftrl.js'
+import { type RMSprop, rmspropSchema } from './rmsprop.js'
 import { type Sgd, sgdSchema } from './sgd.js'
 
 /** An optimizer with every number filled in: plain readonly data. */
-export type Optimizer = Adam | Sgd
+export type Optimizer = Adagrad | Adam | AdamW | Ftrl | RMSprop | Sgd
 
-const schemas = { adam: adamSchema, sgd: sgdSchema }
+const schemas: { readonly [Name in Optimizer['name']]: z.ZodType<Extract<Optimizer, { name: Name }>, unknown> } = {
+  adam: adamSchema,
+  adamw: adamwSchema,
+  adagrad: adagradSchema,
+  sgd: sgdSchema,
+  rmsprop: rmspropSchema,
+  ftrl: ftrlSchema,
+}
 
 export const optimizerNames = Object.keys(schemas) as readonly Optimizer['name'][]
 
@@ -19,6 +30,6 @@ export const optimizerNames = Object.keys(schemas) as readonly Optimizer['name']
  */
 export function parseOptimizer(value: unknown, what = 'optimizer'): Optimizer {
   const options = typeof value === 'string' ? { name: value } : value
-  const { name } = parseOptions(what, z.looseObject({ name: z.enum(['adam', 'sgd']) }), options)
-  return Object.freeze(parseOptions<Optimizer>(what, schemas[name] as z.ZodType<Optimizer, unknown>, options))
+  const { name } = parseOptions(what, z.looseObject({ name: z.enum(optimizerNames) }), options)
+  return Object.freeze(parseOptions<Optimizer>(what, schemas[name], options))
 }

@@ -1,16 +1,18 @@
-// Gradient descent, plain, with momentum, or with Nesterov's; Keras's and torch's forms are the same.
+// Gradient descent, plain, with momentum, or with Nesterov's, in Keras's form or in torch's: with a learning rate that
+// changes, Keras's momentum remembers the rates of past steps and torch's does not.
 
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
+import { decaySchema, formSchema, learningRateSchema, type OptimizerForm } from './form.js'
 
 export const sgdSchema = z
   .strictObject({
     name: z.literal('sgd').default('sgd'),
-    learningRate: z.number().min(0).default(0.01),
-    momentum: z.number().min(0).lt(1).default(0),
+    learningRate: learningRateSchema.default(0.01),
+    momentum: decaySchema.default(0),
     nesterov: z.boolean().default(false),
-    form: z.enum(['keras', 'torch']).default('keras'),
+    form: formSchema,
   })
   .refine(({ nesterov, momentum }) => !nesterov || momentum > 0, {
     path: ['nesterov'],
@@ -20,12 +22,12 @@ export const sgdSchema = z
 export interface SgdOptions {
   /** Default 0.01. */
   readonly learningRate?: number
-  /** m = momentum m - lr g; w += m. Default 0: w -= lr g. */
+  /** Default 0: w -= lr g. */
   readonly momentum?: number
-  /** w += momentum m - lr g with the new m. Default false. */
+  /** One step of momentum ahead: w += momentum m - lr g with the new m, or torch's w -= lr (momentum m + g). Default false. */
   readonly nesterov?: boolean
-  /** Both mean the same; kept so that every optimizer has it. */
-  readonly form?: 'keras' | 'torch'
+  /** `'keras'` (default): m = momentum m - lr g; w += m. `'torch'`: m = momentum m + g; w -= lr m. */
+  readonly form?: OptimizerForm
 }
 
 export interface Sgd extends Required<SgdOptions> {

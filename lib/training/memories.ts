@@ -46,12 +46,12 @@ export class Memories {
     this.#compute = compute
   }
 
-  /** Binds every memory that a program names, making those that are missing. */
-  bind(plan: NativePlan, { bindings, spec }: LoweredProgram): void {
+  /** Binds every memory that a program names, making those that are missing, and filling those that start from a number. */
+  bind(plan: NativePlan, { bindings, spec, initial }: LoweredProgram): void {
     for (const [name, number] of Object.entries(bindings)) {
       const buffer = spec.buffers[number]
       if (buffer === undefined) throw new Error(`the program has no buffer ${number} to bind ${name} to`)
-      plan.bind(number, this.#memory(name, buffer.width * buffer.count))
+      plan.bind(number, this.#memory(name, buffer.width * buffer.count, initial[name]))
     }
   }
 
@@ -114,10 +114,11 @@ export class Memories {
     return memory
   }
 
-  #memory(name: string, elements: number): NativeMemory {
+  #memory(name: string, elements: number, value = 0): NativeMemory {
     const known = this.#memories.get(name)
     if (known !== undefined) return known
     const memory = this.#compute.native.createMemory(this.#compute.device, elements)
+    if (value !== 0) memory.initialize(0, elements, { kind: 'constant', value }, 0, 0)
     this.#memories.set(name, memory)
     return memory
   }

@@ -166,7 +166,20 @@ struct UpdateRule {
   float one_minus_beta1, one_minus_beta2;  // of the doubles: 1 - 0.999f would be off by 1e-5
   float epsilon, momentum;
   float rate;          // learning rate; adam in Keras's form: times sqrt(1 - beta2^t) / (1 - beta1^t); torch's: / (1 - beta1^t)
-  float root_scale;    // adam in torch's form: 1 / sqrt(1 - beta2^t)
+  float root_scale;    // adam in torch's form: 1 / sqrt(1 - beta2^t); else 1
+  float decay;         // learning rate times weight decay
+  float ftrl_l1, ftrl_l2, ftrl_l2_shrinkage, ftrl_beta;
+  float ftrl_power;    // of the sum of squares: minus the learning rate power
+};
+
+// An optimizer's moments of some elements; null: the rule has none.
+struct Moments {
+  float *first, *second, *third;
+
+  Moments from(int64_t element) const {
+    const auto at = [element](float* moment) { return moment ? moment + element : nullptr; };
+    return {at(first), at(second), at(third)};
+  }
 };
 
 // kernels never see more than one slot, one block or one range of elements at a time.
@@ -196,7 +209,7 @@ struct Kernels {
   void (*sum_slots)(int64_t slots, int64_t stride, const float* in, int64_t count, float* out, bool add);
   // gradient += l1 sign(w) + 2 l2 w; returns l1 sum |w| + l2 sum w^2. gradient nullable.
   double (*penalty)(int64_t count, const float* w, float l1, float l2, float* gradient);
-  void (*update)(const UpdateRule*, int64_t count, float* w, const float* gradient, float* moment1, float* moment2);
+  void (*update)(const UpdateRule*, int64_t count, float* w, const float* gradient, const Moments*);
   // y[j] += scale x[j]
   void (*add_scaled)(int64_t count, float scale, const float* x, float* y);
   // Runs `steps` of independent multiply-adds; returns the FLOPs done. What a share of peak is a share of.

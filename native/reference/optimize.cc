@@ -16,28 +16,69 @@ double penalty(int64_t count, const double* w, double l1, double l2, double* gra
   return total;
 }
 
-// adam, Keras: m += (g - m)(1 - b1); v += (g^2 - v)(1 - b2); w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt v + eps)
-// adam, torch: w -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps)
-// sgd: w -= lr g; with momentum m = mu m - lr g; w += m; nesterov w += mu m - lr g with the new m
+/// An optimizer's moments from some element on; null: the rule has none.
+struct Moments {
+  double *first, *second, *third;
+
+  Moments from(int64_t element) const {
+    const auto at = [element](double* moment) { return moment ? moment + element : nullptr; };
+    return {at(first), at(second), at(third)};
+  }
+};
+
 template <class Op>
-void update(const State& s, const Op& op, int64_t count, double* w, const double* gradient, double* m1, double* m2) {
-  const double rate = s.run.scalars_in[op.learning_rate];
+Moments moments_of(const State& s, const Op& op) {
+  return {s.elements(op.moment1), s.elements(op.moment2), s.elements(op.moment3)};
+}
+
+// The formulas of cpu/kernels/update.h, one element at a time.
+template <class Op>
+void update(const State& s, const Op& op, int64_t count, double* weights, const double* gradient, const Moments& moments) {
+  const double lr = s.run.scalars_in[op.learning_rate], t = s.run.scalars_in[op.step], power = -op.ftrl_power;
+  const bool keras = op.form == 0;
   for (int64_t i = 0; i < count; i++) {
     const double g = gradient[i];
-    if (op.rule == 1) {
-      const double t = s.run.scalars_in[op.step];
+    double& w = weights[i];
+    if (op.rule == 0 && !moments.first) {
+      w -= lr * g;
+    } else if (op.rule == 0) {
+      double& m = moments.first[i];
+      m = op.momentum * m + (keras ? -lr * g : g);
+      const double ahead = op.nesterov ? op.momentum * m + (keras ? -lr * g : g) : m;
+      w += keras ? ahead : -lr * ahead;
+    } else if (op.rule == 1) {
+      double &m = moments.first[i], &v = moments.second[i];
       const double correction1 = 1 - std::pow(op.beta1, t), correction2 = 1 - std::pow(op.beta2, t);
-      m1[i] += (g - m1[i]) * (1 - op.beta1);
-      m2[i] += (g * g - m2[i]) * (1 - op.beta2);
-      if (op.form == 0)
-        w[i] -= rate * std::sqrt(correction2) / correction1 * m1[i] / (std::sqrt(m2[i]) + op.epsilon);
+      w -= lr * op.weight_decay * w;
+      m += (g - m) * (1 - op.beta1);
+      v += (g * g - v) * (1 - op.beta2);
+      if (keras)
+        w -= lr * std::sqrt(correction2) / correction1 * m / (std::sqrt(v) + op.epsilon);
       else
-        w[i] -= rate / correction1 * m1[i] / (std::sqrt(m2[i] / correction2) + op.epsilon);
-    } else if (!m1) {
-      w[i] -= rate * g;
+        w -= lr / correction1 * m / (std::sqrt(v / correction2) + op.epsilon);
+    } else if (op.rule == 2) {
+      double& a = moments.first[i];
+      a += g * g;
+      w -= lr * g / (keras ? std::sqrt(a + op.epsilon) : std::sqrt(a) + op.epsilon);
+    } else if (op.rule == 3) {
+      double& v = moments.first[i];
+      v += (g * g - v) * (1 - op.beta2);
+      double variance = v;
+      if (moments.third) {
+        double& b = moments.third[i];
+        b += (g - b) * (1 - op.beta2);
+        variance = std::fmax(v - b * b, 0);
+      }
+      double step = keras ? lr * g / std::sqrt(variance + op.epsilon) : g / (std::sqrt(variance) + op.epsilon);
+      if (moments.second) step = moments.second[i] = op.momentum * moments.second[i] + step;
+      w -= keras ? step : lr * step;
     } else {
-      m1[i] = op.momentum * m1[i] - rate * g;
-      w[i] += op.nesterov ? op.momentum * m1[i] - rate * g : m1[i];
+      double &n = moments.first[i], &z = moments.second[i];
+      const double grown = n + g * g;
+      z += g + 2 * op.ftrl_l2_shrinkage * w - (std::pow(grown, power) - std::pow(n, power)) / lr * w;
+      n = grown;
+      const double clipped = std::fmax(std::fmin(z, op.ftrl_l1), -op.ftrl_l1);
+      w = (clipped - z) / (std::pow(n, power) / lr + 2 * op.ftrl_l2 + op.ftrl_beta / lr);
     }
   }
 }
@@ -78,8 +119,7 @@ void run_op(State& s, const mg_penalty& op) {
 }
 
 void run_op(State& s, const mg_optimize& op) {
-  update(s, op, op.parameters.width, s.elements(op.parameters), s.elements(op.gradients), s.elements(op.moment1),
-         s.elements(op.moment2));
+  update(s, op, op.parameters.width, s.elements(op.parameters), s.elements(op.gradients), moments_of(s, op));
 }
 
 void run_op(State& s, const mg_embedding_update& op) {
@@ -101,12 +141,13 @@ void run_op(State& s, const mg_embedding_update& op) {
       }
     }
   }
-  double *table = s.elements(op.table), *m1 = s.elements(op.moment1), *m2 = s.elements(op.moment2), total = 0;
+  double *table = s.elements(op.table), total = 0;
+  const Moments moments = moments_of(s, op);
   for (int64_t id = 0; id < rows; id++) {
     if (!touched[static_cast<size_t>(id)]) continue;
     double* g = gradient.data() + id * dim;
     total += penalty(dim, table + id * dim, op.l1, op.l2, g);
-    update(s, op, dim, table + id * dim, g, m1 ? m1 + id * dim : nullptr, m2 ? m2 + id * dim : nullptr);
+    update(s, op, dim, table + id * dim, g, moments.from(id * dim));
   }
   if (op.l1 != 0 || op.l2 != 0) s.run.scalars_out[op.loss] += total;
 }

@@ -76,7 +76,10 @@ export class NetworkRun {
     const plan = native.compile(device, program.spec, isa === undefined ? {} : { isa })
     for (const [name, buffer] of Object.entries(program.bindings)) {
       const { count, width } = program.spec.buffers[buffer] as BufferSpec
-      const memory = this.#memories.get(name) ?? native.createMemory(device, count * width)
+      const known = this.#memories.get(name)
+      const memory = known ?? native.createMemory(device, count * width)
+      const value = program.initial[name] ?? 0
+      if (known === undefined) memory.initialize(0, count * width, { kind: 'constant', value }, 0, 0)
       this.#memories.set(name, memory)
       plan.bind(buffer, memory)
     }

@@ -8,6 +8,7 @@
 #include "cpu/kernels/mixture.h"
 #include "cpu/kernels/optimize.h"
 #include "cpu/kernels/pack.h"
+#include "cpu/kernels/update.h"
 
 namespace mg {
 namespace {

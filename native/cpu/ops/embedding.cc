@@ -186,11 +186,12 @@ class TableUpdate {
 
   double apply(const Plan& plan, const mg_run& run, const UpdateRule& rule, int64_t row, int64_t count, float* gradient) const {
     const int64_t at = row * dim, elements = count * dim;
-    float *const w = bound(run, op.table) + at, *const m1 = bound(run, op.moment1), *const m2 = bound(run, op.moment2);
+    float* const w = bound(run, op.table) + at;
+    const Moments own = moments_of(op, run).from(at);
     double penalty = 0;
     if (op.l1 != 0 || op.l2 != 0)
       penalty = plan.kernels->penalty(elements, w, static_cast<float>(op.l1), static_cast<float>(op.l2), gradient);
-    plan.kernels->update(&rule, elements, w, gradient, m1 ? m1 + at : nullptr, m2 ? m2 + at : nullptr);
+    plan.kernels->update(&rule, elements, w, gradient, &own);
     return penalty;
   }
 

@@ -73,12 +73,12 @@ struct Optimize final : StepOp {
   void run(Plan& plan, const mg_run& run, Team& team) override {
     const UpdateRule rule = make_rule(op, run);
     float *const w = bound(run, op.parameters), *const g = bound(run, op.gradients);
-    float *const m1 = bound(run, op.moment1), *const m2 = bound(run, op.moment2);
+    const Moments moments = moments_of(op, run);
     const int64_t count = op.parameters.width, units = (count + kUnit - 1) / kUnit;
     team.parallel(units, [&](int64_t unit, int) {
       const int64_t from = unit * kUnit;
-      plan.kernels->update(&rule, std::min(kUnit, count - from), w + from, g + from, m1 ? m1 + from : nullptr,
-                           m2 ? m2 + from : nullptr);
+      const Moments own = moments.from(from);
+      plan.kernels->update(&rule, std::min(kUnit, count - from), w + from, g + from, &own);
     });
   }
 };

@@ -15,14 +15,24 @@ UpdateRule make_rule(const Op& op, const mg_run& run) {
   rule.epsilon = static_cast<float>(op.epsilon);
   rule.momentum = static_cast<float>(op.momentum);
   double rate = run.scalars_in[op.learning_rate];
+  rule.decay = static_cast<float>(rate * op.weight_decay);
+  rule.root_scale = 1;
+  rule.ftrl_l1 = static_cast<float>(op.ftrl_l1), rule.ftrl_l2 = static_cast<float>(op.ftrl_l2);
+  rule.ftrl_l2_shrinkage = static_cast<float>(op.ftrl_l2_shrinkage), rule.ftrl_beta = static_cast<float>(op.ftrl_beta);
+  rule.ftrl_power = static_cast<float>(-op.ftrl_power);
   if (op.rule == 1) {
     const double step = run.scalars_in[op.step];
     const double correction1 = 1 - std::pow(op.beta1, step), correction2 = 1 - std::pow(op.beta2, step);
     rate *= (op.form == 0 ? std::sqrt(correction2) : 1.0) / correction1;
-    rule.root_scale = static_cast<float>(1 / std::sqrt(correction2));
+    if (op.form == 1) rule.root_scale = static_cast<float>(1 / std::sqrt(correction2));
   }
   rule.rate = static_cast<float>(rate);
   return rule;
+}
+
+template <class Op>
+Moments moments_of(const Op& op, const mg_run& run) {
+  return {bound(run, op.moment1), bound(run, op.moment2), bound(run, op.moment3)};
 }
 
 }  // namespace mg

@@ -1,5 +1,6 @@
 // Cases of the ops that move, look up, fuse and drop.
 #include "selftest/cases/cases.h"
+#include "selftest/cases/rule.h"
 
 namespace selftest {
 
@@ -54,23 +55,11 @@ Program embedding_update_case(Random& random, int64_t rows) {
   }
   mg_embedding_update op{};
   op.table = p.table(dim, random.floats(elements));
-  const auto adam = random.chance(0.6);
-  op.moment1 = p.state(random.floats(elements, 0.1));
-  op.moment2 = kAbsent, op.moment3 = kAbsent;
-  if (adam) {
-    std::vector<float> squares = random.floats(elements, 0.1);
-    for (float& value : squares) value *= value;
-    op.moment2 = p.state(std::move(squares));
-    op.rule = 1, op.form = random.between(0, 1);
-    op.beta1 = 0.9, op.beta2 = 0.999, op.epsilon = 1e-7;
-  } else {
-    op.momentum = 0.9, op.nesterov = random.between(0, 1);
-  }
+  fill_rule(p, random, op, elements);
   op.ids = p.list(ids), op.gradients = p.list(gradients), op.combiners = p.list(combiners);
   op.exact = random.between(0, 1);
   op.loss = p.scalar_output();
   op.l1 = random.chance(0.5) ? 0.01 : 0, op.l2 = random.chance(0.5) ? 0.02 : 0;
-  op.learning_rate = p.scalar(0.05), op.step = p.scalar(static_cast<double>(random.between(1, 20)));
   p.add(op);
   return p;
 }

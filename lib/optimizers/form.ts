@@ -1,0 +1,19 @@
+// What the optimizers' options share: Keras's or torch's form, and the epsilon that goes with it.
+
+import { z } from 'zod'
+
+/** Whose formula: they differ in where epsilon is added and where the learning rate is multiplied. */
+export type OptimizerForm = 'keras' | 'torch'
+
+export const formSchema = z.enum(['keras', 'torch']).default('keras')
+export const learningRateSchema = z.number().min(0)
+export const decaySchema = z.number().min(0).lt(1)
+export const notNegative = z.number().min(0)
+
+/** Options with `epsilon` filled in: each library's own default. */
+export function withEpsilon<Options extends { readonly epsilon?: number | undefined; readonly form: OptimizerForm }>(
+  options: Options,
+  defaults: Readonly<Record<OptimizerForm, number>>,
+): Options & { readonly epsilon: number } {
+  return { ...options, epsilon: options.epsilon ?? defaults[options.form] }
+}

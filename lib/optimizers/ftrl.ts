@@ -1,0 +1,51 @@
+// FTRL-Proximal (McMahan et al., 2013), in Keras's form; its l1 makes weights exactly 0.
+
+import { z } from 'zod'
+
+import { parseOptions } from '../core/check.js'
+import { notNegative } from './form.js'
+
+export const ftrlSchema = z.strictObject({
+  name: z.literal('ftrl').default('ftrl'),
+  learningRate: z.number().gt(0).default(0.001),
+  learningRatePower: z.number().max(0).default(-0.5),
+  initialAccumulator: notNegative.default(0.1),
+  l1: notNegative.default(0),
+  l2: notNegative.default(0),
+  l2Shrinkage: notNegative.default(0),
+  beta: notNegative.default(0),
+})
+
+export interface FtrlOptions {
+  /** More than 0: the rule divides by it. Default 0.001. */
+  readonly learningRate?: number
+  /** How the rate falls with the sum of squares; 0: not at all. Default -0.5. */
+  readonly learningRatePower?: number
+  /** What the sum of squares starts from. Default 0.1. */
+  readonly initialAccumulator?: number
+  /** Pulls weights to exactly 0. Default 0. */
+  readonly l1?: number
+  /** Default 0. */
+  readonly l2?: number
+  /** An l2 of the gradient only, which does not pull weights to 0. Default 0. */
+  readonly l2Shrinkage?: number
+  /** Added, over the rate, to the l2 of every weight. Default 0. */
+  readonly beta?: number
+}
+
+/**
+ * n' = n + g^2; z += g + 2 l2Shrinkage w - (n'^-power - n^-power) / lr w;
+ * w = (clip(z, -l1, l1) - z) / ((n'^-power + beta) / lr + 2 l2).
+ */
+export interface Ftrl extends Required<FtrlOptions> {
+  readonly name: 'ftrl'
+}
+
+/**
+ * FTRL-Proximal.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ * @example ftrl({ learningRate: 0.1, l1: 0.001 })
+ */
+export function ftrl(options: FtrlOptions = {}): Ftrl {
+  return Object.freeze(parseOptions('ftrl', ftrlSchema, options))
+}

@@ -1,0 +1,123 @@
+// The update rules of optimizers. g gradient, w weight, lr learning rate; Keras's form, and torch's where it differs.
+//
+//   sgd      w -= lr g; with momentum m = mu m - lr g, w += m (nesterov: w += mu m - lr g)
+//            torch: m = mu m + g, w -= lr m (nesterov: w -= lr (g + mu m))
+//   adam     m += (g - m)(1 - b1), v += (g^2 - v)(1 - b2), w -= rate m / (sqrt v + eps), rate = lr sqrt(1 - b2^t) / (1 - b1^t)
+//            torch: w -= rate m / (sqrt(v / (1 - b2^t)) + eps), rate = lr / (1 - b1^t); weight decay before: w -= lr decay w
+//   adagrad  a += g^2, w -= lr g / sqrt(a + eps); torch: w -= lr g / (sqrt a + eps)
+//   rmsprop  v += (g^2 - v)(1 - rho), centered: b += (g - b)(1 - rho), d = v - b^2 else d = v; q = g / sqrt(d + eps);
+//            w -= lr q, or with momentum m = mu m + lr q, w -= m; torch: q = g / (sqrt d + eps), m = mu m + q, w -= lr m
+//   ftrl     n' = n + g^2, z += g + 2 shrink w - (n'^p - n^p) / lr w, w = (clip(z, -l1, l1) - z) / (n'^p / lr + 2 l2 + beta / lr),
+//            p = -learning rate power
+// Element by element, so that any split over threads gives the same bits. sqrt and division are exact ones.
+#pragma once
+#include "cpu/kernels.h"
+#include "cpu/kernels/simd.h"
+
+namespace mg {
+namespace {
+
+void update_sgd(const UpdateRule* r, int64_t count, float* w, const float* gradient, const Moments& moments) {
+  const vec rate = set1(r->rate), momentum = set1(r->momentum);
+  MG_EACH_VECTOR(c, n, count) {
+    const vec g = load_n(gradient + c, n);
+    vec to = load_n(w + c, n);
+    if (!moments.first) {
+      to = fnma(rate, g, to);
+    } else if (r->form == 0) {
+      const vec m = fnma(rate, g, mul(momentum, load_n(moments.first + c, n)));
+      store_n(moments.first + c, m, n);
+      to = add(to, r->nesterov ? fnma(rate, g, mul(momentum, m)) : m);
+    } else {
+      const vec m = fma(momentum, load_n(moments.first + c, n), g);
+      store_n(moments.first + c, m, n);
+      to = fnma(rate, r->nesterov ? fma(momentum, m, g) : m, to);
+    }
+    store_n(w + c, to, n);
+  }
+}
+
+void update_adam(const UpdateRule* r, int64_t count, float* w, const float* gradient, const Moments& moments) {
+  const vec rate = set1(r->rate), decay = set1(r->decay), epsilon = set1(r->epsilon), root_scale = set1(r->root_scale);
+  const vec one_minus_beta1 = set1(r->one_minus_beta1), one_minus_beta2 = set1(r->one_minus_beta2);
+  MG_EACH_VECTOR(c, n, count) {
+    const vec g = load_n(gradient + c, n), from = load_n(w + c, n);
+    vec m = load_n(moments.first + c, n), v = load_n(moments.second + c, n);
+    m = fma(sub(g, m), one_minus_beta1, m);
+    v = fma(sub(mul(g, g), v), one_minus_beta2, v);
+    store_n(moments.first + c, m, n);
+    store_n(moments.second + c, v, n);
+    const vec step = div(mul(rate, m), fma(sqrt(v), root_scale, epsilon));
+    store_n(w + c, sub(fnma(decay, from, from), step), n);
+  }
+}
+
+void update_adagrad(const UpdateRule* r, int64_t count, float* w, const float* gradient, const Moments& moments) {
+  const vec rate = set1(r->rate), epsilon = set1(r->epsilon);
+  MG_EACH_VECTOR(c, n, count) {
+    const vec g = load_n(gradient + c, n), a = fma(g, g, load_n(moments.first + c, n));
+    store_n(moments.first + c, a, n);
+    const vec root = r->form == 0 ? sqrt(add(a, epsilon)) : add(sqrt(a), epsilon);
+    store_n(w + c, sub(load_n(w + c, n), div(mul(rate, g), root)), n);
+  }
+}
+
+void update_rmsprop(const UpdateRule* r, int64_t count, float* w, const float* gradient, const Moments& moments) {
+  const vec rate = set1(r->rate), epsilon = set1(r->epsilon), momentum = set1(r->momentum), fade = set1(r->one_minus_beta2);
+  MG_EACH_VECTOR(c, n, count) {
+    const vec g = load_n(gradient + c, n);
+    vec v = load_n(moments.first + c, n);
+    v = fma(sub(mul(g, g), v), fade, v);
+    store_n(moments.first + c, v, n);
+    if (moments.third) {
+      vec b = load_n(moments.third + c, n);
+      b = fma(sub(g, b), fade, b);
+      store_n(moments.third + c, b, n);
+      v = max(fnma(b, b, v), zero());  // a variance; rounding may take it below 0
+    }
+    const vec scaled = r->form == 0 ? mul(rate, g) : g;
+    vec step = div(scaled, r->form == 0 ? sqrt(add(v, epsilon)) : add(sqrt(v), epsilon));
+    if (moments.second) {
+      step = fma(momentum, load_n(moments.second + c, n), step);
+      store_n(moments.second + c, step, n);
+    }
+    if (r->form != 0) step = mul(rate, step);
+    store_n(w + c, sub(load_n(w + c, n), step), n);
+  }
+}
+
+// x^p for x >= 0; p = 1/2, the usual one, is a square root.
+inline vec power(vec x, float p) {
+  if (p == 0.5f) return sqrt(x);
+  float lanes[kLanes];
+  store(lanes, x);
+  for (float& lane : lanes) lane = static_cast<float>(::pow(static_cast<double>(lane), static_cast<double>(p)));
+  return load(lanes);
+}
+
+void update_ftrl(const UpdateRule* r, int64_t count, float* w, const float* gradient, const Moments& moments) {
+  const vec inverse_rate = set1(1.0f / r->rate), shrink = set1(2.0f * r->ftrl_l2_shrinkage), l1 = set1(r->ftrl_l1);
+  const vec ridge = set1(2.0f * r->ftrl_l2 + r->ftrl_beta / r->rate);
+  MG_EACH_VECTOR(c, n, count) {
+    const vec g = load_n(gradient + c, n), from = load_n(w + c, n), old = load_n(moments.first + c, n), sum = fma(g, g, old);
+    const vec root = power(sum, r->ftrl_power), grown = mul(sub(root, power(old, r->ftrl_power)), inverse_rate);
+    const vec z = add(load_n(moments.second + c, n), fnma(grown, from, fma(shrink, from, g)));
+    store_n(moments.first + c, sum, n);
+    store_n(moments.second + c, z, n);
+    const vec clipped = max(min(z, l1), sub(zero(), l1));
+    store_n(w + c, div(sub(clipped, z), fma(root, inverse_rate, ridge)), n);
+  }
+}
+
+void update(const UpdateRule* rule, int64_t count, float* w, const float* gradient, const Moments* moments) {
+  switch (rule->rule) {
+    case 0: return update_sgd(rule, count, w, gradient, *moments);
+    case 1: return update_adam(rule, count, w, gradient, *moments);
+    case 2: return update_adagrad(rule, count, w, gradient, *moments);
+    case 3: return update_rmsprop(rule, count, w, gradient, *moments);
+    default: return update_ftrl(rule, count, w, gradient, *moments);
+  }
+}
+
+}  // namespace
+}  // namespace mg

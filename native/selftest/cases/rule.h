@@ -1,0 +1,43 @@
+// A random update rule with its moments.
+#pragma once
+#include <cmath>
+
+#include "selftest/program.h"
+#include "selftest/random.h"
+
+namespace selftest {
+
+/// Fills what optimize and embedding_update share, for `elements` weights.
+template <class Op>
+void fill_rule(Program& p, Random& random, Op& op, int64_t elements) {
+  const auto moment = [&](bool squares) {
+    std::vector<float> values = random.floats(elements, 0.3);
+    if (squares)
+      for (float& value : values) value = value * value + 0.1f;
+    return p.state(std::move(values));
+  };
+  op.moment1 = op.moment2 = op.moment3 = kAbsent;
+  op.learning_rate = p.scalar(0.05), op.step = p.scalar(static_cast<double>(random.between(1, 20)));
+  op.rule = random.between(0, 4), op.form = op.rule == 4 ? 0 : random.between(0, 1);
+  op.epsilon = op.rule == 0 || op.rule == 4 ? 0 : 1e-3;
+  if (op.rule == 0 && random.chance(0.7)) {
+    op.momentum = 0.9, op.nesterov = random.between(0, 1);
+    op.moment1 = moment(false);
+  } else if (op.rule == 1) {
+    op.beta1 = 0.9, op.beta2 = 0.999, op.weight_decay = random.chance(0.5) ? 0.01 : 0;
+    op.moment1 = moment(false), op.moment2 = moment(true);
+  } else if (op.rule == 2) {
+    op.moment1 = moment(true);
+  } else if (op.rule == 3) {
+    op.beta2 = 0.9, op.centered = random.between(0, 1), op.momentum = random.chance(0.5) ? 0.8 : 0;
+    op.moment1 = moment(true);
+    if (op.momentum != 0) op.moment2 = moment(false);
+    if (op.centered) op.moment3 = p.state(random.floats(elements, 0.1));
+  } else if (op.rule == 4) {
+    op.ftrl_l1 = 0.01, op.ftrl_l2 = 0.02, op.ftrl_l2_shrinkage = random.chance(0.5) ? 0.01 : 0;
+    op.ftrl_beta = random.chance(0.5) ? 0.1 : 0, op.ftrl_power = random.chance(0.7) ? -0.5 : -0.3;
+    op.moment1 = moment(true), op.moment2 = moment(false);
+  }
+}
+
+}  // namespace selftest
