@@ -2,6 +2,7 @@
 // that are on one machine only. Errors name the path of the key.
 
 import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 
 import { describeValue, parseOptions } from '../core/check.js'
@@ -66,9 +67,25 @@ export interface Config {
   }
 }
 
-/** Reads a configuration file. @throws ERR_MULTIGATE_ARGUMENT naming the file, or the path of the key. */
+/**
+ * Reads a configuration file. `"extends": "other.json"`, a path from its own folder: the keys of that file too, where it has
+ * not its own.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the file, or the path of the key.
+ */
 export async function readConfig(path: string): Promise<Config> {
-  return parseConfig(await readJson(path))
+  return parseConfig(await readExtended(resolve(path), []))
+}
+
+async function readExtended(path: string, extending: readonly string[]): Promise<unknown> {
+  const json = await readJson(path)
+  if (typeof json !== 'object' || json === null || !('extends' in json)) return json
+  const { extends: from, ...own } = json
+  const base = resolve(dirname(path), parseOptions(`${path}: extends`, z.string().min(1), from))
+  const chain = [...extending, path]
+  if (chain.includes(base)) {
+    throw new ArgumentError(`config: ${path} extends ${describeValue(from)}, which extends it`, { field: 'config.extends' })
+  }
+  return { ...((await readExtended(base, chain)) as object), ...own }
 }
 
 /** Checks a configuration. @throws ERR_MULTIGATE_ARGUMENT naming the path of the key: `config.fit.epochs`. */

@@ -116,6 +116,22 @@ describe('the commands, one after another', () => {
     expect(existsSync(join(folder, 'unsaved.safetensors'))).toBe(false)
   })
 
+  it('a configuration extends another, and not itself', () => {
+    write('base.json', JSON.stringify({ ...config, extends: undefined }))
+    write('child.json', JSON.stringify({ extends: 'base.json', fit: { epochs: 1 } }))
+    const child = run('train', 'child.json', '--data', 'log.csv', '--quiet', '--json')
+    expect(child).toMatchObject({ code: 0, err: '' })
+    expect(lastJson(child.out)).toMatchObject({ model: 'MMoE', saved: 'child.safetensors' })
+
+    write('a.json', '{ "extends": "b.json" }')
+    write('b.json', '{ "extends": "a.json" }')
+    expect(run('train', 'a.json', '--data', 'log.csv').err).toContain('b.json extends "a.json", which extends it')
+    write('c.json', '{ "extends": 3 }')
+    expect(run('train', 'c.json', '--data', 'log.csv').err).toContain('c.json: extends: expected a string, found 3')
+    write('d.json', '{ "extends": "nowhere.json" }')
+    expect(run('train', 'd.json', '--data', 'log.csv').err).toMatch(/cannot read .*nowhere\.json/)
+  })
+
   it('Ctrl-C saves a model that can be loaded, and says where', async () => {
     const child = spawn(
       process.execPath,

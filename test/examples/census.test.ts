@@ -1,0 +1,34 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+
+import { readConfig } from '../../lib/cli/config.js'
+import { Dataset } from '../../lib/data/dataset.js'
+import { describeModel } from '../../lib/training/describe.js'
+import { modelClasses } from '../../lib/training/models.js'
+import { sharedPath } from '../support/golden.js'
+
+const folder = fileURLToPath(new URL('../../examples/census/', import.meta.url))
+const data = sharedPath('data/census-income.csv.gz')
+const { models } = JSON.parse(readFileSync(`${folder}expected.json`, 'utf8')) as {
+  readonly models: Readonly<Record<string, { readonly parameters: number }>>
+}
+
+it('every configuration is one of expected.json', () => {
+  const files = readdirSync(folder).filter((name) => name.endsWith('.json') && !['expected.json', 'census.json'].includes(name))
+  expect(files.map((name) => basename(name, '.json')).sort()).toEqual(Object.keys(models).sort())
+})
+
+it.skipIf(data === undefined)('every model has as many parameters as in Keras', { timeout: 60_000 }, async () => {
+  const table = await Dataset.fromCsv(data ?? '')
+  const found: Record<string, unknown> = {}
+  for (const name of Object.keys(models)) {
+    const { model, options, split } = await readConfig(`${folder}${name}.json`)
+    using built = new modelClasses[model](options as never)
+    await built.build(split === undefined ? table : table.split(split).train)
+    const { parameters } = describeModel(built)
+    found[name] = { ...models[name], parameters }
+  }
+  expect(found).toEqual(models)
+})
