@@ -6,6 +6,7 @@ import type { Network } from '../../lib/models/network.js'
 import { NetworkRun, type Rows } from '../support/network-run.js'
 import { randomArray, randomOf } from '../support/numbers.js'
 import { cpuPlaces, places, reference, type TestPlace } from '../support/places.js'
+import { initialize } from '../support/random-networks.js'
 
 const rows = 1037
 
@@ -48,12 +49,6 @@ function batch(): Rows {
   }
 }
 
-/** Draws every tensor from its own stream, as training does. */
-function initialize(run: NetworkRun): void {
-  for (const tensor of run.network.parameters.tensors) run.initialize(tensor.name, tensor.initializer, tensor.streams)
-  for (const table of run.network.tables) run.initialize(`table:${table.name}`, table.initializer, [table.stream])
-}
-
 let runs: NetworkRun[] = []
 afterEach(() => {
   for (const run of runs) run.dispose()
@@ -65,13 +60,6 @@ function start(place: TestPlace, threads?: number): NetworkRun {
   runs.push(run)
   initialize(run)
   return run
-}
-
-function everything(run: NetworkRun): number[][] {
-  const { parameters, tables } = run.network
-  return [...parameters.tensors.map(({ name }) => name), ...tables.map(({ name }) => `table:${name}`)].map((name) => [
-    ...run.read(name),
-  ])
 }
 
 describe.each(places)('a model on $name', (place) => {
@@ -96,15 +84,6 @@ describe.each(places)('a model on $name', (place) => {
 })
 
 describe.each(cpuPlaces)('a model on $name', (place) => {
-  it('trains to the same bits with any number of threads', () => {
-    const trained = [1, 2, 3, 5, 8].map((threads) => {
-      const run = start(place, threads)
-      const losses = range(3).map((step) => run.train(batch(), { learningRate: 0.01, step: step + 1 }).scalars)
-      return { losses, weights: everything(run) }
-    })
-    for (const other of trained.slice(1)) expect(other).toEqual(trained[0])
-  })
-
   it('starts where the reference starts and stays beside it', () => {
     const [here, there] = [start(place), start(reference)]
     for (const step of range(3)) {

@@ -19,9 +19,11 @@ export interface CaseSize {
   readonly experts: number
   readonly units: number
   readonly activations: readonly Activation[]
+  /** Layers before the last of experts, and before the softmax of gates. Default 0. */
+  readonly hidden?: number
 }
 
-/** A level of 1 to 3 streams, gates that see what they like, sometimes a bias, sometimes no upstream gradient. */
+/** A level of 1 to 3 streams, gates that see what they like, sometimes a bias or a temperature, sometimes no upstream gradient. */
 export function randomCase(seed: number, size: CaseSize): MixtureCase {
   const random = randomOf(seed)
   const upTo = (most: number): number => 1 + Math.floor(random() * most)
@@ -37,6 +39,7 @@ export function randomCase(seed: number, size: CaseSize): MixtureCase {
       random,
     ).slice(0, upTo(experts.length)),
   }))
+  const layers = (): number[] => Array.from({ length: Math.floor(random() * ((size.hidden ?? 0) + 1)) }, () => upTo(size.units))
   const level = topology.level({
     streams,
     experts,
@@ -44,6 +47,9 @@ export function randomCase(seed: number, size: CaseSize): MixtureCase {
     units: upTo(size.units),
     activation: pick(size.activations),
     gateBias: random() < 0.5,
+    expertHidden: layers(),
+    gateHidden: layers(),
+    gateTemperature: pick([1, 0.5, 3]),
   })
   return caseOf(`${seed}: ${describeLevel(level)}`, level, size.rows, random)
 }
@@ -61,23 +67,45 @@ export function caseOf(name: string, level: Topology, rows: number, random: () =
   }
 }
 
-function randomParameters({ streams, experts, gates, units, gateBias }: Topology, random: () => number): MixtureParameters {
-  const kernelOf = (width: number, count: number): Float32Array => {
-    return randomArray(random, count * width * units, 1.5 / Math.sqrt(width))
+function randomParameters(level: Topology, random: () => number): MixtureParameters {
+  const { streams, experts, gates, units, expertHidden, gateHidden } = level
+  const kernel = (count: number, inputDim: number, width: number): Float32Array => {
+    return randomArray(random, count * inputDim * width, 1.5 / Math.sqrt(inputDim))
   }
-  const [first = 1] = streams
-  const stacks = streams.map((width, stream) => kernelOf(width, experts.filter((expert) => expert.stream === stream).length))
+  const bias = (elements: number): Float32Array => randomArray(random, elements, 0.5)
+  // Of an expert's first layer: one stack, or where widths differ one per stream.
+  const firstKernel = (width: number): Float32Array | Float32Array[] => {
+    const [first = 1] = streams
+    if (streams.every((inputDim) => inputDim === first)) return kernel(experts.length, first, width)
+    return streams.map((inputDim, stream) => kernel(experts.filter((expert) => expert.stream === stream).length, inputDim, width))
+  }
+  const layerWidths = [...expertHidden, units]
+  const expertLayers = layerWidths.map((width, layer) => ({
+    kernel: layer === 0 ? firstKernel(width) : kernel(experts.length, layerWidths[layer - 1] ?? 0, width),
+    bias: bias(experts.length * width),
+  }))
+  const gateLayers = gates.map(({ stream, experts: seen }) => {
+    const inputs = [streams[stream] ?? 0, ...gateHidden]
+    const hidden = gateHidden.map((width, layer) => ({ kernel: kernel(1, inputs[layer] ?? 0, width), bias: bias(width) }))
+    return { hidden, kernel: randomArray(random, (inputs.at(-1) ?? 0) * seen.length), bias: bias(seen.length) }
+  })
+  const last = expertLayers.at(-1)
+  if (last === undefined) throw new Error('an expert has a layer')
   return {
-    expertKernel: streams.every((width) => width === first) ? kernelOf(first, experts.length) : stacks,
-    expertBias: randomArray(random, experts.length * units, 0.5),
-    gateKernel: gates.map(({ stream, experts: seen }) => randomArray(random, (streams[stream] ?? 0) * seen.length)),
-    ...(gateBias && { gateBias: gates.map(({ experts: seen }) => randomArray(random, seen.length)) }),
+    expertKernel: last.kernel,
+    expertBias: last.bias,
+    gateKernel: gateLayers.map((gate) => gate.kernel),
+    ...(level.gateBias && { gateBias: gateLayers.map((gate) => gate.bias) }),
+    ...(expertHidden.length > 0 && { expertHidden: expertLayers.slice(0, -1) }),
+    ...(gateHidden.length > 0 && { gateHidden: gateLayers.map(({ hidden }) => hidden) }),
   }
 }
 
-function describeLevel({ streams, experts, gates, units, activation, gateBias }: Topology): string {
+function describeLevel({ streams, experts, gates, units, expertHidden, gateHidden, activation, gateBias }: Topology): string {
   const seen = gates.map((gate) => gate.experts.length).join('+')
-  return `streams ${streams.join('+')}, ${experts.length} experts of ${units}, gates over ${seen}, ${activation}${gateBias ? ', gate bias' : ''}`
+  const widths = [...expertHidden, units].join('-')
+  const gate = `gates${gateHidden.map((width) => `-${width}`).join('')} over ${seen}`
+  return `streams ${streams.join('+')}, ${experts.length} experts of ${widths}, ${gate}, ${activation}${gateBias ? ', gate bias' : ''}`
 }
 
 function shuffled<T>(items: readonly T[], random: () => number): T[] {

@@ -92,10 +92,12 @@ export class NetworkRun {
       if (input === undefined) throw new Error(`no rows for ${name}`)
       return input
     })
-    const widths = program.spec.buffers.filter((buffer) => buffer.class === 'rowInput').map(({ width }) => width)
-    const count = (inputs[0]?.length ?? 0) / (widths[0] ?? 1)
+    const widthsOf = (kind: string): number[] =>
+      program.spec.buffers.filter((buffer) => buffer.class === kind).map(({ width }) => width)
+    const count = (inputs[0]?.length ?? 0) / (widthsOf('rowInput')[0] ?? 1)
     const element = this.#place.device === 'reference' ? Float64Array : Float32Array
-    const outputs = program.rowOutputs.map((name) => [name, new element(count)] as const)
+    const outputWidths = widthsOf('rowOutput')
+    const outputs = program.rowOutputs.map((name, index) => [name, new element(count * (outputWidths[index] ?? 1))] as const)
     const given = new Float64Array(program.spec.scalarInputs)
     for (const [name, number] of Object.entries(program.scalarInputs)) given[number] = scalars[name] ?? 0
     const request = { rows: count, inputs, outputs: outputs.map(([, array]) => array), scalars: given, threads: this.#threads }

@@ -1,0 +1,116 @@
+// Random models of every kind, options and tasks as odd as they come, each with a batch of rows.
+
+import type { ModelDefinition } from '../../lib/models/definition.js'
+import type { Network, NetworkTask } from '../../lib/models/network.js'
+import { type ModelName, models } from '../../lib/models/registry.js'
+import { type Optimizer, parseOptimizer } from '../../lib/optimizers/optimizer.js'
+import type { NetworkRun, Rows } from './network-run.js'
+import { randomArray, randomOf } from './numbers.js'
+
+export interface RandomNetwork {
+  readonly name: string
+  readonly network: Network
+  readonly tasks: readonly NetworkTask[]
+  readonly rows: Rows
+}
+
+export interface RandomNetworkOptions {
+  readonly model: ModelName
+  readonly rows: number
+  /** Widest layer, most experts. */
+  readonly size: number
+  readonly activations: readonly string[]
+  readonly optimizer: Optimizer['name'] | (Partial<Optimizer> & { readonly name: Optimizer['name'] })
+  /** In place of what is drawn. */
+  readonly options?: object
+}
+
+export const modelNames = Object.keys(models) as ModelName[]
+
+export function randomNetwork(
+  seed: number,
+  { model, rows, size, activations, optimizer, options }: RandomNetworkOptions,
+): RandomNetwork {
+  const random = randomOf(seed)
+  const upTo = (most: number): number => 1 + Math.floor(random() * most)
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+  const widths = (least: number): number[] => Array.from({ length: least + Math.floor(random() * 2) }, () => upTo(size))
+  const numTasks = model === 'SingleTask' ? 1 : model === 'ESMM' ? upTo(2) + 1 : upTo(3)
+  const tasks = Array.from({ length: numTasks }, (_, index): NetworkTask => {
+    const kind = model === 'ESMM' ? 'binary' : pick(['binary', 'regression', 'multiclass'] as const)
+    const common = { name: `t${index}`, weight: pick([1, 0.3]), rowWeights: random() < 0.5 }
+    return kind === 'multiclass' ? { kind, ...common, classes: 2 + upTo(3) } : { kind, ...common }
+  })
+
+  const experts = {
+    expertHiddenUnits: widths(1),
+    gateHiddenUnits: widths(0),
+    gateBias: random() < 0.5,
+    gateTemperature: pick([1, 0.5, 2]),
+  }
+  const numSharedExperts = upTo(size) - 1
+  const specific = (): number => upTo(3) - (numSharedExperts > 0 ? 1 : 0)
+  const counts = { numSharedExperts, numSpecificExperts: random() < 0.5 ? tasks.map(specific) : upTo(3) }
+  const own = {
+    MMoE: { ...experts, numExperts: upTo(size) },
+    OMoE: { ...experts, numExperts: upTo(size) },
+    CGC: { ...experts, ...counts },
+    PLE: { ...experts, ...counts, numLevels: upTo(3), fusion: pick(['none', 'sum', 'product', 'concat', ['sum', 'product']]) },
+    SharedBottom: { bottomHiddenUnits: widths(1) },
+    SingleTask: { bottomHiddenUnits: widths(0) },
+    ESMM: { bottomHiddenUnits: widths(0) },
+  }[model]
+  const drawn = {
+    ...own,
+    towerHiddenUnits: widths(0),
+    activation: pick(activations),
+    l1: random() < 0.3 ? { kernel: 0.01, embedding: 0.02 } : {},
+    l2: random() < 0.5 ? { kernel: 0.02, tower: 0.05, embedding: 0.03 } : {},
+    lossReduction: pick(['valid', 'batch', 'weighted']),
+    dropout: random() < 0.3 ? 0.3 : 0,
+    sparseUpdate: 'exact',
+    seed,
+    ...options,
+  }
+  const definition = models[model] as unknown as ModelDefinition<object>
+  const network = definition.lower(definition.parse(drawn), {
+    features: [
+      { kind: 'sparse', name: 'user', rows: 7, dim: upTo(size) },
+      { kind: 'sequence', name: 'tags', rows: 5, dim: upTo(size), length: 3, combiner: pick(['mean', 'sum']) },
+      ...(random() < 0.8 ? [{ kind: 'dense' as const, name: 'dense', width: upTo(size) }] : []),
+    ],
+    tasks,
+    optimizer: parseOptimizer(optimizer),
+  })
+  return { name: `${seed}: ${model} ${JSON.stringify(drawn)}`, network, tasks, rows: randomRows(network, tasks, rows, random) }
+}
+
+function randomRows(network: Network, tasks: readonly NetworkTask[], rows: number, random: () => number): Rows {
+  const below = (most: number): number => Math.floor(random() * most)
+  const columns: Record<string, Float32Array | Int32Array> = {
+    user: Int32Array.from({ length: rows }, () => below(7)),
+    tags: Int32Array.from({ length: rows * 3 }, () => below(5)),
+  }
+  const { rowInputs, spec } = network.train
+  const inputs = spec.buffers.filter((buffer) => buffer.class === 'rowInput')
+  rowInputs.forEach((name, index) => {
+    if (name === 'dense') columns[name] = randomArray(random, rows * (inputs[index]?.width ?? 0))
+  })
+  for (const { name, kind, classes = 2, rowWeights } of tasks) {
+    const label = (): number => (kind === 'regression' ? 2 * random() - 1 : below(classes))
+    columns[`label:${name}`] = Float32Array.from({ length: rows }, () => (random() < 0.15 ? NaN : label()))
+    if (rowWeights) columns[`weight:${name}`] = Float32Array.from({ length: rows }, () => 2 * random())
+  }
+  return columns
+}
+
+/** Draws every tensor from its own stream, as training does. */
+export function initialize(run: NetworkRun): void {
+  for (const tensor of run.network.parameters.tensors) run.initialize(tensor.name, tensor.initializer, tensor.streams)
+  for (const table of run.network.tables) run.initialize(`table:${table.name}`, table.initializer, [table.stream])
+}
+
+/** Names of all that is trained. */
+export function trained({ parameters, tables }: Network): string[] {
+  return [...parameters.tensors.map(({ name }) => name), ...tables.map(({ name }) => `table:${name}`)]
+}
