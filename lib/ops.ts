@@ -33,6 +33,7 @@ export {
   type Gate,
   type LevelOptions,
   type MixtureOptions,
+  type PleOptions,
   type SharedBottomOptions,
   type Topology,
   topology,

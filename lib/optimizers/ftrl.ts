@@ -1,4 +1,5 @@
-// FTRL-Proximal (McMahan et al., 2013), in Keras's form; its l1 makes weights exactly 0.
+// FTRL-Proximal (McMahan et al., 2013), in Keras's form: l1 makes weights exactly 0. It is made for wide, linear models: its z
+// starts from 0, so that the first step all but forgets the weights that were drawn, and hidden relu layers can die of it.
 
 import { z } from 'zod'
 
@@ -42,7 +43,7 @@ export interface Ftrl extends Required<FtrlOptions> {
 }
 
 /**
- * FTRL-Proximal.
+ * FTRL-Proximal. The first step all but forgets the initial weights, as Keras's does: prefer another for deep relu layers.
  * @throws ERR_MULTIGATE_ARGUMENT naming the option.
  * @example ftrl({ learningRate: 0.1, l1: 0.001 })
  */

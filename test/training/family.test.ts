@@ -1,0 +1,127 @@
+// Every model from the public surface: typed, learning, saved and loaded, and clear about options that cannot be.
+
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, expectTypeOf, it } from 'vitest'
+
+import {
+  adagrad,
+  adam,
+  adamw,
+  binary,
+  CGC,
+  dense,
+  ESMM,
+  ftrl,
+  loadModel,
+  MMoE,
+  type Model,
+  OMoE,
+  PLE,
+  rmsprop,
+  SharedBottom,
+  SingleTask,
+  sgd,
+  sparse,
+} from '../../lib/index.js'
+import { data } from './data.js'
+
+const train = data({ rows: 6000 })
+const test = data({ rows: 2000, seed: 2 })
+
+const features = [
+  sparse('user', { vocabulary: 30, dim: 4 }),
+  sparse('city', { dim: 4 }),
+  dense('price', { transform: 'standardize' }),
+]
+const tasks = [binary('click'), binary('buy')] as const
+const common = { features, tasks, towerHiddenUnits: [4], seed: 5 }
+const experts = { expertHiddenUnits: [12, 8], gateHiddenUnits: [6], gateBias: true }
+
+type Any = Model<readonly never[], never>
+const family: Readonly<Record<string, () => unknown>> = {
+  MMoE: () => new MMoE({ ...common, ...experts, numExperts: 3 }),
+  'MMoE with a temperature': () => new MMoE({ ...common, ...experts, numExperts: 3, gateTemperature: 2 }),
+  OMoE: () => new OMoE({ ...common, ...experts, numExperts: 3 }),
+  CGC: () => new CGC({ ...common, ...experts, numSharedExperts: 2, numSpecificExperts: [3, 1] }),
+  'CGC without shared experts': () => new CGC({ ...common, ...experts, numSharedExperts: 0, numSpecificExperts: 2 }),
+  PLE: () => new PLE({ ...common, ...experts, numSharedExperts: 2, numSpecificExperts: [0, 2], numLevels: 3 }),
+  'PLE with fusion': () =>
+    new PLE({ ...common, ...experts, numSharedExperts: 1, numSpecificExperts: 1, fusion: ['sum', 'concat'] }),
+  SharedBottom: () => new SharedBottom({ ...common, bottomHiddenUnits: [16, 8] }),
+  SingleTask: () => new SingleTask({ ...common, tasks: [binary('click')], bottomHiddenUnits: [16] }),
+  ESMM: () => new ESMM({ ...common, tasks: [binary('click'), binary('both', { label: 'buy' })], towerHiddenUnits: [16] }),
+}
+
+describe.each(Object.keys(family))('%s', (name) => {
+  it('learns, and predicts the same after save and load', async () => {
+    using model = family[name]?.() as Any
+    await model.fit(train, { batchSize: 256, epochs: 8, optimizer: adam({ learningRate: 0.01 }) })
+    const { tasks: results } = await model.evaluate(test)
+    for (const [task, { auc }] of Object.entries(results) as [string, { auc: number }][]) expect(auc, task).toBeGreaterThan(0.72)
+    const path = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'model.safetensors')
+    await model.save(path)
+    using again = await loadModel(path, { threads: 1 })
+    expect(again.name).toBe(name.split(' ')[0])
+    expect(await again.predict(test)).toEqual(await model.predict(test))
+  })
+})
+
+it.each([
+  adam({ learningRate: 0.01, form: 'torch' }),
+  adamw({ learningRate: 0.01 }),
+  adagrad({ learningRate: 0.1 }),
+  sgd({ learningRate: 0.2, momentum: 0.9, nesterov: true }),
+  rmsprop({ learningRate: 0.003, centered: true }),
+  ftrl({ learningRate: 0.2 }),
+])('$name learns', async (optimizer) => {
+  using model = new CGC({ ...common, numSharedExperts: 2, numSpecificExperts: 1, expertHiddenUnits: [8], activation: 'tanh' })
+  await model.fit(train, { batchSize: 256, epochs: 10, optimizer })
+  const { click, buy } = (await model.evaluate(test)).tasks
+  expect(click.auc).toBeGreaterThan(0.72)
+  expect(buy.auc).toBeGreaterThan(0.72)
+})
+
+it('predictions are typed by the names of tasks', async () => {
+  using model = new PLE({ ...common, numSharedExperts: 1, numSpecificExperts: 1, expertHiddenUnits: [8] })
+  await model.build(train)
+  const scores = await model.predict(test)
+  expectTypeOf(scores).toEqualTypeOf<{ readonly click: Float32Array; readonly buy: Float32Array }>()
+  expect(Object.keys(scores)).toEqual(['click', 'buy'])
+  const one = new SingleTask({ ...common, tasks: [binary('click')] })
+  expectTypeOf<keyof Awaited<ReturnType<typeof one.predict>>>().toEqualTypeOf<'click'>()
+})
+
+describe('options that cannot be are named', () => {
+  const level = { ...common, expertHiddenUnits: [4], numSharedExperts: 1, numSpecificExperts: 1 }
+  it.each<[string, () => unknown, string]>([
+    [
+      'counts',
+      () => new CGC({ ...level, numSpecificExperts: [1] }),
+      'CGC.numSpecificExperts: expected one number per task (2), found 1',
+    ],
+    [
+      'no expert',
+      () => new PLE({ ...level, numSharedExperts: 0, numSpecificExperts: [1, 0] }),
+      "PLE.numSpecificExperts: task 'buy' has no expert to see: expected 1 or more, or numSharedExperts > 0",
+    ],
+    ['levels', () => new PLE({ ...level, numLevels: 0 }), 'PLE.numLevels: expected a number >= 1, found 0'],
+    ['a fusion', () => new PLE({ ...level, fusion: 'max' as 'sum' }), 'PLE.fusion'],
+    ['a temperature', () => new CGC({ ...level, gateTemperature: 0 }), 'CGC.gateTemperature: expected a number > 0, found 0'],
+    ['no layer', () => new CGC({ ...level, expertHiddenUnits: [] }), 'CGC.expertHiddenUnits'],
+    ['no bottom', () => new SharedBottom({ ...common, bottomHiddenUnits: [] }), 'SharedBottom.bottomHiddenUnits'],
+    [
+      'two tasks',
+      () => new SingleTask(common),
+      'SingleTask.tasks: expected one task, found 2; train one model per task, or a SharedBottom',
+    ],
+    [
+      "another model's option",
+      () => new OMoE({ ...common, expertHiddenUnits: [4], numExperts: 2, numLevels: 2 } as never),
+      'OMoE.numLevels: unknown option',
+    ],
+  ])('%s', (_, make, message) => {
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+  })
+})
