@@ -1,9 +1,9 @@
 // The fused mixture on plain typed arrays: the entry `multigate/ops`. A call writes the parameters, runs one program and
 // returns fresh arrays; compiled programs are kept with the topology object, so keep and reuse that.
 
-import { checkFailed, checkInteger } from './core/check.js'
+import { checkInteger, checkOneOf } from './core/check.js'
 import type { Topology } from './core/topology.js'
-import type { DeviceName, FloatArray } from './native/binding.js'
+import type { DeviceName, FloatArray, Precision } from './native/binding.js'
 import { loadNative } from './native/loader.js'
 import {
   checkProbabilities,
@@ -38,14 +38,14 @@ export {
   type Topology,
   topology,
 } from './core/topology.js'
-export type { DeviceName, FloatArray } from './native/binding.js'
+export type { DeviceName, FloatArray, Precision } from './native/binding.js'
 export type { MixtureParameters, StreamRows } from './ops/arguments.js'
 
 export interface MixtureRunOptions {
   /** Default `'auto'`: the GPU where there is one, else the CPU. `'reference'` computes in float64. */
   readonly device?: DeviceName | 'auto'
-  /** Only `'float32'` so far. */
-  readonly precision?: 'float32'
+  /** Of the experts' products; gates, softmax and sums are float32. Default `'float32'`. */
+  readonly precision?: Precision
   /** At most; the bits of the result do not depend on it. Default: every processor this process may use. */
   readonly threads?: number
   /** One of the CPU's instruction sets. Default: the best of this machine. */
@@ -276,9 +276,7 @@ async function runLater<Result>(call: Call<Result>, place: Place): Promise<Resul
 }
 
 function placeOf({ device = 'auto', precision = 'float32', threads, isa }: MixtureRunOptions = {}): Place {
-  if (precision !== 'float32') {
-    throw checkFailed('ERR_MULTIGATE_UNSUPPORTED', `precision: only 'float32' is built so far, found '${String(precision)}'`)
-  }
+  checkOneOf('precision', precision, ['float32', 'bfloat16'])
   if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
   const native = loadNative()
   const cuda = device === 'auto' && native.devices().some(({ name, available }) => name === 'cuda' && available)
@@ -286,6 +284,7 @@ function placeOf({ device = 'auto', precision = 'float32', threads, isa }: Mixtu
     native,
     device: device === 'auto' ? (cuda ? 'cuda' : 'cpu') : device,
     isa,
+    precision,
     threads: threads ?? native.processors(),
   }
 }

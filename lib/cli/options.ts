@@ -8,15 +8,17 @@ import { type Part, parts } from './data.js'
 export interface ComputeFlags {
   readonly threads?: number
   readonly isa?: string
+  readonly precision?: NonNullable<ComputeOptions['precision']>
   readonly device?: NonNullable<ComputeOptions['device']>
 }
 
-/** `--threads`, `--isa`, `--device`. */
+/** `--threads`, `--isa`, `--device`, `--precision`. */
 export function withCompute(command: Command): Command {
   return command
     .option('--threads <n>', 'threads at most; results do not depend on it', integer(1))
     .option('--isa <name>', 'one of the CPU instruction sets that `multigate doctor` lists')
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference', 'cuda']))
+    .addOption(new Option('--precision <name>', 'of matrix products').choices(['float32', 'bfloat16']))
 }
 
 export interface DataFlags {
@@ -34,8 +36,8 @@ export function withData(command: Command): Command {
 }
 
 /** The place to compute, without keys that were not given. */
-export function computeOf({ threads, isa, device }: ComputeFlags): ComputeOptions {
-  return { threads, isa, device }
+export function computeOf({ threads, isa, device, precision }: ComputeFlags): ComputeOptions {
+  return { threads, isa, device, precision }
 }
 
 /** An integer of at least `min`. */

@@ -96,8 +96,16 @@ export interface PlanInfo {
   slots: number
   arenaBytes: number
   storedBytes: number
+  /** Whether the precision is rounding alone, without instructions for it. */
+  emulated: boolean
   isa: string
 }
+
+/**
+ * How matrix products are computed; all else is float32. `bfloat16`: rows, kernels of dense layers and experts, and the
+ * gradients that reach them are rounded to it, sums are float32, and softmax layers of gates stay float32.
+ */
+export type Precision = 'float32' | 'bfloat16'
 
 export interface NativePlan {
   /** Binds memory to a parameter, gradient, state or table buffer; it must have exactly as many elements. */
@@ -130,7 +138,7 @@ export interface NativeBinding {
   createMemory(device: DeviceName, elements: number): NativeMemory
   createColumns(columns: readonly ColumnSpec[], rows: number): NativeColumns
   /** @throws ERR_MULTIGATE_PROGRAM for a program that is not well formed, ERR_MULTIGATE_UNSUPPORTED for an unknown ISA. */
-  compile(device: DeviceName, program: ProgramSpec, options: { isa?: string }): NativePlan
+  compile(device: DeviceName, program: ProgramSpec, options: { isa?: string; precision?: Precision }): NativePlan
   /** The FMA peak of this machine in GFLOP/s for one ISA and a number of threads: what benchmarks are a share of. */
   peak(isa: string, threads: number): number
 }

@@ -3,14 +3,12 @@
 
 import type { LoweredProgram } from '../core/program.js'
 import type { Topology } from '../core/topology.js'
-import type { DeviceName, FloatArray, NativeBinding, NativeMemory, NativePlan, RunRequest } from '../native/binding.js'
+import type { DeviceName, FloatArray, NativeMemory, NativePlan, RunRequest } from '../native/binding.js'
+import { compilePlan, type PlanTarget } from '../native/compile.js'
 import { type BackwardShape, LevelPrograms, type UpstreamCounts } from './programs.js'
 
 /** Where an op runs. */
-export interface Place {
-  readonly native: NativeBinding
-  readonly device: DeviceName
-  readonly isa: string | undefined
+export interface Place extends PlanTarget {
   readonly threads: number
 }
 
@@ -30,24 +28,24 @@ interface Prepared {
   readonly outputs: RowOutputs
 }
 
-/** Idle workspaces by topology, then by device and ISA. The topology's end is theirs. */
+/** Idle workspaces by topology, then by device, ISA and precision. The topology's end is theirs. */
 const idle = new WeakMap<Topology, Map<string, Workspace[]>>()
 
 /** Takes an idle workspace, or makes one. */
-export function takeWorkspace(topology: Topology, { native, device, isa }: Place): Workspace {
-  const shelf = shelfOf(topology, device, isa)
-  return shelf.pop() ?? new Workspace(native, topology, device, isa)
+export function takeWorkspace(topology: Topology, { native, device, isa, precision }: Place): Workspace {
+  const target = { native, device, isa, precision }
+  return shelfOf(topology, target).pop() ?? new Workspace(topology, target)
 }
 
 /** Puts it back for the next call. One that has thrown is put back too: a call writes everything that it reads. */
 export function returnWorkspace(workspace: Workspace): void {
-  shelfOf(workspace.programs.topology, workspace.device, workspace.isa).push(workspace)
+  shelfOf(workspace.programs.topology, workspace.target).push(workspace)
 }
 
-function shelfOf(topology: Topology, device: DeviceName, isa: string | undefined): Workspace[] {
+function shelfOf(topology: Topology, { device, isa, precision }: PlanTarget): Workspace[] {
   const shelves = idle.get(topology) ?? new Map<string, Workspace[]>()
   idle.set(topology, shelves)
-  const key = `${device} ${isa ?? ''}`
+  const key = `${device} ${isa ?? ''} ${precision}`
   const shelf = shelves.get(key) ?? []
   shelves.set(key, shelf)
   return shelf
@@ -55,23 +53,19 @@ function shelfOf(topology: Topology, device: DeviceName, isa: string | undefined
 
 export class Workspace {
   readonly programs: LevelPrograms
-  readonly device: DeviceName
-  readonly isa: string | undefined
+  readonly target: PlanTarget
   readonly parameters: NativeMemory
-  readonly #native: NativeBinding
   readonly #passes = new Map<string, Pass>()
   #gradients: NativeMemory | undefined
 
-  constructor(native: NativeBinding, topology: Topology, device: DeviceName, isa: string | undefined) {
-    this.#native = native
-    this.device = device
-    this.isa = isa
+  constructor(topology: Topology, target: PlanTarget) {
+    this.target = target
     this.programs = new LevelPrograms(topology)
-    this.parameters = native.createMemory(device, this.programs.elements)
+    this.parameters = target.native.createMemory(target.device, this.programs.elements)
   }
 
   get gradients(): NativeMemory {
-    this.#gradients ??= this.#native.createMemory(this.device, this.programs.elements)
+    this.#gradients ??= this.target.native.createMemory(this.target.device, this.programs.elements)
     return this.#gradients
   }
 
@@ -80,7 +74,7 @@ export class Workspace {
   }
 
   backward(upstream: UpstreamCounts): Pass {
-    const shape: BackwardShape = { upstream, recomputeGates: isDouble(this.device) }
+    const shape: BackwardShape = { upstream, recomputeGates: isDouble(this.target.device) }
     return this.#pass(`backward ${upstream.join()}`, () => this.programs.backward(shape))
   }
 
@@ -92,11 +86,11 @@ export class Workspace {
     const known = this.#passes.get(key)
     if (known !== undefined) return known
     const program = lower()
-    const plan = this.#native.compile(this.device, program.spec, this.isa === undefined ? {} : { isa: this.isa })
+    const plan = compilePlan(this.target, program.spec)
     const { parameters, gradients } = program.bindings
     if (parameters !== undefined) plan.bind(parameters, this.parameters)
     if (gradients !== undefined) plan.bind(gradients, this.gradients)
-    const pass = new Pass(program, plan, isDouble(this.device) ? Float64Array : Float32Array)
+    const pass = new Pass(program, plan, isDouble(this.target.device) ? Float64Array : Float32Array)
     this.#passes.set(key, pass)
     return pass
   }

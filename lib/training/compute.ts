@@ -1,8 +1,9 @@
 // Where a model computes: which backend, which instruction set, how many threads. Chosen once, when a model is built;
 // there is no switch later, and a device that was asked for by name is that device or an error.
 
-import { checkFailed, checkInteger } from '../core/check.js'
-import type { DeviceInfo, DeviceName, NativeBinding, NativePlan, ProgramSpec } from '../native/binding.js'
+import { checkFailed, checkInteger, checkOneOf } from '../core/check.js'
+import type { DeviceInfo, DeviceName, Precision } from '../native/binding.js'
+import type { PlanTarget } from '../native/compile.js'
 import { loadNative } from '../native/loader.js'
 
 export interface ComputeOptions {
@@ -12,12 +13,11 @@ export interface ComputeOptions {
   readonly threads?: number | undefined
   /** One of the CPU's instruction sets. Default: the best of this machine. */
   readonly isa?: string | undefined
+  /** Of matrix products; weights, sums and all else are float32. Default `'float32'`. */
+  readonly precision?: Precision | undefined
 }
 
-export interface Compute {
-  readonly native: NativeBinding
-  readonly device: DeviceName
-  readonly isa: string | undefined
+export interface Compute extends PlanTarget {
   readonly threads: number
   /** Why `'auto'` did not take the GPU. */
   readonly reason: string | undefined
@@ -25,7 +25,8 @@ export interface Compute {
 }
 
 /** Finds the device. @throws ERR_MULTIGATE_DEVICE with the reason where the one asked for cannot be used. */
-export function resolveCompute({ device = 'auto', threads, isa }: ComputeOptions): Compute {
+export function resolveCompute({ device = 'auto', threads, isa, precision = 'float32' }: ComputeOptions): Compute {
+  checkOneOf('precision', precision, ['float32', 'bfloat16'])
   if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
   const native = loadNative()
   const gpu = native.devices().find(({ name }) => name === 'cuda')
@@ -34,15 +35,11 @@ export function resolveCompute({ device = 'auto', threads, isa }: ComputeOptions
     native,
     device: chosen,
     isa,
+    precision,
     threads: threads ?? native.processors(),
     reason: device === 'auto' && chosen === 'cpu' ? gpu?.reason : undefined,
     element: chosen === 'reference' ? Float64Array : Float32Array,
   }
-}
-
-/** Compiles a program for the device. */
-export function compile({ native, device, isa }: Compute, program: ProgramSpec): NativePlan {
-  return native.compile(device, program, isa === undefined ? {} : { isa })
 }
 
 function usable(devices: readonly DeviceInfo[], name: DeviceName): DeviceName {

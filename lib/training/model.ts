@@ -1,7 +1,7 @@
 // A model as users hold it: options, then (once built) weights on a device. This class keeps the rules of life (built, busy,
 // disposed) and hands the work to the files beside it.
 
-import { checkOneOf, invalidArgument, parseOptions } from '../core/check.js'
+import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
@@ -25,10 +25,7 @@ import { Turns } from './turns.js'
 
 /** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
 export type ModelInput<NetworkOptions, Tasks extends readonly Task[]> = ModelOptions<NetworkOptions, Feature, Tasks> &
-  ComputeOptions & {
-    /** Only `'float32'` so far. */
-    readonly precision?: 'float32'
-  }
+  ComputeOptions
 
 /** Scores by task name: [rows] each, of a multiclass task [rows, classes]. */
 export type Scores<Output extends string> = { readonly [Name in Output]: Float32Array }
@@ -87,8 +84,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Output exten
 
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
   constructor(definition: Definition, options: ModelInput<object, Tasks>) {
-    const { features, tasks, device, threads, isa, precision = 'float32', ...network } = options
-    checkOneOf(`${definition.name}.precision`, precision, ['float32'])
+    const { features, tasks, device, threads, isa, precision, ...network } = options
     this.name = definition.name
     this.#definition = definition
     this.#network = definition.parse(network as never)
@@ -96,7 +92,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Output exten
     this.#tasks = checkNamed(`${definition.name}.tasks`, tasks)
     definition.checkTasks(this.#tasks, this.#network)
     this.#config = { model: definition.name, tasks, options: network }
-    this.#compute = resolveCompute({ device, threads, isa })
+    this.#compute = resolveCompute({ device, threads, isa, precision })
   }
 
   /** Whether encoders are fitted and weights exist. */

@@ -4,7 +4,8 @@
 import type { LoweredProgram } from '../core/program.js'
 import type { Network } from '../models/network.js'
 import type { FloatArray, NativePlan, PlanInfo } from '../native/binding.js'
-import { type Compute, compile } from './compute.js'
+import { compilePlan } from '../native/compile.js'
+import type { Compute } from './compute.js'
 import type { EncodedRows } from './encode.js'
 import { Memories } from './memories.js'
 
@@ -44,7 +45,7 @@ export class NetworkRunner {
 
   /** Compiles a program over the model's memories. The plan is the caller's, to be disposed. */
   prepare(program: LoweredProgram): NativePlan {
-    const plan = compile(this.compute, program.spec)
+    const plan = compilePlan(this.compute, program.spec)
     this.memories.bind(plan, program)
     return plan
   }

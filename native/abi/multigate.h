@@ -19,7 +19,7 @@ extern "C" {
 #define MG_NOEXCEPT
 #endif
 
-#define MG_ABI_VERSION 2u
+#define MG_ABI_VERSION 3u
 
 typedef enum mg_status {
   MG_OK = 0,
@@ -154,6 +154,7 @@ typedef struct mg_plan_info {
   int64_t slots;         /* gradient slots for `rows` rows; 0 without gradients */
   int64_t arena_bytes;   /* per thread; does not depend on rows */
   int64_t stored_bytes;  /* buffers that hold all rows, for `rows` rows */
+  int32_t emulated;      /* 1: the precision is rounding alone, without instructions for it: right, and no faster */
   const char* isa;       /* what the plan runs on */
 } mg_plan_info;
 

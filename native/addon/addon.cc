@@ -50,18 +50,27 @@ Napi::Value create_columns(const Napi::CallbackInfo& info) {
   });
 }
 
+mg_precision to_precision(const Napi::Value& value) {
+  static const char* const kPrecisions[] = {"float32", "bfloat16", "tf32", nullptr};  // in the order of mg_precision
+  if (value.IsUndefined()) return MG_PRECISION_F32;
+  return static_cast<mg_precision>(to_choice(Where("options.precision"), value, kPrecisions));
+}
+
 Napi::Value compile(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const std::string device = to_string(Where("device"), info[0]);
     const Program program = read_program(info[1]);
     std::string isa;
+    mg_precision precision = MG_PRECISION_F32;
     if (!info[2].IsUndefined()) {
-      const Napi::Value chosen = property(to_object(Where("options"), info[2]), "isa");
+      const Napi::Object options = to_object(Where("options"), info[2]);
+      const Napi::Value chosen = property(options, "isa");
       if (!chosen.IsUndefined()) isa = to_string(Where("options.isa"), chosen);
       if (!chosen.IsUndefined() && isa.empty()) wrong(Where("options.isa"), chosen, "the name of an ISA");
+      precision = to_precision(property(options, "precision"));
     }
     Environment& environment = Environment::of(info.Env());
-    return environment.wrap(environment.plan, std::make_shared<Plan>(backend_named(device), program, isa));
+    return environment.wrap(environment.plan, std::make_shared<Plan>(backend_named(device), program, isa, precision));
   });
 }
 

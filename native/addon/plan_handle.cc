@@ -53,6 +53,7 @@ Napi::Value PlanHandle::info(const Napi::CallbackInfo& info) {
   result.Set("slots", Napi::Number::New(env, static_cast<double>(found.slots)));
   result.Set("arenaBytes", Napi::Number::New(env, static_cast<double>(found.arena_bytes)));
   result.Set("storedBytes", Napi::Number::New(env, static_cast<double>(found.stored_bytes)));
+  result.Set("emulated", Napi::Boolean::New(env, found.emulated));
   result.Set("isa", Napi::String::New(env, found.isa));
   return result;
 }

@@ -79,9 +79,13 @@ mg_status compile(const mg_program* program, const mg_compile_options* options, 
     for (const char* const* name = runnable_isas(); *name; name++) text += std::string(" ") + *name;
     return fail(error, MG_UNSUPPORTED, text.c_str());
   }
+  const int32_t precision = options ? options->precision : MG_PRECISION_F32;
+  if (precision != MG_PRECISION_F32 && precision != MG_PRECISION_BF16)
+    return fail(error, MG_UNSUPPORTED, "the CPU computes in 'float32' and 'bfloat16'; other precisions need a GPU");
   return guarded(error, [&] {
     auto plan = std::make_unique<mg_plan>();
     plan->kernels = kernels;
+    plan->bfloat16 = precision == MG_PRECISION_BF16;
     plan->buffers.assign(program->buffers, program->buffers + program->buffer_count);
     plan->scalar_inputs = program->scalar_inputs;
     plan->scalar_outputs = program->scalar_outputs;
@@ -106,6 +110,7 @@ void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
   out->slots = plan->gradient_buffer < 0 ? 0 : plan->slot_count(rows);
   out->arena_bytes = plan->arena_floats() * 4;
   out->stored_bytes = plan->stored_row_floats * rows * 4;
+  out->emulated = plan->bfloat16;
   out->isa = plan->kernels->name;
 }
 

@@ -126,7 +126,7 @@ int64_t PlanBuilder::fixed(int64_t floats) {
   return at;
 }
 
-PlanWeights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts) {
+PlanWeights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded) {
   const auto same = [](const WeightColumns& a, const WeightColumns& b) {
     return a.column == b.column && a.count == b.count && a.offset == b.offset && a.stride == b.stride && a.bias == b.bias;
   };
@@ -136,7 +136,8 @@ PlanWeights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<We
       return *known;
   auto fresh = std::make_unique<PlanWeights>();
   fresh->parts = std::move(parts);
-  fresh->weights = {depth, padded(columns), fresh->parts.data(), static_cast<int64_t>(fresh->parts.size()), {}, {}, {}};
+  fresh->weights = {depth, padded(columns), fresh->parts.data(), static_cast<int64_t>(fresh->parts.size()), {}, {}, {},
+                    plan.bfloat16 ? padded(rounded) : 0};
   plan.weights.push_back(std::move(fresh));
   return *plan.weights.back();
 }

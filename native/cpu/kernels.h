@@ -30,6 +30,7 @@ struct Weights {
   float* forward;   // panels of columns: [ceil(columns / panel)][depth][panel]; null: no forward op uses it
   float* backward;  // panels of depth: [ceil(depth / panel)][columns][panel]; null: no dx is wanted
   float* bias;      // [columns]
+  int64_t rounded;  // the first so many columns take part in products as bfloat16: all of a dense layer, or the experts
 };
 
 // Gradient of one Weights within a slot: [depth + 1, columns], the last row is the bias.
@@ -38,10 +39,17 @@ struct WeightGradient {
   bool first;  // overwrite instead of adding: the first block of a slot
 };
 
+// A row view: its column 0 at the first row of the block, and the floats between rows.
+struct RowPointer {
+  float* data;
+  int64_t stride;
+};
+
 struct DenseForward {
   int64_t rows;
   const float* x;
   int64_t x_row;
+  RowPointer rounded_x;  // scratch [rows, depth] where weights->rounded
   const Weights* weights;
   int64_t out;  // columns of y and z
   float* y;
@@ -55,6 +63,7 @@ struct DenseBackward {
   int64_t rows;
   const float* x;
   int64_t x_row;
+  RowPointer rounded_x;
   const Weights* weights;
   WeightGradient gradient;
   int64_t out;
@@ -63,6 +72,7 @@ struct DenseBackward {
   const float* dy;
   int64_t dy_row;
   float* dz;  // scratch [rows, weights->columns]
+  int64_t dz_row;
   float* dx;  // nullable
   int64_t dx_row, dx_columns;
   bool accumulate;
@@ -110,6 +120,7 @@ struct Mixture {
   float* pre;                    // same shape: z of the experts; nullable
   int64_t columns;
   const float** gate_rows;       // scratch [gates]
+  RowPointer rounded_x;          // scratch [rows, depth of the deepest stream] where weights are rounded
   float* row_scratch;            // [sum of experts seen of all gates, each stream's and each gate's padded]
   bool recompute;                // backward: activations hold nothing yet
 };
@@ -120,12 +131,6 @@ struct Gather {
   const float* table;
   float* y;
   int64_t y_row;
-};
-
-// A row view: its column 0 at the first row of the block, and the floats between rows.
-struct RowPointer {
-  float* data;
-  int64_t stride;
 };
 
 struct Fusion {

@@ -87,6 +87,7 @@ class StepOp {
 
 struct Plan {
   const Kernels* kernels = nullptr;
+  bool bfloat16 = false;
   std::vector<mg_buffer> buffers;
   uint32_t scalar_inputs = 0, scalar_outputs = 0;
   int32_t parameter_buffer = -1, gradient_buffer = -1;
@@ -127,7 +128,8 @@ class PlanBuilder {
   Rows region(int32_t buffer, int64_t width);
   Rows scratch(int64_t width);    // shared by all ops, holds its values within one
   int64_t fixed(int64_t floats);  // scratch of a thread that does not grow with rows
-  PlanWeights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts);
+  // The first `rounded` columns take part in products in the plan's precision; the others in float32.
+  PlanWeights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded);
   void need_gradient(PlanWeights& weights);
   void add(std::unique_ptr<RowsOp> op) { plan.rows_ops.push_back(std::move(op)); }
   void add(std::unique_ptr<StepOp> op) { plan.step_ops.push_back(std::move(op)); }

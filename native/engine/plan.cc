@@ -22,7 +22,7 @@ const char* chosen_isa(const mg_backend& backend, const std::string& isa) {
 
 }  // namespace
 
-Plan::Plan(const mg_backend& backend, const Program& program, const std::string& isa)
+Plan::Plan(const mg_backend& backend, const Program& program, const std::string& isa, mg_precision precision)
     : backend_(backend),
       buffers_(program.buffers),
       denominators_(program.denominators),
@@ -34,7 +34,7 @@ Plan::Plan(const mg_backend& backend, const Program& program, const std::string&
       scalars_in_(program.scalar_inputs),
       scalars_out_(program.scalar_outputs) {
   const mg_program compiled = program.abi();
-  const mg_compile_options options{chosen_isa(backend, isa), MG_PRECISION_F32};
+  const mg_compile_options options{chosen_isa(backend, isa), precision};
   mg_error error{};
   check_status(backend_.compile(&compiled, &options, &plan_, &error), error, Code::program);
   if (plan_ == nullptr) throw Failure(Code::internal, "the backend compiled nothing");
@@ -77,7 +77,7 @@ PlanInfo Plan::info(int64_t rows) const {
   check_rows(rows);
   mg_plan_info info{};
   backend_.info(plan_, rows, &info);
-  return {info.block_rows, info.slots, info.arena_bytes, info.stored_bytes, info.isa != nullptr ? info.isa : ""};
+  return {info.block_rows, info.slots, info.arena_bytes, info.stored_bytes, info.emulated != 0, info.isa != nullptr ? info.isa : ""};
 }
 
 Step::Step(std::shared_ptr<Plan> plan, int64_t rows, int threads) : plan_(std::move(plan)), rows_(rows), threads_(threads) {

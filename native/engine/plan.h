@@ -20,13 +20,14 @@ namespace multigate {
 
 struct PlanInfo {
   int64_t block_rows, slots, arena_bytes, stored_bytes;
+  bool emulated;  // of the precision
   std::string isa;
 };
 
 class Plan {
  public:
   /// Validates and compiles. isa: empty for MULTIGATE_CPU_ISA, or the best where that is not set.
-  Plan(const mg_backend& backend, const Program& program, const std::string& isa);
+  Plan(const mg_backend& backend, const Program& program, const std::string& isa, mg_precision precision);
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
   ~Plan();

@@ -17,6 +17,7 @@ struct mg_plan {
   std::vector<std::vector<double>> owned;
   uint32_t scalar_outputs = 0;
   int32_t gradient_buffer = -1;
+  bool bfloat16 = false;
 
   void keep(mg_views& list) {
     views.push_back(std::make_unique<mg_view[]>(list.count));
@@ -66,12 +67,16 @@ mg_status read(const void* data, int64_t offset, void* to, int64_t elements, mg_
   return MG_OK;
 }
 
-mg_status compile(const mg_program* program, const mg_compile_options*, mg_plan** out, mg_error* error) noexcept {
+mg_status compile(const mg_program* program, const mg_compile_options* options, mg_plan** out, mg_error* error) noexcept {
+  const int32_t precision = options ? options->precision : MG_PRECISION_F32;
+  if (precision != MG_PRECISION_F32 && precision != MG_PRECISION_BF16)
+    return fail(error, MG_UNSUPPORTED, "the reference computes in float64 ('float32') and with products of bfloat16");
   try {
     auto plan = std::make_unique<mg_plan>();
     plan->buffers.assign(program->buffers, program->buffers + program->buffer_count);
     plan->ops.assign(program->ops, program->ops + program->op_count);
     plan->owned.resize(program->buffer_count);
+    plan->bfloat16 = precision == MG_PRECISION_BF16;
     plan->scalar_outputs = program->scalar_outputs;
     for (uint32_t i = 0; i < program->buffer_count; i++)
       if (program->buffers[i].buffer_class == MG_GRADIENT) plan->gradient_buffer = static_cast<int32_t>(i);
@@ -98,7 +103,7 @@ mg_status run(mg_plan* plan, const mg_run* run, mg_error* error) noexcept {
       std::fill_n(static_cast<double*>(run->data[plan->gradient_buffer]),
                   plan->buffers[static_cast<size_t>(plan->gradient_buffer)].count, 0.0);
     std::fill_n(run->scalars_out, plan->scalar_outputs, 0.0);
-    State state{plan->buffers, plan->owned, *run, plan->gradient_buffer};
+    State state{plan->buffers, plan->owned, *run, plan->gradient_buffer, plan->bfloat16};
     for (const mg_op& op : plan->ops) switch (op.kind) {
 #define MG_RUN_OP_(name, phase) \
   case MG_OP_##name: run_op(state, op.fields.name); break;
@@ -114,7 +119,7 @@ void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
   int64_t bytes = 0;
   for (const mg_buffer& buffer : plan->buffers)
     if (buffer.buffer_class == MG_ACTIVATION || buffer.buffer_class == MG_STORED) bytes += rows * buffer.width * 8;
-  *out = {0, 0, 0, bytes, "float64"};
+  *out = {0, 0, 0, bytes, plan->bfloat16, "float64"};
 }
 
 void destroy(mg_plan* plan) noexcept { delete plan; }

@@ -47,7 +47,7 @@ void run_op(State& s, const mg_dense_forward& op) {
   for (int64_t r = 0; r < s.rows(); r++)
     for (int64_t c = 0; c < out; c++) {
       double z = bias ? bias[c] : 0;
-      for (int64_t k = 0; k < in; k++) z += s.get(op.x, r, k) * kernel[k * out + c];
+      for (int64_t k = 0; k < in; k++) z += s.operand(s.get(op.x, r, k)) * s.operand(kernel[k * out + c]);
       if (State::has(op.z)) s.at(op.z, r, c) = z;
       s.at(op.y, r, c) = activate(op.activation, z);
     }
@@ -64,13 +64,14 @@ void run_op(State& s, const mg_dense_backward& op) {
       dz[static_cast<size_t>(c)] = s.get(op.dy, r, c) * slope(op.activation, y, z);
     }
     for (int64_t c = 0; c < out; c++) {
-      for (int64_t k = 0; k < in; k++) dkernel[k * out + c] += s.get(op.x, r, k) * dz[static_cast<size_t>(c)];
       if (dbias) dbias[c] += dz[static_cast<size_t>(c)];
+      dz[static_cast<size_t>(c)] = s.operand(dz[static_cast<size_t>(c)]);
+      for (int64_t k = 0; k < in; k++) dkernel[k * out + c] += s.operand(s.get(op.x, r, k)) * dz[static_cast<size_t>(c)];
     }
     for (int64_t k = 0; k < op.dx.width; k++) {
       if (!State::has(op.dx)) break;
       double dx = op.accumulate ? s.at(op.dx, r, k) : 0;
-      for (int64_t c = 0; c < out; c++) dx += dz[static_cast<size_t>(c)] * kernel[k * out + c];
+      for (int64_t c = 0; c < out; c++) dx += dz[static_cast<size_t>(c)] * s.operand(kernel[k * out + c]);
       s.at(op.dx, r, k) = dx;
     }
   }

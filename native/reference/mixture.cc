@@ -45,7 +45,7 @@ void experts_forward(const State& s, const Op& op, int64_t r, Row& row) {
     const double *kernel = s.elements(expert_kernel(s, op, i)), *bias = s.elements(expert_bias(op, i));
     for (int64_t c = 0; c < units; c++) {
       double z = bias ? bias[c] : 0;
-      for (int64_t k = 0; k < x.width; k++) z += s.get(x, r, k) * kernel[k * units + c];
+      for (int64_t k = 0; k < x.width; k++) z += s.operand(s.get(x, r, k)) * s.operand(kernel[k * units + c]);
       row.z[static_cast<size_t>(i * units + c)] = z;
       row.a[static_cast<size_t>(i * units + c)] = activate(op.activation, z);
     }
@@ -130,27 +130,29 @@ void run_op(State& s, const mg_mixture_backward& op) {
       if (!State::has(dx) || (t < op.accumulate.count && op.accumulate.items[t])) continue;
       for (int64_t k = 0; k < dx.width; k++) s.at(dx, r, k) = 0;
     }
-    // dkernel += x^T dz, dbias += dz, dx += dz kernel^T, for one matrix [d, width] on one stream
-    const auto back = [&](int64_t stream, const mg_view& kernel_view, const mg_view& bias_view, const double* dz, int64_t width) {
+    // dkernel += x^T dz, dbias += dz, dx += dz kernel^T, for one matrix [d, width] on one stream; experts' products may be rounded
+    const auto back = [&](int64_t stream, const mg_view& kernel_view, const mg_view& bias_view, const double* dz, int64_t width,
+                          bool expert) {
+      const auto operand = [&](double value) { return expert ? s.operand(value) : value; };
       const mg_view& x = op.streams.items[stream];
       const double* kernel = s.elements(kernel_view);
       double *dkernel = s.gradient(kernel_view), *dbias = s.gradient(bias_view);
       const mg_view dx = static_cast<uint32_t>(stream) < op.dstreams.count ? op.dstreams.items[stream] : mg_view{-1, 0, 0};
       for (int64_t c = 0; c < width; c++) {
-        for (int64_t k = 0; k < x.width; k++) dkernel[k * width + c] += s.get(x, r, k) * dz[c];
+        for (int64_t k = 0; k < x.width; k++) dkernel[k * width + c] += operand(s.get(x, r, k)) * operand(dz[c]);
         if (dbias) dbias[c] += dz[c];
         if (State::has(dx))
-          for (int64_t k = 0; k < dx.width; k++) s.at(dx, r, k) += dz[c] * kernel[k * width + c];
+          for (int64_t k = 0; k < dx.width; k++) s.at(dx, r, k) += operand(dz[c]) * operand(kernel[k * width + c]);
       }
     };
     for (int64_t i = 0; i < experts; i++) {
       double* dz = da.data() + i * units;
       for (int64_t c = 0; c < units; c++) dz[c] *= slope(op.activation, row.z[static_cast<size_t>(i * units + c)]);
-      back(op.expert_stream.items[i], expert_kernel(s, op, i), expert_bias(op, i), dz, units);
+      back(op.expert_stream.items[i], expert_kernel(s, op, i), expert_bias(op, i), dz, units, true);
     }
     for (int64_t j = 0; j < gates; j++)
       back(op.gate_stream.items[j], op.gate_kernel.items[j], gate_bias(op, j), dlogit.data() + op.gate_offset.items[j],
-           op.gate_offset.items[j + 1] - op.gate_offset.items[j]);
+           op.gate_offset.items[j + 1] - op.gate_offset.items[j], false);
   }
 }
 

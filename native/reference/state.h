@@ -3,7 +3,9 @@
 // Plain loops and no tricks: this backend is the executable specification. Row buffers of the backend's own are [n, width]
 // doubles; row inputs are float32 or int32 and are read through row_index.
 #pragma once
+#include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "abi/multigate.h"
@@ -15,6 +17,7 @@ struct State {
   std::vector<std::vector<double>>& owned;  // activations and stored buffers, by buffer number
   const mg_run& run;
   int32_t gradient_buffer;
+  bool bfloat16;  // operands of products are rounded to it, where the kernels round them
 
   int64_t rows() const { return run.rows; }
   static bool has(const mg_view& view) { return view.buffer >= 0; }
@@ -39,6 +42,17 @@ struct State {
     double* data = b.buffer_class == MG_ROW_OUTPUT ? static_cast<double*>(run.data[view.buffer])
                                                    : owned[static_cast<size_t>(view.buffer)].data();
     return data[row * b.width + view.offset + c];
+  }
+  /// What takes part in a product in the place of a value.
+  double operand(double value) const {
+    if (!bfloat16 || !std::isfinite(value)) return value;
+    const auto single = static_cast<float>(value);
+    uint32_t bits;
+    std::memcpy(&bits, &single, sizeof bits);
+    bits = (bits + 0x7FFFu + ((bits >> 16) & 1u)) & 0xFFFF0000u;
+    float rounded;
+    std::memcpy(&rounded, &bits, sizeof rounded);
+    return static_cast<double>(rounded);
   }
   /// Elements of a parameter, gradient, state or table view; null for an absent one.
   double* elements(const mg_view& view) const {

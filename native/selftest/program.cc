@@ -99,7 +99,7 @@ struct Runner {
     const mg_program compiled{program.buffers.data(), static_cast<uint32_t>(program.buffers.size()),
                               program.ops.data(),     static_cast<uint32_t>(program.ops.size()),
                               static_cast<uint32_t>(program.scalars.size()), static_cast<uint32_t>(program.scalar_outputs)};
-    const mg_compile_options choice{place.isa.empty() ? nullptr : place.isa.c_str(), MG_PRECISION_F32};
+    const mg_compile_options choice{place.isa.empty() ? nullptr : place.isa.c_str(), place.precision};
     mg_plan* plan = nullptr;
     if (backend.compile(&compiled, &choice, &plan, &error) != MG_OK) return fail();
     struct Destroy {

@@ -84,6 +84,7 @@ struct Place {
   std::string name;
   const mg_backend* backend;
   std::string isa;  // empty: none to choose
+  mg_precision precision = MG_PRECISION_F32;
 };
 
 struct RunOptions {

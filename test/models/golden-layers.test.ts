@@ -1,6 +1,7 @@
 // Every golden layer (deep experts and gates, several levels, fusion) through the bodies of the models.
 
 import { describe, expect, it } from 'vitest'
+import type { Activation } from '../../lib/core/activation.js'
 import { type FusionOption, fusionParts } from '../../lib/core/fusion.js'
 import type { Layout, Tensor } from '../../lib/core/layout.js'
 import { topology } from '../../lib/core/topology.js'
@@ -14,10 +15,10 @@ import { ple } from '../../lib/models/ple.js'
 import { runBody } from '../support/body-run.js'
 import { relativeError } from '../support/golden.js'
 import { goldenCases } from '../support/golden-cases.js'
-import { places } from '../support/places.js'
+import { bfloat16Places, places } from '../support/places.js'
 
 interface Config {
-  readonly activation: 'relu'
+  readonly activation: Activation
   readonly gate_bias: boolean
   readonly gate_hidden: readonly number[]
   readonly expert_hidden: readonly number[]
@@ -36,7 +37,7 @@ it.runIf(cases.length > 0)('covers every layer', () => {
   expect(cases).toHaveLength(44)
 })
 
-describe.each(cases.length > 0 ? places : [])('on $name', (place) => {
+describe.each(cases.length > 0 ? [...places, ...bfloat16Places] : [])('on $name', (place) => {
   it.each(cases)('$id', (golden) => {
     const config = golden.entry.config as Config
     const tasks = range(config.n_task)
@@ -49,15 +50,18 @@ describe.each(cases.length > 0 ? places : [])('on $name', (place) => {
       weights: (tensor) => gather(tensor, (name) => golden.f32(`w/${name}`), config),
     })
     const f32 = golden.entry.f32_torch_rel as { readonly out: number; readonly grad: number }
-    const close = (name: string, got: ArrayLike<number>, want: ArrayLike<number>, missed: number): void => {
-      const limit = Array.from(want).every((value) => value === 0) ? 1e-6 : place.tolerance(missed)
+    const close = (name: string, got: ArrayLike<number>, want: ArrayLike<number>, part: 'forward' | 'gradient'): void => {
+      // A rounded sum may fall to the other side of a relu's kink.
+      if (part === 'gradient' && place.precision === 'bfloat16' && config.activation === 'relu') return
+      const missed = part === 'forward' ? f32.out : f32.grad
+      const limit = Array.from(want).every((value) => value === 0) ? 1e-6 : place.tolerance(missed, part)
       expect(relativeError(got, want), name).toBeLessThan(limit)
     }
-    for (const task of tasks) close(`task ${task}`, result.outputs[task] ?? [], golden.f64(`out/task.${task}`), f32.out)
-    close('dx', result.dx, golden.f64('g/x'), f32.grad)
+    for (const task of tasks) close(`task ${task}`, result.outputs[task] ?? [], golden.f64(`out/task.${task}`), 'forward')
+    close('dx', result.dx, golden.f64('g/x'), 'gradient')
     for (const [name, got] of result.gradients) {
       forEachSlice(name, got.length, config, (theirs, from, to) => {
-        close(theirs, got.subarray(from, to), golden.f64(`g/${theirs}`), f32.grad)
+        close(theirs, got.subarray(from, to), golden.f64(`g/${theirs}`), 'gradient')
       })
     }
   })

@@ -40,3 +40,17 @@ it('an unknown one is an error that lists what this machine runs', () => {
   process.env.MULTIGATE_CPU_ISA = 'avx1024'
   expect(() => isaOf()).toThrow(listed)
 })
+
+it('precisions are float32 and bfloat16, which is emulated; others are errors that say so', () => {
+  const emulated = (precision?: string) => {
+    const plan = binding.compile('cpu', denseProgram(), (precision === undefined ? {} : { precision }) as object)
+    try {
+      return plan.info(1).emulated
+    } finally {
+      plan.dispose()
+    }
+  }
+  expect([emulated(), emulated('float32'), emulated('bfloat16')]).toEqual([false, false, true])
+  expect(() => emulated('float16')).toThrow(/options\.precision is .*float16.*, expected .*bfloat16/)
+  expect(() => emulated('tf32')).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_UNSUPPORTED' }))
+})

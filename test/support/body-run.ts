@@ -6,7 +6,7 @@ import { Signal, Tape } from '../../lib/layers/tape.js'
 import type { Body } from '../../lib/models/lowering.js'
 import type { FloatArray } from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
-import type { TestPlace } from './places.js'
+import { choiceOf, type TestPlace } from './places.js'
 
 export interface BodyRun {
   readonly place: TestPlace
@@ -50,7 +50,7 @@ export function runBody({ place, rows, x, upstream, build, weights, threads = 2 
   const element = place.device === 'reference' ? Float64Array : Float32Array
   const widths = lowered.spec.buffers.filter((buffer) => buffer.class === 'rowOutput').map(({ width }) => width)
   const results = lowered.rowOutputs.map((_, index) => new element(rows * (widths[index] ?? 0)))
-  const plan = native.compile(place.device, lowered.spec, place.isa === undefined ? {} : { isa: place.isa })
+  const plan = native.compile(place.device, lowered.spec, choiceOf(place))
   const memories = ['parameters', 'gradients'].map((name) => {
     const memory = native.createMemory(place.device, layout.elements)
     plan.bind(lowered.bindings[name] ?? -1, memory)

@@ -4,7 +4,7 @@ import { elementsOf } from '../../lib/core/layout.js'
 import type { LoweredProgram, Network } from '../../lib/models/network.js'
 import type { BufferSpec, FloatArray, Initializer, NativeMemory, NativePlan } from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
-import type { TestPlace } from './places.js'
+import { choiceOf, type TestPlace } from './places.js'
 
 export type Rows = Readonly<Record<string, Float32Array | Int32Array>>
 export type Scalars = Readonly<Record<string, number>>
@@ -72,8 +72,8 @@ export class NetworkRun {
 
   #compile(program: LoweredProgram): void {
     const native = loadNative()
-    const { device, isa } = this.#place
-    const plan = native.compile(device, program.spec, isa === undefined ? {} : { isa })
+    const { device } = this.#place
+    const plan = native.compile(device, program.spec, choiceOf(this.#place))
     for (const [name, buffer] of Object.entries(program.bindings)) {
       const { count, width } = program.spec.buffers[buffer] as BufferSpec
       const known = this.#memories.get(name)

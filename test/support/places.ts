@@ -1,25 +1,51 @@
-// Where a test of the kernels runs: the float64 spec and every instruction set of this machine.
+// Where a test of the kernels runs: the float64 spec and every instruction set of this machine, in either precision.
 
+import type { Precision } from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
 
 export interface TestPlace {
   readonly name: string
   readonly device: 'cpu' | 'reference'
   readonly isa?: string
+  readonly precision: Precision
   /** Relative error allowed against golden values, whose own float32 error is `f32`. */
-  tolerance(f32?: number): number
+  tolerance(f32?: number, part?: 'forward' | 'gradient'): number
 }
 
-export const reference: TestPlace = { name: 'reference', device: 'reference', tolerance: () => 1e-9 }
+export const reference: TestPlace = {
+  name: 'reference',
+  device: 'reference',
+  precision: 'float32',
+  tolerance: () => 1e-9,
+}
 
 /** The CPU with each of its instruction sets. */
 export const cpuPlaces: readonly TestPlace[] = loadNative()
   .isas()
-  .map((isa) => ({ name: `cpu ${isa}`, device: 'cpu', isa, tolerance: (f32 = 0) => Math.max(1e-5, 10 * f32) }))
+  .map((isa) => ({
+    name: `cpu ${isa}`,
+    device: 'cpu',
+    isa,
+    precision: 'float32',
+    tolerance: (f32 = 0) => Math.max(1e-5, 10 * f32),
+  }))
 
 export const places: readonly TestPlace[] = [reference, ...cpuPlaces]
 
+/** Everywhere, with products of bfloat16. Gradients hold their tolerance where no relu is at its kink. */
+export const bfloat16Places: readonly TestPlace[] = places.map((place) => ({
+  ...place,
+  name: `${place.name} bfloat16`,
+  precision: 'bfloat16',
+  tolerance: (_, part = 'forward') => (part === 'forward' ? 1e-2 : 3e-2),
+}))
+
+/** How the native side compiles for it. */
+export function choiceOf({ isa, precision }: TestPlace): { isa?: string; precision: Precision } {
+  return isa === undefined ? { precision } : { isa, precision }
+}
+
 /** The options of an op that put it there. */
-export function at({ device, isa }: TestPlace): { device: 'cpu' | 'reference'; isa?: string } {
-  return isa === undefined ? { device } : { device, isa }
+export function at(place: TestPlace): { device: 'cpu' | 'reference'; isa?: string; precision: Precision } {
+  return { device: place.device, ...choiceOf(place) }
 }

@@ -49,6 +49,7 @@ const family: Readonly<Record<string, () => unknown>> = {
   PLE: () => new PLE({ ...common, ...experts, numSharedExperts: 2, numSpecificExperts: [0, 2], numLevels: 3 }),
   'PLE with fusion': () =>
     new PLE({ ...common, ...experts, numSharedExperts: 1, numSpecificExperts: 1, fusion: ['sum', 'concat'] }),
+  'MMoE in bfloat16': () => new MMoE({ ...common, ...experts, numExperts: 3, precision: 'bfloat16' }),
   SharedBottom: () => new SharedBottom({ ...common, bottomHiddenUnits: [16, 8] }),
   SingleTask: () => new SingleTask({ ...common, tasks: [binary('click')], bottomHiddenUnits: [16] }),
   ESMM: () => new ESMM({ ...common, tasks: [binary('click'), binary('both', { label: 'buy' })], towerHiddenUnits: [16] }),
@@ -62,7 +63,7 @@ describe.each(Object.keys(family))('%s', (name) => {
     for (const [task, { auc }] of Object.entries(results) as [string, { auc: number }][]) expect(auc, task).toBeGreaterThan(0.72)
     const path = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'model.safetensors')
     await model.save(path)
-    using again = await loadModel(path, { threads: 1 })
+    using again = await loadModel(path, { threads: 1, precision: name.endsWith('bfloat16') ? 'bfloat16' : 'float32' })
     expect(again.name).toBe(name.split(' ')[0])
     expect(await again.predict(test)).toEqual(await model.predict(test))
   })

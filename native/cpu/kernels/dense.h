@@ -4,6 +4,7 @@
 // dz lives in scratch only. FLOPs per row: 2 in out forward, twice that backward.
 #pragma once
 #include "cpu/kernels.h"
+#include "cpu/kernels/bfloat16.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/math.h"
 
@@ -18,12 +19,12 @@ void activate_rows(int64_t rows, int64_t width, const float* z, int64_t z_row, f
 }
 
 template <int kActivation>
-void activate_backward_rows(const DenseBackward* d, int64_t dz_row) {
+void activate_backward_rows(const DenseBackward* d) {
   for (int64_t r = 0; r < d->rows; r++)
     MG_EACH_VECTOR(c, count, d->out) {
       const vec y = load_n(d->y + r * d->y_row + c, count);
       const vec z = d->z ? load_n(d->z + r * d->z_row + c, count) : y;
-      store_n(d->dz + r * dz_row + c, activate_backward<kActivation>(load_n(d->dy + r * d->dy_row + c, count), y, z), count);
+      store_n(d->dz + r * d->dz_row + c, activate_backward<kActivation>(load_n(d->dy + r * d->dy_row + c, count), y, z), count);
     }
 }
 
@@ -39,23 +40,39 @@ inline Gemm forward_product(int64_t rows, const float* x, int64_t x_row, const W
   return g;
 }
 
-// gradient[d][c] += x^T dz for all columns of dz [rows, w->columns], and its last row += the column sums.
+// gradient[d][c] += x^T dz for columns [column, column + columns) of dz [rows, w->columns].
 inline void weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, const float* dz, int64_t dz_row,
-                            WeightGradient gradient) {
+                            WeightGradient gradient, int64_t column, int64_t columns) {
   Gemm g{};
-  g.rows = w->depth, g.columns = w->columns, g.depth = rows;
+  g.rows = w->depth, g.columns = columns, g.depth = rows;
   g.a = x, g.a_row = 1, g.a_depth = x_row;
-  g.b = dz, g.b_panel = kPanel, g.b_depth = dz_row;
-  g.c = gradient.data, g.c_row = w->columns;
+  g.b = dz + column, g.b_panel = kPanel, g.b_depth = dz_row;
+  g.c = gradient.data + column, g.c_row = w->columns;
   g.accumulate = !gradient.first;
   g.floor = -INFINITY;
   gemm(g);
+}
+
+// The last row of the gradient += the column sums of dz.
+inline void bias_gradient(int64_t rows, const Weights* w, const float* dz, int64_t dz_row, WeightGradient gradient) {
   float* bias = gradient.data + w->depth * w->columns;
   for (int64_t c = 0; c < w->columns; c += kLanes) {
     vec sum = gradient.first ? zero() : load(bias + c);
     for (int64_t r = 0; r < rows; r++) sum = add(sum, load(dz + r * dz_row + c));
     store(bias + c, sum);
   }
+}
+
+// All gradients of one Weights from dz. Operands that count as bfloat16 are rounded, dz in place.
+inline void weight_gradients(int64_t rows, const float* x, int64_t x_row, RowPointer rounded_x, const Weights* w, float* dz,
+                             int64_t dz_row, WeightGradient gradient) {
+  bias_gradient(rows, w, dz, dz_row, gradient);
+  if (w->rounded > 0) {
+    round_rows(rows, w->depth, x, x_row, rounded_x.data, rounded_x.stride);
+    round_rows(rows, w->rounded, dz, dz_row, dz, dz_row);
+    weight_gradient(rows, rounded_x.data, rounded_x.stride, w, dz, dz_row, gradient, 0, w->rounded);
+  }
+  if (w->rounded < w->columns) weight_gradient(rows, x, x_row, w, dz, dz_row, gradient, w->rounded, w->columns - w->rounded);
 }
 
 inline void input_gradient(int64_t rows, const Weights* w, const float* dz, int64_t dz_row, float* dx, int64_t dx_row,
@@ -73,7 +90,13 @@ inline void input_gradient(int64_t rows, const Weights* w, const float* dz, int6
 void dense_forward(const DenseForward* d) {
   float* z = d->z ? d->z : d->y;
   const int64_t z_row = d->z ? d->z_row : d->y_row;
-  Gemm g = forward_product(d->rows, d->x, d->x_row, d->weights, d->out, z, z_row);
+  const float* x = d->x;
+  int64_t x_row = d->x_row;
+  if (d->weights->rounded > 0) {
+    round_rows(d->rows, d->weights->depth, x, x_row, d->rounded_x.data, d->rounded_x.stride);
+    x = d->rounded_x.data, x_row = d->rounded_x.stride;
+  }
+  Gemm g = forward_product(d->rows, x, x_row, d->weights, d->out, z, z_row);
   const bool in_product = d->activation == MG_RELU && !d->z;
   if (in_product) g.floor = 0;
   gemm(g);
@@ -82,12 +105,12 @@ void dense_forward(const DenseForward* d) {
 }
 
 void dense_backward(const DenseBackward* d) {
-  const int64_t dz_row = d->weights->columns;
-  if (d->out < dz_row)  // the padding of dz takes part in the products
+  const int64_t dz_row = d->dz_row, columns = d->weights->columns;
+  if (d->out < columns)  // the padding of dz takes part in the products
     for (int64_t r = 0; r < d->rows; r++)
-      memset(d->dz + r * dz_row + d->out, 0, static_cast<size_t>(dz_row - d->out) * sizeof(float));
-  MG_WITH_ACTIVATION(d->activation, activate_backward_rows, d, dz_row)
-  weight_gradient(d->rows, d->x, d->x_row, d->weights, d->dz, dz_row, d->gradient);
+      memset(d->dz + r * dz_row + d->out, 0, static_cast<size_t>(columns - d->out) * sizeof(float));
+  MG_WITH_ACTIVATION(d->activation, activate_backward_rows, d)
+  weight_gradients(d->rows, d->x, d->x_row, d->rounded_x, d->weights, d->dz, dz_row, d->gradient);
   if (d->dx) input_gradient(d->rows, d->weights, d->dz, dz_row, d->dx, d->dx_row, d->dx_columns, d->accumulate);
 }
 

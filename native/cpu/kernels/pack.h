@@ -4,7 +4,7 @@
 // exact zeros. Bytes: the matrix once in, once out.
 #pragma once
 #include "cpu/kernels.h"
-#include "cpu/kernels/simd.h"
+#include "cpu/kernels/bfloat16.h"
 
 namespace mg {
 namespace {
@@ -22,6 +22,7 @@ void pack_forward(const Weights* w, const float* store, int64_t index) {
     for (int64_t d = 0; d < w->depth; d++)
       memcpy(panel + d * kPanel + (from - begin), source + d * part.stride, static_cast<size_t>(to - from) * sizeof(float));
   }
+  if (w->rounded > begin) round_rows(w->depth, least(kPanel, w->rounded - begin), panel, kPanel, panel, kPanel);
   if (index > 0) return;
   memset(w->bias, 0, static_cast<size_t>(w->columns) * sizeof(float));
   for (int64_t i = 0; i < w->part_count; i++)
@@ -41,6 +42,7 @@ void pack_backward(const Weights* w, const float* store, int64_t index) {
       for (int64_t c = 0; c < part.count; c++) panel[(part.column + c) * kPanel + j] = row[c];
     }
   }
+  round_rows(w->rounded, kPanel, panel, kPanel, panel, kPanel);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@ namespace mg {
 namespace {
 
 PlanWeights& dense_weights(PlanBuilder& builder, const mg_view& x, const mg_view& kernel, const mg_view& bias, int64_t out) {
-  return builder.weights(x.width, out, {{0, out, kernel.offset, out, bias.buffer < 0 ? -1 : bias.offset}});
+  return builder.weights(x.width, out, {{0, out, kernel.offset, out, bias.buffer < 0 ? -1 : bias.offset}}, out);
 }
 
 struct CopyColumns final : RowsOp {
@@ -18,20 +18,20 @@ struct CopyColumns final : RowsOp {
 };
 
 struct DenseForwardOp final : RowsOp {
-  Rows x, y, z;
+  Rows x, y, z, rounded_x;
   const PlanWeights* weights;
   int64_t activation;
 
   void run(const Block& block) const override {
     const RowPointer px = block.at(x), py = block.at(y), pz = block.at(z);
-    const DenseForward arguments{block.rows, px.data,   px.stride, &weights->weights, y.width,
-                                 py.data,    py.stride, pz.data,   pz.stride,         activation};
+    const DenseForward arguments{block.rows, px.data, px.stride, block.at(rounded_x), &weights->weights, y.width,
+                                 py.data,    py.stride, pz.data, pz.stride,          activation};
     block.plan.kernels->dense_forward(&arguments);
   }
 };
 
 struct DenseBackwardOp final : RowsOp {
-  Rows x, y, z, dy, dx, dz;
+  Rows x, y, z, dy, dx, dz, rounded_x;
   const PlanWeights* weights;
   int64_t activation;
   bool accumulate;
@@ -41,13 +41,15 @@ struct DenseBackwardOp final : RowsOp {
     DenseBackward arguments{};
     arguments.rows = block.rows;
     arguments.x = px.data, arguments.x_row = px.stride;
+    arguments.rounded_x = block.at(rounded_x);
     arguments.weights = &weights->weights;
     arguments.gradient = block.gradient(*weights);
     arguments.out = dy.width;
     arguments.y = py.data, arguments.y_row = py.stride;
     arguments.z = pz.data, arguments.z_row = pz.stride;
     arguments.dy = pdy.data, arguments.dy_row = pdy.stride;
-    arguments.dz = block.at(dz).data;
+    const RowPointer pdz = block.at(dz);
+    arguments.dz = pdz.data, arguments.dz_row = pdz.stride;
     arguments.dx = pdx.data, arguments.dx_row = pdx.stride, arguments.dx_columns = dx.width;
     arguments.accumulate = accumulate;
     arguments.activation = activation;
@@ -68,6 +70,7 @@ void compile_op(PlanBuilder& builder, const mg_dense_forward& op) {
   auto compiled = std::make_unique<DenseForwardOp>();
   PlanWeights& weights = dense_weights(builder, op.x, op.kernel, op.bias, op.y.width);
   weights.forward = true;
+  if (weights.weights.rounded > 0) compiled->rounded_x = builder.scratch(op.x.width);
   compiled->x = builder.rows(op.x);
   compiled->y = builder.rows(op.y);
   compiled->z = builder.rows(op.z);
@@ -87,6 +90,11 @@ void compile_op(PlanBuilder& builder, const mg_dense_backward& op) {
   compiled->dy = builder.rows(op.dy);
   compiled->dx = builder.rows(op.dx);
   compiled->dz = builder.scratch(op.dy.width);
+  if (weights.weights.rounded > 0) {
+    const int64_t dz_columns = weights.weights.columns;
+    compiled->dz = compiled->rounded_x = builder.scratch(dz_columns + op.x.width);
+    compiled->rounded_x.column = dz_columns;
+  }
   compiled->weights = &weights;
   compiled->activation = op.activation;
   compiled->accumulate = op.accumulate != 0;

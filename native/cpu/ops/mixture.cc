@@ -2,6 +2,7 @@
 //
 // What forward keeps for backward is private to this backend: the buffer named `experts` stands for the whole activations,
 // logits included. Without it they live in scratch and backward computes them again.
+#include <algorithm>
 #include <new>
 
 #include "cpu/plan.h"
@@ -62,7 +63,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
     }
     const int64_t logits = column - expert_columns;
     forward_scratch += padded(logits);
-    PlanWeights& weights = builder.weights(depth, column, std::move(parts));
+    PlanWeights& weights = builder.weights(depth, column, std::move(parts), count * units);
     t.streams.push_back({builder.rows(op.streams.items[s]), &weights, t.columns, expert_columns, logits});
     t.columns += weights.weights.columns;
   }
@@ -85,7 +86,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
 // What both directions share: the kernel's arguments, kept in the thread's fixed scratch so that a step allocates nothing.
 struct MixtureOp : RowsOp {
   Topology topology;
-  Rows activations, pre, gates;
+  Rows activations, pre, gates, rounded_x;
   std::vector<Rows> outputs;  // or doutputs
   int64_t stream_arguments, gate_arguments, gate_rows, row_scratch;
 
@@ -122,6 +123,7 @@ struct MixtureOp : RowsOp {
     m.expert_count = static_cast<int64_t>(topology.expert_column.size());
     m.expert_column = topology.expert_column.data();
     m.seer_offset = topology.seer_offset.data(), m.seer = topology.seer.data();
+    m.rounded_x = block.at(rounded_x);
     m.activations = a.data, m.pre = z.data, m.columns = a.stride;
     m.gate_rows = reinterpret_cast<const float**>(block.fixed(gate_rows));
     m.row_scratch = block.fixed(row_scratch);
@@ -168,15 +170,19 @@ struct MixtureBackwardOp final : MixtureOp {
 // Where activations and pre-activations lie: in the named regions, else side by side in scratch.
 void place(PlanBuilder& builder, MixtureOp& op, const mg_view& experts, const mg_view& pre, bool need_pre) {
   const int64_t columns = op.topology.columns;
+  int64_t depth = 0;
+  for (const auto& stream : op.topology.streams)
+    if (stream.weights->weights.rounded > 0) depth = std::max(depth, padded(stream.weights->weights.depth));
   if (experts.buffer >= 0) {
     op.activations = builder.region(experts.buffer, columns);
     if (pre.buffer >= 0) op.pre = builder.region(pre.buffer, columns);
+    if (depth > 0) op.rounded_x = builder.scratch(depth);
     return;
   }
-  op.activations = builder.scratch(need_pre ? 2 * columns : columns);
-  if (!need_pre) return;
-  op.pre = op.activations;
-  op.pre.column = columns;
+  const int64_t kept = need_pre ? 2 * columns : columns;
+  op.activations = builder.scratch(kept + depth);
+  if (need_pre) op.pre = op.activations, op.pre.column = columns;
+  if (depth > 0) op.rounded_x = op.activations, op.rounded_x.column = kept;
 }
 
 }  // namespace
