@@ -41,6 +41,8 @@ struct Runnable {
     const Features features;
     if (features.avx512) kernels[count++] = &kAvx512Kernels;
     if (features.avx2) kernels[count++] = &kAvx2Kernels;
+#elif defined(__aarch64__)
+    kernels[count++] = &kNeonKernels;
 #endif
     kernels[count++] = &kScalarKernels;
     for (int i = 0; i < count; i++) names[i] = kernels[i]->name;

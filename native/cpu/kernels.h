@@ -221,6 +221,6 @@ struct Kernels {
   double (*peak)(int64_t steps);
 };
 
-extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels;
+extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels, kNeonKernels;
 
 }  // namespace mg

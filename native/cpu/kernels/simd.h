@@ -11,6 +11,8 @@
 
 #if defined(MG_ISA_AVX512) || defined(MG_ISA_AVX2)
 #include <immintrin.h>
+#elif defined(MG_ISA_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace mg {
@@ -127,6 +129,60 @@ inline float reduce_add(vec v) {
   const __m128 four = fold(v), two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+
+#elif defined(MG_ISA_NEON)
+
+constexpr int kLanes = 4;
+constexpr int kTileRows = 6;  // 6 x 4 sums + 4 of b + 1 of a = 29 of 32 registers
+constexpr int kPanelVectors = 4;
+typedef float32x4_t vec;
+
+inline vec load(const float* p) { return vld1q_f32(p); }
+inline vec load_n(const float* p, int64_t count) {
+  if (count >= kLanes) return load(p);
+  float all[kLanes] = {};
+  memcpy(all, p, static_cast<size_t>(count) * sizeof(float));
+  return load(all);
+}
+inline void store(float* p, vec v) { vst1q_f32(p, v); }
+inline void store_n(float* p, vec v, int64_t count) {
+  if (count >= kLanes) return store(p, v);
+  float all[kLanes];
+  store(all, v);
+  memcpy(p, all, static_cast<size_t>(count) * sizeof(float));
+}
+inline uint32x4_t first(int64_t count) {
+  const uint32_t lanes[kLanes] = {0, 1, 2, 3};
+  return vcltq_u32(vld1q_u32(lanes), vdupq_n_u32(static_cast<uint32_t>(count)));
+}
+inline vec keep_n(vec v, int64_t count, float rest) { return vbslq_f32(first(count), v, vdupq_n_f32(rest)); }
+inline vec set1(float x) { return vdupq_n_f32(x); }
+inline vec add(vec a, vec b) { return vaddq_f32(a, b); }
+inline vec sub(vec a, vec b) { return vsubq_f32(a, b); }
+inline vec mul(vec a, vec b) { return vmulq_f32(a, b); }
+inline vec div(vec a, vec b) { return vdivq_f32(a, b); }
+inline vec fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+inline vec fnma(vec a, vec b, vec c) { return vfmsq_f32(c, a, b); }
+inline vec max(vec a, vec b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }  // b where either is NaN, as on x86
+inline vec min(vec a, vec b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+inline vec sqrt(vec a) { return vsqrtq_f32(a); }
+inline vec abs(vec a) { return vabsq_f32(a); }
+inline vec round(vec a) { return vrndnq_f32(a); }
+inline vec select_less(vec a, vec b, vec yes, vec no) { return vbslq_f32(vcltq_f32(a, b), yes, no); }
+inline vec power_of_two(vec n) {
+  return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
+}
+inline vec to_bfloat16(vec v) {
+  const uint32x4_t bits = vreinterpretq_u32_f32(v), odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+  const uint32x4_t up = vaddq_u32(vaddq_u32(bits, odd), vdupq_n_u32(0x7FFF));
+  return vbslq_f32(vceqq_f32(v, v), vreinterpretq_f32_u32(vandq_u32(up, vdupq_n_u32(0xFFFF0000u))), v);
+}
+inline float reduce_max(vec v) { return vmaxvq_f32(v); }
+// Lanes 0 and 1, 2 and 3, then these.
+inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) {
+  store(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
+}
+inline float reduce_add(vec v) { return vaddvq_f32(v); }
 
 #else  // scalar: the same code with vectors of one lane
 

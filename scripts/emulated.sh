@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The kernels on processors that this machine is not: the selftest built for 64-bit ARM, and the default x86-64 build on one
+# without AVX-512 and on one without AVX. Needs g++-aarch64-linux-gnu, qemu-aarch64 and qemu-x86_64 (Debian: qemu-user).
+#   npm run emulated [-- golden folder]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+for tool in aarch64-linux-gnu-g++ qemu-aarch64 qemu-x86_64; do
+  command -v "$tool" >/dev/null || { echo "emulated: no $tool on this machine (Debian: apt install qemu-user g++-aarch64-linux-gnu): skipped"; exit 0; }
+done
+options=(--cases 6)
+[ $# -gt 0 ] && options+=(--golden "$1")
+
+build() { # folder, cmake options: the selftest without CUDA
+  MULTIGATE_CUDA=0 cmake -S . -B "$1" -DCMAKE_BUILD_TYPE=Release "${@:2}" >/dev/null
+  cmake --build "$1" --target selftest -j 2 >/dev/null
+}
+
+build build-arm -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+  -DCMAKE_EXE_LINKER_FLAGS=-static 2>/dev/null
+qemu-aarch64 build-arm/selftest "${options[@]}"
+
+[ "$(uname -m)" = x86_64 ] || exit 0
+emulate() { # processor, command; without the warnings of what the emulator has not
+  qemu-x86_64 -cpu "$@" 2> >(grep -v 'TCG\|expose_wasm' >&2)
+}
+build build-selftest
+for processor in Haswell Nehalem; do # AVX2 and FMA; neither
+  emulate "$processor" build-selftest/selftest "${options[@]}"
+  # The addon as it was installed, in Node: a wide instruction outside its own file would end this.
+  emulate "$processor" "$(command -v node)" --jitless -e "
+    const { mixtureGrad, topology } = require('multigate/ops')
+    const level = topology.mmoe({ inputDim: 8, numExperts: 3, units: 5, numTasks: 2 })
+    const random = (length) => Float32Array.from({ length }, Math.random)
+    const params = { expertKernel: random(120), expertBias: random(15), gateKernel: [random(24), random(24)] }
+    const { outputs } = mixtureGrad(level, params, random(80), [random(50), random(50)])
+    if (!outputs[0].every(Number.isFinite)) throw new Error('not finite')
+    console.log('addon on $processor:', require('./build/Release/multigate.node').isas().join(' '))"
+done
