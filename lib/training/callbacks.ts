@@ -1,5 +1,5 @@
 // Callbacks: what may look on and take part in `fit`. A plain function is called after every epoch. Callbacks hold no
-// state between two runs: `onStart` begins anew.
+// state between two runs: `onStart` begins anew, `resume` takes up what a checkpoint has kept.
 
 import type { EpochRecord, History } from './history.js'
 import type { Snapshot } from './memories.js'
@@ -44,8 +44,14 @@ export interface Control {
   snapshot(): Promise<Snapshot>
   /** Takes weights back to a copy, which was made after `epoch`. */
   restore(snapshot: Snapshot, epoch: number): Promise<void>
-  /** Writes the model as it is now. */
+  /** Writes a checkpoint: the model and the state of this run, from which another can be resumed. */
   save(path: string): Promise<void>
+}
+
+/** What a callback remembers from epoch to epoch: plain JSON, and weights. */
+export interface CallbackState {
+  readonly json: unknown
+  readonly weights?: Snapshot | undefined
 }
 
 /** All methods are optional; each may return a promise, which training waits for (`onStep` excepted). */
@@ -57,10 +63,16 @@ export interface Callback {
   /** After the steps of an epoch, before it is validated. */
   onValidation?(epoch: number): void | Promise<void>
   onEpoch?(record: EpochRecord, control: Control): void | Promise<void>
+  /** After every callback's `onEpoch`: what is saved here has seen this epoch whole. */
+  onEpochEnd?(record: EpochRecord, control: Control): void | Promise<void>
   /** After the last epoch. */
   onEnd?(history: History, control: Control): void | Promise<void>
   /** Instead of `onEnd`, where the run fails or is aborted. */
   onFailure?(error: unknown): void
+  /** For a checkpoint: what it remembers now. */
+  state?(): CallbackState | undefined
+  /** After `onStart` of a resumed run: what `state` gave to the checkpoint, if this one's place in the list has any. */
+  resume?(state: CallbackState): void
 }
 
 /** A callback, or what to do after every epoch. */

@@ -1,4 +1,4 @@
-// Checkpoints: writes the model after every epoch, or after those that are the best so far.
+// Checkpoints: writes the model, and what resuming needs, after every epoch or after those that are the best so far.
 
 import type { Callback } from './callbacks.js'
 import { Monitor, type MonitorOptions } from './monitor.js'
@@ -11,9 +11,10 @@ export interface CheckpointOptions extends MonitorOptions {
 }
 
 /**
- * Saves the model during `fit`.
+ * Saves the model during `fit`, with the optimizer's state, so that `fit` can be resumed from the file.
  *
  * @example
+ * checkpoint({ path: 'last.safetensors' })
  * checkpoint({ path: 'best.safetensors', monitor: 'val_auc' })
  */
 export function checkpoint({ path, ...options }: CheckpointOptions): Callback {
@@ -22,9 +23,13 @@ export function checkpoint({ path, ...options }: CheckpointOptions): Callback {
     onStart(plan) {
       monitor?.start(plan)
     },
-    async onEpoch(record, control) {
+    async onEpochEnd(record, control) {
       if (monitor !== undefined && !monitor.improves(record)) return
       await control.save(path.replaceAll('{epoch}', String(record.epoch)))
+    },
+    state: () => (monitor === undefined ? undefined : { json: monitor.best ?? null }),
+    resume({ json }) {
+      monitor?.resume(json)
     },
   }
 }

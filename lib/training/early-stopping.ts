@@ -1,9 +1,13 @@
 // Early stopping: ends training when a number has not become better for a while, and takes the best weights back.
 
+import { z } from 'zod'
+
 import { checkInteger } from '../core/check.js'
 import type { Callback } from './callbacks.js'
 import type { Snapshot } from './memories.js'
 import { Monitor, type MonitorOptions } from './monitor.js'
+
+const stateSchema = z.strictObject({ best: z.unknown(), waited: z.int().min(0) })
 
 export interface EarlyStoppingOptions extends MonitorOptions {
   /** Epochs without a better value before it stops. Default 3. */
@@ -46,6 +50,13 @@ export function earlyStopping({ patience = 3, restoreBest = true, ...options }: 
     },
     onFailure() {
       best = undefined
+    },
+    state: () => ({ json: { best: monitor.best ?? null, waited }, weights: best }),
+    resume({ json, weights }) {
+      const state = stateSchema.parse(json)
+      monitor.resume(state.best)
+      waited = state.waited
+      best = weights
     },
   }
 }

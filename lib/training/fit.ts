@@ -7,6 +7,7 @@ import { elementsOf } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
 import type { NativePlan } from '../native/binding.js'
+import type { Optimizer } from '../optimizers/optimizer.js'
 import { type Callback, type CallbackLike, type Control, type RunPlan, type StepRecord, toCallback } from './callbacks.js'
 import type { EncodedRows } from './encode.js'
 import type { Evaluation } from './evaluate.js'
@@ -14,6 +15,7 @@ import { type EpochRecord, type History, monitorNames, monitorValues } from './h
 import type { EpochLosses } from './losses.js'
 import type { NetworkRunner } from './network-runner.js'
 import { StepLoop } from './train.js'
+import type { TrainingState } from './training-state.js'
 import type { Turns } from './turns.js'
 
 /** The plain options of `fit`. */
@@ -33,7 +35,6 @@ export interface FitRun {
   readonly validation: EncodedRows | undefined
   readonly batchSize: number
   readonly epochs: number
-  readonly learningRate: number
   readonly shuffle: boolean
   readonly seed: number
   readonly callbacks: readonly CallbackLike[]
@@ -41,7 +42,17 @@ export interface FitRun {
   /** Throws where training must not go on: aborted or disposed. */
   readonly checkpoint: () => void
   readonly evaluate: (data: EncodedRows) => Promise<Evaluation>
-  readonly save: (path: string) => Promise<void>
+  readonly save: (path: string, training: TrainingState) => Promise<void>
+  readonly optimizer: Optimizer
+  /** Where another run has left off. */
+  readonly resumed: Resumed | undefined
+}
+
+/** A run to go on with. */
+export interface Resumed {
+  readonly state: TrainingState
+  /** Writes the optimizer's moments, once their memory is there. */
+  readonly readMoments: (program: LoweredProgram) => Promise<void>
 }
 
 /** Trains. @throws what a callback throws, the signal's reason, ERR_MULTIGATE_DIVERGED. */
@@ -51,6 +62,7 @@ export async function runFit(run: FitRun): Promise<History> {
   memories.dropMoments()
   const plan = run.runner.prepare(run.program)
   try {
+    await run.resumed?.readMoments(run.program)
     return await new Run(run, plan, callbacks).history()
   } catch (error) {
     for (const callback of callbacks) callback.onFailure?.(error)
@@ -74,9 +86,17 @@ class Run {
     this.#run = run
     this.#callbacks = callbacks
     this.#control = this.#makeControl()
+    if (run.resumed !== undefined) {
+      const { epochs, stopped, weightsOf } = run.resumed.state
+      this.#epochs.push(...epochs)
+      this.#stopped = stopped
+      this.#weightsOf = weightsOf
+    }
     this.#loop = new StepLoop({
       ...run,
       plan,
+      learningRate: run.optimizer.learningRate,
+      stepsBefore: run.resumed?.state.steps ?? 0,
       data: run.train,
       threads: run.runner.compute.threads,
       onStep: (step) => this.#onStep(step),
@@ -86,9 +106,11 @@ class Run {
   async history(): Promise<History> {
     const plan = this.#plan()
     for (const callback of this.#callbacks) await callback.onStart?.(plan, this.#control)
-    for (let epoch = 1; epoch <= this.#run.epochs && this.#stopped === undefined; epoch += 1) {
+    this.#resumeCallbacks()
+    for (let epoch = this.#epochs.length + 1; epoch <= this.#run.epochs && this.#stopped === undefined; epoch += 1) {
       const record = await this.#epoch(epoch)
       for (const callback of this.#callbacks) await callback.onEpoch?.(record, this.#control)
+      for (const callback of this.#callbacks) await callback.onEpochEnd?.(record, this.#control)
     }
     // Each callback sees what those before it did to the weights; the last word is what is returned.
     for (const callback of this.#callbacks) await callback.onEnd?.(this.#soFar(), this.#control)
@@ -117,6 +139,21 @@ class Run {
     for (const callback of this.#callbacks) callback.onStep?.(step)
   }
 
+  #resumeCallbacks(): void {
+    this.#run.resumed?.state.callbacks.forEach((state, index) => {
+      if (state !== undefined) this.#callbacks[index]?.resume?.(state)
+    })
+  }
+
+  #state(): TrainingState {
+    return {
+      optimizer: this.#run.optimizer,
+      steps: this.#loop.steps,
+      ...this.#soFar(),
+      callbacks: this.#callbacks.map((callback) => callback.state?.()),
+    }
+  }
+
   #soFar(): History {
     return { epochs: [...this.#epochs], stopped: this.#stopped, weightsOf: this.#weightsOf }
   }
@@ -134,7 +171,7 @@ class Run {
         })
         this.#weightsOf = epoch
       },
-      save,
+      save: (path) => save(path, this.#state()),
     }
   }
 

@@ -79,6 +79,13 @@ export class Memories {
     }
   }
 
+  /** The optimizer's moments, each whole. */
+  moments(): Place[] {
+    return [...this.#memories].flatMap(([memory, { elements }]) => {
+      return memory.startsWith('moment') ? [{ memory, offset: 0, shape: [elements] }] : []
+    })
+  }
+
   /** Copies of one array of weights, part by part. */
   *parts({ memory, offset, shape }: Place): Generator<FloatArray, void, undefined> {
     const held = this.#held(memory)
@@ -86,7 +93,7 @@ export class Memories {
     for (let at = 0; at < elements; at += chunkElements) yield held.read(offset + at, Math.min(chunkElements, elements - at))
   }
 
-  write({ memory, offset }: Place, values: FloatArray): void {
+  write({ memory, offset }: Pick<Place, 'memory' | 'offset'>, values: FloatArray): void {
     this.#held(memory).write(offset, values)
   }
 

@@ -2,7 +2,7 @@
 // disposed) and hands the work to the files beside it.
 
 import { invalidArgument, parseOptions } from '../core/check.js'
-import { AbortedError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
+import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
 import type { Feature } from '../features/feature.js'
@@ -19,8 +19,11 @@ import { DataEncoder, type EncodedRows } from './encode.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { fitSchema, runFit } from './fit.js'
 import type { History } from './history.js'
+import { ModelFile } from './model-file.js'
 import { NetworkRunner } from './network-runner.js'
+import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
 import { type ModelConfig, writeModel } from './save.js'
+import type { TrainingState } from './training-state.js'
 import { Turns } from './turns.js'
 
 /** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
@@ -44,6 +47,12 @@ export interface FitOptions {
   readonly shuffle?: boolean | undefined
   /** Looked at between two steps. The model keeps the weights of the last whole step. */
   readonly signal?: AbortSignal | undefined
+  /**
+   * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
+   * same options. Vocabularies, weights and the optimizer's state are the file's; `epochs` counts its epochs too. With the
+   * same data and options the end is the same to the bit as without the break.
+   */
+  readonly resume?: string | undefined
 }
 
 /** Not for users: how inspection looks into a model. */
@@ -187,13 +196,15 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Output exten
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History> {
-    const { validation, signal, callbacks = [], optimizer = adam(), ...rest } = options
+    const { validation, signal, callbacks = [], optimizer = adam(), resume, ...rest } = options
     const settings = parseOptions('fit', fitSchema, rest)
     const checkpoint = (): void => {
       if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
       if (signal?.aborted === true) throw new AbortedError('fit', signal.reason)
     }
     checkpoint()
+    await using file = resume === undefined ? undefined : await ModelFile.open(resume)
+    const state = file && (await this.#resume(file, optimizer))
     const built = this.#build(train)
     const { native } = this.#compute
     using rows = built.encoder.encode(train, native, 'training')
@@ -203,25 +214,48 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Output exten
       model: this.name,
       runner: built.runner,
       program: this.#lower(built.encoder, optimizer).train,
+      optimizer,
+      resumed: file && state && resumed(file, state, built.runner),
       tasks: built.encoder.tasks,
       train: rows,
       validation: held,
-      learningRate: optimizer.learningRate,
       seed: this.#network.seed,
       callbacks,
       turns: this.#turns,
       checkpoint,
       evaluate: (data) => this.#evaluate(built, data),
-      save: (path) => this.#save(built, path),
+      save: (path, training) => this.#save(built, path, training),
     })
+  }
+
+  /** Builds the model from a checkpoint. */
+  async #resume(file: ModelFile, optimizer: Optimizer): Promise<TrainingState> {
+    if (this.#built !== undefined) {
+      const message =
+        'fit.resume: expected a model that is not built yet, found one with weights of its own; make a new one with the same options'
+      throw new ArgumentError(message, { field: 'fit.resume' })
+    }
+    checkSameModel(file, this.#config, this.#features)
+    const state = await file.readTraining()
+    checkSameOptimizer(file, state, optimizer)
+    const built = this.#assemble(file.encoder)
+    try {
+      await file.readWeights(built.runner)
+      if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+    } catch (error) {
+      built.runner.dispose()
+      throw error
+    }
+    this.#built = built
+    return state
   }
 
   #evaluate({ encoder, runner }: Built, rows: EncodedRows): Promise<Evaluation<TaskName<Tasks>>> {
     return this.#turns.take(() => evaluate(runner, rows, encoder.tasks, this.#network))
   }
 
-  async #save({ encoder, runner }: Built, path: string): Promise<void> {
-    await this.#turns.take(() => writeModel(path, this.#config, encoder, runner))
+  async #save({ encoder, runner }: Built, path: string, training?: TrainingState): Promise<void> {
+    await this.#turns.take(() => writeModel(path, this.#config, encoder, runner, training))
   }
 
   #build(train: Dataset): Built {

@@ -1,5 +1,7 @@
 // Watching one number over the epochs: is this one the best so far? Shared by early stopping and checkpoints.
 
+import { z } from 'zod'
+
 import { checkFailed } from '../core/check.js'
 import type { RunPlan } from './callbacks.js'
 import type { EpochRecord } from './history.js'
@@ -12,6 +14,8 @@ export interface MonitorOptions {
   /** A smaller change than this is none. */
   readonly minDelta?: number
 }
+
+const bestSchema = z.strictObject({ epoch: z.int(), value: z.number() }).nullable()
 
 export class Monitor {
   readonly name: string
@@ -35,6 +39,11 @@ export class Monitor {
       `monitor: '${this.name}' is not measured in this run; measured: ${monitors.join(', ')}` +
         (this.name.startsWith('val_') && !monitors.includes('val_loss') ? '. fit was given no validation data' : ''),
     )
+  }
+
+  /** Goes on from what `best` was in a run that is resumed. */
+  resume(best: unknown): void {
+    this.best = bestSchema.parse(best) ?? undefined
   }
 
   /** Takes an epoch in; whether it is the best so far. A number that is undefined is never better. */

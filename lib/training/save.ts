@@ -1,17 +1,22 @@
 // A model as a file: weights as named tensors in Keras's layout, and in the metadata everything else that predicting needs:
-// options, tasks, fitted encoders. The state of an optimizer is not in it.
+// options, tasks, fitted encoders. A checkpoint has the state of its training run too.
 
-import { writeSafetensors } from '../io/safetensors.js'
+import { type TensorSource, writeSafetensors } from '../io/safetensors.js'
 import type { Task } from '../tasks/task.js'
 import type { DataEncoder } from './encode.js'
 import { weightsOf } from './memories.js'
 import type { NetworkRunner } from './network-runner.js'
+import { type TrainingState, trainingJson, trainingTensors } from './training-state.js'
 
 /** Raised where a file of before could be read wrongly. */
 export const formatVersion = '1'
 
 /** Keys of the metadata. */
-export const metadataKeys = { format: 'multigate.format', model: 'multigate.model' } as const
+export const metadataKeys = {
+  format: 'multigate.format',
+  model: 'multigate.model',
+  training: 'multigate.training',
+} as const
 
 /** What a model was made from; its features are in its encoders. */
 export interface ModelConfig {
@@ -22,19 +27,29 @@ export interface ModelConfig {
 }
 
 /** Writes a model; the file is replaced whole or not at all. */
-export async function writeModel(path: string, config: ModelConfig, encoder: DataEncoder, runner: NetworkRunner): Promise<void> {
+export async function writeModel(
+  path: string,
+  config: ModelConfig,
+  encoder: DataEncoder,
+  runner: NetworkRunner,
+  training?: TrainingState,
+): Promise<void> {
   const { network, memories, compute } = runner
   const dtype = compute.element === Float64Array ? 'F64' : 'F32'
-  await writeSafetensors(path, {
-    metadata: {
-      [metadataKeys.format]: formatVersion,
-      [metadataKeys.model]: JSON.stringify({ ...config, encoders: encoder.encoders }),
-    },
-    tensors: weightsOf(network).map((weight) => ({
+  const weights = weightsOf(network).map(
+    (weight): TensorSource => ({
       name: weight.name,
       shape: weight.shape,
       dtype,
       chunks: () => memories.parts(weight),
-    })),
+    }),
+  )
+  await writeSafetensors(path, {
+    metadata: {
+      [metadataKeys.format]: formatVersion,
+      [metadataKeys.model]: JSON.stringify({ ...config, encoders: encoder.encoders }),
+      ...(training !== undefined && { [metadataKeys.training]: JSON.stringify(trainingJson(training)) }),
+    },
+    tensors: training === undefined ? weights : [...weights, ...trainingTensors(training, memories, dtype)],
   })
 }

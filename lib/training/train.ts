@@ -23,19 +23,26 @@ export interface StepLoopOptions {
   /** Thrown before each step where training must not go on. */
   readonly checkpoint: () => void
   readonly onStep: (step: StepRecord) => void
+  /** Steps that the optimizer has done already. */
+  readonly stepsBefore: number
 }
 
 export class StepLoop {
   readonly #options: StepLoopOptions
   readonly #scalars: Float64Array
   readonly #columnOf: readonly number[]
-  /** Steps since the optimizer began: its bias correction counts them. */
-  #steps = 0
+  #steps: number
 
   constructor(options: StepLoopOptions) {
     this.#options = options
+    this.#steps = options.stepsBefore
     this.#scalars = new Float64Array(options.program.spec.scalarInputs)
     this.#columnOf = options.data.columnOf(options.program)
+  }
+
+  /** Steps since the optimizer began: its bias correction and dropout count them. */
+  get steps(): number {
+    return this.#steps
   }
 
   /** All rows once. */

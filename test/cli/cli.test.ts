@@ -132,6 +132,20 @@ describe('the commands, one after another', () => {
     expect(run('train', 'd.json', '--data', 'log.csv').err).toMatch(/cannot read .*nowhere\.json/)
   })
 
+  it('a resumed run ends with the same file', () => {
+    const train = (save: string, ...args: string[]) => {
+      return run('train', 'config.json', '--data', 'log.csv', '--quiet', '--save', save, ...args)
+    }
+    train('whole.safetensors', '--epochs', '4')
+    train('part.safetensors', '--epochs', '2', '--checkpoint', 'last.safetensors')
+    expect(train('resumed.safetensors', '--epochs', '4', '--resume', 'last.safetensors')).toMatchObject({ code: 0, err: '' })
+    const bytes = (name: string): Buffer => readFileSync(join(folder, name))
+    expect(bytes('resumed.safetensors').equals(bytes('whole.safetensors'))).toBe(true)
+    const refused = train('never.safetensors', '--seed', '9', '--resume', 'last.safetensors')
+    expect(refused.err).toContain('last.safetensors was trained with seed')
+    expect(run('evaluate', 'last.safetensors', '--data', 'log.csv')).toMatchObject({ code: 0 })
+  })
+
   it('Ctrl-C saves a model that can be loaded, and says where', async () => {
     const child = spawn(
       process.execPath,

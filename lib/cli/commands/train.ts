@@ -9,6 +9,7 @@ import type { Dataset, DatasetSplit } from '../../data/dataset.js'
 import { progress } from '../../report/progress.js'
 import { historyTable, resultsTable } from '../../report/results.js'
 import { count, duration } from '../../report/text.js'
+import { checkpoint } from '../../training/checkpoint.js'
 import type { Evaluation } from '../../training/evaluate.js'
 import type { EpochRecord, History } from '../../training/history.js'
 import type { Model } from '../../training/model.js'
@@ -24,6 +25,8 @@ interface Flags extends ComputeFlags {
   readonly save: string | boolean
   readonly seed?: number
   readonly epochs?: number
+  readonly checkpoint?: string
+  readonly resume?: string
   readonly json?: boolean
   readonly quiet?: boolean
 }
@@ -37,6 +40,8 @@ export function train(done: (code: number) => void): Command {
     .option('--no-save', 'do not write the model')
     .option('--seed <n>', 'instead of the seed of the configuration', integer(0))
     .option('--epochs <n>', 'instead of the epochs of the configuration', integer(1))
+    .option('--checkpoint <file>', 'write it after every epoch, with what resuming needs')
+    .option('--resume <file>', 'go on from a checkpoint of the same configuration')
     .option('--json', 'print one JSON object as the last line of stdout')
     .option('--quiet', 'no progress')
   return withCompute(command).action(async (config: string, { save, ...flags }: Flags) => {
@@ -77,7 +82,7 @@ function create({ model, options }: Config, flags: Flags): Model {
 function fit(
   model: Model,
   { fit: { callbacks, epochs: configured, ...options } }: Config,
-  { quiet = false, epochs }: Flags,
+  { quiet = false, epochs, checkpoint: path, resume }: Flags,
   { train, validation }: DatasetSplit,
   signal: AbortSignal,
   seen: EpochRecord[],
@@ -89,8 +94,9 @@ function fit(
     ...options,
     epochs: epochs ?? configured,
     validation: validation.rows > 0 ? validation : undefined,
-    callbacks: [...callbacks, ...(quiet ? [] : [progress()]), record],
+    callbacks: [...callbacks, ...(path === undefined ? [] : [checkpoint({ path })]), ...(quiet ? [] : [progress()]), record],
     signal,
+    resume,
   })
 }
 
@@ -144,12 +150,15 @@ function print(model: Model, { history, results, split, saved }: Outcome, { json
 }
 
 async function interrupted(model: Model, flags: Flags, epochs: readonly EpochRecord[]): Promise<number> {
-  const at = epochs.length === 0 ? 'in the first epoch' : `after epoch ${epochs.length}`
+  const last = epochs.at(-1)?.epoch
+  const at = last === undefined ? 'before an epoch was done' : `after epoch ${last}`
   const saved = model.built ? await save(model, flags) : undefined
   const kept = saved === undefined ? 'nothing was saved' : `the weights of the last whole step are saved to ${saved}`
-  process.stderr.write(`interrupted ${at}: ${kept}\n`)
+  const onwards =
+    flags.checkpoint === undefined || last === undefined ? '' : `; --resume ${flags.checkpoint} goes on after epoch ${last}`
+  process.stderr.write(`interrupted ${at}: ${kept}${onwards}\n`)
   if (flags.json === true)
-    process.stdout.write(`${JSON.stringify({ interrupted: true, epochs: epochs.length, saved: saved ?? null })}\n`)
+    process.stdout.write(`${JSON.stringify({ interrupted: true, epochs: last ?? 0, saved: saved ?? null })}\n`)
   return exitCodes.interrupted
 }
 

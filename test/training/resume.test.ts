@@ -1,0 +1,168 @@
+// A run that is broken off and resumed from its checkpoint ends where one without a break ends: the same bits.
+
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+
+import { readSafetensors } from '../../lib/io/safetensors.js'
+import { adagrad } from '../../lib/optimizers/adagrad.js'
+import { adam } from '../../lib/optimizers/adam.js'
+import { ftrl } from '../../lib/optimizers/ftrl.js'
+import type { Optimizer } from '../../lib/optimizers/optimizer.js'
+import { rmsprop } from '../../lib/optimizers/rmsprop.js'
+import { sgd } from '../../lib/optimizers/sgd.js'
+import type { CallbackLike } from '../../lib/training/callbacks.js'
+import { checkpoint } from '../../lib/training/checkpoint.js'
+import { earlyStopping } from '../../lib/training/early-stopping.js'
+import type { History } from '../../lib/training/history.js'
+import { loadModel } from '../../lib/training/load.js'
+import { data, model } from './data.js'
+
+const train = data({ rows: 2100 })
+const validation = data({ rows: 500, seed: 2 })
+const fast = { batchSize: 256, validation }
+const newPath = (): string => join(mkdtempSync(join(tmpdir(), 'multigate-')), 'last.safetensors')
+
+interface Ending {
+  readonly weights: Map<string, unknown>
+  readonly history: object
+}
+
+type Options = Parameters<ReturnType<typeof model>['fit']>[1]
+
+/** Trains and gives everything that it leaves behind; times aside. */
+async function run(options: Options & object, make: object = {}): Promise<Ending> {
+  using net = model({ ...make })
+  const history = await net.fit(train, { ...fast, ...options })
+  const path = newPath()
+  await net.save(path)
+  const { tensors } = await readSafetensors(path)
+  return { weights: new Map([...tensors].map(([name, tensor]) => [name, tensor.data])), history: timeless(history) }
+}
+
+function timeless({ epochs, ...rest }: History): object {
+  return { ...rest, epochs: epochs.map(({ seconds, rowsPerSecond, ...epoch }) => epoch) }
+}
+
+describe('a resumed run equals one without a break', () => {
+  it.each<[string, Optimizer, object]>([
+    ['adam', adam({ learningRate: 0.01 }), {}],
+    ['adam, with dropout and exact updates', adam({ learningRate: 0.01 }), { dropout: 0.2, sparseUpdate: 'exact' }],
+    ['adagrad', adagrad({ learningRate: 0.05 }), {}],
+    ['rmsprop', rmsprop({ learningRate: 0.003, momentum: 0.5, centered: true }), {}],
+    ['ftrl', ftrl({ learningRate: 0.1 }), {}],
+    ['sgd', sgd({ learningRate: 0.1 }), {}],
+    ['adam on the reference', adam({ learningRate: 0.01 }), { device: 'reference' }],
+  ])('%s', async (_, optimizer, make) => {
+    const whole = await run({ optimizer, epochs: 5 }, make)
+    const path = newPath()
+    await run({ optimizer, epochs: 2, callbacks: [checkpoint({ path })] }, make)
+    expect(await run({ optimizer, epochs: 5, resume: path }, make)).toEqual(whole)
+  })
+
+  it('where early stopping takes back the weights of an epoch before the break', async () => {
+    const optimizer = adam({ learningRate: 0.05 })
+    const few = { ...fast, optimizer, batchSize: 64 }
+    const early = (): CallbackLike => earlyStopping({ monitor: 'val_auc', patience: 4 })
+    const whole = await run({ ...few, epochs: 30, callbacks: [early()] })
+    const { weightsOf, epochs } = whole.history as History
+    expect(weightsOf).toBeLessThan(epochs.length)
+    for (const broken of [weightsOf, weightsOf + 1, epochs.length]) {
+      const path = newPath()
+      // The checkpoint comes first and still has seen what the other makes of the epoch.
+      const both = (): CallbackLike[] => [checkpoint({ path }), early()]
+      const stop = new AbortController()
+      const callbacks = [...both(), { onEpochEnd: ({ epoch }: { epoch: number }) => void (epoch === broken && stop.abort()) }]
+      const run1 = run({ ...few, epochs: 30, callbacks, signal: stop.signal })
+      await (broken === epochs.length ? run1 : expect(run1).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ABORTED' }))
+      expect(await run({ ...few, epochs: 30, callbacks: both(), resume: path }), `broken off after epoch ${broken}`).toEqual(
+        whole,
+      )
+    }
+  })
+
+  it('where only the best are kept', async () => {
+    const [whole, broken] = [newPath(), newPath()]
+    const optimizer = adam({ learningRate: 0.03 })
+    const best = (path: string): CallbackLike => checkpoint({ path, monitor: 'val_auc' })
+    const last = newPath()
+    await run({ optimizer, epochs: 8, callbacks: [best(whole)] })
+    await run({ optimizer, epochs: 6, callbacks: [best(broken), checkpoint({ path: last })] })
+    await run({ optimizer, epochs: 8, callbacks: [best(broken)], resume: last })
+    const [one, other] = [await loadModel(whole), await loadModel(broken)]
+    expect(await one.predict(validation)).toEqual(await other.predict(validation))
+    one.dispose()
+    other.dispose()
+  })
+
+  it('with as many epochs as there were, trains no more', async () => {
+    const path = newPath()
+    const whole = await run({ epochs: 2, callbacks: [checkpoint({ path })] })
+    expect(await run({ epochs: 2, resume: path })).toEqual(whole)
+    expect((await loadModel(path)).name).toBe('MMoE')
+  })
+})
+
+describe('what cannot be resumed is refused, and the model is as it was', () => {
+  it('a file of another model, optimizer or kind', async () => {
+    const path = newPath()
+    await run({ epochs: 1, callbacks: [checkpoint({ path })] })
+    const refused = async (message: string, options: object = {}, make: object = {}) => {
+      using net = model(make)
+      const error = await net.fit(train, { ...fast, epochs: 2, resume: path, ...options }).catch((problem: unknown) => problem)
+      expect((error as Error).message).toContain(message)
+      expect(net.built).toBe(false)
+      await net.fit(train, fast)
+    }
+    await refused('was trained with seed 5, this model has 6', {}, { seed: 6 })
+    await refused('was trained with dropout nothing, this model has 0.5', {}, { dropout: 0.5 })
+    await refused('was trained with optimizer.name "adam", this model has "sgd"', { optimizer: sgd() })
+    await refused('cannot open it', { resume: `${path}.not` })
+
+    const plain = newPath()
+    using net = model()
+    await net.fit(train, fast)
+    await net.save(plain)
+    await refused('only the checkpoints of fit can be resumed from', { resume: plain })
+    await expect(net.fit(train, { resume: path })).rejects.toThrow('fit.resume: expected a model that is not built yet')
+  })
+})
+
+const script = `
+import { Dataset, MMoE, adam, binary, checkpoint, dense, sparse } from '${fileURLToPath(new URL('../../dist/index.js', import.meta.url))}'
+const rows = 20000
+const column = (make) => Array.from({ length: rows }, (_, row) => make(row))
+const train = Dataset.fromColumns({ user: column((row) => row % 5000), price: column((row) => row / rows), like: column((row) => row % 2) })
+const model = new MMoE({
+  features: [sparse('user', { vocabulary: 200_000, dim: 16 }), dense('price')],
+  tasks: [binary('like')], numExperts: 2, expertHiddenUnits: [4], sparseUpdate: 'lazy',
+})
+await model.fit(train, { batchSize: 4000, epochs: 1000, optimizer: adam(), callbacks: [checkpoint({ path: process.argv[1] }), () => console.log('epoch')] })
+`
+
+it('killed at any moment, the last checkpoint is whole', { timeout: 60_000 }, async () => {
+  const path = newPath()
+  let written = 0
+  for (const wait of [0, 7, 19, 31, 43, 60]) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+    let epochs = 0
+    await new Promise<void>((resolve) => {
+      child.stdout.on('data', () => {
+        epochs += 1
+        if (epochs === 3) setTimeout(() => child.kill('SIGKILL'), wait)
+      })
+      child.on('close', () => resolve())
+    })
+    if (!existsSync(path)) continue
+    written += 1
+    using again = await loadModel(path)
+    expect(again.built).toBe(true)
+    expect(readFileSync(path).length).toBeGreaterThan(200_000 * 16 * 3 * 4)
+  }
+  expect(written).toBe(6)
+  // What was being written when the process died has a name of its own.
+  expect(readdirSync(join(path, '..')).filter((name) => !name.endsWith('.tmp'))).toEqual(['last.safetensors'])
+})
