@@ -67,7 +67,8 @@ export class ModelFile {
     try {
       return read()
     } catch (cause) {
-      if (!(cause instanceof MultigateError) || cause.code !== 'ERR_MULTIGATE_ARGUMENT') throw cause
+      const ofContent = cause instanceof MultigateError && /^ERR_MULTIGATE_(ARGUMENT|FORMAT)$/.test(cause.code)
+      if (!ofContent) throw cause
       throw new FormatError(`${this.path}: ${cause.message}`, { file: this.path, cause })
     }
   }

@@ -1,0 +1,184 @@
+// Damaged and hostile files of models: a typed error that names the file, or a model, and never anything else.
+
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeAll, expect, it } from 'vitest'
+
+import { MultigateError } from '../../lib/core/errors.js'
+import { checkpoint } from '../../lib/training/checkpoint.js'
+import { loadModel } from '../../lib/training/load.js'
+import { randomOf } from '../support/numbers.js'
+import { data, model } from './data.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'multigate-'))
+const path = join(folder, 'damaged.safetensors')
+let whole: Buffer
+let headerEnd: number
+
+beforeAll(async () => {
+  const good = join(folder, 'good.safetensors')
+  using net = model()
+  await net.fit(data({ rows: 500 }), { callbacks: [checkpoint({ path: good })] })
+  whole = readFileSync(good)
+  headerEnd = 8 + Number(whole.readBigUInt64LE(0))
+})
+
+/** What comes of a file: a model that works, or its error. */
+async function outcome(bytes: Uint8Array): Promise<string> {
+  writeFileSync(path, bytes)
+  const found = await attempt(async () => {
+    using net = await loadModel(path)
+    await net.predict({ user: [1], city: ['Rome'], price: [100] })
+  })
+  // The training state too: it is looked at by `fit` alone.
+  const resumed = await attempt(async () => {
+    using net = model()
+    await net.fit(data({ rows: 20 }), { resume: path, epochs: 1 })
+  })
+  return [found, resumed].join()
+}
+
+async function attempt(run: () => Promise<void>): Promise<string> {
+  try {
+    await run()
+    return 'fine'
+  } catch (error) {
+    if (!(error instanceof MultigateError)) throw error
+    // A feature of another name is right in itself; it is the data that have no such column.
+    if (error.code !== 'ERR_MULTIGATE_DATA') expect(error.message).toContain('damaged.safetensors')
+    return error.code
+  }
+}
+
+it('is fine whole', async () => {
+  expect(await outcome(whole)).toBe('fine,fine')
+})
+
+it('one flipped bit of the header', async () => {
+  const random = randomOf(1)
+  const counts = new Map<string, number>()
+  for (let round = 0; round < 600; round += 1) {
+    const bytes = Buffer.from(whole)
+    const at = Math.floor(random() * headerEnd)
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << Math.floor(random() * 8))
+    const result = await outcome(bytes)
+    counts.set(result, (counts.get(result) ?? 0) + 1)
+  }
+  // Some bits are of no consequence: in a name that nothing reads, a blank, the last place of a number.
+  expect(
+    [...counts.keys()].every((key) =>
+      /^(fine|ERR_MULTIGATE_(FORMAT|DATA|ARGUMENT)),(fine|ERR_MULTIGATE_(FORMAT|DATA|ARGUMENT))$/.test(key),
+    ),
+  ).toBe(true)
+  expect(counts.get('ERR_MULTIGATE_FORMAT,ERR_MULTIGATE_FORMAT') ?? 0).toBeGreaterThan(300)
+})
+
+it('cut at any length', async () => {
+  const lengths = [0, 1, 7, 8, 9, 100, headerEnd - 1, headerEnd, headerEnd + 1, whole.length - 1]
+  for (const length of lengths)
+    expect(await outcome(whole.subarray(0, length)), `${length} bytes`).toMatch(/^ERR_MULTIGATE_FORMAT,ERR/)
+  expect(await outcome(Buffer.concat([whole, Buffer.from('x')]))).toBe('ERR_MULTIGATE_FORMAT,ERR_MULTIGATE_FORMAT')
+})
+
+interface Header {
+  __metadata__: Record<string, string>
+  [name: string]: unknown
+}
+
+it.each<[string, (header: Header) => void, RegExp]>([
+  ['a tensor beyond the end', (header) => void (entry(header, 'expert.bias').data_offsets = [0, 2 ** 40]), /expert\.bias/],
+  ['a negative offset', (header) => void (entry(header, 'expert.bias').data_offsets = [-8, 0]), /expert\.bias/],
+  [
+    'overlapping tensors',
+    (header) => void (entry(header, 'expert.bias').data_offsets = [...entry(header, 'embedding.user').data_offsets]),
+    /./,
+  ],
+  [
+    'a shape of more elements than bytes',
+    (header) => void (entry(header, 'expert.bias').shape = [2 ** 30, 2 ** 30]),
+    /expert\.bias/,
+  ],
+  ['a shape that overflows', (header) => void (entry(header, 'expert.bias').shape = [2 ** 52, 2 ** 52]), /expert\.bias/],
+  [
+    'another shape of as many',
+    (header) => void entry(header, 'expert.bias').shape.reverse(),
+    /expert\.bias.*expected shape \[3, 8\]/,
+  ],
+  [
+    'integers for weights',
+    (header) => void (entry(header, 'expert.bias').dtype = 'I32'),
+    /expert\.bias.*expected F32 or F64, found I32/,
+  ],
+  ['a tensor more', (header) => void rename(header, 'expert.bias', 'expert.extra'), /expert\.(bias|extra)/],
+  [
+    'another format',
+    (header) => void (header.__metadata__['multigate.format'] = '99'),
+    /multigate\.format: expected '1', found '99'/,
+  ],
+  ['no metadata', (header) => void (header.__metadata__ = {}), /was this file written by multigate/],
+  [
+    'a model of no kind',
+    (header) => edit(header, 'multigate.model', (json) => void (json.model = 'GPT')),
+    /multigate\.model\.model/,
+  ],
+  [
+    'an option of no kind',
+    (header) => edit(header, 'multigate.model', (json) => void ((json.options as Record<string, unknown>).numExperts = -1)),
+    /numExperts/,
+  ],
+  [
+    'more experts than weights',
+    (header) => edit(header, 'multigate.model', (json) => void ((json.options as Record<string, unknown>).numExperts = 4)),
+    /expert\.kernel.*expected shape/,
+  ],
+  [
+    'a network larger than memory',
+    (header) =>
+      edit(header, 'multigate.model', (json) => void ((json.options as Record<string, unknown>).expertHiddenUnits = [2 ** 40])),
+    /./,
+  ],
+  [
+    'a prototype',
+    (header) => edit(header, 'multigate.model', (json) => void (json.options = JSON.parse('{"__proto__": {"numExperts": 3}}'))),
+    /./,
+  ],
+  ['encoders of no kind', (header) => edit(header, 'multigate.model', (json) => void (json.encoders = [{}])), /encoders\[0\]/],
+  [
+    'tasks twice',
+    (header) =>
+      edit(header, 'multigate.model', (json) => void (json.tasks = [(json.tasks as unknown[])[0], (json.tasks as unknown[])[0]])),
+    /tasks/,
+  ],
+])('%s', async (_, change, message) => {
+  const header = JSON.parse(whole.toString('utf8', 8, headerEnd)) as Header
+  change(header)
+  const json = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(json.length))
+  writeFileSync(path, Buffer.concat([length, json, whole.subarray(headerEnd)]))
+  const error = await loadModel(path).catch((problem: unknown) => problem)
+  expect(error).toBeInstanceOf(MultigateError)
+  expect((error as MultigateError).message).toMatch(message)
+})
+
+it('a header longer than any file', async () => {
+  const huge = Buffer.from(whole)
+  huge.writeBigUInt64LE(2n ** 63n)
+  expect(await outcome(huge)).toBe('ERR_MULTIGATE_FORMAT,ERR_MULTIGATE_FORMAT')
+})
+
+function entry(header: Header, name: string): { dtype: string; shape: number[]; data_offsets: number[] } {
+  return header[name] as ReturnType<typeof entry>
+}
+
+function rename(header: Header, name: string, to: string): void {
+  header[to] = header[name]
+  delete header[name]
+}
+
+function edit(header: Header, key: string, change: (json: Record<string, unknown>) => void): void {
+  const json = JSON.parse(header.__metadata__[key] ?? '') as Record<string, unknown>
+  change(json)
+  header.__metadata__[key] = JSON.stringify(json)
+}
