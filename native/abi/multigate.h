@@ -19,6 +19,7 @@ extern "C" {
 #define MG_NOEXCEPT
 #endif
 
+/* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 says what a backend owes. */
 #define MG_ABI_VERSION 3u
 
 typedef enum mg_status {
@@ -128,8 +129,8 @@ typedef struct mg_plan mg_plan;
 /* How products are computed. Everything else, and all inputs and outputs, is float32 (the reference: float64). */
 typedef enum mg_precision {
   MG_PRECISION_F32 = 0,
-  MG_PRECISION_BF16 = 1, /* x, kernels of experts and dense layers, and upstream gradients are rounded to bfloat16 (to nearest, ties to even)
-                            before a product; sums are float32. Gate kernels and logits stay float32. */
+  MG_PRECISION_BF16 = 1, /* x, kernels of experts and dense layers, and dz are rounded to bfloat16 (to nearest, ties to even) before a
+                            product; sums are float32. Biases and the softmax layers of gates stay float32. */
   MG_PRECISION_TF32 = 2  /* GPUs only */
 } mg_precision;
 
