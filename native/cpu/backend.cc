@@ -110,7 +110,7 @@ void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
   out->slots = plan->gradient_buffer < 0 ? 0 : plan->slot_count(rows);
   out->arena_bytes = plan->arena_floats() * 4;
   out->stored_bytes = plan->stored_row_floats * rows * 4;
-  out->emulated = plan->bfloat16;
+  out->emulated = plan->bfloat16 && !plan->kernels->multiplies_bfloat16;
   out->isa = plan->kernels->name;
 }
 

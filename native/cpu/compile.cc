@@ -53,7 +53,7 @@ RowPointer Block::at(const Rows& view) const {
     case Rows::Place::kArena:
       return {in_arena, view.stride};
     case Rows::Place::kScratch:
-      return {arena + plan.scratch_region * plan.block_rows + view.column, view.stride};
+      return {arena + (plan.scratch_region + view.region) * plan.block_rows + view.column, view.stride};
     case Rows::Place::kStored:
       return {plan.stored.data() + view.region * run.rows + first_row * view.stride + view.column, view.stride};
     case Rows::Place::kNone:
@@ -112,9 +112,10 @@ Rows PlanBuilder::region(int32_t buffer, int64_t width) {
   return fresh;
 }
 
-Rows PlanBuilder::scratch(int64_t width) {
-  scratch_width_ = std::max(scratch_width_, padded(width));
+Rows PlanBuilder::scratch(int64_t width, int64_t in_front) {
+  scratch_width_ = std::max(scratch_width_, in_front + padded(width));
   Rows result;
+  result.region = in_front;
   result.place = Rows::Place::kScratch;
   result.stride = result.width = padded(width);
   return result;
@@ -124,6 +125,11 @@ int64_t PlanBuilder::fixed(int64_t floats) {
   const int64_t at = plan.arena_fixed_floats;
   plan.arena_fixed_floats += padded(floats);
   return at;
+}
+
+int64_t PlanBuilder::aligned(int64_t columns) const {
+  const int64_t to = plan.bfloat16 ? std::max(kPad, plan.kernels->panel) : kPad;
+  return (columns + to - 1) / to * to;
 }
 
 PlanWeights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded) {
@@ -136,8 +142,10 @@ PlanWeights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<We
       return *known;
   auto fresh = std::make_unique<PlanWeights>();
   fresh->parts = std::move(parts);
-  fresh->weights = {depth, padded(columns), fresh->parts.data(), static_cast<int64_t>(fresh->parts.size()), {}, {}, {},
-                    plan.bfloat16 ? padded(rounded) : 0};
+  fresh->weights.depth = depth, fresh->weights.columns = aligned(columns);
+  fresh->weights.parts = fresh->parts.data(), fresh->weights.part_count = static_cast<int64_t>(fresh->parts.size());
+  fresh->weights.rounded = plan.bfloat16 ? aligned(rounded) : 0;
+  fresh->weights.forward_depth = plan.bfloat16 ? std::max(depth, padded((depth + 1) / 2)) : depth;
   plan.weights.push_back(std::move(fresh));
   return *plan.weights.back();
 }
@@ -160,7 +168,7 @@ void PlanBuilder::finish() {
   for (const auto& w : plan.weights) {
     const Weights& m = w->weights;
     w->forward_at = plan.packed_floats;
-    plan.packed_floats += panels(m.columns) * m.depth * plan.kernels->panel;
+    plan.packed_floats += panels(m.columns) * m.forward_depth * plan.kernels->panel;
     w->bias_at = plan.packed_floats;
     plan.packed_floats += m.columns;
     w->backward_at = plan.packed_floats;

@@ -27,10 +27,16 @@ struct Weights {
   int64_t depth, columns;  // columns: padded
   const WeightColumns* parts;
   int64_t part_count;
-  float* forward;   // panels of columns: [ceil(columns / panel)][depth][panel]; null: no forward op uses it
+  float* forward;   // panels of columns: [ceil(columns / panel)][forward_depth][panel]; null: no forward op uses it
   float* backward;  // panels of depth: [ceil(depth / panel)][columns][panel]; null: no dx is wanted
   float* bias;      // [columns]
-  int64_t rounded;  // the first so many columns take part in products as bfloat16: all of a dense layer, or the experts
+  int64_t rounded;        // the first so many columns are bfloat16 in products: all of a dense layer, or the experts; whole panels
+  int64_t forward_depth;  // rows of a forward panel: at least depth
+};
+
+// Where a block's operands are put as bfloat16 (see kernels/bfloat16.h): x [rows, padded depth], dz [rows, 2 rounded].
+struct Narrowed {
+  float *x, *dz;
 };
 
 // Gradient of one Weights within a slot: [depth + 1, columns], the last row is the bias.
@@ -49,7 +55,7 @@ struct DenseForward {
   int64_t rows;
   const float* x;
   int64_t x_row;
-  RowPointer rounded_x;  // scratch [rows, depth] where weights->rounded
+  Narrowed narrowed;  // dz unused
   const Weights* weights;
   int64_t out;  // columns of y and z
   float* y;
@@ -63,7 +69,7 @@ struct DenseBackward {
   int64_t rows;
   const float* x;
   int64_t x_row;
-  RowPointer rounded_x;
+  Narrowed narrowed;
   const Weights* weights;
   WeightGradient gradient;
   int64_t out;
@@ -120,7 +126,7 @@ struct Mixture {
   float* pre;                    // same shape: z of the experts; nullable
   int64_t columns;
   const float** gate_rows;       // scratch [gates]
-  RowPointer rounded_x;          // scratch [rows, depth of the deepest stream] where weights are rounded
+  Narrowed narrowed;             // for the largest of the streams
   float* row_scratch;            // [sum of experts seen of all gates, each stream's and each gate's padded]
   bool recompute;                // backward: activations hold nothing yet
 };
@@ -190,6 +196,7 @@ struct Moments {
 // kernels never see more than one slot, one block or one range of elements at a time.
 struct Kernels {
   const char* name;
+  bool multiplies_bfloat16;  // false: rounded operands in float32
   int64_t panel;
   // Packs panel `index` of the forward copy (and, with index 0, the bias), or of the backward copy.
   void (*pack_forward)(const Weights*, const float* store, int64_t index);
@@ -221,6 +228,11 @@ struct Kernels {
   double (*peak)(int64_t steps);
 };
 
-extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels, kNeonKernels;
+// Compilers that know the tile registers.
+#if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 11)
+#define MG_HAS_AMX 1
+#endif
+
+extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels, kAvx512Bf16Kernels, kAmxBf16Kernels, kNeonKernels;
 
 }  // namespace mg

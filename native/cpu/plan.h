@@ -126,7 +126,9 @@ class PlanBuilder {
   Rows rows(const mg_view& view);
   // The arena region that an opaque buffer names (-1: a new one), `width` floats per row instead of the buffer's own.
   Rows region(int32_t buffer, int64_t width);
-  Rows scratch(int64_t width);    // shared by all ops, holds its values within one
+  Rows scratch(int64_t width, int64_t in_front = 0);  // shared by all ops, holds its values within one; floats per row before it
+  // Columns of a combined weight matrix come in multiples of so many, and so do those that are rounded.
+  int64_t aligned(int64_t columns) const;
   int64_t fixed(int64_t floats);  // scratch of a thread that does not grow with rows
   // The first `rounded` columns take part in products in the plan's precision; the others in float32.
   PlanWeights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded);

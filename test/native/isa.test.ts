@@ -41,9 +41,9 @@ it('an unknown one is an error that lists what this machine runs', () => {
   expect(() => isaOf()).toThrow(listed)
 })
 
-it('precisions are float32 and bfloat16, which is emulated; others are errors that say so', () => {
-  const emulated = (precision?: string) => {
-    const plan = binding.compile('cpu', denseProgram(), (precision === undefined ? {} : { precision }) as object)
+it('precisions are float32 and bfloat16, emulated where there are no instructions for it; others are errors that say so', () => {
+  const emulated = (precision?: string, isa = 'scalar') => {
+    const plan = binding.compile('cpu', denseProgram(), { isa, ...(precision !== undefined && { precision }) } as object)
     try {
       return plan.info(1).emulated
     } finally {
@@ -51,6 +51,7 @@ it('precisions are float32 and bfloat16, which is emulated; others are errors th
     }
   }
   expect([emulated(), emulated('float32'), emulated('bfloat16')]).toEqual([false, false, true])
+  for (const isa of binding.isas()) expect(emulated('bfloat16', isa)).toBe(!isa.endsWith('bf16'))
   expect(() => emulated('float16')).toThrow(/options\.precision is .*float16.*, expected .*bfloat16/)
   expect(() => emulated('tf32')).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_UNSUPPORTED' }))
 })

@@ -1,7 +1,20 @@
-// Rounding of operands to bfloat16, kept in float32: what a matrix instruction for bfloat16 would read, so that products have
-// the same meaning where there is none. A product of two such numbers is exact in float32. Bytes: rows in, rows out.
+// Products whose operands are bfloat16 and whose sums are float32.
+//
+// Where the ISA multiplies pairs of bfloat16 (kPairs), operands are narrowed: two that follow each other along the depth of
+// the product share the 32 bits of a float, the first one low. A product over d is then one of depth d / 2 over such pairs,
+// with the same strides as any other. Elsewhere operands are rounded and stay float32: the same meaning, no faster. A
+// product of two bfloat16 is exact in float32 either way.
+//
+// Narrowed operands of a block lie in two areas of the arena:
+//   x     forward: rows of pairs [rows, step(depth)]; backward: pairs of rows [step(rows), padded(depth)], or for tiles
+//         transposed, [padded(depth), step(rows)]
+//   dz    rows of pairs [rows, rounded / 2], then pairs of rows [step(rows), rounded]
+// step(n): pairs of n, in whole steps of the product's depth. What is beyond n is 0. Rounded operands: x as it is, dz in place.
+// Bytes: operands once in, half of them out.
 #pragma once
-#include "cpu/kernels/simd.h"
+#include "cpu/kernels.h"
+#include "cpu/kernels/gemm.h"
+#include "cpu/kernels/tiles.h"
 
 namespace mg {
 namespace {
@@ -11,6 +24,128 @@ inline void round_rows(int64_t rows, int64_t width, const float* x, int64_t x_ro
   for (int64_t r = 0; r < rows; r++)
     MG_EACH_VECTOR(c, n, width) store_n(y + r * y_row + c, to_bfloat16(load_n(x + r * x_row + c, n)), n);
 }
+
+#if defined(MG_BFLOAT16_PAIRS)
+
+constexpr bool kPairs = true;
+
+inline int64_t step(int64_t count) {
+  const int64_t whole = kTiles ? kTileDepth : 1;
+  return ((count + 1) / 2 + whole - 1) / whole * whole;
+}
+
+inline void pair_gemm(const Gemm& g) {
+#if defined(MG_TILES)
+  tile_gemm(g);
+#else
+  gemm<true>(g);
+#endif
+}
+
+// Rows of pairs from rows: y[r][p] = (x[r][2p], x[r][2p + 1]); zeros up to `pairs`.
+inline void narrow_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t pairs) {
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t p = 0; p < pairs; p += kLanes / 2) {
+      const int64_t left = width - 2 * p;
+      store_pairs_n(y + r * pairs + p, left > 0 ? load_n(x + r * x_row + 2 * p, least(kLanes, left)) : zero(),
+                    least(kLanes / 2, pairs - p));
+    }
+}
+
+// Pairs of rows: y[p][c] = (x[2p][c], x[2p + 1][c]); zeros up to `pairs` rows. y may be x where its rows are as far apart.
+inline void pair_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row, int64_t pairs) {
+  for (int64_t p = 0; p < pairs; p++)
+    MG_EACH_VECTOR(c, n, width) {
+      const vec low = 2 * p < rows ? load_n(x + 2 * p * x_row + c, n) : zero();
+      const vec high = 2 * p + 1 < rows ? load_n(x + (2 * p + 1) * x_row + c, n) : zero();
+      store_n(y + p * y_row + c, pairs_of(low, high), n);
+    }
+}
+
+inline void narrow_forward_panel(const Weights* w, float* panel, int64_t index) {
+  if (index * kPanel < w->rounded) pair_rows(w->depth, kPanel, panel, kPanel, panel, kPanel, step(w->depth));
+}
+
+inline void narrow_backward_panel(const Weights* w, float* panel) {
+  pair_rows(w->rounded, kPanel, panel, kPanel, panel, kPanel, w->rounded / 2);
+}
+
+// Turns g, a product of x [rows, depth] and the first columns of w, into one of narrowed operands.
+inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
+  const int64_t pairs = step(w->depth);
+  narrow_rows(g.rows, w->depth, g.a, g.a_row, area, pairs);
+  g.a = area, g.a_row = pairs, g.depth = pairs;
+  pair_gemm(g);
+}
+
+// gradient[d][c] += x^T dz for the rounded columns; dz is narrowed for both products of a backward pass.
+inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, float* dz, int64_t dz_row,
+                                    WeightGradient gradient, const Narrowed& area) {
+  const int64_t pairs = step(rows), width = padded(w->depth);
+  float* dz_pairs = area.dz + rows * (w->rounded / 2);
+  narrow_rows(rows, w->rounded, dz, dz_row, area.dz, w->rounded / 2);
+  pair_rows(rows, w->rounded, dz, dz_row, dz_pairs, w->rounded, pairs);
+  Gemm g{};
+  g.rows = w->depth, g.columns = w->rounded, g.depth = pairs;
+  if (kTiles) {
+    pair_rows_transposed(rows, w->depth, x, x_row, area.x, pairs);
+    g.a = area.x, g.a_row = pairs, g.a_depth = 1;
+  } else {
+    pair_rows(rows, w->depth, x, x_row, area.x, width, pairs);
+    g.a = area.x, g.a_row = 1, g.a_depth = width;
+  }
+  g.b = dz_pairs, g.b_panel = kPanel, g.b_depth = w->rounded;
+  g.c = gradient.data, g.c_row = w->columns;
+  g.accumulate = !gradient.first;
+  g.floor = -INFINITY;
+  pair_gemm(g);
+}
+
+// Turns g, dx (=|+=) dz W^T over all columns, into one over the rounded columns, and leaves the rest in g.
+inline void rounded_input_gradient(Gemm& g, const Weights* w, const Narrowed& area) {
+  Gemm pairs = g;
+  pairs.a = area.dz, pairs.a_row = w->rounded / 2, pairs.depth = w->rounded / 2;
+  pair_gemm(pairs);
+  g.a += w->rounded, g.b += w->rounded * kPanel, g.depth -= w->rounded;
+  g.accumulate = true;
+}
+
+#else
+
+constexpr bool kPairs = false;
+
+inline void narrow_forward_panel(const Weights* w, float* panel, int64_t index) {
+  if (index * kPanel < w->rounded) round_rows(w->depth, kPanel, panel, kPanel, panel, kPanel);
+}
+
+inline void narrow_backward_panel(const Weights* w, float* panel) {
+  round_rows(w->rounded, kPanel, panel, kPanel, panel, kPanel);
+}
+
+inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
+  round_rows(g.rows, w->depth, g.a, g.a_row, area, padded(w->depth));
+  g.a = area, g.a_row = padded(w->depth);
+  gemm(g);
+}
+
+inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, float* dz, int64_t dz_row,
+                                    WeightGradient gradient, const Narrowed& area) {
+  round_rows(rows, w->depth, x, x_row, area.x, padded(w->depth));
+  round_rows(rows, w->rounded, dz, dz_row, dz, dz_row);
+  Gemm g{};
+  g.rows = w->depth, g.columns = w->rounded, g.depth = rows;
+  g.a = area.x, g.a_row = 1, g.a_depth = padded(w->depth);
+  g.b = dz, g.b_panel = kPanel, g.b_depth = dz_row;
+  g.c = gradient.data, g.c_row = w->columns;
+  g.accumulate = !gradient.first;
+  g.floor = -INFINITY;
+  gemm(g);
+}
+
+// dz has been rounded in place and the backward panels with it: one product does all columns.
+inline void rounded_input_gradient(Gemm&, const Weights*, const Narrowed&) {}
+
+#endif
 
 }  // namespace
 }  // namespace mg

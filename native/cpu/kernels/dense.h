@@ -33,7 +33,7 @@ inline Gemm forward_product(int64_t rows, const float* x, int64_t x_row, const W
   Gemm g{};
   g.rows = rows, g.columns = columns, g.depth = w->depth;
   g.a = x, g.a_row = x_row, g.a_depth = 1;
-  g.b = w->forward, g.b_panel = w->depth * kPanel, g.b_depth = kPanel;
+  g.b = w->forward, g.b_panel = w->forward_depth * kPanel, g.b_depth = kPanel;
   g.c = c, g.c_row = c_row;
   g.bias = w->bias;
   g.floor = -INFINITY;
@@ -63,20 +63,17 @@ inline void bias_gradient(int64_t rows, const Weights* w, const float* dz, int64
   }
 }
 
-// All gradients of one Weights from dz. Operands that count as bfloat16 are rounded, dz in place.
-inline void weight_gradients(int64_t rows, const float* x, int64_t x_row, RowPointer rounded_x, const Weights* w, float* dz,
+// All gradients of one Weights from dz, which may be rounded in place.
+inline void weight_gradients(int64_t rows, const float* x, int64_t x_row, const Narrowed& narrowed, const Weights* w, float* dz,
                              int64_t dz_row, WeightGradient gradient) {
   bias_gradient(rows, w, dz, dz_row, gradient);
-  if (w->rounded > 0) {
-    round_rows(rows, w->depth, x, x_row, rounded_x.data, rounded_x.stride);
-    round_rows(rows, w->rounded, dz, dz_row, dz, dz_row);
-    weight_gradient(rows, rounded_x.data, rounded_x.stride, w, dz, dz_row, gradient, 0, w->rounded);
-  }
+  if (w->rounded > 0) rounded_weight_gradient(rows, x, x_row, w, dz, dz_row, gradient, narrowed);
   if (w->rounded < w->columns) weight_gradient(rows, x, x_row, w, dz, dz_row, gradient, w->rounded, w->columns - w->rounded);
 }
 
+// After weight_gradients of the same dz.
 inline void input_gradient(int64_t rows, const Weights* w, const float* dz, int64_t dz_row, float* dx, int64_t dx_row,
-                           int64_t dx_columns, bool accumulate) {
+                           int64_t dx_columns, bool accumulate, const Narrowed& narrowed) {
   Gemm g{};
   g.rows = rows, g.columns = dx_columns, g.depth = w->columns;
   g.a = dz, g.a_row = dz_row, g.a_depth = 1;
@@ -84,22 +81,20 @@ inline void input_gradient(int64_t rows, const Weights* w, const float* dz, int6
   g.c = dx, g.c_row = dx_row;
   g.accumulate = accumulate;
   g.floor = -INFINITY;
-  gemm(g);
+  if (w->rounded > 0) rounded_input_gradient(g, w, narrowed);
+  if (g.depth > 0) gemm(g);
 }
 
 void dense_forward(const DenseForward* d) {
   float* z = d->z ? d->z : d->y;
   const int64_t z_row = d->z ? d->z_row : d->y_row;
-  const float* x = d->x;
-  int64_t x_row = d->x_row;
-  if (d->weights->rounded > 0) {
-    round_rows(d->rows, d->weights->depth, x, x_row, d->rounded_x.data, d->rounded_x.stride);
-    x = d->rounded_x.data, x_row = d->rounded_x.stride;
-  }
-  Gemm g = forward_product(d->rows, x, x_row, d->weights, d->out, z, z_row);
+  Gemm g = forward_product(d->rows, d->x, d->x_row, d->weights, d->out, z, z_row);
   const bool in_product = d->activation == MG_RELU && !d->z;
   if (in_product) g.floor = 0;
-  gemm(g);
+  if (d->weights->rounded > 0)
+    rounded_forward(g, d->weights, d->narrowed.x);
+  else
+    gemm(g);
   if (in_product || (d->activation == MG_LINEAR && !d->z)) return;
   MG_WITH_ACTIVATION(d->activation, activate_rows, d->rows, d->out, z, z_row, d->y, d->y_row)
 }
@@ -110,8 +105,9 @@ void dense_backward(const DenseBackward* d) {
     for (int64_t r = 0; r < d->rows; r++)
       memset(d->dz + r * dz_row + d->out, 0, static_cast<size_t>(columns - d->out) * sizeof(float));
   MG_WITH_ACTIVATION(d->activation, activate_backward_rows, d)
-  weight_gradients(d->rows, d->x, d->x_row, d->rounded_x, d->weights, d->dz, dz_row, d->gradient);
-  if (d->dx) input_gradient(d->rows, d->weights, d->dz, dz_row, d->dx, d->dx_row, d->dx_columns, d->accumulate);
+  weight_gradients(d->rows, d->x, d->x_row, d->narrowed, d->weights, d->dz, dz_row, d->gradient);
+  if (d->dx)
+    input_gradient(d->rows, d->weights, d->dz, dz_row, d->dx, d->dx_row, d->dx_columns, d->accumulate, d->narrowed);
 }
 
 void copy_columns(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row) {

@@ -27,8 +27,17 @@ struct Gemm {
   float floor;        // max with it at the end: 0 is ReLU, -inf changes nothing; NaN stays NaN
 };
 
+// kPaired: A and B hold pairs of bfloat16 instead of floats.
+template <bool kPaired>
+inline vec multiply_add(vec a, vec b, vec c) {
+#if defined(MG_BFLOAT16_PAIRS)
+  if constexpr (kPaired) return dot_pairs(a, b, c);
+#endif
+  return fma(a, b, c);
+}
+
 // One tile. Three rows of A share a base pointer: x86 can address base, base + stride and base + 2 stride.
-template <int kRows, int kVectors>
+template <bool kPaired, int kRows, int kVectors>
 void tile(const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
   constexpr int kBases = (kRows + 2) / 3;
   vec sum[kRows][kVectors];
@@ -48,7 +57,7 @@ void tile(const Gemm& g, const float* a, const float* b, float* c, const float* 
     for (int v = 0; v < kVectors; v++) column[v] = load(b + v * kLanes);
     for (int i = 0; i < kRows; i++) {
       const vec value = set1(base[i / 3][i % 3 * a_row]);
-      for (int v = 0; v < kVectors; v++) sum[i][v] = fma(value, column[v], sum[i][v]);
+      for (int v = 0; v < kVectors; v++) sum[i][v] = multiply_add<kPaired>(value, column[v], sum[i][v]);
     }
     for (int i = 0; i < kBases; i++) base[i] += a_depth;
     b += b_depth;
@@ -65,23 +74,24 @@ void tile(const Gemm& g, const float* a, const float* b, float* c, const float* 
     }
 }
 
-template <int kRows, int kVectors>
+template <bool kPaired, int kRows, int kVectors>
 void tile_of_height(int64_t rows, const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
   if constexpr (kRows > 1)
-    if (rows < kRows) return tile_of_height<kRows - 1, kVectors>(rows, g, a, b, c, bias, last);
-  tile<kRows, kVectors>(g, a, b, c, bias, last);
+    if (rows < kRows) return tile_of_height<kPaired, kRows - 1, kVectors>(rows, g, a, b, c, bias, last);
+  tile<kPaired, kRows, kVectors>(g, a, b, c, bias, last);
 }
 
-template <int kVectors>
+template <bool kPaired, int kVectors>
 void tile_of_width(int64_t vectors, int64_t rows, const Gemm& g, const float* a, const float* b, float* c, const float* bias,
                    int64_t last) {
   if constexpr (kVectors > 1)
-    if (vectors < kVectors) return tile_of_width<kVectors - 1>(vectors, rows, g, a, b, c, bias, last);
-  tile_of_height<kTileRows, kVectors>(rows, g, a, b, c, bias, last);
+    if (vectors < kVectors) return tile_of_width<kPaired, kVectors - 1>(vectors, rows, g, a, b, c, bias, last);
+  tile_of_height<kPaired, kTileRows, kVectors>(rows, g, a, b, c, bias, last);
 }
 
 // Rows are cut into tiles of nearly equal height: 128 rows in 10 tiles of 12 or 13 keep more sums in flight than 9 of 14 and
 // one of 2.
+template <bool kPaired = false>
 inline void gemm(const Gemm& g) {
   const int64_t tiles = (g.rows + kTileRows - 1) / kTileRows;
   for (int64_t column = 0; column < g.columns; column += kPanel) {
@@ -91,7 +101,7 @@ inline void gemm(const Gemm& g) {
     const float* bias = g.bias ? g.bias + column : nullptr;
     for (int64_t t = 0; t < tiles; t++) {
       const int64_t row = t * g.rows / tiles, rows = (t + 1) * g.rows / tiles - row;
-      tile_of_width<kPanelVectors>(vectors, rows, g, g.a + row * g.a_row, b, g.c + row * g.c_row + column, bias, last);
+      tile_of_width<kPaired, kPanelVectors>(vectors, rows, g, g.a + row * g.a_row, b, g.c + row * g.c_row + column, bias, last);
     }
   }
 }

@@ -49,15 +49,13 @@ inline void experts_and_logits(const Mixture* m) {
     const MixtureStream& stream = m->streams[s];
     const Weights* w = stream.weights;
     const bool in_product = m->activation == MG_RELU && !m->pre;
-    const float* x = stream.x;
-    int64_t x_row = stream.x_row;
-    if (w->rounded > 0) {
-      x = m->rounded_x.data, x_row = m->rounded_x.stride;
-      round_rows(m->rows, w->depth, stream.x, stream.x_row, m->rounded_x.data, x_row);
-    }
-    Gemm g = forward_product(m->rows, x, x_row, w, stream.expert_columns, m->activations + stream.column, m->columns);
+    Gemm g = forward_product(m->rows, stream.x, stream.x_row, w, stream.expert_columns, m->activations + stream.column,
+                             m->columns);
     if (in_product) g.floor = 0;
-    gemm(g);
+    if (w->rounded > 0)
+      rounded_forward(g, w, m->narrowed.x);
+    else
+      gemm(g);
     const int64_t logits = w->columns - stream.expert_columns;
     if (logits == 0) continue;
     // The logits start where the experts' padding ends, perhaps within a panel: walk that panel's columns apart.
@@ -227,9 +225,10 @@ void mixture_backward(const Mixture* m) {
   for (int64_t s = 0; s < m->stream_count; s++) {
     const MixtureStream& stream = m->streams[s];
     float* dz = m->activations + stream.column;
-    weight_gradients(m->rows, stream.x, stream.x_row, m->rounded_x, stream.weights, dz, m->columns, stream.gradient);
+    weight_gradients(m->rows, stream.x, stream.x_row, m->narrowed, stream.weights, dz, m->columns, stream.gradient);
     if (stream.dx)
-      input_gradient(m->rows, stream.weights, dz, m->columns, stream.dx, stream.dx_row, stream.dx_columns, stream.accumulate);
+      input_gradient(m->rows, stream.weights, dz, m->columns, stream.dx, stream.dx_row, stream.dx_columns, stream.accumulate,
+                     m->narrowed);
   }
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 // forward[index][d][j] = W[d][index * kPanel + j]
 void pack_forward(const Weights* w, const float* store, int64_t index) {
-  float* panel = w->forward + index * w->depth * kPanel;
+  float* panel = w->forward + index * w->forward_depth * kPanel;
   memset(panel, 0, static_cast<size_t>(w->depth) * kPanel * sizeof(float));
   const int64_t begin = index * kPanel, end = begin + kPanel;
   for (int64_t i = 0; i < w->part_count; i++) {
@@ -22,7 +22,7 @@ void pack_forward(const Weights* w, const float* store, int64_t index) {
     for (int64_t d = 0; d < w->depth; d++)
       memcpy(panel + d * kPanel + (from - begin), source + d * part.stride, static_cast<size_t>(to - from) * sizeof(float));
   }
-  if (w->rounded > begin) round_rows(w->depth, least(kPanel, w->rounded - begin), panel, kPanel, panel, kPanel);
+  narrow_forward_panel(w, panel, index);
   if (index > 0) return;
   memset(w->bias, 0, static_cast<size_t>(w->columns) * sizeof(float));
   for (int64_t i = 0; i < w->part_count; i++)
@@ -42,7 +42,7 @@ void pack_backward(const Weights* w, const float* store, int64_t index) {
       for (int64_t c = 0; c < part.count; c++) panel[(part.column + c) * kPanel + j] = row[c];
     }
   }
-  round_rows(w->rounded, kPanel, panel, kPanel, panel, kPanel);
+  narrow_backward_panel(w, panel);
 }
 
 }  // namespace

@@ -58,6 +58,22 @@ inline vec to_bfloat16(vec v) {
   const vec rounded = _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))));
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), rounded, v);
 }
+#if defined(MG_BFLOAT16_PAIRS)
+// Per lane the pair (low, high) of bfloat16 in a float's bits.
+inline vec pairs_of(vec low, vec high) {
+  const __m512i first_half = _mm512_srli_epi32(_mm512_castps_si512(to_bfloat16(low)), 16);
+  return _mm512_castsi512_ps(_mm512_or_si512(first_half, _mm512_castps_si512(to_bfloat16(high))));
+}
+// Sixteen floats as eight pairs of neighbours; `count` of the pairs are stored.
+inline void store_pairs_n(float* p, vec v, int64_t count) {
+  const __m256i pairs = _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(to_bfloat16(v)), 16));
+  _mm256_mask_storeu_epi32(p, static_cast<__mmask8>(first(count)), pairs);
+}
+// c + a.low b.low + a.high b.high
+inline vec dot_pairs(vec a, vec b, vec c) {
+  return _mm512_dpbf16_ps(c, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+}
+#endif
 inline __m128 fold(vec v) {  // lanes i, i+8, then i+4, i+12: halves added first
   const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
   return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));

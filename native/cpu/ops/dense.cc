@@ -18,20 +18,20 @@ struct CopyColumns final : RowsOp {
 };
 
 struct DenseForwardOp final : RowsOp {
-  Rows x, y, z, rounded_x;
+  Rows x, y, z, narrowed_x;
   const PlanWeights* weights;
   int64_t activation;
 
   void run(const Block& block) const override {
     const RowPointer px = block.at(x), py = block.at(y), pz = block.at(z);
-    const DenseForward arguments{block.rows, px.data, px.stride, block.at(rounded_x), &weights->weights, y.width,
-                                 py.data,    py.stride, pz.data, pz.stride,          activation};
+    const DenseForward arguments{block.rows, px.data,   px.stride, {block.at(narrowed_x).data, nullptr}, &weights->weights, y.width,
+                                 py.data,    py.stride, pz.data,   pz.stride,                            activation};
     block.plan.kernels->dense_forward(&arguments);
   }
 };
 
 struct DenseBackwardOp final : RowsOp {
-  Rows x, y, z, dy, dx, dz, rounded_x;
+  Rows x, y, z, dy, dx, dz, narrowed_x, narrowed_dz;
   const PlanWeights* weights;
   int64_t activation;
   bool accumulate;
@@ -41,7 +41,7 @@ struct DenseBackwardOp final : RowsOp {
     DenseBackward arguments{};
     arguments.rows = block.rows;
     arguments.x = px.data, arguments.x_row = px.stride;
-    arguments.rounded_x = block.at(rounded_x);
+    arguments.narrowed = {block.at(narrowed_x).data, block.at(narrowed_dz).data};
     arguments.weights = &weights->weights;
     arguments.gradient = block.gradient(*weights);
     arguments.out = dy.width;
@@ -70,7 +70,7 @@ void compile_op(PlanBuilder& builder, const mg_dense_forward& op) {
   auto compiled = std::make_unique<DenseForwardOp>();
   PlanWeights& weights = dense_weights(builder, op.x, op.kernel, op.bias, op.y.width);
   weights.forward = true;
-  if (weights.weights.rounded > 0) compiled->rounded_x = builder.scratch(op.x.width);
+  if (weights.weights.rounded > 0) compiled->narrowed_x = builder.scratch(op.x.width);
   compiled->x = builder.rows(op.x);
   compiled->y = builder.rows(op.y);
   compiled->z = builder.rows(op.z);
@@ -89,11 +89,11 @@ void compile_op(PlanBuilder& builder, const mg_dense_backward& op) {
   compiled->z = builder.rows(op.z);
   compiled->dy = builder.rows(op.dy);
   compiled->dx = builder.rows(op.dx);
-  compiled->dz = builder.scratch(op.dy.width);
-  if (weights.weights.rounded > 0) {
-    const int64_t dz_columns = weights.weights.columns;
-    compiled->dz = compiled->rounded_x = builder.scratch(dz_columns + op.x.width);
-    compiled->rounded_x.column = dz_columns;
+  const int64_t columns = weights.weights.columns, rounded = weights.weights.rounded, depth = padded(op.x.width);
+  compiled->dz = builder.scratch(columns);
+  if (rounded > 0) {
+    compiled->narrowed_x = builder.scratch(depth, columns);
+    compiled->narrowed_dz = builder.scratch(2 * rounded, columns + depth);
   }
   compiled->weights = &weights;
   compiled->activation = op.activation;

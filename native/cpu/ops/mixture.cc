@@ -48,7 +48,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
                        op.expert_bias.offset + i * units});
       count++;
     }
-    const int64_t expert_columns = padded(count * units);
+    const int64_t expert_columns = builder.aligned(count * units);
     int64_t column = expert_columns;
     for (uint32_t j = 0; j < gates; j++) {
       if (op.gate_stream.items[j] != s) continue;
@@ -86,7 +86,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
 // What both directions share: the kernel's arguments, kept in the thread's fixed scratch so that a step allocates nothing.
 struct MixtureOp : RowsOp {
   Topology topology;
-  Rows activations, pre, gates, rounded_x;
+  Rows activations, pre, gates, narrowed_x, narrowed_dz;
   std::vector<Rows> outputs;  // or doutputs
   int64_t stream_arguments, gate_arguments, gate_rows, row_scratch;
 
@@ -123,7 +123,7 @@ struct MixtureOp : RowsOp {
     m.expert_count = static_cast<int64_t>(topology.expert_column.size());
     m.expert_column = topology.expert_column.data();
     m.seer_offset = topology.seer_offset.data(), m.seer = topology.seer.data();
-    m.rounded_x = block.at(rounded_x);
+    m.narrowed = {block.at(narrowed_x).data, block.at(narrowed_dz).data};
     m.activations = a.data, m.pre = z.data, m.columns = a.stride;
     m.gate_rows = reinterpret_cast<const float**>(block.fixed(gate_rows));
     m.row_scratch = block.fixed(row_scratch);
@@ -167,22 +167,27 @@ struct MixtureBackwardOp final : MixtureOp {
   }
 };
 
-// Where activations and pre-activations lie: in the named regions, else side by side in scratch.
+// Where activations and pre-activations lie: in the named regions, else in scratch; narrowed operands behind them.
 void place(PlanBuilder& builder, MixtureOp& op, const mg_view& experts, const mg_view& pre, bool need_pre) {
   const int64_t columns = op.topology.columns;
-  int64_t depth = 0;
-  for (const auto& stream : op.topology.streams)
-    if (stream.weights->weights.rounded > 0) depth = std::max(depth, padded(stream.weights->weights.depth));
+  int64_t in_front = 0;
   if (experts.buffer >= 0) {
     op.activations = builder.region(experts.buffer, columns);
     if (pre.buffer >= 0) op.pre = builder.region(pre.buffer, columns);
-    if (depth > 0) op.rounded_x = builder.scratch(depth);
-    return;
+  } else {
+    op.activations = builder.scratch(columns);
+    if (need_pre) op.pre = builder.scratch(columns, columns);
+    in_front = need_pre ? 2 * columns : columns;
   }
-  const int64_t kept = need_pre ? 2 * columns : columns;
-  op.activations = builder.scratch(kept + depth);
-  if (need_pre) op.pre = op.activations, op.pre.column = columns;
-  if (depth > 0) op.rounded_x = op.activations, op.rounded_x.column = kept;
+  int64_t depth = 0, rounded = 0;
+  for (const auto& stream : op.topology.streams) {
+    if (stream.weights->weights.rounded == 0) continue;
+    depth = std::max(depth, padded(stream.weights->weights.depth));
+    rounded = std::max(rounded, stream.weights->weights.rounded);
+  }
+  if (rounded == 0) return;
+  op.narrowed_x = builder.scratch(depth, in_front);
+  op.narrowed_dz = builder.scratch(2 * rounded, in_front + depth);
 }
 
 }  // namespace

@@ -1,0 +1,22 @@
+// The kernels for AVX-512 with BF16: those of AVX-512, and products of pairs of bfloat16.
+//
+// The target holds from here to the end of this file alone: nothing else in the build may use these instructions.
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
+#endif
+// GCC 12's own AVX-512 headers pass an undefined vector where a mask covers every lane.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#define MG_ISA_AVX512 1
+#define MG_BFLOAT16_PAIRS 1
+#include "cpu/kernels/table.h"
+
+extern const mg::Kernels mg::kAvx512Bf16Kernels = MG_KERNEL_TABLE("avx512_bf16");
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif
