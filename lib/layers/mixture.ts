@@ -5,10 +5,10 @@ import { activationCodes, needsPreActivation } from '../core/activation.js'
 import { elementsOf, type Layout, type Tensor } from '../core/layout.js'
 import type { OptionalView, RowsOps, View } from '../core/op-fields.js'
 import type { ProgramBuilder } from '../core/program.js'
-import { expertsOf, gateWidths, type Topology } from '../core/topology.js'
+import { expertsOf, type Gate, gateWidths, type Topology } from '../core/topology.js'
 import { denseForward } from './dense.js'
 import { declareTensors, type MixtureOptions, type MixtureTensors } from './mixture-tensors.js'
-import type { Signal, Tape } from './tape.js'
+import type { Signal, Tape, WatchedGate } from './tape.js'
 
 /** Where forward puts things that are wanted outside. */
 export interface MixturePlacement {
@@ -29,10 +29,12 @@ interface Fused {
 export class Mixture {
   readonly topology: Topology
   readonly tensors: MixtureTensors
+  readonly #gateNames: readonly string[]
 
   /** Declares the tensors. */
   constructor(layout: Layout, options: MixtureOptions) {
     this.topology = options.topology
+    this.#gateNames = options.gateNames
     this.tensors = declareTensors(layout, options)
   }
 
@@ -58,7 +60,8 @@ export class Mixture {
     const fused = this.#fused(tape, streams)
     const width = experts.length * units
     const kept = {
-      gates: placed ?? (training ? program.activation(this.gateColumns) : null),
+      gates:
+        placed ?? tape.watch?.(this.#watched(), this.gateColumns) ?? (training ? program.activation(this.gateColumns) : null),
       experts: training ? program.activation(width) : null,
       pre: training && needsPreActivation(activation) ? program.activation(width) : null,
     }
@@ -88,6 +91,15 @@ export class Mixture {
       },
       at(streams, stream),
     )
+  }
+
+  #watched(): WatchedGate[] {
+    const { gates } = this.topology
+    const names = expertNames(this.topology, this.#gateNames)
+    return gates.map((gate, index) => ({
+      name: at(this.#gateNames, index),
+      experts: gate.experts.map((expert) => at(names, expert)),
+    }))
   }
 
   /** Columns of the probabilities of all gates side by side. */
@@ -163,6 +175,23 @@ export class Mixture {
     const tensor = kernel[at(this.topology.experts, first).stream]
     return tensor == null ? null : program.parameter(tensor)
   }
+}
+
+/** The gate of a PLE level that belongs to no task. */
+export const sharedGate = 'shared'
+
+/** Experts that one task's gate alone sees are called after it; others `shared`, or where no task has its own, `expert`. */
+function expertNames({ experts, gates }: Topology, gateNames: readonly string[]): string[] {
+  const ofTasks = gates.filter((_, gate) => gateNames[gate] !== sharedGate)
+  const owners = experts.map((_, expert) => {
+    const seers = ofTasks.filter((gate) => gate.experts.includes(expert))
+    return ofTasks.length > 1 && seers.length === 1 ? gateNames[gates.indexOf(seers[0] as Gate)] : undefined
+  })
+  const common = owners.every((owner) => owner === undefined) ? 'expert' : 'shared'
+  return owners.map((owner, expert) => {
+    const number = owners.slice(0, expert).filter((other) => other === owner).length + 1
+    return `${owner ?? common} ${number}`
+  })
 }
 
 /** One slice of a stacked tensor, as a tensor. */

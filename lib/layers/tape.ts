@@ -40,15 +40,27 @@ export interface Dropout {
   readonly seed: number
 }
 
+/** What looks on while a model is emitted: it is told of every mixture, and where it wants its gates' probabilities. */
+export type GateWatch = (gates: readonly WatchedGate[], columns: number) => View
+
+/** A gate and the experts that it sees, by name, in the order of its columns. */
+export interface WatchedGate {
+  readonly name: string
+  readonly experts: readonly string[]
+}
+
 export class Tape {
   readonly program: ProgramBuilder
+  /** Asked by every mixture, in the order of the levels. */
+  readonly watch: GateWatch | undefined
   readonly #dropout: Dropout
   readonly #backward: (() => void)[] = []
   /** Dropped signals so far: each has its own random numbers. */
   #dropped = 0
 
-  constructor(program: ProgramBuilder, dropout: Dropout = { rate: 0, seed: 0 }) {
+  constructor(program: ProgramBuilder, dropout: Dropout = { rate: 0, seed: 0 }, watch?: GateWatch) {
     this.program = program
+    this.watch = watch
     this.#dropout = dropout
   }
 

@@ -4,7 +4,7 @@ import type { Fusion } from '../core/fusion.js'
 import type { Layout } from '../core/layout.js'
 import type { Topology } from '../core/topology.js'
 import { fuse } from '../layers/fusion.js'
-import { Mixture } from '../layers/mixture.js'
+import { Mixture, sharedGate } from '../layers/mixture.js'
 import type { Signal, Tape } from '../layers/tape.js'
 import type { Body, BodyContext } from './lowering.js'
 import type { ExpertOptions } from './options.js'
@@ -45,7 +45,7 @@ function mixtureOf(layout: Layout, { tasks, options }: BodyContext<ExpertOptions
   return new Mixture(layout, {
     topology,
     prefix,
-    gateNames: topology.gates.map((_, gate) => tasks[gate]?.name ?? 'shared'),
+    gateNames: topology.gates.map((_, gate) => tasks[gate]?.name ?? sharedGate),
     expertInitializer: options.initializers.expert,
     gateInitializer: options.initializers.gate,
   })

@@ -6,7 +6,7 @@ import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
 import { type DenseStack, denseStack } from '../layers/dense.js'
 import { emitLoss, emitPrediction, headWidth, type LossReduction } from '../layers/heads.js'
 import { type DenseInput, type EmbeddedInput, type Inputs, inputs } from '../layers/inputs.js'
-import { type Signal, Tape } from '../layers/tape.js'
+import { type Signal, Tape, type WatchedGate } from '../layers/tape.js'
 import { type OptimizerRule, updateParameters, updateRule } from '../layers/update.js'
 import type { Network, NetworkFeature, NetworkTask } from './network.js'
 import { type CommonOptions, penaltyOf } from './options.js'
@@ -80,6 +80,7 @@ export function lowerModel<Options extends CommonOptions>(
     train: lowerTraining(frame),
     evaluate: lowerEvaluation(frame),
     predict: lowerPrediction(frame),
+    ...lowerGates(frame),
   }
 }
 
@@ -158,6 +159,16 @@ function lowerPrediction({ layout, target, inputs: row, signals, objective }: Fr
   const tape = new Tape(program)
   objective.predictions(program, signals(tape, row.forward(tape)), target.tasks)
   return program.build()
+}
+
+function lowerGates({ layout, inputs: row, signals }: Frame): Pick<Network, 'gates' | 'gateLevels'> {
+  const program = new ProgramBuilder(layout, { training: false })
+  const gateLevels: (readonly WatchedGate[])[] = []
+  const tape = new Tape(program, undefined, (gates, columns) => {
+    return program.rowOutput(`gates:${gateLevels.push(gates) - 1}`, columns)
+  })
+  signals(tape, row.forward(tape))
+  return { gates: program.build(), gateLevels }
 }
 
 /** Kernels only: biases are never penalised. */

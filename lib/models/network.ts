@@ -5,6 +5,7 @@ import type { Table, Tensor } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
 
 import type { HeadTask } from '../layers/heads.js'
+import type { WatchedGate } from '../layers/tape.js'
 
 export type { ParameterGroup, Table, Tensor } from '../core/layout.js'
 export type { LoweredProgram } from '../core/program.js'
@@ -18,6 +19,10 @@ export interface Network {
   readonly evaluate: LoweredProgram
   /** Forward and predictions; no labels. */
   readonly predict: LoweredProgram
+  /** Forward, and the probabilities of every level's gates: the row output `gates:<level>`. */
+  readonly gates: LoweredProgram
+  /** What the columns of those are, by level; none where a model has no gates. */
+  readonly gateLevels: readonly (readonly WatchedGate[])[]
 }
 
 /** A feature as a network sees it: fitted, so its table size is known. */

@@ -18,6 +18,7 @@ import { type Compute, type ComputeOptions, resolveCompute } from './compute.js'
 import { DataEncoder, type EncodedRows } from './encode.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { fitSchema, runFit } from './fit.js'
+import { type GateWeights, gateWeights } from './gates.js'
 import type { History } from './history.js'
 import { ModelFile } from './model-file.js'
 import { NetworkRunner } from './network-runner.js'
@@ -161,6 +162,18 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Output exten
     const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows))
     const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
     return Object.fromEntries(scores) as Scores<Output>
+  }
+
+  /**
+   * How the gates weigh the experts: mean weights over these rows, level by level. Empty for a model without gates. Labels are
+   * not looked at; during `fit` it waits for the end of a step.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
+   */
+  async gates(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<GateWeights[]> {
+    const { encoder, runner } = this.#need('gates')
+    const dataset = data instanceof Dataset ? data : Dataset.fromColumns(data)
+    using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
+    return await this.#turns.take(() => gateWeights(runner, rows))
   }
 
   /**

@@ -29,11 +29,12 @@ export class NetworkRunner {
     this.#plan(network.predict)
   }
 
-  /** All rows through a program that updates nothing. */
-  async run(program: LoweredProgram, data: EncodedRows): Promise<RunResult> {
-    const outputs = this.#outputs(program, data.rows)
+  /** All rows, or some from `start` on, through a program that updates nothing. */
+  async run(program: LoweredProgram, data: EncodedRows, start = 0, rows = data.rows - start): Promise<RunResult> {
+    const outputs = this.#outputs(program, rows)
     const scalars = await this.#plan(program).runAsync({
-      rows: data.rows,
+      rows,
+      start,
       columns: data.columns,
       columnOf: data.columnOf(program),
       outputs: [...outputs.values()],
