@@ -10,10 +10,30 @@ export type Part = (typeof parts)[number]
 /** Reads `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet`. */
 export async function readData(path: string, csv: Config['csv']): Promise<Dataset> {
   if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path)
-  if (/\.(csv|tsv)(\.gz)?$/i.test(path)) return Dataset.fromCsv(path, csv)
-  throw new ArgumentError(`--data: expected a file that ends in .csv, .csv.gz, .tsv, .tsv.gz or .parquet, found ${path}`, {
+  if (isCsv(path)) return Dataset.fromCsv(path, csv)
+  throw unknownEnding(path)
+}
+
+function isCsv(path: string): boolean {
+  return /\.(csv|tsv)(\.gz)?$/i.test(path)
+}
+
+function unknownEnding(path: string): ArgumentError {
+  return new ArgumentError(`--data: expected a file that ends in .csv, .csv.gz, .tsv, .tsv.gz or .parquet, found ${path}`, {
     field: '--data',
   })
+}
+
+/** The rows of a file part by part; all of one part of a split at once. */
+export async function* streamPart(
+  path: string,
+  options: { readonly config?: string; readonly part?: Part },
+): AsyncGenerator<Dataset, void, undefined> {
+  if (options.part !== undefined) return yield await readPart(path, options)
+  const config = options.config === undefined ? undefined : await readConfig(options.config)
+  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path)
+  else if (isCsv(path)) yield* Dataset.streamCsv(path, config?.csv)
+  else throw unknownEnding(path)
 }
 
 /** All rows of a file, or with a configuration one part of them. */

@@ -8,9 +8,9 @@ import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import { readHeader } from './csv-header.js'
-import { literal, pathLiteral, type Session, withDuckDB } from './duckdb.js'
+import { literal, pathLiteral, type Session, usingDuckDB } from './duckdb.js'
 import { checkFile } from './file.js'
-import { type ColumnPlan, readTable } from './table.js'
+import { type ColumnPlan, tableParts } from './table.js'
 
 /** How a CSV file is written. */
 export interface CsvOptions {
@@ -42,18 +42,28 @@ const longInteger = literal('[ \\t]*[+-]?[0-9]{16,}[ \\t]*')
 
 /** The columns of a CSV file. @throws as `Dataset.fromCsv` says. */
 export async function readCsv(path: string, options: CsvOptions): Promise<Map<string, Column>> {
+  for await (const columns of csvParts(path, options, undefined)) return columns
+  throw new Error('a table has at least one part')
+}
+
+/** The columns of a CSV file, `rows` at a time; what each column is comes from the whole file. */
+export async function* csvParts(
+  path: string,
+  options: CsvOptions,
+  rows: number | undefined,
+): AsyncGenerator<Map<string, Column>, void, undefined> {
   const parsed = parseOptions('csv', schema, options)
   await checkFile(path)
   const delimiter = parsed.delimiter ?? (/\.tsv(\.gz)?$/i.test(path) ? '\t' : ',')
   const names = await readHeader(path, delimiter, parsed.trim)
   checkTypes(path, names, parsed.types)
-  return withDuckDB(`reading ${path}`, {}, async (session) => {
+  yield* usingDuckDB(`reading ${path}`, {}, async function* (session) {
     await loadTexts(session, path, delimiter, names, parsed)
     const numeric = await numericColumns(session, names, parsed)
     const plans = names.map((name, index): ColumnPlan => {
       return { source: `c${index}`, name, kind: numeric.has(index) ? 'number' : 'string' }
     })
-    return readTable(session, table, plans)
+    yield* tableParts(session, table, plans, rows)
   })
 }
 

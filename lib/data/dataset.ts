@@ -5,8 +5,8 @@ import { checkInteger, quote } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
 import { ArgumentError, DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
-import { type CsvOptions, readCsv } from './csv.js'
-import { type QueryOptions, readParquet, readQuery } from './query.js'
+import { type CsvOptions, csvParts, readCsv } from './csv.js'
+import { parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
 import { type SplitOptions, splitRows } from './split.js'
@@ -18,6 +18,9 @@ export interface DatasetSplit {
   readonly validation: Dataset
   readonly test: Dataset
 }
+
+/** Rows of a part that is read at a time. */
+const defaultPart = 2 ** 18
 
 /**
  * Raw columns under names.
@@ -55,6 +58,23 @@ export class Dataset {
    */
   static async fromParquet(path: string): Promise<Dataset> {
     return Dataset.#of(await readParquet(path))
+  }
+
+  /**
+   * Reads a CSV file as `fromCsv`, some rows at a time, for files larger than memory. What a column is comes from the whole
+   * file, which is read once; what does not fit in memory lies in a temporary file.
+   * @param rows of a part; the last one may be smaller.
+   * @example for await (const part of Dataset.streamCsv('log.csv')) scores.push(await model.predict(part))
+   */
+  static async *streamCsv(path: string, options: CsvOptions = {}, rows = defaultPart): AsyncGenerator<Dataset, void, undefined> {
+    checkInteger('rows', rows, { min: 1 })
+    for await (const columns of csvParts(path, options, rows)) yield Dataset.#of(columns)
+  }
+
+  /** Reads a Parquet file as `fromParquet`, some rows at a time. */
+  static async *streamParquet(path: string, rows = defaultPart): AsyncGenerator<Dataset, void, undefined> {
+    checkInteger('rows', rows, { min: 1 })
+    for await (const columns of parquetParts(path, rows)) yield Dataset.#of(columns)
   }
 
   /**

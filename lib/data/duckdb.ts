@@ -33,13 +33,27 @@ export async function loadDuckDB(
   }
 }
 
-/** Runs `use` on a database of its own, or on a file opened read-only, and closes it whatever happens. */
-export async function withDuckDB<T>(
-  neededFor: string,
-  { database }: { readonly database?: string | undefined },
-  use: (session: Session) => Promise<T>,
-): Promise<T> {
-  const { DuckDBInstance } = await loadDuckDB(neededFor)
+interface Database {
+  /** A file, opened read-only. Default: one of its own in memory, which goes to disk where memory runs out. */
+  readonly database?: string | undefined
+}
+
+/** Runs `use` on a database and closes it whatever happens. */
+export async function withDuckDB<T>(what: string, options: Database, use: (session: Session) => Promise<T>): Promise<T> {
+  const results = usingDuckDB(what, options, async function* (session) {
+    yield await use(session)
+  })
+  for await (const result of results) return result
+  throw new Error('a generator that yields once has yielded nothing')
+}
+
+/** What `use` yields on a database, which is closed after it, or where its reader has had enough. */
+export async function* usingDuckDB<T>(
+  what: string,
+  { database }: Database,
+  use: (session: Session) => AsyncGenerator<T, void, undefined>,
+): AsyncGenerator<T, void, undefined> {
+  const { DuckDBInstance } = await loadDuckDB(what)
   const instance = await DuckDBInstance.create(database ?? ':memory:', {
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
@@ -47,14 +61,14 @@ export async function withDuckDB<T>(
     temp_directory: tmpdir(),
     ...(database !== undefined && { access_mode: 'READ_ONLY' }),
   }).catch((cause: unknown) => {
-    throw failed(neededFor, cause)
+    throw failed(what, cause)
   })
   try {
     const connection = await instance.connect()
     try {
-      return await use({ connection, rows: async (sql) => (await connection.runAndReadAll(sql)).getRowsJS() })
+      yield* use({ connection, rows: async (sql) => (await connection.runAndReadAll(sql)).getRowsJS() })
     } catch (cause) {
-      throw cause instanceof MultigateError ? cause : failed(neededFor, cause)
+      throw cause instanceof MultigateError ? cause : failed(what, cause)
     } finally {
       connection.closeSync()
     }

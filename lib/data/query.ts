@@ -4,9 +4,9 @@ import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import type { Column } from '../core/columns.js'
-import { pathLiteral, withDuckDB } from './duckdb.js'
+import { pathLiteral, usingDuckDB } from './duckdb.js'
 import { checkFile } from './file.js'
-import { planOfTable, readTable } from './table.js'
+import { planOfTable, tableParts } from './table.js'
 
 /** Where a query runs. */
 export interface QueryOptions {
@@ -21,19 +21,34 @@ const table = 'multigate_query'
 export async function readQuery(sql: string, options: QueryOptions): Promise<Map<string, Column>> {
   const { database } = parseOptions('query', schema, options)
   if (database !== undefined) await checkFile(database)
-  return readSelect('the query', sql.trim().replace(/;+\s*$/, ''), database)
+  for await (const columns of selectParts('the query', sql.trim().replace(/;+\s*$/, ''), database, undefined)) return columns
+  throw new Error('a table has at least one part')
 }
 
 /** The columns of a Parquet file. @throws as `Dataset.fromParquet` says. */
 export async function readParquet(path: string): Promise<Map<string, Column>> {
-  await checkFile(path)
-  return readSelect(`reading ${path}`, `SELECT * FROM read_parquet(${pathLiteral(path)})`)
+  for await (const columns of parquetParts(path, undefined)) return columns
+  throw new Error('a table has at least one part')
 }
 
-function readSelect(what: string, select: string, database?: string): Promise<Map<string, Column>> {
-  return withDuckDB(what, { database }, async (session) => {
+/** The columns of a Parquet file, `rows` at a time. */
+export async function* parquetParts(
+  path: string,
+  rows: number | undefined,
+): AsyncGenerator<Map<string, Column>, void, undefined> {
+  await checkFile(path)
+  yield* selectParts(`reading ${path}`, `SELECT * FROM read_parquet(${pathLiteral(path)})`, undefined, rows)
+}
+
+function selectParts(
+  what: string,
+  select: string,
+  database: string | undefined,
+  rows: number | undefined,
+): AsyncGenerator<Map<string, Column>, void, undefined> {
+  return usingDuckDB(what, { database }, async function* (session) {
     // On a line of its own: the query may end in a comment.
     await session.connection.run(`CREATE TEMP TABLE ${table} AS (\n${select}\n)`)
-    return readTable(session, table, await planOfTable(session, table))
+    yield* tableParts(session, table, await planOfTable(session, table), rows)
   })
 }

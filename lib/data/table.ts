@@ -35,8 +35,26 @@ export async function planOfTable(session: Session, table: string): Promise<Colu
   return plans
 }
 
+const part = 'multigate_part'
+
+/** Planned columns, `rows` at a time, or all at once; one part without rows where there are none. */
+export async function* tableParts(
+  session: Session,
+  table: string,
+  plans: readonly ColumnPlan[],
+  rows: number | undefined,
+): AsyncGenerator<Map<string, Column>, void, undefined> {
+  if (rows === undefined) return yield await readTable(session, table, plans)
+  const [[count] = []] = await session.rows(`SELECT count(*)::DOUBLE FROM ${table}`)
+  for (let start = 0; start === 0 || start < Number(count); start += rows) {
+    const bounds = `rowid >= ${start} AND rowid < ${start + rows}`
+    await session.connection.run(`CREATE OR REPLACE TEMP TABLE ${part} AS SELECT * FROM ${table} WHERE ${bounds} ORDER BY rowid`)
+    yield await readTable(session, part, plans)
+  }
+}
+
 /** Reads planned columns. @throws ERR_MULTIGATE_DATA for more than 2^31 - 1 rows. */
-export async function readTable(session: Session, table: string, plans: readonly ColumnPlan[]): Promise<Map<string, Column>> {
+async function readTable(session: Session, table: string, plans: readonly ColumnPlan[]): Promise<Map<string, Column>> {
   const [[count] = []] = await session.rows(`SELECT count(*)::DOUBLE FROM ${table}`)
   const rows = Number(count)
   if (rows > mostRows) throw new DataError(`expected at most ${mostRows} rows, found ${rows}; read a part of them with a query`)
@@ -120,6 +138,7 @@ async function stringReader(
     const codes = new Int32Array(rows).fill(-1)
     return { sql: '1', read: () => undefined, finish: () => ({ kind: 'string', dictionary: [], codes }) }
   }
+  await session.connection.run(`DROP TYPE IF EXISTS ${type}`)
   await session.connection.run(`CREATE TEMP TYPE ${type} AS ENUM (${distinct})`)
   const dictionary = (await session.rows(`SELECT unnest(enum_range(NULL::${type}))::VARCHAR`)).map(([value]) => value as string)
   const codes = new Int32Array(rows)

@@ -47,6 +47,11 @@ export function classCount({ classes }: Pick<MulticlassTask, 'classes'>): number
   return typeof classes === 'number' ? classes : classes.length
 }
 
+/** What the classes are called: their label values. */
+export function classNames({ classes }: Pick<MulticlassTask, 'classes'>): string[] {
+  return typeof classes === 'number' ? Array.from({ length: classes }, (_, index) => `${index}`) : classes.map(String)
+}
+
 /** Numbers of classes, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
 export function encodeMulticlassLabels(task: MulticlassTask, column: Column): Float32Array {
   const single = singleColumn(task, column)

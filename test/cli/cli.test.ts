@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 
+import { Dataset } from '../../lib/data/dataset.js'
 import { loadModel } from '../../lib/training/load.js'
 import { randomOf } from '../support/numbers.js'
 
@@ -114,6 +115,33 @@ describe('the commands, one after another', () => {
     const config = write('unsaved.json', readFileSync(join(folder, 'config.json'), 'utf8'))
     expect(run('train', config, '--data', 'log.csv', '--quiet', '--epochs', '1', '--no-save')).toMatchObject({ code: 0, err: '' })
     expect(existsSync(join(folder, 'unsaved.safetensors'))).toBe(false)
+  })
+
+  it('predict writes CSV, JSON lines and Parquet alike', async () => {
+    const read = async (name: string): Promise<number[][]> => {
+      expect(run('predict', 'config.safetensors', '--data', 'log.csv', '--out', name)).toMatchObject({
+        code: 0,
+        out: '',
+        err: '',
+      })
+      const path = join(folder, name)
+      if (name.endsWith('.jsonl')) {
+        const rows = readFileSync(path, 'utf8')
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as Record<string, number>)
+        return ['click', 'bought'].map((task) => rows.map((row) => Math.fround(row[task] ?? Number.NaN)))
+      }
+      const data = name.endsWith('.parquet') ? await Dataset.fromParquet(path) : await Dataset.fromCsv(path)
+      expect(data.columnNames).toEqual(['click', 'bought'])
+      return data.columnNames.map((task) => [...(data.column(task) as { values: Float64Array }).values].map(Math.fround))
+    }
+    const [csv, jsonl, parquet] = [await read('s.csv'), await read('s.jsonl'), await read('s.parquet')]
+    expect(csv[0]).toHaveLength(3000)
+    expect(jsonl).toEqual(csv)
+    expect(parquet).toEqual(csv)
+    const wrong = run('predict', 'config.safetensors', '--data', 'log.csv', '--out', 's.txt')
+    expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('--out: expected a file that ends in .csv') as string })
   })
 
   it('a configuration extends another, and not itself', () => {

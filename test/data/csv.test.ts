@@ -44,6 +44,27 @@ describe('what is read', () => {
     expect(values(data, 'n')).toEqual(lines.map((_, row) => row))
   })
 
+  it('streams parts that together are the whole, kinds and all', async () => {
+    const lines = Array.from({ length: 2500 }, (_, row) => `${row},${row < 2000 ? row : 'x'},${['a', 'b', 'c'][row % 3]}`)
+    const path = file(`n,t,c\n${lines.join('\n')}\n`, '.csv')
+    const whole = await Dataset.fromCsv(path)
+    const parts: Dataset[] = []
+    for await (const part of Dataset.streamCsv(path, {}, 1000)) parts.push(part)
+    expect(parts.map(({ rows }) => rows)).toEqual([1000, 1000, 500])
+    for (const name of ['n', 't', 'c']) {
+      expect(parts.every((part) => part.column(name).kind === whole.column(name).kind)).toBe(true)
+      expect(parts.flatMap((part) => values(part, name))).toEqual(values(whole, name))
+    }
+    // A reader that has had enough closes the file.
+    for await (const part of Dataset.streamCsv(path, {}, 1000)) {
+      expect(part.rows).toBe(1000)
+      break
+    }
+    const empty = file('n,t\n', '.csv')
+    for await (const part of Dataset.streamCsv(empty)) expect(part.rows).toBe(0)
+    await expect(Dataset.streamCsv(path, {}, 0).next()).rejects.toThrow('rows')
+  })
+
   it('keeps integers that no float64 tells apart as text', async () => {
     const data = await read('id,n\n9007199254740993,9007199254740991\n9007199254740992,1\n')
     expect(values(data, 'id')).toEqual(['9007199254740993', '9007199254740992'])
