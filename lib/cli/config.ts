@@ -15,6 +15,7 @@ import type { CallbackLike } from '../training/callbacks.js'
 import { checkpoint } from '../training/checkpoint.js'
 import { earlyStopping } from '../training/early-stopping.js'
 import { modelClasses } from '../training/models.js'
+import { type JsonSource, placeOf, syntaxError } from './json-source.js'
 
 type ClassName = keyof typeof modelClasses
 
@@ -65,31 +66,49 @@ export interface Config {
     readonly optimizer: Optimizer | undefined
     readonly callbacks: readonly CallbackLike[]
   }
+  /** Runs a check of what the configuration says; its error says in which file and line that stands. */
+  readonly located: <Result>(check: () => Result) => Result
 }
 
 /**
  * Reads a configuration file. `"extends": "other.json"`, a path from its own folder: the keys of that file too, where it has
  * not its own.
- * @throws ERR_MULTIGATE_ARGUMENT naming the file, or the path of the key.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the file and line, and the path of the key.
  */
 export async function readConfig(path: string): Promise<Config> {
-  return parseConfig(await readExtended(resolve(path), []))
+  const sources: JsonSource[] = []
+  const json = await readExtended(resolve(path), sources)
+  const located: Config['located'] = (check) => {
+    try {
+      return check()
+    } catch (error) {
+      throw error instanceof ArgumentError ? withPlace(error, sources) : error
+    }
+  }
+  return { ...located(() => parseConfig(json)), located }
 }
 
-async function readExtended(path: string, extending: readonly string[]): Promise<unknown> {
-  const json = await readJson(path)
+/** An error about a key, with the file and line where the key stands. */
+function withPlace(error: ArgumentError, sources: readonly JsonSource[]): ArgumentError {
+  const place = error.field === undefined ? undefined : placeOf(sources, error.field)
+  if (place === undefined) return error
+  return new ArgumentError(`${place.path}, line ${place.line}: ${error.message}`, { field: error.field, cause: error })
+}
+
+/** `sources`: every file that was read, the one that extends others first. */
+async function readExtended(path: string, sources: JsonSource[]): Promise<unknown> {
+  const json = await readJson(path, sources)
   if (typeof json !== 'object' || json === null || !('extends' in json)) return json
   const { extends: from, ...own } = json
   const base = resolve(dirname(path), parseOptions(`${path}: extends`, z.string().min(1), from))
-  const chain = [...extending, path]
-  if (chain.includes(base)) {
+  if (sources.some((source) => source.path === base)) {
     throw new ArgumentError(`config: ${path} extends ${describeValue(from)}, which extends it`, { field: 'config.extends' })
   }
-  return { ...((await readExtended(base, chain)) as object), ...own }
+  return { ...((await readExtended(base, sources)) as object), ...own }
 }
 
 /** Checks a configuration. @throws ERR_MULTIGATE_ARGUMENT naming the path of the key: `config.fit.epochs`. */
-export function parseConfig(json: unknown): Config {
+export function parseConfig(json: unknown): Omit<Config, 'located'> {
   const { model, features, tasks, csv, split, fit, ...own } = parseOptions('config', configSchema, json)
   const { optimizer, callbacks, batchSize, epochs, shuffle } = fit
   return {
@@ -127,18 +146,20 @@ function defined<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as T
 }
 
-async function readJson(path: string): Promise<unknown> {
+async function readJson(path: string, sources: JsonSource[]): Promise<unknown> {
   let text: string
   try {
     text = await readFile(path, 'utf8')
   } catch (cause) {
     throw new ArgumentError(`config: cannot read ${describeValue(path)}: ${messageOf(cause)}`, { field: 'config', cause })
   }
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new ArgumentError(`config: ${path} is not JSON: ${messageOf(cause)}`, { field: 'config', cause })
+  const source = { path, text }
+  sources.push(source)
+  const problem = syntaxError(source)
+  if (problem !== undefined) {
+    throw new ArgumentError(`config: ${path} is not JSON: line ${problem.line}: ${problem.what}`, { field: 'config' })
   }
+  return JSON.parse(text)
 }
 
 function messageOf(error: unknown): string {

@@ -195,19 +195,28 @@ describe('the commands, one after another', () => {
   })
 })
 
-describe('mistakes', () => {
-  const wrong = (change: object): string => write('wrong.json', JSON.stringify({ ...config, ...change }))
+/** The line of a file that a message points to. */
+function lineNamed(message: string, path: string): string | undefined {
+  const [, named, line] = /multigate: (.*), line (\d+): /.exec(message) ?? []
+  expect(named).toBe(path)
+  return readFileSync(path, 'utf8').split('\n')[Number(line) - 1]
+}
 
-  it.each<[string, object, string]>([
-    ['an unknown key', { numExpert: 3 }, 'numExpert'],
-    ['a wrong value', { numExperts: 0 }, 'numExperts'],
-    ['a wrong key below', { fit: { ...config.fit, epoch: 4 } }, 'config.fit'],
-    ['an unknown optimizer', { fit: { ...config.fit, optimizer: { name: 'adamm' } } }, 'config.fit.optimizer'],
-    ['an unknown model', { model: 'MMOE' }, 'config.model'],
-    ['an unknown kind of task', { tasks: [{ kind: 'binery', name: 'click' }] }, 'config.tasks[0]'],
-  ])('%s in the configuration is named, and nothing is done', (_, change, key) => {
-    const { code, out, err } = run('train', wrong(change), '--data', 'log.csv')
+describe('mistakes', () => {
+  const wrong = (change: object): string => write('wrong.json', JSON.stringify({ ...config, ...change }, null, 2))
+
+  it.each<[string, object, string, string]>([
+    ['an unknown key', { numExpert: 3 }, 'numExpert', '"numExpert": 3'],
+    ['a wrong value', { numExperts: 0 }, 'numExperts', '"numExperts": 0'],
+    ['a wrong key below', { fit: { ...config.fit, epoch: 4 } }, 'config.fit', '"epoch": 4'],
+    ['an unknown optimizer', { fit: { ...config.fit, optimizer: { name: 'adamm' } } }, 'config.fit.optimizer', '"adamm"'],
+    ['an unknown model', { model: 'MMOE' }, 'config.model', '"MMOE"'],
+    ['an unknown kind of task', { tasks: [{ kind: 'binery', name: 'click' }] }, 'config.tasks[0]', '"binery"'],
+  ])('%s in the configuration is named, with its line, and nothing is done', (_, change, key, there) => {
+    const path = wrong(change)
+    const { code, out, err } = run('train', path, '--data', 'log.csv')
     expect(err).toContain(key)
+    expect(lineNamed(err, path)).toContain(there)
     expect({ code, out }).toEqual({ code: 2, out: '' })
   })
 
@@ -236,8 +245,8 @@ describe('mistakes', () => {
   })
 
   it('JSON that is none says so', () => {
-    const { code, err } = run('train', write('broken.json', '{"model": "MMoE",}'), '--data', 'log.csv')
-    expect(err).toContain('broken.json is not JSON')
+    const { code, err } = run('train', write('broken.json', '{\n"model": "MMoE",\n}'), '--data', 'log.csv')
+    expect(err).toContain('broken.json is not JSON: line 3: property name expected')
     expect(code).toBe(2)
   })
 })

@@ -73,10 +73,10 @@ async function run(config: Config, flags: Flags): Promise<number> {
   }
 }
 
-function create({ model, options }: Config, flags: Flags): Model {
+function create({ model, options, located }: Config, flags: Flags): Model {
   const seed = flags.seed === undefined ? {} : { seed: flags.seed }
   // The model checks its own options: their type is known only at run time here.
-  return new modelClasses[model]({ ...options, ...seed, ...computeOf(flags) } as never)
+  return located(() => new modelClasses[model]({ ...options, ...seed, ...computeOf(flags) } as never))
 }
 
 function fit(
