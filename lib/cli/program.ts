@@ -9,9 +9,10 @@ import { evaluate } from './commands/evaluate.js'
 import { inspect } from './commands/inspect.js'
 import { predict } from './commands/predict.js'
 import { train } from './commands/train.js'
+import { verify } from './commands/verify.js'
 import { exitCodes, report } from './exit.js'
 
-const commands = [train, evaluate, predict, inspect, doctor, build]
+const commands = [train, evaluate, predict, inspect, verify, doctor, build]
 
 /** Runs one command line; never throws. @returns the exit code. */
 export async function runCli(args: readonly string[]): Promise<number> {

@@ -4,7 +4,7 @@
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [header, ...rows]
   const widths = header.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)))
-  const numeric = header.map((_, column) => rows.every((row) => /^[-\d.,%]*$/.test(row[column] ?? '')))
+  const numeric = header.map((_, column) => rows.every((row) => /^[-\d.,%e+]*$/.test(row[column] ?? '')))
   const line = (row: readonly string[]): string =>
     widths
       .map((width, column) => pad(row[column] ?? '', width, numeric[column] ?? false))

@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
+import { loadNative } from '../../lib/native/loader.js'
 import { loadModel } from '../../lib/training/load.js'
-import { randomOf } from '../support/numbers.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'multigate-cli-'))
@@ -249,6 +250,18 @@ describe('mistakes', () => {
     expect(err).toContain('broken.json is not JSON: line 3: property name expected')
     expect(code).toBe(2)
   })
+})
+
+it('verify passes every instruction set of this machine, in both precisions', () => {
+  const { code, out } = run('verify', '--levels', '10', '--json')
+  expect(code).toBe(0)
+  const { places } = lastJson(out) as { places: { isa: string; precision: string; passed: boolean; checks: number }[] }
+  const isas = loadNative().isas()
+  expect(places.map(({ isa, precision }) => `${isa} ${precision}`)).toEqual(
+    isas.flatMap((isa) => [`${isa} float32`, `${isa} bfloat16`]),
+  )
+  expect(places.every(({ passed, checks }) => passed && checks === 12)).toBe(true)
+  expect(out.split('\n')[0]).toMatch(/^where +precision +outputs and gradients/)
 })
 
 it('doctor says what the machine offers', () => {

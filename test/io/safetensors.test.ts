@@ -5,8 +5,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 
 import { writeAtomically } from '../../lib/io/atomic.js'
 import { readSafetensors, SafetensorsFile, type TensorSource, writeSafetensors } from '../../lib/io/safetensors.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 import { goldenDir, goldenIndex, readGolden } from '../support/golden.js'
-import { randomOf } from '../support/numbers.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-io-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -4,7 +4,7 @@ import { auc, groupedAuc } from '../../lib/metrics/auc.js'
 import { accuracy, logLoss } from '../../lib/metrics/classification.js'
 import { orderByScore } from '../../lib/metrics/order.js'
 import { mae, rmse } from '../../lib/metrics/regression.js'
-import { randomOf } from '../support/numbers.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 
 const f32 = (...values: number[]): Float32Array => Float32Array.from(values)
 const all = (length: number): Int32Array => Int32Array.from({ length }, (_, row) => row)

@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest'
 
 import type { FloatArray } from '../../lib/native/binding.js'
 import { mixtureForward, mixtureGrad, topology } from '../../lib/ops.js'
+import { caseOf, type MixtureCase, randomCase } from '../../lib/verify/levels.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 import { relativeError } from '../support/golden.js'
 import { goldenMixtures } from '../support/golden-mixtures.js'
-import { caseOf, type MixtureCase, randomCase } from '../support/mixtures.js'
-import { randomOf } from '../support/numbers.js'
 import { at, bfloat16Places, reference, type TestPlace } from '../support/places.js'
 
 const cases = goldenMixtures()

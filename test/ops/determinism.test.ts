@@ -11,8 +11,8 @@ import {
   mixtureGradAsync,
   topology,
 } from '../../lib/ops.js'
-import { caseOf } from '../support/mixtures.js'
-import { randomOf } from '../support/numbers.js'
+import { caseOf } from '../../lib/verify/levels.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 import { at, cpuPlaces } from '../support/places.js'
 
 // 1037 is prime to every block size: the last block is a short one.

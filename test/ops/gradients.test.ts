@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest'
 
 import type { FloatArray } from '../../lib/native/binding.js'
 import { mixtureBackward, mixtureForward, mixtureGrad, topology } from '../../lib/ops.js'
+import { caseOf, type MixtureCase, randomCase } from '../../lib/verify/levels.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 import { differences, directionalError } from '../support/differences.js'
 import { relativeError } from '../support/golden.js'
-import { caseOf, type MixtureCase, randomCase } from '../support/mixtures.js'
-import { randomOf } from '../support/numbers.js'
 import { at, cpuPlaces, reference } from '../support/places.js'
 
 const smooth = ['tanh', 'sigmoid', 'gelu', 'swish', 'linear'] as const

@@ -1,7 +1,7 @@
 // Finite differences: what a gradient must be, from the loss alone.
 
 import type { FloatArray } from '../../lib/native/binding.js'
-import { randomOf } from './numbers.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 
 /** Exact in float32 for rows that are multiples of 2^-8 below 1. */
 const step = 2 ** -14

@@ -4,8 +4,8 @@ import type { ModelDefinition } from '../../lib/models/definition.js'
 import type { Network, NetworkTask } from '../../lib/models/network.js'
 import { type ModelName, models } from '../../lib/models/registry.js'
 import { type Optimizer, parseOptimizer } from '../../lib/optimizers/optimizer.js'
+import { randomArray, randomOf } from '../../lib/verify/numbers.js'
 import type { NetworkRun, Rows } from './network-run.js'
-import { randomArray, randomOf } from './numbers.js'
 
 export interface RandomNetwork {
   readonly name: string

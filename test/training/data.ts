@@ -6,7 +6,7 @@ import { dense } from '../../lib/features/dense.js'
 import { sparse } from '../../lib/features/sparse.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { MMoE } from '../../lib/training/models.js'
-import { randomOf } from '../support/numbers.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 
 const cities = ['Oslo', 'Rome', 'Lima', 'Pune']
 

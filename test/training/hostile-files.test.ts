@@ -8,7 +8,7 @@ import { beforeAll, expect, it } from 'vitest'
 import { MultigateError } from '../../lib/core/errors.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { loadModel } from '../../lib/training/load.js'
-import { randomOf } from '../support/numbers.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 import { data, model } from './data.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-'))

@@ -12,7 +12,7 @@ import { multiclass } from '../../lib/tasks/multiclass.js'
 import { regression } from '../../lib/tasks/regression.js'
 import { loadModel } from '../../lib/training/load.js'
 import { ESMM, MMoE } from '../../lib/training/models.js'
-import { randomOf } from '../support/numbers.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 
 const rows = 4000
 

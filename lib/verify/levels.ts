@@ -1,8 +1,8 @@
-// Random levels with parameters, rows and upstream gradients, for gradient checks and parity.
+// Random levels with parameters, rows and upstream gradients: what a machine is verified with, and the tests.
 
-import type { Activation } from '../../lib/core/activation.js'
-import { type Topology, topology } from '../../lib/core/topology.js'
-import type { MixtureParameters } from '../../lib/ops.js'
+import type { Activation } from '../core/activation.js'
+import { type Topology, topology } from '../core/topology.js'
+import type { MixtureParameters } from '../ops.js'
 import { randomArray, randomOf } from './numbers.js'
 
 export interface MixtureCase {

@@ -1,4 +1,4 @@
-// Seeded numbers for tests.
+// Seeded numbers: the same on every machine.
 
 /** A small seeded generator of numbers in [0, 1). */
 export function randomOf(seed: number): () => number {

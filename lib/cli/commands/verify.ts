@@ -1,0 +1,47 @@
+// `multigate verify`: whether this machine computes what it should. Exit code 1 where a place does not.
+
+import { Command } from 'commander'
+
+import { table } from '../../report/text.js'
+import { type PlaceReport, placesOf, verify as verifyPlace } from '../../verify/verify.js'
+import { exitCodes } from '../exit.js'
+import { integer } from '../options.js'
+
+export function verify(done: (code: number) => void): Command {
+  return new Command('verify')
+    .description('check every instruction set and GPU of this machine against the float64 reference')
+    .option('--levels <n>', 'random levels for each', integer(1), 40)
+    .option('--json', 'print one JSON object as the last line of stdout')
+    .action(async ({ levels, json = false }: { levels: number; json?: boolean }) => {
+      const reports: PlaceReport[] = []
+      for (const place of placesOf()) {
+        if (process.stderr.isTTY) process.stderr.write(`\r${nameOf(place)} ...`.padEnd(40))
+        reports.push(await verifyPlace(place, levels))
+      }
+      if (process.stderr.isTTY) process.stderr.write('\r'.padEnd(40).concat('\r'))
+      process.stdout.write(`${reportTable(reports)}\n`)
+      if (json) process.stdout.write(`${JSON.stringify({ places: reports })}\n`)
+      done(reports.every(({ passed }) => passed) ? exitCodes.ok : exitCodes.failed)
+    })
+}
+
+function nameOf({ device, isa }: Pick<PlaceReport, 'device' | 'isa'>): string {
+  return isa === undefined ? device : `${device} ${isa}`
+}
+
+function reportTable(reports: readonly PlaceReport[]): string {
+  const header = ['where', 'precision', 'outputs and gradients', 'at most', 'after training', 'at most', 'any threads', '']
+  return table(
+    header,
+    reports.map((report) => [
+      nameOf(report),
+      report.precision,
+      report.levelError.toExponential(1),
+      report.levelLimit.toExponential(0),
+      report.trainingError.toExponential(1),
+      report.trainingLimit.toExponential(0),
+      report.sameBits ? 'same bits' : 'OTHER BITS',
+      report.passed ? 'passed' : 'FAILED',
+    ]),
+  )
+}
