@@ -5,13 +5,18 @@ import { table } from './text.js'
 
 const blocks = ' ▏▎▍▌▋▊▉█'
 const barWidth = 6
+/** More columns than this are added up by whose experts they are. */
+const mostColumns = 10
 
-/** One line per gate, one column per expert that any gate of the level sees. A full bar is a weight of 1. */
+/**
+ * One line per gate, one column per expert that any gate of the level sees, or of more than ten experts one per owner. A full
+ * bar is a weight of 1.
+ */
 export function gatesTable(gates: readonly GateWeights[]): string {
   const levels = [...new Set(gates.map(({ level }) => level))]
   return levels
     .map((level) => {
-      const own = gates.filter((gate) => gate.level === level)
+      const own = summed(gates.filter((gate) => gate.level === level))
       const experts = [...new Set(own.flatMap((gate) => gate.experts.map(({ name }) => name)))]
       const rows = own.map(({ gate, experts: seen }) => {
         return [gate, ...experts.map((expert) => cell(seen.find(({ name }) => name === expert)?.weight))]
@@ -19,6 +24,22 @@ export function gatesTable(gates: readonly GateWeights[]): string {
       return table([levels.length > 1 ? `level ${level + 1}` : 'gate', ...experts], rows)
     })
     .join('\n\n')
+}
+
+/** Experts of one owner as one, where there are too many: `shared 1-8`. */
+function summed(gates: readonly GateWeights[]): readonly GateWeights[] {
+  const names = [...new Set(gates.flatMap(({ experts }) => experts.map(({ name }) => name)))]
+  if (names.length <= mostColumns) return gates
+  const ownerOf = (name: string): string => name.replace(/ \d+$/, '')
+  const labelOf = (owner: string): string => {
+    const count = names.filter((name) => ownerOf(name) === owner).length
+    return count === 1 ? `${owner} 1` : `${owner} 1-${count}`
+  }
+  return gates.map((gate) => {
+    const weights = new Map<string, number>()
+    for (const { name, weight } of gate.experts) weights.set(ownerOf(name), (weights.get(ownerOf(name)) ?? 0) + weight)
+    return { ...gate, experts: [...weights].map(([owner, weight]) => ({ name: labelOf(owner), weight })) }
+  })
 }
 
 function cell(weight: number | undefined): string {

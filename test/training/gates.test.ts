@@ -66,6 +66,15 @@ describe('the gates of a model', () => {
     expect(lines[1]).toMatch(/^click +\d+% █*[▏▎▍▌▋▊▉]? +\d+%/)
   })
 
+  it('are added up by owner where there are many', async () => {
+    using model = new PLE({ ...common, numLevels: 1, numSharedExperts: 8, numSpecificExperts: [3, 1] })
+    await model.build(train)
+    const [header, click, buy] = gatesTable(await model.gates(train)).split('\n')
+    expect(header).toMatch(/^gate +shared 1-8 +click 1-3 +buy 1$/)
+    const percents = (line = '') => [...line.matchAll(/(\d+)%/g)].reduce((sum, [, percent]) => sum + Number(percent), 0)
+    for (const line of [click, buy]) expect(Math.abs(percents(line) - 100)).toBeLessThanOrEqual(1)
+  })
+
   it('are none where there are none', async () => {
     using shared = new SharedBottom({ features, tasks: common.tasks, bottomHiddenUnits: [4] })
     await shared.build(train)
