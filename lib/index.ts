@@ -3,21 +3,25 @@
 import type { DeviceInfo } from './native/binding.js'
 import { loadNative } from './native/loader.js'
 
+export type { Column, ListColumn, NumberColumn, StringColumn } from './core/columns.js'
 export {
   AbortedError,
   ArgumentError,
   BusyError,
   DataError,
+  type DataPlace,
   DisposedError,
   FormatError,
   MissingPackageError,
   MultigateError,
   NotBuiltError,
 } from './core/errors.js'
+export type { ScalarValue, Value } from './data/builder.js'
 export type { CsvOptions } from './data/csv.js'
 export { Dataset, type DatasetSplit } from './data/dataset.js'
+export type { QueryOptions } from './data/query.js'
 export type { SplitOptions } from './data/split.js'
-export type { ColumnValues } from './data/values.js'
+export type { ColumnValues, NumberArray } from './data/values.js'
 export { dense } from './features/dense.js'
 export type {
   DenseFeature,
@@ -30,8 +34,10 @@ export type {
 } from './features/feature.js'
 export { sequence } from './features/sequence.js'
 export { sparse } from './features/sparse.js'
-export { auc, groupedAuc } from './metrics/auc.js'
-export type { DeviceInfo } from './native/binding.js'
+export { type AucResult, auc, type GroupedAucResult, groupedAuc } from './metrics/auc.js'
+export type { Numbers, ScoredRows } from './metrics/rows.js'
+export type { TaskName } from './models/definition.js'
+export type { DeviceInfo, DeviceName, Precision } from './native/binding.js'
 export { type Adagrad, type AdagradOptions, adagrad } from './optimizers/adagrad.js'
 export { type Adam, type AdamOptions, adam } from './optimizers/adam.js'
 export { type AdamW, type AdamWOptions, adamw } from './optimizers/adamw.js'
@@ -44,10 +50,11 @@ export { gatesTable } from './report/gates.js'
 export { type ProgressOptions, progress } from './report/progress.js'
 export { historyTable, resultsTable } from './report/results.js'
 export { type BinaryOptions, type BinaryTask, binary } from './tasks/binary.js'
+export type { LabelOptions } from './tasks/labels.js'
 export { type MulticlassOptions, type MulticlassTask, multiclass } from './tasks/multiclass.js'
 export { type RegressionOptions, type RegressionTask, regression } from './tasks/regression.js'
 export type { Task } from './tasks/task.js'
-export type { Callback, CallbackLike, Control, RunPlan, StepRecord } from './training/callbacks.js'
+export type { Callback, CallbackLike, CallbackState, Control, RunPlan, StepRecord } from './training/callbacks.js'
 export { type CheckpointOptions, checkpoint } from './training/checkpoint.js'
 export type { ComputeOptions } from './training/compute.js'
 export { type EarlyStoppingOptions, earlyStopping } from './training/early-stopping.js'
@@ -55,6 +62,7 @@ export type { Evaluation, TaskEvaluation } from './training/evaluate.js'
 export type { GateWeights } from './training/gates.js'
 export type { EpochRecord, History } from './training/history.js'
 export { loadModel } from './training/load.js'
+export type { Snapshot } from './training/memories.js'
 export type { FitOptions, Model, ModelInput, Scores } from './training/model.js'
 export { CGC, ESMM, MMoE, OMoE, PLE, SharedBottom, SingleTask } from './training/models.js'
 

@@ -27,6 +27,7 @@ import {
 } from './ops/workspace.js'
 
 export type { Activation } from './core/activation.js'
+export type { Fusion, FusionOption } from './core/fusion.js'
 export {
   type CgcOptions,
   type Expert,

@@ -20,7 +20,7 @@ export interface StringColumn {
 /** A list of items per row; a missing list is an empty one. */
 export interface ListColumn {
   readonly kind: 'list'
-  /** [rows + 1]: row r holds items offsets[r] .. offsets[r + 1]. */
+  /** `[rows + 1]`: row r has the items from `offsets[r]` to `offsets[r + 1]`. */
   readonly offsets: Int32Array
   readonly items: NumberColumn | StringColumn
 }

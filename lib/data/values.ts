@@ -5,7 +5,7 @@ import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { ColumnBuilder, type ScalarValue, type Value } from './builder.js'
 
-type NumberArray =
+export type NumberArray =
   | Float32Array
   | Float64Array
   | Int8Array

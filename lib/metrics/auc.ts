@@ -37,7 +37,7 @@ export interface GroupedAucResult extends MetricResult {
 
 /**
  * GAUC: the AUC of each group (a user), averaged by labelled rows over the groups that have both classes (Zhu et al., 2017).
- * @param groups one number per row; rows of equal number are a group.
+ * `groups` has one number per row; rows of equal number are a group.
  * @throws ERR_MULTIGATE_ARGUMENT where lengths differ.
  */
 export function groupedAuc(rows: ScoredRows & { readonly groups: Int32Array | Numbers }): GroupedAucResult {

@@ -18,7 +18,7 @@ export interface EpochRecord {
   readonly tasks: Readonly<Record<string, { readonly loss: number }>>
   /** What was measured on the validation data after the epoch. */
   readonly validation: Evaluation | undefined
-  /** Everything that can be monitored, by name: see {@link monitorNames}. A metric that is undefined is absent. */
+  /** Everything that can be monitored, by name: `loss`, `<task>_loss`, and with validation data `val_loss`, `val_<metric>`, `val_<task>_<metric>`. A metric that is undefined is absent. */
   readonly metrics: Readonly<Record<string, number>>
   /** Spent on training steps, validation not counted. */
   readonly seconds: number
@@ -48,7 +48,7 @@ export function monitorNames(tasks: readonly NetworkTask[], validation: boolean)
   return [...losses, ...new Set(own.flat())]
 }
 
-/** The values of {@link monitorNames} after an epoch; `val_<metric>` is the mean over the tasks where it is defined. */
+/** The values of `monitorNames` after an epoch; `val_<metric>` is the mean over the tasks where it is defined. */
 export function monitorValues(
   loss: number,
   tasks: EpochRecord['tasks'],

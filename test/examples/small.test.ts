@@ -1,0 +1,47 @@
+// The small examples, each run as its README says.
+
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+
+const folder = fileURLToPath(new URL('../../examples', import.meta.url))
+
+function run(name: string, ...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, name, 'main.js'), ...args], { encoding: 'utf8' })
+  expect(status, stderr).toBe(0)
+  return stdout
+}
+
+it('every example has a README', () => {
+  const names = readdirSync(folder)
+  expect(names.sort()).toEqual(['census', 'click-log', 'ops', 'resume', 'synthetic', 'worker'])
+  for (const name of names) expect(readdirSync(join(folder, name)), name).toContain('README.md')
+})
+
+it('ops: descends by hand', () => {
+  const errors = [...run('ops').matchAll(/error ([\d.]+) and ([\d.]+)/g)].map(([, one, other]) => Number(one) + Number(other))
+  expect(errors).toHaveLength(4)
+  expect(errors[3]).toBeLessThan((errors[0] ?? 0) / 20)
+})
+
+it('worker: trains beside a main thread that goes on', () => {
+  const out = run('worker')
+  expect(Number(/ticked (\d+) times/.exec(out)?.[1])).toBeGreaterThan(3)
+  expect(out).toMatch(/like: 0\.0\d\d 0\.0\d\d 0\.9\d\d|like: 0\.000 0\.000 1\.000/)
+})
+
+it('resume: ends with the same bytes', () => {
+  expect(run('resume')).toContain('the same bytes')
+})
+
+it('synthetic: every model learns both tasks at every relatedness', () => {
+  const lines = run('synthetic', '10000', '1').split('\n').slice(2, 5)
+  for (const line of lines) {
+    const [cosine, ...errors] = line.split(/ +/).map(Number)
+    expect([0.5, 0.9, 1]).toContain(cosine)
+    // The labels have a variance of about 2.
+    for (const error of errors) expect(error, line).toBeLessThan(0.5)
+  }
+})
