@@ -3,7 +3,7 @@
 import type { DeviceInfo } from './native/binding.js'
 import { loadNative } from './native/loader.js'
 
-export type { Column, ListColumn, NumberColumn, StringColumn } from './core/columns.js'
+export type { Column, ListColumn, NumberColumn, ScalarColumn, StringColumn } from './core/columns.js'
 export {
   AbortedError,
   ArgumentError,
@@ -16,6 +16,7 @@ export {
   MultigateError,
   NotBuiltError,
 } from './core/errors.js'
+export type { ArrowTable } from './data/arrow.js'
 export type { ScalarValue, Value } from './data/builder.js'
 export type { CsvOptions } from './data/csv.js'
 export { Dataset, type DatasetSplit } from './data/dataset.js'

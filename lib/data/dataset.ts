@@ -5,6 +5,7 @@ import { checkInteger, quote } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
 import { ArgumentError, DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
+import { type ArrowTable, readArrow } from './arrow.js'
 import { type CsvOptions, csvParts, readCsv } from './csv.js'
 import { parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
@@ -84,6 +85,15 @@ export class Dataset {
    */
   static async fromQuery(sql: string, options: QueryOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readQuery(sql, options))
+  }
+
+  /**
+   * Takes a table of the package `apache-arrow`, or bytes in Arrow's IPC format (a stream, or a Feather file).
+   * @throws ERR_MULTIGATE_DATA naming the column that is neither numbers, text nor lists of them; ERR_MULTIGATE_MISSING_PACKAGE for
+   * bytes without `apache-arrow`.
+   */
+  static async fromArrow(source: ArrowTable | Uint8Array): Promise<Dataset> {
+    return Dataset.#of(await readArrow(source))
   }
 
   /**

@@ -7,6 +7,12 @@ import { type IdSource, refused } from './ids.js'
 
 const unknownYet = -2
 
+/** Ids, and how many of the values were given id 0 without being missing: what a vocabulary does not know. */
+export interface FoundIds {
+  readonly ids: Int32Array
+  readonly unknown: number
+}
+
 /**
  * The id of every code, [codes].
  * @param rowOf the row that a position in `codes` belongs to, for messages.
@@ -18,9 +24,10 @@ export function idsOf(
   source: IdSource,
   missing: number,
   rowOf: (position: number) => number = (position) => position,
-): Int32Array {
+): FoundIds {
   const idOfCode = new Int32Array(keys.length).fill(unknownYet)
   const ids = new Int32Array(codes.length)
+  let unknown = 0
   for (let position = 0; position < codes.length; position += 1) {
     const code = codes[position] ?? -1
     let id = code < 0 ? missing : (idOfCode[code] ?? unknownYet)
@@ -29,9 +36,10 @@ export function idsOf(
       idOfCode[code] = id
     }
     if (id === refused) throw wrongValue(feature, rowOf(position), source.expected, code < 0 ? null : keys[code], source.next)
+    if (id === 0 && code >= 0 && !source.zeroIsKnown) unknown += 1
     ids[position] = id
   }
-  return ids
+  return { ids, unknown }
 }
 
 /** Checks ids that are encoded already. @throws ERR_MULTIGATE_DATA naming row and id. */

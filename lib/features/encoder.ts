@@ -10,6 +10,14 @@ export interface EncoderJson {
   readonly [state: string]: unknown
 }
 
+/** Encoded rows. */
+export interface Encoded<Data> {
+  readonly data: Data
+  readonly width: number
+  /** Values that a vocabulary does not know; absent where there is none. */
+  readonly unknown?: number
+}
+
 interface AnyEncoder<Data> {
   /** Numbers per row. */
   readonly width: number
@@ -18,7 +26,7 @@ interface AnyEncoder<Data> {
    * @returns data [rows * width], row-major.
    * @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that it cannot take.
    */
-  encode(column: Column): { readonly data: Data; readonly width: number }
+  encode(column: Column): Encoded<Data>
   /**
    * Takes data that are encoded already, [rows * width]: checks their range and gives the same array.
    * @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that is out of range.

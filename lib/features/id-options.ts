@@ -4,27 +4,45 @@ import { z } from 'zod'
 
 const size = z.int().min(1)
 
+const unique = (values: readonly unknown[]): boolean => new Set(values).size === values.length
+const twice = { error: 'expected values that differ, found one twice' }
+const ascending = (values: readonly number[]): boolean =>
+  values.every((value, index) => index === 0 || value > (values[index - 1] ?? value))
+const notAscending = { error: 'expected boundaries in ascending order' }
+
 /** Their schema, to be spread into a feature's own. */
 export const idOptions = {
   name: z.string().min(1),
   dim: size,
-  vocabulary: size.optional(),
+  vocabulary: z
+    .union([
+      size,
+      z
+        .array(z.union([z.string(), z.number()]))
+        .min(1)
+        .refine(unique, twice)
+        .readonly(),
+    ])
+    .optional(),
   hash: z.int().min(2).optional(),
+  buckets: z.array(z.number()).min(1).refine(ascending, notAscending).readonly().optional(),
   minCount: size.optional(),
   outOfRange: z.enum(['error', 'oov']).optional(),
   column: z.string().min(1).optional(),
 }
 
-/** Options of ids, of `sparse` and `sequence`. Without `vocabulary` and `hash` the vocabulary is fitted on the training rows. */
+/** Options of ids, of `sparse` and `sequence`. Without `vocabulary`, `hash` and `buckets` the vocabulary is fitted on the training rows. */
 export interface IdOptions {
   /** Width of the embedding. */
   readonly dim: number
-  /** Values are integers in [0, vocabulary), used as they are. */
-  readonly vocabulary?: number
-  /** With `vocabulary`: values outside and missing ones are an error (the default), or id 0. */
+  /** A number: values are integers in [0, vocabulary), used as they are. A list: these values get ids 1, 2, ..., all others id 0. */
+  readonly vocabulary?: number | readonly (string | number)[]
+  /** With a number for `vocabulary`: values outside and missing ones are an error (the default), or id 0. */
   readonly outOfRange?: 'error' | 'oov'
   /** Values are hashed into ids [1, hash); missing ones are id 0. */
   readonly hash?: number
+  /** Values are numbers; the id says between which of these boundaries one lies: 1 below the first, missing ones are id 0. */
+  readonly buckets?: readonly number[]
   /** Fitted: values that come less often get id 0. Default 1. */
   readonly minCount?: number
   /** The column it reads. Default: the feature's name. */
@@ -32,8 +50,9 @@ export interface IdOptions {
 }
 
 interface IdFields {
-  readonly vocabulary?: number | undefined
+  readonly vocabulary?: number | readonly unknown[] | undefined
   readonly hash?: number | undefined
+  readonly buckets?: readonly number[] | undefined
   readonly minCount?: number | undefined
   readonly outOfRange?: string | undefined
 }
@@ -41,15 +60,16 @@ interface IdFields {
 /** Adds what no single field can check: at most one of vocabulary, hash and a fitted vocabulary. */
 export function oneKindOfIds<Shape extends z.ZodType<IdFields>>(schema: Shape): Shape {
   return schema.check((context) => {
-    const { vocabulary, hash, minCount, outOfRange } = context.value
+    const { vocabulary, hash, buckets, minCount, outOfRange } = context.value
     const fail = (field: string, message: string): void => {
       context.issues.push({ code: 'custom', path: [field], message, input: context.value })
     }
-    if (vocabulary !== undefined && hash !== undefined) fail('hash', 'expected either vocabulary or hash, found both')
-    if (minCount !== undefined && (vocabulary ?? hash) !== undefined) {
-      fail('minCount', 'expected only for a fitted vocabulary, found it beside vocabulary or hash')
-    }
-    if (outOfRange !== undefined && vocabulary === undefined)
-      fail('outOfRange', 'expected only beside vocabulary, found it alone')
+    const kinds = Object.entries({ vocabulary, hash, buckets }).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+    const [first, second] = kinds
+    if (second !== undefined) fail(second, `expected either ${first} or ${second}, found both`)
+    if (minCount !== undefined && first !== undefined)
+      fail('minCount', `expected only for a fitted vocabulary, found it beside ${first}`)
+    if (outOfRange !== undefined && typeof vocabulary !== 'number')
+      fail('outOfRange', 'expected only beside a vocabulary that is a number, found it alone')
   })
 }

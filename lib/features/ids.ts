@@ -19,12 +19,16 @@ export interface IdSource {
   /** What to do about a value that it does not take, for messages. */
   readonly next: string
   idOf(key: Key): number
+  /** Whether id 0 is a value like others. */
+  readonly zeroIsKnown?: boolean
   /** Known values of a fitted vocabulary, that of id 1 first. */
   readonly values?: readonly Key[]
 }
 
 /** The id source of a feature that needs no fitting, or undefined. */
-export function givenIds({ vocabulary, hash, outOfRange = 'error' }: IdOptions): IdSource | undefined {
+export function givenIds({ vocabulary, hash, buckets, outOfRange = 'error' }: IdOptions): IdSource | undefined {
+  if (buckets !== undefined) return bucketIds(buckets)
+  if (typeof vocabulary === 'object') return listedIds(vocabulary)
   if (vocabulary !== undefined) return integersAsIds(vocabulary, outOfRange === 'oov' ? 0 : refused)
   return hash === undefined ? undefined : hashedIds(hash)
 }
@@ -58,12 +62,34 @@ export function fittedIds(values: readonly Key[]): IdSource {
 function integersAsIds(size: number, outside: number): IdSource {
   return {
     tableRows: size,
+    zeroIsKnown: outside === refused,
     missing: outside,
     expected: `an integer in [0, ${size})`,
     next: "raise vocabulary, or give such values id 0 with outOfRange: 'oov'",
     idOf(key) {
       const id = typeof key === 'number' ? key : numberOf(key)
       return id !== undefined && Number.isInteger(id) && id >= 0 && id < size ? id : outside
+    },
+  }
+}
+
+/** A vocabulary that the feature itself lists; texts and numbers as they are written there. */
+function listedIds(values: readonly Key[]): IdSource {
+  const { values: _, ...source } = fittedIds(values)
+  return { ...source, expected: 'text, as in the vocabulary' }
+}
+
+function bucketIds(boundaries: readonly number[]): IdSource {
+  return {
+    tableRows: boundaries.length + 2,
+    missing: 0,
+    expected: 'a number',
+    next: '',
+    idOf(key) {
+      const value = typeof key === 'number' ? key : numberOf(key)
+      if (value === undefined) return refused
+      const above = boundaries.findIndex((boundary) => value < boundary)
+      return 1 + (above < 0 ? boundaries.length : above)
     },
   }
 }

@@ -71,8 +71,8 @@ export function sequenceEncoder(feature: SequenceFeature, source: IdSource): Seq
     dim,
     encode(column) {
       const lists = codedLists(feature, column)
-      const ids = idsOf(name, lists, source, 0, (position) => rowAt(lists.offsets, position))
-      return { data: padded(ids, lists.offsets, width), width }
+      const { ids, unknown } = idsOf(name, lists, source, 0, (position) => rowAt(lists.offsets, position))
+      return { data: padded(ids, lists.offsets, width), width, unknown }
     },
     check(data) {
       checkIds(name, data, width, source.tableRows)

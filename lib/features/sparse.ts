@@ -46,7 +46,10 @@ export function sparseEncoder(feature: SparseFeature, source: IdSource): SparseE
     width: 1,
     tableRows: source.tableRows,
     dim,
-    encode: (column) => ({ data: idsOf(name, codedColumn(name, scalarOf(feature, column)), source, source.missing), width: 1 }),
+    encode(column) {
+      const { ids, unknown } = idsOf(name, codedColumn(name, scalarOf(feature, column)), source, source.missing)
+      return { data: ids, width: 1, unknown }
+    },
     check(data) {
       checkIds(name, data, 1, source.tableRows)
       return { data, width: 1 }

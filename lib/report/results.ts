@@ -23,7 +23,13 @@ export function resultsTable(results: Readonly<Record<string, Evaluation>>): str
   const reasons = lines.flatMap(({ data, task, result: { aucReason } }) => {
     return aucReason === undefined ? [] : [`${data} ${task}: no AUC, ${aucReason}`]
   })
-  return [table(['data', 'task', ...shown, ...(withPositives ? ['positives'] : []), 'rows'], rows), ...reasons].join('\n')
+  const unknown = Object.entries(results).flatMap(([data, { unknown: found = {} }]) => {
+    const parts = Object.entries(found).map(([feature, values]) => `${feature} ${count(values)}`)
+    return parts.length === 0 ? [] : [`${data}: values that no vocabulary knows: ${parts.join(', ')}`]
+  })
+  return [table(['data', 'task', ...shown, ...(withPositives ? ['positives'] : []), 'rows'], rows), ...reasons, ...unknown].join(
+    '\n',
+  )
 }
 
 /** The metric that speaks for a task: AUC, or RMSE, or accuracy. */

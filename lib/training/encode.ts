@@ -1,7 +1,6 @@
 // From raw columns to what a network is fed: one fitted encoder per feature, labels and weights per task. Encoders are
 // fitted once, on training rows, and frozen.
 
-import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { Dataset } from '../data/dataset.js'
@@ -52,14 +51,19 @@ export class DataEncoder {
   encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
     checkRows(data, purpose)
     const columns = new Map<string, ColumnSpec>()
-    for (const encoder of this.encoders)
-      columns.set(encoder.feature.name, encodedFeature(encoder, data.column(columnNameOf(encoder.feature))))
+    const unknown: Record<string, number> = {}
+    for (const encoder of this.encoders) {
+      const { name } = encoder.feature
+      const { unknown: count, ...encoded } = encoder.encode(data.column(columnNameOf(encoder.feature)))
+      columns.set(name, { ...encoded, limit: encoder.kind === 'dense' ? 0 : encoder.tableRows })
+      if (count !== undefined && count > 0) unknown[name] = count
+    }
     const targets = purpose === 'prediction' ? [] : this.#tasks.map((task) => targetsOf(task, data, purpose))
     for (const { task, labels, weights } of targets) {
       columns.set(`label:${task.name}`, { data: labels, width: 1, limit: 0 })
       if (weights !== undefined) columns.set(`weight:${task.name}`, { data: weights, width: 1, limit: 0 })
     }
-    return new EncodedRows(native.createColumns([...columns.values()], data.rows), [...columns.keys()], targets)
+    return new EncodedRows(native.createColumns([...columns.values()], data.rows), [...columns.keys()], targets, unknown)
   }
 }
 
@@ -75,10 +79,13 @@ export class EncodedRows {
   readonly columns: NativeColumns
   /** Empty for prediction. */
   readonly targets: readonly Targets[]
+  /** Values that a vocabulary does not know, by feature that has any. */
+  readonly unknown: Readonly<Record<string, number>>
   readonly #names: readonly string[]
 
-  constructor(columns: NativeColumns, names: readonly string[], targets: readonly Targets[]) {
+  constructor(columns: NativeColumns, names: readonly string[], targets: readonly Targets[], unknown: Record<string, number>) {
     this.columns = columns
+    this.unknown = unknown
     this.targets = targets
     this.#names = names
   }
@@ -113,10 +120,6 @@ function networkFeature(encoder: Encoder): NetworkFeature {
     case 'dense':
       return { kind: 'dense', name, width: encoder.width }
   }
-}
-
-function encodedFeature(encoder: Encoder, column: Column): ColumnSpec {
-  return { ...encoder.encode(column), limit: encoder.kind === 'dense' ? 0 : encoder.tableRows }
 }
 
 function targetsOf(task: Task, data: Dataset, purpose: Purpose): Targets {

@@ -36,6 +36,8 @@ export interface Evaluation<Name extends string = string> {
   /** Sum of task weight x task loss, and penalties over all weights. */
   readonly loss: number
   readonly rows: number
+  /** Values that a feature's vocabulary does not know and that got id 0, by feature that has any. */
+  readonly unknown: Readonly<Record<string, number>>
 }
 
 /** Runs the network over all rows. One program of the model may run at a time: the caller sees to it. */
@@ -60,7 +62,7 @@ export async function evaluate(
       data.targets.find((target) => target.task.name === name),
     )
   }
-  return { tasks: results, loss, rows: data.rows }
+  return { tasks: results, loss, rows: data.rows, unknown: data.unknown }
 }
 
 function evaluateTask(

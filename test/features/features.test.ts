@@ -37,6 +37,39 @@ describe('sparse', () => {
     expect(ids({}, [0, -0, 1, 1, 1])).toEqual([2, 2, 1, 1, 1])
   })
 
+  it('takes a vocabulary that is given, in its order', () => {
+    const options = { vocabulary: ['Rome', 'Oslo'] }
+    expect(ids(options, ['x'], ['Oslo', 'Rome', 'Lima', null])).toEqual([2, 1, 0, 0])
+    expect(ids({ vocabulary: [30, 10] }, [1], [10, 20, 30, NaN])).toEqual([2, 0, 1, 0])
+    const encoder = fitEncoder(sparse('f', { dim: 2, ...options }), column(['x']))
+    expect(encoder.tableRows).toBe(3)
+    expect(encoded(encoderFromJSON(JSON.parse(JSON.stringify(encoder))), ['Oslo', 'x'])).toEqual([2, 0])
+    expect(() => sparse('f', { dim: 2, vocabulary: ['a', 'a'] })).toThrow('vocabulary')
+    expect(() => sparse('f', { dim: 2, vocabulary: ['a'], outOfRange: 'oov' })).toThrow('outOfRange')
+  })
+
+  it('says between which boundaries a number lies', () => {
+    const options = { buckets: [0, 10, 100] }
+    expect(ids(options, [1], [-5, 0, 9.99, 10, 99, 100, 1e9, NaN])).toEqual([1, 2, 2, 3, 3, 4, 4, 0])
+    expect(ids(options, [1], ['-5', ' 10', null])).toEqual([1, 3, 0])
+    const encoder = fitEncoder(sparse('f', { dim: 2, ...options }), column([1]))
+    expect(encoder.tableRows).toBe(5)
+    expect(encoded(encoderFromJSON(JSON.parse(JSON.stringify(encoder))), [50])).toEqual([3])
+    expect(() => ids(options, ['many'])).toThrow(dataError('feature "f", row 0: expected a number, found "many"'))
+    expect(() => sparse('f', { dim: 2, buckets: [2, 1] })).toThrow('expected boundaries in ascending order')
+    expect(() => sparse('f', { dim: 2, buckets: [1], hash: 9 })).toThrow('expected either hash or buckets, found both')
+  })
+
+  it('counts what a vocabulary does not know', () => {
+    const unknown = (options: Partial<IdOptions>, values: ColumnValues): number | undefined =>
+      fitEncoder(sparse('f', { dim: 2, ...options }), column(['a', 'b'])).encode(column(values)).unknown
+    expect(unknown({}, ['a', 'z', null, 'z'])).toBe(2)
+    expect(unknown({ vocabulary: ['z'] }, ['a', 'z', null])).toBe(1)
+    expect(unknown({ vocabulary: 3, outOfRange: 'oov' }, [0, 1, 7])).toBe(2)
+    expect(unknown({ vocabulary: 3 }, [0, 1, 2])).toBe(0)
+    expect(unknown({ hash: 5 }, ['a', null])).toBe(0)
+  })
+
   it('counts training rows only, whatever else the dictionary holds', () => {
     const whole = Dataset.fromColumns({ x: ['a', 'b', 'b', 'c', 'c', 'c'] })
     const encoder = fitEncoder(sparse('x', { dim: 1 }), whole.slice(0, 3).column('x'))
@@ -249,7 +282,10 @@ describe('specs', () => {
     [() => sparse('a', { dim: 2, vocab: 3 } as never), `feature "a".vocab: unknown option; did you mean 'vocabulary'`],
     [() => sparse('a', { dim: 2, vocabulary: 3, hash: 4 }), 'feature "a".hash: expected either vocabulary or hash, found both'],
     [() => sparse('a', { dim: 2, vocabulary: 3, minCount: 4 }), 'feature "a".minCount: expected only for a fitted vocabulary'],
-    [() => sparse('a', { dim: 2, outOfRange: 'oov' }), 'feature "a".outOfRange: expected only beside vocabulary'],
+    [
+      () => sparse('a', { dim: 2, outOfRange: 'oov' }),
+      'feature "a".outOfRange: expected only beside a vocabulary that is a number',
+    ],
     [
       () => sequence('a', { dim: 2, maxLength: 2, combiner: 'max' as 'sum' }),
       'feature "a".combiner: expected one of "mean", "sum", found "max"',
