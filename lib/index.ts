@@ -16,7 +16,7 @@ export {
   MultigateError,
   NotBuiltError,
 } from './core/errors.js'
-export type { ArrowTable } from './data/arrow.js'
+export type { ArrowTable, ArrowVector } from './data/arrow.js'
 export type { ScalarValue, Value } from './data/builder.js'
 export type { CsvOptions } from './data/csv.js'
 export { Dataset, type DatasetSplit } from './data/dataset.js'

@@ -19,7 +19,8 @@ const lib = {
   serving: ['training', 'models', 'layers', ...inner, ...side],
   report: ['training', 'models', 'layers', ...inner, ...side],
   verify: ['training', 'models', 'layers', ...inner, ...side],
-  cli: ['verify', 'report', 'serving', 'training', 'models', 'layers', ...inner, ...side],
+  bench: ['verify', 'training', 'models', 'layers', ...inner, ...side],
+  cli: ['bench', 'verify', 'report', 'serving', 'training', 'models', 'layers', ...inner, ...side],
 }
 /** Folders that use what users use: the entry points. */
 const users = ['verify', 'bench']

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 
+import { bench } from './commands/bench.js'
 import { build } from './commands/build.js'
 import { doctor } from './commands/doctor.js'
 import { evaluate } from './commands/evaluate.js'
@@ -12,7 +13,7 @@ import { train } from './commands/train.js'
 import { verify } from './commands/verify.js'
 import { exitCodes, report } from './exit.js'
 
-const commands = [train, evaluate, predict, inspect, verify, doctor, build]
+const commands = [train, evaluate, predict, inspect, verify, bench, doctor, build]
 
 /** Runs one command line; never throws. @returns the exit code. */
 export async function runCli(args: readonly string[]): Promise<number> {

@@ -13,7 +13,7 @@ export interface ArrowTable {
   getChild(name: string): ArrowVector | null
 }
 
-interface ArrowVector extends Iterable<unknown> {
+export interface ArrowVector extends Iterable<unknown> {
   readonly nullCount: number
   toArray(): unknown
 }

@@ -1,0 +1,88 @@
+// The models that are timed whole: training steps and predictions of a feed model as it is often published (five ids, two
+// lists of ids, one number, four targets, batches of 10,240), through the public classes. Rows are random.
+
+import { adam, binary, Dataset, dense, MMoE, type Model, PLE, sequence, sparse } from '../index.js'
+import type { Precision } from '../native/binding.js'
+import { randomOf } from '../verify/numbers.js'
+
+const vocabularies = { userid: 20_001, feedid: 106_445, authorid: 18_790, bgm_song: 25_160, bgm_singer: 17_501 }
+const lists = { tags: { vocabulary: 354, length: 11 }, keywords: { vocabulary: 27_272, length: 18 } }
+const rates = [0.04, 0.03, 0.02, 0.02]
+
+export const batchSize = 10_240
+const batches = 10
+
+export type FeedModel = 'mmoe' | 'ple'
+
+export interface FeedOptions {
+  readonly isa?: string | undefined
+  readonly precision?: Precision
+  readonly threads: number
+  readonly sparseUpdate: 'lazy' | 'exact'
+}
+
+/** The feed model, not built. */
+export function feedModel(kind: FeedModel, options: FeedOptions): Model {
+  const common = {
+    features: [
+      ...Object.entries(vocabularies).map(([name, vocabulary]) => sparse(name, { vocabulary, dim: 16 })),
+      ...Object.entries(lists).map(([name, { vocabulary, length }]) =>
+        sequence(name, { vocabulary, dim: 16, maxLength: length, combiner: 'mean' }),
+      ),
+      dense('videoplayseconds', { transform: 'none' }),
+    ],
+    tasks: rates.map((_, task) => binary(`task${task}`)),
+    bottomHiddenUnits: [64, 64],
+    expertHiddenUnits: [32],
+    gateBias: true,
+    dropout: 0.1,
+    l2: { embedding: 1e-6, kernel: 1e-5 },
+    device: 'cpu' as const,
+    ...options,
+  }
+  const model =
+    kind === 'mmoe'
+      ? new MMoE({ ...common, numExperts: 4 })
+      : new PLE({ ...common, numLevels: 1, numSharedExperts: 8, numSpecificExperts: 4 })
+  return model as unknown as Model
+}
+
+/** Random rows for it. */
+export function feedRows(rows = batches * batchSize): Dataset {
+  const random = randomOf(3)
+  const below = (most: number): number => Math.floor(most * random())
+  const column = <T>(make: () => T): T[] => Array.from({ length: rows }, make)
+  return Dataset.fromColumns({
+    ...Object.fromEntries(Object.entries(vocabularies).map(([name, size]) => [name, Int32Array.from(column(() => below(size)))])),
+    ...Object.fromEntries(
+      Object.entries(lists).map(([name, { vocabulary, length }]) => [
+        name,
+        column(() => Array.from({ length: 1 + below(length) }, () => 1 + below(vocabulary - 1))),
+      ]),
+    ),
+    videoplayseconds: Float32Array.from(column(random)),
+    ...Object.fromEntries(rates.map((rate, task) => [`task${task}`, Float32Array.from(column(() => (random() < rate ? 1 : 0)))])),
+  })
+}
+
+/** Milliseconds of each training step, epoch by epoch, the first one left out. */
+export async function stepTimes(model: Model, data: Dataset, epochs: number): Promise<number[]> {
+  const times: number[] = []
+  let last = performance.now()
+  await model.fit(data, {
+    batchSize,
+    epochs: epochs + 1,
+    optimizer: adam({ learningRate: 0.01 }),
+    callbacks: [
+      {
+        onStep({ epoch, step }) {
+          const now = performance.now()
+          // An epoch's first step comes after shuffling.
+          if (epoch > 1 && step > 1) times.push(now - last)
+          last = now
+        },
+      },
+    ],
+  })
+  return times.sort((a, b) => a - b)
+}

@@ -1,0 +1,71 @@
+// `multigate bench`: how fast this machine runs the layers, training steps and predictions, and what share of its peak that is.
+
+import { Command, InvalidArgumentError, Option } from 'commander'
+
+import { type BenchResult, bench as run, type WorkloadName, workloadNames } from '../../bench/bench.js'
+import { loadNative } from '../../native/loader.js'
+import { count, table } from '../../report/text.js'
+import { exitCodes } from '../exit.js'
+import { integer } from '../options.js'
+
+interface Flags {
+  readonly only: readonly WorkloadName[]
+  readonly isa?: string
+  readonly precision: 'float32' | 'bfloat16'
+  readonly threads?: number
+  readonly seconds: number
+  readonly json?: boolean
+}
+
+export function bench(done: (code: number) => void): Command {
+  return new Command('bench')
+    .description('time layers, training steps and predictions on this machine')
+    .option('--only <names>', `of ${workloadNames.join(',')}`, workloads, [...workloadNames])
+    .option('--isa <name>', 'one of the CPU instruction sets that `multigate doctor` lists')
+    .addOption(new Option('--precision <name>', 'of matrix products').choices(['float32', 'bfloat16']).default('float32'))
+    .option('--threads <n>', 'threads at most', integer(1))
+    .option('--seconds <n>', 'spent on each measurement, about', integer(1), 2)
+    .option('--json', 'print one JSON object as the last line of stdout')
+    .action(async ({ json = false, ...flags }: Flags) => {
+      const native = loadNative()
+      const { isa = native.isas()[0] ?? '', threads = native.processors() } = flags
+      const results: BenchResult[] = []
+      for await (const result of run({ ...flags, isa, threads })) {
+        results.push(result)
+        if (process.stderr.isTTY) process.stderr.write(`\r${result.workload} ${result.mode}`.padEnd(40))
+      }
+      if (process.stderr.isTTY) process.stderr.write(`\r${' '.repeat(40)}\r`)
+      process.stdout.write(`${isa}, ${threads} threads, ${flags.precision}\n${benchTable(results)}\n`)
+      if (json) process.stdout.write(`${JSON.stringify({ node: process.version, results })}\n`)
+      done(exitCodes.ok)
+    })
+}
+
+function workloads(text: string): WorkloadName[] {
+  return text.split(',').map((name) => {
+    const known = workloadNames.find((one) => one === name)
+    if (known === undefined) throw new InvalidArgumentError(`Expected names of ${workloadNames.join(', ')}.`)
+    return known
+  })
+}
+
+/** One line per measurement; the share is of 0.78 x the multiply-add peak measured beside it. */
+export function benchTable(results: readonly BenchResult[]): string {
+  const header = ['workload', 'mode', 'rows', 'median ms', 'fastest', 'slowest 5%', 'rows/s', 'GFLOP/s', 'FMA peak', 'share']
+  const number = (value: number | null, digits: number): string => (value === null ? '' : value.toFixed(digits))
+  return table(
+    header,
+    results.map((result) => [
+      result.workload,
+      result.mode,
+      count(result.n),
+      number(result.median_ms, 3),
+      number(result.min_ms, 3),
+      number(result.p95_ms, 3),
+      count(result.rows_per_s),
+      number(result.gflops, 0),
+      number(result.fma_peak_gflops, 0),
+      result.share_of_gemm_rate === null ? '' : `${(100 * result.share_of_gemm_rate).toFixed(0)}%`,
+    ]),
+  )
+}
