@@ -1,118 +1,130 @@
 #!/usr/bin/env node
-// Times the fused layers and prints, for each, its share of what the processor can do: 0.78 x the FMA peak measured in the
-// same run, which is about what the best libraries' plain matrix product reaches. Times on shared machines drift: compare
-// within one run, and mind the spread.
-//   npm run bench -- --only L1,L2 --isa avx2 --threads 1 --json results.json
+// Times this library and, in the same run on the same machine, its peers, and sets one beside the other.
+//   npm run bench                                          the table of `multigate bench`
+//   npm run bench -- --peers [DIR] --json FILE --chart FILE.svg
+// DIR is a folder of programs that time the peers, peers.mjs and peers.py, and print one JSON line per measurement; default
+// ../shared/peers. A peer that is not there is said to be skipped.
 
-import { writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
-import { mixtureForward, mixtureGrad, topology } from 'multigate/ops'
+import { bench, workloadNames } from '../dist/bench/bench.js'
+import { benchTable } from '../dist/cli/commands/bench.js'
 import { loadNative } from '../dist/native/loader.js'
+import { chart } from './chart.mjs'
+import { bestPeers, ratioTable } from './ratios.mjs'
 
-const gemmShare = 0.78
-
-const layers = {
-  L1: { n: 10_240, d: 128, e: 20, h: 32, t: 4 },
-  L2: { n: 10_240, d: 64, e: 4, h: 32, t: 4 },
-  L3: { n: 4_096, d: 512, e: 8, h: 256, t: 2 },
-}
-
-/** Forward FLOPs of a layer, two per multiply-add: experts, gates and mix. Forward + backward counts three times as many. */
-const flops = ({ n, d, e, h, t }) => n * (2 * d * (e * h + t * e) + 2 * t * e * h)
-
-/** Numbers in [-0.5, 0.5) that do not repeat: a fixed linear congruential sequence. */
-function numbers(count) {
-  const values = new Float32Array(count)
-  let state = 1
-  for (let i = 0; i < count; i++) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    values[i] = state / 2 ** 32 - 0.5
-  }
-  return values
-}
-
-function workload({ n, d, e, h, t }, options) {
-  const topo = topology.mmoe({ inputDim: d, numExperts: e, units: h, numTasks: t, activation: 'relu', gateBias: true })
-  const params = {
-    expertKernel: numbers(e * d * h).map((value) => value / Math.sqrt(d)),
-    expertBias: numbers(e * h),
-    gateKernel: Array.from({ length: t }, () => numbers(d * e)),
-    gateBias: Array.from({ length: t }, () => numbers(e)),
-  }
-  const x = numbers(n * d)
-  const dOutputs = Array.from({ length: t }, () => numbers(n * h))
-  return {
-    forward: () => mixtureForward(topo, params, x, options),
-    'forward+backward': () => mixtureGrad(topo, params, x, dOutputs, options),
-  }
-}
-
-/** Sorted milliseconds of at least `seconds` of calls, after two that are not counted. */
-function time(call, seconds) {
-  call()
-  call()
-  const times = []
-  const end = performance.now() + seconds * 1000
-  while (performance.now() < end || times.length < 5) {
-    const start = performance.now()
-    call()
-    times.push(performance.now() - start)
-  }
-  return times.sort((a, b) => a - b)
-}
-
-const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]
-
-const program = new Command('bench')
-  .option('--only <names>', `layers to time, of ${Object.keys(layers)}`, Object.keys(layers).join(','))
-  .option('--isa <name>', 'force an instruction set', loadNative().isas()[0])
-  .option('--threads <count>', 'threads', String(Math.min(2, loadNative().processors())))
-  .option('--seconds <s>', 'time spent on each measurement', '2')
+const root = fileURLToPath(new URL('..', import.meta.url))
+const native = loadNative()
+const options = new Command('bench')
+  .option('--only <names>', `workloads, of ${workloadNames.join(',')}`, workloadNames.join(','))
+  .option('--isa <name>', 'force an instruction set', native.isas()[0])
+  .option('--precision <name>', 'float32 or bfloat16', 'float32')
+  .option('--threads <n>', 'threads at most', Number, Math.min(2, native.processors()))
+  .option('--seconds <s>', 'spent on each measurement, about', Number, 2)
+  .option('--peers [folder]', 'time the peers too')
   .option('--json <file>', 'write the results there too')
+  .option('--chart <file>', 'draw rows per second beside the peers, as SVG')
   .parse()
-const { only, isa, json } = program.opts()
-const threads = Number(program.opts().threads)
-const seconds = Number(program.opts().seconds)
-const unknown = only.split(',').filter((name) => !(name in layers))
-if (unknown.length > 0) program.error(`--only: expected names of ${Object.keys(layers)}, found ${unknown}`)
+  .opts()
+const only = options.only.split(',')
+const unknown = only.filter((name) => !workloadNames.includes(name))
+if (unknown.length > 0) {
+  console.error(`--only: expected names of ${workloadNames.join(', ')}, found ${unknown.join(', ')}`)
+  process.exit(2)
+}
 
 const results = []
-const row = (...cells) =>
-  console.log(cells.map((cell, i) => (i < 2 ? String(cell).padEnd(18) : String(cell).padStart(11))).join(''))
+for await (const result of bench({ ...options, only })) results.push(result)
 console.log(
-  `${isa}, ${threads} thread${threads > 1 ? 's' : ''}, float32; share of ${gemmShare} x the FMA peak measured beside each row`,
+  `${options.isa}, ${options.threads} threads, ${options.precision}, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`,
 )
-row('layer', 'mode', 'median ms', 'fastest', 'slowest 5%', 'GFLOP/s', 'FMA peak', 'share')
-for (const name of only.split(',')) {
-  for (const [mode, call] of Object.entries(workload(layers[name], { device: 'cpu', isa, threads }))) {
-    const times = time(call, seconds)
-    const peak = loadNative().peak(isa, threads)
-    const median = quantile(times, 0.5)
-    const gflops = (flops(layers[name]) * (mode === 'forward' ? 1 : 3)) / median / 1e6
-    const share = gflops / (gemmShare * peak)
-    results.push({
-      layer: name,
-      mode,
-      isa,
-      threads,
-      median_ms: median,
-      min_ms: times[0],
-      p95_ms: quantile(times, 0.95),
-      gflops,
-      fma_peak_gflops: peak,
-      share_of_gemm_rate: share,
-      reps: times.length,
-    })
-    row(
-      name,
-      mode,
-      median.toFixed(2),
-      times[0].toFixed(2),
-      quantile(times, 0.95).toFixed(2),
-      gflops.toFixed(0),
-      peak.toFixed(0),
-      `${(share * 100).toFixed(0)}%`,
-    )
-  }
+console.log(benchTable(results))
+
+const peers =
+  options.peers === undefined
+    ? []
+    : await timePeers(resolve(options.peers === true ? join(root, '../shared/peers') : options.peers))
+// Once more, after the peers: the machine may have become faster or slower meanwhile.
+const after = []
+if (peers.length > 0) {
+  for await (const result of bench({ ...options, only, seconds: 1 })) after.push(result)
+  console.log(`\nbeside the best variant of each peer, in milliseconds; "x" is how many times as fast as the best of them`)
+  console.log(ratioTable(results, after, peers))
 }
-if (json) writeFileSync(json, `${JSON.stringify({ node: process.version, results }, null, 2)}\n`)
+const record = {
+  date: new Date().toISOString().slice(0, 10),
+  node: process.version,
+  cpu: cpus()[0]?.model,
+  results,
+  after,
+  peers: bestPeers(peers),
+}
+if (options.json) write(options.json, `${JSON.stringify(record, null, 2)}\n`)
+if (options.chart) write(options.chart, await chart(results, peers))
+
+function write(path, text) {
+  mkdirSync(dirname(resolve(path)), { recursive: true })
+  writeFileSync(path, text)
+}
+
+/** Every line that the peers print. */
+async function timePeers(folder) {
+  if (!existsSync(join(folder, 'peers.mjs'))) {
+    console.error(`--peers: no peers.mjs in ${folder}; the peers are left out`)
+    return []
+  }
+  const layers = only.filter((name) => /^L\d$/.test(name)).join(',')
+  const training = [...new Set(only.filter((name) => /^(mmoe|ple)/.test(name)).map((name) => name.split('-')[0]))].join(',')
+  const common = [
+    '--threads',
+    String(options.threads),
+    '--seconds',
+    String(Math.min(1, options.seconds)),
+    '--isa',
+    options.isa === 'avx2' ? 'avx2' : 'native',
+  ]
+  const jobs = [
+    ...['torch', 'tf'].map((peer) => ['python3', 'peers.py', peer]),
+    ...['tfjs-node', 'ort', 'tfjs-wasm'].map((peer) => [process.execPath, 'peers.mjs', peer]),
+  ].flatMap(([program, file, peer]) => {
+    const call = (what, names, ...more) => ({
+      peer,
+      what,
+      program,
+      args: [join(folder, file), '--peer', peer, '--what', what, '--only', names, ...common, ...more],
+    })
+    // Its backward passes take minutes.
+    const modes = peer === 'tfjs-wasm' ? ['--modes', 'forward'] : []
+    return [
+      ...(layers === '' ? [] : [call('layers', layers, ...modes)]),
+      ...(training === '' || peer === 'ort' || peer === 'tfjs-wasm' ? [] : [call('train', training)]),
+    ]
+  })
+  const lines = []
+  for (const job of jobs) {
+    console.error(`${job.peer} ${job.what} ...`)
+    lines.push(...(await run(job)))
+  }
+  return lines
+}
+
+function run({ peer, what, program, args }) {
+  return new Promise((done) => {
+    const env = { ...process.env, PEERS_HOME: process.env.PEERS_HOME ?? join(root, '.peers') }
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env, timeout: 300_000 })
+    let [out, err] = ['', '']
+    child.stdout.on('data', (chunk) => (out += chunk))
+    child.stderr.on('data', (chunk) => (err += chunk))
+    child.on('error', (error) => console.error(`skip ${peer} ${what}: ${error.message}`))
+    child.on('close', (code) => {
+      for (const line of err.split('\n')) if (line.startsWith('skip')) console.error(line)
+      const lines = out.split('\n').filter((line) => line.startsWith('{'))
+      if (code !== 0 && lines.length === 0) console.error(`skip ${peer} ${what}: exit code ${code}`)
+      done(lines.map((line) => JSON.parse(line)))
+    })
+  })
+}

@@ -1,0 +1,46 @@
+// Our measurements beside those of the peers.
+
+import { table } from '../dist/report/text.js'
+
+/** The fastest float32 variant of each peer on each workload. */
+export function bestPeers(lines) {
+  const best = new Map()
+  for (const line of lines) {
+    if (line.variant.includes('bf16')) continue
+    const key = `${line.workload} ${line.mode} ${line.peer}`
+    if (!(best.get(key)?.median_ms <= line.median_ms)) best.set(key, line)
+  }
+  return [...best.values()]
+}
+
+/** The peers of one of our results. Exact updates are what peers do; lazy ones are compared with the same. */
+export function peersOf({ workload, mode }, peers) {
+  return bestPeers(peers).filter((line) => line.workload === workload.split('-')[0] && line.mode === mode)
+}
+
+/** One line per workload that a peer has too. `after`: measured again at the end. */
+export function ratioTable(results, after, peers) {
+  const names = [...new Set(bestPeers(peers).map(({ peer }) => peer))]
+  const rows = results.flatMap((result) => {
+    const found = peersOf(result, peers)
+    if (found.length === 0) return []
+    const again = after.find(({ workload, mode, n }) => workload === result.workload && mode === result.mode && n === result.n)
+    const ours = Math.max(result.median_ms, again?.median_ms ?? 0)
+    const cells = names.map((name) => {
+      const line = found.find(({ peer }) => peer === name)
+      return line === undefined ? '' : `${line.median_ms.toFixed(1)} ${line.variant}`
+    })
+    const best = Math.min(...found.map(({ median_ms }) => median_ms))
+    return [
+      [
+        result.workload,
+        result.mode,
+        result.median_ms.toFixed(2),
+        again?.median_ms.toFixed(2) ?? '',
+        ...cells,
+        `${(best / ours).toFixed(1)}x`,
+      ],
+    ]
+  })
+  return table(['workload', 'mode', 'ours', 'again', ...names, ''], rows)
+}
