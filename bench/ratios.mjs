@@ -13,9 +13,11 @@ export function bestPeers(lines) {
   return [...best.values()]
 }
 
-/** The peers of one of our results. Exact updates are what peers do; lazy ones are compared with the same. */
+/** The peers of one of our results. Peers update every embedding row, as `-exact` does; lazy updates are compared with the same. */
 export function peersOf({ workload, mode }, peers) {
-  return bestPeers(peers).filter((line) => line.workload === workload.split('-')[0] && line.mode === mode)
+  const [name] = workload.split('-')
+  const theirs = mode === 'train' ? `train-${name}` : name
+  return bestPeers(peers).filter((line) => line.workload === theirs && line.mode === mode)
 }
 
 /** One line per workload that a peer has too. `after`: measured again at the end. */

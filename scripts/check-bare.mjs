@@ -1,8 +1,9 @@
 // Installs the package as a stranger would: a copy of the tree in a temporary folder, an empty home, none of this user's npm
-// settings, no nvcc on the PATH; then loads it. Run again with MULTIGATE_CUDA=0 and the real PATH.
+// settings, no nvcc on the PATH; then loads it. Run again with MULTIGATE_CUDA=0 and the real PATH. Then packs it and installs the
+// tarball.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -65,3 +66,50 @@ console.log(`bare install without nvcc: works (${isas})`)
 run(process.execPath, [join('scripts', 'install.mjs')], copy, { ...bareEnvironment(false), MULTIGATE_CUDA: '0' })
 run(process.execPath, ['--input-type=module', '-e', uses], copy, bare)
 console.log('build with MULTIGATE_CUDA=0: works')
+
+// The package as it is published: only what users need, in an empty folder, with install scripts and without.
+const [{ filename, files: packed }] = JSON.parse(
+  run('npm', ['pack', '--json', '--pack-destination', work], copy, bare).replace(/^[^[]*/, ''),
+)
+const folders = [...new Set(packed.map(({ path }) => path.split('/')[0]))].sort()
+const expected = [
+  'CHANGELOG.md',
+  'CMakeLists.txt',
+  'LICENSE',
+  'README.md',
+  'README.zh-CN.md',
+  'binding.gyp',
+  'cuda',
+  'dist',
+  'native',
+  'package.json',
+  'scripts',
+]
+if (folders.join() !== expected.join()) {
+  console.error(`the package holds ${folders.join(', ')}; expected ${expected.join(', ')}`)
+  process.exit(1)
+}
+const required = uses
+  .replace(/const \{ loadNative \}.*\n/, '')
+  .replace(/await import\((.*)\)/, 'require($1)')
+  .replace(/console\.log.*/, "console.log('fine')")
+const imported = required.replace(/require\((.*)\)/, 'await import($1)')
+for (const scripts of [true, false]) {
+  const folder = join(work, scripts ? 'with-scripts' : 'without-scripts')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+  const flags = ['--no-fund', '--no-audit', ...(scripts ? [] : ['--ignore-scripts'])]
+  run('npm', ['install', join(work, filename), ...flags], folder, bare)
+  if (!scripts) {
+    const { stderr } = spawnSync(process.execPath, ['-e', required], { cwd: folder, env: bare, encoding: 'utf8' })
+    if (!stderr.includes('ERR_MULTIGATE_NATIVE') || !stderr.includes('npx multigate build')) {
+      console.error(`without a binary: expected ERR_MULTIGATE_NATIVE and the command that builds it, found\n${stderr}`)
+      process.exit(1)
+    }
+    run('npx', ['multigate', 'build'], folder, bare)
+  }
+  run(process.execPath, ['-e', required], folder, bare)
+  run(process.execPath, ['--input-type=module', '-e', imported], folder, bare)
+  run('npx', ['multigate', 'verify', '--levels', '3'], folder, bare)
+  console.log(`tarball installed ${scripts ? 'with' : 'without'} install scripts: required, imported and verified`)
+}

@@ -3,17 +3,27 @@
 // Exit code 1 where a median is outside the tolerance of expected.json.
 
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { gunzipSync } from 'node:zlib'
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
-const { tolerance, models } = JSON.parse(readFileSync(here('expected.json'), 'utf8'))
+const { sha256, tolerance, models } = JSON.parse(readFileSync(here('expected.json'), 'utf8'))
 const { values: options } = parseArgs({
   options: { data: { type: 'string' }, seeds: { type: 'string', default: '3' }, model: { type: 'string', multiple: true } },
 })
 if (options.data === undefined) {
   console.error('--data: expected the path of census-income.csv.gz; examples/census/README.md says where to get it')
+  process.exit(2)
+}
+
+const sum = createHash('sha256').update(contents(options.data)).digest('hex')
+if (sum !== sha256) {
+  console.error(
+    `--data: expected a file whose content has the SHA-256 ${sha256}, found ${sum}; examples/census/README.md says how it is made`,
+  )
   process.exit(2)
 }
 
@@ -43,6 +53,11 @@ function train(name, seed) {
   if (process.stderr.isTTY) process.stderr.write(`${name}, seed ${seed} ...\r`)
   const out = execFileSync(process.execPath, [cli, ...args], { encoding: 'utf8' })
   return JSON.parse(out.trim().split('\n').at(-1)).test
+}
+
+function contents(path) {
+  const bytes = readFileSync(path)
+  return /\.gz$/.test(path) ? gunzipSync(bytes) : bytes
 }
 
 function median(values) {
