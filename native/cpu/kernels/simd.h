@@ -58,6 +58,34 @@ inline vec to_bfloat16(vec v) {
   const vec rounded = _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))));
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), rounded, v);
 }
+// Words: kLanes unsigned integers.
+typedef __m512i words;
+inline words load_words(const uint32_t* p) { return _mm512_loadu_si512(p); }
+inline words set_words(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
+inline words exclusive_or(words a, words b, words c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
+// The 64-bit products a b, halved.
+inline void multiply_wide(words a, words b, words* high, words* low) {
+  const __m512i even = _mm512_mul_epu32(a, b), odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), b);
+  *high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+  *low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+}
+// out[4 lane + k] = w_k[lane]
+inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words w3) {
+  const __m512i a = _mm512_unpacklo_epi32(w0, w1), b = _mm512_unpackhi_epi32(w0, w1);
+  const __m512i c = _mm512_unpacklo_epi32(w2, w3), d = _mm512_unpackhi_epi32(w2, w3);
+  const __m512i u0 = _mm512_unpacklo_epi64(a, c), u1 = _mm512_unpackhi_epi64(a, c);  // 128 bits: lane 4 k, lane 4 k + 1
+  const __m512i u2 = _mm512_unpacklo_epi64(b, d), u3 = _mm512_unpackhi_epi64(b, d);
+  const __m512i v0 = _mm512_shuffle_i32x4(u0, u1, 0x44), v1 = _mm512_shuffle_i32x4(u2, u3, 0x44);
+  const __m512i v2 = _mm512_shuffle_i32x4(u0, u1, 0xEE), v3 = _mm512_shuffle_i32x4(u2, u3, 0xEE);
+  _mm512_storeu_si512(out, _mm512_shuffle_i32x4(v0, v1, 0x88));
+  _mm512_storeu_si512(out + 16, _mm512_shuffle_i32x4(v0, v1, 0xDD));
+  _mm512_storeu_si512(out + 32, _mm512_shuffle_i32x4(v2, v3, 0x88));
+  _mm512_storeu_si512(out + 48, _mm512_shuffle_i32x4(v2, v3, 0xDD));
+}
+// v where bits[lane] >= limit, else 0.
+inline vec keep_from(vec v, const uint32_t* bits, uint32_t limit) {
+  return _mm512_maskz_mov_ps(_mm512_cmpge_epu32_mask(_mm512_loadu_si512(bits), _mm512_set1_epi32(static_cast<int>(limit))), v);
+}
 #if defined(MG_BFLOAT16_PAIRS)
 // Per lane the pair (low, high) of bfloat16 in a float's bits.
 inline vec pairs_of(vec low, vec high) {
@@ -130,6 +158,30 @@ inline vec to_bfloat16(vec v) {
   const vec rounded = _mm256_castsi256_ps(_mm256_and_si256(up, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
   return _mm256_blendv_ps(rounded, v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
 }
+typedef __m256i words;
+inline words load_words(const uint32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+inline words set_words(uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
+inline words exclusive_or(words a, words b, words c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
+inline void multiply_wide(words a, words b, words* high, words* low) {
+  const __m256i even = _mm256_mul_epu32(a, b), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), b);
+  *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+  *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+}
+inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words w3) {
+  const __m256i a = _mm256_unpacklo_epi32(w0, w1), b = _mm256_unpackhi_epi32(w0, w1);
+  const __m256i c = _mm256_unpacklo_epi32(w2, w3), d = _mm256_unpackhi_epi32(w2, w3);
+  const __m256i u0 = _mm256_unpacklo_epi64(a, c), u1 = _mm256_unpackhi_epi64(a, c);
+  const __m256i u2 = _mm256_unpacklo_epi64(b, d), u3 = _mm256_unpackhi_epi64(b, d);
+  auto* to = reinterpret_cast<__m256i*>(out);
+  _mm256_storeu_si256(to, _mm256_permute2x128_si256(u0, u1, 0x20));
+  _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(u2, u3, 0x20));
+  _mm256_storeu_si256(to + 2, _mm256_permute2x128_si256(u0, u1, 0x31));
+  _mm256_storeu_si256(to + 3, _mm256_permute2x128_si256(u2, u3, 0x31));
+}
+inline vec keep_from(vec v, const uint32_t* bits, uint32_t limit) {
+  const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bits)), l = _mm256_set1_epi32(static_cast<int>(limit));
+  return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(b, l), b)));
+}
 inline __m128 fold(vec v) { return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)); }
 inline float reduce_max(vec v) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -193,6 +245,22 @@ inline vec to_bfloat16(vec v) {
   const uint32x4_t up = vaddq_u32(vaddq_u32(bits, odd), vdupq_n_u32(0x7FFF));
   return vbslq_f32(vceqq_f32(v, v), vreinterpretq_f32_u32(vandq_u32(up, vdupq_n_u32(0xFFFF0000u))), v);
 }
+typedef uint32x4_t words;
+inline words load_words(const uint32_t* p) { return vld1q_u32(p); }
+inline words set_words(uint32_t x) { return vdupq_n_u32(x); }
+inline words exclusive_or(words a, words b, words c) { return veorq_u32(veorq_u32(a, b), c); }
+inline void multiply_wide(words a, words b, words* high, words* low) {
+  const uint32x4_t first_two = vreinterpretq_u32_u64(vmull_u32(vget_low_u32(a), vget_low_u32(b)));
+  const uint32x4_t last_two = vreinterpretq_u32_u64(vmull_high_u32(a, b));
+  *low = vuzp1q_u32(first_two, last_two), *high = vuzp2q_u32(first_two, last_two);
+}
+inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words w3) {
+  const uint32x4x4_t all = {{w0, w1, w2, w3}};
+  vst4q_u32(out, all);
+}
+inline vec keep_from(vec v, const uint32_t* bits, uint32_t limit) {
+  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), vcgeq_u32(vld1q_u32(bits), vdupq_n_u32(limit))));
+}
 inline float reduce_max(vec v) { return vmaxvq_f32(v); }
 // Lanes 0 and 1, 2 and 3, then these.
 inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) {
@@ -241,6 +309,18 @@ inline vec to_bfloat16(vec v) {
   memcpy(&v, &bits, sizeof bits);
   return v;
 }
+typedef uint32_t words;
+inline words load_words(const uint32_t* p) { return *p; }
+inline words set_words(uint32_t x) { return x; }
+inline words exclusive_or(words a, words b, words c) { return a ^ b ^ c; }
+inline void multiply_wide(words a, words b, words* high, words* low) {
+  const uint64_t product = uint64_t{a} * b;
+  *high = static_cast<uint32_t>(product >> 32), *low = static_cast<uint32_t>(product);
+}
+inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words w3) {
+  out[0] = w0, out[1] = w1, out[2] = w2, out[3] = w3;
+}
+inline vec keep_from(vec v, const uint32_t* bits, uint32_t limit) { return *bits >= limit ? v : 0.0f; }
 inline float reduce_max(vec v) { return v; }
 inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) { out[0] = a, out[1] = b, out[2] = c, out[3] = d; }
 inline float reduce_add(vec v) { return v; }
