@@ -36,6 +36,8 @@ void pack(Plan& plan, const mg_run& run, Team& team) {
   plan.is_packed = true;
 }
 
+constexpr int64_t kAhead = 8;  // rows that are fetched before they are wanted
+
 // Copies the block's rows of every row input, picked by row_index, into the arena.
 void gather_inputs(const Block& block) {
   for (const auto& [buffer, region] : block.plan.gathered_inputs) {
@@ -43,8 +45,10 @@ void gather_inputs(const Block& block) {
     const auto* from = static_cast<const float*>(block.run.data[buffer]);
     float* to = block.arena + region * block.plan.block_rows;
     const int32_t* index = block.run.row_index + block.first_row;
-    for (int64_t r = 0; r < block.rows; r++)
+    for (int64_t r = 0; r < block.rows; r++) {
+      if (r + kAhead < block.rows) __builtin_prefetch(from + static_cast<size_t>(index[r + kAhead]) * width);
       std::memcpy(to + static_cast<size_t>(r) * width, from + static_cast<size_t>(index[r]) * width, width * sizeof(float));
+    }
   }
 }
 

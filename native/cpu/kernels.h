@@ -45,6 +45,16 @@ struct WeightGradient {
   bool first;  // overwrite instead of adding: the first block of a slot
 };
 
+// Rows of a gradient that belong to one id.
+struct SumRows {
+  int64_t dim, count, listed;  // listed: entries of `rows` that may be read, beyond count too
+  const uint32_t* rows;
+  const float* x;
+  int64_t x_row;
+  const float* scale;  // per row; null: 1
+  float* sum;          // [dim]
+};
+
 // A row view: its column 0 at the first row of the block, and the floats between rows.
 struct RowPointer {
   float* data;
@@ -222,8 +232,7 @@ struct Kernels {
   // gradient += l1 sign(w) + 2 l2 w; returns l1 sum |w| + l2 sum w^2. gradient nullable.
   double (*penalty)(int64_t count, const float* w, float l1, float l2, float* gradient);
   void (*update)(const UpdateRule*, int64_t count, float* w, const float* gradient, const Moments*);
-  // y[j] += scale x[j]
-  void (*add_scaled)(int64_t count, float scale, const float* x, float* y);
+  void (*sum_rows)(const SumRows*);
   // Runs `steps` of independent multiply-adds; returns the FLOPs done. What a share of peak is a share of.
   double (*peak)(int64_t steps);
 };

@@ -1,6 +1,6 @@
 // Embedding tables: the gather, and the update that sums the gradients of equal ids first.
 //
-// While rows are being worked on, one unit per table sorts the batch's (id, occurrence) pairs by id, stably: equal ids then
+// While rows are being worked on, one unit per table sorts the batch's (id, row) pairs by id, stably: equal ids then
 // stand together in the order of features and rows. The update walks distinct ids in units; each id is one thread's work
 // from the first addition to the last, so the bits do not depend on threads.
 #include <algorithm>
@@ -25,6 +25,8 @@ struct GatherOp final : RowsOp {
   }
 };
 
+constexpr int64_t kAhead = 8;  // rows whose ids are fetched before they are wanted
+
 struct Feature {
   int32_t ids;  // row input buffer
   int64_t length, combiner;
@@ -38,14 +40,14 @@ class IdIndex {
     if (occurrences > UINT32_MAX) throw std::invalid_argument("more than 2^32 ids of one table in a batch");
     const auto count = static_cast<size_t>(occurrences);
     if (keys_.size() >= count) return;
-    for (auto* list : {&keys_, &occurrence_, &spare_keys_, &spare_occurrence_}) list->resize(count);
+    for (auto* list : {&keys_, &rows_, &spare_keys_, &spare_rows_}) list->resize(count);
     start_.resize(count + 1);
   }
 
   void clear() { count_ = 0; }
-  void add(uint32_t id, uint32_t occurrence) {
+  void add(uint32_t id, uint32_t row) {
     keys_[count_] = id;
-    occurrence_[count_++] = occurrence;
+    rows_[count_++] = row;
   }
 
   // Least significant digit first, 11 bits at a time; then notes where each distinct id begins.
@@ -60,10 +62,10 @@ class IdIndex {
       for (size_t i = 0; i < count_; i++) {
         const uint32_t to = begin[keys_[i] >> shift & ((1 << kDigit) - 1)]++;
         spare_keys_[to] = keys_[i];
-        spare_occurrence_[to] = occurrence_[i];
+        spare_rows_[to] = rows_[i];
       }
       keys_.swap(spare_keys_);
-      occurrence_.swap(spare_occurrence_);
+      rows_.swap(spare_rows_);
     }
     distinct_ = 0;
     for (size_t i = 0; i < count_; i++)
@@ -82,13 +84,13 @@ class IdIndex {
     }
     return low;
   }
-  template <class Visit>
-  void each_occurrence(int64_t i, const Visit& visit) const {
-    for (size_t k = start_[static_cast<size_t>(i)]; k < start_[static_cast<size_t>(i) + 1]; k++) visit(occurrence_[k]);
-  }
+  // The rows in which distinct id i occurs, and how many entries lie from there to the end of the list.
+  const uint32_t* rows(int64_t i) const { return rows_.data() + start_[static_cast<size_t>(i)]; }
+  int64_t count(int64_t i) const { return start_[static_cast<size_t>(i) + 1] - start_[static_cast<size_t>(i)]; }
+  int64_t listed(int64_t i) const { return static_cast<int64_t>(count_) - start_[static_cast<size_t>(i)]; }
 
  private:
-  std::vector<uint32_t> keys_, occurrence_, spare_keys_, spare_occurrence_, start_;
+  std::vector<uint32_t> keys_, rows_, spare_keys_, spare_rows_, start_;
   size_t count_ = 0, distinct_ = 0;
 };
 
@@ -99,13 +101,10 @@ class TableUpdate {
   std::vector<Feature> features;
 
   void reserve(int64_t rows) {
-    int64_t occurrences = 0, bags = 0;
-    for (const Feature& feature : features) {
-      occurrences += rows * feature.length;
-      if (feature.combiner == 1) bags += rows;
-    }
+    int64_t occurrences = 0;
+    for (const Feature& feature : features) occurrences += rows * feature.length;
     index_.reserve(occurrences);
-    if (static_cast<int64_t>(scale_.size()) < bags) scale_.resize(static_cast<size_t>(bags));
+    scale_.reserve(rows * static_cast<int64_t>(features.size()));
     units_ = op.exact ? std::clamp<int64_t>(table_rows * dim / 16384, 1, 64) : std::clamp<int64_t>(occurrences / 1024, 1, 32);
     sums_.reserve(units_ * sum_floats());
     penalties_.assign(static_cast<size_t>(units_), 0.0);
@@ -113,18 +112,20 @@ class TableUpdate {
 
   void build_index(const mg_run& run) {
     index_.clear();
-    int64_t occurrence = 0, bag = 0;
+    uint32_t row = 0;  // of all features, one after another
     for (const Feature& feature : features) {
       const auto* ids = static_cast<const int32_t*>(run.data[feature.ids]);
-      for (int64_t r = 0; r < run.rows; r++) {
-        const int32_t* row = ids + (run.row_index ? run.row_index[r] : r) * feature.length;
+      const auto at = [&](int64_t r) { return ids + (run.row_index ? run.row_index[r] : r) * feature.length; };
+      for (int64_t r = 0; r < run.rows; r++, row++) {
+        if (r + kAhead < run.rows) __builtin_prefetch(at(r + kAhead));
+        const int32_t* own = at(r);
         int64_t present = 0;
-        for (int64_t k = 0; k < feature.length; k++, occurrence++) {
-          if (feature.combiner != 0 && row[k] == 0) continue;
-          index_.add(static_cast<uint32_t>(row[k]), static_cast<uint32_t>(occurrence));
+        for (int64_t k = 0; k < feature.length; k++) {
+          if (feature.combiner != 0 && own[k] == 0) continue;
+          index_.add(static_cast<uint32_t>(own[k]), row);
           present++;
         }
-        if (feature.combiner == 1) scale_[static_cast<size_t>(bag++)] = present ? 1.0f / static_cast<float>(present) : 0.0f;
+        if (feature.combiner == 1) scale_.data()[row] = present ? 1.0f / static_cast<float>(present) : 0.0f;
       }
     }
     index_.sort(table_rows);
@@ -150,6 +151,7 @@ class TableUpdate {
     }
     const auto [first, end] = unit_range(unit, units_, index_.distinct());
     for (int64_t i = first; i < end; i++) {
+      if (i + kAhead < end) prefetch(run, index_.id(i + kAhead));
       std::fill_n(sums, dim, 0.0f);
       sum_gradients(plan, run, i, sums);
       penalty += apply(plan, run, rule, index_.id(i), 1, sums);
@@ -166,22 +168,30 @@ class TableUpdate {
   int64_t rows_at_once() const { return std::max<int64_t>(1, 2048 / dim); }
   int64_t sum_floats() const { return padded(rows_at_once() * dim); }
 
+  // The rows of one id: those of the first feature come first, then those of the next.
   void sum_gradients(const Plan& plan, const mg_run& run, int64_t i, float* sum) const {
-    index_.each_occurrence(i, [&](int64_t occurrence) {
-      int64_t bag = 0;
-      for (const Feature& feature : features) {
-        if (occurrence >= run.rows * feature.length) {
-          occurrence -= run.rows * feature.length;
-          if (feature.combiner == 1) bag += run.rows;
-          continue;
-        }
-        const int64_t row = occurrence / feature.length;
-        const Rows& g = feature.gradient;
-        const float* from = plan.stored.data() + g.region * run.rows + row * g.stride + g.column;
-        plan.kernels->add_scaled(dim, feature.combiner == 1 ? scale_[static_cast<size_t>(bag + row)] : 1.0f, from, sum);
-        return;
-      }
-    });
+    const uint32_t* row = index_.rows(i);
+    const uint32_t* const end = row + index_.count(i);
+    const uint32_t* const last = row + index_.listed(i);
+    for (size_t f = 0; row < end; f++) {
+      const int64_t before = static_cast<int64_t>(f) * run.rows;
+      const uint32_t* const next = f + 1 == features.size() ? end : std::lower_bound(row, end, before + run.rows);
+      const Rows& g = features[f].gradient;
+      // Rows count over all features: from here it is those of this one.
+      const float* x = plan.stored.data() + g.region * run.rows + g.column - before * g.stride;
+      const SumRows sums{dim, next - row, features.size() == 1 ? last - row : next - row, row, x, g.stride,
+                         features[f].combiner == 1 ? scale_.data() : nullptr, sum};
+      plan.kernels->sum_rows(&sums);
+      row = next;
+    }
+  }
+
+  // A row of the table and of its moments, to be updated soon.
+  void prefetch(const mg_run& run, int64_t id) const {
+    const Moments own = moments_of(op, run);
+    for (const float* memory : {static_cast<const float*>(bound(run, op.table)), static_cast<const float*>(own.first), static_cast<const float*>(own.second)})
+      if (memory)
+        for (int64_t c = 0; c < dim; c += 16) __builtin_prefetch(memory + id * dim + c, 1);
   }
 
   double apply(const Plan& plan, const mg_run& run, const UpdateRule& rule, int64_t row, int64_t count, float* gradient) const {
@@ -196,7 +206,7 @@ class TableUpdate {
   }
 
   IdIndex index_;
-  std::vector<float> scale_;  // 1 / ids present, per row of each mean feature
+  Floats scale_;  // 1 / ids present, per row of each mean feature
   int64_t units_ = 1;
   Floats sums_;
   std::vector<double> penalties_;
