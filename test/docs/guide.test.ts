@@ -44,7 +44,7 @@ it('the guide runs from top to bottom', { timeout: 120_000 }, () => {
 
 it.each(['README.md', 'README.zh-CN.md'])('the example of %s runs', { timeout: 60_000 }, (path) => {
   const tags = ['news', 'sport', 'music', 'film']
-  const lines = Array.from({ length: 3000 }, (_, row) => {
+  const lines = Array.from({ length: 60_000 }, (_, row) => {
     const user = ((row * 31) % 997) % 40
     const read = (row * 7919) % 101 < 15 + 15 * (user % 5) ? 1 : 0
     return [`u${user}`, [tags[row % 4], tags[(row >> 2) % 4]].join('|'), 18 + (row % 50), read, read * (user % 2)].join(',')
