@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // Times this library and, in the same run on the same machine, its peers, and sets one beside the other.
-//   npm run bench                                          the table of `multigate bench`
-//   npm run bench -- --peers [DIR] --json FILE --chart FILE.svg
-// DIR is a folder of programs that time the peers, peers.mjs and peers.py, and print one JSON line per measurement; default
+//   npm run bench                                          beside TensorFlow.js and onnxruntime-node
+//   npm run bench -- --peers --json FILE --chart FILE.svg  beside PyTorch and TensorFlow too
+//   npm run bench -- --alone                               the table of `multigate bench`
+// Peers are timed by the programs peers.mjs and peers.py of a folder, which print one JSON line per measurement; default
 // ../shared/peers. A peer that is not there is said to be skipped.
 
 import { spawn } from 'node:child_process'
@@ -25,7 +26,9 @@ const options = new Command('bench')
   .option('--precision <name>', 'float32 or bfloat16', 'float32')
   .option('--threads <n>', 'threads at most', Number, Math.min(2, native.processors()))
   .option('--seconds <s>', 'spent on each measurement, about', Number, 2)
-  .option('--peers [folder]', 'time the peers too')
+  .option('--peers', 'time the Python peers too')
+  .option('--alone', 'time no peers')
+  .option('--folder <folder>', 'where the programs that time the peers are', join(root, '../shared/peers'))
   .option('--json <file>', 'write the results there too')
   .option('--chart <file>', 'draw rows per second beside the peers, as SVG')
   .parse()
@@ -44,10 +47,7 @@ console.log(
 )
 console.log(benchTable(results))
 
-const peers =
-  options.peers === undefined
-    ? []
-    : await timePeers(resolve(options.peers === true ? join(root, '../shared/peers') : options.peers))
+const peers = options.alone ? [] : await timePeers(resolve(options.folder))
 // Once more, after the peers: the machine may have become faster or slower meanwhile.
 const after = []
 if (peers.length > 0) {
@@ -74,7 +74,7 @@ function write(path, text) {
 /** Every line that the peers print. */
 async function timePeers(folder) {
   if (!existsSync(join(folder, 'peers.mjs'))) {
-    console.error(`--peers: no peers.mjs in ${folder}; the peers are left out`)
+    console.error(`no peers.mjs in ${folder}: the peers are left out`)
     return []
   }
   const layers = only.filter((name) => /^L\d$/.test(name)).join(',')
@@ -88,7 +88,7 @@ async function timePeers(folder) {
     options.isa === 'avx2' ? 'avx2' : 'native',
   ]
   const jobs = [
-    ...['torch', 'tf'].map((peer) => ['python3', 'peers.py', peer]),
+    ...(options.peers ? ['torch', 'tf'] : []).map((peer) => ['python3', 'peers.py', peer]),
     ...['tfjs-node', 'ort', 'tfjs-wasm'].map((peer) => [process.execPath, 'peers.mjs', peer]),
   ].flatMap(([program, file, peer]) => {
     const call = (what, names, ...more) => ({

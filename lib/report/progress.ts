@@ -135,11 +135,12 @@ class Pace {
   }
 }
 
-function opening({ model, parameters, device, isa, threads, fallback, trainRows, validationRows, batchSize }: RunPlan): string[] {
+function opening(plan: RunPlan): string[] {
+  const { model, parameters, device, isa, threads, fallback, trainRows, validationRows, batchSize, encodedRowsPerSecond } = plan
   const where = device === 'cpu' ? `cpu (${isa}), ${threads} ${threads === 1 ? 'thread' : 'threads'}` : device
   const rows = `${count(trainRows)} rows${validationRows > 0 ? `, ${count(validationRows)} for validation` : ''}`
   return [
-    `${model}: ${count(parameters)} parameters; ${rows}; batches of ${count(batchSize)}; ${where}`,
+    `${model}: ${count(parameters)} parameters; ${rows}, encoded at ${count(encodedRowsPerSecond)} rows/s; batches of ${count(batchSize)}; ${where}`,
     ...(fallback === undefined ? [] : [`not on the GPU: ${fallback}`]),
   ]
 }

@@ -20,6 +20,8 @@ export interface RunPlan {
   readonly batchSize: number
   readonly trainRows: number
   readonly validationRows: number
+  /** Encoding them all, rows per second. */
+  readonly encodedRowsPerSecond: number
   /** Names that can be monitored. */
   readonly monitors: readonly string[]
 }

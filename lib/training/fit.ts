@@ -33,6 +33,8 @@ export interface FitRun {
   readonly tasks: readonly NetworkTask[]
   readonly train: EncodedRows
   readonly validation: EncodedRows | undefined
+  /** Spent on encoding both. */
+  readonly encodeSeconds: number
   readonly batchSize: number
   readonly epochs: number
   readonly shuffle: boolean
@@ -176,7 +178,7 @@ class Run {
   }
 
   #plan(): RunPlan {
-    const { model, runner, tasks, epochs, batchSize, train, validation } = this.#run
+    const { model, runner, tasks, epochs, batchSize, train, validation, encodeSeconds } = this.#run
     const { network, compute } = runner
     const names = tasks.map(({ name }) => name)
     const tensors = network.parameters.tensors.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
@@ -193,6 +195,7 @@ class Run {
       batchSize,
       trainRows: train.rows,
       validationRows: validation?.rows ?? 0,
+      encodedRowsPerSecond: (train.rows + (validation?.rows ?? 0)) / Math.max(encodeSeconds, 1e-6),
       monitors: monitorNames(tasks, validation !== undefined),
     }
   }

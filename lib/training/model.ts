@@ -220,6 +220,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Output exten
     const state = file && (await this.#resume(file, optimizer))
     const built = this.#build(train)
     const { native } = this.#compute
+    const started = performance.now()
     using rows = built.encoder.encode(train, native, 'training')
     using held = validation === undefined ? undefined : built.encoder.encode(validation, native, 'evaluation')
     return await runFit({
@@ -232,6 +233,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Output exten
       tasks: built.encoder.tasks,
       train: rows,
       validation: held,
+      encodeSeconds: (performance.now() - started) / 1000,
       seed: this.#network.seed,
       callbacks,
       turns: this.#turns,
