@@ -10,6 +10,10 @@
 #include "selftest/golden/golden.h"
 #include "selftest/hostile.h"
 
+#if defined(MG_SELFTEST_CUDA)
+extern "C" const mg_backend* mg_cuda_backend(void) MG_NOEXCEPT;
+#endif
+
 namespace {
 
 constexpr char kHelp[] =
@@ -18,13 +22,15 @@ constexpr char kHelp[] =
     "  --seed S      of the random cases (default 1)\n"
     "  --golden DIR  golden cases too: a folder with an index.json and safetensors files\n"
     "  --isa NAME    this instruction set only\n"
+    "  --device NAME cpu (default), or cuda where it was linked in\n"
+    "  --op NAME     random cases of this op only\n"
     "  --verbose     every check, not only what fails\n"
     "exit code: 0 all passed, 1 something failed, 2 wrong options\n";
 
 struct Options {
   int cases = 60;
   uint64_t seed = 1;
-  std::string golden, isa;
+  std::string golden, isa, device = "cpu", op;
   bool verbose = false, help = false;
 };
 
@@ -51,6 +57,8 @@ Options parse(int count, char** arguments) {
     else if (name == "--seed") options.seed = number();
     else if (name == "--golden") options.golden = value();
     else if (name == "--isa") options.isa = value();
+    else if (name == "--device") options.device = value();
+    else if (name == "--op") options.op = value();
     else if (name == "--verbose") options.verbose = true;
     else if (name == "--help") options.help = true;
     else throw UsageError(name + ": unknown option");
@@ -60,6 +68,14 @@ Options parse(int count, char** arguments) {
 
 std::vector<selftest::Place> places_of(const Options& options) {
   std::vector<selftest::Place> places;
+#if defined(MG_SELFTEST_CUDA)
+  if (options.device == "cuda") {
+    mg_error error{};
+    if (mg_cuda_backend()->available(&error) != MG_OK) throw UsageError(std::string("--device cuda: ") + error.text);
+    return {{"cuda", mg_cuda_backend(), ""}};
+  }
+#endif
+  if (options.device != "cpu") throw UsageError("--device: expected cpu, or cuda in a build that has it, found " + options.device);
   for (const char* const* isa = mg_cpu_isas(); *isa; isa++)
     if (options.isa.empty() || options.isa == *isa) places.push_back({*isa, mg_cpu_backend(), *isa});
   if (places.empty()) throw UsageError("--isa: this machine does not run " + options.isa);
@@ -83,7 +99,8 @@ void check_random(selftest::Report& report, const Options& options, const std::v
                   const selftest::Place& reference) {
   using namespace selftest;
   const std::vector<int64_t> some_rows = {1, 2, 7, 16, 33, 100, 300};
-  for (int op = 0; op < MG_OP_COUNT; op++)
+  for (int op = 0; op < MG_OP_COUNT; op++) {
+    if (!options.op.empty() && options.op != op_name(static_cast<mg_op_kind>(op))) continue;
     for (int i = 0; i < options.cases; i++) {
       const std::string what = std::string(op_name(static_cast<mg_op_kind>(op))) + " case " + std::to_string(i) + " of seed " +
                                std::to_string(options.seed);
@@ -102,6 +119,7 @@ void check_random(selftest::Report& report, const Options& options, const std::v
         check_gradients(report, what, make_case(static_cast<mg_op_kind>(op), again, 5), reference);
       }
     }
+  }
 }
 
 }  // namespace

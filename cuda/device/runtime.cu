@@ -1,0 +1,173 @@
+// See runtime.h.
+#include "cuda/device/runtime.h"
+
+#include <atomic>
+#include <cstdio>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+namespace mg_cuda {
+namespace {
+
+constexpr int kLeastMajor = 8;
+constexpr size_t kSharedWithoutAsking = 48 * 1024;
+
+// Set once, by the first fault that ends the context; never cleared.
+std::mutex lost_mutex;
+std::atomic<bool> is_lost{false};
+std::string lost_text;
+
+void check_not_lost() {
+  if (!is_lost.load()) return;
+  const std::lock_guard lock(lost_mutex);
+  throw Fault{MG_DEVICE_LOST, lost_text};
+}
+
+bool ends_context(cudaError_t error) {
+  switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorDevicesUnavailable:
+      return true;
+    default:
+      return false;
+  }
+}
+
+DeviceFacts find_device() {
+  int count = 0;
+  const cudaError_t found = cudaGetDeviceCount(&count);
+  if (found != cudaSuccess) throw Fault{MG_UNSUPPORTED, std::string("no usable CUDA device: ") + cudaGetErrorString(found)};
+  if (count == 0) throw Fault{MG_UNSUPPORTED, "no CUDA device is visible"};
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, 0), "the CUDA device does not answer");
+  if (properties.major < kLeastMajor)
+    throw Fault{MG_UNSUPPORTED, std::string(properties.name) + " has compute capability " + std::to_string(properties.major) + "." +
+                                    std::to_string(properties.minor) + ", expected 8.0 or later"};
+  return {properties.name,
+          properties.major,
+          properties.minor,
+          static_cast<int64_t>(properties.totalGlobalMem),
+          properties.multiProcessorCount,
+          properties.sharedMemPerBlockOptin};
+}
+
+std::string mebibytes(size_t bytes) { return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB"; }
+
+}  // namespace
+
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  const std::string text = std::string(what) + ": " + cudaGetErrorString(error);
+  cudaGetLastError();  // an error that is not sticky ends here
+  if (!ends_context(error)) throw Fault{error == cudaErrorMemoryAllocation ? MG_OUT_OF_MEMORY : MG_INTERNAL, text};
+  const std::lock_guard lock(lost_mutex);
+  if (!is_lost.load()) lost_text = "the CUDA device was lost and this process cannot use it again (" + text + "); start a new process";
+  is_lost.store(true);
+  throw Fault{MG_DEVICE_LOST, lost_text};
+}
+
+const DeviceFacts& device_facts() {
+  static const DeviceFacts facts = find_device();  // tried again by the next call where it throws
+  return facts;
+}
+
+void* device_allocate(size_t bytes) {
+  check_not_lost();
+  void* data = nullptr;
+  const cudaError_t error = cudaMalloc(&data, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    size_t free_bytes = 0, all_bytes = 0;
+    cudaMemGetInfo(&free_bytes, &all_bytes);
+    throw Fault{MG_OUT_OF_MEMORY, mebibytes(bytes) + " of device memory were asked for, " + mebibytes(free_bytes) + " of " +
+                                      mebibytes(all_bytes) + " are free; use a smaller batch or model"};
+  }
+  check(error, "device memory");
+  check(cudaMemset(data, 0, bytes), "device memory");
+  check(cudaDeviceSynchronize(), "device memory");  // the plans' streams do not wait for the default one
+  return data;
+}
+
+void device_release(void* data) noexcept {
+  if (data != nullptr) cudaFree(data);
+}
+
+void copy_to_device(void* device, const void* host, size_t bytes) {
+  check_not_lost();
+  check(cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice), "a copy to the device");
+}
+
+void copy_from_device(void* host, const void* device, size_t bytes) {
+  check_not_lost();
+  check(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost), "a copy from the device");
+}
+
+void* pinned_allocate(size_t bytes) {
+  check_not_lost();
+  void* data = nullptr;
+  check(cudaMallocHost(&data, bytes), "pinned host memory");
+  return data;
+}
+
+void pinned_release(void* data) noexcept {
+  if (data != nullptr) cudaFreeHost(data);
+}
+
+Stream::Stream() {
+  check_not_lost();
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream");
+}
+
+// More than 48 KiB must be asked for, once per kernel; the most that was asked for is remembered.
+void Stream::allow_shared(const void* kernel, size_t bytes) {
+  if (bytes <= kSharedWithoutAsking) return;
+  static std::mutex mutex;
+  static std::unordered_map<const void*, size_t> allowed;
+  const std::lock_guard lock(mutex);
+  size_t& most = allowed[kernel];
+  if (bytes <= most) return;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)), "shared memory");
+  most = bytes;
+}
+
+void Stream::upload(void* device, const void* pinned, size_t bytes) {
+  check(cudaMemcpyAsync(device, pinned, bytes, cudaMemcpyHostToDevice, stream_), "a copy to the device");
+}
+
+void Stream::download(void* pinned, const void* device, size_t bytes) {
+  check(cudaMemcpyAsync(pinned, device, bytes, cudaMemcpyDeviceToHost, stream_), "a copy from the device");
+}
+
+void Stream::zero(void* device, size_t bytes) { check(cudaMemsetAsync(device, 0, bytes, stream_), "device memory"); }
+
+void Stream::begin_capture() { check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "a capture"); }
+
+Graph Stream::end_capture() {
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(stream_, &graph), "a capture");
+  Graph result;
+  const cudaError_t error = cudaGraphInstantiate(&result.graph_, graph, 0);
+  cudaGraphDestroy(graph);
+  check(error, "a graph");
+  return result;
+}
+
+void Stream::run(const Graph& graph) {
+  check_not_lost();
+  check(cudaGraphLaunch(graph.graph_, stream_), "a graph could not be launched");
+}
+
+void Stream::synchronize() { check(cudaStreamSynchronize(stream_), "the device failed in a kernel"); }
+
+}  // namespace mg_cuda

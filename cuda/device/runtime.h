@@ -1,0 +1,145 @@
+// The host's side of the device: memory, the stream that work is queued on, graphs of it, and faults. The only part of the backend,
+// beside the kernels' intrinsics, that calls the CUDA runtime; emulation/runtime.h has the same on the CPU.
+//
+// Everything throws Fault. A fault that the device does not recover from (MG_DEVICE_LOST) stays: every later call throws it again.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "abi/multigate.h"
+
+namespace mg_cuda {
+
+struct Fault {
+  mg_status status;
+  std::string text;
+};
+
+struct Grid {
+  unsigned x = 1, y = 1;
+};
+
+// T, but not deduced from an argument: arguments of a launch convert to the kernel's parameters.
+template <class T>
+struct ExactlyType {
+  using Type = T;
+};
+template <class T>
+using Exactly = typename ExactlyType<T>::Type;
+
+struct DeviceFacts {
+  std::string name;
+  int major = 0, minor = 0;   // compute capability
+  int64_t memory_bytes = 0;
+  int multiprocessors = 1;
+  size_t shared_bytes = 0;    // of one block, at most
+};
+
+// Of the device that the backend works on. Throws MG_UNSUPPORTED where there is none, with the reason.
+const DeviceFacts& device_facts();
+
+void* device_allocate(size_t bytes);  // zeroed; MG_OUT_OF_MEMORY says how much was asked for and how much is free
+void device_release(void* data) noexcept;
+void copy_to_device(void* device, const void* host, size_t bytes);    // and waits
+void copy_from_device(void* host, const void* device, size_t bytes);  // likewise
+void* pinned_allocate(size_t bytes);
+void pinned_release(void* data) noexcept;
+
+// Memory of the device, or pinned memory of the host, that only grows; what it held is lost when it does.
+template <void* (*kAllocate)(size_t), void (*kRelease)(void*) noexcept>
+class Growing {
+ public:
+  Growing() = default;
+  Growing(const Growing&) = delete;
+  Growing& operator=(const Growing&) = delete;
+  ~Growing() { kRelease(data_); }
+
+  void reserve(size_t bytes) {
+    if (bytes <= bytes_) return;
+    kRelease(data_);
+    data_ = nullptr, bytes_ = 0;
+    data_ = kAllocate(bytes);
+    bytes_ = bytes;
+  }
+  template <class T = void>
+  T* data() const { return static_cast<T*>(data_); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+using DeviceMemory = Growing<device_allocate, device_release>;
+using PinnedMemory = Growing<pinned_allocate, pinned_release>;
+
+}  // namespace mg_cuda
+
+#if defined(MG_EMULATION)
+#include "cuda/emulation/runtime.h"
+#else
+#include <cuda_runtime.h>
+
+namespace mg_cuda {
+
+// Throws the Fault that an error of the runtime stands for.
+void check(cudaError_t error, const char* what);
+
+// A sequence of work, captured once.
+class Graph {
+ public:
+  Graph() = default;
+  Graph(Graph&& other) noexcept : graph_(other.graph_) { other.graph_ = nullptr; }
+  Graph& operator=(Graph&& other) noexcept {
+    std::swap(graph_, other.graph_);
+    return *this;
+  }
+  ~Graph() {
+    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+  }
+
+ private:
+  friend class Stream;
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+// Work in order. Between begin_capture and end_capture it is noted, not done.
+class Stream {
+ public:
+  Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream() {
+    if (stream_ != nullptr) cudaStreamDestroy(stream_);
+  }
+
+  // Threads per block: a multiple of 32.
+  template <class... P>
+  void launch(void (*kernel)(P...), Grid grid, int threads, size_t shared_bytes, Exactly<P>... arguments) {
+    allow_shared(reinterpret_cast<const void*>(kernel), shared_bytes);
+    void* pointers[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
+    check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(grid.x, grid.y), dim3(static_cast<unsigned>(threads)), pointers,
+                           shared_bytes, stream_),
+          "a kernel could not be launched");
+  }
+
+  void upload(void* device, const void* pinned, size_t bytes);
+  void download(void* pinned, const void* device, size_t bytes);
+  void zero(void* device, size_t bytes);
+
+  void begin_capture();
+  Graph end_capture();
+  void run(const Graph& graph);
+
+  void synchronize();
+
+ private:
+  void allow_shared(const void* kernel, size_t bytes);
+
+  cudaStream_t stream_ = nullptr;
+};
+
+}  // namespace mg_cuda
+#endif

@@ -1,0 +1,297 @@
+// Runs the threads of a block as fibers; see kernel.h. One launch at a time in the process.
+//
+// A fiber runs until it meets others (a barrier, a warp-wide call) that have not all come, or ends; then the next one in the
+// launch's order goes on. Whoever comes last wakes the rest.
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <mutex>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include <sys/mman.h>
+
+#include "cuda/device/runtime.h"
+#include "cuda/emulation/kernel.h"
+
+#if !defined(__x86_64__)
+#include <ucontext.h>
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+namespace mg_cuda {
+
+emulation::Index threadIdx, blockIdx, blockDim, gridDim;
+
+namespace emulation {
+namespace {
+
+constexpr size_t kStackBytes = 256 * 1024;  // AddressSanitizer's frames are large
+constexpr size_t kFirstFrames = 8 * 1024;
+constexpr int kMostThreads = 1024;
+
+[[noreturn]] void fail(const char* what) {
+  std::fprintf(stderr, "emulation: %s (block %u, %u; thread %u)\n", what, blockIdx.x, blockIdx.y, threadIdx.x);
+  std::abort();
+}
+
+// A place to go on from: a stack and what the processor had in its registers.
+struct Context {
+#if defined(__x86_64__)
+  void* stack_pointer = nullptr;
+#else
+  ucontext_t context{};
+#endif
+  const void* stack = nullptr;
+  size_t stack_bytes = 0;
+};
+
+#if defined(__x86_64__)
+extern "C" void multigate_switch_stack(void** save, void* to);
+// Registers that a called function must keep; the rest the compiler has saved around the call.
+asm(R"(
+  .text
+  .globl multigate_switch_stack
+  .hidden multigate_switch_stack
+  .type multigate_switch_stack, @function
+multigate_switch_stack:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+  .size multigate_switch_stack, . - multigate_switch_stack
+)");
+#endif
+
+void prepare(Context& fiber, char* stack, void (*entry)()) {
+  fiber.stack = stack, fiber.stack_bytes = kStackBytes;
+#if defined(__SANITIZE_ADDRESS__)
+  // The last fiber here never returned from its first functions: their marks are still on the stack.
+  __asan_unpoison_memory_region(stack + kStackBytes - kFirstFrames, kFirstFrames);
+#endif
+#if defined(__x86_64__)
+  // As if `entry` had just been called: its address where the switch returns to, six registers below.
+  auto* top = reinterpret_cast<void**>(stack + kStackBytes);
+  top[-2] = reinterpret_cast<void*>(entry);
+  fiber.stack_pointer = top - 8;
+#else
+  getcontext(&fiber.context);
+  fiber.context.uc_stack.ss_sp = stack, fiber.context.uc_stack.ss_size = kStackBytes, fiber.context.uc_link = nullptr;
+  makecontext(&fiber.context, entry, 0);
+#endif
+}
+
+// `last`: nobody comes back to `from`.
+void change(Context& from, Context& to, [[maybe_unused]] bool last) {
+#if defined(__SANITIZE_ADDRESS__)
+  void* fake_stack = nullptr;
+  __sanitizer_start_switch_fiber(last ? nullptr : &fake_stack, to.stack, to.stack_bytes);
+#endif
+#if defined(__x86_64__)
+  multigate_switch_stack(&from.stack_pointer, to.stack_pointer);
+#else
+  swapcontext(&from.context, &to.context);
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+#endif
+}
+
+struct Copy {
+  float* to;
+  const float* from;
+  int bytes, group;
+};
+
+struct Thread {
+  Context context;
+  bool done = false, waiting = false;
+  unsigned calls = 0;  // warp-wide ones so far: even and odd ones use different words
+  std::vector<Copy> copies;
+  size_t copied = 0;
+  int group = 0;  // of copies that is being put together
+};
+
+// Threads that wait for each other.
+struct Meeting {
+  int first = 0, live = 0, arrived = 0;
+  int size = 0;
+};
+
+struct WarpWords {
+  Words words[2][kWarp];
+  const char* name[2];
+};
+
+struct Machine {
+  std::mutex one_launch;
+  char* stacks = nullptr;
+  std::vector<Thread> threads = std::vector<Thread>(kMostThreads);
+  Context scheduler;
+  Meeting block;
+  std::vector<Meeting> warps;
+  std::vector<WarpWords> words;
+  std::vector<char*> shared;
+  char* shared_memory = nullptr;
+  const std::function<void()>* body = nullptr;
+  unsigned launches = 0;
+};
+
+Machine& machine() {
+  static Machine it;
+  return it;
+}
+
+Thread& running() { return machine().threads[threadIdx.x]; }
+
+void release(Meeting& meeting) {
+  meeting.arrived = 0;
+  for (int i = meeting.first; i < meeting.first + meeting.size; i++) machine().threads[static_cast<size_t>(i)].waiting = false;
+}
+
+void wait(Meeting& meeting) {
+  if (++meeting.arrived == meeting.live) return release(meeting);
+  running().waiting = true;
+  change(running().context, machine().scheduler, false);
+}
+
+void leave(Meeting& meeting) {
+  if (--meeting.live > 0 && meeting.arrived == meeting.live) release(meeting);
+}
+
+void fiber_entry() {
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(nullptr, &machine().scheduler.stack, &machine().scheduler.stack_bytes);
+#endif
+  (*machine().body)();
+  Thread& self = running();
+  if (self.copied < self.copies.size()) fail("a thread has ended with copies that it did not wait for");
+  self.done = true;
+  leave(machine().warps[static_cast<size_t>(warp())]);
+  leave(machine().block);
+  change(self.context, machine().scheduler, true);
+  std::abort();
+}
+
+// Threads in the order in which they run: warps forwards, backwards, or in any order.
+std::vector<int> order_of(int threads, unsigned launch) {
+  const int warps = threads / kWarp;
+  std::vector<int> order(static_cast<size_t>(warps));
+  for (int i = 0; i < warps; i++) order[static_cast<size_t>(i)] = launch % 3 == 1 ? warps - 1 - i : i;
+  std::mt19937 random(launch);
+  if (launch % 3 == 2)
+    for (size_t i = order.size(); i > 1; i--) std::swap(order[i - 1], order[random() % i]);
+  std::vector<int> result;
+  for (const int w : order)
+    for (int l = 0; l < kWarp; l++) result.push_back(w * kWarp + (launch % 2 == 0 ? l : kWarp - 1 - l));
+  return result;
+}
+
+void run_block(int threads, const std::vector<int>& order) {
+  Machine& m = machine();
+  m.block = {0, threads, 0, threads};
+  m.warps.assign(static_cast<size_t>(threads / kWarp), {});
+  m.words.resize(m.warps.size());
+  for (size_t i = 0; i < m.warps.size(); i++) m.warps[i] = {static_cast<int>(i) * kWarp, kWarp, 0, kWarp};
+  for (int i = 0; i < threads; i++) {
+    Thread& thread = m.threads[static_cast<size_t>(i)];
+    thread.done = thread.waiting = false;
+    thread.calls = 0, thread.copied = 0, thread.group = 0;
+    thread.copies.clear();
+    prepare(thread.context, m.stacks + static_cast<size_t>(i) * kStackBytes, fiber_entry);
+  }
+  for (int left = threads; left > 0;) {
+    bool moved = false;
+    for (const int i : order) {
+      Thread& thread = m.threads[static_cast<size_t>(i)];
+      if (thread.done || thread.waiting) continue;
+      threadIdx.x = static_cast<unsigned>(i);
+      change(m.scheduler, thread.context, false);
+      moved = true;
+      left -= thread.done;
+    }
+    if (!moved) fail("threads wait at a barrier or in a warp-wide call that others never reach");
+  }
+}
+
+}  // namespace
+
+void run_grid(Grid grid, int threads, size_t shared_bytes, const std::function<void()>& thread) {
+  Machine& m = machine();
+  const std::lock_guard lock(m.one_launch);
+  if (threads <= 0 || threads % kWarp != 0 || threads > kMostThreads) fail("threads per block must be a multiple of 32, at most 1024");
+  if (shared_bytes > device_facts().shared_bytes) fail("more shared memory than a block can have");
+  if (grid.x == 0 || grid.y == 0 || grid.y > 65535) fail("a launch without blocks, or with more than 65535 along y");
+  if (m.stacks == nullptr) {
+    void* memory = mmap(nullptr, kStackBytes * kMostThreads, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) fail("no memory for stacks");
+    m.stacks = static_cast<char*>(memory);
+  }
+  m.body = &thread;
+  gridDim = {grid.x, grid.y};
+  blockDim = {static_cast<unsigned>(threads), 1};
+  const std::vector<int> order = order_of(threads, m.launches++);
+  for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
+    for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) {
+      void* shared = nullptr;
+      if (posix_memalign(&shared, 16, shared_bytes == 0 ? 1 : shared_bytes) != 0) fail("no memory");
+      std::memset(shared, 0xFF, shared_bytes);  // as floats: NaN
+      m.shared_memory = static_cast<char*>(shared);
+      run_block(threads, order);
+      std::free(shared);
+    }
+}
+
+const Words* meet(const char* name, const Words& mine, void (*combine)(Words* lanes)) {
+  Machine& m = machine();
+  const auto w = static_cast<size_t>(warp());
+  const unsigned turn = running().calls++ % 2;
+  Meeting& meeting = m.warps[w];
+  if (meeting.live != kWarp) fail("a warp-wide call after some lanes have ended");
+  WarpWords& shared = m.words[w];
+  if (meeting.arrived == 0) shared.name[turn] = name;
+  if (shared.name[turn] != name) fail("lanes of a warp are in different warp-wide calls");
+  shared.words[turn][lane()] = mine;
+  if (combine != nullptr && meeting.arrived == kWarp - 1) combine(shared.words[turn]);
+  wait(meeting);
+  return shared.words[turn];
+}
+
+void block_barrier() { wait(machine().block); }
+
+char* shared_memory() { return machine().shared_memory; }
+
+void async_copy(float* shared, const float* global, int bytes) {
+  if (reinterpret_cast<uintptr_t>(shared) % static_cast<uintptr_t>(bytes) != 0 || reinterpret_cast<uintptr_t>(global) % static_cast<uintptr_t>(bytes) != 0)
+    fail("an asynchronous copy to or from an address that is not aligned");
+  running().copies.push_back({shared, global, bytes, running().group});
+}
+
+void async_commit() { running().group++; }
+
+void async_wait(int pending) {
+  Thread& self = running();
+  for (; self.copied < self.copies.size() && self.copies[self.copied].group < self.group - pending; self.copied++) {
+    const Copy& copy = self.copies[self.copied];
+    std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
+  }
+  if (self.copied == self.copies.size()) self.copies.clear(), self.copied = 0;
+}
+
+}  // namespace emulation
+}  // namespace mg_cuda

@@ -1,0 +1,119 @@
+// The kernels' language on the CPU, for tests: a block's threads are fibers of one thread of the host, which change places at
+// barriers and warp-wide calls only. Slow, and stricter than a GPU:
+// - warps run forwards, backwards and shuffled, changing from launch to launch, so that a missing barrier shows;
+// - shared memory starts as NaN and ends where the launch said (AddressSanitizer knows);
+// - lanes of a warp that are in different warp-wide calls, a barrier that some threads never reach, and shared memory or groups of
+//   copies out of step end the program with a message.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+
+namespace mg_cuda {
+
+inline constexpr int kWarp = 32;
+
+namespace emulation {
+
+struct Index {
+  unsigned x = 0, y = 0;
+};
+
+// What a lane gives to a warp-wide call, and what it gets.
+struct Words {
+  uint32_t word[8];
+};
+
+// Meets the other lanes: each gives `mine`, the last to come runs `combine` (nullable) over all 32, and every lane gets them. Valid
+// until this lane's next call but one. `name` tells calls apart.
+const Words* meet(const char* name, const Words& mine, void (*combine)(Words* lanes));
+
+void block_barrier();
+char* shared_memory();
+
+}  // namespace emulation
+
+// Of the thread that is running.
+extern emulation::Index threadIdx, blockIdx, blockDim, gridDim;
+
+template <class T>
+T* shared_memory() {
+  return reinterpret_cast<T*>(emulation::shared_memory());
+}
+
+inline int lane() { return static_cast<int>(threadIdx.x) % kWarp; }
+inline int warp() { return static_cast<int>(threadIdx.x) / kWarp; }
+
+inline void block_barrier() { emulation::block_barrier(); }
+inline void warp_barrier() { emulation::meet("warp_barrier", {}, nullptr); }
+
+namespace emulation {
+
+template <class T>
+T exchange(const char* name, T value, int from) {
+  static_assert(sizeof(T) <= sizeof(Words));
+  Words mine{};
+  std::memcpy(&mine, &value, sizeof value);
+  const Words* lanes = meet(name, mine, nullptr);
+  T result;
+  std::memcpy(&result, &lanes[from], sizeof result);
+  return result;
+}
+
+}  // namespace emulation
+
+template <class T>
+T shuffle_xor(T value, int mask) { return emulation::exchange("shuffle_xor", value, lane() ^ mask); }
+template <class T>
+T shuffle(T value, int from) { return emulation::exchange("shuffle", value, from % kWarp); }
+template <class T>
+T shuffle_up(T value, int by) { return emulation::exchange("shuffle_up", value, lane() >= by ? lane() - by : lane()); }
+
+inline uint32_t match(uint32_t value) {
+  const emulation::Words* lanes = emulation::meet("match", {{value}}, nullptr);
+  uint32_t bits = 0;
+  for (int i = 0; i < kWarp; i++) bits |= static_cast<uint32_t>(lanes[i].word[0] == value) << i;
+  return bits;
+}
+
+inline uint32_t ballot(bool condition) {
+  const emulation::Words* lanes = emulation::meet("ballot", {{condition ? 1u : 0u}}, nullptr);
+  uint32_t bits = 0;
+  for (int i = 0; i < kWarp; i++) bits |= lanes[i].word[0] << i;
+  return bits;
+}
+
+inline int count_bits(uint32_t bits) { return __builtin_popcount(bits); }
+
+inline uint32_t shared_add(uint32_t* to, uint32_t value) {
+  const uint32_t before = *to;
+  *to += value;
+  return before;
+}
+
+inline uint32_t multiply_high(uint32_t a, uint32_t b) { return static_cast<uint32_t>((static_cast<uint64_t>(a) * b) >> 32); }
+inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
+
+// See device/async_copy.h. A copy is made as late as the waits allow: whoever reads without a wait reads what was there before.
+namespace emulation {
+void async_copy(float* shared, const float* global, int bytes);
+void async_commit();
+void async_wait(int pending);
+}  // namespace emulation
+
+template <int kBytes>
+void async_copy(float* shared, const float* global) {
+  static_assert(kBytes == 16 || kBytes == 4);
+  emulation::async_copy(shared, global, kBytes);
+}
+inline void async_commit() { emulation::async_commit(); }
+template <int kPending>
+void async_wait() { emulation::async_wait(kPending); }
+
+}  // namespace mg_cuda

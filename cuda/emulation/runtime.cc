@@ -1,0 +1,37 @@
+// See runtime.h.
+#include "cuda/device/runtime.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace mg_cuda {
+
+const DeviceFacts& device_facts() {
+  static const DeviceFacts facts{"emulated by the CPU", 9, 0, int64_t{8} << 30, 4, 227 * 1024};
+  return facts;
+}
+
+void* device_allocate(size_t bytes) {
+  // 256 bytes, as cudaMalloc aligns; exactly as many as were asked for.
+  void* data = nullptr;
+  if (posix_memalign(&data, 256, bytes == 0 ? 1 : bytes) != 0)
+    throw Fault{MG_OUT_OF_MEMORY, std::to_string(bytes) + " bytes of emulated device memory were asked for"};
+  std::memset(data, 0, bytes);
+  return data;
+}
+
+void device_release(void* data) noexcept { std::free(data); }
+void copy_to_device(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
+void copy_from_device(void* host, const void* device, size_t bytes) { std::memcpy(host, device, bytes); }
+void* pinned_allocate(size_t bytes) { return device_allocate(bytes); }
+void pinned_release(void* data) noexcept { std::free(data); }
+
+void Stream::upload(void* device, const void* pinned, size_t bytes) {
+  add([=] { std::memcpy(device, pinned, bytes); });
+}
+
+void Stream::zero(void* device, size_t bytes) {
+  add([=] { std::memset(device, 0, bytes); });
+}
+
+}  // namespace mg_cuda

@@ -1,0 +1,59 @@
+// See device/runtime.h: the same on the CPU. "Device" memory is the host's, one allocation each, so that AddressSanitizer sees both
+// ends of it; a graph is a list of calls.
+#pragma once
+#include <functional>
+#include <utility>
+
+namespace mg_cuda {
+
+namespace emulation {
+
+// Runs `thread` once for every thread of every block.
+void run_grid(Grid grid, int threads, size_t shared_bytes, const std::function<void()>& thread);
+
+}  // namespace emulation
+
+class Graph {
+  friend class Stream;
+  std::vector<std::function<void()>> calls_;
+};
+
+class Stream {
+ public:
+  Stream() = default;
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  template <class... P>
+  void launch(void (*kernel)(P...), Grid grid, int threads, size_t shared_bytes, Exactly<P>... arguments) {
+    add([=] { emulation::run_grid(grid, threads, shared_bytes, [&] { kernel(arguments...); }); });
+  }
+
+  void upload(void* device, const void* pinned, size_t bytes);
+  void download(void* pinned, const void* device, size_t bytes) { upload(pinned, device, bytes); }
+  void zero(void* device, size_t bytes);
+
+  void begin_capture() { capturing_ = true; }
+  Graph end_capture() {
+    capturing_ = false;
+    return std::exchange(captured_, {});
+  }
+  void run(const Graph& graph) {
+    for (const auto& call : graph.calls_) call();
+  }
+
+  void synchronize() {}
+
+ private:
+  void add(std::function<void()> call) {
+    if (capturing_)
+      captured_.calls_.push_back(std::move(call));
+    else
+      call();
+  }
+
+  bool capturing_ = false;
+  Graph captured_;
+};
+
+}  // namespace mg_cuda

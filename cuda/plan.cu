@@ -1,0 +1,71 @@
+// Views to pointers, weights to combined matrices; see plan.h.
+#include "cuda/plan.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace mg_cuda {
+namespace {
+
+constexpr int64_t kRowsOfATile = 64;       // a slot's rows are whole tiles of the products
+constexpr int64_t kLeastSlotRows = 512;    // so that a slot's traffic stays small beside its products
+constexpr int64_t kMostSlots = 32;
+constexpr int64_t kMostSlotFloats = int64_t{64} << 20;  // of all slots together: 256 MiB
+
+bool is_host_class(int32_t buffer_class) { return buffer_class == MG_ROW_INPUT || buffer_class == MG_ROW_OUTPUT; }
+
+}  // namespace
+
+int64_t Plan::slot_rows(int64_t rows) const {
+  const int64_t fitting = std::max<int64_t>(kMostSlotFloats / std::max<int64_t>(slot_floats, 1), 1);
+  const int64_t slots = std::clamp<int64_t>(rows / kLeastSlotRows, 1, std::min(kMostSlots, fitting));
+  return blocks_of(blocks_of(rows, slots), kRowsOfATile) * kRowsOfATile;
+}
+
+int64_t Plan::stride(int32_t buffer) const {
+  const mg_buffer& b = buffers[static_cast<size_t>(buffer)];
+  return is_host_class(b.buffer_class) ? b.width : padded(b.width);
+}
+
+RowPointer Context::at(const mg_view& view) const {
+  if (view.buffer < 0) return {nullptr, 0};
+  return {plan.regions[static_cast<size_t>(view.buffer)]->data<float>() + view.offset, plan.stride(view.buffer)};
+}
+
+IdPointer Context::ids(const mg_view& view) const {
+  return {plan.regions[static_cast<size_t>(view.buffer)]->data<const int32_t>() + view.offset, plan.stride(view.buffer)};
+}
+
+Weights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded) {
+  const auto same = [](const WeightColumns& a, const WeightColumns& b) {
+    return a.column == b.column && a.count == b.count && a.offset == b.offset && a.stride == b.stride && a.bias == b.bias;
+  };
+  for (Weights& known : plan.weights)
+    if (!parts.empty() && known.depth == depth && known.parts.size() == parts.size() &&
+        std::equal(parts.begin(), parts.end(), known.parts.begin(), same))
+      return known;
+  Weights fresh{depth, padded(columns), rounded, std::move(parts)};
+  fresh.packed = plan.packed_floats;
+  plan.packed_floats += fresh.elements();
+  plan.weights.push_back(std::move(fresh));
+  return plan.weights.back();
+}
+
+void PlanBuilder::need_gradient(Weights& weights) {
+  if (weights.slot >= 0) throw std::invalid_argument("two backward ops use the same weights; each may have one consumer");
+  weights.slot = plan.slot_floats;
+  plan.slot_floats += weights.elements();
+}
+
+void PlanBuilder::finish() {
+  std::vector<PackedPart> parts, gradient_parts;
+  for (const Weights& w : plan.weights)
+    for (const WeightColumns& part : w.parts) {
+      parts.push_back({w.depth, w.columns, w.packed, w.slot, part});
+      if (w.slot >= 0) gradient_parts.push_back(parts.back());
+    }
+  plan.parts.assign(parts), plan.part_count = static_cast<int64_t>(parts.size());
+  plan.gradient_parts.assign(gradient_parts), plan.gradient_part_count = static_cast<int64_t>(gradient_parts.size());
+}
+
+}  // namespace mg_cuda

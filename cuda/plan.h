@@ -1,0 +1,186 @@
+// A compiled program on the device: where its buffers lie, its weights combined, its ops with their launches, its graphs.
+//
+// Op-major: each op is one or a few launches over all rows. A run is captured as a graph once per number of rows and set of memories,
+// and replayed: nothing that changes between two such runs is known to the host while it captures; it is read from device memory
+// (scalars) or from pinned memory that the graph's own copies read (inputs).
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "abi/multigate.h"
+#include "cuda/device/runtime.h"
+
+namespace mg_cuda {
+
+// Floats between rows of the backend's own row buffers, and columns of combined weights, are multiples of 4: 16 bytes.
+inline int64_t padded(int64_t count) { return (count + 3) / 4 * 4; }
+inline int64_t blocks_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
+// How a product is computed; see ops/product.h.
+enum class Precision { kFloat32, kTf32, kBfloat16 };
+
+// Rows of a view on the device: column 0 of row 0, and elements between rows. data is null for an absent view.
+struct RowPointer {
+  float* data;
+  int64_t stride;
+};
+struct IdPointer {
+  const int32_t* data;
+  int64_t stride;
+};
+
+// Consecutive columns of a combined weight matrix that lie side by side in the flat store.
+struct WeightColumns {
+  int64_t column, count;
+  int64_t offset, stride;  // of row 0 in the flat store, and between rows there
+  int64_t bias;            // offset of the first column's bias; -1: none
+};
+
+// A dense layer's weights, or those of all experts and gates of one stream, as one matrix. The packed copy is [depth + 1, columns] on
+// the device, its last row the bias, zero where no part has a column; a gradient slot has the same shape.
+struct Weights {
+  int64_t depth, columns;  // columns: padded
+  int64_t rounded;         // products with the first so many columns are in the plan's precision, with the others float32
+  std::vector<WeightColumns> parts;
+  int64_t packed = 0;      // floats in front of it in the packed memory
+  int64_t slot = -1;       // floats in front of it in a slot; -1: no gradient
+  int64_t elements() const { return (depth + 1) * columns; }
+};
+
+// A constant table on the device, filled when a program is compiled.
+template <class T>
+class Table {
+ public:
+  void assign(const std::vector<T>& values) {
+    if (values.empty()) return;
+    memory_.reserve(values.size() * sizeof(T));
+    copy_to_device(memory_.data(), values.data(), values.size() * sizeof(T));
+  }
+  const T* data() const { return memory_.template data<const T>(); }
+
+ private:
+  DeviceMemory memory_;
+};
+
+// A part of the combined weights, as kernels need it.
+struct PackedPart {
+  int64_t depth, columns, packed, slot;  // of its matrix, as in Weights
+  WeightColumns part;
+};
+
+class Op;
+
+struct Plan {
+  std::vector<mg_buffer> buffers;
+  uint32_t scalar_inputs = 0, scalar_outputs = 0;
+  int32_t parameter_buffer = -1, gradient_buffer = -1;
+  Precision precision = Precision::kFloat32;
+
+  std::vector<std::unique_ptr<Op>> ops;
+  std::deque<Weights> weights;
+  int64_t packed_floats = 0, slot_floats = 0;
+  Table<PackedPart> parts;           // of all weights
+  Table<PackedPart> gradient_parts;  // of those with a gradient
+  int64_t part_count = 0, gradient_part_count = 0;
+
+  // Rows [slot * slot_rows, ...) of a run add up in gradient slot `slot`. Depends on the plan and the number of rows alone.
+  int64_t slot_rows(int64_t rows) const;
+  int64_t slot_count(int64_t rows) const { return blocks_of(rows, slot_rows(rows)); }
+  int64_t stride(int32_t buffer) const;
+
+  // Device memory for `capacity` rows, one allocation per buffer.
+  int64_t capacity = 0;
+  std::vector<std::unique_ptr<DeviceMemory>> regions;       // by buffer; null for those of the engine
+  std::vector<std::unique_ptr<PinnedMemory>> staging;       // by buffer: row inputs and outputs
+  DeviceMemory packed, slots, scratch, scalars, scalars_out;  // scalars: inputs, then first_row
+  PinnedMemory staged_scalars, staged_scalars_out;
+  uint64_t packed_version = 0;
+  const void* packed_from = nullptr;
+
+  struct Captured {
+    int64_t rows;
+    bool packs;
+    std::vector<void*> memories;
+    Graph graph;
+  };
+  std::vector<Captured> graphs;
+  std::unique_ptr<Stream> stream;
+};
+
+// What an op needs to launch its kernels for one number of rows.
+class Context {
+ public:
+  Context(Plan& plan, const mg_run& run) : plan(plan), stream(*plan.stream), rows(run.rows), data_(run.data) {}
+
+  Plan& plan;
+  Stream& stream;
+  int64_t rows;
+
+  RowPointer at(const mg_view& view) const;
+  IdPointer ids(const mg_view& view) const;
+  // Elements of a parameter, gradient, state or table view; null for an absent one.
+  float* elements(const mg_view& view) const {
+    return view.buffer < 0 ? nullptr : static_cast<float*>(data_[view.buffer]) + view.offset;
+  }
+  // The whole GRADIENT buffer; null where the program has none.
+  float* gradients() const { return plan.gradient_buffer < 0 ? nullptr : static_cast<float*>(data_[plan.gradient_buffer]); }
+
+  const float* packed(const Weights& weights) const { return plan.packed.data<float>() + weights.packed; }
+  // Slot `slot` of a gradient; slots are plan.slot_floats apart.
+  float* slot(const Weights& weights, int64_t slot) const {
+    return plan.slots.data<float>() + slot * plan.slot_floats + weights.slot;
+  }
+
+  // Read and written by kernels: a graph is replayed with other values.
+  const double* scalars() const { return plan.scalars.data<double>(); }
+  const double* first_row() const { return plan.scalars.data<double>() + plan.scalar_inputs; }
+  double* scalars_out() const { return plan.scalars_out.data<double>(); }
+
+  // The plan's scratch, as large as this op's scratch_bytes; its values are gone after the op.
+  template <class T = void>
+  T* scratch() const { return plan.scratch.data<T>(); }
+
+ private:
+  void* const* data_;
+};
+
+class Op {
+ public:
+  virtual ~Op() = default;
+  // Of the scratch that all ops share.
+  virtual size_t scratch_bytes(const Plan&, int64_t /*rows*/) const { return 0; }
+  // Queues the op's kernels. Called while a graph is captured: no host value that changes from run to run may be looked at.
+  virtual void launch(const Context& context) const = 0;
+};
+
+// Collects ops and weights while a program is compiled.
+class PlanBuilder {
+ public:
+  explicit PlanBuilder(Plan& plan) : plan(plan) {}
+
+  // The same weights are packed once, whoever asks. `rounded`: see Weights.
+  Weights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded);
+  void need_gradient(Weights& weights);
+  void add(std::unique_ptr<Op> op) { plan.ops.push_back(std::move(op)); }
+  // Once, after the last op.
+  void finish();
+
+  Plan& plan;
+};
+
+// Lists of a program that an op keeps: they are gone when the plan runs.
+inline std::vector<mg_view> kept(const mg_views& list) { return {list.items, list.items + list.count}; }
+inline std::vector<int64_t> kept(const mg_ints& list) { return {list.items, list.items + list.count}; }
+
+// One per op of the list; each adds its Op.
+#define MG_DECLARE_COMPILE_(name, phase) void compile_op(PlanBuilder& builder, const mg_##name& op);
+MG_OPS(MG_DECLARE_COMPILE_)
+#undef MG_DECLARE_COMPILE_
+
+// Everything of run(); throws Fault.
+void execute(Plan& plan, const mg_run& run);
+
+}  // namespace mg_cuda

@@ -1,0 +1,71 @@
+// See weights.h. One element per thread, one row of the grid per part: a few megabytes, once a step.
+#include "cuda/weights.h"
+
+#include <algorithm>
+
+#include "cuda/device/kernel.h"
+
+namespace mg_cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int64_t kMostBlocks = 64;  // of one part; its threads then take several elements each
+
+// packed[row, column + c] = store[offset + row * stride + c]; the last row from the bias. parts [gridDim.y].
+__global__ void pack_kernel(const PackedPart* parts, const float* store, float* packed) {
+  const PackedPart p = parts[blockIdx.y];
+  const int64_t count = (p.depth + 1) * p.part.count;
+  for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
+    const int64_t row = i / p.part.count, c = i % p.part.count;
+    float value = 0;
+    if (row < p.depth)
+      value = store[p.part.offset + row * p.part.stride + c];
+    else if (p.part.bias >= 0)
+      value = store[p.part.bias + c];
+    packed[p.packed + row * p.columns + p.part.column + c] = value;
+  }
+}
+
+// gradient = the sum over slots, first to last, in the store's layout. slots [count, slot_floats].
+__global__ void reduce_kernel(const PackedPart* parts, const float* slots, int64_t slot_count, int64_t slot_floats, float* gradient) {
+  const PackedPart p = parts[blockIdx.y];
+  const int64_t count = (p.depth + 1) * p.part.count;
+  for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
+    const int64_t row = i / p.part.count, c = i % p.part.count;
+    if (row == p.depth && p.part.bias < 0) continue;
+    const float* from = slots + p.slot + row * p.columns + p.part.column + c;
+    float sum = 0;
+    for (int64_t s = 0; s < slot_count; s++) sum += from[s * slot_floats];
+    gradient[row < p.depth ? p.part.offset + row * p.part.stride + c : p.part.bias + c] = sum;
+  }
+}
+
+Grid grid_of(const Plan& plan, int64_t parts) {
+  int64_t most = 1;
+  for (const Weights& w : plan.weights)
+    for (const WeightColumns& part : w.parts) most = std::max(most, (w.depth + 1) * part.count);
+  return {static_cast<unsigned>(std::min(blocks_of(most, kThreads), kMostBlocks)), static_cast<unsigned>(parts)};
+}
+
+struct ReduceGradients final : Op {
+  void launch(const Context& context) const override {
+    const Plan& plan = context.plan;
+    const auto count = static_cast<size_t>(plan.buffers[static_cast<size_t>(plan.gradient_buffer)].count);
+    context.stream.zero(context.gradients(), count * sizeof(float));  // what no op writes
+    if (plan.gradient_part_count == 0) return;
+    context.stream.launch(reduce_kernel, grid_of(plan, plan.gradient_part_count), kThreads, 0, plan.gradient_parts.data(),
+                          plan.slots.data<const float>(), plan.slot_count(context.rows), plan.slot_floats, context.gradients());
+  }
+};
+
+}  // namespace
+
+void launch_pack(const Context& context) {
+  const Plan& plan = context.plan;
+  context.stream.launch(pack_kernel, grid_of(plan, plan.part_count), kThreads, 0, plan.parts.data(),
+                        context.elements({plan.parameter_buffer, 0, 0}), plan.packed.data<float>());
+}
+
+void compile_op(PlanBuilder& builder, const mg_reduce_gradients&) { builder.add(std::make_unique<ReduceGradients>()); }
+
+}  // namespace mg_cuda
