@@ -3,7 +3,9 @@
 #include <memory>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
+#include "cuda/data_sets.h"
 #include "cuda/plan.h"
 
 namespace mg_cuda {
@@ -42,72 +44,124 @@ Precision precision_of(const mg_compile_options* options) {
   }
 }
 
-mg_status available(mg_error* error) noexcept {
-  return guarded(error, [] { device_facts(); });
-}
-
-mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
-  return guarded(error, [=] {
-    device_facts();
-    *data = device_allocate(static_cast<size_t>(elements) * sizeof(float));
-  });
-}
-
-void release(void* data) noexcept { device_release(data); }
-
-mg_status write(void* data, int64_t offset, const void* from, int64_t elements, mg_error* error) noexcept {
-  return guarded(error, [=] { copy_to_device(static_cast<float*>(data) + offset, from, static_cast<size_t>(elements) * sizeof(float)); });
-}
-
-mg_status read(const void* data, int64_t offset, void* to, int64_t elements, mg_error* error) noexcept {
-  return guarded(error, [=] { copy_from_device(to, static_cast<const float*>(data) + offset, static_cast<size_t>(elements) * sizeof(float)); });
-}
-
-mg_status compile(const mg_program* program, const mg_compile_options* options, mg_plan** out, mg_error* error) noexcept {
-  return guarded(error, [=] {
-    device_facts();
-    auto plan = std::make_unique<Plan>();
-    plan->buffers.assign(program->buffers, program->buffers + program->buffer_count);
-    plan->scalar_inputs = program->scalar_inputs, plan->scalar_outputs = program->scalar_outputs;
-    plan->precision = precision_of(options);
-    for (uint32_t i = 0; i < program->buffer_count; i++) {
-      if (program->buffers[i].buffer_class == MG_PARAMETER) plan->parameter_buffer = static_cast<int32_t>(i);
-      if (program->buffers[i].buffer_class == MG_GRADIENT) plan->gradient_buffer = static_cast<int32_t>(i);
-    }
-    plan->stream = std::make_unique<Stream>();
-    PlanBuilder builder(*plan);
-    for (uint32_t i = 0; i < program->op_count; i++) {
-      const mg_op& op = program->ops[i];
-      switch (op.kind) {
-#define MG_COMPILE_OP_(name, phase) \
-  case MG_OP_##name: compile_op(builder, op.fields.name); break;
-        MG_OPS(MG_COMPILE_OP_)
+std::unique_ptr<Plan> compiled(const mg_program& program, Precision precision, int device) {
+  auto plan = std::make_unique<Plan>();
+  plan->device = device, plan->device_name = device_facts().name;
+  plan->buffers.assign(program.buffers, program.buffers + program.buffer_count);
+  plan->scalar_inputs = program.scalar_inputs, plan->scalar_outputs = program.scalar_outputs;
+  plan->precision = precision;
+  for (uint32_t i = 0; i < program.buffer_count; i++) {
+    if (program.buffers[i].buffer_class == MG_PARAMETER) plan->parameter_buffer = static_cast<int32_t>(i);
+    if (program.buffers[i].buffer_class == MG_GRADIENT) plan->gradient_buffer = static_cast<int32_t>(i);
+  }
+  plan->divisible = plan->gradient_buffer < 0;
+  plan->stream = std::make_unique<Stream>();
+  PlanBuilder builder(*plan);
+  for (uint32_t i = 0; i < program.op_count; i++) {
+    const mg_op& op = program.ops[i];
+    if (op.kind == MG_OP_embedding_update || op.kind == MG_OP_optimize) plan->divisible = false;
+    switch (op.kind) {
+#define MG_COMPILE_OP_(name, phase)                        \
+  case MG_OP_##name:                                       \
+    if (MG_PHASE_##phase == MG_PHASE_STEP) plan->step_ops++; \
+    compile_op(builder, op.fields.name);                   \
+    break;
+      MG_OPS(MG_COMPILE_OP_)
 #undef MG_COMPILE_OP_
-        default: throw std::invalid_argument("the program has an op that this backend does not know");
-      }
+      default: throw std::invalid_argument("the program has an op that this backend does not know");
     }
-    builder.finish();
-    *out = reinterpret_cast<mg_plan*>(plan.release());
-  });
+  }
+  builder.finish();
+  return plan;
 }
 
-mg_status run(mg_plan* plan, const mg_run* run, mg_error* error) noexcept {
-  return guarded(error, [=] { execute(*plan_of(plan), *run); });
+// The table of one device; the engine knows devices by their tables.
+template <int kDevice>
+struct Device {
+  template <class Work>
+  static mg_status on_device(mg_error* error, Work work) noexcept {
+    return guarded(error, [&] {
+      use_device(kDevice);
+      work();
+    });
+  }
+
+  static mg_status available(mg_error* error) noexcept {
+    return on_device(error, [] {});
+  }
+
+  static void describe(mg_device_info* info) noexcept {
+    *info = {};
+    on_device(nullptr, [=] {
+      const DeviceFacts& facts = device_facts();
+      std::snprintf(info->name, sizeof info->name, "%s", facts.name.c_str());
+      std::snprintf(info->capability, sizeof info->capability, "%d.%d", facts.major, facts.minor);
+      info->memory_bytes = facts.memory_bytes;
+      info->free_bytes = free_bytes();
+    });
+  }
+
+  static mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
+    return on_device(error, [=] { *data = device_allocate(static_cast<size_t>(elements) * sizeof(float)); });
+  }
+
+  static void release(void* data) noexcept { device_release(data); }
+
+  static mg_status write(void* data, int64_t offset, const void* from, int64_t elements, mg_error* error) noexcept {
+    return on_device(error, [=] { copy_to_device(static_cast<float*>(data) + offset, from, static_cast<size_t>(elements) * sizeof(float)); });
+  }
+
+  static mg_status read(const void* data, int64_t offset, void* to, int64_t elements, mg_error* error) noexcept {
+    return on_device(error, [=] {
+      copy_from_device(to, static_cast<const float*>(data) + offset, static_cast<size_t>(elements) * sizeof(float));
+    });
+  }
+
+  static mg_status compile(const mg_program* program, const mg_compile_options* options, mg_plan** plan, mg_error* error) noexcept {
+    return on_device(error, [=] { *plan = reinterpret_cast<mg_plan*>(compiled(*program, precision_of(options), kDevice).release()); });
+  }
+
+  static mg_status run(mg_plan* plan, const mg_run* run, mg_error* error) noexcept {
+    return on_device(error, [=] { execute(*plan_of(plan), *run); });
+  }
+
+  static void info(const mg_plan* plan, int64_t rows, mg_plan_info* info) noexcept {
+    const Plan& p = *plan_of(const_cast<mg_plan*>(plan));
+    int64_t bytes = 0;
+    for (size_t i = 0; i < p.buffers.size(); i++)
+      if (p.buffers[i].buffer_class <= MG_STORED) bytes += rows * static_cast<int64_t>(p.row_bytes(i));
+    *info = {0, p.slot_floats > 0 ? p.slot_count(rows) : 0, 0, bytes, 0, p.device_name.c_str()};
+  }
+
+  static void destroy(mg_plan* plan) noexcept { delete plan_of(plan); }
+  static void forget(uint64_t data_set) noexcept { forget_data_set(data_set); }
+
+  static constexpr mg_backend kTable = {MG_ABI_VERSION, MG_F32, "cuda", available, describe, allocate, release, write,
+                                        read,           compile, run,   info,      destroy,  forget};
+};
+
+template <int... kDevices>
+const mg_backend* table_of(int32_t device, std::integer_sequence<int, kDevices...>) {
+  static const mg_backend* const tables[] = {&Device<kDevices>::kTable...};
+  return tables[device];
 }
-
-void info(const mg_plan* plan, int64_t rows, mg_plan_info* info) noexcept {
-  const Plan& p = *plan_of(const_cast<mg_plan*>(plan));
-  int64_t bytes = 0;
-  for (size_t i = 0; i < p.buffers.size(); i++)
-    if (p.buffers[i].buffer_class <= MG_STORED) bytes += rows * p.stride(static_cast<int32_t>(i)) * static_cast<int64_t>(sizeof(float));
-  *info = {0, p.slot_floats > 0 ? p.slot_count(rows) : 0, 0, bytes, 0, device_facts().name.c_str()};
-}
-
-void destroy(mg_plan* plan) noexcept { delete plan_of(plan); }
-
-constexpr mg_backend kBackend = {MG_ABI_VERSION, MG_F32, "cuda", available, allocate, release, write, read, compile, run, info, destroy};
 
 }  // namespace
 }  // namespace mg_cuda
 
-extern "C" __attribute__((visibility("default"))) const mg_backend* mg_cuda_backend(void) noexcept { return &mg_cuda::kBackend; }
+#define MG_EXPORT extern "C" __attribute__((visibility("default")))
+
+MG_EXPORT const mg_backend* mg_cuda_backend(int32_t device) noexcept {
+  using namespace mg_cuda;
+  if (device != 0 && (device < 0 || device >= device_count())) return nullptr;
+  return table_of(device, std::make_integer_sequence<int, kMostDevices>{});
+}
+
+// For benchmarks; see time_ops in plan.h. After a run of the same plan.
+MG_EXPORT mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, mg_error* error) noexcept {
+  using namespace mg_cuda;
+  return guarded(error, [=] {
+    use_device(plan_of(plan)->device);
+    time_ops(*plan_of(plan), *run, repeats, milliseconds);
+  });
+}

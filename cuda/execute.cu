@@ -1,7 +1,9 @@
 // One run of a plan: inputs to pinned memory, a graph of copies and kernels, outputs back. See plan.h.
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
+#include "cuda/data_sets.h"
 #include "cuda/plan.h"
 #include "cuda/weights.h"
 
@@ -10,11 +12,9 @@ namespace {
 
 constexpr size_t kMostGraphs = 8;  // of a plan: a full batch, a last one, each with and without new weights, and as many again
 
-bool is_input(const mg_buffer& buffer) { return buffer.buffer_class == MG_ROW_INPUT; }
-bool is_output(const mg_buffer& buffer) { return buffer.buffer_class == MG_ROW_OUTPUT; }
-bool is_row_class(const mg_buffer& buffer) { return buffer.buffer_class <= MG_STORED; }
+constexpr int64_t kRowsOfAPart = 1 << 16;  // of a divisible run: activations take memory for so many
 
-size_t row_bytes(const Plan& plan, size_t buffer) { return static_cast<size_t>(plan.stride(static_cast<int32_t>(buffer))) * sizeof(float); }
+bool is_row_class(const mg_buffer& buffer) { return buffer.buffer_class <= MG_STORED; }
 
 // Device and pinned memory for so many rows. Graphs know the old addresses.
 void reserve(Plan& plan, int64_t rows) {
@@ -25,10 +25,10 @@ void reserve(Plan& plan, int64_t rows) {
   plan.staging.resize(plan.buffers.size());
   for (size_t i = 0; i < plan.buffers.size(); i++) {
     if (!is_row_class(plan.buffers[i])) continue;
-    const size_t bytes = static_cast<size_t>(rows) * row_bytes(plan, i);
+    const size_t bytes = static_cast<size_t>(rows) * plan.row_bytes(i);
     if (!plan.regions[i]) plan.regions[i] = std::make_unique<DeviceMemory>();
     plan.regions[i]->reserve(bytes);
-    if (!is_input(plan.buffers[i]) && !is_output(plan.buffers[i])) continue;
+    if (!plan.is_input(i) && !plan.is_output(i)) continue;
     if (!plan.staging[i]) plan.staging[i] = std::make_unique<PinnedMemory>();
     plan.staging[i]->reserve(bytes);
   }
@@ -46,16 +46,18 @@ void reserve(Plan& plan, int64_t rows) {
   plan.scratch.reserve(scratch);
   plan.scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
   plan.scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
+  plan.row_numbers.reserve(static_cast<size_t>(rows) * sizeof(int32_t));
+  plan.staged_row_numbers.reserve(static_cast<size_t>(rows) * sizeof(int32_t));
   plan.staged_scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
   plan.staged_scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
   plan.capacity = rows;
 }
 
 // The rows of every input, picked by row_index, into pinned memory.
-void stage(Plan& plan, const mg_run& run) {
+void stage_rows(Plan& plan, const mg_run& run) {
   for (size_t i = 0; i < plan.buffers.size(); i++) {
-    if (!is_input(plan.buffers[i])) continue;
-    const size_t bytes = row_bytes(plan, i);
+    if (!plan.is_input(i)) continue;
+    const size_t bytes = plan.row_bytes(i);
     const auto* from = static_cast<const char*>(run.data[i]);
     char* to = plan.staging[i]->data<char>();
     if (run.row_index == nullptr) {
@@ -65,64 +67,142 @@ void stage(Plan& plan, const mg_run& run) {
     for (int64_t r = 0; r < run.rows; r++)
       std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(run.row_index[r]) * bytes, bytes);
   }
+}
+
+// Which rows of the data set on the device they are.
+void stage_row_numbers(Plan& plan, const mg_run& run) {
+  auto* numbers = plan.staged_row_numbers.data<int32_t>();
+  if (run.row_index != nullptr)
+    std::copy_n(run.row_index, run.rows, numbers);
+  else
+    std::iota(numbers, numbers + run.rows, static_cast<int32_t>(run.data_set_first));
+}
+
+void stage_scalars(Plan& plan, const mg_run& run) {
   auto* scalars = plan.staged_scalars.data<double>();
   std::copy_n(run.scalars_in, plan.scalar_inputs, scalars);
   scalars[plan.scalar_inputs] = static_cast<double>(run.first_row);
 }
 
-void queue(Plan& plan, const mg_run& run, bool packs) {
-  const Context context(plan, run);
-  Stream& stream = *plan.stream;
-  const auto bytes = [&](size_t i) { return static_cast<size_t>(run.rows) * row_bytes(plan, i); };
+void queue_inputs(const Context& context, const mg_run& run, bool resident) {
+  Plan& plan = context.plan;
+  plan.stream->upload(plan.scalars.data(), plan.staged_scalars.data(), (plan.scalar_inputs + 1) * sizeof(double));
+  if (resident) {
+    plan.stream->upload(plan.row_numbers.data(), plan.staged_row_numbers.data(), static_cast<size_t>(run.rows) * sizeof(int32_t));
+    launch_gather_inputs(context, run);
+    return;
+  }
   for (size_t i = 0; i < plan.buffers.size(); i++)
-    if (is_input(plan.buffers[i])) stream.upload(plan.regions[i]->data(), plan.staging[i]->data(), bytes(i));
-  stream.upload(plan.scalars.data(), plan.staged_scalars.data(), (plan.scalar_inputs + 1) * sizeof(double));
-  if (plan.scalar_outputs > 0) stream.zero(plan.scalars_out.data(), plan.scalar_outputs * sizeof(double));
-  if (packs) launch_pack(context);
-  for (const auto& op : plan.ops) op->launch(context);
-  for (size_t i = 0; i < plan.buffers.size(); i++)
-    if (is_output(plan.buffers[i])) stream.download(plan.staging[i]->data(), plan.regions[i]->data(), bytes(i));
-  if (plan.scalar_outputs > 0)
-    stream.download(plan.staged_scalars_out.data(), plan.scalars_out.data(), plan.scalar_outputs * sizeof(double));
+    if (plan.is_input(i))
+      plan.stream->upload(plan.regions[i]->data(), plan.staging[i]->data(), static_cast<size_t>(run.rows) * plan.row_bytes(i));
 }
 
-const Graph& captured(Plan& plan, const mg_run& run, bool packs) {
-  std::vector<void*> memories;
+// steps: the step ops too.
+void queue_ops(const Context& context, bool packs, bool steps) {
+  Plan& plan = context.plan;
+  if (plan.scalar_outputs > 0) plan.stream->zero(plan.scalars_out.data(), plan.scalar_outputs * sizeof(double));
+  if (packs) launch_pack(context);
+  const size_t count = plan.ops.size() - (steps ? 0 : plan.step_ops);
+  for (size_t i = 0; i < count; i++) plan.ops[i]->launch(context);
+}
+
+void queue_outputs(Plan& plan, const mg_run& run) {
   for (size_t i = 0; i < plan.buffers.size(); i++)
-    if (!is_row_class(plan.buffers[i])) memories.push_back(run.data[i]);
-  for (const Plan::Captured& known : plan.graphs)
-    if (known.rows == run.rows && known.packs == packs && known.memories == memories) return known.graph;
-  plan.stream->begin_capture();
+    if (plan.is_output(i))
+      plan.stream->download(plan.staging[i]->data(), plan.regions[i]->data(), static_cast<size_t>(run.rows) * plan.row_bytes(i));
+  if (plan.scalar_outputs > 0)
+    plan.stream->download(plan.staged_scalars_out.data(), plan.scalars_out.data(), plan.scalar_outputs * sizeof(double));
+}
+
+// What `queue` asks of the stream, as a graph.
+template <class Queue>
+Graph capture(Stream& stream, const Queue& queue) {
+  stream.begin_capture();
   try {
-    queue(plan, run, packs);
+    queue();
   } catch (...) {
     try {
-      plan.stream->end_capture();  // or the stream stays unusable
+      stream.end_capture();  // or the stream stays unusable
     } catch (const Fault&) {
     }
     throw;
   }
-  Graph graph = plan.stream->end_capture();
+  return stream.end_capture();
+}
+
+const Graph& captured(Plan& plan, const mg_run& run, bool packs, bool steps, uint64_t resident) {
+  std::vector<void*> memories;
+  for (size_t i = 0; i < plan.buffers.size(); i++)
+    if (!is_row_class(plan.buffers[i])) memories.push_back(run.data[i]);
+  for (const Plan::Captured& known : plan.graphs)
+    if (known.rows == run.rows && known.packs == packs && known.steps == steps && known.data_set == resident && known.memories == memories)
+      return known.graph;
+  const Context context(plan, run);
+  Graph graph = capture(*plan.stream, [&] {
+    queue_inputs(context, run, resident != 0);
+    queue_ops(context, packs, steps);
+    queue_outputs(plan, run);
+  });
   if (plan.graphs.size() >= kMostGraphs) plan.graphs.erase(plan.graphs.begin());
-  plan.graphs.push_back({run.rows, packs, std::move(memories), std::move(graph)});
+  plan.graphs.push_back({run.rows, packs, steps, resident, std::move(memories), std::move(graph)});
   return plan.graphs.back().graph;
+}
+
+// These rows at once. scalars_out += what the run gives.
+void execute_part(Plan& plan, const mg_run& run, bool steps) {
+  reserve(plan, run.rows);
+  const uint64_t resident = keep_data_set(plan, run) ? run.data_set : 0;
+  resident != 0 ? stage_row_numbers(plan, run) : stage_rows(plan, run);
+  stage_scalars(plan, run);
+  const void* store = plan.parameter_buffer < 0 ? nullptr : run.data[plan.parameter_buffer];
+  const bool packs = !plan.weights.empty() && (plan.packed_from != store || plan.packed_version != run.parameter_version);
+  plan.packed_from = nullptr;
+  plan.stream->run(captured(plan, run, packs, steps, resident));
+  plan.stream->synchronize();
+  plan.packed_from = store, plan.packed_version = run.parameter_version;
+  for (size_t i = 0; i < plan.buffers.size(); i++)
+    if (plan.is_output(i)) std::memcpy(run.data[i], plan.staging[i]->data(), static_cast<size_t>(run.rows) * plan.row_bytes(i));
+  const double* scalars = plan.staged_scalars_out.data<double>();
+  for (uint32_t i = 0; i < plan.scalar_outputs; i++) run.scalars_out[i] += scalars[i];
+}
+
+// Rows [first, first + rows) of a run.
+mg_run part_of(const Plan& plan, const mg_run& run, int64_t first, int64_t rows, std::vector<void*>& data) {
+  mg_run part = run;
+  part.rows = rows, part.first_row = run.first_row + first;
+  part.row_index = run.row_index != nullptr ? run.row_index + first : nullptr;
+  part.data_set_first = run.data_set_first + first;
+  data.assign(run.data, run.data + plan.buffers.size());
+  for (size_t i = 0; i < plan.buffers.size(); i++)
+    if (plan.is_output(i) || (plan.is_input(i) && run.row_index == nullptr))
+      data[i] = static_cast<char*>(run.data[i]) + static_cast<size_t>(first) * plan.row_bytes(i);
+  part.data = data.data();
+  return part;
 }
 
 }  // namespace
 
 void execute(Plan& plan, const mg_run& run) {
-  reserve(plan, run.rows);
-  stage(plan, run);
-  const void* store = plan.parameter_buffer < 0 ? nullptr : run.data[plan.parameter_buffer];
-  const bool packs = !plan.weights.empty() && (plan.packed_from != store || plan.packed_version != run.parameter_version);
-  plan.packed_from = nullptr;
-  plan.stream->run(captured(plan, run, packs));
-  plan.stream->synchronize();
-  plan.packed_from = store, plan.packed_version = run.parameter_version;
-  for (size_t i = 0; i < plan.buffers.size(); i++)
-    if (is_output(plan.buffers[i]))
-      std::memcpy(run.data[i], plan.staging[i]->data(), static_cast<size_t>(run.rows) * row_bytes(plan, i));
-  std::copy_n(plan.staged_scalars_out.data<double>(), plan.scalar_outputs, run.scalars_out);
+  std::fill_n(run.scalars_out, plan.scalar_outputs, 0.0);
+  if (!plan.divisible || run.rows <= kRowsOfAPart) return execute_part(plan, run, true);
+  std::vector<void*> data;
+  for (int64_t first = 0; first < run.rows; first += kRowsOfAPart) {
+    const int64_t rows = std::min(kRowsOfAPart, run.rows - first);
+    execute_part(plan, part_of(plan, run, first, rows, data), first + rows == run.rows);
+  }
+}
+
+void time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds) {
+  const Context context(plan, run);
+  const Graph graph = capture(*plan.stream, [&] { queue_ops(context, !plan.weights.empty() && !plan.divisible, true); });
+  Timer timer;
+  for (int i = 0; i < repeats; i++) {
+    timer.start(*plan.stream);
+    plan.stream->run(graph);
+    timer.stop(*plan.stream);
+    plan.stream->synchronize();
+    milliseconds[i] = timer.milliseconds();
+  }
 }
 
 }  // namespace mg_cuda

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -74,12 +75,16 @@ struct PackedPart {
 class Op;
 
 struct Plan {
+  int device = 0;
+  std::string device_name;
   std::vector<mg_buffer> buffers;
   uint32_t scalar_inputs = 0, scalar_outputs = 0;
   int32_t parameter_buffer = -1, gradient_buffer = -1;
   Precision precision = Precision::kFloat32;
 
   std::vector<std::unique_ptr<Op>> ops;
+  size_t step_ops = 0;        // how many of them, at the end, run once for all rows
+  bool divisible = true;      // nothing is updated or summed over all rows but scalars: a large run is done in parts
   std::deque<Weights> weights;
   int64_t packed_floats = 0, slot_floats = 0;
   Table<PackedPart> parts;           // of all weights
@@ -90,19 +95,24 @@ struct Plan {
   int64_t slot_rows(int64_t rows) const;
   int64_t slot_count(int64_t rows) const { return blocks_of(rows, slot_rows(rows)); }
   int64_t stride(int32_t buffer) const;
+  size_t row_bytes(size_t buffer) const { return static_cast<size_t>(stride(static_cast<int32_t>(buffer))) * sizeof(float); }
+  bool is_input(size_t buffer) const { return buffers[buffer].buffer_class == MG_ROW_INPUT; }
+  bool is_output(size_t buffer) const { return buffers[buffer].buffer_class == MG_ROW_OUTPUT; }
 
   // Device memory for `capacity` rows, one allocation per buffer.
   int64_t capacity = 0;
   std::vector<std::unique_ptr<DeviceMemory>> regions;       // by buffer; null for those of the engine
   std::vector<std::unique_ptr<PinnedMemory>> staging;       // by buffer: row inputs and outputs
   DeviceMemory packed, slots, scratch, scalars, scalars_out;  // scalars: inputs, then first_row
-  PinnedMemory staged_scalars, staged_scalars_out;
+  DeviceMemory row_numbers;                                   // int32 [rows]: of a data set that is on the device
+  PinnedMemory staged_scalars, staged_scalars_out, staged_row_numbers;
   uint64_t packed_version = 0;
   const void* packed_from = nullptr;
 
   struct Captured {
     int64_t rows;
-    bool packs;
+    bool packs, steps;
+    uint64_t data_set;  // whose rows are gathered on the device; 0: rows come from the host
     std::vector<void*> memories;
     Graph graph;
   };
@@ -175,12 +185,16 @@ class PlanBuilder {
 inline std::vector<mg_view> kept(const mg_views& list) { return {list.items, list.items + list.count}; }
 inline std::vector<int64_t> kept(const mg_ints& list) { return {list.items, list.items + list.count}; }
 
-// One per op of the list; each adds its Op.
+// One per op of the list; each adds exactly one Op.
 #define MG_DECLARE_COMPILE_(name, phase) void compile_op(PlanBuilder& builder, const mg_##name& op);
 MG_OPS(MG_DECLARE_COMPILE_)
 #undef MG_DECLARE_COMPILE_
 
 // Everything of run(); throws Fault.
 void execute(Plan& plan, const mg_run& run);
+
+// Milliseconds that the device takes for the ops of the run that came last, without copies from or to the host: `repeats` times,
+// each on its own, into `milliseconds`.
+void time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds);
 
 }  // namespace mg_cuda

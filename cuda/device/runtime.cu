@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdio>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -14,15 +15,17 @@ namespace {
 constexpr int kLeastMajor = 8;
 constexpr size_t kSharedWithoutAsking = 48 * 1024;
 
-// Set once, by the first fault that ends the context; never cleared.
+thread_local int device_in_use = 0;
+
+// Of each device: set once, by the first fault that ends its context; never cleared.
 std::mutex lost_mutex;
-std::atomic<bool> is_lost{false};
-std::string lost_text;
+std::atomic<bool> is_lost[kMostDevices];
+std::string lost_text[kMostDevices];
 
 void check_not_lost() {
-  if (!is_lost.load()) return;
+  if (!is_lost[device_in_use].load()) return;
   const std::lock_guard lock(lost_mutex);
-  throw Fault{MG_DEVICE_LOST, lost_text};
+  throw Fault{MG_DEVICE_LOST, lost_text[device_in_use]};
 }
 
 bool ends_context(cudaError_t error) {
@@ -44,13 +47,14 @@ bool ends_context(cudaError_t error) {
   }
 }
 
-DeviceFacts find_device() {
+DeviceFacts find_device(int number) {
   int count = 0;
   const cudaError_t found = cudaGetDeviceCount(&count);
   if (found != cudaSuccess) throw Fault{MG_UNSUPPORTED, std::string("no usable CUDA device: ") + cudaGetErrorString(found)};
-  if (count == 0) throw Fault{MG_UNSUPPORTED, "no CUDA device is visible"};
+  if (count <= number)
+    throw Fault{MG_UNSUPPORTED, count == 0 ? "no CUDA device is visible" : "there is no CUDA device " + std::to_string(number) + ", " + std::to_string(count) + " are visible"};
   cudaDeviceProp properties{};
-  check(cudaGetDeviceProperties(&properties, 0), "the CUDA device does not answer");
+  check(cudaGetDeviceProperties(&properties, number), "the CUDA device does not answer");
   if (properties.major < kLeastMajor)
     throw Fault{MG_UNSUPPORTED, std::string(properties.name) + " has compute capability " + std::to_string(properties.major) + "." +
                                     std::to_string(properties.minor) + ", expected 8.0 or later"};
@@ -60,6 +64,15 @@ DeviceFacts find_device() {
           static_cast<int64_t>(properties.totalGlobalMem),
           properties.multiProcessorCount,
           properties.sharedMemPerBlockOptin};
+}
+
+// The facts of a device once they are known; until then every call tries again.
+const DeviceFacts& facts_of(int number) {
+  static std::mutex mutex;
+  static std::optional<DeviceFacts> known[kMostDevices];
+  const std::lock_guard lock(mutex);
+  if (!known[number]) known[number] = find_device(number);
+  return *known[number];
 }
 
 std::string mebibytes(size_t bytes) { return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB"; }
@@ -72,14 +85,31 @@ void check(cudaError_t error, const char* what) {
   cudaGetLastError();  // an error that is not sticky ends here
   if (!ends_context(error)) throw Fault{error == cudaErrorMemoryAllocation ? MG_OUT_OF_MEMORY : MG_INTERNAL, text};
   const std::lock_guard lock(lost_mutex);
-  if (!is_lost.load()) lost_text = "the CUDA device was lost and this process cannot use it again (" + text + "); start a new process";
-  is_lost.store(true);
-  throw Fault{MG_DEVICE_LOST, lost_text};
+  std::string& reason = lost_text[device_in_use];
+  if (!is_lost[device_in_use].load()) reason = "the CUDA device was lost and this process cannot use it again (" + text + "); start a new process";
+  is_lost[device_in_use].store(true);
+  throw Fault{MG_DEVICE_LOST, reason};
 }
 
-const DeviceFacts& device_facts() {
-  static const DeviceFacts facts = find_device();  // tried again by the next call where it throws
-  return facts;
+int device_count() noexcept {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) cudaGetLastError(), count = 0;
+  return count < kMostDevices ? count : kMostDevices;
+}
+
+void use_device(int number) {
+  facts_of(number);
+  device_in_use = number;
+  check_not_lost();
+  check(cudaSetDevice(number), "the CUDA device cannot be used");
+}
+
+const DeviceFacts& device_facts() { return facts_of(device_in_use); }
+
+int64_t free_bytes() {
+  size_t free_bytes = 0, all_bytes = 0;
+  check(cudaMemGetInfo(&free_bytes, &all_bytes), "device memory");
+  return static_cast<int64_t>(free_bytes);
 }
 
 void* device_allocate(size_t bytes) {
@@ -169,5 +199,24 @@ void Stream::run(const Graph& graph) {
 }
 
 void Stream::synchronize() { check(cudaStreamSynchronize(stream_), "the device failed in a kernel"); }
+
+Timer::Timer() {
+  check(cudaEventCreate(&first_), "an event");
+  check(cudaEventCreate(&last_), "an event");
+}
+
+Timer::~Timer() {
+  if (first_ != nullptr) cudaEventDestroy(first_);
+  if (last_ != nullptr) cudaEventDestroy(last_);
+}
+
+void Timer::start(Stream& stream) { check(cudaEventRecord(first_, stream.stream_), "an event"); }
+void Timer::stop(Stream& stream) { check(cudaEventRecord(last_, stream.stream_), "an event"); }
+
+double Timer::milliseconds() const {
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, first_, last_), "an event");
+  return static_cast<double>(milliseconds);
+}
 
 }  // namespace mg_cuda

@@ -38,8 +38,15 @@ struct DeviceFacts {
   size_t shared_bytes = 0;    // of one block, at most
 };
 
-// Of the device that the backend works on. Throws MG_UNSUPPORTED where there is none, with the reason.
+inline constexpr int kMostDevices = 16;
+
+// How many GPUs are visible; 0 where there is no driver either.
+int device_count() noexcept;
+// Makes the calling thread work on a device from here on. Throws MG_UNSUPPORTED where it cannot be used, with the reason.
+void use_device(int number);
+// Of the device that the calling thread works on.
 const DeviceFacts& device_facts();
+int64_t free_bytes();
 
 void* device_allocate(size_t bytes);  // zeroed; MG_OUT_OF_MEMORY says how much was asked for and how much is free
 void device_release(void* data) noexcept;
@@ -136,9 +143,25 @@ class Stream {
   void synchronize();
 
  private:
+  friend class Timer;
   void allow_shared(const void* kernel, size_t bytes);
 
   cudaStream_t stream_ = nullptr;
+};
+
+// The device's time between two places of a stream.
+class Timer {
+ public:
+  Timer();
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  ~Timer();
+  void start(Stream& stream);
+  void stop(Stream& stream);
+  double milliseconds() const;  // after synchronize()
+
+ private:
+  cudaEvent_t first_ = nullptr, last_ = nullptr;
 };
 
 }  // namespace mg_cuda

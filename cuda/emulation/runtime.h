@@ -1,6 +1,7 @@
 // See device/runtime.h: the same on the CPU. "Device" memory is the host's, one allocation each, so that AddressSanitizer sees both
 // ends of it; a graph is a list of calls.
 #pragma once
+#include <chrono>
 #include <functional>
 #include <utility>
 
@@ -54,6 +55,16 @@ class Stream {
 
   bool capturing_ = false;
   Graph captured_;
+};
+
+class Timer {
+ public:
+  void start(Stream&) { first_ = std::chrono::steady_clock::now(); }
+  void stop(Stream&) { last_ = std::chrono::steady_clock::now(); }
+  double milliseconds() const { return std::chrono::duration<double, std::milli>(last_ - first_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point first_, last_;
 };
 
 }  // namespace mg_cuda

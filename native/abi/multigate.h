@@ -19,8 +19,8 @@ extern "C" {
 #define MG_NOEXCEPT
 #endif
 
-/* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 says what a backend owes. */
-#define MG_ABI_VERSION 3u
+/* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 and 0005 say what a backend owes. */
+#define MG_ABI_VERSION 4u
 
 typedef enum mg_status {
   MG_OK = 0,
@@ -144,6 +144,10 @@ typedef struct mg_run {
   void* const* data;          /* one per buffer; null for activations and stored buffers. Row outputs [n, width] */
   const int32_t* row_index;   /* null: row r of a row input is its row r; else its row row_index[r] */
   int64_t first_row;          /* position of row 0 in the batch, where a batch is run in parts; 0 otherwise */
+  uint64_t data_set;          /* 0: row inputs may change from run to run. Else they are a data set's, whose rows stay what they are: a
+                                 backend may keep copies, by this number and the buffer's address, until forget(data_set) */
+  int64_t data_set_rows;      /* of the whole data set */
+  int64_t data_set_first;     /* without row_index: which of its rows the data of row inputs begins with */
   const double* scalars_in;
   double* scalars_out;        /* written, not added to */
   uint64_t parameter_version; /* changes whenever PARAMETER elements have changed between two runs */
@@ -159,6 +163,13 @@ typedef struct mg_plan_info {
   const char* isa;       /* what the plan runs on */
 } mg_plan_info;
 
+typedef struct mg_device_info {
+  char name[128];        /* of the processor, for a person; may be empty */
+  char capability[32];   /* GPUs: compute capability, "9.0"; may be empty */
+  int64_t memory_bytes;  /* its own memory; 0: unknown */
+  int64_t free_bytes;    /* of it, now */
+} mg_device_info;
+
 typedef struct mg_backend {
   uint32_t abi_version;
   int32_t element; /* MG_F32, or MG_F64 for the reference */
@@ -166,6 +177,8 @@ typedef struct mg_backend {
 
   /* MG_OK if this machine can run it; else why not. */
   mg_status (*available)(mg_error* error) MG_NOEXCEPT;
+  /* What it runs on. Called only where it is available. */
+  void (*describe)(mg_device_info* info) MG_NOEXCEPT;
 
   /* Memory of MG_PARAMETER .. MG_TABLE buffers, zeroed, 64-byte aligned, in elements. write and read convert nothing: the
    * caller gives the backend's element type. */
@@ -180,9 +193,13 @@ typedef struct mg_backend {
   mg_status (*run)(mg_plan* plan, const mg_run* run, mg_error* error) MG_NOEXCEPT;
   void (*info)(const mg_plan* plan, int64_t rows, mg_plan_info* info) MG_NOEXCEPT;
   void (*destroy)(mg_plan* plan) MG_NOEXCEPT;
+
+  /* Drops what was kept of a data set (mg_run.data_set), which no run uses. */
+  void (*forget)(uint64_t data_set) MG_NOEXCEPT;
 } mg_backend;
 
-/* Entries of the backends that are linked in; the CUDA plug-in exports mg_cuda_backend. */
+/* Entries of the backends that are linked in. The CUDA plug-in exports mg_cuda_backend(device), one table per GPU, null where there is
+ * no such number; number 0 is always there, to say why there is no GPU. */
 const mg_backend* mg_cpu_backend(void) MG_NOEXCEPT;
 const mg_backend* mg_reference_backend(void) MG_NOEXCEPT;
 

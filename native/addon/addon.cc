@@ -26,6 +26,12 @@ Napi::Value list_devices(const Napi::CallbackInfo& info) {
       device.Set("name", Napi::String::New(env, report.name));
       device.Set("available", Napi::Boolean::New(env, report.available));
       device.Set("reason", Napi::String::New(env, report.reason));
+      if (report.info.name[0] != 0) device.Set("processor", Napi::String::New(env, report.info.name));
+      if (report.info.capability[0] != 0) device.Set("capability", Napi::String::New(env, report.info.capability));
+      if (report.info.memory_bytes > 0) {
+        device.Set("memoryBytes", Napi::Number::New(env, static_cast<double>(report.info.memory_bytes)));
+        device.Set("freeBytes", Napi::Number::New(env, static_cast<double>(report.info.free_bytes)));
+      }
       list.Set(count++, device);
     }
     return list;

@@ -34,6 +34,8 @@ mg_status guarded(mg_error* error, const Body& body) noexcept {
 }
 
 mg_status available(mg_error*) noexcept { return MG_OK; }
+void describe(mg_device_info* info) noexcept { *info = {}; }
+void forget(uint64_t) noexcept {}
 
 mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
   // Room for a whole vector at the last element, and a multiple of the alignment.
@@ -116,8 +118,8 @@ void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
 
 void destroy(mg_plan* plan) noexcept { delete plan; }
 
-const mg_backend kBackend = {MG_ABI_VERSION, MG_F32, "cpu",   available, allocate, release, write, read,
-                             compile,        run,    info,    destroy};
+const mg_backend kBackend = {MG_ABI_VERSION, MG_F32, "cpu", available, describe, allocate, release,
+                             write,          read,   compile, run,     info,     destroy,  forget};
 
 }  // namespace
 }  // namespace mg

@@ -1,18 +1,31 @@
 // Dataset columns; see columns.h.
 #include "engine/columns.h"
 
+#include <atomic>
 #include <cstring>
 #include <utility>
 
 #include "abi/multigate.h"
 #include "engine/program.h"
 #include "engine/random.h"
+#include "engine/registry.h"
 
 namespace multigate {
 
-Columns::Columns(int64_t rows) : rows_(rows) {
+namespace {
+
+uint64_t next_number() noexcept {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
+}  // namespace
+
+Columns::Columns(int64_t rows) : number_(next_number()), rows_(rows) {
   if (rows < 0 || rows > kMaxRows) throw Failure(Code::argument, text_of("rows is ", rows, ", expected 0 to ", kMaxRows));
 }
+
+Columns::~Columns() { forget_data_set(number_); }
 
 void Columns::add(int32_t dtype, int64_t width, int64_t limit, const void* values) {
   const int64_t count = rows_ * width;

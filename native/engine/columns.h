@@ -20,6 +20,12 @@ struct Column {
 class Columns {
  public:
   explicit Columns(int64_t rows);
+  Columns(const Columns&) = delete;
+  Columns& operator=(const Columns&) = delete;
+  ~Columns();
+
+  /// Unique in the process: backends know copies of these columns by it.
+  uint64_t number() const noexcept { return number_; }
 
   /// Copies rows * width values. @throws Failure (argument) naming column, row, id and limit.
   void add(int32_t dtype, int64_t width, int64_t limit, const void* values);
@@ -37,6 +43,7 @@ class Columns {
   void end_use() noexcept { --users_; }
 
  private:
+  uint64_t number_;
   int64_t rows_;
   int64_t bytes_ = 0;
   std::vector<Column> columns_;

@@ -166,6 +166,7 @@ void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64
     plan_->data_[i] = static_cast<char*>(column.data.data()) + (shuffled ? 0 : start * column.width * 4);
   }
   row_index_ = shuffled ? columns->order() + start : nullptr;
+  first_of_columns_ = start;
   columns_ = std::move(columns);
   columns_->begin_use();
 }
@@ -201,6 +202,7 @@ void Step::execute() {
   run.rows = rows_;
   run.data = plan_->data_.data();
   run.row_index = row_index_;
+  if (columns_ != nullptr) run.data_set = columns_->number(), run.data_set_rows = columns_->rows(), run.data_set_first = first_of_columns_;
   run.scalars_in = plan_->scalars_in_.data();
   run.scalars_out = plan_->scalars_out_.data();
   run.parameter_version = plan_->facts_.parameter < 0 ? 0 : plan_->memories_[static_cast<size_t>(plan_->facts_.parameter)]->version();

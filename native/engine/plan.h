@@ -97,6 +97,7 @@ class Step {
   std::shared_ptr<Columns> columns_;
   int64_t rows_;
   int threads_;
+  int64_t first_of_columns_ = 0;
   const int32_t* row_index_ = nullptr;
 };
 

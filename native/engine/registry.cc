@@ -1,6 +1,7 @@
 // Finding and opening backends; see registry.h.
 #include "engine/registry.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <mutex>
 #include <thread>
@@ -21,7 +22,15 @@ namespace {
 constexpr const char* kPlugIn = "libmultigate_cuda.so";
 constexpr const char* kPlugInEntry = "mg_cuda_backend";
 
-using BackendEntry = const mg_backend* (*)(void);
+constexpr int32_t kMostGpus = 64;
+
+using BackendEntry = const mg_backend* (*)(int32_t device);
+
+/// The plug-in's entry once it has loaded, or why it has not.
+struct PlugIn {
+  BackendEntry entry = nullptr;
+  std::string reason;
+};
 
 struct Loaded {
   const mg_backend* backend = nullptr;
@@ -51,7 +60,7 @@ std::string plug_in_path() {
   return slash == std::string::npos ? "" : addon.substr(0, slash + 1) + kPlugIn;
 }
 
-Loaded load_plug_in() {
+PlugIn load_plug_in() {
   const std::string path = plug_in_path();
   if (path.empty() || path[0] != '/') return {nullptr, "the path of the CUDA plug-in is '" + path + "', expected an absolute path"};
   if (access(path.c_str(), R_OK) != 0) {
@@ -64,24 +73,37 @@ Loaded load_plug_in() {
   }
   const auto entry = reinterpret_cast<BackendEntry>(dlsym(library, kPlugInEntry));
   if (entry == nullptr) return {nullptr, path + " is not a CUDA plug-in: it exports no " + kPlugInEntry};
-  const mg_backend* backend = entry();
+  const mg_backend* backend = entry(0);
   if (backend == nullptr || backend->abi_version != MG_ABI_VERSION) return {nullptr, why_not(backend, "cuda")};
   if (backend->element != MG_F32) return {nullptr, "the CUDA plug-in computes in an unknown element type"};
-  return {backend, ""};
+  return {entry, ""};
 }
 #else
-Loaded load_plug_in() { return {nullptr, "the CUDA plug-in is not supported on this system"}; }
+PlugIn load_plug_in() { return {nullptr, "the CUDA plug-in is not supported on this system"}; }
 #endif
 
+std::atomic<BackendEntry> loaded_entry{nullptr};
+
 /// The plug-in once it has loaded; until then every call tries again, as it may be built meanwhile.
-Loaded cuda_backend() {
+PlugIn plug_in() {
   static std::mutex mutex;
-  static const mg_backend* loaded = nullptr;
   const std::lock_guard<std::mutex> lock(mutex);
-  if (loaded != nullptr) return {loaded, ""};
-  const Loaded result = load_plug_in();
-  loaded = result.backend;
+  if (const BackendEntry loaded = loaded_entry.load()) return {loaded, ""};
+  const PlugIn result = load_plug_in();
+  loaded_entry.store(result.entry);
   return result;
+}
+
+/// The number in 'cuda:1'; 0 for 'cuda'; -1 for another name.
+int32_t gpu_number(const std::string& name) {
+  if (name == "cuda") return 0;
+  if (name.rfind("cuda:", 0) != 0 || name.size() < 6 || name.size() > 7) return -1;
+  int32_t number = 0;
+  for (size_t i = 5; i < name.size(); ++i) {
+    if (name[i] < '0' || name[i] > '9') return -1;
+    number = number * 10 + (name[i] - '0');
+  }
+  return number < kMostGpus ? number : -1;
 }
 
 Loaded find(const std::string& name) {
@@ -91,30 +113,49 @@ Loaded find(const std::string& name) {
   } else if (name == "reference") {
     found.backend = mg_reference_backend();
   } else {
-    found = cuda_backend();
+    const PlugIn cuda = plug_in();
+    found.reason = cuda.reason;
+    if (cuda.entry != nullptr) found.backend = cuda.entry(gpu_number(name));
+    if (cuda.entry != nullptr && found.backend == nullptr) found.reason = "there is no GPU of this number";
   }
   if (found.reason.empty()) found.reason = why_not(found.backend, name.c_str());
   return found;
+}
+
+DeviceReport report_of(const std::string& name, const Loaded& found) {
+  DeviceReport report{name, found.reason.empty(), found.reason, {}};
+  if (report.available) found.backend->describe(&report.info);
+  return report;
 }
 
 }  // namespace
 
 std::vector<DeviceReport> devices() {
   std::vector<DeviceReport> reports;
-  for (const char* name : {"cpu", "reference", "cuda"}) {
-    const Loaded found = find(name);
-    reports.push_back({name, found.reason.empty(), found.reason});
+  for (const char* name : {"cpu", "reference", "cuda"}) reports.push_back(report_of(name, find(name)));
+  const BackendEntry entry = loaded_entry.load();
+  for (int32_t number = 1; number < kMostGpus && entry != nullptr && entry(number) != nullptr; ++number) {
+    const std::string name = text_of("cuda:", number);
+    reports.push_back(report_of(name, find(name)));
   }
   return reports;
 }
 
 const mg_backend& backend_named(const std::string& name) {
-  if (name != "cpu" && name != "reference" && name != "cuda") {
-    throw Failure(Code::argument, "device is '" + name + "', expected 'cpu', 'reference' or 'cuda'");
+  if (name != "cpu" && name != "reference" && gpu_number(name) < 0) {
+    throw Failure(Code::argument, "device is '" + name + "', expected 'cpu', 'reference', 'cuda', or 'cuda:1' for another GPU");
   }
   const Loaded found = find(name);
   if (!found.reason.empty()) throw Failure(Code::unsupported, "device '" + name + "' is not available: " + found.reason);
   return *found.backend;
+}
+
+void forget_data_set(uint64_t data_set) noexcept {
+  // Only a plug-in keeps copies: the other backends read the host's memory.
+  const BackendEntry entry = loaded_entry.load();
+  if (entry == nullptr) return;
+  for (int32_t number = 0; number < kMostGpus; ++number)
+    if (const mg_backend* backend = entry(number)) backend->forget(data_set);
 }
 
 bool is_host_backend(const mg_backend& backend) noexcept {

@@ -10,15 +10,20 @@
 namespace multigate {
 
 struct DeviceReport {
-  const char* name;
+  std::string name;
   bool available;
   std::string reason;  // empty where available
+  mg_device_info info;  // where available
 };
 
 std::vector<DeviceReport> devices();
 
-/// @throws Failure (argument) for an unknown name, (unsupported) with the reason where this machine cannot run it.
+/// 'cpu', 'reference', 'cuda' (the first GPU) or 'cuda:1' and so on. @throws Failure (argument) for an unknown name, (unsupported)
+/// with the reason where this machine cannot run it.
 const mg_backend& backend_named(const std::string& name);
+
+/// Tells every backend that has run that a data set's memory is about to go.
+void forget_data_set(uint64_t data_set) noexcept;
 
 /// Whether the backend's memory is this machine's main memory.
 bool is_host_backend(const mg_backend& backend) noexcept;

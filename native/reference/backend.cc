@@ -46,6 +46,8 @@ mg_status fail(mg_error* error, mg_status status, const char* text) noexcept {
 }
 
 mg_status available(mg_error*) noexcept { return MG_OK; }
+void describe(mg_device_info* info) noexcept { *info = {}; }
+void forget(uint64_t) noexcept {}
 
 mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
   if (elements < 0 || elements > (int64_t{1} << 58)) return fail(error, MG_OUT_OF_MEMORY, "more elements than memory can hold");
@@ -124,8 +126,8 @@ void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
 
 void destroy(mg_plan* plan) noexcept { delete plan; }
 
-const mg_backend kBackend = {MG_ABI_VERSION, MG_F64, "reference", available, allocate, release, write, read,
-                             compile,        run,    info,        destroy};
+const mg_backend kBackend = {MG_ABI_VERSION, MG_F64, "reference", available, describe, allocate, release,
+                             write,          read,   compile,     run,       info,     destroy,  forget};
 
 }  // namespace
 }  // namespace reference

@@ -11,7 +11,7 @@
 #include "selftest/hostile.h"
 
 #if defined(MG_SELFTEST_CUDA)
-extern "C" const mg_backend* mg_cuda_backend(void) MG_NOEXCEPT;
+extern "C" const mg_backend* mg_cuda_backend(int32_t device) MG_NOEXCEPT;
 #endif
 
 namespace {
@@ -71,8 +71,8 @@ std::vector<selftest::Place> places_of(const Options& options) {
 #if defined(MG_SELFTEST_CUDA)
   if (options.device == "cuda") {
     mg_error error{};
-    if (mg_cuda_backend()->available(&error) != MG_OK) throw UsageError(std::string("--device cuda: ") + error.text);
-    return {{"cuda", mg_cuda_backend(), ""}};
+    if (mg_cuda_backend(0)->available(&error) != MG_OK) throw UsageError(std::string("--device cuda: ") + error.text);
+    return {{"cuda", mg_cuda_backend(0), ""}};
   }
 #endif
   if (options.device != "cpu") throw UsageError("--device: expected cpu, or cuda in a build that has it, found " + options.device);
