@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cuda/data_sets.h"
+#include "cuda/peaks.h"
 #include "cuda/plan.h"
 
 namespace mg_cuda {
@@ -163,5 +164,15 @@ MG_EXPORT mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repea
   return guarded(error, [=] {
     use_device(plan_of(plan)->device);
     time_ops(*plan_of(plan), *run, repeats, milliseconds);
+  });
+}
+
+// For benchmarks: GB/s of copies, TFLOP/s of tf32 and of bfloat16 matrix steps.
+MG_EXPORT mg_status mg_cuda_peaks(double peaks[3], mg_error* error) noexcept {
+  using namespace mg_cuda;
+  return guarded(error, [=] {
+    use_device(0);
+    const Peaks found = measure_peaks();
+    peaks[0] = found.copy_gbytes_per_s, peaks[1] = found.tf32_tflops, peaks[2] = found.bf16_tflops;
   });
 }

@@ -63,7 +63,8 @@ DeviceFacts find_device(int number) {
           properties.minor,
           static_cast<int64_t>(properties.totalGlobalMem),
           properties.multiProcessorCount,
-          properties.sharedMemPerBlockOptin};
+          properties.sharedMemPerBlockOptin,
+          false};
 }
 
 // The facts of a device once they are known; until then every call tries again.
@@ -177,6 +178,10 @@ void Stream::upload(void* device, const void* pinned, size_t bytes) {
 
 void Stream::download(void* pinned, const void* device, size_t bytes) {
   check(cudaMemcpyAsync(pinned, device, bytes, cudaMemcpyDeviceToHost, stream_), "a copy from the device");
+}
+
+void Stream::copy(void* to, const void* from, size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "a copy on the device");
 }
 
 void Stream::zero(void* device, size_t bytes) { check(cudaMemsetAsync(device, 0, bytes, stream_), "device memory"); }

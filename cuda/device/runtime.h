@@ -36,6 +36,7 @@ struct DeviceFacts {
   int64_t memory_bytes = 0;
   int multiprocessors = 1;
   size_t shared_bytes = 0;    // of one block, at most
+  bool emulated = false;      // by the CPU: right, and slow
 };
 
 inline constexpr int kMostDevices = 16;
@@ -134,6 +135,7 @@ class Stream {
 
   void upload(void* device, const void* pinned, size_t bytes);
   void download(void* pinned, const void* device, size_t bytes);
+  void copy(void* to, const void* from, size_t bytes);  // within the device
   void zero(void* device, size_t bytes);
 
   void begin_capture();

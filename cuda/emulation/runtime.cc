@@ -11,7 +11,7 @@ void use_device(int) {}
 int64_t free_bytes() { return device_facts().memory_bytes; }
 
 const DeviceFacts& device_facts() {
-  static const DeviceFacts facts{"emulated by the CPU", 9, 0, int64_t{8} << 30, 4, 227 * 1024};
+  static const DeviceFacts facts{"emulated by the CPU", 9, 0, int64_t{8} << 30, 4, 227 * 1024, true};
   return facts;
 }
 

@@ -32,6 +32,7 @@ class Stream {
 
   void upload(void* device, const void* pinned, size_t bytes);
   void download(void* pinned, const void* device, size_t bytes) { upload(pinned, device, bytes); }
+  void copy(void* to, const void* from, size_t bytes) { upload(to, from, bytes); }
   void zero(void* device, size_t bytes);
 
   void begin_capture() { capturing_ = true; }

@@ -78,6 +78,12 @@ export function layerRuns(shape: LayerShape, target: PlanTarget, threads: number
   }
 }
 
+/** The program of a layer. */
+export function layerProgram(shape: LayerShape, training: boolean): LoweredProgram {
+  const layout = new Layout()
+  return lower(bodyOf(shape, layout), layout, shape, training)
+}
+
 function bodyOf(shape: LayerShape, layout: Layout): Body {
   const tasks = Array.from({ length: shape.t }, (_, task) => ({
     kind: 'binary' as const,

@@ -9,9 +9,15 @@
 #include "selftest/checks.h"
 #include "selftest/golden/golden.h"
 #include "selftest/hostile.h"
+#include "selftest/timing/timing.h"
 
 #if defined(MG_SELFTEST_CUDA)
 extern "C" const mg_backend* mg_cuda_backend(int32_t device) MG_NOEXCEPT;
+extern "C" mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, mg_error* error) MG_NOEXCEPT;
+extern "C" mg_status mg_cuda_peaks(double peaks[3], mg_error* error) MG_NOEXCEPT;
+constexpr selftest::TimeOps kTimeCuda = mg_cuda_time;
+#else
+constexpr selftest::TimeOps kTimeCuda = nullptr;
 #endif
 
 namespace {
@@ -24,6 +30,10 @@ constexpr char kHelp[] =
     "  --isa NAME    this instruction set only\n"
     "  --device NAME cpu (default), or cuda where it was linked in\n"
     "  --op NAME     random cases of this op only\n"
+    "  --peaks       with --device cuda: what the device can do at most, as one JSON line\n"
+    "  --time FILE   times the programs of FILE (bench/gpu/programs.json) and checks nothing: one JSON line each\n"
+    "  --only NAMES  of them, comma separated\n"
+    "  --seconds S   spent on each measurement, about (default 0.5)\n"
     "  --verbose     every check, not only what fails\n"
     "exit code: 0 all passed, 1 something failed, 2 wrong options\n";
 
@@ -31,7 +41,8 @@ struct Options {
   int cases = 60;
   uint64_t seed = 1;
   std::string golden, isa, device = "cpu", op;
-  bool verbose = false, help = false;
+  bool verbose = false, help = false, peaks = false;
+  selftest::TimingOptions timing;
 };
 
 struct UsageError : std::runtime_error {
@@ -59,6 +70,10 @@ Options parse(int count, char** arguments) {
     else if (name == "--isa") options.isa = value();
     else if (name == "--device") options.device = value();
     else if (name == "--op") options.op = value();
+    else if (name == "--peaks") options.peaks = true;
+    else if (name == "--time") options.timing.programs = value();
+    else if (name == "--only") options.timing.only = value();
+    else if (name == "--seconds") options.timing.seconds = static_cast<double>(number());
     else if (name == "--verbose") options.verbose = true;
     else if (name == "--help") options.help = true;
     else throw UsageError(name + ": unknown option");
@@ -81,6 +96,22 @@ std::vector<selftest::Place> places_of(const Options& options) {
   if (places.empty()) throw UsageError("--isa: this machine does not run " + options.isa);
   return places;
 }
+
+#if defined(MG_SELFTEST_CUDA)
+int print_peaks() {
+  mg_error error{};
+  mg_device_info device{};
+  double peaks[3];
+  if (mg_cuda_peaks(peaks, &error) != MG_OK) throw std::runtime_error(error.text);
+  mg_cuda_backend(0)->describe(&device);
+  std::printf("{\"peer\": \"machine\", \"device\": \"%s\", \"capability\": \"%s\", \"copy_gbytes_per_s\": %.1f, \"tf32_mma_tflops\": %.1f, "
+              "\"bf16_mma_tflops\": %.1f}\n",
+              device.name, device.capability, peaks[0], peaks[1], peaks[2]);
+  return 0;
+}
+#else
+int print_peaks() { throw UsageError("--peaks: this build has no device but the processor"); }
+#endif
 
 /// The same with products of bfloat16. A kink that a rounded product crosses is no error: smooth cases only.
 void check_bfloat16(selftest::Report& report, const std::string& what, const selftest::Program& program,
@@ -132,6 +163,9 @@ int main(int count, char** arguments) {
     const auto start = std::chrono::steady_clock::now();
     const selftest::Place reference{"reference", mg_reference_backend(), ""};
     std::vector<selftest::Place> places = places_of(options);
+    if (options.peaks) return print_peaks();
+    if (!options.timing.programs.empty())
+      return selftest::time_workloads(options.timing, places.front(), options.device == "cuda" ? kTimeCuda : nullptr), 0;
     selftest::Report report(options.verbose);
     selftest::check_hostile_files(report);
     check_random(report, options, places, reference);

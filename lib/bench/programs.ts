@@ -1,0 +1,129 @@
+// The workloads as plain data, for machines that have a GPU and no Node: programs as they are lowered here, with what it takes to judge
+// their times. `selftest --time` runs them.
+
+import { Layout } from '../core/layout.js'
+import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
+import { type Topology, topology } from '../core/topology.js'
+import { Mixture } from '../layers/mixture.js'
+import { Signal, Tape } from '../layers/tape.js'
+import type { OpSpec, ProgramSpec, ViewSpec } from '../native/binding.js'
+import { inside } from '../training/model.js'
+import { flopsOf, type LayerShape, layerProgram, layerShapes } from './layers.js'
+import { batchSize, type FeedModel, feedModel, feedRows } from './models.js'
+
+/** One program to be timed. */
+export interface DeviceWorkload {
+  readonly workload: string
+  readonly mode: 'forward' | 'forward+backward' | 'train'
+  readonly n: number
+  /** Products and mixes, 2 per multiply-add; forward + backward three times as many as forward. Null for training. */
+  readonly flops: number | null
+  /** What must cross the device's memory at least once: row inputs and outputs, and the weights. */
+  readonly bytes: number
+  readonly program: PackedProgram
+}
+
+/** A program with its views as [buffer, offset, width]. */
+export interface PackedProgram {
+  readonly buffers: ProgramSpec['buffers']
+  readonly ops: readonly Readonly<Record<string, unknown>>[]
+  readonly scalars: readonly number[]
+  readonly scalarOutputs: number
+}
+
+const million = 1_048_576
+
+/** L1 to L4, L1 and L3 with a million rows, and the feed models' training steps. */
+export async function deviceWorkloads(): Promise<DeviceWorkload[]> {
+  const { L1, L2, L3, L4 } = layerShapes
+  return [
+    ...layer('L1', L1),
+    ...layer('L2', L2),
+    ...layer('L3', L3),
+    ...layer('L4', L4),
+    ...layer('L1-1M', { ...L1, n: million }),
+    ...layer('L3-1M', { ...L3, n: million }),
+    await training('mmoe'),
+    await training('ple'),
+  ]
+}
+
+function layer(workload: string, shape: LayerShape): DeviceWorkload[] {
+  return (['forward', 'forward+backward'] as const).map((mode) => {
+    const training = mode === 'forward+backward'
+    const lowered = shape.e === undefined ? layerProgram(shape, training) : levelProgram(shape, shape.e, training)
+    const flops = flopsOf(shape) * (training ? 3 : 1)
+    return { workload, mode, n: shape.n, flops, bytes: bytesOf(lowered.spec, shape.n), program: packed(lowered, {}) }
+  })
+}
+
+/** One level whose outputs are the program's: no copy stands between. */
+function levelProgram({ d, h, t }: LayerShape, numExperts: number, training: boolean): LoweredProgram {
+  const layout = new Layout()
+  const level: Topology = topology.mmoe({ inputDim: d, units: h, numTasks: t, numExperts, activation: 'relu', gateBias: true })
+  const mixture = new Mixture(layout, {
+    topology: level,
+    gateNames: level.gates.map((_, gate) => `${gate}`),
+    expertInitializer: 'glorotUniform',
+    gateInitializer: 'glorotUniform',
+  })
+  const program = new ProgramBuilder(layout, { training })
+  const tape = new Tape(program)
+  const x = new Signal(program.rowInput('x', d), training ? program.rowOutput('dx', d) : null)
+  const outputs = level.gates.map((_, gate) => {
+    const signal = new Signal(program.rowOutput(`output ${gate}`, h), training ? program.rowInput(`upstream ${gate}`, h) : null)
+    if (training) signal.target()
+    return signal
+  })
+  mixture.forward(tape, [x], { outputs })
+  if (training) {
+    tape.backward()
+    program.step('reduce_gradients', { gradients: program.gradients() })
+  }
+  return program.build()
+}
+
+async function training(kind: FeedModel): Promise<DeviceWorkload> {
+  using model = feedModel(kind, { threads: 1, sparseUpdate: 'lazy' })
+  await model.build(feedRows(1))
+  const lowered = model[inside].runner.network.train
+  const { spec } = lowered
+  const scalars = { learningRate: 0.01, step: 1 }
+  return {
+    workload: `train-${kind}`,
+    mode: 'train',
+    n: batchSize,
+    flops: null,
+    bytes: bytesOf(spec, batchSize),
+    program: packed(lowered, scalars),
+  }
+}
+
+function bytesOf({ buffers }: ProgramSpec, n: number): number {
+  const elements = buffers.map(({ class: kind, width, count }) => {
+    if (kind === 'rowInput' || kind === 'rowOutput') return n * width
+    return kind === 'parameter' || kind === 'gradient' ? count : 0
+  })
+  return 4 * elements.reduce((sum, count) => sum + count, 0)
+}
+
+/** Scalars that are not named here are denominators: all rows count. */
+function packed({ spec, scalarInputs }: LoweredProgram, scalars: Readonly<Record<string, number>>): PackedProgram {
+  return {
+    buffers: spec.buffers,
+    ops: spec.ops.map(packedOp),
+    scalars: Object.keys(scalarInputs).map((name) => scalars[name] ?? batchSize),
+    scalarOutputs: spec.scalarOutputs,
+  }
+}
+
+function packedOp(op: OpSpec): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(op).map(([name, value]) => [name, packedValue(value)]))
+}
+
+function packedValue(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(packedValue)
+  if (typeof value !== 'object' || value === null) return value
+  const { buffer, offset, width } = value as NonNullable<ViewSpec>
+  return [buffer, offset, width]
+}

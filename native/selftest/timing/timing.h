@@ -1,0 +1,23 @@
+// Times workloads on a backend and prints one JSON line each, in the words of the peers' lines, so that both can be set side by side.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "selftest/program.h"
+
+namespace selftest {
+
+/// Milliseconds of the ops alone, by the device's clock, after a run of the plan; null for backends whose runs are timed whole.
+using TimeOps = mg_status (*)(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, mg_error* error);
+
+struct TimingOptions {
+  std::string programs;  // file
+  std::string only;      // comma separated workloads; empty: all
+  double seconds = 0.5;  // of each measurement, about
+  int64_t most_rows = INT64_MAX;
+};
+
+/// Every workload in every precision that the place's backend has. @throws JsonError, SafetensorsError, multigate::Failure, std::runtime_error.
+void time_workloads(const TimingOptions& options, const Place& place, TimeOps time_ops);
+
+}  // namespace selftest

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Everything that only a GPU can show, in one go: builds the CUDA backend, checks it against the reference (random and golden cases),
+# runs the memory checker where it is allowed to, times the workloads, and times PyTorch beside them where Python has it.
+#   npm run gpu:check -- --golden DIR --peers DIR [--out FILE.json] [--quick]
+# Needs nvcc, CMake and a C++ compiler; no Node, no network. Ends with a table; everything is in FILE.json
+# (default build-gpu/gpu-check.json).
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+golden= peers= out=build-gpu/gpu-check.json seconds=1 cases=40
+while [ $# -gt 0 ]; do
+  case $1 in
+    --golden) golden=${2:?--golden needs a folder}; shift 2 ;;
+    --peers) peers=${2:?--peers needs a folder}; shift 2 ;;
+    --out) out=${2:?--out needs a file}; shift 2 ;;
+    --quick) seconds=0 cases=5; shift ;;
+    *) echo "gpu-check: unknown option $1; expected --golden DIR, --peers DIR, --out FILE, --quick" >&2; exit 2 ;;
+  esac
+done
+build=build-gpu
+mkdir -p "$build" "$(dirname "$out")"
+lines=$build/lines.jsonl
+: >"$lines"
+failed=0
+step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
+
+step 'build'
+if ! { cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DMULTIGATE_SELFTEST_CUDA=ON && cmake --build "$build" --target selftest -j "$(nproc)"; } >"$build/build.log" 2>&1; then
+  tail -30 "$build/build.log"
+  exit 1
+fi
+selftest=$build/selftest
+
+step 'against the reference'
+"$selftest" --device cuda --cases "$cases" ${golden:+--golden "$golden"} 2>&1 | tee "$build/selftest.log" | tail -40
+[ "${PIPESTATUS[0]}" = 0 ] || failed=1
+
+step 'memory checker'
+checker=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -1)
+if [ -z "$checker" ]; then
+  echo 'unavailable: compute-sanitizer is not installed'
+elif timeout 100 "$checker" --error-exitcode 9 "$selftest" --device cuda --cases 2 >"$build/memcheck.log" 2>&1; then
+  tail -2 "$build/memcheck.log"
+elif grep -qiE 'not supported|unable to|device is not|insufficient|permission' "$build/memcheck.log" && ! grep -q 'Invalid __' "$build/memcheck.log"; then
+  echo "unavailable: $(grep -iE 'not supported|unable to|device is not|insufficient|permission' "$build/memcheck.log" | head -1)"
+else
+  tail -20 "$build/memcheck.log"
+  failed=1
+fi
+
+step 'what the device can do'
+"$selftest" --device cuda --peaks | tee -a "$lines"
+
+step 'times'
+"$selftest" --device cuda --time bench/gpu/programs.json --seconds "$seconds" | tee -a "$lines" | cut -c1-160
+
+if [ -n "$peers" ]; then
+  step 'PyTorch'
+  if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+    for what in layers gemm train; do
+      timeout 150 python3 "$peers/peers.py" --peer torch --device cuda --what "$what" --seconds 0.3 2>"$build/torch-$what.log" | tee -a "$lines" | cut -c1-140
+      grep -h '^skip' "$build/torch-$what.log" | head -5
+    done
+  else
+    echo 'skipped: this Python has no PyTorch that sees a GPU'
+  fi
+fi
+
+step 'results'
+commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
+{
+  printf '{"date": "%s", "commit": "%s", "gpu": "%s", "lines": [\n' "$(date +%F)" "$commit" \
+    "$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -1)"
+  paste -sd '\n' "$lines" | sed '$!s/$/,/'
+  printf ']}\n'
+} >"$out"
+# peer, variant, workload, mode, n, median: from lines whose fields come in any order
+awk '
+  function field(name,   found) {
+    if (!match($0, "\"" name "\": *\"?[^,\"}]*")) return ""
+    found = substr($0, RSTART, RLENGTH)
+    sub(/^"[^"]*": *"?/, "", found)
+    return found
+  }
+  /median_ms/ { printf "%-12s %-18s %-11s %-16s %9s %12.4f ms\n", field("peer"), field("variant"), field("workload"), field("mode"), field("n"), field("median_ms") }
+' "$lines" | sort -k3,3 -k4,4 -k6,6n
+echo "written to $out"
+exit "$failed"
