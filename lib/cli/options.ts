@@ -17,7 +17,7 @@ export function withCompute(command: Command): Command {
   return command
     .option('--threads <n>', 'threads at most; results do not depend on it', integer(1))
     .option('--isa <name>', 'one of the CPU instruction sets that `multigate doctor` lists')
-    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference', 'cuda']))
+    .option('--device <name>', 'where to compute: auto, cpu, reference, cuda, or cuda:1 and so on for other GPUs')
     .addOption(new Option('--precision <name>', 'of matrix products').choices(['float32', 'bfloat16']))
 }
 

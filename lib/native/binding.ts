@@ -5,7 +5,8 @@
 import type { ErrorCode } from './error.js'
 
 /** A backend: the SIMD kernels, the float64 spec, or the plug-in. */
-export type DeviceName = 'cpu' | 'reference' | 'cuda'
+/** `'cuda'` is the first GPU, `'cuda:1'` the next. */
+export type DeviceName = 'cpu' | 'reference' | 'cuda' | `cuda:${number}`
 
 export type BufferClass = 'rowInput' | 'rowOutput' | 'activation' | 'stored' | 'parameter' | 'gradient' | 'state' | 'table'
 
@@ -124,6 +125,11 @@ export interface DeviceInfo {
   available: boolean
   /** Why it is not available; empty where it is. */
   reason: string
+  /** Of GPUs: the processor's name, its compute capability, and its memory. */
+  processor?: string
+  capability?: string
+  memoryBytes?: number
+  freeBytes?: number
 }
 
 export interface NativeBinding {

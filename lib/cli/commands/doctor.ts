@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 
 import { MultigateError } from '../../core/errors.js'
+import type { DeviceInfo } from '../../native/binding.js'
 import { loadNative } from '../../native/loader.js'
 import { exitCodes } from '../exit.js'
 
@@ -23,7 +24,7 @@ interface Findings {
   readonly native: { readonly loaded: true; readonly abiVersion: number } | { readonly loaded: false; readonly reason: string }
   readonly processors: number | undefined
   readonly isas: readonly string[]
-  readonly devices: readonly { readonly name: string; readonly available: boolean; readonly reason: string }[]
+  readonly devices: readonly DeviceInfo[]
 }
 
 function examine(): Findings {
@@ -51,8 +52,16 @@ function lines({ node, platform, native, processors, isas, devices }: Findings):
     `native addon  loaded, ABI ${native.abiVersion}`,
     `processors    ${processors}`,
     `CPU ISAs      ${isas.join(', ')} (best first)`,
-    ...devices.map(
-      ({ name, available, reason }) => `device        ${name}: ${available ? 'available' : `not available (${reason})`}`,
-    ),
+    ...devices.map((device) => `device        ${device.name}: ${stateOf(device)}`),
   ]
+}
+
+function stateOf({ available, reason, processor, capability, memoryBytes = 0, freeBytes = 0 }: DeviceInfo): string {
+  if (!available) return `not available (${reason})`
+  if (processor === undefined) return 'available'
+  return `available, ${processor}, compute capability ${capability}, ${gibibytes(freeBytes)} of ${gibibytes(memoryBytes)} GiB free`
+}
+
+function gibibytes(bytes: number): string {
+  return (bytes / 2 ** 30).toFixed(1)
 }
