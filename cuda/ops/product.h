@@ -29,12 +29,22 @@ __host__ __device__ constexpr int stride_of(int width) {
   return (width - residue + 31) / 32 * 32 + residue;
 }
 
+// Two floats that are read at once.
+struct alignas(8) Pair {
+  float first, second;
+};
+
 // Word t' of the depth (see device/matrix.h) at place `outer` across it.
 template <Precision kPrecision, Lines kLines>
 __device__ __forceinline__ void load_word(const float* tile, int stride, int outer, int word, uint32_t& high, uint32_t& low) {
   if constexpr (kPrecision == Precision::kBfloat16) {
-    const float* at = kLines == Lines::kDepth ? tile + outer * stride + 2 * word : tile + 2 * word * stride + outer;
-    high = to_bf16_pair(at[0], at[kLines == Lines::kDepth ? 1 : stride]);
+    if constexpr (kLines == Lines::kDepth) {
+      const auto pair = *reinterpret_cast<const Pair*>(tile + outer * stride + 2 * word);
+      high = to_bf16_pair(pair.first, pair.second);
+    } else {
+      const float* at = tile + 2 * word * stride + outer;
+      high = to_bf16_pair(at[0], at[stride]);
+    }
   } else {
     const float value = tile[kLines == Lines::kDepth ? outer * stride + word : word * stride + outer];
     high = to_tf32(value);
@@ -100,6 +110,15 @@ struct Sums {
         for (int j = 0; j < kColumnTiles; j++) multiply<kPrecision>(c[i][j], fa, fb[j]);
       }
     }
+  }
+
+  __device__ __forceinline__ void add(const Sums& other) {
+#pragma unroll
+    for (int i = 0; i < kRowTiles; i++)
+#pragma unroll
+      for (int j = 0; j < kColumnTiles; j++)
+#pragma unroll
+        for (int k = 0; k < 4; k++) c[i][j][k] += other.c[i][j][k];
   }
 
   // Calls at(row, column, value&) for each sum of this lane; rows and columns count from the tile's first.
