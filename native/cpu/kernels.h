@@ -242,6 +242,6 @@ struct Kernels {
 #define MG_HAS_AMX 1
 #endif
 
-extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels, kAvx512Bf16Kernels, kAmxBf16Kernels, kNeonKernels;
+extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels, kAvx512Bf16Kernels, kAmxBf16Kernels, kAmxEmulatedKernels, kNeonKernels;
 
 }  // namespace mg

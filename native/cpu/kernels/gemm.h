@@ -30,7 +30,7 @@ struct Gemm {
 // kPaired: A and B hold pairs of bfloat16 instead of floats.
 template <bool kPaired>
 inline vec multiply_add(vec a, vec b, vec c) {
-#if defined(MG_BFLOAT16_PAIRS)
+#if defined(MG_BFLOAT16_PAIRS) && !defined(MG_TILES)
   if constexpr (kPaired) return dot_pairs(a, b, c);
 #endif
   return fma(a, b, c);
