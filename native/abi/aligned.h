@@ -1,23 +1,61 @@
 /* 64-byte aligned memory on malloc. Not aligned_alloc: before glibc 2.38 freed aligned blocks are not found again, and a
- * process that creates and disposes models grows without bound. */
+ * process that creates and disposes models grows without bound.
+ *
+ * From 1 MiB on, Linux maps it in huge pages: rows of embedding tables are read in no order, and with small pages each
+ * would cost a walk through the page tables. Such memory is zeroed when it is new. */
 #ifndef MULTIGATE_ABI_ALIGNED_H
 #define MULTIGATE_ABI_ALIGNED_H
 
 #include <stdint.h>
 #include <stdlib.h>
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
+#include <sys/mman.h>
+#define MG_HUGE_PAGES_ 1
+#endif
 
-/* Null where there is no such memory. Not zeroed. */
+/* Lies in front of the memory it belongs to. */
+typedef struct mg_aligned_header_ {
+  void* block;
+  size_t mapped; /* bytes; 0: from malloc */
+} mg_aligned_header_;
+
+/* Null where there is no such memory. Its contents are undefined. */
 static inline void* mg_aligned_new(size_t bytes) {
   const size_t alignment = 64;
-  char* block = bytes <= SIZE_MAX - 2 * alignment ? (char*)malloc(bytes + alignment) : 0;
-  if (!block) return 0;
-  char* aligned = block + (alignment - (uintptr_t)block % alignment);  /* malloc aligns to 16: room for the pointer before it */
-  ((void**)aligned)[-1] = block;
+  mg_aligned_header_ header = {0, 0};
+  char* aligned;
+#if defined(MG_HUGE_PAGES_)
+  const size_t page = (size_t)2 << 20;
+  if (bytes >= page / 2 && bytes <= SIZE_MAX / 2) {
+    const size_t whole = (bytes + page - 1) / page * page;
+    header.mapped = whole + page; /* room for the header and for the alignment; never touched, never resident */
+    header.block = mmap(0, header.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (header.block == MAP_FAILED) return 0;
+    aligned = (char*)header.block + (page - (uintptr_t)header.block % page);
+    madvise(aligned, whole, MADV_HUGEPAGE);
+    ((mg_aligned_header_*)aligned)[-1] = header;
+    return aligned;
+  }
+#endif
+  header.block = bytes <= SIZE_MAX - 2 * alignment ? malloc(bytes + alignment) : 0;
+  if (!header.block) return 0;
+  /* malloc aligns to 16: room for the header */
+  aligned = (char*)header.block + (alignment - (uintptr_t)header.block % alignment);
+  ((mg_aligned_header_*)aligned)[-1] = header;
   return aligned;
 }
 
 static inline void mg_aligned_delete(void* aligned) {
-  if (aligned) free(((void**)aligned)[-1]);
+  mg_aligned_header_ header;
+  if (!aligned) return;
+  header = ((mg_aligned_header_*)aligned)[-1];
+#if defined(MG_HUGE_PAGES_)
+  if (header.mapped) {
+    munmap(header.block, header.mapped);
+    return;
+  }
+#endif
+  free(header.block);
 }
 
 #endif

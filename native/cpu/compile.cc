@@ -121,6 +121,15 @@ Rows PlanBuilder::scratch(int64_t width, int64_t in_front) {
   return result;
 }
 
+std::pair<Rows, bool> PlanBuilder::dropout_bits(const mg_dropout& op) {
+  for (const auto& [known, bits] : dropouts_)
+    if (known.seed == op.seed && known.stream == op.stream && known.step == op.step && known.rate == op.rate &&
+        known.x.width == op.x.width)
+      return {bits, true};
+  dropouts_.emplace_back(op, region(-1, (op.x.width + 31) / 32));
+  return {dropouts_.back().second, false};
+}
+
 int64_t PlanBuilder::fixed(int64_t floats) {
   const int64_t at = plan.arena_fixed_floats;
   plan.arena_fixed_floats += padded(floats);

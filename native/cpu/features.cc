@@ -67,6 +67,9 @@ struct Runnable {
 #if defined(MG_HAS_AMX)
     if (features.amx_bf16) kernels[count++] = &kAmxBf16Kernels;
 #endif
+#if defined(MG_TILES_EMULATED)
+    if (features.avx2 && count == 0) kernels[count++] = &kAmxEmulatedKernels;
+#endif
     if (features.avx512_bf16) kernels[count++] = &kAvx512Bf16Kernels;
     if (features.avx512) kernels[count++] = &kAvx512Kernels;
     if (features.avx2) kernels[count++] = &kAvx2Kernels;

@@ -164,6 +164,9 @@ struct Dropout {
   uint32_t key[2], first_row, step, high;  // words of Philox, as ops.h has them
   uint32_t limit;                          // an element is dropped where its word is below
   float scale;                             // 1 / (1 - rate)
+  uint32_t* kept;                          // [rows, ceil(width / 32)]: a bit per element
+  int64_t kept_row;
+  bool drawn;                              // `kept` is there: read it; else it is written
 };
 
 // What all losses share. `z` and `dz` (data null: not wanted) are what the op calls its logits or predictions.
@@ -242,6 +245,6 @@ struct Kernels {
 #define MG_HAS_AMX 1
 #endif
 
-extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels, kAvx512Bf16Kernels, kAmxBf16Kernels, kNeonKernels;
+extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels, kAvx512Bf16Kernels, kAmxBf16Kernels, kAmxEmulatedKernels, kNeonKernels;
 
 }  // namespace mg

@@ -133,6 +133,8 @@ class PlanBuilder {
   // The first `rounded` columns take part in products in the plan's precision; the others in float32.
   PlanWeights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded);
   void need_gradient(PlanWeights& weights);
+  // Where a dropout keeps its bits, and whether an op before it with the same numbers has drawn them.
+  std::pair<Rows, bool> dropout_bits(const mg_dropout& op);
   void add(std::unique_ptr<RowsOp> op) { plan.rows_ops.push_back(std::move(op)); }
   void add(std::unique_ptr<StepOp> op) { plan.step_ops.push_back(std::move(op)); }
   void finish();
@@ -141,6 +143,7 @@ class PlanBuilder {
 
  private:
   std::vector<Rows> regions_;  // by buffer number
+  std::vector<std::pair<mg_dropout, Rows>> dropouts_;
   int64_t scratch_width_ = 0;
 };
 

@@ -30,48 +30,64 @@ struct Gemm {
 // kPaired: A and B hold pairs of bfloat16 instead of floats.
 template <bool kPaired>
 inline vec multiply_add(vec a, vec b, vec c) {
-#if defined(MG_BFLOAT16_PAIRS)
+#if defined(MG_BFLOAT16_PAIRS) && !defined(MG_TILES)
   if constexpr (kPaired) return dot_pairs(a, b, c);
 #endif
   return fma(a, b, c);
 }
 
-// One tile. Three rows of A share a base pointer: x86 can address base, base + stride and base + 2 stride.
-template <bool kPaired, int kRows, int kVectors>
-void tile(const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
+// Loops over a tile's sums are unrolled whole: only then are the sums in registers from the first load to the last store.
+#define MG_UNROLLED _Pragma("GCC unroll 16")
+
+// One tile, its last vector whole or not. Three rows of A share a base pointer: x86 can address base, base + stride and
+// base + 2 stride.
+template <bool kPaired, int kRows, int kVectors, bool kWhole>
+void tile_of(const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
   constexpr int kBases = (kRows + 2) / 3;
+  const int64_t c_row = g.c_row;
   vec sum[kRows][kVectors];
-  for (int i = 0; i < kRows; i++)
-    for (int v = 0; v < kVectors; v++) {
-      const bool whole = v < kVectors - 1 || last == kLanes;
-      if (g.accumulate)
-        sum[i][v] = whole ? load(c + i * g.c_row + v * kLanes) : load_n(c + i * g.c_row + v * kLanes, last);
-      else
-        sum[i][v] = bias ? load(bias + v * kLanes) : zero();
+  if (g.accumulate) {
+    MG_UNROLLED for (int i = 0; i < kRows; i++) {
+      MG_UNROLLED for (int v = 0; v < kVectors; v++) {
+        const float* from = c + i * c_row + v * kLanes;
+        sum[i][v] = kWhole || v < kVectors - 1 ? load(from) : load_n(from, last);
+      }
     }
+  } else {
+    MG_UNROLLED for (int v = 0; v < kVectors; v++) {
+      const vec start = bias ? load(bias + v * kLanes) : zero();
+      MG_UNROLLED for (int i = 0; i < kRows; i++) sum[i][v] = start;
+    }
+  }
   const float* base[kBases];
-  for (int i = 0; i < kBases; i++) base[i] = a + 3 * i * g.a_row;
+  MG_UNROLLED for (int i = 0; i < kBases; i++) base[i] = a + 3 * i * g.a_row;
   const int64_t a_row = g.a_row, a_depth = g.a_depth, b_depth = g.b_depth;
   for (int64_t p = g.depth; p > 0; p--) {
     vec column[kVectors];
-    for (int v = 0; v < kVectors; v++) column[v] = load(b + v * kLanes);
-    for (int i = 0; i < kRows; i++) {
+    MG_UNROLLED for (int v = 0; v < kVectors; v++) column[v] = load(b + v * kLanes);
+    MG_UNROLLED for (int i = 0; i < kRows; i++) {
       const vec value = set1(base[i / 3][i % 3 * a_row]);
-      for (int v = 0; v < kVectors; v++) sum[i][v] = multiply_add<kPaired>(value, column[v], sum[i][v]);
+      MG_UNROLLED for (int v = 0; v < kVectors; v++) sum[i][v] = multiply_add<kPaired>(value, column[v], sum[i][v]);
     }
-    for (int i = 0; i < kBases; i++) base[i] += a_depth;
+    MG_UNROLLED for (int i = 0; i < kBases; i++) base[i] += a_depth;
     b += b_depth;
   }
   const vec floor = set1(g.floor);
-  for (int i = 0; i < kRows; i++)
-    for (int v = 0; v < kVectors; v++) {
-      float* to = c + i * g.c_row + v * kLanes;
-      const vec result = max(floor, sum[i][v]);
-      if (v < kVectors - 1 || last == kLanes)
-        store(to, result);
+  MG_UNROLLED for (int i = 0; i < kRows; i++) {
+    MG_UNROLLED for (int v = 0; v < kVectors; v++) {
+      float* to = c + i * c_row + v * kLanes;
+      if (kWhole || v < kVectors - 1)
+        store(to, max(floor, sum[i][v]));
       else
-        store_n(to, result, last);
+        store_n(to, max(floor, sum[i][v]), last);
     }
+  }
+}
+
+template <bool kPaired, int kRows, int kVectors>
+inline void tile(const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
+  if (last == kLanes) return tile_of<kPaired, kRows, kVectors, true>(g, a, b, c, bias, last);
+  tile_of<kPaired, kRows, kVectors, false>(g, a, b, c, bias, last);
 }
 
 template <bool kPaired, int kRows, int kVectors>
@@ -105,6 +121,8 @@ inline void gemm(const Gemm& g) {
     }
   }
 }
+
+#undef MG_UNROLLED
 
 }  // namespace
 }  // namespace mg

@@ -82,10 +82,12 @@ inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words
   _mm512_storeu_si512(out + 32, _mm512_shuffle_i32x4(v2, v3, 0x88));
   _mm512_storeu_si512(out + 48, _mm512_shuffle_i32x4(v2, v3, 0xDD));
 }
-// v where bits[lane] >= limit, else 0.
-inline vec keep_from(vec v, const uint32_t* bits, uint32_t limit) {
-  return _mm512_maskz_mov_ps(_mm512_cmpge_epu32_mask(_mm512_loadu_si512(bits), _mm512_set1_epi32(static_cast<int>(limit))), v);
+// Bit i: own[i] >= limit.
+inline uint32_t bits_from(const uint32_t* own, uint32_t limit) {
+  return _mm512_cmpge_epu32_mask(_mm512_loadu_si512(own), _mm512_set1_epi32(static_cast<int>(limit)));
 }
+// v where the lane's bit is set, else 0; bits beyond kLanes are ignored.
+inline vec keep_bits(vec v, uint32_t bits) { return _mm512_maskz_mov_ps(static_cast<__mmask16>(bits), v); }
 #if defined(MG_BFLOAT16_PAIRS)
 // Per lane the pair (low, high) of bfloat16 in a float's bits.
 inline vec pairs_of(vec low, vec high) {
@@ -121,17 +123,36 @@ inline float reduce_add(vec v) {
 #elif defined(MG_ISA_AVX2)
 
 constexpr int kLanes = 8;
+#if defined(MG_TILES)  // isa/amx_emulated.cc: tests only
+constexpr int kTileRows = 3;
+constexpr int kPanelVectors = 4;
+#else
 constexpr int kTileRows = 6;  // 6 x 2 sums + 2 of b + 1 of a = 15 of 16 registers
 constexpr int kPanelVectors = 2;
+#endif
 typedef __m256 vec;
 
 alignas(64) constexpr int32_t kFirst[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 inline __m256i first(int64_t count) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kFirst + 8 - count)); }
 inline vec load(const float* p) { return _mm256_loadu_ps(p); }
-inline vec load_n(const float* p, int64_t count) { return _mm256_maskload_ps(p, first(count)); }
+inline vec load_n(const float* p, int64_t count) { return count == kLanes ? load(p) : _mm256_maskload_ps(p, first(count)); }
 inline void store(float* p, vec v) { _mm256_storeu_ps(p, v); }
-inline void store_n(float* p, vec v, int64_t count) { _mm256_maskstore_ps(p, first(count), v); }
+// Not a masked store: AMD's take a dozen cycles.
+inline void store_n(float* p, vec v, int64_t count) {
+  if (count == kLanes) return store(p, v);
+  __m128 part = _mm256_castps256_ps128(v);
+  if (count & 4) {
+    _mm_storeu_ps(p, part);
+    part = _mm256_extractf128_ps(v, 1), p += 4;
+  }
+  if (count & 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), part);
+    part = _mm_movehl_ps(part, part), p += 2;
+  }
+  if (count & 1) _mm_store_ss(p, part);
+}
 inline vec keep_n(vec v, int64_t count, float rest) {
+  if (count == kLanes) return v;
   return _mm256_blendv_ps(_mm256_set1_ps(rest), v, _mm256_castsi256_ps(first(count)));
 }
 inline vec set1(float x) { return _mm256_set1_ps(x); }
@@ -178,10 +199,29 @@ inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words
   _mm256_storeu_si256(to + 2, _mm256_permute2x128_si256(u0, u1, 0x31));
   _mm256_storeu_si256(to + 3, _mm256_permute2x128_si256(u2, u3, 0x31));
 }
-inline vec keep_from(vec v, const uint32_t* bits, uint32_t limit) {
-  const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bits)), l = _mm256_set1_epi32(static_cast<int>(limit));
-  return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(b, l), b)));
+inline uint32_t bits_from(const uint32_t* own, uint32_t limit) {
+  const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(own)), l = _mm256_set1_epi32(static_cast<int>(limit));
+  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(b, l), b))));
 }
+inline vec keep_bits(vec v, uint32_t bits) {
+  const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const __m256i own = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits)), lane);
+  return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_cmpeq_epi32(own, lane)));
+}
+#if defined(MG_BFLOAT16_PAIRS)
+inline vec pairs_of(vec low, vec high) {
+  const __m256i first_half = _mm256_srli_epi32(_mm256_castps_si256(to_bfloat16(low)), 16);
+  return _mm256_castsi256_ps(_mm256_or_si256(first_half, _mm256_castps_si256(to_bfloat16(high))));
+}
+inline void store_pairs_n(float* p, vec v, int64_t count) {
+  uint32_t bits[kLanes];
+  _mm256_storeu_ps(reinterpret_cast<float*>(bits), to_bfloat16(v));
+  for (int64_t i = 0; i < count; i++) {
+    const uint32_t pair = bits[2 * i] >> 16 | bits[2 * i + 1];
+    memcpy(p + i, &pair, sizeof pair);
+  }
+}
+#endif
 inline __m128 fold(vec v) { return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)); }
 inline float reduce_max(vec v) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -258,8 +298,13 @@ inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words
   const uint32x4x4_t all = {{w0, w1, w2, w3}};
   vst4q_u32(out, all);
 }
-inline vec keep_from(vec v, const uint32_t* bits, uint32_t limit) {
-  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), vcgeq_u32(vld1q_u32(bits), vdupq_n_u32(limit))));
+inline uint32_t bits_from(const uint32_t* own, uint32_t limit) {
+  const uint32_t lane[kLanes] = {1, 2, 4, 8};
+  return vaddvq_u32(vandq_u32(vcgeq_u32(vld1q_u32(own), vdupq_n_u32(limit)), vld1q_u32(lane)));
+}
+inline vec keep_bits(vec v, uint32_t bits) {
+  const uint32_t lane[kLanes] = {1, 2, 4, 8};
+  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), vtstq_u32(vdupq_n_u32(bits), vld1q_u32(lane))));
 }
 inline float reduce_max(vec v) { return vmaxvq_f32(v); }
 // Lanes 0 and 1, 2 and 3, then these.
@@ -320,7 +365,8 @@ inline void multiply_wide(words a, words b, words* high, words* low) {
 inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words w3) {
   out[0] = w0, out[1] = w1, out[2] = w2, out[3] = w3;
 }
-inline vec keep_from(vec v, const uint32_t* bits, uint32_t limit) { return *bits >= limit ? v : 0.0f; }
+inline uint32_t bits_from(const uint32_t* own, uint32_t limit) { return *own >= limit; }
+inline vec keep_bits(vec v, uint32_t bits) { return bits & 1 ? v : 0.0f; }
 inline float reduce_max(vec v) { return v; }
 inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) { out[0] = a, out[1] = b, out[2] = c, out[3] = d; }
 inline float reduce_add(vec v) { return v; }

@@ -128,6 +128,7 @@ inline void tile_gemm(const Gemm& g) {
 
 // y[c][p] = (x[2p][c], x[2p + 1][c]), zeros up to `pairs`: pairs of rows as a tile's contiguous row.
 inline void pair_rows_transposed(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t pairs) {
+#if defined(MG_ISA_AVX512)
   const __m512i columns = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                                              _mm512_set1_epi32(static_cast<int>(pairs)));
   for (int64_t p = 0; p < pairs; p++)
@@ -136,6 +137,13 @@ inline void pair_rows_transposed(int64_t rows, int64_t width, const float* x, in
       const vec high = 2 * p + 1 < rows ? load_n(x + (2 * p + 1) * x_row + c, n) : zero();
       _mm512_mask_i32scatter_ps(y + c * pairs + p, first(n), columns, pairs_of(low, high), 4);
     }
+#else
+  for (int64_t p = 0; p < pairs; p++)
+    for (int64_t c = 0; c < width; c++) {
+      const float low = 2 * p < rows ? x[2 * p * x_row + c] : 0, high = 2 * p + 1 < rows ? x[(2 * p + 1) * x_row + c] : 0;
+      store_n(y + c * pairs + p, pairs_of(set1(low), set1(high)), 1);
+    }
+#endif
 }
 
 #else

@@ -1,5 +1,6 @@
 // Fusion and dropout: views to pointers, then the kernels.
 #include <new>
+#include <tuple>
 
 #include "cpu/plan.h"
 
@@ -37,7 +38,8 @@ std::unique_ptr<FusionOp> make_fusion(PlanBuilder& builder, const Op& op, const 
 }
 
 struct DropoutOp final : RowsOp {
-  Rows x, y;
+  Rows x, y, kept;
+  bool drawn;
   uint64_t seed, stream;
   int64_t step;
   double rate;
@@ -52,6 +54,8 @@ struct DropoutOp final : RowsOp {
     d.high = static_cast<uint32_t>(seed >> 32) | 2u << 22;
     d.limit = static_cast<uint32_t>(rate * 4294967296.0);
     d.scale = static_cast<float>(1 / (1 - rate));
+    const RowPointer bits = block.at(kept);
+    d.kept = reinterpret_cast<uint32_t*>(bits.data), d.kept_row = bits.stride, d.drawn = drawn;
     block.plan.kernels->dropout(&d);
   }
 };
@@ -76,6 +80,7 @@ void compile_op(PlanBuilder& builder, const mg_dropout& op) {
   compiled->seed = static_cast<uint64_t>(op.seed), compiled->stream = static_cast<uint64_t>(op.stream);
   compiled->step = op.step;
   compiled->rate = op.rate;
+  std::tie(compiled->kept, compiled->drawn) = builder.dropout_bits(op);
   builder.add(std::move(compiled));
 }
 
