@@ -17,11 +17,15 @@ export interface Server extends Disposable {
 }
 
 /** The model with a batch of random rows. */
-export function server(rows: number, options: { isa: string; precision: Precision; threads: number }): Server {
+export function server(
+  rows: number,
+  { isa, precision, threads }: { isa: string; precision: Precision; threads: number },
+): Server {
   const { d, e, h, t } = layerShapes.L1
   const features = [dense('x', { transform: 'none' })] as const
   const tasks = Array.from({ length: t }, (_, task) => binary(`task${task}`))
-  const model = new MMoE({ features, tasks, numExperts: e, expertHiddenUnits: [h], gateBias: true, device: 'cpu', ...options })
+  const target = { device: 'cpu', isa, precision, threads } as const
+  const model = new MMoE({ features, tasks, numExperts: e, expertHiddenUnits: [h], gateBias: true, ...target })
   // One feature of 128 numbers instead of 128 of one, as the peers have it.
   const wide = { ...denseEncoder(features[0], { offset: 0, scale: 1, fill: 0 }), width: d }
   model[load](new DataEncoder([wide], tasks))

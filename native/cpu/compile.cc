@@ -3,6 +3,7 @@
 #include "cpu/plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <new>
 #include <stdexcept>
 
@@ -48,7 +49,10 @@ int64_t Plan::slot_count(int64_t rows) const {
 }
 
 int64_t Plan::block_rows_for(int64_t rows) const {
-  return std::clamp((rows + kMostSmallBlocks - 1) / kMostSmallBlocks, least_block_rows, block_rows);
+  // A power of two: as much for each of two, four or eight threads.
+  const auto blocks = static_cast<int64_t>(
+      std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(rows / least_block_rows, 1, kMostSmallBlocks))));
+  return least_block_rows == block_rows ? block_rows : std::min((rows + blocks - 1) / blocks, block_rows);
 }
 
 RowPointer Block::at(const Rows& view) const {
