@@ -86,7 +86,7 @@ async function timePeers(folder) {
     '--seconds',
     String(Math.min(1, options.seconds)),
     '--isa',
-    options.isa === 'avx2' ? 'avx2' : 'native',
+    options.isa === 'avx2' && native.isas()[0] !== 'avx2' ? 'avx2' : 'native',
   ]
   const jobs = [
     ...(options.peers ? ['torch', 'tf'] : []).map((peer) => ['python3', 'peers.py', peer]),
