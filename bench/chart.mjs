@@ -9,7 +9,7 @@ export function chart(results, peers) {
   const values = results.flatMap((result) => {
     const found = peersOf(result, peers)
     if (found.length === 0) return []
-    const workload = `${result.workload} ${result.mode}`
+    const workload = result.mode === 'serve' ? `serve ${result.n}` : `${result.workload} ${result.mode}`
     const of = (who, ms) => ({ workload, who, speed: (1000 * result.n) / ms })
     return [of('multigate', result.median_ms), ...found.map(({ peer, median_ms }) => of(peer, median_ms))]
   })

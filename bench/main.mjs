@@ -13,6 +13,7 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { bench, workloadNames } from '../dist/bench/bench.js'
+import { servedRows } from '../dist/bench/serve.js'
 import { benchTable } from '../dist/cli/commands/bench.js'
 import { loadNative } from '../dist/native/loader.js'
 import { chart } from './chart.mjs'
@@ -85,7 +86,7 @@ async function timePeers(folder) {
     '--seconds',
     String(Math.min(1, options.seconds)),
     '--isa',
-    options.isa === 'avx2' ? 'avx2' : 'native',
+    options.isa === 'avx2' && native.isas()[0] !== 'avx2' ? 'avx2' : 'native',
   ]
   const jobs = [
     ...(options.peers ? ['torch', 'tf'] : []).map((peer) => ['python3', 'peers.py', peer]),
@@ -101,6 +102,7 @@ async function timePeers(folder) {
     const modes = peer === 'tfjs-wasm' ? ['--modes', 'forward'] : []
     return [
       ...(layers === '' ? [] : [call('layers', layers, ...modes)]),
+      ...(only.includes('serve') ? [call('serve', servedRows.join(','))] : []),
       ...(training === '' || peer === 'ort' || peer === 'tfjs-wasm' ? [] : [call('train', training)]),
     ]
   })

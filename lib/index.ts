@@ -62,6 +62,7 @@ export { type EarlyStoppingOptions, earlyStopping } from './training/early-stopp
 export type { Evaluation, TaskEvaluation } from './training/evaluate.js'
 export type { GateWeights } from './training/gates.js'
 export type { EpochRecord, History } from './training/history.js'
+export type { Inputs } from './training/inputs.js'
 export { loadModel } from './training/load.js'
 export type { Snapshot } from './training/memories.js'
 export type { FitOptions, Model, ModelInput, Scores } from './training/model.js'

@@ -5,6 +5,7 @@ import type { Precision } from '../native/binding.js'
 import { loadNative } from '../native/loader.js'
 import { flopsOf, type LayerName, layerRuns, layerShapes } from './layers.js'
 import { batchSize, feedModel, feedRows, stepTimes } from './models.js'
+import { servedRows, server } from './serve.js'
 
 /** What the best libraries' plain matrix product reaches, as a share of the multiply-add peak. */
 export const gemmShare = 0.78
@@ -16,6 +17,7 @@ export const workloadNames = [
   'ple',
   'ple-exact',
   'predict',
+  'serve',
 ] as const
 export type WorkloadName = (typeof workloadNames)[number]
 
@@ -30,7 +32,7 @@ export interface BenchOptions {
 
 export interface BenchResult {
   readonly workload: string
-  readonly mode: 'forward' | 'forward+backward' | 'train' | 'predict'
+  readonly mode: 'forward' | 'forward+backward' | 'train' | 'predict' | 'serve'
   /** Rows per call. */
   readonly n: number
   readonly isa: string
@@ -39,6 +41,7 @@ export interface BenchResult {
   readonly median_ms: number
   readonly min_ms: number
   readonly p95_ms: number
+  readonly p99_ms: number
   readonly reps: number
   readonly rows_per_s: number
   readonly gflops: number | null
@@ -52,7 +55,8 @@ export async function* bench(options: BenchOptions): AsyncGenerator<BenchResult,
   for (const name of options.only) {
     if (name in layerShapes) yield* layer(name as LayerName, options)
     else if (name === 'predict') yield* predictions(options)
-    else yield* training(name as Exclude<WorkloadName, LayerName | 'predict'>, options)
+    else if (name === 'serve') yield* serving(options)
+    else yield* training(name as Exclude<WorkloadName, LayerName | 'predict' | 'serve'>, options)
   }
 }
 
@@ -106,6 +110,15 @@ async function* predictions(options: BenchOptions): AsyncGenerator<BenchResult, 
   }
 }
 
+function* serving(options: BenchOptions): Generator<BenchResult, void, undefined> {
+  for (const n of servedRows) {
+    using served = server(n, options)
+    // As many calls as a server has long behind it: compiled, with helpers awake.
+    for (let call = 0; call < 200; call += 1) served.call()
+    yield result('serve', 'serve', n, measure(served.call, options.seconds), options)
+  }
+}
+
 function result(
   workload: string,
   mode: BenchResult['mode'],
@@ -125,6 +138,7 @@ function result(
     median_ms: median,
     min_ms: times[0] ?? Number.NaN,
     p95_ms: quantile(times, 0.95),
+    p99_ms: quantile(times, 0.99),
     reps: times.length,
     rows_per_s: (1000 * n) / median,
     gflops: null,

@@ -25,9 +25,9 @@ export type Written<T> = T extends readonly (infer Item)[]
     ? { readonly [Key in keyof T]: Written<T[Key]> }
     : T
 
-/** A model's options with its features and tasks. Tasks keep their literal names: predictions are typed by them. */
-export type ModelOptions<NetworkOptions, Feature, Tasks extends readonly { readonly name: string }[]> = NetworkOptions & {
-  readonly features: readonly Feature[]
+/** A model's options with its features and tasks. Both keep their literal names: inputs and predictions are typed by them. */
+export type ModelOptions<NetworkOptions, Features, Tasks extends readonly { readonly name: string }[]> = NetworkOptions & {
+  readonly features: Features
   readonly tasks: Tasks
 }
 

@@ -92,6 +92,18 @@ export interface RunRequest {
   threads: number
 }
 
+/** A run that is bound once and called often. Its memory is JavaScript's; between calls nothing native points into it. */
+export interface NativePreparedRun {
+  /** Row inputs, then row outputs, in the program's order: 32-bit elements each, outputs float32 on every backend. */
+  readonly memory: ArrayBuffer
+  /** Where each of them begins, in bytes. */
+  readonly offsets: readonly number[]
+  /** Runs the first `rows` rows on this thread. Ids are copied and checked in the copy. */
+  run(rows: number): void
+  /** Lets go of the plan and detaches the memory. */
+  dispose(): void
+}
+
 export interface PlanInfo {
   blockRows: number
   slots: number
@@ -115,6 +127,11 @@ export interface NativePlan {
   run(request: RunRequest): Float64Array
   /** Runs off the main thread. Inputs are copied before it returns, outputs written just before the promise resolves. */
   runAsync(request: RunRequest): Promise<Float64Array>
+  /**
+   * Binds a run of at most `rows` rows to memory of its own, for programs without scalar inputs.
+   * @param names what the row inputs are called in errors, one each.
+   */
+  prepare(rows: number, names: readonly string[], threads: number): NativePreparedRun
   info(rows: number): PlanInfo
   /** Frees it; a run under way finishes first, later calls throw. */
   dispose(): void

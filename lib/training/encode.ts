@@ -47,6 +47,13 @@ export class DataEncoder {
     }))
   }
 
+  /** Encoded features by name, [rows * width] each. @throws ERR_MULTIGATE_DATA. */
+  encodeFeatures(data: Dataset): Map<string, Int32Array | Float32Array> {
+    return new Map(
+      this.encoders.map((encoder) => [encoder.feature.name, encoder.encode(data.column(columnNameOf(encoder.feature))).data]),
+    )
+  }
+
   /** Encodes a dataset and hands it to the addon, which copies it. To be disposed. */
   encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
     checkRows(data, purpose)

@@ -20,6 +20,7 @@ import { type Evaluation, evaluate } from './evaluate.js'
 import { fitSchema, runFit } from './fit.js'
 import { type GateWeights, gateWeights } from './gates.js'
 import type { History } from './history.js'
+import { Batch, batchOf, checkRowCount, type Inputs } from './inputs.js'
 import { ModelFile } from './model-file.js'
 import { NetworkRunner } from './network-runner.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
@@ -28,8 +29,11 @@ import type { TrainingState } from './training-state.js'
 import { Turns } from './turns.js'
 
 /** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
-export type ModelInput<NetworkOptions, Tasks extends readonly Task[]> = ModelOptions<NetworkOptions, Feature, Tasks> &
-  ComputeOptions
+export type ModelInput<
+  NetworkOptions,
+  Tasks extends readonly Task[],
+  Features extends readonly Feature[] = readonly Feature[],
+> = ModelOptions<NetworkOptions, Features, Tasks> & ComputeOptions
 
 /** Scores by task name: [rows] each, of a multiclass task [rows, classes]. */
 export type Scores<Output extends string> = { readonly [Name in Output]: Float32Array }
@@ -77,7 +81,11 @@ interface Built {
 }
 
 /** `Output`: what it predicts; the names of the tasks unless a model has more to say. */
-export class Model<Tasks extends readonly Task[] = readonly Task[], Output extends string = TaskName<Tasks>> {
+export class Model<
+  Tasks extends readonly Task[] = readonly Task[],
+  Output extends string = TaskName<Tasks>,
+  Features extends readonly Feature[] = readonly Feature[],
+> {
   /** The model's name in a configuration: `MMoE`. */
   readonly name: string
   readonly #definition: Definition
@@ -93,7 +101,7 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Output exten
   #disposed = false
 
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
-  constructor(definition: Definition, options: ModelInput<object, Tasks>) {
+  constructor(definition: Definition, options: ModelInput<object, Tasks, Features>) {
     const { features, tasks, device, threads, isa, precision, ...network } = options
     this.name = definition.name
     this.#definition = definition
@@ -162,6 +170,52 @@ export class Model<Tasks extends readonly Task[] = readonly Task[], Output exten
     const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows))
     const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
     return Object.fromEntries(scores) as Scores<Output>
+  }
+
+  /**
+   * Arrays for up to `rows` rows, to be filled again and again and predicted with `predictSync`. They hold what encoders give,
+   * not raw values: ids are row numbers of the feature's table. `fill` encodes raw values into them; ids that are kept from
+   * elsewhere (of a feature with `vocabulary: N` the values themselves) may be set directly.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_ARGUMENT for a wrong number of rows.
+   * @example
+   * const batch = model.inputs(256)
+   * batch.userid.set(ids)
+   * const { like } = model.predictSync(batch)
+   */
+  inputs(rows: number): Inputs<Features> {
+    const { runner } = this.#need('inputs')
+    const capacity = checkRowCount(rows)
+    return new Batch(this, capacity, runner.network.predict, runner.prepareRun(capacity)).inputs as Inputs<Features>
+  }
+
+  /**
+   * Encodes raw values, as `predict` takes them, into the first rows of a batch.
+   * @returns how many rows there are.
+   * @throws ERR_MULTIGATE_DATA for more rows than the batch holds or a value that a feature does not take; nothing is written then.
+   * @example const scores = model.predictSync(batch, { rows: model.fill(batch, candidates) })
+   */
+  fill(batch: Inputs<Features>, data: Dataset | Readonly<Record<string, ColumnValues>>): number {
+    const { encoder } = this.#need('fill')
+    const dataset = data instanceof Dataset ? data : Dataset.fromColumns(data)
+    batchOf(batch, this, 'fill.batch').write(encoder.encodeFeatures(dataset), dataset.rows)
+    return dataset.rows
+  }
+
+  /**
+   * Scores of the rows of a batch, computed on this thread before it returns: for a few rows, where a promise would cost more
+   * than the scores. Nothing is allocated: the arrays are the batch's own, the same every time for the same number of rows,
+   * and the next call overwrites them. Scores are those of `predict`, to the bit.
+   * @param options.rows only the first so many. Default: all that the batch holds.
+   * @throws ERR_MULTIGATE_ARGUMENT naming feature, row and id where an id is none of its table, and for a batch of another
+   * model or one whose memory was transferred away; ERR_MULTIGATE_BUSY while `fit` runs; ERR_MULTIGATE_NOT_BUILT;
+   * ERR_MULTIGATE_DISPOSED.
+   */
+  predictSync(batch: Inputs<Features>, options?: { readonly rows?: number | undefined }): Scores<Output> {
+    this.#need('predictSync')
+    this.#checkFree('predictSync')
+    const held = batchOf(batch, this, 'predictSync.batch')
+    held.check()
+    return held.predict(options?.rows ?? held.capacity) as Scores<Output>
   }
 
   /**

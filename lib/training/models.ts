@@ -1,5 +1,6 @@
 // The models that users make: one class and one line of the table per model of the registry.
 
+import type { Feature } from '../features/feature.js'
 import { type CGCNetworkOptions, cgc } from '../models/cgc.js'
 import type { TaskName } from '../models/definition.js'
 import { type ESMMNetworkOptions, esmm } from '../models/esmm.js'
@@ -17,8 +18,11 @@ import { Model, type ModelInput } from './model.js'
  * @example
  * const model = new MMoE({ features, tasks: [binary('like'), binary('share')], numExperts: 8, expertHiddenUnits: [32] })
  */
-export class MMoE<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
-  constructor(options: ModelInput<MMoENetworkOptions, Tasks>) {
+export class MMoE<
+  const Tasks extends readonly Task[] = readonly Task[],
+  const Features extends readonly Feature[] = readonly Feature[],
+> extends Model<Tasks, TaskName<Tasks>, Features> {
+  constructor(options: ModelInput<MMoENetworkOptions, Tasks, Features>) {
     super(mmoe, options)
   }
 }
@@ -28,8 +32,11 @@ export class MMoE<const Tasks extends readonly Task[] = readonly Task[]> extends
  * @example
  * const model = new PLE({ features, tasks, numLevels: 2, numSharedExperts: 4, numSpecificExperts: [4, 2], expertHiddenUnits: [32] })
  */
-export class PLE<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
-  constructor(options: ModelInput<PLENetworkOptions, Tasks>) {
+export class PLE<
+  const Tasks extends readonly Task[] = readonly Task[],
+  const Features extends readonly Feature[] = readonly Feature[],
+> extends Model<Tasks, TaskName<Tasks>, Features> {
+  constructor(options: ModelInput<PLENetworkOptions, Tasks, Features>) {
     super(ple, options)
   }
 }
@@ -39,8 +46,11 @@ export class PLE<const Tasks extends readonly Task[] = readonly Task[]> extends 
  * @example
  * const model = new CGC({ features, tasks, numSharedExperts: 4, numSpecificExperts: 2, expertHiddenUnits: [32] })
  */
-export class CGC<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
-  constructor(options: ModelInput<CGCNetworkOptions, Tasks>) {
+export class CGC<
+  const Tasks extends readonly Task[] = readonly Task[],
+  const Features extends readonly Feature[] = readonly Feature[],
+> extends Model<Tasks, TaskName<Tasks>, Features> {
+  constructor(options: ModelInput<CGCNetworkOptions, Tasks, Features>) {
     super(cgc, options)
   }
 }
@@ -50,8 +60,11 @@ export class CGC<const Tasks extends readonly Task[] = readonly Task[]> extends 
  * @example
  * const model = new OMoE({ features, tasks, numExperts: 8, expertHiddenUnits: [32] })
  */
-export class OMoE<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
-  constructor(options: ModelInput<OMoENetworkOptions, Tasks>) {
+export class OMoE<
+  const Tasks extends readonly Task[] = readonly Task[],
+  const Features extends readonly Feature[] = readonly Feature[],
+> extends Model<Tasks, TaskName<Tasks>, Features> {
+  constructor(options: ModelInput<OMoENetworkOptions, Tasks, Features>) {
     super(omoe, options)
   }
 }
@@ -61,8 +74,11 @@ export class OMoE<const Tasks extends readonly Task[] = readonly Task[]> extends
  * @example
  * const model = new SharedBottom({ features, tasks, bottomHiddenUnits: [128], towerHiddenUnits: [32] })
  */
-export class SharedBottom<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
-  constructor(options: ModelInput<SharedBottomNetworkOptions, Tasks>) {
+export class SharedBottom<
+  const Tasks extends readonly Task[] = readonly Task[],
+  const Features extends readonly Feature[] = readonly Feature[],
+> extends Model<Tasks, TaskName<Tasks>, Features> {
+  constructor(options: ModelInput<SharedBottomNetworkOptions, Tasks, Features>) {
     super(sharedBottom, options)
   }
 }
@@ -72,8 +88,11 @@ export class SharedBottom<const Tasks extends readonly Task[] = readonly Task[]>
  * @example
  * const model = new SingleTask({ features, tasks: [binary('like')], bottomHiddenUnits: [128], towerHiddenUnits: [32] })
  */
-export class SingleTask<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks> {
-  constructor(options: ModelInput<SingleTaskNetworkOptions, Tasks>) {
+export class SingleTask<
+  const Tasks extends readonly Task[] = readonly Task[],
+  const Features extends readonly Feature[] = readonly Feature[],
+> extends Model<Tasks, TaskName<Tasks>, Features> {
+  constructor(options: ModelInput<SingleTaskNetworkOptions, Tasks, Features>) {
     super(singleTask, options)
   }
 }
@@ -94,8 +113,11 @@ type Given<Tasks extends readonly Task[]> = Tasks extends readonly [
  * const model = new ESMM({ features, tasks: [binary('click'), binary('buy')], towerHiddenUnits: [64] })
  * const { click, buy, buy_given_click } = await model.predict(candidates)
  */
-export class ESMM<const Tasks extends readonly Task[] = readonly Task[]> extends Model<Tasks, TaskName<Tasks> | Given<Tasks>> {
-  constructor(options: ModelInput<ESMMNetworkOptions, Tasks>) {
+export class ESMM<
+  const Tasks extends readonly Task[] = readonly Task[],
+  const Features extends readonly Feature[] = readonly Feature[],
+> extends Model<Tasks, TaskName<Tasks> | Given<Tasks>, Features> {
+  constructor(options: ModelInput<ESMMNetworkOptions, Tasks, Features>) {
     super(esmm, options)
   }
 }

@@ -1,9 +1,10 @@
 // A built model on its device: the network, its memories and its compiled plans. Programs compile on first use. It knows
 // neither datasets nor turns: whoever calls it sees to it that one program runs at a time.
 
+import { quote } from '../core/check.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { Network } from '../models/network.js'
-import type { FloatArray, NativePlan, PlanInfo } from '../native/binding.js'
+import type { FloatArray, NativePlan, NativePreparedRun, PlanInfo } from '../native/binding.js'
 import { compilePlan } from '../native/compile.js'
 import type { Compute } from './compute.js'
 import type { EncodedRows } from './encode.js'
@@ -20,6 +21,7 @@ export class NetworkRunner {
   readonly compute: Compute
   readonly memories: Memories
   readonly #plans = new Map<LoweredProgram, NativePlan>()
+  #serving: NativePlan | undefined
 
   constructor(network: Network, compute: Compute) {
     this.network = network
@@ -51,6 +53,15 @@ export class NetworkRunner {
     return plan
   }
 
+  /** A prediction that is bound once, for at most `rows` rows at a time. */
+  prepareRun(rows: number): NativePreparedRun {
+    const { predict } = this.network
+    // A plan of its own: an asynchronous prediction under way does not stand in the way.
+    this.#serving ??= this.prepare(predict)
+    const names = predict.rowInputs.map((name) => `feature ${quote(name)}`)
+    return this.#serving.prepare(rows, names, this.compute.threads)
+  }
+
   /** How a program runs over this many rows. */
   info(rows: number): PlanInfo {
     return this.#plan(this.network.predict).info(rows)
@@ -59,6 +70,7 @@ export class NetworkRunner {
   dispose(): void {
     for (const plan of this.#plans.values()) plan.dispose()
     this.#plans.clear()
+    this.#serving?.dispose()
     this.memories.dispose()
   }
 

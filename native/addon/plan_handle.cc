@@ -3,6 +3,7 @@
 
 #include "addon/environment.h"
 #include "addon/handles.h"
+#include "addon/prepared_run.h"
 #include "addon/request.h"
 
 namespace multigate::addon {
@@ -12,8 +13,8 @@ const napi_type_tag PlanHandle::kTag = {0xd4620a9bf7153ce8ULL, 0x71e8b3542fc9d60
 Napi::Function PlanHandle::define(Napi::Env env) {
   return DefineClass(env, kName,
                      {instance_method<&PlanHandle::bind>("bind"), instance_method<&PlanHandle::run>("run"),
-                      instance_method<&PlanHandle::run_async>("runAsync"), instance_method<&PlanHandle::info>("info"),
-                      instance_method<&PlanHandle::dispose>("dispose")});
+                      instance_method<&PlanHandle::run_async>("runAsync"), instance_method<&PlanHandle::prepare>("prepare"),
+                      instance_method<&PlanHandle::info>("info"), instance_method<&PlanHandle::dispose>("dispose")});
 }
 
 PlanHandle::PlanHandle(const Napi::CallbackInfo& info)
@@ -43,6 +44,17 @@ Napi::Value PlanHandle::run_async(const Napi::CallbackInfo& info) {
   auto step = std::make_unique<Step>(live_pointer(), request.rows, request.threads);
   std::vector<AsyncRun::Output> outputs = fill_by_copy(request, live(), *step);
   return queue.post(std::make_unique<AsyncRun>(info.Env(), std::move(step), std::move(outputs)));
+}
+
+Napi::Value PlanHandle::prepare(const Napi::CallbackInfo& info) {
+  const int64_t rows = to_integer(Where("rows"), info[0], 1, kMaxRows);
+  const Where where("names");
+  const Napi::Array array = to_array(where, info[1], kMaxBuffers);
+  const uint32_t length = array.Length();
+  std::vector<std::string> names;
+  for (uint32_t i = 0; i < length; ++i) names.push_back(to_string(Where(where, i), array.Get(i)));
+  const auto threads = static_cast<int>(to_integer(Where("threads"), info[2], 1, kMaxThreads));
+  return PreparedRun::wrap(info.Env(), std::make_shared<PreparedRun>(info.Env(), live_pointer(), rows, std::move(names), threads));
 }
 
 Napi::Value PlanHandle::info(const Napi::CallbackInfo& info) {

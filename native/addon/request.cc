@@ -9,8 +9,6 @@
 namespace multigate::addon {
 namespace {
 
-constexpr int64_t kMaxThreads = 4096;
-
 std::vector<Napi::Value> read_entries(const Where& where, const Napi::Value& value) {
   const Napi::Array array = to_array(where, value, kMaxBuffers);
   std::vector<Napi::Value> entries;

@@ -12,6 +12,8 @@
 
 namespace multigate::addon {
 
+constexpr int64_t kMaxThreads = 4096;
+
 struct Request {
   int64_t rows = 0;
   int threads = 1;

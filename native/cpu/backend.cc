@@ -108,7 +108,7 @@ mg_status run(mg_plan* plan, const mg_run* arguments, mg_error* error) noexcept 
 }
 
 void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
-  out->block_rows = plan->block_rows;
+  out->block_rows = plan->block_rows_for(rows);
   out->slots = plan->gradient_buffer < 0 ? 0 : plan->slot_count(rows);
   out->arena_bytes = plan->arena_floats() * 4;
   out->stored_bytes = plan->stored_row_floats * rows * 4;

@@ -3,6 +3,7 @@
 #include "cpu/plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <new>
 #include <stdexcept>
 
@@ -14,6 +15,11 @@ namespace {
 // docs/architecture.md has the byte count, bench/NOTES.md the measurements.
 constexpr int64_t kArenaBytes = 768 << 10, kSlotBytesInL2 = 1 << 20;
 constexpr int64_t kLeastBlockRows = 32, kLeastBlockRowsOfLargeSlots = 112, kMostBlockRows = 256, kBlockStep = 16;
+
+// Predictions of a few rows are cut into blocks of at least so much work, and no more of them than help: a block costs a
+// thread some microseconds to come by, and each reads all weights again.
+constexpr int64_t kLeastBlockFlops = 2'000'000, kMostSmallBlocks = 8;
+constexpr int64_t kFlopsOfArenaFloat = 8;  // what it takes to bring a number there, against a multiply-add
 
 // More slots let more threads share the gradient, but each must be summed once a step.
 constexpr int64_t kMostSlots = 16, kMostSlotBytes = int64_t{256} << 20;
@@ -40,6 +46,13 @@ int64_t Plan::slot_count(int64_t rows) const {
   if (slot_floats > 0) slots = std::clamp<int64_t>(kMostSlotBytes / (slot_floats * 4), 1, slots);
   if (gradient_buffer < 0) slots = std::clamp<int64_t>(blocks, 1, 256);  // only losses to keep apart
   return slots;
+}
+
+int64_t Plan::block_rows_for(int64_t rows) const {
+  // A power of two: as much for each of two, four or eight threads.
+  const auto blocks = static_cast<int64_t>(
+      std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(rows / least_block_rows, 1, kMostSmallBlocks))));
+  return least_block_rows == block_rows ? block_rows : std::min((rows + blocks - 1) / blocks, block_rows);
 }
 
 RowPointer Block::at(const Rows& view) const {
@@ -183,6 +196,14 @@ void PlanBuilder::finish() {
     w->backward_at = plan.packed_floats;
     if (w->backward) plan.packed_floats += panels(m.depth) * m.columns * plan.kernels->panel;
     plan.packed_floats = padded(plan.packed_floats);
+  }
+
+  // Without sums over rows a row's result is its own, whatever block it stands in.
+  plan.least_block_rows = plan.block_rows;
+  if (plan.gradient_buffer < 0 && plan.scalar_outputs == 0) {
+    int64_t flops = kFlopsOfArenaFloat * plan.arena_row_floats;
+    for (const auto& w : plan.weights) flops += 2 * w->weights.depth * w->weights.columns;
+    plan.least_block_rows = std::clamp<int64_t>(kLeastBlockFlops / flops, 1, plan.block_rows);
   }
 
   if (plan.gradient_buffer < 0) return;

@@ -53,27 +53,30 @@ void gather_inputs(const Block& block) {
 }
 
 void work_slot(const Plan& plan, const mg_run& run, int64_t slot, int64_t slots, float* arena, double* losses) {
+  const int64_t block_rows = plan.block_rows_for(run.rows);
   const auto [first, end] = unit_range(slot, slots, plan.block_count(run.rows));
   for (int64_t b = first; b < end; b++) {
-    const int64_t row = b * plan.block_rows;
-    const Block block{plan,  run,        row, std::min(plan.block_rows, run.rows - row),
+    const int64_t row = b * block_rows;
+    const Block block{plan,  run,        row, std::min(block_rows, run.rows - row),
                       arena, plan.slots.data() + slot * plan.slot_floats, b == first, losses};
     if (run.row_index) gather_inputs(block);
     for (const auto& op : plan.rows_ops) op->run(block);
   }
 }
 
-// A team for the length of one run, whatever way it ends.
+// A team for the length of one run, whatever way it ends. One thread alone does without the pool and its lock.
 class GatheredTeam {
  public:
-  GatheredTeam(Pool& pool, int threads) : pool_(pool), team_(pool.gather(threads)) {}
-  ~GatheredTeam() { pool_.dismiss(team_); }
-  Team& operator*() const { return *team_; }
-  Team* operator->() const { return team_.get(); }
+  GatheredTeam(Pool& pool, int threads) : pool_(pool), gathered_(threads > 1 ? pool.gather(threads) : nullptr) {}
+  ~GatheredTeam() {
+    if (gathered_) pool_.dismiss(gathered_);
+  }
+  Team& operator*() { return gathered_ ? *gathered_ : alone_; }
 
  private:
   Pool& pool_;
-  std::shared_ptr<Team> team_;
+  std::shared_ptr<Team> gathered_;
+  Team alone_;
 };
 
 }  // namespace
@@ -92,9 +95,10 @@ void execute(Plan& plan, const mg_run& run) {
   plan.slots.reserve(plan.slot_floats * slots);
   plan.losses.assign(static_cast<size_t>(slots) * plan.scalar_outputs, 0.0);
 
-  const GatheredTeam team(*plan.pool, threads);
-  pack(plan, run, *team);
-  team->parallel(early + slots, [&](int64_t unit, int member) {
+  GatheredTeam gathered(*plan.pool, threads);
+  Team& team = *gathered;
+  pack(plan, run, team);
+  team.parallel(early + slots, [&](int64_t unit, int member) {
     for (const auto& op : plan.step_ops) {
       const int64_t units = op->early_units(plan);
       if (unit < units) return op->early(plan, run, unit);
@@ -108,7 +112,7 @@ void execute(Plan& plan, const mg_run& run) {
   for (int64_t s = 0; s < slots; s++)
     for (uint32_t i = 0; i < plan.scalar_outputs; i++)
       run.scalars_out[i] += plan.losses[static_cast<size_t>(s) * plan.scalar_outputs + i];
-  for (const auto& op : plan.step_ops) op->run(plan, run, *team);
+  for (const auto& op : plan.step_ops) op->run(plan, run, team);
 }
 
 }  // namespace mg

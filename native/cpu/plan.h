@@ -1,8 +1,8 @@
 // A compiled program: the arena's layout, packed weights, gradient slots, and the ops with their views resolved.
 //
 // Block-major: a thread takes a block of rows and runs every rows op on it before it takes the next block. Blocks are dealt
-// to slots by a fixed rule; a slot's blocks are worked in order by one thread. Block rows depend on the program alone, slots
-// on the program and the number of rows: so the bits of a result never depend on threads.
+// to slots by a fixed rule; a slot's blocks are worked in order by one thread. Block rows and slots depend on the program and
+// the number of rows: so the bits of a result never depend on threads.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -96,7 +96,8 @@ struct Plan {
   std::vector<std::unique_ptr<StepOp>> step_ops;
   std::vector<std::unique_ptr<PlanWeights>> weights;
 
-  int64_t block_rows = 0;
+  int64_t block_rows = 0;           // at most: the arena is laid out for so many
+  int64_t least_block_rows = 0;     // programs whose result no division into blocks changes: as few; else block_rows
   int64_t arena_row_floats = 0;     // per row of a block
   int64_t arena_fixed_floats = 0;   // per thread
   int64_t scratch_region = 0;
@@ -115,7 +116,8 @@ struct Plan {
   std::shared_ptr<Pool> pool;
 
   int64_t arena_floats() const { return arena_row_floats * block_rows + arena_fixed_floats; }
-  int64_t block_count(int64_t rows) const { return (rows + block_rows - 1) / block_rows; }
+  int64_t block_rows_for(int64_t rows) const;
+  int64_t block_count(int64_t rows) const { return (rows + block_rows_for(rows) - 1) / block_rows_for(rows); }
   int64_t slot_count(int64_t rows) const;
 };
 

@@ -70,10 +70,10 @@ Pool::~Pool() {
 }
 
 std::shared_ptr<Team> Pool::gather(int threads) {
-  auto team = std::make_shared<Team>();
-  if (threads <= 1) return team;
+  std::shared_ptr<Team> team;
   {
     const std::lock_guard lock(mutex_);
+    team = spare_team();
     team->wanted_ = threads - 1;
     while (static_cast<int>(threads_.size()) < team->wanted_) threads_.emplace_back([this] { helper(); });
     open_.push_back(team);
@@ -81,6 +81,20 @@ std::shared_ptr<Team> Pool::gather(int threads) {
   }
   wake_.notify_all();
   return team;
+}
+
+std::shared_ptr<Team> Pool::spare_team() {
+  for (const auto& team : teams_) {
+    if (team.use_count() > 1) continue;
+    // The last helper let go of it before this: what it wrote is seen.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    team->finished_.store(false, std::memory_order_relaxed);
+    team->members_ = 1;
+    return team;
+  }
+  teams_.push_back(std::make_shared<Team>());
+  open_.reserve(teams_.size());
+  return teams_.back();
 }
 
 void Pool::dismiss(const std::shared_ptr<Team>& team) {

@@ -1,4 +1,4 @@
-// `multigate bench`: how fast this machine runs the layers, training steps and predictions, and what share of its peak that is.
+// `multigate bench`: how fast this machine runs the layers, training steps, predictions and serving, and what share of its peak that is.
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 
@@ -19,7 +19,7 @@ interface Flags {
 
 export function bench(done: (code: number) => void): Command {
   return new Command('bench')
-    .description('time layers, training steps and predictions on this machine')
+    .description('time layers, training steps, predictions and serving on this machine')
     .option('--only <names>', `of ${workloadNames.join(',')}`, workloads, [...workloadNames])
     .option('--isa <name>', 'one of the CPU instruction sets that `multigate doctor` lists')
     .addOption(new Option('--precision <name>', 'of matrix products').choices(['float32', 'bfloat16']).default('float32'))
@@ -49,9 +49,26 @@ function workloads(text: string): WorkloadName[] {
   })
 }
 
+/** To the microsecond, and finer where it is few of them. */
+export function milliseconds(value: number): string {
+  return value.toFixed(value < 0.1 ? 4 : value < 10 ? 3 : 1)
+}
+
 /** One line per measurement; the share is of 0.78 x the multiply-add peak measured beside it. */
 export function benchTable(results: readonly BenchResult[]): string {
-  const header = ['workload', 'mode', 'rows', 'median ms', 'fastest', 'slowest 5%', 'rows/s', 'GFLOP/s', 'FMA peak', 'share']
+  const header = [
+    'workload',
+    'mode',
+    'rows',
+    'median ms',
+    'fastest',
+    'slowest 5%',
+    'slowest 1%',
+    'rows/s',
+    'GFLOP/s',
+    'FMA peak',
+    'share',
+  ]
   const number = (value: number | null, digits: number): string => (value === null ? '' : value.toFixed(digits))
   return table(
     header,
@@ -59,9 +76,10 @@ export function benchTable(results: readonly BenchResult[]): string {
       result.workload,
       result.mode,
       count(result.n),
-      number(result.median_ms, 3),
-      number(result.min_ms, 3),
-      number(result.p95_ms, 3),
+      milliseconds(result.median_ms),
+      milliseconds(result.min_ms),
+      milliseconds(result.p95_ms),
+      milliseconds(result.p99_ms),
       count(result.rows_per_s),
       number(result.gflops, 0),
       number(result.fma_peak_gflops, 0),

@@ -1,0 +1,280 @@
+// `inputs`, `fill` and `predictSync`: the scores of `predict` to the bit, for any rows; errors instead of crashes; no allocation.
+
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
+
+import {
+  adam,
+  binary,
+  CGC,
+  Dataset,
+  dense,
+  ESMM,
+  MMoE,
+  type Model,
+  multiclass,
+  OMoE,
+  PLE,
+  regression,
+  SharedBottom,
+  SingleTask,
+  sequence,
+  sparse,
+} from '../../lib/index.js'
+import { columns, model as small } from './data.js'
+
+const rows = 300
+const raw = {
+  ...columns({ rows }),
+  tags: Array.from({ length: rows }, (_, row) => Array.from({ length: row % 5 }, (_, item) => `tag${(row * item) % 7}`)),
+  kind: Array.from({ length: rows }, (_, row) => ['a', 'b', 'c'][row % 3] ?? ''),
+}
+const train = Dataset.fromColumns(raw)
+const features = [
+  sparse('user', { vocabulary: 30, dim: 4 }),
+  sparse('city', { hash: 16, dim: 4 }),
+  sequence('tags', { dim: 4, maxLength: 3, combiner: 'mean' }),
+  dense('price', { transform: 'standardize' }),
+] as const
+const tasks = [
+  binary('click'),
+  regression('spent', { label: 'price' }),
+  multiclass('kind', { classes: ['a', 'b', 'c'] }),
+] as const
+const common = { features, tasks, towerHiddenUnits: [4], seed: 5 }
+const experts = { expertHiddenUnits: [12, 8], gateHiddenUnits: [6] }
+const funnel = [binary('click'), binary('both', { label: 'buy' })] as const
+
+const family: Readonly<Record<string, () => unknown>> = {
+  MMoE: () => new MMoE({ ...common, ...experts, numExperts: 3 }),
+  OMoE: () => new OMoE({ ...common, ...experts, numExperts: 3 }),
+  CGC: () => new CGC({ ...common, ...experts, numSharedExperts: 2, numSpecificExperts: 1 }),
+  PLE: () => new PLE({ ...common, ...experts, numSharedExperts: 1, numSpecificExperts: 1, numLevels: 2 }),
+  SharedBottom: () => new SharedBottom({ ...common, bottomHiddenUnits: [16, 8] }),
+  SingleTask: () => new SingleTask({ ...common, tasks: [binary('click')], bottomHiddenUnits: [16] }),
+  ESMM: () => new ESMM({ ...common, tasks: funnel, towerHiddenUnits: [16] }),
+  bfloat16: () => new MMoE({ ...common, ...experts, numExperts: 3, precision: 'bfloat16' }),
+  'one thread': () => new MMoE({ ...common, ...experts, numExperts: 3, threads: 1 }),
+  reference: () => new MMoE({ ...common, ...experts, numExperts: 3, device: 'reference' }),
+  // Work enough for several blocks and threads.
+  'a wide MMoE': () => new MMoE({ ...common, numExperts: 20, expertHiddenUnits: [256, 64], threads: 4 }),
+}
+
+describe.each(Object.keys(family))('%s', (name) => {
+  it('predicts what predict does, for all rows and for fewer', async () => {
+    using model = family[name]?.() as Model
+    await model.build(train)
+    const expected = await model.predict(train)
+    using batch = model.inputs(rows)
+    expect(model.fill(batch, train)).toBe(rows)
+    const scores = model.predictSync(batch)
+    expect(scores).toEqual(expected)
+    for (const values of Object.values(scores)) expect(values).toBeInstanceOf(Float32Array)
+    for (const count of [1, 2, 33, 299]) {
+      const some = model.predictSync(batch, { rows: count })
+      expect(some).toEqual(await model.predict(train.slice(0, count)))
+      expect(model.predictSync(batch, { rows: count })).toBe(some)
+    }
+    expect(model.predictSync(batch)).toBe(scores)
+  })
+})
+
+describe('a batch', () => {
+  let model: MMoE<typeof tasks, typeof features>
+  beforeAll(async () => {
+    model = new MMoE({ ...common, ...experts, numExperts: 3 })
+    await model.build(train)
+  })
+
+  it('has arrays by feature, typed, and takes ids as they are', () => {
+    const batch = model.inputs(8)
+    expectTypeOf(batch.user).toEqualTypeOf<Int32Array>()
+    expectTypeOf(batch.price).toEqualTypeOf<Float32Array>()
+    expect(Object.keys(batch).sort()).toEqual(['city', 'price', 'tags', 'user'])
+    expect([batch.user, batch.city, batch.tags, batch.price].map(({ length }) => length)).toEqual([8, 8, 24, 8])
+    const first = model.predictSync(batch).click.slice()
+    batch.user.set([3, 4, 5])
+    const second = model.predictSync(batch).click
+    expect([...second.slice(3)]).toEqual([...first.slice(3)])
+    expect(second[0]).not.toBe(first[0])
+    expect(() => Object.assign(batch, { user: new Int32Array(8) })).toThrow(TypeError)
+  })
+
+  it('sees the weights of a later fit, and fills anew', async () => {
+    using other = small()
+    const data = Dataset.fromColumns(columns({ rows }))
+    await other.build(data)
+    const batch = other.inputs(rows)
+    other.fill(batch, columns({ rows }))
+    const before = other.predictSync(batch).click.slice()
+    await other.fit(data, { batchSize: 100, optimizer: adam({ learningRate: 0.01 }) })
+    const after = other.predictSync(batch).click
+    expect(after).not.toEqual(before)
+    expect(after).toEqual((await other.predict(data)).click)
+    expect(other.fill(batch, columns({ rows: 5, seed: 3 }))).toBe(5)
+    expect(other.predictSync(batch, { rows: 5 })).toEqual(await other.predict(columns({ rows: 5, seed: 3 })))
+  })
+
+  it('predicts while an asynchronous prediction is under way', async () => {
+    const batch = model.inputs(rows)
+    model.fill(batch, train)
+    const waiting = model.predict(train)
+    await Promise.resolve()
+    const scores = model.predictSync(batch)
+    expect(await waiting).toEqual(scores)
+  })
+
+  const refusal = (code: string, message: string | RegExp) =>
+    expect.objectContaining({
+      code: `ERR_MULTIGATE_${code}`,
+      message: typeof message === 'string' ? expect.stringContaining(message) : expect.stringMatching(message),
+    })
+
+  it.each([
+    ['user', 2, -1, 'feature "user", row 2: id is -1, expected an id in [0, 30)'],
+    ['user', 7, 30, 'feature "user", row 7: id is 30, expected an id in [0, 30)'],
+    ['city', 0, 2 ** 31 - 1, 'feature "city", row 0: id is 2147483647, expected an id in [0, 16)'],
+    ['tags', 10, -(2 ** 31), 'feature "tags", row 3: id is -2147483648, expected an id in [0, 8)'],
+  ] as const)('refuses a wrong id: %s', (feature, position, id, message) => {
+    const batch = model.inputs(8)
+    batch[feature][position] = id
+    expect(() => model.predictSync(batch)).toThrow(refusal('ARGUMENT', message))
+    // Rows that are not asked for may hold anything.
+    if (position === 7) expect(model.predictSync(batch, { rows: 7 }).click).toHaveLength(7)
+    batch[feature][position] = 0
+    expect(model.predictSync(batch).click).toHaveLength(8)
+  })
+
+  it('refuses wrong rows', () => {
+    const batch = model.inputs(8)
+    for (const wrong of [0, 9, 1.5, -1, NaN, '3', null, {}, 2 ** 40]) {
+      const act = () => model.predictSync(batch, { rows: wrong as number })
+      if (wrong === null) expect(act().click).toHaveLength(8)
+      else expect(act, String(wrong)).toThrow(refusal('ARGUMENT', /rows is .*, expected an integer in \[1, 8\]/))
+    }
+    for (const wrong of [0, -1, 1.5, NaN, '3', 2 ** 31]) {
+      expect(() => model.inputs(wrong as number)).toThrow(refusal('ARGUMENT', 'inputs.rows: expected an integer'))
+    }
+    expect(() => model.fill(batch, train)).toThrow(refusal('DATA', 'expected 1 to 8 rows, as many as the batch holds, found 300'))
+    expect(() => model.fill(batch, { user: [31], city: ['Oslo'], tags: [[]], price: [1] })).toThrow(
+      refusal('DATA', 'feature "user"'),
+    )
+  })
+
+  it('refuses what is none of its own', async () => {
+    using other = new MMoE({ ...common, ...experts, numExperts: 3 })
+    await other.build(train)
+    const foreign = other.inputs(8)
+    expect(() => model.predictSync(foreign)).toThrow(refusal('ARGUMENT', 'predictSync.batch: expected inputs of this model'))
+    expect(() => model.fill(foreign, train)).toThrow(refusal('ARGUMENT', 'fill.batch: expected inputs of this model'))
+    for (const wrong of [undefined, null, 3, {}, { ...model.inputs(8) }, Object.create(model.inputs(8)), new Int32Array(8)]) {
+      expect(() => model.predictSync(wrong as never)).toThrow(
+        refusal('ARGUMENT', 'predictSync.batch: expected what this model gave'),
+      )
+    }
+  })
+
+  it('refuses memory that was transferred away', () => {
+    const batch = model.inputs(8)
+    const { buffer } = batch.user
+    structuredClone(buffer, { transfer: [buffer as ArrayBuffer] })
+    expect(batch.price).toHaveLength(0)
+    expect(() => model.predictSync(batch)).toThrow(refusal('ARGUMENT', 'detached'))
+    batch[Symbol.dispose]()
+    expect(() => model.predictSync(batch)).toThrow(refusal('DISPOSED', 'this batch of inputs'))
+  })
+
+  it('ends with dispose', async () => {
+    const batch = model.inputs(8)
+    const { click } = model.predictSync(batch)
+    batch[Symbol.dispose]()
+    batch[Symbol.dispose]()
+    expect([click.length, batch.user.length]).toEqual([0, 0])
+    expect(() => model.predictSync(batch)).toThrow(refusal('DISPOSED', 'this batch of inputs was disposed'))
+    expect(() => model.fill(batch, train.slice(0, 4))).toThrow(refusal('DISPOSED', 'this batch of inputs was disposed'))
+    const ended = new MMoE({ ...common, ...experts, numExperts: 3 })
+    expect(() => ended.inputs(8)).toThrow(refusal('NOT_BUILT', 'inputs needs a built model'))
+    expect(() => ended.predictSync(batch)).toThrow(refusal('NOT_BUILT', 'predictSync'))
+    await ended.build(train)
+    const last = ended.inputs(8)
+    ended.dispose()
+    expect(() => ended.predictSync(last)).toThrow(refusal('DISPOSED', 'the MMoE model'))
+    await new Promise((resolve) => setTimeout(resolve))
+    expect(() => ended.predictSync(last)).toThrow(refusal('DISPOSED', 'the MMoE model'))
+    last[Symbol.dispose]()
+  })
+
+  it('waits for fit', async () => {
+    using other = small()
+    const data = Dataset.fromColumns(columns({ rows }))
+    await other.build(data)
+    const batch = other.inputs(4)
+    const attempts: unknown[] = []
+    const onStep = (): void => {
+      try {
+        attempts.push(other.predictSync(batch))
+      } catch (error) {
+        attempts.push(error)
+      }
+    }
+    await other.fit(data, { batchSize: 100, callbacks: [{ onStep }] })
+    expect(attempts).toEqual([1, 2, 3].map(() => refusal('BUSY', 'predictSync cannot run while fit runs')))
+    expect(other.predictSync(batch).click).toHaveLength(4)
+  })
+})
+
+const library = fileURLToPath(new URL('../../dist/index.js', import.meta.url))
+const world = `
+const { Dataset, MMoE, binary, dense, sparse } = require(${JSON.stringify(library)})
+const train = Dataset.fromColumns({ user: Array.from({ length: 100 }, (_, row) => row), price: Array.from({ length: 100 }, (_, row) => row / 7), like: Array.from({ length: 100 }, (_, row) => row % 2) })
+const model = new MMoE({ features: [sparse('user', { vocabulary: 100, dim: 16 }), dense('price')], tasks: [binary('like')], numExperts: 20, expertHiddenUnits: [512], seed: 3, threads: 2 })
+`
+
+it('allocates nothing', () => {
+  const script = `${world}
+model.build(train).then(() => {
+  const batch = model.inputs(100)
+  model.fill(batch, train)
+  const work = (calls) => { for (let call = 0; call < calls; call += 1) { model.predictSync(batch, { rows: 1 }); if (call % 100 === 0) model.predictSync(batch) } }
+  work(20_000)
+  global.gc()
+  const before = process.memoryUsage()
+  work(100_000)
+  const { heapUsed, arrayBuffers, rss } = process.memoryUsage()
+  console.log(JSON.stringify([heapUsed - before.heapUsed, arrayBuffers - before.arrayBuffers, rss - before.rss]))
+})`
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['--expose-gc', '-e', script], { encoding: 'utf8' })
+  expect(status, stderr).toBe(0)
+  const [heap, arrays, rss] = JSON.parse(stdout) as [number, number, number]
+  // Calls that left 20 bytes each would be 2 MB; the options of each call may be garbage until the next scavenge.
+  expect(heap).toBeLessThan(20e6)
+  expect(arrays).toBe(0)
+  expect(rss).toBeLessThan(30e6)
+})
+
+it('serves in several workers at once', async () => {
+  const source = `${world}
+const { parentPort } = require('node:worker_threads')
+model.build(train).then(() => {
+  const batch = model.inputs(100)
+  model.fill(batch, train)
+  let same = true
+  const first = Float32Array.from(model.predictSync(batch).like)
+  for (let call = 0; call < 300; call += 1) same &&= model.predictSync(batch).like.every((score, row) => score === first[row])
+  parentPort.postMessage([same, ...first])
+})`
+  const results = await Promise.all(
+    [1, 2, 3].map(async () => {
+      const worker = new Worker(source, { eval: true })
+      const [message] = (await once(worker, 'message')) as [unknown[]]
+      await once(worker, 'exit')
+      return message
+    }),
+  )
+  expect(results[0]?.slice(0, 1)).toEqual([true])
+  expect(results[1]).toEqual(results[0])
+  expect(results[2]).toEqual(results[0])
+})
