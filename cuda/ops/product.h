@@ -29,12 +29,22 @@ __host__ __device__ constexpr int stride_of(int width) {
   return (width - residue + 31) / 32 * 32 + residue;
 }
 
+// Two floats that are read at once.
+struct alignas(8) Pair {
+  float first, second;
+};
+
 // Word t' of the depth (see device/matrix.h) at place `outer` across it.
 template <Precision kPrecision, Lines kLines>
 __device__ __forceinline__ void load_word(const float* tile, int stride, int outer, int word, uint32_t& high, uint32_t& low) {
   if constexpr (kPrecision == Precision::kBfloat16) {
-    const float* at = kLines == Lines::kDepth ? tile + outer * stride + 2 * word : tile + 2 * word * stride + outer;
-    high = to_bf16_pair(at[0], at[kLines == Lines::kDepth ? 1 : stride]);
+    if constexpr (kLines == Lines::kDepth) {
+      const auto pair = *reinterpret_cast<const Pair*>(tile + outer * stride + 2 * word);
+      high = to_bf16_pair(pair.first, pair.second);
+    } else {
+      const float* at = tile + 2 * word * stride + outer;
+      high = to_bf16_pair(at[0], at[stride]);
+    }
   } else {
     const float value = tile[kLines == Lines::kDepth ? outer * stride + word : word * stride + outer];
     high = to_tf32(value);
@@ -102,6 +112,15 @@ struct Sums {
     }
   }
 
+  __device__ __forceinline__ void add(const Sums& other) {
+#pragma unroll
+    for (int i = 0; i < kRowTiles; i++)
+#pragma unroll
+      for (int j = 0; j < kColumnTiles; j++)
+#pragma unroll
+        for (int k = 0; k < 4; k++) c[i][j][k] += other.c[i][j][k];
+  }
+
   // Calls at(row, column, value&) for each sum of this lane; rows and columns count from the tile's first.
   template <class At>
   __device__ __forceinline__ void each(const At& at) {
@@ -131,6 +150,16 @@ __device__ __forceinline__ bool is_aligned(const GlobalTile& from) {
 __device__ __forceinline__ void copy_tile(float* shared, int stride, int lines, int width, const GlobalTile& from, int thread, int threads) {
   const bool aligned = is_aligned(from);
   const int quads = width / 4;
+  if (aligned && from.lines >= lines && from.width >= width && threads % quads == 0) {  // whole: a thread's copies lie below each other
+    const int step = threads / quads;
+    const int64_t column = thread % quads * 4;
+    int line = thread / quads;
+    const float* at = from.data + line * from.stride + column;
+    float* to = shared + line * stride + column;
+    for (; line < lines; line += step, at += step * from.stride, to += step * stride) async_copy<16>(to, at);
+    return;
+  }
+#pragma unroll 1
   for (int i = thread; i < lines * quads; i += threads) {
     const int line = i / quads, column = i % quads * 4;
     float* to = shared + line * stride + column;

@@ -15,7 +15,7 @@ it("'tf32' is of cuda alone", () => {
   expect(precisions.map((precision) => checkPrecision(precision, 'cuda'))).toEqual(['float32', 'tf32', 'bfloat16'])
   expect(() => checkPrecision('tf32', 'cpu')).toThrow(expect.objectContaining(refused))
   expect(() => checkPrecision('float16' as 'float32', 'cuda')).toThrow(
-    "precision: expected one of 'float32', 'tf32', 'bfloat16', found 'float16'",
+    `precision: expected one of 'float32', 'tf32', 'bfloat16', found "float16"`,
   )
 })
 

@@ -1,0 +1,48 @@
+// Activations and their slopes, in float32, of one element; docs/numerics.md has the formulas.
+#pragma once
+#include <cmath>
+
+#include "cuda/device/kernel.h"
+#include "cuda/plan.h"
+
+namespace mg_cuda {
+
+// What the slope is made from: z for gelu and swish, y for the others.
+inline bool slope_needs_z(int64_t activation) { return activation == MG_GELU || activation == MG_SWISH; }
+
+namespace activation {
+
+__device__ __forceinline__ float sigmoid(float z) { return 1 / (1 + expf(-z)); }
+__device__ __forceinline__ float normal_cdf(float z) { return 0.5f + 0.5f * erff(z * 0.70710678f); }
+__device__ __forceinline__ float normal_density(float z) { return 0.39894228f * expf(-0.5f * z * z); }
+
+}  // namespace activation
+
+// f(z). NaN stays NaN. `kind`: the same for all lanes, or the warp takes several branches.
+__device__ __forceinline__ float activate(int kind, float z) {
+  switch (kind) {
+    case MG_RELU: return z > 0 || z != z ? z : 0;
+    case MG_TANH: return tanhf(z);
+    case MG_SIGMOID: return activation::sigmoid(z);
+    case MG_GELU: return z * activation::normal_cdf(z);
+    case MG_SWISH: return z * activation::sigmoid(z);
+    default: return z;
+  }
+}
+
+// f'(z) from what slope_needs_z() says. That of relu at 0 is 0.
+__device__ __forceinline__ float slope(int kind, float y_or_z) {
+  switch (kind) {
+    case MG_RELU: return y_or_z > 0 ? 1 : 0;
+    case MG_TANH: return 1 - y_or_z * y_or_z;
+    case MG_SIGMOID: return y_or_z * (1 - y_or_z);
+    case MG_GELU: return activation::normal_cdf(y_or_z) + y_or_z * activation::normal_density(y_or_z);
+    case MG_SWISH: {
+      const float s = activation::sigmoid(y_or_z);
+      return s * (1 + y_or_z * (1 - s));
+    }
+    default: return 1;
+  }
+}
+
+}  // namespace mg_cuda

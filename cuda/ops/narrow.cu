@@ -1,0 +1,131 @@
+// See narrow.h. W [depth + 1, 4] packed, its last row the bias.
+// Forward and input gradient: a warp per row, lanes along the depth. Forward reads 4 D bytes a row and writes 4 to 32, the input gradient
+// reads 16 and writes 4 D, 8 D operations each. Forward adds every 32nd product in a lane, then lane to lane.
+// Weight gradient: a block per slot and 32 of the depth, a lane per number of x; each of 8 warps adds every 8th row of the slot, the first
+// warp's sum is added to the second's and so on. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a slot's [depth + 1, 4] once (=).
+#include "cuda/ops/narrow.h"
+
+#include "cuda/device/matrix.h"
+#include "cuda/ops/activation.h"
+
+namespace mg_cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / kWarp;
+constexpr int kColumns = 4;
+
+struct alignas(16) Quad {
+  float column[kColumns];
+};
+
+__device__ __forceinline__ float to_bf16(float value) { return float_of_bits(to_bf16_pair(0, value) & 0xFFFF0000u); }
+
+// sums[c] += a * b.column[c], operands of the first `rounded` columns rounded to bfloat16.
+__device__ __forceinline__ void add_products(Quad& sums, float a, const Quad& b, int rounded) {
+#pragma unroll
+  for (int c = 0; c < kColumns; c++) {
+    const bool rounds = c < rounded;
+    sums.column[c] = fused(rounds ? to_bf16(a) : a, rounds ? to_bf16(b.column[c]) : b.column[c], sums.column[c]);
+  }
+}
+
+__device__ __forceinline__ int64_t row_of_warp() { return static_cast<int64_t>(blockIdx.x) * kWarps + warp(); }
+
+__global__ void __launch_bounds__(kThreads) narrow_forward_kernel(int64_t rows, int64_t depth, const Quad* w, int rounded, RowPointer x, RowPointer z,
+                                                                  RowPointer y, int columns, int activation) {
+  const int64_t row = row_of_warp();
+  if (row >= rows) return;  // the whole warp
+  const float* from = x.data + row * x.stride;
+  Quad sums{};
+  for (int64_t k = lane(); k < depth; k += kWarp) add_products(sums, from[k], w[k], rounded);
+  float mine = 0;
+#pragma unroll
+  for (int c = 0; c < kColumns; c++) {
+    const float sum = warp_sum(sums.column[c]) + w[depth].column[c];
+    if (lane() == c) mine = sum;
+  }
+  if (lane() >= columns) return;
+  if (z.data != nullptr) z.data[row * z.stride + lane()] = mine;
+  y.data[row * y.stride + lane()] = activate(activation, mine);
+}
+
+__device__ __forceinline__ Quad load_quad(const float* from) { return {{from[0], from[1], from[2], from[3]}}; }  // aligned to 4 bytes only
+
+__global__ void __launch_bounds__(kThreads) narrow_input_gradient_kernel(int64_t rows, const Quad* w, int rounded, RowPointer dz, RowPointer dx,
+                                                                         int64_t dx_columns, bool accumulate) {
+  const int64_t row = row_of_warp();
+  if (row >= rows) return;
+  const Quad from = load_quad(dz.data + row * dz.stride);
+  float* to = dx.data + row * dx.stride;
+  for (int64_t k = lane(); k < dx_columns; k += kWarp) {
+    float sum = accumulate ? to[k] : 0;
+    const Quad weights = w[k];
+#pragma unroll
+    for (int c = 0; c < kColumns; c++) {
+      const bool rounds = c < rounded;
+      sum = fused(rounds ? to_bf16(from.column[c]) : from.column[c], rounds ? to_bf16(weights.column[c]) : weights.column[c], sum);
+    }
+    to[k] = sum;
+  }
+}
+
+// slots: as in weight_gradient_kernel. Shared memory: [kWarps, kWarp + 1] Quads; the last of a warp is its bias.
+__global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(int64_t rows, int64_t slot_rows, RowPointer x, RowPointer dz, int64_t depth,
+                                                                          int rounded, Quad* slots, int64_t slot_quads) {
+  Quad* shared = shared_memory<Quad>();
+  const int64_t first = blockIdx.y * slot_rows, end = first + slot_rows < rows ? first + slot_rows : rows;
+  const int64_t k = static_cast<int64_t>(blockIdx.x) * kWarp + lane();
+  Quad sums{}, bias{};
+#pragma unroll 4
+  for (int64_t row = first + warp(); row < end; row += kWarps) {
+    const Quad from = load_quad(dz.data + row * dz.stride);
+    add_products(sums, k < depth ? x.data[row * x.stride + k] : 0, from, rounded);
+#pragma unroll
+    for (int c = 0; c < kColumns; c++) bias.column[c] += from.column[c];
+  }
+  shared[warp() * (kWarp + 1) + lane()] = sums;
+  if (lane() == 0) shared[warp() * (kWarp + 1) + kWarp] = bias;
+  block_barrier();
+  // Thread i: the sum of place i, from 0 to kWarp.
+  const int place = static_cast<int>(threadIdx.x);
+  const int64_t to = place < kWarp ? k : depth;
+  if (place > kWarp || (place < kWarp && k >= depth) || (place == kWarp && blockIdx.x > 0)) return;
+  Quad sum{};
+  for (int i = 0; i < kWarps; i++) {
+    const Quad part = shared[i * (kWarp + 1) + place];
+#pragma unroll
+    for (int c = 0; c < kColumns; c++) sum.column[c] += part.column[c];
+  }
+  slots[blockIdx.y * slot_quads + to] = sum;
+}
+
+const Quad* packed(const Context& context, const Weights& w) { return reinterpret_cast<const Quad*>(context.packed(w)); }
+int rounded_columns(const Context& context, const Weights& w) {
+  return context.plan.precision == Precision::kBfloat16 ? static_cast<int>(w.rounded) : 0;
+}
+Grid rows_grid(int64_t rows) { return {static_cast<unsigned>(blocks_of(rows, kWarps))}; }
+
+}  // namespace
+
+void launch_narrow_forward(const Context& context, const Weights& w, RowPointer x, RowPointer z, RowPointer y, int64_t columns,
+                           int64_t activation) {
+  context.stream.launch(narrow_forward_kernel, rows_grid(context.rows), kThreads, 0, context.rows, w.depth, packed(context, w),
+                        rounded_columns(context, w), x, z, y, static_cast<int>(columns), static_cast<int>(activation));
+}
+
+void launch_narrow_input_gradient(const Context& context, const Weights& w, int64_t rows, RowPointer dz, RowPointer dx, int64_t dx_columns,
+                                  bool accumulate) {
+  context.stream.launch(narrow_input_gradient_kernel, rows_grid(rows), kThreads, 0, rows, packed(context, w), rounded_columns(context, w), dz, dx,
+                        dx_columns, accumulate);
+}
+
+void launch_narrow_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, RowPointer dz) {
+  const int64_t slot_rows = context.plan.slot_rows(context.rows);
+  const Grid grid = {static_cast<unsigned>(blocks_of(w.depth, kWarp)), static_cast<unsigned>(blocks_of(rows, slot_rows))};
+  context.stream.launch(narrow_weight_gradient_kernel, grid, kThreads, sizeof(Quad) * kWarps * (kWarp + 1), rows, slot_rows, x, dz, w.depth,
+                        rounded_columns(context, w), reinterpret_cast<Quad*>(context.slot(w, first_row / slot_rows)),
+                        context.plan.slot_floats / kColumns);
+}
+
+}  // namespace mg_cuda
