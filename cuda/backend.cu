@@ -75,7 +75,7 @@ mg_status compile(const mg_program* program, const mg_compile_options* options, 
       if (program->buffers[i].buffer_class == MG_GRADIENT) plan->gradient_buffer = static_cast<int32_t>(i);
     }
     plan->stream = std::make_unique<Stream>();
-    PlanBuilder builder(*plan);
+    PlanBuilder builder(*plan, *program);
     for (uint32_t i = 0; i < program->op_count; i++) {
       const mg_op& op = program->ops[i];
       switch (op.kind) {
@@ -99,7 +99,7 @@ void info(const mg_plan* plan, int64_t rows, mg_plan_info* info) noexcept {
   const Plan& p = *plan_of(const_cast<mg_plan*>(plan));
   int64_t bytes = 0;
   for (size_t i = 0; i < p.buffers.size(); i++)
-    if (p.buffers[i].buffer_class <= MG_STORED) bytes += rows * p.stride(static_cast<int32_t>(i)) * static_cast<int64_t>(sizeof(float));
+    if (p.has_rows(i)) bytes += rows * p.stride(static_cast<int32_t>(i)) * static_cast<int64_t>(sizeof(float));
   *info = {0, p.slot_floats > 0 ? p.slot_count(rows) : 0, 0, bytes, 0, device_facts().name.c_str()};
 }
 

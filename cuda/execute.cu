@@ -17,14 +17,15 @@ bool is_row_class(const mg_buffer& buffer) { return buffer.buffer_class <= MG_ST
 size_t row_bytes(const Plan& plan, size_t buffer) { return static_cast<size_t>(plan.stride(static_cast<int32_t>(buffer))) * sizeof(float); }
 
 // Device and pinned memory for so many rows. Graphs know the old addresses.
-void reserve(Plan& plan, int64_t rows) {
+void reserve(Plan& plan, const mg_run& run) {
+  const int64_t rows = run.rows;
   if (rows <= plan.capacity) return;
   plan.capacity = 0;
   plan.graphs.clear();
   plan.regions.resize(plan.buffers.size());
   plan.staging.resize(plan.buffers.size());
   for (size_t i = 0; i < plan.buffers.size(); i++) {
-    if (!is_row_class(plan.buffers[i])) continue;
+    if (!plan.has_rows(i)) continue;
     const size_t bytes = static_cast<size_t>(rows) * row_bytes(plan, i);
     if (!plan.regions[i]) plan.regions[i] = std::make_unique<DeviceMemory>();
     plan.regions[i]->reserve(bytes);
@@ -34,11 +35,10 @@ void reserve(Plan& plan, int64_t rows) {
   }
   plan.packed.reserve(static_cast<size_t>(plan.packed_floats) * sizeof(float));
   plan.packed_from = nullptr;
-  // Slots and scratch do not always grow with rows: what any smaller run may need counts too.
-  int64_t slots = 0;
+  // Scratch does not always grow with rows: what any smaller run may need counts too.
+  const int64_t slots = plan.most_slots(rows);
   size_t scratch = 0;
   for (int64_t some = rows;; some /= 2) {
-    slots = std::max(slots, plan.slot_count(some));
     for (const auto& op : plan.ops) scratch = std::max(scratch, op->scratch_bytes(plan, some));
     if (some <= 1) break;
   }
@@ -48,6 +48,8 @@ void reserve(Plan& plan, int64_t rows) {
   plan.scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
   plan.staged_scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
   plan.staged_scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
+  const Context context(plan, run);
+  for (const auto& op : plan.ops) op->bind(context);
   plan.capacity = rows;
 }
 
@@ -111,7 +113,7 @@ const Graph& captured(Plan& plan, const mg_run& run, bool packs) {
 }  // namespace
 
 void execute(Plan& plan, const mg_run& run) {
-  reserve(plan, run.rows);
+  reserve(plan, run);
   stage(plan, run);
   const void* store = plan.parameter_buffer < 0 ? nullptr : run.data[plan.parameter_buffer];
   const bool packs = !plan.weights.empty() && (plan.packed_from != store || plan.packed_version != run.parameter_version);

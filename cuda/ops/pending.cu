@@ -7,8 +7,6 @@ namespace mg_cuda {
   void compile_op(PlanBuilder&, const mg_##name&) { throw Fault{MG_UNSUPPORTED, "the CUDA backend has no " #name " yet"}; }
 
 MG_PENDING(embedding_gather)
-MG_PENDING(mixture_forward)
-MG_PENDING(mixture_backward)
 MG_PENDING(penalty)
 MG_PENDING(optimize)
 MG_PENDING(embedding_update)
