@@ -57,7 +57,7 @@ std::unique_ptr<Plan> compiled(const mg_program& program, Precision precision, i
   }
   plan->divisible = plan->gradient_buffer < 0;
   plan->stream = std::make_unique<Stream>();
-  PlanBuilder builder(*plan);
+  PlanBuilder builder(*plan, program);
   for (uint32_t i = 0; i < program.op_count; i++) {
     const mg_op& op = program.ops[i];
     if (op.kind == MG_OP_embedding_update || op.kind == MG_OP_optimize) plan->divisible = false;
@@ -130,7 +130,7 @@ struct Device {
     const Plan& p = *plan_of(const_cast<mg_plan*>(plan));
     int64_t bytes = 0;
     for (size_t i = 0; i < p.buffers.size(); i++)
-      if (p.buffers[i].buffer_class <= MG_STORED) bytes += rows * static_cast<int64_t>(p.row_bytes(i));
+      if (p.has_rows(i)) bytes += rows * static_cast<int64_t>(p.row_bytes(i));
     *info = {0, p.slot_floats > 0 ? p.slot_count(rows) : 0, 0, bytes, 0, p.device_name.c_str()};
   }
 

@@ -17,14 +17,15 @@ constexpr int64_t kRowsOfAPart = 1 << 16;  // of a divisible run: activations ta
 bool is_row_class(const mg_buffer& buffer) { return buffer.buffer_class <= MG_STORED; }
 
 // Device and pinned memory for so many rows. Graphs know the old addresses.
-void reserve(Plan& plan, int64_t rows) {
+void reserve(Plan& plan, const mg_run& run) {
+  const int64_t rows = run.rows;
   if (rows <= plan.capacity) return;
   plan.capacity = 0;
   plan.graphs.clear();
   plan.regions.resize(plan.buffers.size());
   plan.staging.resize(plan.buffers.size());
   for (size_t i = 0; i < plan.buffers.size(); i++) {
-    if (!is_row_class(plan.buffers[i])) continue;
+    if (!plan.has_rows(i)) continue;
     const size_t bytes = static_cast<size_t>(rows) * plan.row_bytes(i);
     if (!plan.regions[i]) plan.regions[i] = std::make_unique<DeviceMemory>();
     plan.regions[i]->reserve(bytes);
@@ -34,11 +35,10 @@ void reserve(Plan& plan, int64_t rows) {
   }
   plan.packed.reserve(static_cast<size_t>(plan.packed_floats) * sizeof(float));
   plan.packed_from = nullptr;
-  // Slots and scratch do not always grow with rows: what any smaller run may need counts too.
-  int64_t slots = 0;
+  // Scratch does not always grow with rows: what any smaller run may need counts too.
+  const int64_t slots = plan.most_slots(rows);
   size_t scratch = 0;
   for (int64_t some = rows;; some /= 2) {
-    slots = std::max(slots, plan.slot_count(some));
     for (const auto& op : plan.ops) scratch = std::max(scratch, op->scratch_bytes(plan, some));
     if (some <= 1) break;
   }
@@ -50,6 +50,8 @@ void reserve(Plan& plan, int64_t rows) {
   plan.staged_row_numbers.reserve(static_cast<size_t>(rows) * sizeof(int32_t));
   plan.staged_scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
   plan.staged_scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
+  const Context context(plan, run);
+  for (const auto& op : plan.ops) op->bind(context);
   plan.capacity = rows;
 }
 
@@ -150,7 +152,7 @@ const Graph& captured(Plan& plan, const mg_run& run, bool packs, bool steps, uin
 
 // These rows at once. scalars_out += what the run gives.
 void execute_part(Plan& plan, const mg_run& run, bool steps) {
-  reserve(plan, run.rows);
+  reserve(plan, run);
   const uint64_t resident = keep_data_set(plan, run) ? run.data_set : 0;
   resident != 0 ? stage_row_numbers(plan, run) : stage_rows(plan, run);
   stage_scalars(plan, run);

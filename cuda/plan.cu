@@ -16,11 +16,12 @@ bool is_host_class(int32_t buffer_class) { return buffer_class == MG_ROW_INPUT |
 
 }  // namespace
 
-int64_t Plan::slot_rows(int64_t rows) const {
+int64_t Plan::most_slots(int64_t rows) const {
   const int64_t fitting = std::max<int64_t>(kMostSlotFloats / std::max<int64_t>(slot_floats, 1), 1);
-  const int64_t slots = std::clamp<int64_t>(rows / kLeastSlotRows, 1, std::min(kMostSlots, fitting));
-  return blocks_of(blocks_of(rows, slots), kRowsOfATile) * kRowsOfATile;
+  return std::clamp<int64_t>(rows / kLeastSlotRows, 1, std::min(kMostSlots, fitting));
 }
+
+int64_t Plan::slot_rows(int64_t rows) const { return blocks_of(blocks_of(rows, most_slots(rows)), kRowsOfATile) * kRowsOfATile; }
 
 int64_t Plan::stride(int32_t buffer) const {
   const mg_buffer& b = buffers[static_cast<size_t>(buffer)];
@@ -34,6 +35,29 @@ RowPointer Context::at(const mg_view& view) const {
 
 IdPointer Context::ids(const mg_view& view) const {
   return {plan.regions[static_cast<size_t>(view.buffer)]->data<const int32_t>() + view.offset, plan.stride(view.buffer)};
+}
+
+PlanBuilder::PlanBuilder(Plan& plan, const mg_program& program) : plan(plan), views_(program.buffer_count) {
+  const auto count = [&](const mg_view& view) {
+    if (view.buffer >= 0) views_[static_cast<size_t>(view.buffer)]++;
+  };
+#define MG_COUNT_VIEW_(name) count(fields.name);
+#define MG_COUNT_VIEWS_(name) std::for_each_n(fields.name.items, fields.name.count, count);
+#define MG_COUNT_NONE_(name)
+#define MG_COUNT_OP_(name, phase)                                                                                        \
+  case MG_OP_##name: {                                                                                                   \
+    const mg_##name& fields = program.ops[i].fields.name;                                                                \
+    MG_FIELDS_##name(MG_COUNT_VIEW_, MG_COUNT_VIEWS_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_) break;             \
+  }
+  for (uint32_t i = 0; i < program.op_count; i++) switch (program.ops[i].kind) { MG_OPS(MG_COUNT_OP_) }
+#undef MG_COUNT_OP_
+#undef MG_COUNT_NONE_
+#undef MG_COUNT_VIEWS_
+#undef MG_COUNT_VIEW_
+}
+
+void PlanBuilder::unused(const mg_view& view) {
+  if (view.buffer >= 0) views_[static_cast<size_t>(view.buffer)]--;
 }
 
 Weights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded) {
@@ -58,6 +82,7 @@ void PlanBuilder::need_gradient(Weights& weights) {
 }
 
 void PlanBuilder::finish() {
+  for (size_t i = 0; i < plan.buffers.size(); i++) plan.unused.push_back(views_[i] == 0 && plan.buffers[i].buffer_class == MG_ACTIVATION);
   std::vector<PackedPart> parts, gradient_parts;
   for (const Weights& w : plan.weights)
     for (const WeightColumns& part : w.parts) {

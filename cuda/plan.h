@@ -93,15 +93,20 @@ struct Plan {
 
   // Rows [slot * slot_rows, ...) of a run add up in gradient slot `slot`. Depends on the plan and the number of rows alone.
   int64_t slot_rows(int64_t rows) const;
+  // No fewer than slot_count of this many rows or of fewer.
+  int64_t most_slots(int64_t rows) const;
   int64_t slot_count(int64_t rows) const { return blocks_of(rows, slot_rows(rows)); }
   int64_t stride(int32_t buffer) const;
   size_t row_bytes(size_t buffer) const { return static_cast<size_t>(stride(static_cast<int32_t>(buffer))) * sizeof(float); }
   bool is_input(size_t buffer) const { return buffers[buffer].buffer_class == MG_ROW_INPUT; }
   bool is_output(size_t buffer) const { return buffers[buffer].buffer_class == MG_ROW_OUTPUT; }
+  // Whether rows of it lie in device memory: a row buffer, and not one that ops name and leave alone.
+  bool has_rows(size_t buffer) const { return buffers[buffer].buffer_class <= MG_STORED && !unused[buffer]; }
+  std::vector<bool> unused;  // by buffer
 
   // Device memory for `capacity` rows, one allocation per buffer.
   int64_t capacity = 0;
-  std::vector<std::unique_ptr<DeviceMemory>> regions;       // by buffer; null for those of the engine
+  std::vector<std::unique_ptr<DeviceMemory>> regions;       // by buffer; null without has_rows
   std::vector<std::unique_ptr<PinnedMemory>> staging;       // by buffer: row inputs and outputs
   DeviceMemory packed, slots, scratch, scalars, scalars_out;  // scalars: inputs, then first_row
   DeviceMemory row_numbers;                                   // int32 [rows]: of a data set that is on the device
@@ -160,6 +165,9 @@ class Context {
 class Op {
  public:
   virtual ~Op() = default;
+  // Called outside a capture whenever row buffers, packed weights and scratch have got new addresses: an op with more pointers than a
+  // launch takes as arguments writes them into its tables here.
+  virtual void bind(const Context&) {}
   // Of the scratch that all ops share.
   virtual size_t scratch_bytes(const Plan&, int64_t /*rows*/) const { return 0; }
   // Queues the op's kernels. Called while a graph is captured: no host value that changes from run to run may be looked at.
@@ -169,7 +177,10 @@ class Op {
 // Collects ops and weights while a program is compiled.
 class PlanBuilder {
  public:
-  explicit PlanBuilder(Plan& plan) : plan(plan) {}
+  PlanBuilder(Plan& plan, const mg_program& program);
+
+  // An op's view that it will not read or write. An activation that has no other views gets no memory.
+  void unused(const mg_view& view);
 
   // The same weights are packed once, whoever asks. `rounded`: see Weights.
   Weights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded);
@@ -179,6 +190,9 @@ class PlanBuilder {
   void finish();
 
   Plan& plan;
+
+ private:
+  std::vector<int64_t> views_;  // of each buffer, of all ops
 };
 
 // Lists of a program that an op keeps: they are gone when the plan runs.

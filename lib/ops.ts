@@ -1,7 +1,8 @@
 // The fused mixture on plain typed arrays: the entry `multigate/ops`. A call writes the parameters, runs one program and
 // returns fresh arrays; compiled programs are kept with the topology object, so keep and reuse that.
 
-import { checkInteger, checkOneOf } from './core/check.js'
+import { checkInteger } from './core/check.js'
+import { checkPrecision } from './core/precision.js'
 import type { Topology } from './core/topology.js'
 import type { DeviceName, FloatArray, Precision } from './native/binding.js'
 import { loadNative } from './native/loader.js'
@@ -45,7 +46,7 @@ export type { MixtureParameters, StreamRows } from './ops/arguments.js'
 export interface MixtureRunOptions {
   /** Default `'auto'`: the GPU where there is one, else the CPU. `'reference'` computes in float64. */
   readonly device?: DeviceName | 'auto'
-  /** Of the experts' products; gates, softmax and sums are float32. Default `'float32'`. */
+  /** Of the experts' products; gates, softmax and sums are float32. Default `'float32'`; `'tf32'` on GPUs alone. */
   readonly precision?: Precision
   /** At most; the bits of the result do not depend on it. Default: every processor this process may use. */
   readonly threads?: number
@@ -277,15 +278,15 @@ async function runLater<Result>(call: Call<Result>, place: Place): Promise<Resul
 }
 
 function placeOf({ device = 'auto', precision = 'float32', threads, isa }: MixtureRunOptions = {}): Place {
-  checkOneOf('precision', precision, ['float32', 'bfloat16'])
   if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
   const native = loadNative()
   const cuda = device === 'auto' && native.devices().some(({ name, available }) => name === 'cuda' && available)
+  const chosen = device === 'auto' ? (cuda ? 'cuda' : 'cpu') : device
   return {
     native,
-    device: device === 'auto' ? (cuda ? 'cuda' : 'cpu') : device,
+    device: chosen,
     isa,
-    precision,
+    precision: checkPrecision(precision, chosen),
     threads: threads ?? native.processors(),
   }
 }

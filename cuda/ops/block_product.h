@@ -15,6 +15,7 @@ inline constexpr int kTileRows = 64;
 inline constexpr int kTileThreads = 128;
 inline constexpr int kStageDepth = 32;
 inline constexpr int kStages = 3;
+inline constexpr int kTileBlocks = 3;  // on a multiprocessor, by shared memory: up to 168 registers are free
 
 template <int kColumns>
 using TileSums = Sums<2, kColumns / 16>;
@@ -77,11 +78,14 @@ __device__ __forceinline__ void add_tile_product(TileSums<kColumns>& sums, const
     }
     async_commit();  // beyond the end too: waits count groups
   };
-  for (int number = 0; number < kStages - 1; number++) fetch(number);
-  for (int number = 0; number < stages; number++) {
-    async_wait<kStages - 2>();
-    block_barrier();  // stage `number` is there, and all have done with the one before it, whose place the next copies take
+#pragma unroll 1
+  for (int number = 1 - kStages; number < stages; number++) {
+    if (number >= 0) {
+      async_wait<kStages - 2>();
+      block_barrier();  // stage `number` is there, and all have done with the one before it, whose place the next copies take
+    }
     fetch(number + kStages - 1);
+    if (number < 0) continue;
     const float *stage_a = place(number), *stage_b = stage_a + kAFloats;
     stage(stage_b, kBStride);
     const int left = depth - number * kStageDepth, steps = (left + kStep<kPrecision> - 1) / kStep<kPrecision>;

@@ -16,7 +16,7 @@ namespace {
 
 // Tiles follow each other along dx's columns first: blocks that run together share dz.
 template <Precision kPrecision, int kColumns>
-__global__ void __launch_bounds__(kTileThreads) input_gradient_kernel(int64_t rows, const float* w, int64_t w_columns, int64_t rounded,
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks) input_gradient_kernel(int64_t rows, const float* w, int64_t w_columns, int64_t rounded,
                                                                       RowPointer dz, RowPointer dx, int64_t dx_columns, bool accumulate) {
   float* shared = shared_memory<float>();
   const int64_t tiles = (dx_columns + kColumns - 1) / kColumns;
@@ -59,7 +59,7 @@ __device__ __forceinline__ void weight_gradient_tile(int rows, int tile_depth, i
 
 // slots: the first slot to be written, others slot_floats apart, one per blockIdx.y. blockIdx.x: tiles along the columns first.
 template <Precision kPrecision, int kColumns>
-__global__ void __launch_bounds__(kTileThreads) weight_gradient_kernel(int64_t rows, int64_t slot_rows, RowPointer x, RowPointer dz, int64_t w_depth,
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks) weight_gradient_kernel(int64_t rows, int64_t slot_rows, RowPointer x, RowPointer dz, int64_t w_depth,
                                                                        int64_t w_columns, int64_t rounded, float* slots, int64_t slot_floats) {
   float* shared = shared_memory<float>();
   const int64_t rounded_tiles = (rounded + kColumns - 1) / kColumns, tiles = rounded_tiles + (w_columns - rounded + kColumns - 1) / kColumns;

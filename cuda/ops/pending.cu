@@ -7,18 +7,6 @@ namespace mg_cuda {
   void compile_op(PlanBuilder&, const mg_##name&) { throw Fault{MG_UNSUPPORTED, "the CUDA backend has no " #name " yet"}; }
 
 MG_PENDING(embedding_gather)
-MG_PENDING(mixture_forward)
-MG_PENDING(mixture_backward)
-MG_PENDING(fusion_forward)
-MG_PENDING(fusion_backward)
-MG_PENDING(dropout)
-MG_PENDING(binary_loss)
-MG_PENDING(binary_predict)
-MG_PENDING(product_loss)
-MG_PENDING(product_predict)
-MG_PENDING(squared_loss)
-MG_PENDING(multiclass_loss)
-MG_PENDING(multiclass_predict)
 MG_PENDING(penalty)
 MG_PENDING(optimize)
 MG_PENDING(embedding_update)

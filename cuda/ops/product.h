@@ -150,6 +150,16 @@ __device__ __forceinline__ bool is_aligned(const GlobalTile& from) {
 __device__ __forceinline__ void copy_tile(float* shared, int stride, int lines, int width, const GlobalTile& from, int thread, int threads) {
   const bool aligned = is_aligned(from);
   const int quads = width / 4;
+  if (aligned && from.lines >= lines && from.width >= width && threads % quads == 0) {  // whole: a thread's copies lie below each other
+    const int step = threads / quads;
+    const int64_t column = thread % quads * 4;
+    int line = thread / quads;
+    const float* at = from.data + line * from.stride + column;
+    float* to = shared + line * stride + column;
+    for (; line < lines; line += step, at += step * from.stride, to += step * stride) async_copy<16>(to, at);
+    return;
+  }
+#pragma unroll 1
   for (int i = thread; i < lines * quads; i += threads) {
     const int line = i / quads, column = i % quads * 4;
     float* to = shared + line * stride + column;

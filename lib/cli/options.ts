@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
+import { precisions } from '../core/precision.js'
 import type { ComputeOptions } from '../training/compute.js'
 import { type Part, parts } from './data.js'
 
@@ -18,7 +19,7 @@ export function withCompute(command: Command): Command {
     .option('--threads <n>', 'threads at most; results do not depend on it', integer(1))
     .option('--isa <name>', 'one of the CPU instruction sets that `multigate doctor` lists')
     .option('--device <name>', 'where to compute: auto, cpu, reference, cuda, or cuda:1 and so on for other GPUs')
-    .addOption(new Option('--precision <name>', 'of matrix products').choices(['float32', 'bfloat16']))
+    .addOption(new Option('--precision <name>', 'of matrix products').choices(precisions))
 }
 
 export interface DataFlags {

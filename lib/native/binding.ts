@@ -116,9 +116,10 @@ export interface PlanInfo {
 
 /**
  * How matrix products are computed; all else is float32. `bfloat16`: rows, kernels of dense layers and experts, and the
- * gradients that reach them are rounded to it, sums are float32, and softmax layers of gates stay float32.
+ * gradients that reach them are rounded to it, sums are float32, and softmax layers of gates stay float32. `tf32`: the same
+ * with 10 bits of fraction instead of 7, on GPUs alone.
  */
-export type Precision = 'float32' | 'bfloat16'
+export type Precision = 'float32' | 'tf32' | 'bfloat16'
 
 export interface NativePlan {
   /** Binds memory to a parameter, gradient, state or table buffer; it must have exactly as many elements. */

@@ -1,7 +1,8 @@
 // Where a model computes: which backend, which instruction set, how many threads. Chosen once, when a model is built;
 // there is no switch later, and a device that was asked for by name is that device or an error.
 
-import { checkFailed, checkInteger, checkOneOf } from '../core/check.js'
+import { checkFailed, checkInteger } from '../core/check.js'
+import { checkPrecision } from '../core/precision.js'
 import type { DeviceInfo, DeviceName, Precision } from '../native/binding.js'
 import type { PlanTarget } from '../native/compile.js'
 import { loadNative } from '../native/loader.js'
@@ -13,7 +14,7 @@ export interface ComputeOptions {
   readonly threads?: number | undefined
   /** One of the CPU's instruction sets. Default: the best of this machine. */
   readonly isa?: string | undefined
-  /** Of matrix products; weights, sums and all else are float32. Default `'float32'`. */
+  /** Of matrix products; weights, sums and all else are float32. Default `'float32'`; `'tf32'` on GPUs alone. */
   readonly precision?: Precision | undefined
 }
 
@@ -24,9 +25,12 @@ export interface Compute extends PlanTarget {
   readonly element: Float32ArrayConstructor | Float64ArrayConstructor
 }
 
-/** Finds the device. @throws ERR_MULTIGATE_DEVICE with the reason where the one asked for cannot be used. */
+/**
+ * Finds the device.
+ * @throws ERR_MULTIGATE_DEVICE with the reason where the one asked for cannot be used, ERR_MULTIGATE_UNSUPPORTED where it has not
+ *   this precision.
+ */
 export function resolveCompute({ device = 'auto', threads, isa, precision = 'float32' }: ComputeOptions): Compute {
-  checkOneOf('precision', precision, ['float32', 'bfloat16'])
   if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
   const native = loadNative()
   const gpu = native.devices().find(({ name }) => name === 'cuda')
@@ -35,7 +39,7 @@ export function resolveCompute({ device = 'auto', threads, isa, precision = 'flo
     native,
     device: chosen,
     isa,
-    precision,
+    precision: checkPrecision(precision, chosen),
     threads: threads ?? native.processors(),
     reason: device === 'auto' && chosen === 'cpu' ? gpu?.reason : undefined,
     element: chosen === 'reference' ? Float64Array : Float32Array,

@@ -2,6 +2,7 @@
 // reference on random levels and whole training runs, and the same bits for any number of threads. Nothing is read from
 // files: truth is computed here.
 
+import { precisions } from '../core/precision.js'
 import { binary, Dataset, dense, MMoE, type Model, PLE, sequence, sparse } from '../index.js'
 import type { FloatArray, Precision } from '../native/binding.js'
 import { loadNative } from '../native/loader.js'
@@ -31,16 +32,22 @@ export interface PlaceReport extends VerifiedPlace {
   readonly passed: boolean
 }
 
-const limits = { float32: { level: 1e-5, training: 1e-3 }, bfloat16: { level: 2e-3, training: 3e-2 } } as const
+// tf32 is put beside float32, the others beside the reference in the same precision.
+const limits = {
+  float32: { level: 1e-5, training: 1e-3 },
+  tf32: { level: 2e-3, training: 3e-2 },
+  bfloat16: { level: 2e-3, training: 3e-2 },
+} as const
 const smooth = ['tanh', 'sigmoid', 'gelu', 'swish', 'linear'] as const
 const threads = 3
 
 /** All places of this machine. */
 export function placesOf(): VerifiedPlace[] {
   const native = loadNative()
-  const precisions = ['float32', 'bfloat16'] as const
   const cuda = native.devices().some(({ name, available }) => name === 'cuda' && available)
-  const places = native.isas().flatMap((isa) => precisions.map((precision) => ({ device: 'cpu' as const, isa, precision })))
+  const places = native
+    .isas()
+    .flatMap((isa) => (['float32', 'bfloat16'] as const).map((precision) => ({ device: 'cpu' as const, isa, precision })))
   return cuda ? [...places, ...precisions.map((precision) => ({ device: 'cuda' as const, isa: undefined, precision }))] : places
 }
 
@@ -59,9 +66,13 @@ export async function verify(place: VerifiedPlace, levels: number): Promise<Plac
 }
 
 function levelErrorOf({ topology, params, x, upstream }: MixtureCase, { device, isa, precision }: VerifiedPlace): number {
-  const want = arraysOf(mixtureGrad(topology, params, x, upstream, { device: 'reference', precision }))
+  const want = arraysOf(mixtureGrad(topology, params, x, upstream, { device: 'reference', precision: referenceOf(precision) }))
   const got = arraysOf(mixtureGrad(topology, params, x, upstream, { device, ...(isa !== undefined && { isa }), precision }))
   return Math.max(...want.map((values, index) => errorOf(got[index] ?? new Float32Array(0), values)))
+}
+
+function referenceOf(precision: Precision): Precision {
+  return precision === 'tf32' ? 'float32' : precision
 }
 
 function arraysOf(value: object): FloatArray[] {
@@ -109,14 +120,14 @@ interface TrainingResult {
 async function trainingOf({ device, isa, precision }: VerifiedPlace, name: 'MMoE' | 'PLE'): Promise<TrainingResult> {
   const data = log()
   const predictions = async (where: object): Promise<Float32Array> => {
-    using model = make(name, { ...where, precision })
+    using model = make(name, { precision, ...where })
     await model.fit(data, { batchSize: 128, epochs: 2, optimizer: adam({ learningRate: 0.005 }) })
     const scores = await model.predict(data)
     return Float32Array.from(Object.values<Float32Array>(scores).flatMap((values) => [...values]))
   }
   const here = { device, ...(isa !== undefined && { isa }) }
   const [want, one, several] = [
-    await predictions({ device: 'reference' }),
+    await predictions({ device: 'reference', precision: referenceOf(precision) }),
     await predictions({ ...here, threads: 1 }),
     await predictions({ ...here, threads }),
   ]

@@ -140,7 +140,7 @@ void check_tf32(selftest::Report& report, const std::string& what, const selftes
 void check_random(selftest::Report& report, const Options& options, const std::vector<selftest::Place>& places,
                   const selftest::Place& reference) {
   using namespace selftest;
-  const std::vector<int64_t> some_rows = {1, 2, 7, 16, 33, 100, 300};
+  const std::vector<int64_t> some_rows = {1, 2, 7, 16, 33, 100, 300, 1100};  // the last: more than one slot of a GPU's gradients
   for (int op = 0; op < MG_OP_COUNT; op++) {
     if (!options.op.empty() && options.op != op_name(static_cast<mg_op_kind>(op))) continue;
     for (int i = 0; i < options.cases; i++) {

@@ -140,7 +140,7 @@ void multiclass_loss(const Loss* b) {
     const float top = reduce_max(largest);
     MG_EACH_VECTOR(c, n, b->classes) sums = add(sums, keep_n(exp(sub(load_n(z + c, n), set1(top))), n, 0.0f));
     const float sum = reduce_add(sums);
-    const bool known = label >= 0.0f && label < static_cast<float>(b->classes);
+    const bool known = label >= 0.0f && label < static_cast<float>(b->classes) && label == static_cast<float>(static_cast<int64_t>(label));
     const int64_t hit = known ? static_cast<int64_t>(label) : -1;
     const double at = known ? static_cast<double>(z[hit]) : 0.0;
     *b->loss += static_cast<double>(w) * (static_cast<double>(top) - at + ::log(static_cast<double>(sum)));

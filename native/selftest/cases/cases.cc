@@ -28,4 +28,9 @@ Program make_case(mg_op_kind op, Random& random, int64_t rows) { return kMakers[
 
 const char* op_name(mg_op_kind op) { return kNames[op]; }
 
+void add_before(Program& p, Random& random, mg_view output) {
+  p.add(mg_copy_columns{p.input(output.width, random.floats(p.rows * output.width)), output});
+  std::erase_if(p.derivatives, [&](const Derivative& d) { return d.gradient == output.buffer; });
+}
+
 }  // namespace selftest

@@ -11,6 +11,9 @@ Program make_case(mg_op_kind op, Random& random, int64_t rows);
 
 const char* op_name(mg_op_kind op);
 
+/// Gives a row output values to which a later op adds; it is then the gradient of nothing.
+void add_before(Program& program, Random& random, mg_view output);
+
 Program copy_columns_case(Random&, int64_t rows);
 Program embedding_gather_case(Random&, int64_t rows);
 Program dense_case(Random&, int64_t rows);

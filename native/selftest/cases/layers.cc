@@ -24,19 +24,38 @@ mg_view weights(Program& p, Random& random, int64_t depth, int64_t count) {
 
 }  // namespace
 
+// Views lie anywhere in a wider buffer: rows that start at odd addresses, neighbours that must stay as they are.
 Program dense_case(Random& random, int64_t rows) {
   Program p("dense");
   p.rows = rows;
   const int64_t in = random.pick(kWidths), out = random.pick(kWidths), activation = some_activation(random, p);
-  const mg_view x = p.input(in, random.floats(rows * in)), dy = p.input(out, random.floats(rows * out));
-  const mg_view y = p.output(out), z = needs_pre(activation) || random.chance(0.3) ? p.activation(out) : kAbsent;
+  const bool inside = random.chance(0.4), accumulates = random.chance(0.3);
+  const int64_t left = inside ? random.between(0, 5) : 0, right = inside ? random.between(0, 5) : 0;
+  const mg_view x_in = p.input(in, random.floats(rows * in)), dy = p.input(out, random.floats(rows * out));
   const mg_view kernel = weights(p, random, in, in * out), bias = random.chance(0.7) ? p.parameter(random.floats(out)) : kAbsent;
-  const mg_view dx = random.chance(0.8) ? p.output(random.chance(0.3) ? random.between(1, in) : in) : kAbsent;
+  const int64_t dx_width = random.chance(0.8) ? (random.chance(0.3) ? random.between(1, in) : in) : 0;
+  const auto place = [&](const mg_view& all, int64_t width) { return mg_view{all.buffer, left, width}; };
+  const auto around = [&](int64_t width) { return p.input(width, random.floats(rows * width)); };
+
+  mg_view x = x_in;
+  if (inside) {
+    x = place(p.activation(left + in + right), in);
+    p.add(mg_copy_columns{x_in, x});
+  }
+  const mg_view y_all = p.output(left + out + right), y = place(y_all, out);
+  if (inside) p.add(mg_copy_columns{around(y_all.width), y_all});
+  const mg_view z = needs_pre(activation) || random.chance(0.3) ? p.activation(out) : kAbsent;
   p.add(mg_dense_forward{x, kernel, bias, z, y, activation});
-  p.add(mg_dense_backward{x, kernel, bias, z, y, dy, dx, activation, 0});
+  mg_view dx = kAbsent;
+  if (dx_width > 0) {
+    const mg_view dx_all = p.output(left + dx_width + right);
+    dx = place(dx_all, dx_width);
+    if (inside || accumulates) p.add(mg_copy_columns{around(dx_all.width), dx_all});
+  }
+  p.add(mg_dense_backward{x, kernel, bias, z, y, dy, dx, activation, dx_width > 0 && accumulates ? 1 : 0});
   p.close_store(true);
-  p.weighted_outputs.emplace_back(y.buffer, dy.buffer);
-  if (dx.buffer >= 0 && dx.width == in) p.derivatives.push_back({x.buffer, dx.buffer});
+  if (!inside) p.weighted_outputs.emplace_back(y.buffer, dy.buffer);
+  if (!inside && !accumulates && dx_width == in) p.derivatives.push_back({x_in.buffer, dx.buffer});
   return p;
 }
 

@@ -57,11 +57,15 @@ Program product_loss_case(Random& random, int64_t rows) {
   p.rows = rows;
   mg_product_loss op{};
   std::vector<mg_view> logits, dlogits;
-  for (int64_t i = random.between(1, 4); i > 0; i--) {
+  std::vector<int64_t> accumulate;
+  const bool adds = random.chance(0.2);
+  for (int64_t i = random.chance(0.1) ? 15 : random.between(1, 4); i > 0; i--) {
     dlogits.emplace_back();
     logits.push_back(signal(p, random, 1, dlogits.back()));
+    accumulate.push_back(adds && random.chance(0.5));
+    if (accumulate.back()) add_before(p, random, dlogits.back());
   }
-  op.accumulate = p.list(std::vector<int64_t>(logits.size(), 0));
+  op.accumulate = p.list(accumulate);
   op.logits = p.list(logits), op.dlogits = p.list(dlogits);
   fill_loss(p, random, op, [&] { return soft_label(random); });
   p.add(op);
@@ -93,7 +97,10 @@ Program multiclass_loss_case(Random& random, int64_t rows) {
   const int64_t classes = random.between(2, 40);
   mg_multiclass_loss op{};
   op.logits = signal(p, random, classes, op.dlogits, 8);  // one float32 less another: no better than 1e-7 of the largest
-  fill_loss(p, random, op, [&] { return random.between(0, classes - 1); });
+  fill_loss(p, random, op, [&]() -> double {
+    if (random.chance(0.05)) return random.pick<double>({-1, 0.5, static_cast<double>(classes)});  // no class
+    return static_cast<double>(random.between(0, classes - 1));
+  });
   p.add(op);
   return p;
 }

@@ -67,16 +67,22 @@ Program embedding_update_case(Random& random, int64_t rows) {
 Program fusion_case(Random& random, int64_t rows) {
   Program p("fusion");
   p.rows = rows;
-  const int64_t width = random.between(1, 70), count = random.between(1, 6), kind = random.between(0, 1);
+  const int64_t width = random.between(1, 70), count = random.chance(0.1) ? random.between(7, 20) : random.between(1, 6);
+  const int64_t kind = random.between(0, 1);
   std::vector<mg_view> inputs, dinputs;
-  std::vector<int64_t> accumulate(static_cast<size_t>(count), 0);
+  std::vector<int64_t> accumulate;
+  const bool adds = random.chance(0.2);
   for (int64_t i = 0; i < count; i++) {
     std::vector<float> values = random.floats(rows * width);
     for (float& value : values)
       if (random.chance(0.02)) value = 0;
     inputs.push_back(p.input(width, std::move(values)));
-    dinputs.push_back(p.output(width));
-    p.derivatives.push_back({inputs.back().buffer, dinputs.back().buffer});
+    dinputs.push_back(random.chance(0.9) ? p.output(width) : kAbsent);
+    accumulate.push_back(dinputs.back().buffer >= 0 && adds && random.chance(0.5));
+    if (accumulate.back())
+      add_before(p, random, dinputs.back());
+    else if (dinputs.back().buffer >= 0)
+      p.derivatives.push_back({inputs.back().buffer, dinputs.back().buffer});
   }
   const mg_view y = p.output(width), dy = p.input(width, random.floats(rows * width));
   p.weighted_outputs.emplace_back(y.buffer, dy.buffer);

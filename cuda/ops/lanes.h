@@ -1,0 +1,32 @@
+// Elements of rows for threads, without a division: as many lanes to a row as a power of two gives for its width (a warp at most), which
+// go along the row; the same number to each row, so that lanes next to one another read floats next to one another.
+#pragma once
+#include <algorithm>
+
+#include "cuda/device/kernel.h"
+#include "cuda/plan.h"
+
+namespace mg_cuda {
+
+struct RowLanes {
+  static constexpr int kThreads = 256;
+
+  int64_t rows;
+  int64_t width;  // of a row, in whatever one thread takes at a time
+  int shift;      // log2 of the lanes of a row
+
+  RowLanes(int64_t row_count, int64_t row_width) : rows(row_count), width(row_width), shift(0) {
+    while (shift < 5 && (int64_t{1} << shift) < row_width) shift++;
+  }
+
+  Grid grid() const { return {static_cast<unsigned>(std::clamp<int64_t>(blocks_of(rows << shift, kThreads), 1, 65536))}; }
+
+  // Calls work(row, column) for each element of this thread.
+  template <class Work>
+  __device__ __forceinline__ void each(const Work& work) const {
+    for (int64_t row = grid_thread() >> shift; row < rows; row += grid_threads() >> shift)
+      for (int64_t column = grid_thread() & ((1 << shift) - 1); column < width; column += 1 << shift) work(row, column);
+  }
+};
+
+}  // namespace mg_cuda
