@@ -6,7 +6,6 @@ namespace mg_cuda {
 #define MG_PENDING(name) \
   void compile_op(PlanBuilder&, const mg_##name&) { throw Fault{MG_UNSUPPORTED, "the CUDA backend has no " #name " yet"}; }
 
-MG_PENDING(embedding_gather)
 MG_PENDING(dense_forward)
 MG_PENDING(dense_backward)
 MG_PENDING(mixture_forward)
@@ -21,8 +20,5 @@ MG_PENDING(product_predict)
 MG_PENDING(squared_loss)
 MG_PENDING(multiclass_loss)
 MG_PENDING(multiclass_predict)
-MG_PENDING(penalty)
-MG_PENDING(optimize)
-MG_PENDING(embedding_update)
 
 }  // namespace mg_cuda
