@@ -38,14 +38,19 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks) dense_forward_kerne
   });
 }
 
-// dz[n, columns] = dy[n, out] f', zeros in the other columns. source: y, or z where the slope needs it; unused for linear layers.
-__global__ void __launch_bounds__(kThreads) dense_slope_kernel(int64_t rows, int64_t out, int64_t columns, RowPointer dy, RowPointer source, float* dz,
+// dz[n, columns] = dy[n, out] f', zeros in the other columns; four columns per thread. source: y, or z where the slope needs it; unused
+// for linear layers.
+__global__ void __launch_bounds__(kThreads) dense_slope_kernel(int64_t rows, int64_t out, int64_t quads, RowPointer dy, RowPointer source, Quad* dz,
                                                                int activation) {
-  for (int64_t i = grid_thread(); i < rows * columns; i += grid_threads()) {
-    const int64_t row = i / columns, c = i % columns;
-    float value = 0;
-    if (c < out) value = dy.data[row * dy.stride + c] * (activation == MG_LINEAR ? 1 : slope(activation, source.data[row * source.stride + c]));
-    dz[i] = value;
+  for (int64_t i = grid_thread(); i < rows * quads; i += grid_threads()) {
+    const int64_t row = i / quads, column = i % quads * 4;
+    const float *from = dy.data + row * dy.stride + column, *from_source = source.data + row * source.stride + column;
+    const int left = least(out - column, 4);
+    Quad quad{};
+#pragma unroll
+    for (int c = 0; c < 4; c++)
+      if (c < left) quad.column[c] = activation == MG_LINEAR ? from[c] : from[c] * slope(activation, from_source[c]);
+    dz[i] = quad;
   }
 }
 
@@ -93,9 +98,9 @@ struct DenseBackward final : Op {
     const Weights& w = *weights;
     RowPointer dz = context.at(dy);
     if (!uses_dy()) {
-      const int64_t blocks = std::min<int64_t>(blocks_of(context.rows * w.columns, kThreads), 65536);
-      context.stream.launch(dense_slope_kernel, {static_cast<unsigned>(blocks)}, kThreads, 0, context.rows, dy.width, w.columns, dz,
-                            context.at(source), context.scratch<float>(), static_cast<int>(activation));
+      const int64_t quads = w.columns / 4, blocks = std::min<int64_t>(blocks_of(context.rows * quads, kThreads), 65536);
+      context.stream.launch(dense_slope_kernel, {static_cast<unsigned>(blocks)}, kThreads, 0, context.rows, dy.width, quads, dz,
+                            context.at(source), context.scratch<Quad>(), static_cast<int>(activation));
       dz = {context.scratch<float>(), w.columns};
     }
     launch_weight_gradient(context, w, 0, context.rows, context.at(x), dz);

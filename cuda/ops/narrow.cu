@@ -5,8 +5,8 @@
 // warp's sum is added to the second's and so on. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a slot's [depth + 1, 4] once (=).
 #include "cuda/ops/narrow.h"
 
-#include "cuda/device/matrix.h"
 #include "cuda/ops/activation.h"
+#include "cuda/ops/product.h"
 
 namespace mg_cuda {
 namespace {
@@ -14,10 +14,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
 constexpr int kColumns = 4;
-
-struct alignas(16) Quad {
-  float column[kColumns];
-};
 
 __device__ __forceinline__ float to_bf16(float value) { return float_of_bits(to_bf16_pair(0, value) & 0xFFFF0000u); }
 

@@ -29,9 +29,12 @@ __host__ __device__ constexpr int stride_of(int width) {
   return (width - residue + 31) / 32 * 32 + residue;
 }
 
-// Two floats that are read at once.
+// Two and four floats that move at once.
 struct alignas(8) Pair {
   float first, second;
+};
+struct alignas(16) Quad {
+  float column[4];
 };
 
 // Word t' of the depth (see device/matrix.h) at place `outer` across it.

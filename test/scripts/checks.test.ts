@@ -1,4 +1,4 @@
-// The two structural checks of CI can fail: each is shown a tree that breaks its rule.
+// The checks of CI can fail: each is shown a tree, or a compiler's words, that break its rule.
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -52,4 +52,24 @@ test.skipIf(!hasCompiler)('a weak symbol in an ISA object: refused (needs g++ an
   const { status, stderr } = check('check-symbols.mjs', work)
   expect(status).toBe(1)
   expect(stderr).toContain('shared_by_name')
+})
+
+const kernel = (target: string, local: number, registers: number) =>
+  `ptxas info    : Compiling entry function '_ZN7mg_cuda1kEv' for '${target}'
+ptxas info    : Function properties for _ZN7mg_cuda1kEv
+    ${local > 0 ? 8 : 0} bytes stack frame, ${local} bytes spill stores, ${local} bytes spill loads
+ptxas info    : Used ${registers} registers, used 1 barriers, 64 bytes smem, 444 bytes cmem[0]
+`
+
+test.each([
+  ['no kernel spills', kernel('sm_80', 0, 95) + kernel('sm_90a', 0, 72), 0, '2 kernels, 0 with local memory'],
+  ['a kernel spills on one target', kernel('sm_80', 4, 72) + kernel('sm_90a', 0, 80), 1, '8 bytes of local memory on sm_80'],
+  ['a text without kernels', 'nvcc fatal\n', 1, 'told of no kernel'],
+])('CUDA kernels, %s', (name, text, expected, message) => {
+  const log = join(work, `${name}.log`)
+  writeFileSync(log, text)
+  const { status, stdout, stderr } = check('cuda-resources.mjs', log)
+  expect(stdout + stderr).toContain(message)
+  expect(status).toBe(expected)
+  if (expected === 0) expect(stdout).toMatch(/sm_80 +95 +64 +0\n.*sm_90a +72 +64 +0\n/)
 })

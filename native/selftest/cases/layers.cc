@@ -7,7 +7,7 @@
 namespace selftest {
 namespace {
 
-const std::vector<int64_t> kWidths = {1, 3, 5, 7, 16, 17, 31, 32, 33, 48, 64, 113};
+const std::vector<int64_t> kWidths = {1, 3, 5, 7, 16, 17, 31, 32, 33, 48, 64, 113, 150};
 
 int64_t some_activation(Random& random, Program& p) {
   const int64_t activation = random.between(0, MG_SWISH);

@@ -1,0 +1,111 @@
+// Prints what each CUDA kernel takes of a multiprocessor, as ptxas tells it for the oldest and the newest target, and fails where one has
+// local memory: a spill, or an array that is indexed at run time, makes every access of it a trip to the cache.
+//   node scripts/cuda-resources.mjs          compiles the sources of the plug-in; without nvcc it says so and passes
+//   node scripts/cuda-resources.mjs FILE     reads what `nvcc -Xptxas -v` printed
+
+import { execFile, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { availableParallelism, devNull } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const targets = ['80', '90a']
+const precisions = ['float32', 'tf32', 'bfloat16']
+
+/** One line per function and target of ptxas's text: name, target, registers, shared (static), local (stack and spills), in bytes. */
+function resources(text) {
+  const found = new Map()
+  let target = ''
+  let current
+  for (const line of text.split('\n')) {
+    const entry = /Compiling entry function '(\S+)' for '(\S+)'/.exec(line)
+    if (entry) target = entry[2]
+    const properties = /Function properties for (\S+)/.exec(line)
+    if (properties) {
+      current = { name: properties[1], target, registers: 0, shared: 0, local: 0 }
+      found.set(`${current.name} ${target}`, current)
+    }
+    const local = /(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads/.exec(line)
+    if (local && current) current.local = Math.max(...local.slice(1).map(Number))
+    const used = /Used (\d+) registers/.exec(line)
+    if (used && current) {
+      current.registers = Number(used[1])
+      current.shared = Number(/(\d+) bytes smem/.exec(line)?.[1] ?? 0)
+    }
+  }
+  return [...found.values()]
+}
+
+/** Names as they stand in the sources: no namespaces, no parameters, precisions in words. */
+function readable(names) {
+  const { status, stdout } = spawnSync('c++filt', { input: names.join('\n'), encoding: 'utf8' })
+  if (status !== 0) return names
+  return stdout.split('\n').map((name) =>
+    name
+      .replaceAll('(anonymous namespace)::', '')
+      .replaceAll('mg_cuda::', '')
+      .replace(/\(Precision\)(\d)/g, (_, number) => precisions[number])
+      .replace(/^void /, '')
+      .replace(/\(.*$/, ''),
+  )
+}
+
+/** Compiles a source for all targets and resolves to what ptxas said. */
+function compile(source) {
+  const code = targets.flatMap((target) => ['-gencode', `arch=compute_${target},code=sm_${target}`])
+  const options = ['-std=c++17', '-O3', '-Xptxas', '-v', '-Xcompiler', '-fPIC', '-I', join(root, 'native'), '-I', root]
+  return new Promise((resolve, reject) =>
+    execFile(
+      'nvcc',
+      [...options, ...code, '-c', join(root, source), '-o', devNull],
+      { maxBuffer: 1 << 26 },
+      (error, stdout, stderr) =>
+        error ? reject(new Error(`${source} does not compile:\n${stdout}${stderr}`)) : resolve(stdout + stderr),
+    ),
+  )
+}
+
+/** Each source, as many at a time as there are processors. */
+async function compileAll(sources) {
+  const waiting = [...sources]
+  const texts = []
+  const worker = async () => {
+    for (let source = waiting.shift(); source !== undefined; source = waiting.shift()) texts.push(await compile(source))
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, worker))
+  return texts.join('\n')
+}
+
+async function textOf(file) {
+  if (file !== undefined) return readFileSync(file, 'utf8')
+  if (spawnSync('nvcc', ['--version']).status !== 0) return undefined
+  const { cuda } = JSON.parse(readFileSync(join(root, 'native', 'sources.json'), 'utf8'))
+  return compileAll(cuda)
+}
+
+const text = await textOf(process.argv[2])
+if (text === undefined) {
+  console.log('cuda-resources: no nvcc on this machine: skipped')
+  process.exit(0)
+}
+const kernels = resources(text)
+if (kernels.length === 0) {
+  console.error('cuda-resources: ptxas told of no kernel; is this the output of nvcc -Xptxas -v?')
+  process.exit(1)
+}
+const names = readable(kernels.map(({ name }) => name))
+const rows = kernels
+  .map((kernel, i) => ({ ...kernel, name: names[i] }))
+  .sort((a, b) => a.name.localeCompare(b.name) || a.target.localeCompare(b.target))
+const width = Math.max(...rows.map(({ name }) => name.length))
+console.log(`${'kernel'.padEnd(width)}  target  registers  shared  local`)
+for (const { name, target, registers, shared, local } of rows)
+  console.log(
+    `${name.padEnd(width)}  ${target.padEnd(6)}  ${String(registers).padStart(9)}  ${String(shared).padStart(6)}  ${String(local).padStart(5)}`,
+  )
+const spilling = rows.filter(({ local }) => local > 0)
+for (const { name, target, local } of spilling)
+  console.error(`${name} has ${local} bytes of local memory on ${target}, expected none`)
+console.log(`cuda-resources: ${rows.length} kernels, ${spilling.length} with local memory`)
+if (spilling.length > 0) process.exit(1)
