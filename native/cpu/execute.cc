@@ -47,7 +47,10 @@ void gather_inputs(const Block& block) {
     const int32_t* index = block.run.row_index + block.first_row;
     for (int64_t r = 0; r < block.rows; r++) {
       if (r + kAhead < block.rows) __builtin_prefetch(from + static_cast<size_t>(index[r + kAhead]) * width);
-      std::memcpy(to + static_cast<size_t>(r) * width, from + static_cast<size_t>(index[r]) * width, width * sizeof(float));
+      if (width == 1)  // most inputs: not worth a call
+        to[r] = from[index[r]];
+      else
+        std::memcpy(to + static_cast<size_t>(r) * width, from + static_cast<size_t>(index[r]) * width, width * sizeof(float));
     }
   }
 }

@@ -149,6 +149,14 @@ struct Gather {
   int64_t y_row;
 };
 
+// Rows of a table written back: table[ids[r]] = x[r].
+struct Scatter {
+  int64_t rows, dim;
+  const int32_t* ids;
+  const float* x;
+  float* table;
+};
+
 struct Fusion {
   int64_t rows, width, count, kind;
   const RowPointer* inputs;
@@ -216,6 +224,7 @@ struct Kernels {
   void (*pack_backward)(const Weights*, const float* store, int64_t index);
   void (*copy_columns)(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row);
   void (*gather)(const Gather*);
+  void (*scatter)(const Scatter*);
   void (*dense_forward)(const DenseForward*);
   void (*dense_backward)(const DenseBackward*);
   void (*mixture_forward)(const Mixture*);

@@ -41,6 +41,11 @@ void gather(const Gather* g) {
   }
 }
 
+void scatter(const Scatter* s) {
+  for (int64_t r = 0; r < s->rows; r++)
+    MG_EACH_VECTOR(c, n, s->dim) store_n(s->table + s->ids[r] * s->dim + c, load_n(s->x + r * s->dim + c, n), n);
+}
+
 // sum[c] += scale x[row][c] over the rows listed, in their order.
 void sum_rows(const SumRows* s) {
   for (int64_t k = 0; k < s->count; k++) {

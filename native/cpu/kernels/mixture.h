@@ -145,7 +145,7 @@ void mixture_forward(const Mixture* m) {
       const MixtureGate& gate = m->gates[j];
       const float* p = a + gate.logits;
       if (gate.probabilities)
-        memcpy(gate.probabilities + r * gate.probabilities_row, p, static_cast<size_t>(gate.seen) * sizeof(float));
+        MG_EACH_VECTOR(c, n, gate.seen) store_n(gate.probabilities + r * gate.probabilities_row + c, load_n(p + c, n), n);
       weighted_sum(gate.seen, p, gate.expert, a, m->units, gate.output + r * gate.row);
     }
   }
@@ -163,6 +163,28 @@ inline void dots(int64_t count, const float* v, const int64_t* column, const flo
       s2 = fma(x, load_n(from[2] + c, n), s2), s3 = fma(x, load_n(from[3] + c, n), s3);
     }
     reduce_add4(s0, s1, s2, s3, out + i);  // out is padded
+  }
+}
+
+// Some vectors of one expert in one row, the last of them `last` wide: da = sum of p dout over the gates that see it, then dz
+// over the expert's output y.
+template <int kActivation, int kVectors>
+inline void expert_gradient(int64_t count, const int64_t* seers, const float* const* dout, const float* a, int64_t column, float* y,
+                            const float* z, int64_t last) {
+  vec da[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; v++) da[v] = zero();
+  for (int64_t k = 0; k < count; k++) {
+    const float* from = dout[seers[2 * k]];
+    if (!from) continue;
+    const vec p = set1(a[seers[2 * k + 1]]);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; v++) da[v] = fma(p, load_n(from + column + v * kLanes, last), da[v]);
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; v++) {
+    float* to = y + v * kLanes;
+    store_n(to, activate_backward<kActivation>(da[v], load_n(to, last), load_n(z + v * kLanes, last)), last);
   }
 }
 
@@ -185,14 +207,11 @@ void mixture_backward_rows(const Mixture* m) {
       const int64_t count = m->seer_offset[i + 1] - m->seer_offset[i];
       float* ai = a + m->expert_column[i];
       const float* zi = z + m->expert_column[i];
-      MG_EACH_VECTOR(c, n, m->units) {
-        vec da = zero();
-        for (int64_t k = 0; k < count; k++) {
-          const float* from = dout[seers[2 * k]];
-          if (from) da = fma(set1(a[seers[2 * k + 1]]), load_n(from + c, n), da);
-        }
-        store_n(ai + c, activate_backward<kActivation>(da, load_n(ai + c, n), load_n(zi + c, n)), n);
-      }
+      int64_t c = 0;
+      for (; c + 4 * kLanes <= m->units; c += 4 * kLanes) expert_gradient<kActivation, 4>(count, seers, dout, a, c, ai + c, zi + c, kLanes);
+      for (; c + 2 * kLanes <= m->units; c += 2 * kLanes) expert_gradient<kActivation, 2>(count, seers, dout, a, c, ai + c, zi + c, kLanes);
+      for (; c < m->units; c += kLanes)
+        expert_gradient<kActivation, 1>(count, seers, dout, a, c, ai + c, zi + c, least(kLanes, m->units - c));
     }
     dp = m->row_scratch;
     for (int64_t j = 0; j < m->gate_count; j++) {

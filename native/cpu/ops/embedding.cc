@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <stdexcept>
+#include <utility>
 
 #include "cpu/ops/update_rule.h"
 
@@ -36,53 +37,38 @@ struct Feature {
 // The occurrences of one batch, sorted by id.
 class IdIndex {
  public:
-  void reserve(int64_t occurrences) {
+  void reserve(int64_t occurrences, int64_t table_rows) {
     if (occurrences > UINT32_MAX) throw std::invalid_argument("more than 2^32 ids of one table in a batch");
     const auto count = static_cast<size_t>(occurrences);
-    if (keys_.size() >= count) return;
-    for (auto* list : {&keys_, &rows_, &spare_keys_, &spare_rows_}) list->resize(count);
-    start_.resize(count + 1);
-  }
-
-  void clear() { count_ = 0; }
-  void add(uint32_t id, uint32_t row) {
-    keys_[count_] = id;
-    rows_[count_++] = row;
-  }
-
-  // Least significant digit first, 11 bits at a time; then notes where each distinct id begins.
-  void sort(int64_t table_rows) {
-    constexpr int kDigit = 11;
-    const int bits = std::bit_width(static_cast<uint64_t>(table_rows - 1));
-    for (int shift = 0; shift < bits; shift += kDigit) {
-      uint32_t begin[1 << kDigit] = {};
-      for (size_t i = 0; i < count_; i++) begin[keys_[i] >> shift & ((1 << kDigit) - 1)]++;
-      uint32_t sum = 0;
-      for (uint32_t& entry : begin) sum += std::exchange(entry, sum);
-      for (size_t i = 0; i < count_; i++) {
-        const uint32_t to = begin[keys_[i] >> shift & ((1 << kDigit) - 1)]++;
-        spare_keys_[to] = keys_[i];
-        spare_rows_[to] = rows_[i];
-      }
-      keys_.swap(spare_keys_);
-      rows_.swap(spare_rows_);
+    if (keys_.size() < count) {
+      for (auto* list : {&keys_, &rows_, &spare_keys_, &spare_rows_}) list->resize(count);
+      start_.resize(count + 1);
+      ids_.resize(count);
     }
+    // Lists that turn out short may be sorted by digits all the same.
+    const int64_t bins = std::max<int64_t>(counted(occurrences, table_rows) ? table_rows : 0, 1 << kDigit);
+    if (begin_.size() < static_cast<size_t>(bins)) begin_.resize(static_cast<size_t>(bins));
+  }
+
+  // Where the next occurrences go, in order; then their number is to be said.
+  std::pair<uint32_t*, uint32_t*> fill() { return {keys_.data(), rows_.data()}; }
+  void filled(int64_t count) { count_ = static_cast<size_t>(count); }
+
+  void sort(int64_t table_rows) {
     distinct_ = 0;
-    for (size_t i = 0; i < count_; i++)
-      if (i == 0 || keys_[i] != keys_[i - 1]) start_[distinct_++] = static_cast<uint32_t>(i);
+    if (counted(static_cast<int64_t>(count_), table_rows))
+      sort_by_counting(static_cast<size_t>(table_rows));
+    else
+      sort_by_digits(table_rows);
     start_[distinct_] = static_cast<uint32_t>(count_);
   }
 
   int64_t distinct() const { return static_cast<int64_t>(distinct_); }
-  int64_t id(int64_t i) const { return keys_[start_[static_cast<size_t>(i)]]; }
+  int64_t id(int64_t i) const { return ids_[static_cast<size_t>(i)]; }
+  const int32_t* ids(int64_t i) const { return ids_.data() + i; }
   // The first distinct id >= id.
   int64_t find(int64_t id) const {
-    int64_t low = 0, high = distinct();
-    while (low < high) {
-      const int64_t middle = (low + high) / 2;
-      (this->id(middle) < id ? low : high) = this->id(middle) < id ? middle + 1 : middle;
-    }
-    return low;
+    return std::lower_bound(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(distinct_), static_cast<int32_t>(id)) - ids_.begin();
   }
   // The rows in which distinct id i occurs, and how many entries lie from there to the end of the list.
   const uint32_t* rows(int64_t i) const { return rows_.data() + start_[static_cast<size_t>(i)]; }
@@ -90,7 +76,60 @@ class IdIndex {
   int64_t listed(int64_t i) const { return static_cast<int64_t>(count_) - start_[static_cast<size_t>(i)]; }
 
  private:
-  std::vector<uint32_t> keys_, rows_, spare_keys_, spare_rows_, start_;
+  static constexpr int kDigit = 9;  // few enough bins that their ends stay in L1
+
+  // A bin per row of the table is one pass; it pays where there are about as many occurrences.
+  static bool counted(int64_t occurrences, int64_t table_rows) { return table_rows <= 2 * occurrences; }
+
+  void begin_new(uint32_t id, size_t at) {
+    ids_[distinct_] = static_cast<int32_t>(id);
+    start_[distinct_++] = static_cast<uint32_t>(at);
+  }
+
+  void sort_by_counting(size_t table_rows) {
+    uint32_t* const begin = begin_.data();
+    const uint32_t* const keys = keys_.data();
+    std::fill_n(begin, table_rows, 0u);
+    for (size_t i = 0; i < count_; i++) begin[keys[i]]++;
+    uint32_t sum = 0;
+    for (size_t id = 0; id < table_rows; id++) {
+      const uint32_t own = begin[id];
+      if (own > 0) begin_new(static_cast<uint32_t>(id), sum);
+      begin[id] = sum;
+      sum += own;
+    }
+    uint32_t* const to = spare_rows_.data();
+    const uint32_t* const rows = rows_.data();
+    for (size_t i = 0; i < count_; i++) to[begin[keys[i]]++] = rows[i];
+    rows_.swap(spare_rows_);
+  }
+
+  // Least significant digit first.
+  void sort_by_digits(int64_t table_rows) {
+    constexpr uint32_t kMask = (1u << kDigit) - 1;
+    const int bits = std::bit_width(static_cast<uint64_t>(table_rows - 1));
+    uint32_t* const begin = begin_.data();
+    for (int shift = 0; shift < bits; shift += kDigit) {
+      const uint32_t *const keys = keys_.data(), *const rows = rows_.data();
+      uint32_t *const to_keys = spare_keys_.data(), *const to_rows = spare_rows_.data();
+      std::fill_n(begin, kMask + 1, 0u);
+      for (size_t i = 0; i < count_; i++) begin[keys[i] >> shift & kMask]++;
+      uint32_t sum = 0;
+      for (uint32_t digit = 0; digit <= kMask; digit++) sum += std::exchange(begin[digit], sum);
+      for (size_t i = 0; i < count_; i++) {
+        const uint32_t to = begin[keys[i] >> shift & kMask]++;
+        to_keys[to] = keys[i];
+        to_rows[to] = rows[i];
+      }
+      keys_.swap(spare_keys_);
+      rows_.swap(spare_rows_);
+    }
+    for (size_t i = 0; i < count_; i++)
+      if (i == 0 || keys_[i] != keys_[i - 1]) begin_new(keys_[i], i);
+  }
+
+  std::vector<uint32_t> keys_, rows_, spare_keys_, spare_rows_, start_, begin_;
+  std::vector<int32_t> ids_;  // distinct ones
   size_t count_ = 0, distinct_ = 0;
 };
 
@@ -103,38 +142,45 @@ class TableUpdate {
   void reserve(int64_t rows) {
     int64_t occurrences = 0;
     for (const Feature& feature : features) occurrences += rows * feature.length;
-    index_.reserve(occurrences);
+    index_.reserve(occurrences, table_rows);
     scale_.reserve(rows * static_cast<int64_t>(features.size()));
     units_ = op.exact ? std::clamp<int64_t>(table_rows * dim / 16384, 1, 64) : std::clamp<int64_t>(occurrences / 1024, 1, 32);
-    sums_.reserve(units_ * sum_floats());
+    pieces_.reserve(units_ * kPieces * piece_floats());
     penalties_.assign(static_cast<size_t>(units_), 0.0);
   }
 
   void build_index(const mg_run& run) {
-    index_.clear();
+    const auto [first_key, first_row] = index_.fill();
+    uint32_t *key = first_key, *to = first_row;
     uint32_t row = 0;  // of all features, one after another
     for (const Feature& feature : features) {
+      const int64_t length = feature.length, combiner = feature.combiner;
       const auto* ids = static_cast<const int32_t*>(run.data[feature.ids]);
-      const auto at = [&](int64_t r) { return ids + (run.row_index ? run.row_index[r] : r) * feature.length; };
+      const int32_t* const order = run.row_index;
+      const auto at = [&](int64_t r) { return ids + (order ? order[r] : r) * length; };
+      float* const scale = scale_.data();
       for (int64_t r = 0; r < run.rows; r++, row++) {
         if (r + kAhead < run.rows) __builtin_prefetch(at(r + kAhead));
         const int32_t* own = at(r);
-        int64_t present = 0;
-        for (int64_t k = 0; k < feature.length; k++) {
-          if (feature.combiner != 0 && own[k] == 0) continue;
-          index_.add(static_cast<uint32_t>(own[k]), row);
-          present++;
+        const uint32_t* const before = key;
+        for (int64_t k = 0; k < length; k++) {
+          if (combiner != 0 && own[k] == 0) continue;
+          *key++ = static_cast<uint32_t>(own[k]);
+          *to++ = row;
         }
-        if (feature.combiner == 1) scale_.data()[row] = present ? 1.0f / static_cast<float>(present) : 0.0f;
+        if (combiner == 1) scale[row] = key != before ? 1.0f / static_cast<float>(key - before) : 0.0f;
       }
     }
+    index_.filled(key - first_key);
     index_.sort(table_rows);
   }
 
   int64_t units() const { return units_; }
 
   void update(const Plan& plan, const mg_run& run, const UpdateRule& rule, int64_t unit) {
-    float* const sums = sums_.data() + unit * sum_floats();
+    float* const sums = pieces_.data() + unit * kPieces * piece_floats();
+    const Moments moments = moments_of(op, run);
+    float* const table = bound(run, op.table);
     double& penalty = penalties_[static_cast<size_t>(unit)] = 0;
     if (op.exact) {
       const auto [first, end] = unit_range(unit, units_, table_rows);
@@ -144,17 +190,30 @@ class TableUpdate {
         std::fill_n(sums, count * dim, 0.0f);
         for (; next < index_.distinct() && index_.id(next) < row + count; next++)
           sum_gradients(plan, run, next, sums + (index_.id(next) - row) * dim);
-        penalty += apply(plan, run, rule, row, count, sums);
+        penalty += apply(plan, rule, count, table + row * dim, moments.from(row * dim), sums);
         row += count;
       }
       return;
     }
+    // Rows that lie anywhere are copied side by side: their misses overlap, and penalty and rule see one long piece.
     const auto [first, end] = unit_range(unit, units_, index_.distinct());
-    for (int64_t i = first; i < end; i++) {
-      if (i + kAhead < end) prefetch(run, index_.id(i + kAhead));
-      std::fill_n(sums, dim, 0.0f);
-      sum_gradients(plan, run, i, sums);
-      penalty += apply(plan, run, rule, index_.id(i), 1, sums);
+    const auto piece = [&](int number, bool wanted) { return wanted ? sums + number * piece_floats() : nullptr; };
+    float* const w = piece(1, true);
+    const Moments own{piece(2, moments.first), piece(3, moments.second), piece(4, moments.third)};
+    const std::pair<float*, float*> copies[] = {{table, w}, {moments.first, own.first}, {moments.second, own.second}, {moments.third, own.third}};
+    for (int64_t i = first; i < end; i += rows_at_once()) {
+      const int64_t count = std::min(end - i, rows_at_once());
+      std::fill_n(sums, count * dim, 0.0f);
+      for (const auto& [from, to] : copies) {
+        const Gather copy{count, 1, dim, 0, index_.ids(i), from, to, dim};
+        if (from) plan.kernels->gather(&copy);
+      }
+      for (int64_t k = 0; k < count; k++) sum_gradients(plan, run, i + k, sums + k * dim);
+      penalty += apply(plan, rule, count, w, own, sums);
+      for (const auto& [to, from] : copies) {
+        const Scatter copy{count, dim, index_.ids(i), from, to};
+        if (to) plan.kernels->scatter(&copy);
+      }
     }
   }
 
@@ -165,8 +224,10 @@ class TableUpdate {
   }
 
  private:
-  int64_t rows_at_once() const { return std::max<int64_t>(1, 2048 / dim); }
-  int64_t sum_floats() const { return padded(rows_at_once() * dim); }
+  // A piece of the table: its gradients, and copies of its rows and of up to three moments. Four of 4 KiB fit in L1.
+  static constexpr int64_t kPieces = 5;
+  int64_t rows_at_once() const { return std::max<int64_t>(1, 1024 / dim); }
+  int64_t piece_floats() const { return padded(rows_at_once() * dim); }
 
   // The rows of one id: those of the first feature come first, then those of the next.
   void sum_gradients(const Plan& plan, const mg_run& run, int64_t i, float* sum) const {
@@ -186,29 +247,18 @@ class TableUpdate {
     }
   }
 
-  // A row of the table and of its moments, to be updated soon.
-  void prefetch(const mg_run& run, int64_t id) const {
-    const Moments own = moments_of(op, run);
-    for (const float* memory : {static_cast<const float*>(bound(run, op.table)), static_cast<const float*>(own.first), static_cast<const float*>(own.second)})
-      if (memory)
-        for (int64_t c = 0; c < dim; c += 16) __builtin_prefetch(memory + id * dim + c, 1);
-  }
-
-  double apply(const Plan& plan, const mg_run& run, const UpdateRule& rule, int64_t row, int64_t count, float* gradient) const {
-    const int64_t at = row * dim, elements = count * dim;
-    float* const w = bound(run, op.table) + at;
-    const Moments own = moments_of(op, run).from(at);
+  double apply(const Plan& plan, const UpdateRule& rule, int64_t count, float* w, const Moments& own, float* gradient) const {
     double penalty = 0;
     if (op.l1 != 0 || op.l2 != 0)
-      penalty = plan.kernels->penalty(elements, w, static_cast<float>(op.l1), static_cast<float>(op.l2), gradient);
-    plan.kernels->update(&rule, elements, w, gradient, &own);
+      penalty = plan.kernels->penalty(count * dim, w, static_cast<float>(op.l1), static_cast<float>(op.l2), gradient);
+    plan.kernels->update(&rule, count * dim, w, gradient, &own);
     return penalty;
   }
 
   IdIndex index_;
   Floats scale_;  // 1 / ids present, per row of each mean feature
   int64_t units_ = 1;
-  Floats sums_;
+  Floats pieces_;
   std::vector<double> penalties_;
 };
 

@@ -1,0 +1,161 @@
+#!/usr/bin/env node
+// How speed moves as work grows: rows per second of one MMoE layer, forward and backward, with one size varied at a time,
+// and of training steps over an embedding table of ten thousand to a hundred million rows.
+//   npm run bench:growth -- [--json FILE] [--chart FILE.svg] [--only n,d,...]
+// Ours alone: the programs that time the peers know only the shapes of `npm run bench`. The largest table takes 1.6 GB.
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { Command } from 'commander'
+import { parse, View } from 'vega'
+import { compile } from 'vega-lite'
+import { flopsOf, layerRuns } from '../dist/bench/layers.js'
+import { binary, Dataset, MMoE, sgd, sparse } from '../dist/index.js'
+import { loadNative } from '../dist/native/loader.js'
+import { table } from '../dist/report/text.js'
+import { randomOf } from '../dist/verify/numbers.js'
+
+const native = loadNative()
+const most = Math.min(2, native.processors())
+const middle = { n: 10_240, d: 128, e: 8, h: 32, t: 4, threads: most }
+const sizes = {
+  n: [1, 7, 32, 100, 1024, 10_239, 10_240, 102_400, 1_048_576],
+  d: [1, 8, 32, 64, 113, 128, 256, 512, 1024],
+  e: [1, 2, 4, 8, 16, 32, 64],
+  h: [1, 5, 8, 16, 32, 33, 64, 128, 256],
+  t: [1, 2, 4, 8, 16],
+  threads: Array.from({ length: native.processors() }, (_, index) => index + 1),
+  'table rows': [1e4, 1e5, 1e6, 1e7, 1e8],
+}
+const batch = 10_240
+const steps = 20
+
+const options = new Command('growth')
+  .option('--only <names>', `sizes to vary, of ${Object.keys(sizes).join(',')}`, Object.keys(sizes).join(','))
+  .option('--isa <name>', 'force an instruction set', native.isas()[0])
+  .option('--seconds <s>', 'spent on each measurement, about', Number, 0.3)
+  .option('--json <file>', 'write the results there too')
+  .option('--chart <file>', 'draw them, as SVG')
+  .parse()
+  .opts()
+const only = options.only.split(',')
+const unknown = only.filter((name) => !(name in sizes))
+if (unknown.length > 0) {
+  console.error(`--only: expected names of ${Object.keys(sizes).join(', ')}, found ${unknown.join(', ')}`)
+  process.exit(2)
+}
+
+const results = []
+for (const varied of only) {
+  for (const size of sizes[varied]) {
+    results.push({ varied, size, ...(varied === 'table rows' ? await tableSteps(size) : layer({ ...middle, [varied]: size })) })
+  }
+}
+console.log(
+  `${options.isa}, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}; in the middle ${JSON.stringify(middle)}`,
+)
+console.log(
+  table(
+    ['varied', 'size', 'median ms', 'rows/s', 'GFLOP/s'],
+    results.map(({ varied, size, median_ms, rows_per_s, gflops }) => [
+      varied,
+      size.toLocaleString('en'),
+      median_ms.toFixed(3),
+      Math.round(rows_per_s).toLocaleString('en'),
+      gflops?.toFixed(0) ?? '',
+    ]),
+  ),
+)
+const record = {
+  date: new Date().toISOString().slice(0, 10),
+  node: process.version,
+  cpu: cpus()[0]?.model,
+  isa: options.isa,
+  middle,
+  results,
+}
+if (options.json) write(options.json, `${JSON.stringify(record, null, 2)}\n`)
+if (options.chart) write(options.chart, await chart())
+
+function layer({ threads, ...shape }) {
+  const runs = layerRuns(shape, { native, device: 'cpu', isa: options.isa, precision: 'float32' }, threads)
+  const run = runs['forward+backward']
+  run()
+  const times = []
+  for (const end = performance.now() + 1000 * options.seconds; performance.now() < end || times.length < 5; ) {
+    const start = performance.now()
+    run()
+    times.push(performance.now() - start)
+  }
+  runs.dispose()
+  const ms = median(times)
+  return { median_ms: ms, rows_per_s: (1000 * shape.n) / ms, gflops: (3 * flopsOf(shape)) / (1e6 * ms) }
+}
+
+/** Steps of a small model on one id feature of dimension 4; only the rows that a batch touches move. */
+async function tableSteps(vocabulary) {
+  const random = randomOf(5)
+  const rows = batch * steps
+  const model = new MMoE({
+    features: [sparse('id', { vocabulary, dim: 4 })],
+    tasks: [binary('label')],
+    numExperts: 2,
+    expertHiddenUnits: [8],
+    threads: most,
+    isa: options.isa,
+    device: 'cpu',
+  })
+  const data = Dataset.fromColumns({
+    id: Int32Array.from({ length: rows }, () => Math.floor(vocabulary * random())),
+    label: Float32Array.from({ length: rows }, () => (random() < 0.1 ? 1 : 0)),
+  })
+  const times = []
+  let last = performance.now()
+  const onStep = ({ epoch, step }) => {
+    const now = performance.now()
+    if (epoch > 1 && step > 1) times.push(now - last)
+    last = now
+  }
+  try {
+    await model.fit(data, { batchSize: batch, epochs: 3, optimizer: sgd({ learningRate: 0.01 }), callbacks: [{ onStep }] })
+  } finally {
+    model.dispose()
+  }
+  const ms = median(times)
+  return { median_ms: ms, rows_per_s: (1000 * batch) / ms, gflops: null }
+}
+
+function median(times) {
+  return times.sort((a, b) => a - b)[Math.floor(times.length / 2)]
+}
+
+function write(path, text) {
+  mkdirSync(dirname(resolve(path)), { recursive: true })
+  writeFileSync(path, text)
+}
+
+function chart() {
+  const panel = (varied) => ({
+    title: varied === 'table rows' ? 'table rows (training steps)' : varied,
+    width: 230,
+    height: 170,
+    data: { values: results.filter((result) => result.varied === varied) },
+    mark: { type: 'line', point: true },
+    encoding: {
+      x: { field: 'size', type: 'quantitative', scale: { type: varied === 'threads' ? 'linear' : 'log' }, title: null },
+      y: { field: 'rows_per_s', type: 'quantitative', scale: { type: 'log' }, title: 'rows/s' },
+    },
+  })
+  const { spec } = compile({
+    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    background: 'white',
+    title: `Rows per second as one size grows (forward + backward; in the middle ${Object.entries(middle)
+      .map(([name, size]) => `${name} ${size.toLocaleString('en')}`)
+      .join(', ')})`,
+    columns: 4,
+    config: { axis: { grid: false } },
+    concat: only.map(panel),
+  })
+  return new View(parse(spec), { renderer: 'none' }).toSVG()
+}
