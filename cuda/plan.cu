@@ -11,6 +11,8 @@ constexpr int64_t kRowsOfATile = 64;       // a slot's rows are whole tiles of t
 constexpr int64_t kLeastSlotRows = 512;    // so that a slot's traffic stays small beside its products
 constexpr int64_t kMostSlots = 32;
 constexpr int64_t kMostSlotFloats = int64_t{64} << 20;  // of all slots together: 256 MiB
+constexpr int64_t kTilesOfASlot = 8;       // tiles of a gradient, splits together, that are enough
+constexpr int64_t kMostSplits = 4;         // 128 rows each
 
 bool is_host_class(int32_t buffer_class) { return buffer_class == MG_ROW_INPUT || buffer_class == MG_ROW_OUTPUT; }
 
@@ -78,7 +80,9 @@ Weights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<Weight
 void PlanBuilder::need_gradient(Weights& weights) {
   if (weights.slot >= 0) throw std::invalid_argument("two backward ops use the same weights; each may have one consumer");
   weights.slot = plan.slot_floats;
-  plan.slot_floats += weights.elements();
+  const int64_t tiles = blocks_of(weights.depth, kRowsOfATile) * blocks_of(weights.columns, kRowsOfATile);
+  weights.splits = std::clamp<int64_t>(kTilesOfASlot / tiles, 1, kMostSplits);
+  plan.slot_floats += weights.elements() * weights.splits;
 }
 
 void PlanBuilder::finish() {
@@ -86,7 +90,7 @@ void PlanBuilder::finish() {
   std::vector<PackedPart> parts, gradient_parts;
   for (const Weights& w : plan.weights)
     for (const WeightColumns& part : w.parts) {
-      parts.push_back({w.depth, w.columns, w.packed, w.slot, part});
+      parts.push_back({w.depth, w.columns, w.packed, w.slot, w.splits, part});
       if (w.slot >= 0) gradient_parts.push_back(parts.back());
     }
   plan.parts.assign(parts), plan.part_count = static_cast<int64_t>(parts.size());

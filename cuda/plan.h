@@ -41,13 +41,15 @@ struct WeightColumns {
 };
 
 // A dense layer's weights, or those of all experts and gates of one stream, as one matrix. The packed copy is [depth + 1, columns] on
-// the device, its last row the bias, zero where no part has a column; a gradient slot has the same shape.
+// the device, its last row the bias, zero where no part has a column; a gradient slot has `splits` of the same shape, each for a
+// part of the slot's rows: few tiles would leave multiprocessors idle.
 struct Weights {
   int64_t depth, columns;  // columns: padded
   int64_t rounded;         // products with the first so many columns are in the plan's precision, with the others float32
   std::vector<WeightColumns> parts;
   int64_t packed = 0;      // floats in front of it in the packed memory
   int64_t slot = -1;       // floats in front of it in a slot; -1: no gradient
+  int64_t splits = 1;
   int64_t elements() const { return (depth + 1) * columns; }
 };
 
@@ -68,7 +70,7 @@ class Table {
 
 // A part of the combined weights, as kernels need it.
 struct PackedPart {
-  int64_t depth, columns, packed, slot;  // of its matrix, as in Weights
+  int64_t depth, columns, packed, slot, splits;  // of its matrix, as in Weights
   WeightColumns part;
 };
 

@@ -26,7 +26,7 @@ __global__ void pack_kernel(const PackedPart* parts, const float* store, float* 
   }
 }
 
-// gradient = the sum over slots, first to last, in the store's layout. slots [count, slot_floats].
+// gradient = the sum over slots and their splits, first to last, in the store's layout. slots [count, slot_floats].
 __global__ void reduce_kernel(const PackedPart* parts, const float* slots, int64_t slot_count, int64_t slot_floats, float* gradient) {
   const PackedPart p = parts[blockIdx.y];
   const int64_t count = (p.depth + 1) * p.part.count;
@@ -35,7 +35,8 @@ __global__ void reduce_kernel(const PackedPart* parts, const float* slots, int64
     if (row == p.depth && p.part.bias < 0) continue;
     const float* from = slots + p.slot + row * p.columns + p.part.column + c;
     float sum = 0;
-    for (int64_t s = 0; s < slot_count; s++) sum += from[s * slot_floats];
+    for (int64_t s = 0; s < slot_count; s++)
+      for (int64_t split = 0; split < p.splits; split++) sum += from[s * slot_floats + split * (p.depth + 1) * p.columns];
     gradient[row < p.depth ? p.part.offset + row * p.part.stride + c : p.part.bias + c] = sum;
   }
 }

@@ -111,7 +111,8 @@ __device__ __forceinline__ void each_sum(TileSums<kColumns>& sums, float* shared
   block_barrier();
   const int column = static_cast<int>(threadIdx.x) % kColumns;
   if (column < columns)
-    for (int row = static_cast<int>(threadIdx.x) / kColumns; row < rows; row += kTileThreads / kColumns) at(row, column, shared[row * kStride + column]);
+    for (int row = static_cast<int>(threadIdx.x) / kColumns; row < rows; row += kTileThreads / kColumns)
+      at(row, column, shared[row * kStride + column]);
 }
 
 // The least of two numbers, as an int: what is left of a tile.

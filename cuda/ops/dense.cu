@@ -18,8 +18,9 @@ constexpr int kThreads = 256;
 
 // w: packed. Tiles follow each other along y's columns first: blocks that run together share x.
 template <Precision kPrecision, int kColumns>
-__global__ void __launch_bounds__(kTileThreads, kTileBlocks) dense_forward_kernel(int64_t rows, int64_t depth, RowPointer x, const float* w, int64_t w_columns,
-                                                                     RowPointer z, RowPointer y, int64_t out, int activation) {
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
+    dense_forward_kernel(int64_t rows, int64_t depth, RowPointer x, const float* w, int64_t w_columns, RowPointer z, RowPointer y, int64_t out,
+                         int activation) {
   float* shared = shared_memory<float>();
   const int64_t tiles = (out + kColumns - 1) / kColumns;
   const int64_t row = blockIdx.x / tiles * kTileRows, column = blockIdx.x % tiles * kColumns;

@@ -1,11 +1,11 @@
 // The two products of a backward pass; see gradients.h. Of dz [n, columns], W [depth + 1, columns] packed and x [n, depth]:
-//   dx[r, k] (=, +=) sum over c of dz[r, c] W[k, c]     slot[k, c] = sum over r of x[r, k] dz[r, c]     slot[depth, c] = sum over r of dz[r, c]
+//   dx[r, k] (=, +=) sum over c of dz[r, c] W[k, c]     split[k, c] = sum over r of x[r, k] dz[r, c]     split[depth, c] = sum over r of dz[r, c]
 // x and dz may start and be strided anyhow; nothing but the results is written. A block makes a tile [64 rows, 32 or 64 columns] of dx, or
-// [64, 32 or 64] of a slot, whose rows it sums from first to last: no sum is shared between blocks. Columns before and after `rounded`
-// are added one after the other (dx) or in tiles of their own (slots).
-// Per row, with C columns and D of the depth: dx reads 4 C bytes and writes 4 D for 2 C D operations, dx of D > 64 reads dz D / 64 times,
-// mostly from the L2 cache; slots read 4 (C + D), x again for each 64 of C and dz for each 64 of D, for 2 C D, and write W's size once
-// a slot. In float32 a tensor core does three times the operations.
+// [64, 32 or 64] of a split of a slot, whose rows it sums from first to last: no sum is shared between blocks. Columns before and after
+// `rounded` are added one after the other (dx) or in tiles of their own (splits).
+// Per row, with C columns and D of the depth: dx reads 4 C bytes, again for each 64 of D but then mostly from the L2 cache, and writes 4 D
+// for 2 C D operations; splits read 4 (C + D), x again for each 64 of C and dz for each 64 of D, for 2 C D, and write W's size once each.
+// In float32 the matrix instructions do three times the operations.
 #include "cuda/ops/gradients.h"
 
 #include "cuda/ops/block_product.h"
@@ -16,8 +16,9 @@ namespace {
 
 // Tiles follow each other along dx's columns first: blocks that run together share dz.
 template <Precision kPrecision, int kColumns>
-__global__ void __launch_bounds__(kTileThreads, kTileBlocks) input_gradient_kernel(int64_t rows, const float* w, int64_t w_columns, int64_t rounded,
-                                                                      RowPointer dz, RowPointer dx, int64_t dx_columns, bool accumulate) {
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
+    input_gradient_kernel(int64_t rows, const float* w, int64_t w_columns, int64_t rounded, RowPointer dz, RowPointer dx, int64_t dx_columns,
+                          bool accumulate) {
   float* shared = shared_memory<float>();
   const int64_t tiles = (dx_columns + kColumns - 1) / kColumns;
   const int64_t row = blockIdx.x / tiles * kTileRows, column = blockIdx.x % tiles * kColumns;
@@ -57,26 +58,26 @@ __device__ __forceinline__ void weight_gradient_tile(int rows, int tile_depth, i
   each_sum<kColumns>(sums, shared, tile_depth, tile_columns, [&](int k, int c, float value) { slot[k * w_columns + c] = value; });
 }
 
-// slots: the first slot to be written, others slot_floats apart, one per blockIdx.y. blockIdx.x: tiles along the columns first.
+// blockIdx.x: tiles along the columns first; blockIdx.y: splits of slots.
 template <Precision kPrecision, int kColumns>
-__global__ void __launch_bounds__(kTileThreads, kTileBlocks) weight_gradient_kernel(int64_t rows, int64_t slot_rows, RowPointer x, RowPointer dz, int64_t w_depth,
-                                                                       int64_t w_columns, int64_t rounded, float* slots, int64_t slot_floats) {
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
+    weight_gradient_kernel(SlotSplits slots, RowPointer x, RowPointer dz, int64_t w_depth, int64_t w_columns, int64_t rounded) {
   float* shared = shared_memory<float>();
   const int64_t rounded_tiles = (rounded + kColumns - 1) / kColumns, tiles = rounded_tiles + (w_columns - rounded + kColumns - 1) / kColumns;
   const int64_t tile = blockIdx.x % tiles, depth = blockIdx.x / tiles * kTileRows;
   const bool in_float32 = tile >= rounded_tiles;
   const int64_t column = in_float32 ? rounded + (tile - rounded_tiles) * kColumns : tile * kColumns;
   const int tile_columns = least((in_float32 ? w_columns : rounded) - column, kColumns), tile_depth = least(w_depth - depth, kTileRows);
-  const int64_t row = blockIdx.y * slot_rows;
-  const int slot_count = least(rows - row, static_cast<int>(slot_rows));
+  const int64_t row = slots.row(blockIdx.y);
+  const auto rows = static_cast<int>(slots.count(blockIdx.y));
   const float *from_x = x.data + row * x.stride + depth, *from_dz = dz.data + row * dz.stride + column;
-  float* slot = slots + blockIdx.y * slot_floats + column;
+  float* slot = slots.matrix(blockIdx.y) + column;
   float* bias = depth == 0 ? slot + w_depth * w_columns : nullptr;
   if (kPrecision == Precision::kFloat32 || in_float32)
-    weight_gradient_tile<Precision::kFloat32, kColumns>(slot_count, tile_depth, tile_columns, from_x, x.stride, from_dz, dz.stride, shared,
+    weight_gradient_tile<Precision::kFloat32, kColumns>(rows, tile_depth, tile_columns, from_x, x.stride, from_dz, dz.stride, shared,
                                                         slot + depth * w_columns, bias, w_columns);
   else
-    weight_gradient_tile<kPrecision, kColumns>(slot_count, tile_depth, tile_columns, from_x, x.stride, from_dz, dz.stride, shared,
+    weight_gradient_tile<kPrecision, kColumns>(rows, tile_depth, tile_columns, from_x, x.stride, from_dz, dz.stride, shared,
                                                slot + depth * w_columns, bias, w_columns);
 }
 
@@ -86,6 +87,12 @@ int64_t rounded_columns(const Context& context, const Weights& w) {
 }
 
 }  // namespace
+
+SlotSplits slot_splits(const Context& context, const Weights& w, int64_t first_row, int64_t rows) {
+  const int64_t slot_rows = context.plan.slot_rows(context.rows);
+  const int64_t split_rows = blocks_of(blocks_of(slot_rows, w.splits), kStageDepth) * kStageDepth;
+  return {rows, slot_rows, split_rows, w.splits, context.slot(w, first_row / slot_rows), context.plan.slot_floats, w.elements()};
+}
 
 void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, RowPointer dz, RowPointer dx, int64_t dx_columns,
                            bool accumulate) {
@@ -106,14 +113,14 @@ void launch_input_gradient(const Context& context, const Weights& w, int64_t row
 
 void launch_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, RowPointer dz) {
   if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, first_row, rows, x, dz);
-  const int64_t slot_rows = context.plan.slot_rows(context.rows), rounded = rounded_columns(context, w);
-  float* slots = context.slot(w, first_row / slot_rows);
+  const SlotSplits slots = slot_splits(context, w, first_row, rows);
+  const int64_t rounded = rounded_columns(context, w);
   with_precision(context.plan.precision, [&](auto precision) {
     constexpr Precision kPrecision = decltype(precision)::value;
     const auto launch = [&](auto kernel, int columns, size_t shared_bytes) {
       const int64_t tiles = (blocks_of(rounded, columns) + blocks_of(w.columns - rounded, columns)) * blocks_of(w.depth, kTileRows);
-      context.stream.launch(kernel, {static_cast<unsigned>(tiles), static_cast<unsigned>(blocks_of(rows, slot_rows))}, kTileThreads, shared_bytes,
-                            rows, slot_rows, x, dz, w.depth, w.columns, rounded, slots, context.plan.slot_floats);
+      context.stream.launch(kernel, {static_cast<unsigned>(tiles), slots.blocks()}, kTileThreads, shared_bytes, slots, x, dz, w.depth,
+                            w.columns, rounded);
     };
     if (rounded <= 32 && w.columns - rounded <= 32)
       launch(weight_gradient_kernel<kPrecision, 32>, 32, tile_shared_bytes<kPrecision, Lines::kAcross, Lines::kAcross, 32>());

@@ -1,11 +1,12 @@
 // See narrow.h. W [depth + 1, 4] packed, its last row the bias.
 // Forward and input gradient: a warp per row, lanes along the depth. Forward reads 4 D bytes a row and writes 4 to 32, the input gradient
 // reads 16 and writes 4 D, 8 D operations each. Forward adds every 32nd product in a lane, then lane to lane.
-// Weight gradient: a block per slot and 32 of the depth, a lane per number of x; each of 8 warps adds every 8th row of the slot, the first
-// warp's sum is added to the second's and so on. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a slot's [depth + 1, 4] once (=).
+// Weight gradient: a block per split of a slot and 32 of the depth, a lane per number of x; each of 8 warps adds every 8th row of the
+// split, the first warp's sum is added to the second's and so on. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a split's [depth + 1, 4] once (=).
 #include "cuda/ops/narrow.h"
 
 #include "cuda/ops/activation.h"
+#include "cuda/ops/gradients.h"
 #include "cuda/ops/product.h"
 
 namespace mg_cuda {
@@ -28,8 +29,9 @@ __device__ __forceinline__ void add_products(Quad& sums, float a, const Quad& b,
 
 __device__ __forceinline__ int64_t row_of_warp() { return static_cast<int64_t>(blockIdx.x) * kWarps + warp(); }
 
-__global__ void __launch_bounds__(kThreads) narrow_forward_kernel(int64_t rows, int64_t depth, const Quad* w, int rounded, RowPointer x, RowPointer z,
-                                                                  RowPointer y, int columns, int activation) {
+__global__ void __launch_bounds__(kThreads)
+    narrow_forward_kernel(int64_t rows, int64_t depth, const Quad* w, int rounded, RowPointer x, RowPointer z, RowPointer y, int columns,
+                          int activation) {
   const int64_t row = row_of_warp();
   if (row >= rows) return;  // the whole warp
   const float* from = x.data + row * x.stride;
@@ -66,11 +68,10 @@ __global__ void __launch_bounds__(kThreads) narrow_input_gradient_kernel(int64_t
   }
 }
 
-// slots: as in weight_gradient_kernel. Shared memory: [kWarps, kWarp + 1] Quads; the last of a warp is its bias.
-__global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(int64_t rows, int64_t slot_rows, RowPointer x, RowPointer dz, int64_t depth,
-                                                                          int rounded, Quad* slots, int64_t slot_quads) {
+// Shared memory: [kWarps, kWarp + 1] Quads; the last of a warp is its bias.
+__global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(SlotSplits slots, RowPointer x, RowPointer dz, int64_t depth, int rounded) {
   Quad* shared = shared_memory<Quad>();
-  const int64_t first = blockIdx.y * slot_rows, end = first + slot_rows < rows ? first + slot_rows : rows;
+  const int64_t first = slots.row(blockIdx.y), end = first + slots.count(blockIdx.y);
   const int64_t k = static_cast<int64_t>(blockIdx.x) * kWarp + lane();
   Quad sums{}, bias{};
 #pragma unroll 4
@@ -93,7 +94,7 @@ __global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(int64_
 #pragma unroll
     for (int c = 0; c < kColumns; c++) sum.column[c] += part.column[c];
   }
-  slots[blockIdx.y * slot_quads + to] = sum;
+  reinterpret_cast<Quad*>(slots.matrix(blockIdx.y))[to] = sum;
 }
 
 const Quad* packed(const Context& context, const Weights& w) { return reinterpret_cast<const Quad*>(context.packed(w)); }
@@ -117,11 +118,9 @@ void launch_narrow_input_gradient(const Context& context, const Weights& w, int6
 }
 
 void launch_narrow_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, RowPointer dz) {
-  const int64_t slot_rows = context.plan.slot_rows(context.rows);
-  const Grid grid = {static_cast<unsigned>(blocks_of(w.depth, kWarp)), static_cast<unsigned>(blocks_of(rows, slot_rows))};
-  context.stream.launch(narrow_weight_gradient_kernel, grid, kThreads, sizeof(Quad) * kWarps * (kWarp + 1), rows, slot_rows, x, dz, w.depth,
-                        rounded_columns(context, w), reinterpret_cast<Quad*>(context.slot(w, first_row / slot_rows)),
-                        context.plan.slot_floats / kColumns);
+  const SlotSplits slots = slot_splits(context, w, first_row, rows);
+  context.stream.launch(narrow_weight_gradient_kernel, {static_cast<unsigned>(blocks_of(w.depth, kWarp)), slots.blocks()}, kThreads,
+                        sizeof(Quad) * kWarps * (kWarp + 1), slots, x, dz, w.depth, rounded_columns(context, w));
 }
 
 }  // namespace mg_cuda
