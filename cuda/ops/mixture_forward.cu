@@ -175,7 +175,7 @@ struct MixtureForward final : Op {
     if (gate_count == 1) return start<kPrecision, 1>(context);
     if (gate_count == 2) return start<kPrecision, 2>(context);
     if (gate_count <= 4) return start<kPrecision, 4>(context);
-    start<kPrecision, 8>(context);
+    start<kPrecision, 6>(context);
   }
 
   void launch(const Context& context) const override {

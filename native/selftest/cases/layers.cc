@@ -59,20 +59,36 @@ Program dense_case(Random& random, int64_t rows) {
   return p;
 }
 
-// Any topology: streams of different widths, experts spread over them, gates that see some experts in any order.
+/// The sizes of a mixture. One in seven is beyond what kernels hold at once in one direction: depth, units, or experts and gates.
+struct MixtureSizes {
+  int64_t streams, experts, gates, units;
+  std::vector<int64_t> depths;
+};
+
+MixtureSizes mixture_sizes(Random& random) {
+  switch (random.between(0, 20)) {
+    case 0: return {random.between(1, 2), random.between(1, 3), random.between(1, 3), random.pick<int64_t>({1, 5, 16}), {130, 257, 600}};
+    case 1: return {random.between(1, 2), random.between(1, 3), random.between(1, 6), random.pick<int64_t>({33, 64, 70, 128}), {5, 16, 33}};
+    case 2: return {random.between(1, 3), random.between(20, 40), random.between(6, 9), random.pick<int64_t>({1, 3, 5, 8}), {3, 8, 17}};
+    default: return {random.between(1, 4), random.between(1, 9), random.between(1, 5), random.pick<int64_t>({1, 3, 8, 16, 17, 32, 40}), kWidths};
+  }
+}
+
+// Any topology: streams of different widths, experts spread over them, gates that see some experts in any order. Some only forward.
 Program mixture_case(Random& random, int64_t rows) {
   Program p("mixture");
   p.rows = rows;
-  const int64_t streams = random.between(1, 4), experts = random.between(1, 9), gates = random.between(1, 5);
-  const int64_t units = random.pick<int64_t>({1, 3, 8, 16, 17, 32, 40}), activation = some_activation(random, p);
+  const auto [streams, experts, gates, units, depths] = mixture_sizes(random);
+  const int64_t activation = some_activation(random, p);
+  const bool trains = random.chance(0.9);
   mg_mixture_forward forward{};
   std::vector<mg_view> xs, dxs, expert_kernels, gate_kernels, gate_biases, outputs, doutputs;
   std::vector<int64_t> expert_stream, gate_stream, gate_offset{0}, gate_expert, accumulate, on(static_cast<size_t>(streams), 0);
   for (int64_t s = 0; s < streams; s++) {
-    const int64_t width = random.pick(kWidths);
+    const int64_t width = random.pick(depths);
     xs.push_back(p.input(width, random.floats(rows * width)));
     accumulate.push_back(0);
-    dxs.push_back(random.chance(0.8) ? p.output(width) : kAbsent);
+    dxs.push_back(trains && random.chance(0.8) ? p.output(width) : kAbsent);
     if (dxs.back().buffer >= 0) p.derivatives.push_back({xs.back().buffer, dxs.back().buffer});
   }
   for (int64_t i = 0; i < experts; i++) {
@@ -96,7 +112,7 @@ Program mixture_case(Random& random, int64_t rows) {
     gate_kernels.push_back(weights(p, random, width, width * count));
     if (with_bias) gate_biases.push_back(p.parameter(random.floats(count)));
     outputs.push_back(p.output(units));
-    doutputs.push_back(random.chance(0.9) ? p.input(units, random.floats(rows * units)) : kAbsent);
+    doutputs.push_back(trains && random.chance(0.9) ? p.input(units, random.floats(rows * units)) : kAbsent);
     if (doutputs.back().buffer >= 0) p.weighted_outputs.emplace_back(outputs.back().buffer, doutputs.back().buffer);
   }
   const auto sees = static_cast<int64_t>(gate_expert.size());
@@ -110,16 +126,20 @@ Program mixture_case(Random& random, int64_t rows) {
   forward.expert_bias = p.parameter(random.floats(experts * units));
   forward.temperature = random.pick<double>({1, 1, 0.5, 3});
   forward.outputs = p.list(outputs);
-  forward.gates = p.output(sees);
-  const bool keep = random.chance(0.6);
+  forward.gates = trains || random.chance(0.5) ? p.output(sees) : kAbsent;
+  const bool keep = trains && random.chance(0.6);
   forward.experts = keep ? p.activation(experts * units) : kAbsent;
   forward.pre = keep && needs_pre(activation) ? p.activation(experts * units) : kAbsent;
+  p.add(forward);
+  if (!trains) {
+    p.close_store(false);
+    return p;
+  }
   mg_mixture_backward backward{};
   topology(backward);
   backward.expert_bias = forward.expert_bias, backward.temperature = forward.temperature;
   backward.doutputs = p.list(doutputs), backward.dstreams = p.list(dxs), backward.accumulate = p.list(accumulate);
   backward.gates = forward.gates, backward.experts = forward.experts, backward.pre = forward.pre;
-  p.add(forward);
   p.add(backward);
   p.close_store(true);
   return p;
