@@ -11,7 +11,7 @@ constexpr Maker copy_columns = copy_columns_case, embedding_gather = embedding_g
                 fusion_forward = fusion_case, fusion_backward = fusion_case, dropout = dropout_case,
                 binary_loss = binary_loss_case, binary_predict = binary_predict_case, product_loss = product_loss_case,
                 product_predict = product_predict_case, squared_loss = squared_loss_case, multiclass_loss = multiclass_loss_case,
-                multiclass_predict = multiclass_predict_case, reduce_gradients = dense_case, penalty = optimize_case,
+                multiclass_predict = multiclass_predict_case, reduce_gradients = dense_case, penalty = penalty_case,
                 optimize = optimize_case, embedding_update = embedding_update_case;
 
 #define SELFTEST_MAKER(name, phase) name,

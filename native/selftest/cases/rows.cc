@@ -18,9 +18,13 @@ Program copy_columns_case(Random& random, int64_t rows) {
 
 namespace {
 
+// Id 0 and one other as often as the case has it: neither, often, or nearly always.
 std::vector<int32_t> some_ids(Random& random, int64_t count, int64_t vocabulary) {
   std::vector<int32_t> ids(static_cast<size_t>(count));
-  for (int32_t& id : ids) id = random.chance(0.3) ? 0 : static_cast<int32_t>(random.between(0, vocabulary - 1));
+  const auto popular = static_cast<int32_t>(random.between(0, vocabulary - 1));
+  const double share = random.pick<double>({0, 0.3, 0.99});
+  for (int32_t& id : ids)
+    id = random.chance(0.3) ? 0 : random.chance(share) ? popular : static_cast<int32_t>(random.between(0, vocabulary - 1));
   return ids;
 }
 
@@ -29,27 +33,36 @@ std::vector<int32_t> some_ids(Random& random, int64_t count, int64_t vocabulary)
 Program embedding_gather_case(Random& random, int64_t rows) {
   Program p("embedding_gather");
   p.rows = rows;
-  const int64_t vocabulary = random.between(1, 60), dim = random.pick<int64_t>({1, 3, 8, 16, 17, 33});
+  const int64_t vocabulary = random.between(1, 60), dim = random.pick<int64_t>({1, 3, 4, 8, 16, 17, 33, 64, 132});
   const int64_t combiner = random.between(0, 2), length = combiner == 0 ? 1 : random.between(1, 7);
   const mg_view table = p.table(dim, random.floats(vocabulary * dim));
-  p.add(mg_embedding_gather{table, p.ids(length, some_ids(random, rows * length, vocabulary)), p.output(dim), combiner});
+  // Among other columns, which nobody else writes.
+  const int64_t before = random.pick<int64_t>({0, 0, 3, 4});
+  mg_view y = p.output(before + dim + random.pick<int64_t>({0, 0, 1, 4}));
+  y.offset = before, y.width = dim;
+  p.add(mg_embedding_gather{table, p.ids(length, some_ids(random, rows * length, vocabulary)), y, combiner});
   return p;
 }
 
-// Two features of one table, with penalty; lazy or exact.
+// Some features of one table, with penalty; lazy or exact. Now and then a table of many rows, more ids than any one launch has
+// blocks for, or longer bags: with a popular id, thousands of occurrences of it.
 Program embedding_update_case(Random& random, int64_t rows) {
   Program p("embedding_update");
   p.rows = rows;
-  const int64_t vocabulary = random.between(2, 90), dim = random.pick<int64_t>({1, 4, 16, 19});
-  const int64_t elements = vocabulary * dim;
+  const bool large = random.chance(0.01), many = random.chance(0.01);
+  const int64_t vocabulary = large ? (1 << 20) + 3 : random.pick<int64_t>({1, 2, 300, random.between(2, 90)});
+  const int64_t dim = large || many ? random.pick<int64_t>({1, 4}) : random.pick<int64_t>({1, 3, 4, 16, 19, 33, 64, 132});
+  const int64_t elements = vocabulary * dim, features = random.chance(0.05) ? 35 : random.between(1, 3);
+  const int64_t before = random.pick<int64_t>({0, 0, 2});  // columns of the stored buffer that belong to no table
   std::vector<mg_view> ids, gradients;
   std::vector<int64_t> combiners;
-  const mg_view stored = p.stored(2 * dim);
-  for (int64_t f = 0; f < 2; f++) {
-    const int64_t combiner = random.between(0, 2), length = combiner == 0 ? 1 : random.between(1, 5);
+  const mg_view stored = p.stored(before + features * dim);
+  for (int64_t f = 0; f < features; f++) {
+    const int64_t combiner = many && f == 0 ? random.between(1, 2) : random.between(0, 2), most = f == 0 && random.chance(0.1) ? 40 : 5;
+    const int64_t length = many && f == 0 ? 300'000 / rows + 1 : combiner == 0 ? 1 : random.between(1, most);
     ids.push_back(p.ids(length, some_ids(random, rows * length, vocabulary)));
     combiners.push_back(combiner);
-    const mg_view columns{stored.buffer, f * dim, dim};
+    const mg_view columns{stored.buffer, before + f * dim, dim};
     p.add(mg_copy_columns{p.input(dim, random.floats(rows * dim)), columns});
     gradients.push_back(columns);
   }

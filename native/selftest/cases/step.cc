@@ -4,6 +4,38 @@
 
 namespace selftest {
 
+// Views of all sizes with penalties of their own, whose gradient is all there is to update by; without a GRADIENT buffer the loss alone.
+Program penalty_case(Random& random, int64_t rows) {
+  Program p("penalty");
+  p.rows = rows;
+  p.add(mg_copy_columns{p.input(1, random.floats(rows)), p.output(1)});  // a program has rows
+  std::vector<mg_view> views[2];
+  for (int64_t i = random.between(1, 40); i > 0; i--) {
+    const int64_t width = random.chance(0.1) ? random.between(4000, 13000) : random.between(1, 70);
+    std::vector<float> values = random.floats(width);
+    for (float& value : values)
+      if (random.chance(0.1)) value = 0;
+    const mg_view view = p.parameter(values);
+    const int64_t list = random.between(0, 2);
+    if (list < 2) views[list].push_back(view);
+  }
+  const bool with_gradient = random.chance(0.8);
+  p.close_store(with_gradient);
+  const int64_t loss = p.scalar_output();
+  p.add(mg_penalty{p.list(views[0]), loss, 0.01, random.chance(0.5) ? 0.2 : 0});
+  p.add(mg_penalty{p.list(views[1]), random.chance(0.5) ? loss : p.scalar_output(), random.chance(0.5) ? 0.1 : 0, 0.02});
+  if (!with_gradient) return p;
+  // All of the store or a part that starts anywhere.
+  const int64_t from = random.chance(0.5) ? 0 : random.between(0, p.store_length - 1);
+  mg_optimize op{};
+  op.parameters = p.parameters(), op.gradients = p.gradients();
+  op.parameters.offset = op.gradients.offset = from;
+  op.parameters.width = op.gradients.width = p.store_length - from;
+  fill_rule(p, random, op, op.parameters.width);
+  p.add(op);
+  return p;
+}
+
 Program optimize_case(Random& random, int64_t rows) {
   Program p = dense_case(random, rows);
   p.name = "optimize";

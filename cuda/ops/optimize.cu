@@ -1,0 +1,120 @@
+// Step ops over the flat store: penalties and the update. Both walk memory once.
+#include <algorithm>
+
+#include "cuda/ops/penalty.h"
+#include "cuda/ops/update_rule.h"
+
+namespace mg_cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int64_t kRange = 4096;       // elements of one block: views are as small as a bias, so that one launch has a list of ranges
+constexpr int64_t kMostBlocks = 4096;  // its threads then take several pieces each
+
+struct Range {
+  int64_t offset, count;  // in the store
+};
+
+// A block per range. store, gradient: the whole buffers; gradient (+=) may be null. partials (=): the loss of each range.
+// 4 bytes in per element; with a gradient 4 more in and out.
+__global__ void penalty_kernel(const Range* ranges, PenaltyRates rates, const float* store, float* gradient, double* partials) {
+  const Range range = ranges[blockIdx.x];
+  double loss = 0;
+#pragma unroll 4
+  for (int64_t i = threadIdx.x; i < range.count; i += blockDim.x) {
+    const int64_t at = range.offset + i;
+    Piece<1> slope{};
+    if (gradient != nullptr) slope = load_piece<1>(gradient + at);
+    add_penalty(rates, load_piece<1>(store + at), slope, loss);
+    if (gradient != nullptr) store_piece(gradient + at, slope);
+  }
+  loss = block_sum(loss, shared_memory<double>());
+  if (threadIdx.x == 0) partials[blockIdx.x] = loss;
+}
+
+// One block: thread t adds up partials t, t + blockDim, ... , then block_sum.
+__global__ void penalty_sum_kernel(const double* partials, int64_t count, double* loss) {
+  double sum = 0;
+#pragma unroll 4
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += partials[i];
+  sum = block_sum(sum, shared_memory<double>());
+  if (threadIdx.x == 0) *loss += sum;
+}
+
+// One warp, of which one thread works: some hundred instructions in double, which each thread of the update would repeat.
+__global__ void step_kernel(StepSource source, const double* scalars, UpdateStep* step) {
+  if (threadIdx.x == 0) *step = step_of(source, scalars);
+}
+
+// to.w and its moments (=, in place) from gradient, `count` elements each; a thread takes every so many pieces, and the last elements
+// where they are no whole piece. Bytes per element: gradient 4 in, weight and each moment 4 in and out.
+template <int kRule, int kFloats>
+__global__ void optimize_kernel(UpdateRule rule, const UpdateStep* steps, int64_t count, Updated to, const float* gradient) {
+  const UpdateStep step = *steps;
+  const int64_t whole = count / kFloats * kFloats;
+  for (int64_t at = grid_thread() * kFloats; at < whole; at += grid_threads() * kFloats)
+    update_piece<kRule, kFloats>(rule, step, to, at, load_piece<kFloats>(to.w + at), load_piece<kFloats>(gradient + at));
+  const int64_t last = whole + grid_thread();
+  if (last < count) update_piece<kRule, 1>(rule, step, to, last, load_piece<1>(to.w + last), load_piece<1>(gradient + last));
+}
+
+struct Penalty final : Op {
+  Table<Range> ranges;
+  int64_t count, loss;
+  PenaltyRates rates;
+
+  size_t scratch_bytes(const Plan&, int64_t) const override { return static_cast<size_t>(count) * sizeof(double); }
+
+  void launch(const Context& context) const override {
+    auto* const partials = context.scratch<double>();
+    context.stream.launch(penalty_kernel, {static_cast<unsigned>(count)}, kThreads, kThreads / kWarp * sizeof(double), ranges.data(), rates,
+                          context.elements({context.plan.parameter_buffer, 0, 0}), context.gradients(), partials);
+    launch_penalty_sum(context, partials, count, loss);
+  }
+};
+
+struct Optimize final : Op {
+  mg_optimize op;
+
+  size_t scratch_bytes(const Plan&, int64_t) const override { return sizeof(UpdateStep); }
+
+  void launch(const Context& context) const override {
+    auto* const step = context.scratch<UpdateStep>();
+    context.stream.launch(step_kernel, {}, kWarp, 0, step_source_of(op), context.scalars(), step);
+    const int64_t count = op.parameters.width;
+    with_rule(op.rule, is_aligned(op.parameters, op) && op.gradients.offset % 4 == 0, [&](auto rule, auto floats) {
+      const auto blocks = std::clamp<int64_t>(blocks_of(count, kThreads * floats()), 1, kMostBlocks);
+      context.stream.launch(optimize_kernel<rule(), floats()>, {static_cast<unsigned>(blocks)}, kThreads, 0, rule_of(op), step, count,
+                            updated_by(context, op.parameters, op), context.elements(op.gradients));
+    });
+  }
+};
+
+}  // namespace
+
+void launch_penalty_sum(const Context& context, const double* partials, int64_t count, int64_t loss) {
+  constexpr int kOneBlock = 512;
+  context.stream.launch(penalty_sum_kernel, {}, kOneBlock, kOneBlock / kWarp * sizeof(double), partials, count, context.scalars_out() + loss);
+}
+
+void compile_op(PlanBuilder& builder, const mg_penalty& op) {
+  std::vector<Range> ranges;
+  for (uint32_t i = 0; i < op.parameters.count; i++) {
+    const mg_view& view = op.parameters.items[i];
+    for (int64_t from = 0; from < view.width; from += kRange) ranges.push_back({view.offset + from, std::min(kRange, view.width - from)});
+  }
+  if (ranges.empty()) return;
+  auto compiled = std::make_unique<Penalty>();
+  compiled->ranges.assign(ranges), compiled->count = static_cast<int64_t>(ranges.size());
+  compiled->loss = op.loss;
+  compiled->rates = {op.l1, op.l2};
+  builder.add(std::move(compiled));
+}
+
+void compile_op(PlanBuilder& builder, const mg_optimize& op) {
+  auto compiled = std::make_unique<Optimize>();
+  compiled->op = op;
+  builder.add(std::move(compiled));
+}
+
+}  // namespace mg_cuda

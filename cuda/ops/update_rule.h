@@ -1,0 +1,169 @@
+// The update rules of optimizers, one element at a time, for dense parameters and tables alike. The formulas are those of
+// native/cpu/kernels/update.h; square roots and divisions are the correctly rounded ones.
+//
+// What a program fixes comes as an argument (UpdateRule). What changes from step to step (UpdateStep) is computed on the device, in
+// double, by whichever kernel comes first: graphs are replayed with other scalars.
+#pragma once
+#include <cmath>
+#include <type_traits>
+
+#include "cuda/ops/pieces.h"
+
+namespace mg_cuda {
+
+enum Rule : int { kSgd, kAdam, kAdagrad, kRmsprop, kFtrl };
+
+struct UpdateRule {
+  bool keras, nesterov;
+  float one_minus_beta1, one_minus_beta2, epsilon, momentum;
+  float ftrl_l1, ftrl_shrink, ftrl_power;
+};
+
+struct UpdateStep {
+  float rate, decay, root_scale, inverse_rate, ridge;
+};
+
+// What a step is computed from: the numbers of scalar inputs, and constants in double.
+struct StepSource {
+  int rule;
+  bool keras;
+  int64_t learning_rate, step;
+  double beta1, beta2, weight_decay;
+  float ftrl_l2, ftrl_beta;
+};
+
+template <class Op>
+UpdateRule rule_of(const Op& op) {
+  return {op.form == 0,
+          op.nesterov != 0,
+          static_cast<float>(1 - op.beta1),
+          static_cast<float>(1 - op.beta2),
+          static_cast<float>(op.epsilon),
+          static_cast<float>(op.momentum),
+          static_cast<float>(op.ftrl_l1),
+          2 * static_cast<float>(op.ftrl_l2_shrinkage),
+          static_cast<float>(-op.ftrl_power)};
+}
+
+template <class Op>
+StepSource step_source_of(const Op& op) {
+  return {static_cast<int>(op.rule), op.form == 0,    op.learning_rate,
+          op.step,                   op.beta1,        op.beta2,
+          op.weight_decay,           static_cast<float>(op.ftrl_l2), static_cast<float>(op.ftrl_beta)};
+}
+
+__device__ inline UpdateStep step_of(const StepSource& from, const double* scalars) {
+  double rate = scalars[from.learning_rate];
+  UpdateStep step{};
+  step.decay = static_cast<float>(rate * from.weight_decay);
+  step.root_scale = 1;
+  if (from.rule == kAdam) {
+    const double t = scalars[from.step];
+    const double correction1 = 1 - pow(from.beta1, t), correction2 = 1 - pow(from.beta2, t);
+    rate *= (from.keras ? sqrt(correction2) : 1.0) / correction1;
+    if (!from.keras) step.root_scale = static_cast<float>(1 / sqrt(correction2));
+  }
+  step.rate = static_cast<float>(rate);
+  step.inverse_rate = 1.0f / step.rate;
+  step.ridge = 2 * from.ftrl_l2 + from.ftrl_beta / step.rate;
+  return step;
+}
+
+// x^p for x >= 0; p = 1/2, the usual one, is a square root.
+__device__ __forceinline__ float power(float x, float p) {
+  return p == 0.5f ? sqrtf(x) : static_cast<float>(pow(static_cast<double>(x), static_cast<double>(p)));
+}
+
+// Weights and the moments beside them, element for element. Moments that the rule does not have are null.
+struct Updated {
+  float *w, *first, *second, *third;
+};
+
+template <class Op>
+Updated updated_by(const Context& context, const mg_view& weights, const Op& op) {
+  return {context.elements(weights), context.elements(op.moment1), context.elements(op.moment2), context.elements(op.moment3)};
+}
+
+// One element. m1, m2, m3: its moments, where `to` has them.
+template <int kRule>
+__device__ __forceinline__ void update_element(const UpdateRule& r, const UpdateStep& s, const Updated& to, float g, float& w, float& m1,
+                                               float& m2, float& m3) {
+  if constexpr (kRule == kSgd) {
+    if (to.first == nullptr) {
+      w = fused(-s.rate, g, w);
+    } else if (r.keras) {
+      m1 = fused(-s.rate, g, r.momentum * m1);
+      w += r.nesterov ? fused(-s.rate, g, r.momentum * m1) : m1;
+    } else {
+      m1 = fused(r.momentum, m1, g);
+      w = fused(-s.rate, r.nesterov ? fused(r.momentum, m1, g) : m1, w);
+    }
+  } else if constexpr (kRule == kAdam) {
+    m1 = fused(g - m1, r.one_minus_beta1, m1);
+    m2 = fused(fused(g, g, -m2), r.one_minus_beta2, m2);
+    w = fused(-s.decay, w, w) - s.rate * m1 / fused(sqrtf(m2), s.root_scale, r.epsilon);
+  } else if constexpr (kRule == kAdagrad) {
+    m1 = fused(g, g, m1);
+    w -= s.rate * g / (r.keras ? sqrtf(m1 + r.epsilon) : sqrtf(m1) + r.epsilon);
+  } else if constexpr (kRule == kRmsprop) {
+    m1 = fused(fused(g, g, -m1), r.one_minus_beta2, m1);
+    float variance = m1;
+    if (to.third != nullptr) {
+      m3 = fused(g - m3, r.one_minus_beta2, m3);
+      variance = fmaxf(fused(-m3, m3, m1), 0.0f);  // rounding may take it below 0
+    }
+    float step = r.keras ? s.rate * g / sqrtf(variance + r.epsilon) : g / (sqrtf(variance) + r.epsilon);
+    if (to.second != nullptr) step = m2 = fused(r.momentum, m2, step);
+    w -= r.keras ? step : s.rate * step;
+  } else {
+    const float sum = fused(g, g, m1), root = power(sum, r.ftrl_power);
+    const float grown = (root - power(m1, r.ftrl_power)) * s.inverse_rate;
+    m1 = sum;
+    m2 += fused(-grown, w, fused(r.ftrl_shrink, w, g));
+    const float clipped = fmaxf(fminf(m2, r.ftrl_l1), -r.ftrl_l1);
+    w = (clipped - m2) / fused(root, s.inverse_rate, s.ridge);
+  }
+}
+
+// The elements from `at` on, whose weights are w and whose gradient is g.
+template <int kRule, int kFloats>
+__device__ __forceinline__ void update_piece(const UpdateRule& rule, const UpdateStep& step, const Updated& to, int64_t at,
+                                             Piece<kFloats> w, const Piece<kFloats>& g) {
+  Piece<kFloats> m1{}, m2{}, m3{};
+  if (to.first != nullptr) m1 = load_piece<kFloats>(to.first + at);
+  if (to.second != nullptr) m2 = load_piece<kFloats>(to.second + at);
+  if (kRule == kRmsprop && to.third != nullptr) m3 = load_piece<kFloats>(to.third + at);
+#pragma unroll
+  for (int k = 0; k < kFloats; k++) update_element<kRule>(rule, step, to, g.at[k], w.at[k], m1.at[k], m2.at[k], m3.at[k]);
+  store_piece(to.w + at, w);
+  if (to.first != nullptr) store_piece(to.first + at, m1);
+  if (to.second != nullptr) store_piece(to.second + at, m2);
+  if (kRule == kRmsprop && to.third != nullptr) store_piece(to.third + at, m3);
+}
+
+// Whether weights and moments may be moved 16 bytes at a time.
+template <class Op>
+bool is_aligned(const mg_view& weights, const Op& op) {
+  const auto aligned = [](const mg_view& view) { return view.buffer < 0 || view.offset % 4 == 0; };
+  return aligned(weights) && aligned(op.moment1) && aligned(op.moment2) && aligned(op.moment3);
+}
+
+template <int kValue>
+using Constant = std::integral_constant<int, kValue>;
+
+// work(rule, floats of a piece), both as constants of a type.
+template <class Work>
+void with_rule(int64_t rule, bool aligned, const Work& work) {
+  const auto with = [&](auto floats) {
+    switch (rule) {
+      case kSgd: return work(Constant<kSgd>{}, floats);
+      case kAdam: return work(Constant<kAdam>{}, floats);
+      case kAdagrad: return work(Constant<kAdagrad>{}, floats);
+      case kRmsprop: return work(Constant<kRmsprop>{}, floats);
+      default: return work(Constant<kFtrl>{}, floats);
+    }
+  };
+  aligned ? with(Constant<4>{}) : with(Constant<1>{});
+}
+
+}  // namespace mg_cuda
