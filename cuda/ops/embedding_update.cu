@@ -7,8 +7,8 @@
 //                   A run that ends there is updated there; else its sum is a partial one
 //   combine_kernel  a block per chunk, at work where a run leaves the chunk it began in: adds up its partial sums and updates the row
 //   sweep_kernel    exact only: all rows that no run has updated, with gradient 0
-// Which sums are formed depends on the list alone. No gradient, partial sum apart, is in memory but the batch's own.
-// Bytes per occurrence: 8 to collect it, 20 per digit of its sort, 8 + 4 dim to sum it; per row that moves: 8 dim, and as many per moment.
+// Which sums are formed depends on the list alone. Of gradients only the batch's own and partial sums are in memory.
+// Bytes per occurrence: 12 to collect it, 20 per digit of its sort, 8 + 4 dim to sum it; per row that moves: 8 dim, and as many per moment.
 #include <algorithm>
 #include <stdexcept>
 
@@ -239,7 +239,7 @@ struct EmbeddingUpdate final : Op {
     prepare(context, features, step);
     const Occurrences o{count,
                         static_cast<uint32_t>(rows),
-                        static_cast<uint32_t>(table_rows),
+                        padding(),
                         static_cast<int>(ids.size()),
                         features,
                         has_mean() ? reinterpret_cast<float*>(scratch + at.scale) : nullptr};
@@ -279,10 +279,11 @@ struct EmbeddingUpdate final : Op {
 
   mg_view table_view() const { return {op.table.buffer, 0, dim}; }
   bool has_mean() const { return std::find(combiners.begin(), combiners.end(), 1) != combiners.end(); }
-  // Padding is the id past the last; without bags there is none.
+  // The id past the last, which stands for padding. Ids are of 31 bits, however many rows there are.
+  uint32_t padding() const { return static_cast<uint32_t>(std::min(table_rows, int64_t{1} << 31)); }
   uint32_t largest_key() const {
     const bool single = std::all_of(combiners.begin(), combiners.end(), [](int64_t combiner) { return combiner == 0; });
-    return static_cast<uint32_t>(single ? table_rows - 1 : table_rows);
+    return single ? padding() - 1 : padding();
   }
 
   int64_t occurrences(int64_t rows) const {

@@ -11,7 +11,7 @@ Program penalty_case(Random& random, int64_t rows) {
   p.add(mg_copy_columns{p.input(1, random.floats(rows)), p.output(1)});  // a program has rows
   std::vector<mg_view> views[2];
   for (int64_t i = random.between(1, 40); i > 0; i--) {
-    const int64_t width = random.chance(0.1) ? random.between(4000, 13000) : random.between(1, 70);
+    const int64_t width = random.chance(0.05) ? random.between(4000, 13000) : random.between(1, 70);
     std::vector<float> values = random.floats(width);
     for (float& value : values)
       if (random.chance(0.1)) value = 0;
