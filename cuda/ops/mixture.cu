@@ -19,7 +19,15 @@ int32_t x_stride(Precision precision, int64_t depth) {
 // Odd, so that lanes that read one seat of several rows, or are at one row each, meet different banks.
 int32_t seat_stride(int64_t seats) { return static_cast<int32_t>(seats | 1); }
 
-size_t seat_bytes(int64_t rows, int64_t seats, int tables) { return static_cast<size_t>(rows * seat_stride(seats) * tables) * sizeof(float); }
+int64_t seat_bytes(int64_t rows, int64_t seats, int tables) { return rows * seat_stride(seats) * tables * static_cast<int64_t>(sizeof(float)); }
+
+int64_t bytes_of(const MixtureLayout& layout) { return layout.floats() * static_cast<int64_t>(sizeof(float)); }
+
+// What a block with the most rows has left beside pieces of x and weights: devices differ.
+int64_t most_seat_bytes() {
+  const MixtureLayout pieces{kMostRowWarps * kWarpRows, 0, 0, 0, stride_of<Precision::kBfloat16, Lines::kDepth>(kPiece)};
+  return std::clamp<int64_t>(static_cast<int64_t>(device_facts().shared_bytes) - bytes_of(pieces), 0, kMostSeatsInShared);
+}
 
 }  // namespace
 
@@ -118,13 +126,14 @@ MixtureLayout MixtureTopology::layout(const Plan& plan, int64_t rows, int most_r
     if (work <= least) best = warps, least = work;  // of equals the one that reads the weights least often
   }
   MixtureLayout l{best * kWarpRows, x_stride(plan.precision, depth), seat_stride(mixture.seat_count), seat_tables, x_stride(plan.precision, kPiece)};
-  if (static_cast<size_t>(l.rows * static_cast<int64_t>(l.x_stride)) * sizeof(float) > kMostRowsInShared) l.x_stride = 0;
-  if (seat_bytes(l.rows, mixture.seat_count, seat_tables) > kMostSeatsInShared) l.seat_stride = 0;
+  if (seat_bytes(l.rows, mixture.seat_count, seat_tables) > most_seat_bytes()) l.seat_stride = 0;
+  const int64_t x_bytes = l.rows * l.x_stride * static_cast<int64_t>(sizeof(float));
+  if (x_bytes > kMostRowsInShared || bytes_of(l) > static_cast<int64_t>(device_facts().shared_bytes)) l.x_stride = 0;
   return l;
 }
 
 bool MixtureTopology::seats_may_be_global(int seat_tables) const {
-  return seat_bytes(kMostRowWarps * kWarpRows, mixture.seat_count, seat_tables) > kMostSeatsInShared;
+  return seat_bytes(kMostRowWarps * kWarpRows, mixture.seat_count, seat_tables) > most_seat_bytes();
 }
 
 }  // namespace mg_cuda

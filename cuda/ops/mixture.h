@@ -21,8 +21,8 @@ inline constexpr int kFewerRowWarps = 4;  // of kernels that need up to 255
 constexpr int threads_of(int row_warps) { return row_warps * kGroups * kWarp; }
 inline constexpr int kWeightStride = stride_of<Precision::kFloat32, Lines::kAcross>(kColumns);  // no less than bfloat16's
 inline constexpr int kGroupFloats = (kPiece + 1) * kWeightStride;                              // the last line is the bias
-inline constexpr size_t kMostRowsInShared = 64 << 10;    // bytes of x, or x passes by in pieces too
-inline constexpr size_t kMostSeatsInShared = 60 << 10;   // bytes of p (backward: and dp), or they lie in global memory
+inline constexpr int64_t kMostRowsInShared = 64 << 10;   // bytes of x, or x passes by in pieces too
+inline constexpr int64_t kMostSeatsInShared = 60 << 10;  // bytes of p (backward: and dp), or they lie in global memory
 
 struct MixtureTile {
   RowPointer x;          // of its stream, row 0
@@ -164,8 +164,9 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
       const float* const piece = stages + stage * layout.stage_floats();
       stage = (stage + 1) % kStages;
       if (!present) continue;
-      const float* a = layout.x_stride != 0 ? block.shared + warp_row * layout.x_stride + k : piece + kGroups * kGroupFloats + warp_row * layout.piece_stride;
-      const int a_stride = layout.x_stride != 0 ? layout.x_stride : layout.piece_stride;
+      const bool resident = layout.x_stride != 0;
+      const int a_stride = resident ? layout.x_stride : layout.piece_stride;
+      const float* a = (resident ? block.shared + k : piece + kGroups * kGroupFloats) + warp_row * a_stride;
       const int left = depth - k < kPiece ? depth - k : kPiece;
       const float* weights = piece + group * kGroupFloats;
       multiply_piece<kPrecision>(sums, a, a_stride, weights, (left + kStep<kPrecision> - 1) / kStep<kPrecision>, width);

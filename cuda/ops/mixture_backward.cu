@@ -20,7 +20,11 @@
 namespace mg_cuda {
 namespace {
 
+#if defined(MG_EMULATION)
+constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests of a thousand rows have several chunks
+#else
 constexpr int64_t kChunkFloats = int64_t{4} << 20;  // of dz: 16 MiB, a third of the L2 cache of an H100
+#endif
 constexpr int64_t kMostSmallSlot = 1024;            // rows of a slot, where rows and not memory decide on it
 
 // What the kernel takes beside the topology. Row 0 of dz and dp is the chunk's first row, that of all else is the run's.
@@ -67,7 +71,8 @@ struct Back {
   }
 
   // Four columns of one gate that sees the expert: its part of da, and of dp.
-  static __device__ __forceinline__ void add_gate(float (&da)[4], float (&dot)[2], const float (&a)[4], const float (&d)[4], const float (&probability)[2]) {
+  static __device__ __forceinline__ void add_gate(float (&da)[4], float (&dot)[2], const float (&a)[4], const float (&d)[4],
+                                                  const float (&probability)[2]) {
 #pragma unroll
     for (int k = 0; k < 4; k++) {
       da[k] = fused(probability[k / 2], d[k], da[k]);
@@ -90,7 +95,8 @@ struct Back {
   __device__ __forceinline__ void operator()(const MixtureTile& tile, MixtureSums& z, const float* bias) const {
     const int32_t* const seats = m.seats + tile.number * m.gate_count;
     const int left = (m.units + 3) / 4 * 4 - unit;  // the expert's padding too: da is 0 there
-    float* const to = chunk.dz + m.streams[tile.stream].columns_before * chunk.pitch + (first_row - chunk.first_row + row) * tile.columns + tile.column + unit;
+    float* const to = chunk.dz + m.streams[tile.stream].columns_before * chunk.pitch + (first_row - chunk.first_row + row) * tile.columns +
+                      tile.column + unit;
     float dot[kGates][2] = {};
 #pragma unroll
     for (int j = 0; j < kColumns / 8; j++) {
