@@ -4,6 +4,7 @@ import { Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
 import { dense } from '../../lib/features/dense.js'
 import { sparse } from '../../lib/features/sparse.js'
+import type { DeviceName } from '../../lib/native/binding.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { MMoE } from '../../lib/training/models.js'
 import { randomOf } from '../../lib/verify/numbers.js'
@@ -39,7 +40,7 @@ export function data(options: { rows: number; seed?: number; missing?: number })
 }
 
 /** A model of that set. Batches of 256 leave a last one that is smaller. */
-export function model(options: { threads?: number; seed?: number; device?: 'cpu' | 'reference' } = {}) {
+export function model(options: { threads?: number; seed?: number; device?: DeviceName | 'auto' } = {}) {
   return new MMoE({
     features: [
       sparse('user', { vocabulary: 30, dim: 4 }),

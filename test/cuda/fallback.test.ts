@@ -1,0 +1,45 @@
+// No plug-in: 'auto' takes the CPU and tells why, 'cuda' is an error that tells why. Never a silent or a late switch.
+
+import { beforeAll, expect, it } from 'vitest'
+
+import { devices, type RunPlan } from '../../lib/index.js'
+import { mixtureForward, topology } from '../../lib/ops.js'
+import { data, model } from '../training/data.js'
+
+const path = '/nowhere/libmultigate_cuda.so'
+const reason = `there is no readable CUDA plug-in at ${path}; \`npx multigate build\` builds it where nvcc is installed`
+
+// Read when a device is first looked for, in this process of this file.
+beforeAll(() => {
+  process.env.MULTIGATE_CUDA_PATH = path
+})
+
+it('is told among the devices', () => {
+  expect(devices().find(({ name }) => name === 'cuda')).toEqual({ name: 'cuda', available: false, reason })
+})
+
+it("'auto' trains on the CPU and says why", async () => {
+  using net = model({ device: 'auto' })
+  expect(net.device).toEqual(expect.objectContaining({ name: 'cpu', reason }))
+  let plan: RunPlan | undefined
+  await net.fit(data({ rows: 300 }), { epochs: 1, callbacks: [{ onStart: (started) => void (plan = started) }] })
+  expect(plan).toEqual(expect.objectContaining({ device: 'cpu', fallback: reason }))
+})
+
+it("'cuda' is refused, by a model when it is made and by an op when it is called", () => {
+  const refused = (code: string) => expect.objectContaining({ code, message: expect.stringContaining(reason) })
+  expect(() => model({ device: 'cuda' })).toThrow(refused('ERR_MULTIGATE_DEVICE'))
+  const level = topology.mmoe({ inputDim: 1, numExperts: 1, units: 1, numTasks: 1 })
+  const params = { expertKernel: new Float32Array(1), expertBias: new Float32Array(1), gateKernel: [new Float32Array(1)] }
+  const run = () => mixtureForward(level, params, new Float32Array(1), { device: 'cuda' })
+  expect(run).toThrow(refused('ERR_MULTIGATE_UNSUPPORTED'))
+  expect(mixtureForward(level, params, new Float32Array(1), { device: 'auto' }).outputs).toEqual([new Float32Array(1)])
+})
+
+it('a path that is not absolute, and a file that is no plug-in, are told apart', () => {
+  const cuda = () => devices().find(({ name }) => name === 'cuda')?.reason
+  process.env.MULTIGATE_CUDA_PATH = 'libmultigate_cuda.so'
+  expect(cuda()).toContain("is 'libmultigate_cuda.so', expected an absolute path")
+  process.env.MULTIGATE_CUDA_PATH = import.meta.filename
+  expect(cuda()).toContain('the CUDA plug-in does not load')
+})

@@ -1,0 +1,16 @@
+// Whether device 'cuda' can be tested: on a GPU, or on the emulation, which MULTIGATE_CUDA_PATH names. Where it cannot, tests are
+// skipped, and their name tells the reason.
+
+import { loadNative } from '../../lib/native/loader.js'
+
+const { available = false, reason = 'unknown' } =
+  loadNative()
+    .devices()
+    .find(({ name }) => name === 'cuda') ?? {}
+
+export const usable = available
+
+/** The name of a group of tests. */
+export function onCuda(what: string): string {
+  return usable ? what : `${what} (skipped: ${reason})`
+}
