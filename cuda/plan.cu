@@ -81,7 +81,8 @@ void PlanBuilder::need_gradient(Weights& weights) {
   if (weights.slot >= 0) throw std::invalid_argument("two backward ops use the same weights; each may have one consumer");
   weights.slot = plan.slot_floats;
   const int64_t tiles = blocks_of(weights.depth, kRowsOfATile) * blocks_of(weights.columns, kRowsOfATile);
-  weights.splits = std::clamp<int64_t>(kTilesOfASlot / tiles, 1, kMostSplits);
+  // A stream that nobody reads has no columns.
+  weights.splits = tiles == 0 ? 1 : std::clamp<int64_t>(kTilesOfASlot / tiles, 1, kMostSplits);
   plan.slot_floats += weights.elements() * weights.splits;
 }
 
