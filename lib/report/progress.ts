@@ -137,7 +137,8 @@ class Pace {
 
 function opening(plan: RunPlan): string[] {
   const { model, parameters, device, isa, threads, fallback, trainRows, validationRows, batchSize, encodedRowsPerSecond } = plan
-  const where = device === 'cpu' ? `cpu (${isa}), ${threads} ${threads === 1 ? 'thread' : 'threads'}` : device
+  const place = device === 'reference' ? device : `${device} (${isa})`
+  const where = device === 'cpu' ? `${place}, ${threads} ${threads === 1 ? 'thread' : 'threads'}` : place
   const rows = `${count(trainRows)} rows${validationRows > 0 ? `, ${count(validationRows)} for validation` : ''}`
   return [
     `${model}: ${count(parameters)} parameters; ${rows}, encoded at ${count(encodedRowsPerSecond)} rows/s; batches of ${count(batchSize)}; ${where}`,

@@ -44,8 +44,7 @@ Program shuffled(const Program& program, std::vector<int32_t>& index) {
 
 void check_bits(Report& report, const std::string& what, const Program& program, const Place& place) {
   const Result one = run(program, place, {1, nullptr});
-  for (const int threads : {2, 3, 5, 8}) {
-    if (place.isa.empty() && threads > 2) break;  // no threads to choose: run again once
+  for (const int threads : place.threads) {
     const std::string name = what + " on " + place.name + " with " + std::to_string(threads) + " threads";
     report.compare(name, program, run(program, place, {threads, nullptr}), one, 0);
   }

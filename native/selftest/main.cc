@@ -25,6 +25,8 @@ namespace {
 constexpr char kHelp[] =
     "selftest: checks every op on every instruction set of this machine\n"
     "  --cases N     random cases per op (default 60)\n"
+    "  --mixtures N  of mixtures and fusions (default as --cases); forward and backward each\n"
+    "  --part I/N    every Nth of the random cases, from the Ith on (default 1/1): for N processes\n"
     "  --seed S      of the random cases (default 1)\n"
     "  --golden DIR  golden cases too: a folder with an index.json and safetensors files\n"
     "  --isa NAME    this instruction set only\n"
@@ -38,7 +40,7 @@ constexpr char kHelp[] =
     "exit code: 0 all passed, 1 something failed, 2 wrong options\n";
 
 struct Options {
-  int cases = 60;
+  int cases = 60, mixtures = -1, part = 1, parts = 1;
   uint64_t seed = 1;
   std::string golden, isa, device = "cpu", op;
   bool verbose = false, help = false, peaks = false;
@@ -65,6 +67,13 @@ Options parse(int count, char** arguments) {
       return result;
     };
     if (name == "--cases") options.cases = static_cast<int>(number());
+    else if (name == "--mixtures") options.mixtures = static_cast<int>(number());
+    else if (name == "--part") {
+      const std::string text = value();
+      char end = 0;
+      if (std::sscanf(text.c_str(), "%d/%d%c", &options.part, &options.parts, &end) != 2 || options.part < 1 || options.part > options.parts)
+        throw UsageError("--part: expected two numbers such as 1/2, found " + text);
+    }
     else if (name == "--seed") options.seed = number();
     else if (name == "--golden") options.golden = value();
     else if (name == "--isa") options.isa = value();
@@ -87,7 +96,7 @@ std::vector<selftest::Place> places_of(const Options& options) {
   if (options.device == "cuda") {
     mg_error error{};
     if (mg_cuda_backend(0)->available(&error) != MG_OK) throw UsageError(std::string("--device cuda: ") + error.text);
-    return {{"cuda", mg_cuda_backend(0), ""}};
+    return {{"cuda", mg_cuda_backend(0), "", MG_PRECISION_F32, {2}}};
   }
 #endif
   if (options.device != "cpu") throw UsageError("--device: expected cpu, or cuda in a build that has it, found " + options.device);
@@ -139,10 +148,12 @@ void check_random(selftest::Report& report, const Options& options, const std::v
   using namespace selftest;
   const std::vector<int64_t> some_rows = {1, 2, 7, 16, 33, 100, 300, 1100};  // the last: more than one slot of a GPU's gradients
   for (int op = 0; op < MG_OP_COUNT; op++) {
-    if (!options.op.empty() && options.op != op_name(static_cast<mg_op_kind>(op))) continue;
-    for (int i = 0; i < options.cases; i++) {
-      const std::string what = std::string(op_name(static_cast<mg_op_kind>(op))) + " case " + std::to_string(i) + " of seed " +
-                               std::to_string(options.seed);
+    const std::string name = op_name(static_cast<mg_op_kind>(op));
+    if (!options.op.empty() && options.op != name) continue;
+    const bool mixes = name.rfind("mixture", 0) == 0 || name.rfind("fusion", 0) == 0;
+    const int cases = mixes && options.mixtures >= 0 ? options.mixtures : options.cases;
+    for (int i = options.part - 1; i < cases; i += options.parts) {
+      const std::string what = name + " case " + std::to_string(i) + " of seed " + std::to_string(options.seed);
       const auto seed = options.seed * 1000003 + static_cast<uint64_t>(op) * 1009 + static_cast<uint64_t>(i);
       Random random(seed);
       const Program program = make_case(static_cast<mg_op_kind>(op), random, random.pick(some_rows));
@@ -154,7 +165,7 @@ void check_random(selftest::Report& report, const Options& options, const std::v
         Random again(seed);
         check_bits(report, what, make_case(static_cast<mg_op_kind>(op), again, 700 + i), places.front());
       }
-      if (i % 2 == 0) {
+      if (i % 2 == 0 && options.device == "cpu") {  // of the reference alone
         Random again(seed);
         check_gradients(report, what, make_case(static_cast<mg_op_kind>(op), again, 5), reference);
       }

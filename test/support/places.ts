@@ -1,11 +1,12 @@
-// Where a test of the kernels runs: the float64 spec and every instruction set of this machine, in either precision.
+// Where a test of the kernels runs: the float64 spec and every instruction set of this machine, in either precision; the GPU, or
+// its emulation, where MULTIGATE_TEST_CUDA is 1.
 
-import type { Precision } from '../../lib/native/binding.js'
+import type { DeviceName, Precision } from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
 
 export interface TestPlace {
   readonly name: string
-  readonly device: 'cpu' | 'reference'
+  readonly device: DeviceName
   readonly isa?: string
   readonly precision: Precision
   /** Relative error allowed against golden values, whose own float32 error is `f32`. */
@@ -19,18 +20,17 @@ export const reference: TestPlace = {
   tolerance: () => 1e-9,
 }
 
+const single = { precision: 'float32', tolerance: (f32 = 0) => Math.max(1e-5, 10 * f32) } as const
+
 /** The CPU with each of its instruction sets. */
 export const cpuPlaces: readonly TestPlace[] = loadNative()
   .isas()
-  .map((isa) => ({
-    name: `cpu ${isa}`,
-    device: 'cpu',
-    isa,
-    precision: 'float32',
-    tolerance: (f32 = 0) => Math.max(1e-5, 10 * f32),
-  }))
+  .map((isa) => ({ name: `cpu ${isa}`, device: 'cpu', isa, ...single }))
 
-export const places: readonly TestPlace[] = [reference, ...cpuPlaces]
+const cudaPlaces: readonly TestPlace[] =
+  process.env.MULTIGATE_TEST_CUDA === '1' ? [{ name: 'cuda', device: 'cuda', ...single }] : []
+
+export const places: readonly TestPlace[] = [reference, ...cpuPlaces, ...cudaPlaces]
 
 /** Everywhere, with products of bfloat16. Gradients hold their tolerance where no relu is at its kink. */
 export const bfloat16Places: readonly TestPlace[] = places.map((place) => ({
@@ -46,6 +46,6 @@ export function choiceOf({ isa, precision }: TestPlace): { isa?: string; precisi
 }
 
 /** The options of an op that put it there. */
-export function at(place: TestPlace): { device: 'cpu' | 'reference'; isa?: string; precision: Precision } {
+export function at(place: TestPlace): { device: DeviceName; isa?: string; precision: Precision } {
   return { device: place.device, ...choiceOf(place) }
 }
