@@ -26,7 +26,7 @@ constexpr char kHelp[] =
     "selftest: checks every op on every instruction set of this machine\n"
     "  --cases N     random cases per op (default 60)\n"
     "  --mixtures N  of mixtures and fusions (default as --cases); forward and backward each\n"
-    "  --part I/N    every Nth of the random cases, from the Ith on (default 1/1): for N processes\n"
+    "  --part I/N    the Ith of N parts of the random cases (default 1/1): for N processes\n"
     "  --seed S      of the random cases (default 1)\n"
     "  --golden DIR  golden cases too: a folder with an index.json and safetensors files\n"
     "  --isa NAME    this instruction set only\n"
@@ -152,7 +152,8 @@ void check_random(selftest::Report& report, const Options& options, const std::v
     if (!options.op.empty() && options.op != name) continue;
     const bool mixes = name.rfind("mixture", 0) == 0 || name.rfind("fusion", 0) == 0;
     const int cases = mixes && options.mixtures >= 0 ? options.mixtures : options.cases;
-    for (int i = options.part - 1; i < cases; i += options.parts) {
+    for (int i = 0; i < cases; i++) {
+      if (i / 4 % options.parts != options.part - 1) continue;  // one in four costs more
       const std::string what = name + " case " + std::to_string(i) + " of seed " + std::to_string(options.seed);
       const auto seed = options.seed * 1000003 + static_cast<uint64_t>(op) * 1009 + static_cast<uint64_t>(i);
       Random random(seed);
