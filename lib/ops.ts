@@ -2,6 +2,7 @@
 // returns fresh arrays; compiled programs are kept with the topology object, so keep and reuse that.
 
 import { checkInteger } from './core/check.js'
+import { chooseDevice } from './core/device.js'
 import { checkPrecision } from './core/precision.js'
 import type { Topology } from './core/topology.js'
 import type { DeviceName, FloatArray, Precision } from './native/binding.js'
@@ -280,13 +281,12 @@ async function runLater<Result>(call: Call<Result>, place: Place): Promise<Resul
 function placeOf({ device = 'auto', precision = 'float32', threads, isa }: MixtureRunOptions = {}): Place {
   if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
   const native = loadNative()
-  const cuda = device === 'auto' && native.devices().some(({ name, available }) => name === 'cuda' && available)
-  const chosen = device === 'auto' ? (cuda ? 'cuda' : 'cpu') : device
+  const chosen = chooseDevice(native, device, isa)
   return {
     native,
-    device: chosen,
+    device: chosen.device,
     isa,
-    precision: checkPrecision(precision, chosen),
+    precision: checkPrecision(precision, chosen.device),
     threads: threads ?? native.processors(),
   }
 }

@@ -2,6 +2,7 @@
 
 import type { DeviceName, Precision } from '../native/binding.js'
 import { checkFailed, checkOneOf } from './check.js'
+import { isGpu } from './device.js'
 
 export const precisions = ['float32', 'tf32', 'bfloat16'] as const satisfies readonly Precision[]
 
@@ -10,7 +11,7 @@ export const precisions = ['float32', 'tf32', 'bfloat16'] as const satisfies rea
  */
 export function checkPrecision(precision: Precision, device: DeviceName): Precision {
   checkOneOf('precision', precision, precisions)
-  if (precision !== 'tf32' || device === 'cuda') return precision
+  if (precision !== 'tf32' || isGpu(device)) return precision
   throw checkFailed(
     'ERR_MULTIGATE_UNSUPPORTED',
     `precision: 'tf32' is of GPUs alone, and this is device '${device}'; expected 'float32' or 'bfloat16', or device: 'cuda'`,

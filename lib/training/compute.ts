@@ -2,6 +2,7 @@
 // there is no switch later, and a device that was asked for by name is that device or an error.
 
 import { checkFailed, checkInteger } from '../core/check.js'
+import { chooseDevice } from '../core/device.js'
 import { checkPrecision } from '../core/precision.js'
 import type { DeviceInfo, DeviceName, Precision } from '../native/binding.js'
 import type { PlanTarget } from '../native/compile.js'
@@ -33,16 +34,14 @@ export interface Compute extends PlanTarget {
 export function resolveCompute({ device = 'auto', threads, isa, precision = 'float32' }: ComputeOptions): Compute {
   if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
   const native = loadNative()
-  const gpu = native.devices().find(({ name }) => name === 'cuda')
-  const chosen = device === 'auto' ? (gpu?.available === true ? 'cuda' : 'cpu') : usable(native.devices(), device)
+  const chosen = chooseDevice(native, device === 'auto' ? device : usable(native.devices(), device), isa)
   return {
     native,
-    device: chosen,
+    ...chosen,
     isa,
-    precision: checkPrecision(precision, chosen),
+    precision: checkPrecision(precision, chosen.device),
     threads: threads ?? native.processors(),
-    reason: device === 'auto' && chosen === 'cpu' ? gpu?.reason : undefined,
-    element: chosen === 'reference' ? Float64Array : Float32Array,
+    element: chosen.device === 'reference' ? Float64Array : Float32Array,
   }
 }
 

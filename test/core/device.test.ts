@@ -1,0 +1,29 @@
+// What 'auto' stands for, with a GPU that can be used and without one.
+
+import { expect, test } from 'vitest'
+import { chooseDevice } from '../../lib/core/device.js'
+import { checkPrecision } from '../../lib/core/precision.js'
+import type { NativeBinding } from '../../lib/native/binding.js'
+
+const native = (available: boolean) =>
+  ({ devices: () => [{ name: 'cuda', available, reason: available ? '' : 'no driver' }] }) as unknown as NativeBinding
+
+test("'auto' takes the GPU where there is one, else the CPU, and says why", () => {
+  expect(chooseDevice(native(true), 'auto', undefined)).toEqual({ device: 'cuda', reason: undefined })
+  expect(chooseDevice(native(false), 'auto', undefined)).toEqual({ device: 'cpu', reason: 'no driver' })
+})
+
+test('an instruction set means the CPU', () => {
+  expect(chooseDevice(native(true), 'auto', 'avx2')).toEqual({ device: 'cpu', reason: "isa 'avx2' is the CPU's" })
+  expect(chooseDevice(native(true), 'cpu', 'avx2')).toEqual({ device: 'cpu', reason: undefined })
+  expect(() => chooseDevice(native(true), 'cuda:1', 'avx2')).toThrow(
+    expect.objectContaining({
+      code: 'ERR_MULTIGATE_ARGUMENT',
+      message: "isa: 'avx2' is an instruction set of the CPU, and this is device 'cuda:1'; expected none, or device: 'cpu'",
+    }),
+  )
+})
+
+test('every GPU has tf32', () => {
+  expect(checkPrecision('tf32', 'cuda:1')).toBe('tf32')
+})
