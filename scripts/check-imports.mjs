@@ -1,7 +1,7 @@
 // Fails where a file imports against the direction that docs/architecture.md draws. Reads import and #include statements, not
 // names, so that it cannot rot.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -33,6 +33,8 @@ const native = {
   reference: ['abi'],
   selftest: ['engine', 'abi'],
 }
+/** Where intrinsics of GPUs are named, and where they are emulated. */
+const deviceFolders = new Set(['device', 'emulation'])
 const kernelHeaders = new Set(['immintrin.h', 'arm_neon.h', 'stdint.h', 'stddef.h', 'math.h', 'string.h'])
 
 function* files(folder, pattern) {
@@ -86,6 +88,22 @@ export function violations(root) {
     for (const { line, target } of statements(path, /^\s*#\s*include\s*<([^>]+)>/g))
       if (!kernelHeaders.has(target)) report(path, line, `kernels must not include <${target}>`)
     for (const { line } of statements(path, /^(?!\s*\/\/).*?\b(std)::/g)) report(path, line, 'kernels must not use std::')
+  }
+
+  const cudaRoot = join(root, 'cuda')
+  if (!existsSync(cudaRoot)) return found
+  for (const path of files(cudaRoot, /\.(cu|h|cc)$/)) {
+    const [folder] = relative(cudaRoot, path).split(sep)
+    for (const { line, target } of statements(path, /^\s*#\s*include\s*"([^"]+)"/g))
+      if (!/^(cuda|abi)\//.test(target)) report(path, line, `cuda must not include "${target}"`)
+    if (deviceFolders.has(folder)) continue
+    for (const { line, target } of statements(path, /^\s*#\s*include\s*<(cuda[^>]*)>/g))
+      report(path, line, `only cuda/device includes <${target}>`)
+    for (const { line, target } of statements(
+      path,
+      /^(?!\s*\/\/).*?(\basm\b|\b__(?:sync|shfl|ballot|match|popc)\w*|\batomic[A-Z]\w*)/g,
+    ))
+      report(path, line, `only cuda/device uses ${target}`)
   }
   return found
 }

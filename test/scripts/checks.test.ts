@@ -35,6 +35,13 @@ test.each([
   ['abi includes cpu', { 'native/abi/b.h': '#include "cpu/plan.h"\n' }, 'native/abi must not include "cpu/plan.h"'],
   ['the engine includes napi', { 'native/engine/a.cc': '#include <napi.h>\n' }, 'only native/addon includes <napi.h>'],
   ['a kernel uses std', { 'native/cpu/kernels/a.h': 'int x = std::max(1, 2);\n' }, 'kernels must not use std::'],
+  ['cuda includes the engine', { 'cuda/a.cu': '#include "engine/plan.h"\n' }, 'cuda must not include "engine/plan.h"'],
+  [
+    'a CUDA op includes the runtime',
+    { 'cuda/ops/a.cu': '#include <cuda_runtime.h>\n' },
+    'only cuda/device includes <cuda_runtime.h>',
+  ],
+  ['a CUDA op uses an intrinsic', { 'cuda/ops/a.cu': 'int x = __shfl_sync(~0u, 1, 0);\n' }, 'only cuda/device uses __shfl_sync'],
   ['a kernel includes a library', { 'native/cpu/isa/a.cc': '#include <vector>\n' }, 'kernels must not include <vector>'],
 ])('%s: refused', (name, files, message) => {
   const { status, stderr } = check('check-imports.mjs', tree(name, files))
