@@ -8,8 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for tool in aarch64-linux-gnu-g++ qemu-aarch64 qemu-x86_64; do
   command -v "$tool" >/dev/null || { echo "emulated: no $tool on this machine (Debian: apt install qemu-user g++-aarch64-linux-gnu): skipped"; exit 0; }
 done
-options=(--cases 6)
-[ $# -gt 0 ] && options+=(--golden "$1")
+cases=(--cases 6)
+golden=()
+[ $# -gt 0 ] && golden=(--golden "$1")
 
 build() { # folder, cmake options: the selftest without CUDA
   MULTIGATE_CUDA=0 cmake -S . -B "$1" -DCMAKE_BUILD_TYPE=Release "${@:2}" >/dev/null
@@ -18,15 +19,15 @@ build() { # folder, cmake options: the selftest without CUDA
 
 build build-arm -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
   -DCMAKE_EXE_LINKER_FLAGS=-static 2>/dev/null
-qemu-aarch64 build-arm/selftest "${options[@]}"
+qemu-aarch64 build-arm/selftest "${cases[@]}" "${golden[@]}"
 
 [ "$(uname -m)" = x86_64 ] || exit 0
 emulate() { # processor, command; without the warnings of what the emulator has not
   qemu-x86_64 -cpu "$@" 2> >(grep -v 'TCG\|expose_wasm' >&2)
 }
 build build-selftest
-for processor in Haswell Nehalem; do # AVX2 and FMA; neither
-  emulate "$processor" build-selftest/selftest "${options[@]}"
+for processor in Haswell Nehalem; do # AVX2 and FMA; neither. The golden cases have run on both instruction sets without an emulator.
+  emulate "$processor" build-selftest/selftest "${cases[@]}"
   # The addon as it was installed, in Node: a wide instruction outside its own file would end this.
   emulate "$processor" "$(command -v node)" --jitless -e "
     const { mixtureGrad, topology } = require('multigate/ops')
