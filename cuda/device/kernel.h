@@ -14,6 +14,13 @@ namespace mg_cuda {
 
 inline constexpr int kWarp = 32;
 
+// Whether the code is being compiled for a GPU older than Hopper (compute capability 9.0).
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+inline constexpr bool kBeforeHopper = true;
+#else
+inline constexpr bool kBeforeHopper = false;
+#endif
+
 extern __shared__ __align__(16) char dynamic_shared_memory[];
 
 // The block's shared memory, as large as the launch asked for.

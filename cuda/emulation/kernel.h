@@ -18,6 +18,7 @@
 namespace mg_cuda {
 
 inline constexpr int kWarp = 32;
+inline constexpr bool kBeforeHopper = false;
 
 namespace emulation {
 

@@ -17,8 +17,11 @@
 namespace mg_cuda {
 namespace {
 
+// Warps of a group at most. Before Hopper the compiler has four gates spill into memory with fewer than 255 registers a thread.
 template <int kGates>
-constexpr int kRowWarps = kGates <= 4 ? kMostRowWarps : kFewerRowWarps;
+__host__ __device__ constexpr int row_warps(bool before_hopper) {
+  return kGates <= (before_hopper ? 2 : 4) ? kMostRowWarps : kFewerRowWarps;
+}
 
 // Puts logits where p will be.
 struct Logits {
@@ -95,7 +98,7 @@ __device__ __forceinline__ void add_groups(MixtureSums& out, const MixtureBlock&
 
 // p_at: where p lies if not in shared memory; may be `gates`.
 template <Precision kPrecision, int kGates>
-__global__ void __launch_bounds__(threads_of(kRowWarps<kGates>), 1)
+__global__ void __launch_bounds__(threads_of(row_warps<kGates>(kBeforeHopper)), 1)
     mixture_forward_kernel(Mixture m, MixtureLayout layout, int64_t rows, const RowPointer* outputs, RowPointer gates, RowPointer p_at) {
   MixtureBlock block{layout, static_cast<int64_t>(blockIdx.x) * layout.rows, layout.rows, shared_memory<float>()};
   if (rows - block.first_row < block.rows) block.rows = static_cast<int>(rows - block.first_row);
@@ -156,7 +159,7 @@ struct MixtureForward final : Op {
   template <Precision kPrecision, int kGates>
   void start(const Context& context) const {
     const Mixture& m = topology.mixture;
-    const MixtureLayout layout = topology.layout(context.plan, context.rows, kRowWarps<kGates>, 1);
+    const MixtureLayout layout = topology.layout(context.plan, context.rows, row_warps<kGates>(device_facts().major < 9), 1);
     const RowPointer gates_at = context.at(gates);
     RowPointer p{nullptr, 0};
     if (layout.seat_stride == 0) p = gates_at.data != nullptr ? gates_at : RowPointer{context.scratch<float>(), m.seat_count};
