@@ -45,14 +45,16 @@ struct WeightGradient {
   bool first;  // overwrite instead of adding: the first block of a slot
 };
 
-// Rows of a gradient that belong to one id.
+// Rows of a gradient that belong to some ids, one id after another: those of id i stand in rows[start[i] .. start[i + 1]).
 struct SumRows {
-  int64_t dim, count, listed;  // listed: entries of `rows` that may be read, beyond count too
-  const uint32_t* rows;
+  int64_t dim, count;
+  const uint32_t *rows, *start;  // start [count + 1]
+  uint32_t listed;               // `rows` may be read up to there, beyond start[count] too
   const float* x;
   int64_t x_row;
   const float* scale;  // per row; null: 1
-  float* sum;          // [dim]
+  float* sum;          // [count, dim]
+  bool accumulate;     // += instead of =
 };
 
 // A row view: its column 0 at the first row of the block, and the floats between rows.
@@ -112,7 +114,7 @@ struct MixtureStream {
 struct MixtureGate {
   int64_t logits;  // column of its first logit in the activations
   int64_t seen;
-  int64_t scratch;        // of its first logit in row_scratch
+  int64_t stream, first;  // its stream; its first logit among that stream's
   const int64_t* expert;  // columns in the activations of the experts seen
   float* output;          // forward
   const float* doutput;   // backward, nullable
@@ -137,7 +139,7 @@ struct Mixture {
   int64_t columns;
   const float** gate_rows;       // scratch [gates]
   Narrowed narrowed;             // for the largest of the streams
-  float* row_scratch;            // [sum of experts seen of all gates, each stream's and each gate's padded]
+  float* row_scratch;            // forward: a stream's logits, padded, of kPad rows; backward: dp of a row, each gate's padded
   bool recompute;                // backward: activations hold nothing yet
 };
 
@@ -147,14 +149,6 @@ struct Gather {
   const float* table;
   float* y;
   int64_t y_row;
-};
-
-// Rows of a table written back: table[ids[r]] = x[r].
-struct Scatter {
-  int64_t rows, dim;
-  const int32_t* ids;
-  const float* x;
-  float* table;
 };
 
 struct Fusion {
@@ -204,14 +198,13 @@ struct UpdateRule {
   float ftrl_power;    // of the sum of squares: minus the learning rate power
 };
 
-// An optimizer's moments of some elements; null: the rule has none.
-struct Moments {
-  float *first, *second, *third;
-
-  Moments from(int64_t element) const {
-    const auto at = [element](float* moment) { return moment ? moment + element : nullptr; };
-    return {at(first), at(second), at(third)};
-  }
+// Parameters on their way through a step: rows of a table, or one row that is any range of elements.
+struct Parameters {
+  int64_t rows, width;
+  const int32_t* ids;  // which rows of the table they are; null: the first ones
+  float* w;
+  float *moment1, *moment2, *moment3;  // laid out as w; null: the rule has none
+  float* gradient;                     // [rows, width], without gaps
 };
 
 // kernels never see more than one slot, one block or one range of elements at a time.
@@ -224,7 +217,6 @@ struct Kernels {
   void (*pack_backward)(const Weights*, const float* store, int64_t index);
   void (*copy_columns)(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row);
   void (*gather)(const Gather*);
-  void (*scatter)(const Scatter*);
   void (*dense_forward)(const DenseForward*);
   void (*dense_backward)(const DenseBackward*);
   void (*mixture_forward)(const Mixture*);
@@ -242,8 +234,8 @@ struct Kernels {
   // out[j] (= or, with add, +=) the sum over slots of slot s's in[s * stride + j], in a fixed tree.
   void (*sum_slots)(int64_t slots, int64_t stride, const float* in, int64_t count, float* out, bool add);
   // gradient += l1 sign(w) + 2 l2 w; returns l1 sum |w| + l2 sum w^2. gradient nullable.
-  double (*penalty)(int64_t count, const float* w, float l1, float l2, float* gradient);
-  void (*update)(const UpdateRule*, int64_t count, float* w, const float* gradient, const Moments*);
+  double (*penalty)(const Parameters*, float l1, float l2);
+  void (*update)(const UpdateRule*, const Parameters*);
   void (*sum_rows)(const SumRows*);
   // Runs `steps` of independent multiply-adds; returns the FLOPs done. What a share of peak is a share of.
   double (*peak)(int64_t steps);

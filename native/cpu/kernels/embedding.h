@@ -1,8 +1,8 @@
 // Gathers embedding rows into columns of an activation: one id per row, or the mean or sum of a row's ids.
 //
 // Bytes: dim floats in per id, dim out per row. Rows of a table lie anywhere in memory, so those to come are fetched ahead. Ids
-// are in range (checked when they came in). In bags id 0 is padding and a
-// row without ids gives zeros; the ids of a bag are summed in order.
+// are in range (checked when they came in). In bags id 0 is padding and a row without ids gives zeros; the ids of a bag are
+// summed in order.
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/simd.h"
@@ -10,49 +10,102 @@
 namespace mg {
 namespace {
 
-constexpr int64_t kAhead = 8;  // rows: about as many as a core keeps under way
+constexpr int64_t kAhead = 16;  // cache lines: somewhat less than a core can keep under way
 
 inline void prefetch_row(const float* row, int64_t dim) {
   for (int64_t c = 0; c < dim; c += 16) __builtin_prefetch(row + c);
 }
 
-void gather(const Gather* g) {
-  if (g->combiner == 0) {
-    for (int64_t r = 0; r < g->rows; r++) {
-      if (r + kAhead < g->rows) prefetch_row(g->table + g->ids[r + kAhead] * g->dim, g->dim);
-      const float* from = g->table + g->ids[r] * g->dim;
-      MG_EACH_VECTOR(c, n, g->dim) store_n(g->y + r * g->y_row + c, load_n(from + c, n), n);
-    }
-    return;
+// Rows of `dim` floats that are to be fetched before they are wanted.
+inline int64_t rows_ahead(int64_t dim) { return dim <= 16 ? kAhead : dim >= 16 * kAhead / 2 ? 2 : 16 * kAhead / dim; }
+
+inline void copy_row(const float* from, float* to, int64_t dim) {
+  MG_EACH_VECTOR(c, n, dim) store_n(to + c, load_n(from + c, n), n);
+}
+
+inline void gather_rows(const Gather* g) {
+  const int64_t rows = g->rows, dim = g->dim, y_row = g->y_row, ahead = rows_ahead(dim);
+  const int32_t* const ids = g->ids;
+  const float* const table = g->table;
+  float* y = g->y;
+  for (int64_t r = 0; r < least(ahead, rows); r++) prefetch_row(table + ids[r] * dim, dim);
+  for (int64_t r = 0; r < rows; r++, y += y_row) {
+    if (r + ahead < rows) prefetch_row(table + ids[r + ahead] * dim, dim);
+    copy_row(table + ids[r] * dim, y, dim);
   }
-  for (int64_t r = 0; r < g->rows; r++) {
-    const int32_t* ids = g->ids + r * g->length;
-    if (r + 1 < g->rows)
-      for (int64_t i = g->length; i < 2 * g->length && ids[i] != 0; i++) prefetch_row(g->table + ids[i] * g->dim, g->dim);
-    int64_t count = 0;
-    for (int64_t i = 0; i < g->length; i++) count += ids[i] != 0;
+}
+
+// kVectors vectors of the sum of a bag's rows, the last of them `last` wide, times scale.
+template <int kVectors>
+inline void bag_sum(const int32_t* ids, int64_t length, const float* table, int64_t dim, vec scale, float* y, int64_t last) {
+  vec sum[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; v++) sum[v] = zero();
+  for (int64_t i = 0; i < length; i++) {
+    if (ids[i] == 0) continue;
+    const float* from = table + ids[i] * dim;
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; v++) sum[v] = add(sum[v], load_n(from + v * kLanes, v < kVectors - 1 ? kLanes : last));
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; v++) store_n(y + v * kLanes, mul(sum[v], scale), v < kVectors - 1 ? kLanes : last);
+}
+
+inline void gather_bags(const Gather* g) {
+  const int64_t rows = g->rows, dim = g->dim, length = g->length;
+  const float* const table = g->table;
+  for (int64_t r = 0; r < rows; r++) {
+    const int32_t* const ids = g->ids + r * length;
+    int64_t end = length, count = 0;  // behind the last id; ids
+    while (end > 0 && ids[end - 1] == 0) end--;
+    if (r + 1 < rows)
+      for (int64_t i = length; i < 2 * length && ids[i] != 0; i++) prefetch_row(table + ids[i] * dim, dim);
+    for (int64_t i = 0; i < end; i++) count += ids[i] != 0;
     const vec scale = set1(g->combiner == 1 && count > 0 ? 1.0f / static_cast<float>(count) : 1.0f);
-    MG_EACH_VECTOR(c, n, g->dim) {
-      vec sum = zero();
-      for (int64_t i = 0; i < g->length; i++)
-        if (ids[i] != 0) sum = add(sum, load_n(g->table + ids[i] * g->dim + c, n));
-      store_n(g->y + r * g->y_row + c, mul(sum, scale), n);
-    }
+    float* const y = g->y + r * g->y_row;
+    int64_t c = 0;
+    for (; c + 2 * kLanes <= dim; c += 2 * kLanes) bag_sum<2>(ids, end, table + c, dim, scale, y + c, kLanes);
+    for (; c < dim; c += kLanes) bag_sum<1>(ids, end, table + c, dim, scale, y + c, least(kLanes, dim - c));
   }
 }
 
-void scatter(const Scatter* s) {
-  for (int64_t r = 0; r < s->rows; r++)
-    MG_EACH_VECTOR(c, n, s->dim) store_n(s->table + s->ids[r] * s->dim + c, load_n(s->x + r * s->dim + c, n), n);
+void gather(const Gather* g) {
+  if (g->combiner == 0)
+    gather_rows(g);
+  else
+    gather_bags(g);
 }
 
-// sum[c] += scale x[row][c] over the rows listed, in their order.
+// kVectors vectors of the sum of scale x[row] over the rows listed, in their order; the last of them `last` wide.
+template <int kVectors>
+inline void sum_listed(const uint32_t* row, const uint32_t* end, const float* x, int64_t x_row, const float* scale, float* to,
+                       bool accumulate, int64_t last) {
+  vec sum[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; v++) sum[v] = accumulate ? load_n(to + v * kLanes, v < kVectors - 1 ? kLanes : last) : zero();
+  for (; row < end; row++) {
+    const float* from = x + *row * x_row;
+    const vec own = set1(scale ? scale[*row] : 1.0f);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; v++) sum[v] = fma(own, load_n(from + v * kLanes, v < kVectors - 1 ? kLanes : last), sum[v]);
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; v++) store_n(to + v * kLanes, sum[v], v < kVectors - 1 ? kLanes : last);
+}
+
 void sum_rows(const SumRows* s) {
-  for (int64_t k = 0; k < s->count; k++) {
-    if (k + kAhead < s->listed) prefetch_row(s->x + s->rows[k + kAhead] * s->x_row, s->dim);
-    const float* from = s->x + s->rows[k] * s->x_row;
-    const vec scale = set1(s->scale ? s->scale[s->rows[k]] : 1.0f);
-    MG_EACH_VECTOR(c, n, s->dim) store_n(s->sum + c, fma(scale, load_n(from + c, n), load_n(s->sum + c, n)), n);
+  const int64_t dim = s->dim, x_row = s->x_row, count = s->count;
+  const uint32_t *const rows = s->rows, *const start = s->start, *const end = rows + s->listed;
+  const float *const x = s->x, *const scale = s->scale;
+  float* to = s->sum;
+  const bool accumulate = s->accumulate;
+  const uint32_t* ahead = rows + start[0];  // the next row to fetch
+  for (int64_t i = 0; i < count; i++, to += dim) {
+    const uint32_t *const own = rows + start[i], *const next = rows + start[i + 1];
+    for (; ahead < next + kAhead && ahead < end; ahead++) prefetch_row(x + *ahead * x_row, dim);
+    int64_t c = 0;
+    for (; c + 2 * kLanes <= dim; c += 2 * kLanes) sum_listed<2>(own, next, x + c, x_row, scale, to + c, accumulate, kLanes);
+    for (; c < dim; c += kLanes) sum_listed<1>(own, next, x + c, x_row, scale, to + c, accumulate, least(kLanes, dim - c));
   }
 }
 

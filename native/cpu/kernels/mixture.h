@@ -5,9 +5,10 @@
 //   dW += x^T dz, dx = dz W^T with dz the experts' dz_i and the gates' dlogit_j side by side
 //
 // Per stream all experts and gate logits are one product into `activations` [rows, columns], which lies in the thread's
-// arena: z, then a and p, then, in place, dz and dlogit. [rows, experts, units] never leaves it. Softmax and mix go row by
-// row. FLOPs per row: 2 d (e h + sum seen) + 2 h (sum seen) forward, about three times that with backward.
-// Order of reduction: a mix over the experts in the order seen; a dot over units by lanes, then as reduce_add4 folds them.
+// arena: z, then a and p, then, in place, dz and dlogit. [rows, experts, units] never leaves it. Softmax goes kLanes rows
+// at a time, the mix row by row. FLOPs per row: 2 d (e h + sum seen) + 2 h (sum seen) forward, about three times that with
+// backward. Order of reduction: a softmax and a mix over the experts in the order seen; a dot over units by lanes, then as
+// reduce_add4 folds them.
 #pragma once
 #include "cpu/kernels/dense.h"
 
@@ -105,34 +106,39 @@ inline void weighted_sum(int64_t count, const float* weight, const int64_t* colu
   }
 }
 
-// Softmax of all gates of one row. Gates are narrower than a vector is worth, so the exponentials of a stream's logits are
-// taken side by side, against the largest of them all: a softmax may be shifted by anything. A gate far below that largest
-// one (its sum under 2^-40) is done again by itself.
-inline void softmax_row(const Mixture* m, float* a) {
+// Softmax of all gates of `count` <= kLanes rows, a row to a lane: gates are narrower than a vector is worth.
+inline void softmax_rows(const Mixture* m, float* activations, int64_t count) {
   const vec inverse_temperature = set1(m->inverse_temperature);
-  float* e = m->row_scratch;
+  float* const lanes = m->row_scratch;  // [logits][kLanes]
+  const int64_t columns = m->columns;
+  vec tile[kLanes];
   for (int64_t s = 0; s < m->stream_count; s++) {
     const MixtureStream& stream = m->streams[s];
-    const float* z = a + stream.column + stream.expert_columns;
-    vec largest = set1(-INFINITY);
-    MG_EACH_VECTOR(c, n, stream.logits) largest = max(keep_n(load_n(z + c, n), n, -INFINITY), largest);
-    const vec top = set1(reduce_max(largest));
-    for (int64_t c = 0; c < stream.logits; c += kLanes) store(e + c, exp(mul(sub(load(z + c), top), inverse_temperature)));
-    e += padded(stream.logits);
-  }
-  for (int64_t j = 0; j < m->gate_count; j++) {
-    const MixtureGate& gate = m->gates[j];
-    const float* from = m->row_scratch + gate.scratch;
-    float* p = a + gate.logits;
-    vec sums = zero();
-    MG_EACH_VECTOR(c, n, gate.seen) sums = add(sums, load_n(from + c, n));
-    const float sum = reduce_add(sums);
-    if (!(sum > 0x1p-40f)) {
-      softmax(p, gate.seen, m->inverse_temperature);
-      continue;
+    float* const logits = activations + stream.column + stream.expert_columns;
+    for (int64_t c = 0; c < stream.logits; c += kLanes) {
+      for (int64_t r = 0; r < kLanes; r++) tile[r] = load(logits + least(r, count - 1) * columns + c);
+      transpose(tile);
+      for (int64_t i = 0; i < kLanes; i++) store(lanes + (c + i) * kLanes, tile[i]);
     }
-    const vec scale = set1(1.0f / sum);
-    MG_EACH_VECTOR(c, n, gate.seen) store_n(p + c, mul(load_n(from + c, n), scale), n);
+    for (int64_t j = 0; j < m->gate_count; j++) {
+      const MixtureGate& gate = m->gates[j];
+      if (gate.stream != s) continue;
+      float *const p = lanes + gate.first * kLanes, *const end = p + gate.seen * kLanes;
+      vec top = set1(-INFINITY), sum = zero();
+      for (const float* z = p; z < end; z += kLanes) top = max(load(z), top);
+      for (float* z = p; z < end; z += kLanes) {
+        const vec e = exp(mul(sub(load(z), top), inverse_temperature));
+        sum = add(sum, e);
+        store(z, e);
+      }
+      const vec whole = div(set1(1.0f), sum);
+      for (float* z = p; z < end; z += kLanes) store(z, mul(load(z), whole));
+    }
+    for (int64_t c = 0; c < stream.logits; c += kLanes) {
+      for (int64_t i = 0; i < kLanes; i++) tile[i] = load(lanes + (c + i) * kLanes);
+      transpose(tile);
+      for (int64_t r = 0; r < count; r++) store(logits + r * columns + c, tile[r]);
+    }
   }
 }
 
@@ -140,7 +146,7 @@ void mixture_forward(const Mixture* m) {
   experts_and_logits(m);
   for (int64_t r = 0; r < m->rows; r++) {
     float* a = m->activations + r * m->columns;
-    softmax_row(m, a);
+    if (r % kLanes == 0) softmax_rows(m, a, least(kLanes, m->rows - r));
     for (int64_t j = 0; j < m->gate_count; j++) {
       const MixtureGate& gate = m->gates[j];
       const float* p = a + gate.logits;
@@ -188,6 +194,36 @@ inline void expert_gradient(int64_t count, const int64_t* seers, const float* co
   }
 }
 
+// dlogits over the probabilities of a row, from dp in row_scratch; the sums p . dp of four gates fold together.
+inline void logit_gradients(const Mixture* m, float* a) {
+  const float* dp = m->row_scratch;
+  const vec scale = set1(m->inverse_temperature);
+  for (int64_t j = 0; j < m->gate_count; j += 4) {
+    const int64_t gates = least(4, m->gate_count - j);
+    const float* const first = dp;
+    vec sums[4] = {zero(), zero(), zero(), zero()};
+    float means[4];
+    for (int64_t k = 0; k < gates; k++) {
+      const MixtureGate& gate = m->gates[j + k];
+      if (gate.doutput)
+        MG_EACH_VECTOR(c, n, gate.seen) sums[k] = fma(load_n(a + gate.logits + c, n), load_n(dp + c, n), sums[k]);
+      dp += padded(gate.seen);
+    }
+    reduce_add4(sums[0], sums[1], sums[2], sums[3], means);
+    dp = first;
+    for (int64_t k = 0; k < gates; k++) {
+      const MixtureGate& gate = m->gates[j + k];
+      float* const p = a + gate.logits;
+      const vec mean = set1(means[k]);
+      if (gate.doutput)
+        MG_EACH_VECTOR(c, n, gate.seen) store_n(p + c, mul(mul(load_n(p + c, n), scale), sub(load_n(dp + c, n), mean)), n);
+      else
+        memset(p, 0, static_cast<size_t>(gate.seen) * sizeof(float));
+      dp += padded(gate.seen);
+    }
+  }
+}
+
 // Row r: dlogits over the probabilities, dz over the experts' outputs.
 template <int kActivation>
 void mixture_backward_rows(const Mixture* m) {
@@ -213,21 +249,7 @@ void mixture_backward_rows(const Mixture* m) {
       for (; c < m->units; c += kLanes)
         expert_gradient<kActivation, 1>(count, seers, dout, a, c, ai + c, zi + c, least(kLanes, m->units - c));
     }
-    dp = m->row_scratch;
-    for (int64_t j = 0; j < m->gate_count; j++) {
-      const MixtureGate& gate = m->gates[j];
-      float* p = a + gate.logits;
-      if (gate.doutput) {
-        vec sum = zero();
-        MG_EACH_VECTOR(c, n, gate.seen) sum = fma(load_n(p + c, n), load_n(dp + c, n), sum);
-        const vec mean = set1(reduce_add(sum)), scale = set1(m->inverse_temperature);
-        MG_EACH_VECTOR(c, n, gate.seen)
-          store_n(p + c, mul(mul(load_n(p + c, n), scale), sub(load_n(dp + c, n), mean)), n);
-      } else {
-        memset(p, 0, static_cast<size_t>(gate.seen) * sizeof(float));
-      }
-      dp += padded(gate.seen);
-    }
+    logit_gradients(m, a);
   }
 }
 

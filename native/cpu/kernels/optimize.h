@@ -2,8 +2,7 @@
 //
 // Element by element, so that any split over threads gives the same bits.
 #pragma once
-#include "cpu/kernels.h"
-#include "cpu/kernels/simd.h"
+#include "cpu/kernels/update.h"
 
 namespace mg {
 namespace {
@@ -27,23 +26,26 @@ void sum_slots(int64_t slots, int64_t stride, const float* in, int64_t count, fl
 }
 
 // In float32 over some vectors by lanes, those sums in double: as exact as the loss that it is added to.
-double penalty(int64_t count, const float* w, float l1, float l2, float* gradient) {
-  constexpr int64_t kTogether = 16 * kLanes;
+double penalty(const Parameters* parameters, float l1, float l2) {
+  constexpr int kTogether = 16;
+  const Parameters p = *parameters;
   const vec slope = set1(l1), square = set1(l2), twice = set1(2 * l2);
   double total = 0;
-  for (int64_t from = 0; from < count; from += kTogether) {
-    vec sum = zero();
-    MG_EACH_VECTOR(c, n, least(kTogether, count - from)) {
-      const vec value = load_n(w + from + c, n);
-      sum = fma(fma(square, abs(value), slope), abs(value), sum);
-      if (!gradient) continue;
-      float* const g = gradient + from + c;
+  vec sum = zero();
+  int summed = 0;
+  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+    const vec value = load_n(p.w + at, n);
+    sum = fma(fma(square, abs(value), slope), abs(value), sum);
+    if (p.gradient) {
+      float* const g = p.gradient + from;
       const vec sign = select_less(zero(), value, slope, select_less(value, zero(), sub(zero(), slope), zero()));
       store_n(g, add(load_n(g, n), fma(twice, value, sign)), n);
     }
+    if (++summed < kTogether) return;
     total += static_cast<double>(reduce_add(sum));
-  }
-  return total;
+    sum = zero(), summed = 0;
+  });
+  return total + static_cast<double>(reduce_add(sum));
 }
 
 }  // namespace

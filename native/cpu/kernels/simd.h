@@ -58,8 +58,9 @@ inline vec to_bfloat16(vec v) {
   const vec rounded = _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))));
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), rounded, v);
 }
-// Words: kLanes unsigned integers.
+// Words: kLanes unsigned integers. kWordVectors: how many vectors of four words each are worked on together.
 typedef __m512i words;
+constexpr int kWordVectors = 1;
 inline words load_words(const uint32_t* p) { return _mm512_loadu_si512(p); }
 inline words set_words(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
 inline words exclusive_or(words a, words b, words c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
@@ -69,25 +70,15 @@ inline void multiply_wide(words a, words b, words* high, words* low) {
   *high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
   *low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
 }
-// out[4 lane + k] = w_k[lane]
-inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words w3) {
-  const __m512i a = _mm512_unpacklo_epi32(w0, w1), b = _mm512_unpackhi_epi32(w0, w1);
-  const __m512i c = _mm512_unpacklo_epi32(w2, w3), d = _mm512_unpackhi_epi32(w2, w3);
-  const __m512i u0 = _mm512_unpacklo_epi64(a, c), u1 = _mm512_unpackhi_epi64(a, c);  // 128 bits: lane 4 k, lane 4 k + 1
-  const __m512i u2 = _mm512_unpacklo_epi64(b, d), u3 = _mm512_unpackhi_epi64(b, d);
-  const __m512i v0 = _mm512_shuffle_i32x4(u0, u1, 0x44), v1 = _mm512_shuffle_i32x4(u2, u3, 0x44);
-  const __m512i v2 = _mm512_shuffle_i32x4(u0, u1, 0xEE), v3 = _mm512_shuffle_i32x4(u2, u3, 0xEE);
-  _mm512_storeu_si512(out, _mm512_shuffle_i32x4(v0, v1, 0x88));
-  _mm512_storeu_si512(out + 16, _mm512_shuffle_i32x4(v0, v1, 0xDD));
-  _mm512_storeu_si512(out + 32, _mm512_shuffle_i32x4(v2, v3, 0x88));
-  _mm512_storeu_si512(out + 48, _mm512_shuffle_i32x4(v2, v3, 0xDD));
+// Bit 4 lane + k: w_k[lane] >= limit.
+inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit) {
+  const __m512i least_kept = _mm512_set1_epi32(static_cast<int>(limit));
+  const auto byte = [&](words w, int k) { return _mm512_maskz_set1_epi32(_mm512_cmpge_epu32_mask(w, least_kept), 0x80 << 8 * k); };
+  const __m512i low = _mm512_or_si512(byte(w0, 0), byte(w1, 1)), high = _mm512_or_si512(byte(w2, 2), byte(w3, 3));
+  return _mm512_movepi8_mask(_mm512_or_si512(low, high));
 }
-// Bit i: own[i] >= limit.
-inline uint32_t bits_from(const uint32_t* own, uint32_t limit) {
-  return _mm512_cmpge_epu32_mask(_mm512_loadu_si512(own), _mm512_set1_epi32(static_cast<int>(limit)));
-}
-// v where the lane's bit is set, else 0; bits beyond kLanes are ignored.
-inline vec keep_bits(vec v, uint32_t bits) { return _mm512_maskz_mov_ps(static_cast<__mmask16>(bits), v); }
+// v where the bit of its lane is set, counted from bit `from`; else 0.
+inline vec keep_bits(vec v, uint32_t bits, int from) { return _mm512_maskz_mov_ps(static_cast<__mmask16>(bits >> from), v); }
 #if defined(MG_BFLOAT16_PAIRS)
 // Per lane the pair (low, high) of bfloat16 in a float's bits.
 inline vec pairs_of(vec low, vec high) {
@@ -109,6 +100,25 @@ inline __m128 fold(vec v) {  // lanes i, i+8, then i+4, i+12: halves added first
   return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 inline float reduce_max(vec v) { return _mm512_reduce_max_ps(v); }
+// Lane j of row[i] changes places with lane i of row[j].
+inline void transpose(vec* row) {
+  vec pairs[kLanes], fours[kLanes];
+  for (int i = 0; i < kLanes; i += 2)
+    pairs[i] = _mm512_unpacklo_ps(row[i], row[i + 1]), pairs[i + 1] = _mm512_unpackhi_ps(row[i], row[i + 1]);
+  for (int i = 0; i < kLanes; i += 4)
+    for (int k = 0; k < 2; k++) {
+      const __m512d low = _mm512_castps_pd(pairs[i + k]), high = _mm512_castps_pd(pairs[i + k + 2]);
+      fours[i + 2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+      fours[i + 2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+    }
+  // fours[4 g + k]: its quarter q holds rows 4 g to 4 g + 3 of column 4 q + k
+  for (int k = 0; k < 4; k++) {
+    const vec even0 = _mm512_shuffle_f32x4(fours[k], fours[4 + k], 0x88), odd0 = _mm512_shuffle_f32x4(fours[k], fours[4 + k], 0xDD);
+    const vec even1 = _mm512_shuffle_f32x4(fours[8 + k], fours[12 + k], 0x88), odd1 = _mm512_shuffle_f32x4(fours[8 + k], fours[12 + k], 0xDD);
+    row[k] = _mm512_shuffle_f32x4(even0, even1, 0x88), row[4 + k] = _mm512_shuffle_f32x4(odd0, odd1, 0x88);
+    row[8 + k] = _mm512_shuffle_f32x4(even0, even1, 0xDD), row[12 + k] = _mm512_shuffle_f32x4(odd0, odd1, 0xDD);
+  }
+}
 // The sums of four vectors, to out[0..3].
 inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) {
   const vec ab = add(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
@@ -179,32 +189,34 @@ inline vec to_bfloat16(vec v) {
   const vec rounded = _mm256_castsi256_ps(_mm256_and_si256(up, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
   return _mm256_blendv_ps(rounded, v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
 }
-typedef __m256i words;
-inline words load_words(const uint32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-inline words set_words(uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
-inline words exclusive_or(words a, words b, words c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
+// Even and odd words apart, each in the low half of 64 bits: what a multiplication reads. The high halves hold anything.
+struct words {
+  __m256i even, odd;
+};
+constexpr int kWordVectors = 1;
+inline words load_words(const uint32_t* p) {
+  const __m256i all = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {all, _mm256_srli_epi64(all, 32)};
+}
+inline words set_words(uint32_t x) { return {_mm256_set1_epi32(static_cast<int>(x)), _mm256_set1_epi32(static_cast<int>(x))}; }
+inline words exclusive_or(words a, words b, words c) {
+  return {_mm256_xor_si256(_mm256_xor_si256(a.even, b.even), c.even), _mm256_xor_si256(_mm256_xor_si256(a.odd, b.odd), c.odd)};
+}
 inline void multiply_wide(words a, words b, words* high, words* low) {
-  const __m256i even = _mm256_mul_epu32(a, b), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), b);
-  *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
-  *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+  *low = {_mm256_mul_epu32(a.even, b.even), _mm256_mul_epu32(a.odd, b.odd)};
+  *high = {_mm256_srli_epi64(low->even, 32), _mm256_srli_epi64(low->odd, 32)};
 }
-inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words w3) {
-  const __m256i a = _mm256_unpacklo_epi32(w0, w1), b = _mm256_unpackhi_epi32(w0, w1);
-  const __m256i c = _mm256_unpacklo_epi32(w2, w3), d = _mm256_unpackhi_epi32(w2, w3);
-  const __m256i u0 = _mm256_unpacklo_epi64(a, c), u1 = _mm256_unpackhi_epi64(a, c);
-  const __m256i u2 = _mm256_unpacklo_epi64(b, d), u3 = _mm256_unpackhi_epi64(b, d);
-  auto* to = reinterpret_cast<__m256i*>(out);
-  _mm256_storeu_si256(to, _mm256_permute2x128_si256(u0, u1, 0x20));
-  _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(u2, u3, 0x20));
-  _mm256_storeu_si256(to + 2, _mm256_permute2x128_si256(u0, u1, 0x31));
-  _mm256_storeu_si256(to + 3, _mm256_permute2x128_si256(u2, u3, 0x31));
+inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit) {
+  const __m256i least_kept = _mm256_set1_epi32(static_cast<int>(limit));
+  const auto kept = [&](words w) {
+    const __m256i all = _mm256_blend_epi32(w.even, _mm256_slli_epi64(w.odd, 32), 0xAA);
+    return _mm256_cmpeq_epi32(_mm256_max_epu32(all, least_kept), all);
+  };
+  const __m256i even = _mm256_blend_epi16(kept(w0), kept(w2), 0xAA), odd = _mm256_blend_epi16(kept(w1), kept(w3), 0xAA);
+  return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_blendv_epi8(even, odd, _mm256_set1_epi16(static_cast<short>(0xFF00)))));
 }
-inline uint32_t bits_from(const uint32_t* own, uint32_t limit) {
-  const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(own)), l = _mm256_set1_epi32(static_cast<int>(limit));
-  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(b, l), b))));
-}
-inline vec keep_bits(vec v, uint32_t bits) {
-  const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+inline vec keep_bits(vec v, uint32_t bits, int from) {
+  const __m256i lane = _mm256_slli_epi32(_mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), from);
   const __m256i own = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits)), lane);
   return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_cmpeq_epi32(own, lane)));
 }
@@ -227,6 +239,20 @@ inline float reduce_max(vec v) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline void transpose(vec* row) {
+  vec pairs[kLanes], fours[kLanes];
+  for (int i = 0; i < kLanes; i += 2)
+    pairs[i] = _mm256_unpacklo_ps(row[i], row[i + 1]), pairs[i + 1] = _mm256_unpackhi_ps(row[i], row[i + 1]);
+  for (int i = 0; i < kLanes; i += 4)
+    for (int k = 0; k < 2; k++) {
+      fours[i + 2 * k] = _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], 0x44);
+      fours[i + 2 * k + 1] = _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], 0xEE);
+    }
+  for (int k = 0; k < 4; k++) {
+    row[k] = _mm256_permute2f128_ps(fours[k], fours[4 + k], 0x20);
+    row[4 + k] = _mm256_permute2f128_ps(fours[k], fours[4 + k], 0x31);
+  }
 }
 inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) {
   const vec ab = add(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
@@ -286,6 +312,7 @@ inline vec to_bfloat16(vec v) {
   return vbslq_f32(vceqq_f32(v, v), vreinterpretq_f32_u32(vandq_u32(up, vdupq_n_u32(0xFFFF0000u))), v);
 }
 typedef uint32x4_t words;
+constexpr int kWordVectors = 4;
 inline words load_words(const uint32_t* p) { return vld1q_u32(p); }
 inline words set_words(uint32_t x) { return vdupq_n_u32(x); }
 inline words exclusive_or(words a, words b, words c) { return veorq_u32(veorq_u32(a, b), c); }
@@ -294,19 +321,24 @@ inline void multiply_wide(words a, words b, words* high, words* low) {
   const uint32x4_t last_two = vreinterpretq_u32_u64(vmull_high_u32(a, b));
   *low = vuzp1q_u32(first_two, last_two), *high = vuzp2q_u32(first_two, last_two);
 }
-inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words w3) {
-  const uint32x4x4_t all = {{w0, w1, w2, w3}};
-  vst4q_u32(out, all);
+inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit) {
+  const uint32_t lane[kLanes] = {1, 1 << 4, 1 << 8, 1 << 12};
+  const uint32x4_t least_kept = vdupq_n_u32(limit), first_bits = vld1q_u32(lane);
+  const uint32x4_t b0 = vandq_u32(vcgeq_u32(w0, least_kept), first_bits), b1 = vandq_u32(vcgeq_u32(w1, least_kept), first_bits);
+  const uint32x4_t b2 = vandq_u32(vcgeq_u32(w2, least_kept), first_bits), b3 = vandq_u32(vcgeq_u32(w3, least_kept), first_bits);
+  return vaddvq_u32(vaddq_u32(vaddq_u32(b0, vshlq_n_u32(b1, 1)), vaddq_u32(vshlq_n_u32(b2, 2), vshlq_n_u32(b3, 3))));
 }
-inline uint32_t bits_from(const uint32_t* own, uint32_t limit) {
+inline vec keep_bits(vec v, uint32_t bits, int from) {
   const uint32_t lane[kLanes] = {1, 2, 4, 8};
-  return vaddvq_u32(vandq_u32(vcgeq_u32(vld1q_u32(own), vdupq_n_u32(limit)), vld1q_u32(lane)));
-}
-inline vec keep_bits(vec v, uint32_t bits) {
-  const uint32_t lane[kLanes] = {1, 2, 4, 8};
-  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), vtstq_u32(vdupq_n_u32(bits), vld1q_u32(lane))));
+  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), vtstq_u32(vdupq_n_u32(bits >> from), vld1q_u32(lane))));
 }
 inline float reduce_max(vec v) { return vmaxvq_f32(v); }
+inline void transpose(vec* row) {
+  const vec even_low = vzip1q_f32(row[0], row[2]), even_high = vzip2q_f32(row[0], row[2]);
+  const vec odd_low = vzip1q_f32(row[1], row[3]), odd_high = vzip2q_f32(row[1], row[3]);
+  row[0] = vzip1q_f32(even_low, odd_low), row[1] = vzip2q_f32(even_low, odd_low);
+  row[2] = vzip1q_f32(even_high, odd_high), row[3] = vzip2q_f32(even_high, odd_high);
+}
 // Lanes 0 and 1, 2 and 3, then these.
 inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) {
   store(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
@@ -355,6 +387,7 @@ inline vec to_bfloat16(vec v) {
   return v;
 }
 typedef uint32_t words;
+constexpr int kWordVectors = 4;
 inline words load_words(const uint32_t* p) { return *p; }
 inline words set_words(uint32_t x) { return x; }
 inline words exclusive_or(words a, words b, words c) { return a ^ b ^ c; }
@@ -362,12 +395,12 @@ inline void multiply_wide(words a, words b, words* high, words* low) {
   const uint64_t product = uint64_t{a} * b;
   *high = static_cast<uint32_t>(product >> 32), *low = static_cast<uint32_t>(product);
 }
-inline void store_interleaved(uint32_t* out, words w0, words w1, words w2, words w3) {
-  out[0] = w0, out[1] = w1, out[2] = w2, out[3] = w3;
+inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit) {
+  return uint64_t{w0 >= limit} | uint64_t{w1 >= limit} << 1 | uint64_t{w2 >= limit} << 2 | uint64_t{w3 >= limit} << 3;
 }
-inline uint32_t bits_from(const uint32_t* own, uint32_t limit) { return *own >= limit; }
-inline vec keep_bits(vec v, uint32_t bits) { return bits & 1 ? v : 0.0f; }
+inline vec keep_bits(vec v, uint32_t bits, int from) { return bits >> from & 1 ? v : 0.0f; }
 inline float reduce_max(vec v) { return v; }
+inline void transpose(vec*) {}
 inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) { out[0] = a, out[1] = b, out[2] = c, out[3] = d; }
 inline float reduce_add(vec v) { return v; }
 

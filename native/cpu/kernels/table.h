@@ -43,7 +43,7 @@ double peak(int64_t steps) {
 // clang-format off
 #define MG_KERNEL_TABLE(name)                                                                                     \
   {                                                                                                               \
-    name, mg::kPairs, mg::kPanel, mg::pack_forward, mg::pack_backward, mg::copy_columns, mg::gather, mg::scatter, mg::dense_forward, \
+    name, mg::kPairs, mg::kPanel, mg::pack_forward, mg::pack_backward, mg::copy_columns, mg::gather, mg::dense_forward, \
     mg::dense_backward, mg::mixture_forward, mg::mixture_backward, mg::fusion_forward, mg::fusion_backward,         \
     mg::dropout, mg::binary_loss, mg::binary_predict, mg::product_loss, mg::product_predict, mg::squared_loss,      \
     mg::multiclass_loss, mg::multiclass_predict, mg::sum_slots, mg::penalty, mg::update, mg::sum_rows, mg::peak                                               \

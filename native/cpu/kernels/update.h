@@ -9,7 +9,8 @@
 //            w -= lr q, or with momentum m = mu m + lr q, w -= m; torch: q = g / (sqrt d + eps), m = mu m + q, w -= lr m
 //   ftrl     n' = n + g^2, z += g + 2 shrink w - (n'^p - n^p) / lr w, w = (clip(z, -l1, l1) - z) / (n'^p / lr + 2 l2 + beta / lr),
 //            p = -learning rate power
-// Element by element, so that any split over threads gives the same bits. sqrt and division are exact ones.
+// Element by element, so that any split over threads gives the same bits. Parameters are passed by value: the compiler need
+// not read a pointer again after a store. sqrt and division are exact ones.
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/simd.h"
@@ -17,73 +18,83 @@
 namespace mg {
 namespace {
 
-void update_sgd(const UpdateRule* r, int64_t count, float* w, const float* gradient, const Moments& moments) {
+// Calls body(at, from, count) for each vector of each row: `at` elements into w and the moments, `from` into the gradient.
+template <class Body>
+inline void each_vector(const Parameters& p, const Body& body) {
+  const int64_t width = p.width;
+  for (int64_t r = 0; r < p.rows; r++) {
+    const int64_t at = (p.ids ? p.ids[r] : r) * width;
+    MG_EACH_VECTOR(c, n, width) body(at + c, r * width + c, n);
+  }
+}
+
+void update_sgd(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), momentum = set1(r->momentum);
-  MG_EACH_VECTOR(c, n, count) {
-    const vec g = load_n(gradient + c, n);
-    vec to = load_n(w + c, n);
-    if (!moments.first) {
+  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+    const vec g = load_n(p.gradient + from, n);
+    vec to = load_n(p.w + at, n);
+    if (!p.moment1) {
       to = fnma(rate, g, to);
     } else if (r->form == 0) {
-      const vec m = fnma(rate, g, mul(momentum, load_n(moments.first + c, n)));
-      store_n(moments.first + c, m, n);
+      const vec m = fnma(rate, g, mul(momentum, load_n(p.moment1 + at, n)));
+      store_n(p.moment1 + at, m, n);
       to = add(to, r->nesterov ? fnma(rate, g, mul(momentum, m)) : m);
     } else {
-      const vec m = fma(momentum, load_n(moments.first + c, n), g);
-      store_n(moments.first + c, m, n);
+      const vec m = fma(momentum, load_n(p.moment1 + at, n), g);
+      store_n(p.moment1 + at, m, n);
       to = fnma(rate, r->nesterov ? fma(momentum, m, g) : m, to);
     }
-    store_n(w + c, to, n);
-  }
+    store_n(p.w + at, to, n);
+  });
 }
 
-void update_adam(const UpdateRule* r, int64_t count, float* w, const float* gradient, const Moments& moments) {
+void update_adam(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), decay = set1(r->decay), epsilon = set1(r->epsilon), root_scale = set1(r->root_scale);
   const vec one_minus_beta1 = set1(r->one_minus_beta1), one_minus_beta2 = set1(r->one_minus_beta2);
-  MG_EACH_VECTOR(c, n, count) {
-    const vec g = load_n(gradient + c, n), from = load_n(w + c, n);
-    vec m = load_n(moments.first + c, n), v = load_n(moments.second + c, n);
+  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+    const vec g = load_n(p.gradient + from, n), old_w = load_n(p.w + at, n);
+    vec m = load_n(p.moment1 + at, n), v = load_n(p.moment2 + at, n);
     m = fma(sub(g, m), one_minus_beta1, m);
     v = fma(sub(mul(g, g), v), one_minus_beta2, v);
-    store_n(moments.first + c, m, n);
-    store_n(moments.second + c, v, n);
+    store_n(p.moment1 + at, m, n);
+    store_n(p.moment2 + at, v, n);
     const vec step = div(mul(rate, m), fma(sqrt(v), root_scale, epsilon));
-    store_n(w + c, sub(fnma(decay, from, from), step), n);
-  }
+    store_n(p.w + at, sub(fnma(decay, old_w, old_w), step), n);
+  });
 }
 
-void update_adagrad(const UpdateRule* r, int64_t count, float* w, const float* gradient, const Moments& moments) {
+void update_adagrad(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), epsilon = set1(r->epsilon);
-  MG_EACH_VECTOR(c, n, count) {
-    const vec g = load_n(gradient + c, n), a = fma(g, g, load_n(moments.first + c, n));
-    store_n(moments.first + c, a, n);
+  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+    const vec g = load_n(p.gradient + from, n), a = fma(g, g, load_n(p.moment1 + at, n));
+    store_n(p.moment1 + at, a, n);
     const vec root = r->form == 0 ? sqrt(add(a, epsilon)) : add(sqrt(a), epsilon);
-    store_n(w + c, sub(load_n(w + c, n), div(mul(rate, g), root)), n);
-  }
+    store_n(p.w + at, sub(load_n(p.w + at, n), div(mul(rate, g), root)), n);
+  });
 }
 
-void update_rmsprop(const UpdateRule* r, int64_t count, float* w, const float* gradient, const Moments& moments) {
+void update_rmsprop(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), epsilon = set1(r->epsilon), momentum = set1(r->momentum), fade = set1(r->one_minus_beta2);
-  MG_EACH_VECTOR(c, n, count) {
-    const vec g = load_n(gradient + c, n);
-    vec v = load_n(moments.first + c, n);
+  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+    const vec g = load_n(p.gradient + from, n);
+    vec v = load_n(p.moment1 + at, n);
     v = fma(sub(mul(g, g), v), fade, v);
-    store_n(moments.first + c, v, n);
-    if (moments.third) {
-      vec b = load_n(moments.third + c, n);
+    store_n(p.moment1 + at, v, n);
+    if (p.moment3) {
+      vec b = load_n(p.moment3 + at, n);
       b = fma(sub(g, b), fade, b);
-      store_n(moments.third + c, b, n);
+      store_n(p.moment3 + at, b, n);
       v = max(fnma(b, b, v), zero());  // a variance; rounding may take it below 0
     }
     const vec scaled = r->form == 0 ? mul(rate, g) : g;
     vec step = div(scaled, r->form == 0 ? sqrt(add(v, epsilon)) : add(sqrt(v), epsilon));
-    if (moments.second) {
-      step = fma(momentum, load_n(moments.second + c, n), step);
-      store_n(moments.second + c, step, n);
+    if (p.moment2) {
+      step = fma(momentum, load_n(p.moment2 + at, n), step);
+      store_n(p.moment2 + at, step, n);
     }
     if (r->form != 0) step = mul(rate, step);
-    store_n(w + c, sub(load_n(w + c, n), step), n);
-  }
+    store_n(p.w + at, sub(load_n(p.w + at, n), step), n);
+  });
 }
 
 // x^p for x >= 0; p = 1/2, the usual one, is a square root.
@@ -95,27 +106,27 @@ inline vec power(vec x, float p) {
   return load(lanes);
 }
 
-void update_ftrl(const UpdateRule* r, int64_t count, float* w, const float* gradient, const Moments& moments) {
+void update_ftrl(const UpdateRule* r, const Parameters p) {
   const vec inverse_rate = set1(1.0f / r->rate), shrink = set1(2.0f * r->ftrl_l2_shrinkage), l1 = set1(r->ftrl_l1);
   const vec ridge = set1(2.0f * r->ftrl_l2 + r->ftrl_beta / r->rate);
-  MG_EACH_VECTOR(c, n, count) {
-    const vec g = load_n(gradient + c, n), from = load_n(w + c, n), old = load_n(moments.first + c, n), sum = fma(g, g, old);
+  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+    const vec g = load_n(p.gradient + from, n), old_w = load_n(p.w + at, n), old = load_n(p.moment1 + at, n), sum = fma(g, g, old);
     const vec root = power(sum, r->ftrl_power), grown = mul(sub(root, power(old, r->ftrl_power)), inverse_rate);
-    const vec z = add(load_n(moments.second + c, n), fnma(grown, from, fma(shrink, from, g)));
-    store_n(moments.first + c, sum, n);
-    store_n(moments.second + c, z, n);
+    const vec z = add(load_n(p.moment2 + at, n), fnma(grown, old_w, fma(shrink, old_w, g)));
+    store_n(p.moment1 + at, sum, n);
+    store_n(p.moment2 + at, z, n);
     const vec clipped = max(min(z, l1), sub(zero(), l1));
-    store_n(w + c, div(sub(clipped, z), fma(root, inverse_rate, ridge)), n);
-  }
+    store_n(p.w + at, div(sub(clipped, z), fma(root, inverse_rate, ridge)), n);
+  });
 }
 
-void update(const UpdateRule* rule, int64_t count, float* w, const float* gradient, const Moments* moments) {
+void update(const UpdateRule* rule, const Parameters* p) {
   switch (rule->rule) {
-    case 0: return update_sgd(rule, count, w, gradient, *moments);
-    case 1: return update_adam(rule, count, w, gradient, *moments);
-    case 2: return update_adagrad(rule, count, w, gradient, *moments);
-    case 3: return update_rmsprop(rule, count, w, gradient, *moments);
-    default: return update_ftrl(rule, count, w, gradient, *moments);
+    case 0: return update_sgd(rule, *p);
+    case 1: return update_adam(rule, *p);
+    case 2: return update_adagrad(rule, *p);
+    case 3: return update_rmsprop(rule, *p);
+    default: return update_ftrl(rule, *p);
   }
 }
 

@@ -70,10 +70,10 @@ class IdIndex {
   int64_t find(int64_t id) const {
     return std::lower_bound(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(distinct_), static_cast<int32_t>(id)) - ids_.begin();
   }
-  // The rows in which distinct id i occurs, and how many entries lie from there to the end of the list.
-  const uint32_t* rows(int64_t i) const { return rows_.data() + start_[static_cast<size_t>(i)]; }
-  int64_t count(int64_t i) const { return start_[static_cast<size_t>(i) + 1] - start_[static_cast<size_t>(i)]; }
-  int64_t listed(int64_t i) const { return static_cast<int64_t>(count_) - start_[static_cast<size_t>(i)]; }
+  // The rows in which ids occur, one id after another: distinct id i's from start(i)[0] to start(i)[1].
+  const uint32_t* rows() const { return rows_.data(); }
+  const uint32_t* start(int64_t i) const { return start_.data() + i; }
+  uint32_t listed() const { return static_cast<uint32_t>(count_); }
 
  private:
   static constexpr int kDigit = 9;  // few enough bins that their ends stay in L1
@@ -145,7 +145,7 @@ class TableUpdate {
     index_.reserve(occurrences, table_rows);
     scale_.reserve(rows * static_cast<int64_t>(features.size()));
     units_ = op.exact ? std::clamp<int64_t>(table_rows * dim / 16384, 1, 64) : std::clamp<int64_t>(occurrences / 1024, 1, 32);
-    pieces_.reserve(units_ * kPieces * piece_floats());
+    sums_.reserve(units_ * piece_floats());
     penalties_.assign(static_cast<size_t>(units_), 0.0);
   }
 
@@ -178,42 +178,33 @@ class TableUpdate {
   int64_t units() const { return units_; }
 
   void update(const Plan& plan, const mg_run& run, const UpdateRule& rule, int64_t unit) {
-    float* const sums = pieces_.data() + unit * kPieces * piece_floats();
-    const Moments moments = moments_of(op, run);
-    float* const table = bound(run, op.table);
+    const Parameters table = parameters_of(op, op.table, run);
+    Parameters piece = table;
+    piece.width = dim;
+    piece.gradient = sums_.data() + unit * piece_floats();
     double& penalty = penalties_[static_cast<size_t>(unit)] = 0;
     if (op.exact) {
       const auto [first, end] = unit_range(unit, units_, table_rows);
       int64_t next = index_.find(first);
-      for (int64_t row = first; row < end;) {
-        const int64_t count = std::min(end - row, rows_at_once());
-        std::fill_n(sums, count * dim, 0.0f);
-        for (; next < index_.distinct() && index_.id(next) < row + count; next++)
-          sum_gradients(plan, run, next, sums + (index_.id(next) - row) * dim);
-        penalty += apply(plan, rule, count, table + row * dim, moments.from(row * dim), sums);
-        row += count;
+      for (int64_t row = first; row < end; row += piece.rows) {
+        float* const sums = piece.gradient;
+        piece = part_of(table, row * dim);
+        piece.rows = std::min(end - row, rows_at_once()), piece.width = dim, piece.gradient = sums;
+        std::fill_n(sums, piece.rows * dim, 0.0f);
+        for (; next < index_.distinct() && index_.id(next) < row + piece.rows; next++)
+          sum_gradients(plan, run, next, 1, sums + (index_.id(next) - row) * dim);
+        penalty += apply(plan, rule, piece);
       }
       return;
     }
-    // Rows that lie anywhere are copied side by side: their misses overlap, and penalty and rule see one long piece.
     const auto [first, end] = unit_range(unit, units_, index_.distinct());
-    const auto piece = [&](int number, bool wanted) { return wanted ? sums + number * piece_floats() : nullptr; };
-    float* const w = piece(1, true);
-    const Moments own{piece(2, moments.first), piece(3, moments.second), piece(4, moments.third)};
-    const std::pair<float*, float*> copies[] = {{table, w}, {moments.first, own.first}, {moments.second, own.second}, {moments.third, own.third}};
-    for (int64_t i = first; i < end; i += rows_at_once()) {
-      const int64_t count = std::min(end - i, rows_at_once());
-      std::fill_n(sums, count * dim, 0.0f);
-      for (const auto& [from, to] : copies) {
-        const Gather copy{count, 1, dim, 0, index_.ids(i), from, to, dim};
-        if (from) plan.kernels->gather(&copy);
-      }
-      for (int64_t k = 0; k < count; k++) sum_gradients(plan, run, i + k, sums + k * dim);
-      penalty += apply(plan, rule, count, w, own, sums);
-      for (const auto& [to, from] : copies) {
-        const Scatter copy{count, dim, index_.ids(i), from, to};
-        if (to) plan.kernels->scatter(&copy);
-      }
+    fetch(table, first, std::min(end, first + rows_at_once()));
+    for (int64_t i = first; i < end; i += piece.rows) {
+      piece.rows = std::min(end - i, rows_at_once()), piece.ids = index_.ids(i);
+      // Rows lie anywhere: those of the next piece are on their way while gradients are summed.
+      fetch(table, i + piece.rows, std::min(end, i + piece.rows + rows_at_once()));
+      sum_gradients(plan, run, i, piece.rows, piece.gradient);
+      penalty += apply(plan, rule, piece);
     }
   }
 
@@ -224,41 +215,50 @@ class TableUpdate {
   }
 
  private:
-  // A piece of the table: its gradients, and copies of its rows and of up to three moments. Four of 4 KiB fit in L1.
-  static constexpr int64_t kPieces = 5;
-  int64_t rows_at_once() const { return std::max<int64_t>(1, 1024 / dim); }
+  // A piece of the table. Its gradients, rows and moments, and those of the next, fit into L1 (2 KiB each).
+  int64_t rows_at_once() const { return std::max<int64_t>(1, 512 / dim); }
   int64_t piece_floats() const { return padded(rows_at_once() * dim); }
 
-  // The rows of one id: those of the first feature come first, then those of the next.
-  void sum_gradients(const Plan& plan, const mg_run& run, int64_t i, float* sum) const {
-    const uint32_t* row = index_.rows(i);
-    const uint32_t* const end = row + index_.count(i);
-    const uint32_t* const last = row + index_.listed(i);
-    for (size_t f = 0; row < end; f++) {
-      const int64_t before = static_cast<int64_t>(f) * run.rows;
-      const uint32_t* const next = f + 1 == features.size() ? end : std::lower_bound(row, end, before + run.rows);
+  // Asks for the rows and moments of distinct ids [first, end).
+  void fetch(const Parameters& table, int64_t first, int64_t end) const {
+    for (int64_t i = first; i < end; i++)
+      for (const float* from : {table.w, table.moment1, table.moment2, table.moment3})
+        for (int64_t c = 0; from && c < dim; c += 16) __builtin_prefetch(from + index_.id(i) * dim + c);
+  }
+
+  // sum[k] = the gradient of distinct id i + k: the rows of the first feature come first, then those of the next.
+  void sum_gradients(const Plan& plan, const mg_run& run, int64_t i, int64_t count, float* sum) const {
+    const auto sum_feature = [&](size_t f, int64_t ids, const uint32_t* rows, const uint32_t* start, uint32_t listed, float* to) {
       const Rows& g = features[f].gradient;
       // Rows count over all features: from here it is those of this one.
-      const float* x = plan.stored.data() + g.region * run.rows + g.column - before * g.stride;
-      const SumRows sums{dim, next - row, features.size() == 1 ? last - row : next - row, row, x, g.stride,
-                         features[f].combiner == 1 ? scale_.data() : nullptr, sum};
+      const float* x = plan.stored.data() + g.region * run.rows + g.column - static_cast<int64_t>(f) * run.rows * g.stride;
+      const SumRows sums{dim, ids, rows, start, listed, x, g.stride, features[f].combiner == 1 ? scale_.data() : nullptr, to, f > 0};
       plan.kernels->sum_rows(&sums);
-      row = next;
+    };
+    if (features.size() == 1) return sum_feature(0, count, index_.rows(), index_.start(i), index_.listed(), sum);
+    for (int64_t k = i; k < i + count; k++, sum += dim) {
+      const uint32_t* row = index_.rows() + index_.start(k)[0];
+      const uint32_t* const end = index_.rows() + index_.start(k)[1];
+      for (size_t f = 0; f < features.size(); f++) {
+        const uint32_t* const next = std::lower_bound(row, end, static_cast<int64_t>(f + 1) * run.rows);
+        const uint32_t range[] = {0, static_cast<uint32_t>(next - row)};
+        sum_feature(f, 1, row, range, range[1], sum);
+        row = next;
+      }
     }
   }
 
-  double apply(const Plan& plan, const UpdateRule& rule, int64_t count, float* w, const Moments& own, float* gradient) const {
+  double apply(const Plan& plan, const UpdateRule& rule, const Parameters& piece) const {
     double penalty = 0;
-    if (op.l1 != 0 || op.l2 != 0)
-      penalty = plan.kernels->penalty(count * dim, w, static_cast<float>(op.l1), static_cast<float>(op.l2), gradient);
-    plan.kernels->update(&rule, count * dim, w, gradient, &own);
+    if (op.l1 != 0 || op.l2 != 0) penalty = plan.kernels->penalty(&piece, static_cast<float>(op.l1), static_cast<float>(op.l2));
+    plan.kernels->update(&rule, &piece);
     return penalty;
   }
 
   IdIndex index_;
   Floats scale_;  // 1 / ids present, per row of each mean feature
   int64_t units_ = 1;
-  Floats pieces_;
+  Floats sums_;  // per unit: the gradients of a piece
   std::vector<double> penalties_;
 };
 

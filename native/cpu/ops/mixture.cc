@@ -17,7 +17,7 @@ struct Topology {
     int64_t column, expert_columns, logits;
   };
   struct Gate {
-    int64_t logits, seen, scratch, probabilities;  // probabilities: column in the gates view
+    int64_t stream, first, logits, seen, probabilities;  // probabilities: column in the gates view
     std::vector<int64_t> expert;
   };
   std::vector<Stream> streams;
@@ -36,7 +36,6 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
   const uint32_t experts = op.expert_stream.count, gates = op.gate_stream.count;
   t.expert_column.resize(experts);
   t.gates.resize(gates);
-  int64_t forward_scratch = 0;
   for (uint32_t s = 0; s < op.streams.count; s++) {
     const int64_t depth = op.streams.items[s].width;
     std::vector<WeightColumns> parts;
@@ -56,13 +55,13 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
       gate.seen = op.gate_offset.items[j + 1] - op.gate_offset.items[j];
       gate.probabilities = op.gate_offset.items[j];
       gate.logits = t.columns + column;
-      gate.scratch = forward_scratch + column - expert_columns;
+      gate.stream = s, gate.first = column - expert_columns;
       parts.push_back({column, gate.seen, op.gate_kernel.items[j].offset, gate.seen,
                        op.gate_bias.count > 0 && op.gate_bias.items[j].buffer >= 0 ? op.gate_bias.items[j].offset : -1});
       column += gate.seen;
     }
     const int64_t logits = column - expert_columns;
-    forward_scratch += padded(logits);
+    t.row_scratch = std::max(t.row_scratch, padded(logits) * kPad);
     PlanWeights& weights = builder.weights(depth, column, std::move(parts), count * units);
     t.streams.push_back({builder.rows(op.streams.items[s]), &weights, t.columns, expert_columns, logits});
     t.columns += weights.weights.columns;
@@ -79,7 +78,9 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
     t.seer.insert(t.seer.end(), list.begin(), list.end());
     t.seer_offset.push_back(static_cast<int64_t>(t.seer.size() / 2));
   }
-  for (const auto& gate : t.gates) t.row_scratch += padded(gate.seen);  // no less than forward_scratch
+  int64_t backward_scratch = 0;
+  for (const auto& gate : t.gates) backward_scratch += padded(gate.seen);
+  t.row_scratch = std::max(t.row_scratch, backward_scratch);
   return t;
 }
 
@@ -110,7 +111,7 @@ struct MixtureOp : RowsOp {
     auto* gate = new (block.fixed(gate_arguments)) MixtureGate[topology.gates.size()]();
     for (size_t j = 0; j < topology.gates.size(); j++) {
       const Topology::Gate& from = topology.gates[j];
-      gate[j].logits = from.logits, gate[j].seen = from.seen, gate[j].scratch = from.scratch;
+      gate[j].stream = from.stream, gate[j].first = from.first, gate[j].logits = from.logits, gate[j].seen = from.seen;
       gate[j].expert = from.expert.data();
       gate[j].probabilities = p.data ? p.data + from.probabilities : nullptr;
       gate[j].probabilities_row = p.stride;

@@ -57,11 +57,12 @@ struct Penalty final : StepOp {
   void run(Plan& plan, const mg_run& run, Team& team) override {
     team.parallel(static_cast<int64_t>(ranges.size()), [&](int64_t unit, int) {
       const Range& range = ranges[static_cast<size_t>(unit)];
-      float* gradient = nullptr;
+      Parameters own{};
+      own.rows = 1, own.width = range.to - range.from;
+      own.w = bound(run, range.view) + range.from;
       if (plan.gradient_buffer >= 0)
-        gradient = static_cast<float*>(run.data[plan.gradient_buffer]) + range.view.offset + range.from;
-      sums[static_cast<size_t>(unit)] =
-          plan.kernels->penalty(range.to - range.from, bound(run, range.view) + range.from, l1, l2, gradient);
+        own.gradient = static_cast<float*>(run.data[plan.gradient_buffer]) + range.view.offset + range.from;
+      sums[static_cast<size_t>(unit)] = plan.kernels->penalty(&own, l1, l2);
     });
     for (const double sum : sums) run.scalars_out[loss] += sum;
   }
@@ -72,13 +73,14 @@ struct Optimize final : StepOp {
 
   void run(Plan& plan, const mg_run& run, Team& team) override {
     const UpdateRule rule = make_rule(op, run);
-    float *const w = bound(run, op.parameters), *const g = bound(run, op.gradients);
-    const Moments moments = moments_of(op, run);
+    const Parameters all = parameters_of(op, op.parameters, run);
+    float* const gradient = bound(run, op.gradients);
     const int64_t count = op.parameters.width, units = (count + kUnit - 1) / kUnit;
     team.parallel(units, [&](int64_t unit, int) {
       const int64_t from = unit * kUnit;
-      const Moments own = moments.from(from);
-      plan.kernels->update(&rule, std::min(kUnit, count - from), w + from, g + from, &own);
+      Parameters own = part_of(all, from);
+      own.rows = 1, own.width = std::min(kUnit, count - from), own.gradient = gradient + from;
+      plan.kernels->update(&rule, &own);
     });
   }
 };

@@ -30,9 +30,20 @@ UpdateRule make_rule(const Op& op, const mg_run& run) {
   return rule;
 }
 
+// A view's elements and their moments; what rows they are and their gradient are for the caller to say.
 template <class Op>
-Moments moments_of(const Op& op, const mg_run& run) {
-  return {bound(run, op.moment1), bound(run, op.moment2), bound(run, op.moment3)};
+Parameters parameters_of(const Op& op, const mg_view& w, const mg_run& run) {
+  Parameters all{};
+  all.w = bound(run, w);
+  all.moment1 = bound(run, op.moment1), all.moment2 = bound(run, op.moment2), all.moment3 = bound(run, op.moment3);
+  return all;
+}
+
+// The same from element `from` on.
+inline Parameters part_of(Parameters all, int64_t from) {
+  for (float** of : {&all.w, &all.moment1, &all.moment2, &all.moment3})
+    if (*of) *of += from;
+  return all;
 }
 
 }  // namespace mg
