@@ -36,7 +36,7 @@ void pack(Plan& plan, const mg_run& run, Team& team) {
   plan.is_packed = true;
 }
 
-constexpr int64_t kAhead = 8;  // rows that are fetched before they are wanted
+constexpr int64_t kAhead = 16;  // rows that are fetched before they are wanted
 
 // Copies the block's rows of every row input, picked by row_index, into the arena.
 void gather_inputs(const Block& block) {
@@ -45,8 +45,14 @@ void gather_inputs(const Block& block) {
     const auto* from = static_cast<const float*>(block.run.data[buffer]);
     float* to = block.arena + region * block.plan.block_rows;
     const int32_t* index = block.run.row_index + block.first_row;
-    for (int64_t r = 0; r < block.rows; r++) {
-      if (r + kAhead < block.rows) __builtin_prefetch(from + static_cast<size_t>(index[r + kAhead]) * width);
+    const auto fetch = [&](int64_t r) {
+      const float* const row = from + static_cast<size_t>(index[r]) * width;
+      __builtin_prefetch(row), __builtin_prefetch(row + width - 1);
+    };
+    const int64_t rows = block.rows;
+    for (int64_t r = 0; r < std::min(kAhead, rows); r++) fetch(r);
+    for (int64_t r = 0; r < rows; r++) {
+      if (r + kAhead < rows) fetch(r + kAhead);
       if (width == 1)  // most inputs: not worth a call
         to[r] = from[index[r]];
       else

@@ -7,13 +7,14 @@ namespace multigate {
 
 double denominator(int64_t reduction, int64_t rows, const RowColumn& label, const RowColumn& weight) noexcept {
   if (reduction == 1) return static_cast<double>(rows);
-  const bool weighted = reduction == 2 && weight.data != nullptr;
-  double sum = 0;
-  for (int64_t row = 0; row < rows; ++row) {
-    if (std::isnan(label[row])) continue;
-    sum += weighted ? static_cast<double>(weight[row]) : 1.0;
+  if (reduction == 2 && weight.data != nullptr) {
+    double sum = 0;
+    for (int64_t row = 0; row < rows; ++row) sum += std::isnan(label[row]) ? 0.0 : static_cast<double>(weight[row]);
+    return sum;
   }
-  return sum;
+  int64_t labelled = 0;  // no chain of additions: labels of rows in any order come as fast as memory brings them
+  for (int64_t row = 0; row < rows; ++row) labelled += std::isnan(label[row]) ? 0 : 1;
+  return static_cast<double>(labelled);
 }
 
 }  // namespace multigate

@@ -1,4 +1,4 @@
-// A dense layer on a block of rows, forward and backward: gemm.h plus activation and bias.
+// A dense layer on a block of rows, forward and backward: gemm.h (thin.h for one or two outputs) plus activation and bias.
 //
 //   z = x W + b, y = f(z);  dz = dy f'(z), dW += x^T dz, db += sum dz, dx (=|+=) dz W^T
 // dz lives in scratch only. FLOPs per row: 2 in out forward, twice that backward.
@@ -7,6 +7,7 @@
 #include "cpu/kernels/bfloat16.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/math.h"
+#include "cpu/kernels/thin.h"
 
 namespace mg {
 namespace {
@@ -89,9 +90,11 @@ void dense_forward(const DenseForward* d) {
   float* z = d->z ? d->z : d->y;
   const int64_t z_row = d->z ? d->z_row : d->y_row;
   Gemm g = forward_product(d->rows, d->x, d->x_row, d->weights, d->out, z, z_row);
-  const bool in_product = d->activation == MG_RELU && !d->z;
+  const bool thin = is_thin(d->weights, d->out), in_product = d->activation == MG_RELU && !d->z && !thin;
   if (in_product) g.floor = 0;
-  if (d->weights->rounded > 0)
+  if (thin)
+    thin_forward(d->rows, d->x, d->x_row, d->weights, d->out, z, z_row);
+  else if (d->weights->rounded > 0)
     rounded_forward(g, d->weights, d->narrowed.x);
   else
     gemm(g);
@@ -101,10 +104,16 @@ void dense_forward(const DenseForward* d) {
 
 void dense_backward(const DenseBackward* d) {
   const int64_t dz_row = d->dz_row, columns = d->weights->columns;
-  if (d->out < columns)  // the padding of dz takes part in the products
+  const bool thin = is_thin(d->weights, d->out);
+  if (!thin && d->out < columns)  // the padding of dz takes part in the products
     for (int64_t r = 0; r < d->rows; r++)
       memset(d->dz + r * dz_row + d->out, 0, static_cast<size_t>(columns - d->out) * sizeof(float));
   MG_WITH_ACTIVATION(d->activation, activate_backward_rows, d)
+  if (thin) {
+    thin_weight_gradient(d->rows, d->x, d->x_row, d->weights, d->out, d->dz, dz_row, d->gradient);
+    if (d->dx) thin_input_gradient(d->rows, d->weights, d->out, d->dz, dz_row, d->dx, d->dx_row, d->dx_columns, d->accumulate);
+    return;
+  }
   weight_gradients(d->rows, d->x, d->x_row, d->narrowed, d->weights, d->dz, dz_row, d->gradient);
   if (d->dx)
     input_gradient(d->rows, d->weights, d->dz, dz_row, d->dx, d->dx_row, d->dx_columns, d->accumulate, d->narrowed);

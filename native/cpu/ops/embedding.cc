@@ -26,7 +26,7 @@ struct GatherOp final : RowsOp {
   }
 };
 
-constexpr int64_t kAhead = 8;  // rows whose ids are fetched before they are wanted
+constexpr int64_t kAhead = 16;  // rows whose ids are fetched before they are wanted
 
 struct Feature {
   int32_t ids;  // row input buffer
@@ -160,7 +160,7 @@ class TableUpdate {
       const auto at = [&](int64_t r) { return ids + (order ? order[r] : r) * length; };
       float* const scale = scale_.data();
       for (int64_t r = 0; r < run.rows; r++, row++) {
-        if (r + kAhead < run.rows) __builtin_prefetch(at(r + kAhead));
+        if (r + kAhead < run.rows) __builtin_prefetch(at(r + kAhead)), __builtin_prefetch(at(r + kAhead) + length - 1);
         const int32_t* own = at(r);
         const uint32_t* const before = key;
         for (int64_t k = 0; k < length; k++) {
