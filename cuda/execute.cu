@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "cuda/data_sets.h"
 #include "cuda/plan.h"
+#include "cuda/scalar_sums.h"
 #include "cuda/weights.h"
 
 namespace mg_cuda {
@@ -16,12 +18,8 @@ constexpr int64_t kRowsOfAPart = 1 << 16;  // of a divisible run: activations ta
 
 bool is_row_class(const mg_buffer& buffer) { return buffer.buffer_class <= MG_STORED; }
 
-// Device and pinned memory for so many rows. Graphs know the old addresses.
-void reserve(Plan& plan, const mg_run& run) {
-  const int64_t rows = run.rows;
-  if (rows <= plan.capacity) return;
-  plan.capacity = 0;
-  plan.graphs.clear();
+// Device and pinned memory for so many rows.
+void reserve_rows(Plan& plan, int64_t rows) {
   plan.regions.resize(plan.buffers.size());
   plan.staging.resize(plan.buffers.size());
   for (size_t i = 0; i < plan.buffers.size(); i++) {
@@ -46,13 +44,31 @@ void reserve(Plan& plan, const mg_run& run) {
   plan.scratch.reserve(scratch);
   plan.scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
   plan.scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
+  plan.sums.clear(), plan.partial_count = 0;
+  for (const auto& op : plan.ops) op->add_sums(plan, rows);
+  plan.sums_table.assign(plan.sums);
+  plan.partials.reserve(static_cast<size_t>(plan.partial_count) * sizeof(double));
   plan.row_numbers.reserve(static_cast<size_t>(rows) * sizeof(int32_t));
   plan.staged_row_numbers.reserve(static_cast<size_t>(rows) * sizeof(int32_t));
   plan.staged_scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
   plan.staged_scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
-  const Context context(plan, run);
+}
+
+// Memory for the run, and ops that know where all of it is. Graphs know the old addresses.
+void prepare(Plan& plan, const mg_run& run) {
+  std::vector<void*> memories;
+  for (size_t i = 0; i < plan.buffers.size(); i++)
+    if (!is_row_class(plan.buffers[i])) memories.push_back(run.data[i]);
+  const bool grows = run.rows > plan.capacity;
+  if (!grows && memories == plan.memories) return;
+  const int64_t rows = std::max(run.rows, std::exchange(plan.capacity, 0));
+  plan.graphs.clear();
+  if (grows) reserve_rows(plan, rows);
+  mg_run largest = run;
+  largest.rows = rows;
+  const Context context(plan, largest);
   for (const auto& op : plan.ops) op->bind(context);
-  plan.capacity = rows;
+  plan.memories = std::move(memories), plan.capacity = rows;
 }
 
 // The rows of every input, picked by row_index, into pinned memory.
@@ -102,10 +118,19 @@ void queue_inputs(const Context& context, const mg_run& run, bool resident) {
 // steps: the step ops too.
 void queue_ops(const Context& context, bool packs, bool steps) {
   Plan& plan = context.plan;
-  if (plan.scalar_outputs > 0) plan.stream->zero(plan.scalars_out.data(), plan.scalar_outputs * sizeof(double));
+  const auto rows_end = plan.ops.begin() + static_cast<std::ptrdiff_t>(plan.row_ops), end = steps ? plan.ops.end() : rows_end;
+  const bool forks = std::any_of(rows_end, end, [](const auto& op) { return op->starts_early(); });
+  if (forks) {
+    plan.side->wait_for(*plan.stream);
+    const Context beside(context, *plan.side);
+    std::for_each(rows_end, end, [&](const auto& op) { op->launch_early(beside); });
+  }
+  clear_partials(context);
   if (packs) launch_pack(context);
-  const size_t count = plan.ops.size() - (steps ? 0 : plan.step_ops);
-  for (size_t i = 0; i < count; i++) plan.ops[i]->launch(context);
+  std::for_each(plan.ops.begin(), rows_end, [&](const auto& op) { op->launch(context); });
+  if (forks) plan.stream->wait_for(*plan.side);
+  std::for_each(rows_end, end, [&](const auto& op) { op->launch(context); });
+  launch_scalar_sums(context);
 }
 
 void queue_outputs(Plan& plan, const mg_run& run) {
@@ -133,12 +158,8 @@ Graph capture(Stream& stream, const Queue& queue) {
 }
 
 const Graph& captured(Plan& plan, const mg_run& run, bool packs, bool steps, uint64_t resident) {
-  std::vector<void*> memories;
-  for (size_t i = 0; i < plan.buffers.size(); i++)
-    if (!is_row_class(plan.buffers[i])) memories.push_back(run.data[i]);
   for (const Plan::Captured& known : plan.graphs)
-    if (known.rows == run.rows && known.packs == packs && known.steps == steps && known.data_set == resident && known.memories == memories)
-      return known.graph;
+    if (known.rows == run.rows && known.packs == packs && known.steps == steps && known.data_set == resident) return known.graph;
   const Context context(plan, run);
   Graph graph = capture(*plan.stream, [&] {
     queue_inputs(context, run, resident != 0);
@@ -146,13 +167,13 @@ const Graph& captured(Plan& plan, const mg_run& run, bool packs, bool steps, uin
     queue_outputs(plan, run);
   });
   if (plan.graphs.size() >= kMostGraphs) plan.graphs.erase(plan.graphs.begin());
-  plan.graphs.push_back({run.rows, packs, steps, resident, std::move(memories), std::move(graph)});
+  plan.graphs.push_back({run.rows, packs, steps, resident, std::move(graph)});
   return plan.graphs.back().graph;
 }
 
 // These rows at once. scalars_out += what the run gives.
 void execute_part(Plan& plan, const mg_run& run, bool steps) {
-  reserve(plan, run);
+  prepare(plan, run);
   const uint64_t resident = keep_data_set(plan, run) ? run.data_set : 0;
   resident != 0 ? stage_row_numbers(plan, run) : stage_rows(plan, run);
   stage_scalars(plan, run);
@@ -194,7 +215,7 @@ void execute(Plan& plan, const mg_run& run) {
   }
 }
 
-void time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds) {
+size_t time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds) {
   const Context context(plan, run);
   const Graph graph = capture(*plan.stream, [&] { queue_ops(context, !plan.weights.empty() && !plan.divisible, true); });
   Timer timer;
@@ -205,6 +226,7 @@ void time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds) 
     plan.stream->synchronize();
     milliseconds[i] = timer.milliseconds();
   }
+  return graph.nodes();
 }
 
 }  // namespace mg_cuda
