@@ -56,7 +56,7 @@ std::unique_ptr<Plan> compiled(const mg_program& program, Precision precision, i
     if (program.buffers[i].buffer_class == MG_GRADIENT) plan->gradient_buffer = static_cast<int32_t>(i);
   }
   plan->divisible = plan->gradient_buffer < 0;
-  plan->stream = std::make_unique<Stream>(), plan->side = std::make_unique<Stream>();
+  plan->stream = std::make_unique<Stream>(), plan->side = std::make_unique<Stream>(), plan->copies = std::make_unique<Stream>();
   PlanBuilder builder(*plan, program);
   for (uint32_t i = 0; i < program.op_count; i++) {
     const mg_op& op = program.ops[i];

@@ -12,7 +12,7 @@
 namespace mg_cuda {
 namespace {
 
-constexpr size_t kMostGraphs = 8;  // of a plan: a full batch, a last one, each with and without new weights, and as many again
+constexpr size_t kMostGraphs = 12;  // of a plan: a full batch, a last one, each with and without new weights, of two arrivals, and some more
 
 constexpr int64_t kRowsOfAPart = 1 << 16;  // of a divisible run: activations take memory for so many
 
@@ -27,7 +27,7 @@ void reserve_rows(Plan& plan, int64_t rows) {
     const size_t bytes = static_cast<size_t>(rows) * plan.row_bytes(i);
     if (!plan.regions[i]) plan.regions[i] = std::make_unique<DeviceMemory>();
     plan.regions[i]->reserve(bytes);
-    if (!plan.is_input(i) && !plan.is_output(i)) continue;
+    if (!plan.is_output(i)) continue;
     if (!plan.staging[i]) plan.staging[i] = std::make_unique<PinnedMemory>();
     plan.staging[i]->reserve(bytes);
   }
@@ -63,28 +63,15 @@ void prepare(Plan& plan, const mg_run& run) {
   if (!grows && memories == plan.memories) return;
   const int64_t rows = std::max(run.rows, std::exchange(plan.capacity, 0));
   plan.graphs.clear();
-  if (grows) reserve_rows(plan, rows);
+  if (grows) {
+    reserve_rows(plan, rows);
+    for (Plan::Arrival& arrival : plan.arrivals) arrival.data_set = 0;  // its memory will grow
+  }
   mg_run largest = run;
   largest.rows = rows;
   const Context context(plan, largest);
   for (const auto& op : plan.ops) op->bind(context);
   plan.memories = std::move(memories), plan.capacity = rows;
-}
-
-// The rows of every input, picked by row_index, into pinned memory.
-void stage_rows(Plan& plan, const mg_run& run) {
-  for (size_t i = 0; i < plan.buffers.size(); i++) {
-    if (!plan.is_input(i)) continue;
-    const size_t bytes = plan.row_bytes(i);
-    const auto* from = static_cast<const char*>(run.data[i]);
-    char* to = plan.staging[i]->data<char>();
-    if (run.row_index == nullptr) {
-      std::memcpy(to, from, static_cast<size_t>(run.rows) * bytes);
-      continue;
-    }
-    for (int64_t r = 0; r < run.rows; r++)
-      std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(run.row_index[r]) * bytes, bytes);
-  }
 }
 
 // Which rows of the data set on the device they are.
@@ -108,11 +95,9 @@ void queue_inputs(const Context& context, const mg_run& run, bool resident) {
   if (resident) {
     plan.stream->upload(plan.row_numbers.data(), plan.staged_row_numbers.data(), static_cast<size_t>(run.rows) * sizeof(int32_t));
     launch_gather_inputs(context, run);
-    return;
+  } else {
+    launch_place_inputs(context);
   }
-  for (size_t i = 0; i < plan.buffers.size(); i++)
-    if (plan.is_input(i))
-      plan.stream->upload(plan.regions[i]->data(), plan.staging[i]->data(), static_cast<size_t>(run.rows) * plan.row_bytes(i));
 }
 
 // steps: the step ops too.
@@ -159,7 +144,9 @@ Graph capture(Stream& stream, const Queue& queue) {
 
 const Graph& captured(Plan& plan, const mg_run& run, bool packs, bool steps, uint64_t resident) {
   for (const Plan::Captured& known : plan.graphs)
-    if (known.rows == run.rows && known.packs == packs && known.steps == steps && known.data_set == resident) return known.graph;
+    if (known.rows == run.rows && known.packs == packs && known.steps == steps && known.data_set == resident &&
+        (resident != 0 || known.arrived == plan.arrived))
+      return known.graph;
   const Context context(plan, run);
   Graph graph = capture(*plan.stream, [&] {
     queue_inputs(context, run, resident != 0);
@@ -167,7 +154,7 @@ const Graph& captured(Plan& plan, const mg_run& run, bool packs, bool steps, uin
     queue_outputs(plan, run);
   });
   if (plan.graphs.size() >= kMostGraphs) plan.graphs.erase(plan.graphs.begin());
-  plan.graphs.push_back({run.rows, packs, steps, resident, std::move(graph)});
+  plan.graphs.push_back({run.rows, packs, steps, resident, plan.arrived, std::move(graph)});
   return plan.graphs.back().graph;
 }
 
@@ -175,12 +162,13 @@ const Graph& captured(Plan& plan, const mg_run& run, bool packs, bool steps, uin
 void execute_part(Plan& plan, const mg_run& run, bool steps) {
   prepare(plan, run);
   const uint64_t resident = keep_data_set(plan, run) ? run.data_set : 0;
-  resident != 0 ? stage_row_numbers(plan, run) : stage_rows(plan, run);
+  resident != 0 ? stage_row_numbers(plan, run) : bring_rows(plan, run);
   stage_scalars(plan, run);
   const void* store = plan.parameter_buffer < 0 ? nullptr : run.data[plan.parameter_buffer];
   const bool packs = !plan.weights.empty() && (plan.packed_from != store || plan.packed_version != run.parameter_version);
   plan.packed_from = nullptr;
   plan.stream->run(captured(plan, run, packs, steps, resident));
+  if (resident == 0) bring_next_rows(plan, run);
   plan.stream->synchronize();
   plan.packed_from = store, plan.packed_version = run.parameter_version;
   for (size_t i = 0; i < plan.buffers.size(); i++)
@@ -195,6 +183,8 @@ mg_run part_of(const Plan& plan, const mg_run& run, int64_t first, int64_t rows,
   part.rows = rows, part.first_row = run.first_row + first;
   part.row_index = run.row_index != nullptr ? run.row_index + first : nullptr;
   part.data_set_first = run.data_set_first + first;
+  const int64_t rest = run.rows - first - rows;
+  part.next_rows = std::min(kRowsOfAPart, rest > 0 ? rest : run.next_rows);
   data.assign(run.data, run.data + plan.buffers.size());
   for (size_t i = 0; i < plan.buffers.size(); i++)
     if (plan.is_output(i) || (plan.is_input(i) && run.row_index == nullptr))

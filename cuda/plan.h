@@ -117,7 +117,7 @@ struct Plan {
   // Device memory for `capacity` rows, one allocation per buffer.
   int64_t capacity = 0;
   std::vector<std::unique_ptr<DeviceMemory>> regions;       // by buffer; null without has_rows
-  std::vector<std::unique_ptr<PinnedMemory>> staging;       // by buffer: row inputs and outputs
+  std::vector<std::unique_ptr<PinnedMemory>> staging;       // by buffer: row outputs
   DeviceMemory packed, slots, scratch, scalars, scalars_out;  // scalars: inputs, then first_row
   std::vector<ScalarSum> sums;
   Table<ScalarSum> sums_table;
@@ -128,6 +128,18 @@ struct Plan {
   uint64_t packed_version = 0;
   const void* packed_from = nullptr;
 
+  // Rows from the host, by turns: one batch is worked on while the next one comes. See data_sets.h.
+  struct Arrival {
+    PinnedMemory staged;
+    DeviceMemory device;  // the inputs one after another, as they were staged
+    uint64_t data_set = 0;  // of which it has these rows; 0: they may change
+    std::vector<const void*> columns;
+    std::vector<int32_t> numbers;
+  };
+  Arrival arrivals[2];
+  int arrived = 0;        // the one that a run reads
+  uint64_t not_kept = 0;  // a data set that did not fit on the device
+
   // Of parameters, moments and tables, as ops and graphs know them.
   std::vector<void*> memories;
 
@@ -135,10 +147,11 @@ struct Plan {
     int64_t rows;
     bool packs, steps;
     uint64_t data_set;  // whose rows are gathered on the device; 0: rows come from the host
+    int arrived;        // then: where they have arrived
     Graph graph;
   };
   std::vector<Captured> graphs;
-  std::unique_ptr<Stream> stream, side;  // side: of what starts early
+  std::unique_ptr<Stream> stream, side, copies;  // side: of what starts early; copies: of rows that arrive
 };
 
 // What an op needs to launch its kernels for one number of rows.

@@ -125,7 +125,7 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
   ~Stream() {
-    if (stream_ != nullptr) cudaStreamDestroy(stream_);
+    if (stream_ != nullptr) cudaStreamSynchronize(stream_), cudaStreamDestroy(stream_);  // memory that it uses may go next
     if (mark_ != nullptr) cudaEventDestroy(mark_);
   }
 
