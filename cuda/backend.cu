@@ -56,7 +56,7 @@ std::unique_ptr<Plan> compiled(const mg_program& program, Precision precision, i
     if (program.buffers[i].buffer_class == MG_GRADIENT) plan->gradient_buffer = static_cast<int32_t>(i);
   }
   plan->divisible = plan->gradient_buffer < 0;
-  plan->stream = std::make_unique<Stream>();
+  plan->stream = std::make_unique<Stream>(), plan->side = std::make_unique<Stream>(), plan->copies = std::make_unique<Stream>();
   PlanBuilder builder(*plan, program);
   for (uint32_t i = 0; i < program.op_count; i++) {
     const mg_op& op = program.ops[i];
@@ -64,8 +64,8 @@ std::unique_ptr<Plan> compiled(const mg_program& program, Precision precision, i
     switch (op.kind) {
 #define MG_COMPILE_OP_(name, phase)                        \
   case MG_OP_##name:                                       \
-    if (MG_PHASE_##phase == MG_PHASE_STEP) plan->step_ops++; \
     compile_op(builder, op.fields.name);                   \
+    if (MG_PHASE_##phase != MG_PHASE_STEP) plan->row_ops = plan->ops.size(); \
     break;
       MG_OPS(MG_COMPILE_OP_)
 #undef MG_COMPILE_OP_
@@ -159,11 +159,11 @@ MG_EXPORT const mg_backend* mg_cuda_backend(int32_t device) noexcept {
 }
 
 // For benchmarks; see time_ops in plan.h. After a run of the same plan.
-MG_EXPORT mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, mg_error* error) noexcept {
+MG_EXPORT mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, int64_t* launches, mg_error* error) noexcept {
   using namespace mg_cuda;
   return guarded(error, [=] {
     use_device(plan_of(plan)->device);
-    time_ops(*plan_of(plan), *run, repeats, milliseconds);
+    *launches = static_cast<int64_t>(time_ops(*plan_of(plan), *run, repeats, milliseconds));
   });
 }
 

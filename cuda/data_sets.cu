@@ -2,17 +2,19 @@
 #include "cuda/data_sets.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <tuple>
 
 #include "cuda/device/kernel.h"
+#include "cuda/ops/joined.h"
 
 namespace mg_cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kColumnsOfALaunch = 16;
 
 // device, data set, the column's address on the host
 using Key = std::tuple<int, uint64_t, const void*>;
@@ -28,32 +30,108 @@ const char* column_of(const Plan& plan, const mg_run& run, size_t buffer) {
   return static_cast<const char*>(run.data[buffer]) - static_cast<size_t>(first) * plan.row_bytes(buffer);
 }
 
-// Column i: to[row] = from[number[row]], [rows, width] words.
-struct GatherColumns {
-  const uint32_t* from[kColumnsOfALaunch];
-  uint32_t* to[kColumnsOfALaunch];
-  int64_t width[kColumnsOfALaunch];
+struct InputColumn {
+  const uint32_t* from;
+  uint32_t* to;  // [rows, width]
+  int64_t width;
 };
 
-__global__ void gather_inputs_kernel(GatherColumns columns, const int32_t* number, int64_t rows) {
-  const uint32_t* from = columns.from[blockIdx.y];
-  uint32_t* to = columns.to[blockIdx.y];
-  const int64_t width = columns.width[blockIdx.y];
-  for (int64_t i = grid_thread(); i < rows * width; i += grid_threads()) to[i] = from[number[i / width] * width + i % width];
+// A row of the grid per column: to[row] = from[number[row]]; number null: from[row].
+__global__ void gather_inputs_kernel(Some<InputColumn> columns, const int32_t* number, int64_t rows) {
+  const auto [from, to, width] = columns.items[blockIdx.y];
+  const int64_t count = rows * width;
+  if (number == nullptr)
+    for (int64_t i = grid_thread(); i < count; i += grid_threads()) to[i] = from[i];
+  else
+    for (int64_t i = grid_thread(); i < count; i += grid_threads()) to[i] = from[number[i / width] * width + i % width];
 }
+
+void launch_gather(const Context& context, const std::vector<InputColumn>& columns, const int32_t* number) {
+  int64_t widest = 1;
+  for (const InputColumn& column : columns) widest = std::max(widest, column.width);
+  const auto blocks = static_cast<unsigned>(std::clamp<int64_t>(blocks_of(context.rows * widest, kThreads), 1, 1024));
+  for_some(columns, [](const InputColumn& column) { return column; }, [&](const Some<InputColumn>& some, unsigned count) {
+    context.stream.launch(gather_inputs_kernel, {blocks, count}, kThreads, 0, some, number, context.rows);
+  });
+}
+
+std::vector<size_t> inputs_of(const Plan& plan) {
+  std::vector<size_t> inputs;
+  for (size_t i = 0; i < plan.buffers.size(); i++)
+    if (plan.is_input(i)) inputs.push_back(i);
+  return inputs;
+}
+
+// Where each input begins among the bytes that arrive for so many rows, and after the last one how many they are.
+std::vector<size_t> arrival_places(const Plan& plan, int64_t rows) {
+  std::vector<size_t> places{0};
+  for (const size_t i : inputs_of(plan)) places.push_back(places.back() + (static_cast<size_t>(rows) * plan.row_bytes(i) + 255) / 256 * 256);
+  return places;
+}
+
+// Which rows of which columns of a data set are meant: rows [first, first + rows) of the run and beyond it.
+void name_rows(const Plan& plan, const mg_run& run, int64_t first, int64_t rows, std::vector<const void*>& columns, std::vector<int32_t>& numbers) {
+  columns.clear();
+  for (const size_t i : inputs_of(plan)) columns.push_back(column_of(plan, run, i));
+  numbers.resize(static_cast<size_t>(rows));
+  if (run.row_index != nullptr)
+    std::copy_n(run.row_index + first, rows, numbers.begin());
+  else
+    std::iota(numbers.begin(), numbers.end(), static_cast<int32_t>(run.data_set_first + first));
+}
+
+// Rows [first, first + rows) of the run, or beyond it, on their way to the device.
+void fetch(Plan& plan, Plan::Arrival& arrival, const mg_run& run, int64_t first, int64_t rows) {
+  plan.copies->synchronize();  // nothing reads what is written next
+  arrival.data_set = 0;
+  const std::vector<size_t> inputs = inputs_of(plan), places = arrival_places(plan, rows);
+  const size_t most = arrival_places(plan, plan.capacity).back();
+  arrival.staged.reserve(most), arrival.device.reserve(most);
+  for (size_t k = 0; k < inputs.size(); k++) {
+    const size_t bytes = plan.row_bytes(inputs[k]);
+    const auto* from = static_cast<const char*>(run.data[inputs[k]]);
+    char* to = arrival.staged.data<char>() + places[k];
+    if (run.row_index == nullptr)
+      std::memcpy(to, from + static_cast<size_t>(first) * bytes, static_cast<size_t>(rows) * bytes);
+    else
+      for (int64_t r = 0; r < rows; r++)
+        std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(run.row_index[first + r]) * bytes, bytes);
+  }
+  plan.copies->upload(arrival.device.data(), arrival.staged.data(), places.back());
+  if (run.data_set == 0) return;
+  name_rows(plan, run, first, rows, arrival.columns, arrival.numbers);
+  arrival.data_set = run.data_set;
+}
+
+bool has_arrived(const Plan& plan, const Plan::Arrival& arrival, const mg_run& run) {
+  if (run.data_set == 0 || arrival.data_set != run.data_set || static_cast<int64_t>(arrival.numbers.size()) != run.rows) return false;
+  std::vector<const void*> columns;
+  std::vector<int32_t> numbers;
+  name_rows(plan, run, 0, run.rows, columns, numbers);
+  return arrival.columns == columns && arrival.numbers == numbers;
+}
+
+std::string mebibytes(int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
 
 }  // namespace
 
 bool keep_data_set(Plan& plan, const mg_run& run) {
-  if (run.data_set == 0) return false;
+  if (run.data_set == 0 || run.data_place == MG_DATA_HOST || (run.data_place == MG_DATA_AUTO && plan.not_kept == run.data_set)) return false;
   const std::lock_guard lock(mutex);
   int64_t missing = 0;
   for (size_t i = 0; i < plan.buffers.size(); i++)
     if (plan.is_input(i) && copies().count({plan.device, run.data_set, column_of(plan, run, i)}) == 0)
       missing += run.data_set_rows * static_cast<int64_t>(plan.row_bytes(i));
-  // Half of what is free stays so: activations come after.
-  if (missing > free_bytes() / 2) return false;
   if (missing == 0) return true;
+  const int64_t free = free_bytes();
+  if (run.data_place == MG_DATA_DEVICE && missing > free)
+    throw Fault{MG_OUT_OF_MEMORY, "the data set asks for " + mebibytes(missing) + " of device memory, " + mebibytes(free) +
+                                      " are free; use data 'auto' or 'host', or fewer rows"};
+  // Half of what is free stays so, for what comes after, unless it was asked for.
+  if (run.data_place != MG_DATA_DEVICE && missing > free / 2) {
+    plan.not_kept = run.data_set;
+    return false;
+  }
   for (size_t i = 0; i < plan.buffers.size(); i++) {
     if (!plan.is_input(i)) continue;
     const char* column = column_of(plan, run, i);
@@ -74,27 +152,34 @@ bool keep_data_set(Plan& plan, const mg_run& run) {
 
 void launch_gather_inputs(const Context& context, const mg_run& run) {
   const Plan& plan = context.plan;
-  GatherColumns columns{};
-  unsigned count = 0;
-  int64_t widest = 1;
-  const auto launch = [&] {
-    if (count == 0) return;
-    const auto blocks = static_cast<unsigned>(std::clamp<int64_t>(blocks_of(context.rows * widest, kThreads), 1, 1024));
-    context.stream.launch(gather_inputs_kernel, {blocks, count}, kThreads, 0, columns, plan.row_numbers.data<const int32_t>(), context.rows);
-    count = 0, widest = 1;
-  };
-  for (size_t i = 0; i < plan.buffers.size(); i++) {
-    if (!plan.is_input(i)) continue;
-    {
-      const std::lock_guard lock(mutex);
-      columns.from[count] = copies().at({plan.device, run.data_set, column_of(plan, run, i)}).data<const uint32_t>();
-    }
-    columns.to[count] = plan.regions[i]->data<uint32_t>();
-    columns.width[count] = plan.buffers[i].width;
-    widest = std::max(widest, plan.buffers[i].width);
-    if (++count == kColumnsOfALaunch) launch();
-  }
-  launch();
+  std::vector<InputColumn> columns;
+  const std::lock_guard lock(mutex);
+  for (const size_t i : inputs_of(plan))
+    columns.push_back({copies().at({plan.device, run.data_set, column_of(plan, run, i)}).data<const uint32_t>(), plan.regions[i]->data<uint32_t>(),
+                       plan.buffers[i].width});
+  launch_gather(context, columns, plan.row_numbers.data<const int32_t>());
+}
+
+void bring_rows(Plan& plan, const mg_run& run) {
+  Plan::Arrival& arrival = plan.arrivals[plan.arrived];
+  if (!has_arrived(plan, arrival, run)) fetch(plan, arrival, run, 0, run.rows);
+  plan.stream->wait_for(*plan.copies);
+}
+
+void bring_next_rows(Plan& plan, const mg_run& run) {
+  if (run.data_set == 0 || run.next_rows == 0) return;
+  plan.arrived = 1 - plan.arrived;
+  fetch(plan, plan.arrivals[plan.arrived], run, run.rows, run.next_rows);
+}
+
+void launch_place_inputs(const Context& context) {
+  const Plan& plan = context.plan;
+  const std::vector<size_t> inputs = inputs_of(plan), places = arrival_places(plan, context.rows);
+  std::vector<InputColumn> columns;
+  for (size_t k = 0; k < inputs.size(); k++)
+    columns.push_back({reinterpret_cast<const uint32_t*>(plan.arrivals[plan.arrived].device.data<const char>() + places[k]),
+                       plan.regions[inputs[k]]->data<uint32_t>(), plan.buffers[inputs[k]].width});
+  launch_gather(context, columns, nullptr);
 }
 
 void forget_data_set(uint64_t data_set) noexcept {

@@ -2,26 +2,24 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "cuda/data_sets.h"
 #include "cuda/plan.h"
+#include "cuda/scalar_sums.h"
 #include "cuda/weights.h"
 
 namespace mg_cuda {
 namespace {
 
-constexpr size_t kMostGraphs = 8;  // of a plan: a full batch, a last one, each with and without new weights, and as many again
+constexpr size_t kMostGraphs = 12;  // of a plan: a full batch, a last one, each with and without new weights, of two arrivals, and some more
 
 constexpr int64_t kRowsOfAPart = 1 << 16;  // of a divisible run: activations take memory for so many
 
 bool is_row_class(const mg_buffer& buffer) { return buffer.buffer_class <= MG_STORED; }
 
-// Device and pinned memory for so many rows. Graphs know the old addresses.
-void reserve(Plan& plan, const mg_run& run) {
-  const int64_t rows = run.rows;
-  if (rows <= plan.capacity) return;
-  plan.capacity = 0;
-  plan.graphs.clear();
+// Device and pinned memory for so many rows.
+void reserve_rows(Plan& plan, int64_t rows) {
   plan.regions.resize(plan.buffers.size());
   plan.staging.resize(plan.buffers.size());
   for (size_t i = 0; i < plan.buffers.size(); i++) {
@@ -29,7 +27,7 @@ void reserve(Plan& plan, const mg_run& run) {
     const size_t bytes = static_cast<size_t>(rows) * plan.row_bytes(i);
     if (!plan.regions[i]) plan.regions[i] = std::make_unique<DeviceMemory>();
     plan.regions[i]->reserve(bytes);
-    if (!plan.is_input(i) && !plan.is_output(i)) continue;
+    if (!plan.is_output(i)) continue;
     if (!plan.staging[i]) plan.staging[i] = std::make_unique<PinnedMemory>();
     plan.staging[i]->reserve(bytes);
   }
@@ -46,29 +44,34 @@ void reserve(Plan& plan, const mg_run& run) {
   plan.scratch.reserve(scratch);
   plan.scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
   plan.scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
+  plan.sums.clear(), plan.partial_count = 0;
+  for (const auto& op : plan.ops) op->add_sums(plan, rows);
+  plan.sums_table.assign(plan.sums);
+  plan.partials.reserve(static_cast<size_t>(plan.partial_count) * sizeof(double));
   plan.row_numbers.reserve(static_cast<size_t>(rows) * sizeof(int32_t));
   plan.staged_row_numbers.reserve(static_cast<size_t>(rows) * sizeof(int32_t));
   plan.staged_scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
   plan.staged_scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
-  const Context context(plan, run);
-  for (const auto& op : plan.ops) op->bind(context);
-  plan.capacity = rows;
 }
 
-// The rows of every input, picked by row_index, into pinned memory.
-void stage_rows(Plan& plan, const mg_run& run) {
-  for (size_t i = 0; i < plan.buffers.size(); i++) {
-    if (!plan.is_input(i)) continue;
-    const size_t bytes = plan.row_bytes(i);
-    const auto* from = static_cast<const char*>(run.data[i]);
-    char* to = plan.staging[i]->data<char>();
-    if (run.row_index == nullptr) {
-      std::memcpy(to, from, static_cast<size_t>(run.rows) * bytes);
-      continue;
-    }
-    for (int64_t r = 0; r < run.rows; r++)
-      std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(run.row_index[r]) * bytes, bytes);
+// Memory for the run, and ops that know where all of it is. Graphs know the old addresses.
+void prepare(Plan& plan, const mg_run& run) {
+  std::vector<void*> memories;
+  for (size_t i = 0; i < plan.buffers.size(); i++)
+    if (!is_row_class(plan.buffers[i])) memories.push_back(run.data[i]);
+  const bool grows = run.rows > plan.capacity;
+  if (!grows && memories == plan.memories) return;
+  const int64_t rows = std::max(run.rows, std::exchange(plan.capacity, 0));
+  plan.graphs.clear();
+  if (grows) {
+    reserve_rows(plan, rows);
+    for (Plan::Arrival& arrival : plan.arrivals) arrival.data_set = 0;  // its memory will grow
   }
+  mg_run largest = run;
+  largest.rows = rows;
+  const Context context(plan, largest);
+  for (const auto& op : plan.ops) op->bind(context);
+  plan.memories = std::move(memories), plan.capacity = rows;
 }
 
 // Which rows of the data set on the device they are.
@@ -92,20 +95,27 @@ void queue_inputs(const Context& context, const mg_run& run, bool resident) {
   if (resident) {
     plan.stream->upload(plan.row_numbers.data(), plan.staged_row_numbers.data(), static_cast<size_t>(run.rows) * sizeof(int32_t));
     launch_gather_inputs(context, run);
-    return;
+  } else {
+    launch_place_inputs(context);
   }
-  for (size_t i = 0; i < plan.buffers.size(); i++)
-    if (plan.is_input(i))
-      plan.stream->upload(plan.regions[i]->data(), plan.staging[i]->data(), static_cast<size_t>(run.rows) * plan.row_bytes(i));
 }
 
 // steps: the step ops too.
 void queue_ops(const Context& context, bool packs, bool steps) {
   Plan& plan = context.plan;
-  if (plan.scalar_outputs > 0) plan.stream->zero(plan.scalars_out.data(), plan.scalar_outputs * sizeof(double));
+  const auto rows_end = plan.ops.begin() + static_cast<std::ptrdiff_t>(plan.row_ops), end = steps ? plan.ops.end() : rows_end;
+  const bool forks = std::any_of(rows_end, end, [](const auto& op) { return op->starts_early(); });
+  if (forks) {
+    plan.side->wait_for(*plan.stream);
+    const Context beside(context, *plan.side);
+    std::for_each(rows_end, end, [&](const auto& op) { op->launch_early(beside); });
+  }
+  clear_partials(context);
   if (packs) launch_pack(context);
-  const size_t count = plan.ops.size() - (steps ? 0 : plan.step_ops);
-  for (size_t i = 0; i < count; i++) plan.ops[i]->launch(context);
+  std::for_each(plan.ops.begin(), rows_end, [&](const auto& op) { op->launch(context); });
+  if (forks) plan.stream->wait_for(*plan.side);
+  std::for_each(rows_end, end, [&](const auto& op) { op->launch(context); });
+  launch_scalar_sums(context);
 }
 
 void queue_outputs(Plan& plan, const mg_run& run) {
@@ -133,11 +143,9 @@ Graph capture(Stream& stream, const Queue& queue) {
 }
 
 const Graph& captured(Plan& plan, const mg_run& run, bool packs, bool steps, uint64_t resident) {
-  std::vector<void*> memories;
-  for (size_t i = 0; i < plan.buffers.size(); i++)
-    if (!is_row_class(plan.buffers[i])) memories.push_back(run.data[i]);
   for (const Plan::Captured& known : plan.graphs)
-    if (known.rows == run.rows && known.packs == packs && known.steps == steps && known.data_set == resident && known.memories == memories)
+    if (known.rows == run.rows && known.packs == packs && known.steps == steps && known.data_set == resident &&
+        (resident != 0 || known.arrived == plan.arrived))
       return known.graph;
   const Context context(plan, run);
   Graph graph = capture(*plan.stream, [&] {
@@ -146,20 +154,21 @@ const Graph& captured(Plan& plan, const mg_run& run, bool packs, bool steps, uin
     queue_outputs(plan, run);
   });
   if (plan.graphs.size() >= kMostGraphs) plan.graphs.erase(plan.graphs.begin());
-  plan.graphs.push_back({run.rows, packs, steps, resident, std::move(memories), std::move(graph)});
+  plan.graphs.push_back({run.rows, packs, steps, resident, plan.arrived, std::move(graph)});
   return plan.graphs.back().graph;
 }
 
 // These rows at once. scalars_out += what the run gives.
 void execute_part(Plan& plan, const mg_run& run, bool steps) {
-  reserve(plan, run);
+  prepare(plan, run);
   const uint64_t resident = keep_data_set(plan, run) ? run.data_set : 0;
-  resident != 0 ? stage_row_numbers(plan, run) : stage_rows(plan, run);
+  resident != 0 ? stage_row_numbers(plan, run) : bring_rows(plan, run);
   stage_scalars(plan, run);
   const void* store = plan.parameter_buffer < 0 ? nullptr : run.data[plan.parameter_buffer];
   const bool packs = !plan.weights.empty() && (plan.packed_from != store || plan.packed_version != run.parameter_version);
   plan.packed_from = nullptr;
   plan.stream->run(captured(plan, run, packs, steps, resident));
+  if (resident == 0) bring_next_rows(plan, run);
   plan.stream->synchronize();
   plan.packed_from = store, plan.packed_version = run.parameter_version;
   for (size_t i = 0; i < plan.buffers.size(); i++)
@@ -174,6 +183,8 @@ mg_run part_of(const Plan& plan, const mg_run& run, int64_t first, int64_t rows,
   part.rows = rows, part.first_row = run.first_row + first;
   part.row_index = run.row_index != nullptr ? run.row_index + first : nullptr;
   part.data_set_first = run.data_set_first + first;
+  const int64_t rest = run.rows - first - rows;
+  part.next_rows = std::min(kRowsOfAPart, rest > 0 ? rest : run.next_rows);
   data.assign(run.data, run.data + plan.buffers.size());
   for (size_t i = 0; i < plan.buffers.size(); i++)
     if (plan.is_output(i) || (plan.is_input(i) && run.row_index == nullptr))
@@ -194,7 +205,7 @@ void execute(Plan& plan, const mg_run& run) {
   }
 }
 
-void time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds) {
+size_t time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds) {
   const Context context(plan, run);
   const Graph graph = capture(*plan.stream, [&] { queue_ops(context, !plan.weights.empty() && !plan.divisible, true); });
   Timer timer;
@@ -205,6 +216,7 @@ void time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds) 
     plan.stream->synchronize();
     milliseconds[i] = timer.milliseconds();
   }
+  return graph.nodes();
 }
 
 }  // namespace mg_cuda

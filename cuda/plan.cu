@@ -62,6 +62,15 @@ void PlanBuilder::unused(const mg_view& view) {
   if (view.buffer >= 0) views_[static_cast<size_t>(view.buffer)]--;
 }
 
+int64_t Plan::add_sum(int64_t output, int64_t denominator, int64_t count) {
+  sums.push_back({output, denominator, partial_count, count});
+  return std::exchange(partial_count, partial_count + count);
+}
+
+void PlanBuilder::add(std::unique_ptr<Op> op) {
+  if (plan.ops.empty() || !plan.ops.back()->join(*op)) plan.ops.push_back(std::move(op));
+}
+
 Weights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded) {
   const auto same = [](const WeightColumns& a, const WeightColumns& b) {
     return a.column == b.column && a.count == b.count && a.offset == b.offset && a.stride == b.stride && a.bias == b.bias;

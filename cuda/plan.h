@@ -74,6 +74,11 @@ struct PackedPart {
   WeightColumns part;
 };
 
+// Partial sums [first, first + count) of plan.partials add up to a part of a scalar output, divided by a scalar input (-1: by nothing).
+struct ScalarSum {
+  int64_t output, denominator, first, count;
+};
+
 class Op;
 
 struct Plan {
@@ -85,7 +90,7 @@ struct Plan {
   Precision precision = Precision::kFloat32;
 
   std::vector<std::unique_ptr<Op>> ops;
-  size_t step_ops = 0;        // how many of them, at the end, run once for all rows
+  size_t row_ops = 0;         // how many of them, at the beginning, are no step ops, which run once for all rows
   bool divisible = true;      // nothing is updated or summed over all rows but scalars: a large run is done in parts
   std::deque<Weights> weights;
   int64_t packed_floats = 0, slot_floats = 0;
@@ -106,31 +111,55 @@ struct Plan {
   bool has_rows(size_t buffer) const { return buffers[buffer].buffer_class <= MG_STORED && !unused[buffer]; }
   std::vector<bool> unused;  // by buffer
 
+  // Room for `count` partial sums of a scalar output; returns the first one's place. Called by Op::add_sums.
+  int64_t add_sum(int64_t output, int64_t denominator, int64_t count);
+
   // Device memory for `capacity` rows, one allocation per buffer.
   int64_t capacity = 0;
   std::vector<std::unique_ptr<DeviceMemory>> regions;       // by buffer; null without has_rows
-  std::vector<std::unique_ptr<PinnedMemory>> staging;       // by buffer: row inputs and outputs
+  std::vector<std::unique_ptr<PinnedMemory>> staging;       // by buffer: row outputs
   DeviceMemory packed, slots, scratch, scalars, scalars_out;  // scalars: inputs, then first_row
+  std::vector<ScalarSum> sums;
+  Table<ScalarSum> sums_table;
+  DeviceMemory partials;
+  int64_t partial_count = 0;
   DeviceMemory row_numbers;                                   // int32 [rows]: of a data set that is on the device
   PinnedMemory staged_scalars, staged_scalars_out, staged_row_numbers;
   uint64_t packed_version = 0;
   const void* packed_from = nullptr;
 
+  // Rows from the host, by turns: one batch is worked on while the next one comes. See data_sets.h.
+  struct Arrival {
+    PinnedMemory staged;
+    DeviceMemory device;  // the inputs one after another, as they were staged
+    uint64_t data_set = 0;  // of which it has these rows; 0: they may change
+    std::vector<const void*> columns;
+    std::vector<int32_t> numbers;
+  };
+  Arrival arrivals[2];
+  int arrived = 0;        // the one that a run reads
+  uint64_t not_kept = 0;  // a data set that did not fit on the device
+
+  // Of parameters, moments and tables, as ops and graphs know them.
+  std::vector<void*> memories;
+
   struct Captured {
     int64_t rows;
     bool packs, steps;
     uint64_t data_set;  // whose rows are gathered on the device; 0: rows come from the host
-    std::vector<void*> memories;
+    int arrived;        // then: where they have arrived
     Graph graph;
   };
   std::vector<Captured> graphs;
-  std::unique_ptr<Stream> stream;
+  std::unique_ptr<Stream> stream, side, copies;  // side: of what starts early; copies: of rows that arrive
 };
 
 // What an op needs to launch its kernels for one number of rows.
 class Context {
  public:
   Context(Plan& plan, const mg_run& run) : plan(plan), stream(*plan.stream), rows(run.rows), data_(run.data) {}
+  // The same, on another stream.
+  Context(const Context& other, Stream& stream) : plan(other.plan), stream(stream), rows(other.rows), data_(other.data_) {}
 
   Plan& plan;
   Stream& stream;
@@ -155,6 +184,7 @@ class Context {
   const double* scalars() const { return plan.scalars.data<double>(); }
   const double* first_row() const { return plan.scalars.data<double>() + plan.scalar_inputs; }
   double* scalars_out() const { return plan.scalars_out.data<double>(); }
+  double* partials() const { return plan.partials.data<double>(); }
 
   // The plan's scratch, as large as this op's scratch_bytes; its values are gone after the op.
   template <class T = void>
@@ -167,11 +197,18 @@ class Context {
 class Op {
  public:
   virtual ~Op() = default;
-  // Called outside a capture whenever row buffers, packed weights and scratch have got new addresses: an op with more pointers than a
-  // launch takes as arguments writes them into its tables here.
+  // Takes over what `next`, the op after it in the program, does, and returns true; or leaves it alone.
+  virtual bool join(Op& /*next*/) { return false; }
+  // Called outside a capture whenever row buffers, packed weights, scratch, parameters or tables have got new addresses, or there may be
+  // more rows: an op with more pointers than a launch takes as arguments writes them into its tables here.
   virtual void bind(const Context&) {}
+  // Asks plan.add_sum for what it adds to scalar outputs, for `rows` rows or fewer. Before bind.
+  virtual void add_sums(Plan&, int64_t /*rows*/) {}
   // Of the scratch that all ops share.
   virtual size_t scratch_bytes(const Plan&, int64_t /*rows*/) const { return 0; }
+  // Whether a step op has work that needs the row inputs alone; launch_early queues it, beside the row ops. It cannot use the scratch.
+  virtual bool starts_early() const { return false; }
+  virtual void launch_early(const Context&) const {}
   // Queues the op's kernels. Called while a graph is captured: no host value that changes from run to run may be looked at.
   virtual void launch(const Context& context) const = 0;
 };
@@ -187,7 +224,7 @@ class PlanBuilder {
   // The same weights are packed once, whoever asks. `rounded`: see Weights.
   Weights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded);
   void need_gradient(Weights& weights);
-  void add(std::unique_ptr<Op> op) { plan.ops.push_back(std::move(op)); }
+  void add(std::unique_ptr<Op> op);
   // Once, after the last op.
   void finish();
 
@@ -201,7 +238,19 @@ class PlanBuilder {
 inline std::vector<mg_view> kept(const mg_views& list) { return {list.items, list.items + list.count}; }
 inline std::vector<int64_t> kept(const mg_ints& list) { return {list.items, list.items + list.count}; }
 
-// One per op of the list; each adds exactly one Op.
+// Whether they have an element in common. Not for tables.
+inline bool overlap(const mg_view& a, const mg_view& b) {
+  return a.buffer >= 0 && a.buffer == b.buffer && a.offset < b.offset + b.width && b.offset < a.offset + a.width;
+}
+template <class Some, class Others>
+bool meet(const Some& some, const Others& others) {
+  for (const mg_view& a : some)
+    for (const mg_view& b : others)
+      if (overlap(a, b)) return true;
+  return false;
+}
+
+// One per op of the list; each adds an Op, or none where there is nothing to do.
 #define MG_DECLARE_COMPILE_(name, phase) void compile_op(PlanBuilder& builder, const mg_##name& op);
 MG_OPS(MG_DECLARE_COMPILE_)
 #undef MG_DECLARE_COMPILE_
@@ -210,7 +259,7 @@ MG_OPS(MG_DECLARE_COMPILE_)
 void execute(Plan& plan, const mg_run& run);
 
 // Milliseconds that the device takes for the ops of the run that came last, without copies from or to the host: `repeats` times,
-// each on its own, into `milliseconds`.
-void time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds);
+// each on its own, into `milliseconds`. Returns how many launches they are, fills of memory among them.
+size_t time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds);
 
 }  // namespace mg_cuda

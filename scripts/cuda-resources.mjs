@@ -1,10 +1,11 @@
 // Prints what each CUDA kernel takes of a multiprocessor, as ptxas tells it for the oldest and the newest target, and fails where one has
 // local memory: a spill, or an array that is indexed at run time, makes every access of it a trip to the cache.
-//   node scripts/cuda-resources.mjs          compiles the sources of the plug-in; without nvcc it says so and passes
+//   node scripts/cuda-resources.mjs          reads the log of the install where it tells of the sources as they are, for both targets; else
+//                                            compiles them; without nvcc it says so and passes
 //   node scripts/cuda-resources.mjs FILE     reads what `nvcc -Xptxas -v` printed
 
 import { execFile, spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { availableParallelism, devNull } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -77,11 +78,40 @@ async function compileAll(sources) {
   return texts.join('\n')
 }
 
+/** What the plug-in's build printed, if it compiled every source for every target, and nothing has changed since. */
+function installLog(sources) {
+  const log = join(root, 'build', 'cuda-install.log')
+  if (!existsSync(log)) return undefined
+  const inputs = ['cuda', 'native/abi'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, name)),
+  )
+  const { mtimeMs } = statSync(log)
+  const changed = ['CMakeLists.txt', 'native/sources.json', ...inputs].find(
+    (name) => statSync(join(root, name)).mtimeMs > mtimeMs,
+  )
+  if (changed !== undefined) return stale(`${changed} has changed since`)
+  const text = readFileSync(log, 'utf8')
+  const missing = sources.find((source) => !text.includes(`multigate_cuda.dir/${source}.o`))
+  if (missing !== undefined) return stale(`it tells nothing of ${missing}`)
+  const kernels = resources(text)
+  const names = new Set(kernels.map(({ name }) => name))
+  for (const name of names)
+    for (const target of targets)
+      if (!kernels.some((kernel) => kernel.name === name && kernel.target === `sm_${target}`))
+        return stale(`no ${name} for sm_${target}`)
+  return names.size > 0 ? text : stale('it tells of no kernel')
+}
+
+function stale(reason) {
+  console.log(`cuda-resources: not from the install's log (${reason}): compiling`)
+  return undefined
+}
+
 async function textOf(file) {
   if (file !== undefined) return readFileSync(file, 'utf8')
   if (spawnSync('nvcc', ['--version']).status !== 0) return undefined
   const { cuda } = JSON.parse(readFileSync(join(root, 'native', 'sources.json'), 'utf8'))
-  return compileAll(cuda)
+  return installLog(cuda) ?? compileAll(cuda)
 }
 
 const text = await textOf(process.argv[2])

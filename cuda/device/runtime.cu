@@ -186,13 +186,20 @@ void Stream::copy(void* to, const void* from, size_t bytes) {
 
 void Stream::zero(void* device, size_t bytes) { check(cudaMemsetAsync(device, 0, bytes, stream_), "device memory"); }
 
+void Stream::wait_for(Stream& other) {
+  if (other.mark_ == nullptr) check(cudaEventCreateWithFlags(&other.mark_, cudaEventDisableTiming), "an event");
+  check(cudaEventRecord(other.mark_, other.stream_), "an event");
+  check(cudaStreamWaitEvent(stream_, other.mark_, 0), "an event");
+}
+
 void Stream::begin_capture() { check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "a capture"); }
 
 Graph Stream::end_capture() {
   cudaGraph_t graph = nullptr;
   check(cudaStreamEndCapture(stream_, &graph), "a capture");
   Graph result;
-  const cudaError_t error = cudaGraphInstantiate(&result.graph_, graph, 0);
+  cudaError_t error = cudaGraphGetNodes(graph, nullptr, &result.nodes_);
+  if (error == cudaSuccess) error = cudaGraphInstantiate(&result.graph_, graph, 0);
   cudaGraphDestroy(graph);
   check(error, "a graph");
   return result;

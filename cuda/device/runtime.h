@@ -99,18 +99,23 @@ void check(cudaError_t error, const char* what);
 class Graph {
  public:
   Graph() = default;
-  Graph(Graph&& other) noexcept : graph_(other.graph_) { other.graph_ = nullptr; }
+  Graph(Graph&& other) noexcept : graph_(std::exchange(other.graph_, nullptr)), nodes_(other.nodes_) {}
   Graph& operator=(Graph&& other) noexcept {
     std::swap(graph_, other.graph_);
+    nodes_ = other.nodes_;
     return *this;
   }
   ~Graph() {
     if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
   }
 
+  // Kernels, copies and fills.
+  size_t nodes() const { return nodes_; }
+
  private:
   friend class Stream;
   cudaGraphExec_t graph_ = nullptr;
+  size_t nodes_ = 0;
 };
 
 // Work in order. Between begin_capture and end_capture it is noted, not done.
@@ -120,7 +125,8 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
   ~Stream() {
-    if (stream_ != nullptr) cudaStreamDestroy(stream_);
+    if (stream_ != nullptr) cudaStreamSynchronize(stream_), cudaStreamDestroy(stream_);  // memory that it uses may go next
+    if (mark_ != nullptr) cudaEventDestroy(mark_);
   }
 
   // Threads per block: a multiple of 32.
@@ -138,6 +144,10 @@ class Stream {
   void copy(void* to, const void* from, size_t bytes);  // within the device
   void zero(void* device, size_t bytes);
 
+  // What is queued here from now on starts after what `other` has been given so far. While one of them captures, the other becomes a
+  // branch of the same graph, and must be waited for before the capture ends.
+  void wait_for(Stream& other);
+
   void begin_capture();
   Graph end_capture();
   void run(const Graph& graph);
@@ -149,6 +159,7 @@ class Stream {
   void allow_shared(const void* kernel, size_t bytes);
 
   cudaStream_t stream_ = nullptr;
+  cudaEvent_t mark_ = nullptr;  // for those who wait
 };
 
 // The device's time between two places of a stream.

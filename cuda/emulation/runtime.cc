@@ -8,7 +8,11 @@ namespace mg_cuda {
 
 int device_count() noexcept { return 2; }
 void use_device(int) {}
-int64_t free_bytes() { return device_facts().memory_bytes; }
+// MULTIGATE_EMULATED_FREE_BYTES: for tests of what does not fit.
+int64_t free_bytes() {
+  const char* free = std::getenv("MULTIGATE_EMULATED_FREE_BYTES");
+  return free != nullptr ? std::atoll(free) : device_facts().memory_bytes;
+}
 
 const DeviceFacts& device_facts() {
   static const DeviceFacts facts{"emulated by the CPU", 9, 0, int64_t{8} << 30, 4, 227 * 1024, true};

@@ -15,6 +15,10 @@ void run_grid(Grid grid, int threads, size_t shared_bytes, const std::function<v
 }  // namespace emulation
 
 class Graph {
+ public:
+  size_t nodes() const { return calls_.size(); }
+
+ private:
   friend class Stream;
   std::vector<std::function<void()>> calls_;
 };
@@ -34,6 +38,15 @@ class Stream {
   void download(void* pinned, const void* device, size_t bytes) { upload(pinned, device, bytes); }
   void copy(void* to, const void* from, size_t bytes) { upload(to, from, bytes); }
   void zero(void* device, size_t bytes);
+
+  // A branch of a graph runs as late as the waits allow.
+  void wait_for(Stream& other) {
+    if (!capturing_) {
+      capturing_ = other.capturing_;
+      return;
+    }
+    for (auto& call : other.end_capture().calls_) captured_.calls_.push_back(std::move(call));
+  }
 
   void begin_capture() { capturing_ = true; }
   Graph end_capture() {

@@ -1,9 +1,12 @@
-// The gather: rows of a table, or means or sums of them, into columns of an activation. See ops.h; the update is embedding_update.cu.
+// The gather: rows of a table, or means or sums of them, into columns of an activation; of all tables in one launch. See ops.h; the update is
+// embedding_update.cu.
 //
 // 2^log neighbouring lanes move a row, 16 bytes each where dim and y allow it; a warp has 32 / 2^log rows of y under way, and twice as
 // many of the table. Bytes per row of y: 4 length (ids), 4 dim per id that counts, 4 dim out.
 #include <algorithm>
+#include <array>
 
+#include "cuda/ops/joined.h"
 #include "cuda/ops/pieces.h"
 
 namespace mg_cuda {
@@ -14,9 +17,19 @@ constexpr int64_t kMostBlocks = 1 << 20;
 constexpr int kRowsAtOnce = 2;        // single ids: of a group of lanes; the id and then the row are two waits for memory
 constexpr int kIdsAtOnce = 4;         // of a bag
 
-// y[rows, dim] = table[ids], table [any, dim], ids [rows, 1]
+struct GatheredRows {
+  RowSplit split;
+  int64_t dim;
+  const float* table;  // [any, dim]
+  IdPointer ids;       // [rows, length]
+  RowPointer y;        // [rows, dim]
+  int32_t length, combiner;
+};
+
+// y = table[ids], ids [rows, 1]
 template <int kFloats>
-__global__ void gather_kernel(RowSplit split, int64_t rows, int64_t dim, const float* table, IdPointer ids, RowPointer y) {
+__device__ __forceinline__ void gather_rows(const GatheredRows& own, int64_t rows) {
+  const auto& [split, dim, table, ids, y, length, combiner] = own;
   const int64_t step = split.row_step();
   for (int64_t first = split.row(); first < rows; first += kRowsAtOnce * step) {
     int32_t id[kRowsAtOnce];
@@ -33,17 +46,16 @@ __global__ void gather_kernel(RowSplit split, int64_t rows, int64_t dim, const f
   }
 }
 
-// y[rows, dim] = the sum of table[id] over the ids != 0 of a row, in their order, and with `mean` divided by their number; 0 without
-// any. ids [rows, length].
+// y = the sum of table[id] over the ids != 0 of a row, in their order, and with combiner 1 divided by their number; 0 without any.
 template <int kFloats>
-__global__ void gather_bags_kernel(RowSplit split, int64_t rows, int64_t dim, const float* table, IdPointer ids, int64_t length, bool mean,
-                                   RowPointer y) {
+__device__ __forceinline__ void gather_bags(const GatheredRows& own, int64_t rows) {
+  const auto& [split, dim, table, ids, y, length, combiner] = own;
   for (int64_t row = split.row(); row < rows; row += split.row_step()) {
     const int32_t* const own = ids.data + row * ids.stride;
     for (int c = split.lane(); c < split.pieces; c += split.lanes()) {
       Piece<kFloats> sum{};
       int count = 0;
-      for (int64_t from = 0; from < length; from += kIdsAtOnce) {
+      for (int32_t from = 0; from < length; from += kIdsAtOnce) {
         int32_t id[kIdsAtOnce];
         Piece<kFloats> piece[kIdsAtOnce];
 #pragma unroll
@@ -55,7 +67,7 @@ __global__ void gather_bags_kernel(RowSplit split, int64_t rows, int64_t dim, co
         for (int u = 0; u < kIdsAtOnce; u++)
           if (id[u] != 0) add_piece(sum, piece[u], 1), count++;
       }
-      if (mean && count > 0) {
+      if (combiner == 1 && count > 0) {
         const float scale = 1.0f / static_cast<float>(count);
 #pragma unroll
         for (int k = 0; k < kFloats; k++) sum.at[k] *= scale;
@@ -65,39 +77,60 @@ __global__ void gather_bags_kernel(RowSplit split, int64_t rows, int64_t dim, co
   }
 }
 
-struct Gather final : Op {
+// A row of the grid per gather.
+template <int kFloats>
+__global__ void gather_kernel(Some<GatheredRows> gathers, int64_t rows) {
+  const GatheredRows& own = gathers.items[blockIdx.y];
+  if (own.combiner == 0)
+    gather_rows<kFloats>(own, rows);
+  else
+    gather_bags<kFloats>(own, rows);
+}
+
+struct Gather : SimpleItem {
   mg_view table, ids, y;
   int64_t combiner;
+  bool aligned;  // y, and so the table
 
-  void launch(const Context& context) const override {
-    const RowPointer to = context.at(y);
-    if (y.width % 4 == 0 && y.offset % 4 == 0 && to.stride % 4 == 0)
-      launch_with<4>(context, to);
-    else
-      launch_with<1>(context, to);
+  Gather(const PlanBuilder& builder, const mg_embedding_gather& op)
+      : table(op.table), ids(op.ids), y(op.y), combiner(op.combiner),
+        aligned(op.y.width % 4 == 0 && op.y.offset % 4 == 0 && builder.plan.stride(op.y.buffer) % 4 == 0) {}
+
+  std::array<mg_view, 0> reads() const { return {}; }
+  std::array<mg_view, 1> writes() const { return {y}; }
+
+  // Those of either width of a piece share a launch.
+  static void launch(const Context& context, const std::vector<Gather>& gathers) {
+    launch_some<4>(context, gathers);
+    launch_some<1>(context, gathers);
   }
 
  private:
+  RowSplit split() const { return split_row(y.width, aligned ? 4 : 1); }
+  int64_t blocks(int64_t rows) const { return split().blocks(combiner == 0 ? blocks_of(rows, kRowsAtOnce) : rows, kThreads); }
+
   template <int kFloats>
-  void launch_with(const Context& context, RowPointer to) const {
-    const RowSplit split = split_row(y.width, kFloats);
-    const int64_t groups = combiner == 0 ? blocks_of(context.rows, kRowsAtOnce) : context.rows;
-    const Grid grid{static_cast<unsigned>(std::min(split.blocks(groups, kThreads), kMostBlocks))};
-    if (combiner == 0)
-      context.stream.launch(gather_kernel<kFloats>, grid, kThreads, 0, split, context.rows, y.width, context.elements(table), context.ids(ids), to);
-    else
-      context.stream.launch(gather_bags_kernel<kFloats>, grid, kThreads, 0, split, context.rows, y.width, context.elements(table),
-                            context.ids(ids), ids.width, combiner == 1, to);
+  static void launch_some(const Context& context, const std::vector<Gather>& all) {
+    std::vector<Gather> gathers;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(gathers), [](const Gather& gather) { return gather.aligned == (kFloats == 4); });
+    int64_t most = 1;
+    for (const Gather& gather : gathers) most = std::max(most, gather.blocks(context.rows));
+    const auto blocks = static_cast<unsigned>(std::min(most, kMostBlocks));
+    for_some(gathers,
+             [&](const Gather& g) {
+               return GatheredRows{g.split(), g.y.width, context.elements(g.table), context.ids(g.ids), context.at(g.y),
+                                   static_cast<int32_t>(g.ids.width), static_cast<int32_t>(g.combiner)};
+             },
+             [&](const Some<GatheredRows>& some, unsigned count) {
+               context.stream.launch(gather_kernel<kFloats>, {blocks, count}, kThreads, 0, some, context.rows);
+             });
   }
 };
 
 }  // namespace
 
 void compile_op(PlanBuilder& builder, const mg_embedding_gather& op) {
-  auto compiled = std::make_unique<Gather>();
-  compiled->table = op.table, compiled->ids = op.ids, compiled->y = op.y;
-  compiled->combiner = op.combiner;
-  builder.add(std::move(compiled));
+  builder.add(std::make_unique<Joined<Gather>>(Gather(builder, op)));
 }
 
 }  // namespace mg_cuda

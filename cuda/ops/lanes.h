@@ -19,6 +19,13 @@ struct RowLanes {
     while (shift < 5 && (int64_t{1} << shift) < row_width) shift++;
   }
 
+  // The same lanes for rows of another width.
+  __device__ __forceinline__ RowLanes of_width(int64_t other) const {
+    RowLanes lanes = *this;
+    lanes.width = other;
+    return lanes;
+  }
+
   Grid grid() const { return {static_cast<unsigned>(std::clamp<int64_t>(blocks_of(rows << shift, kThreads), 1, 65536))}; }
 
   // Calls work(row, column) for each element of this thread.

@@ -6,23 +6,26 @@
 // (the product of sigmoids: product_loss.cu). slope = task_weight w m / D; see loss_rows.h for w, m, D and the order of the sum.
 // z, dz [n, 1], or [n, classes]; dz may be null, and is =. binary, squared: one thread per row, 12 to 16 bytes per row. multiclass: a group of
 // lanes per row, which goes over the row twice (a third time for dz): 4 classes bytes from memory and 4 classes to it.
+#include <array>
 #include <cmath>
 #include <memory>
 
+#include "cuda/ops/joined.h"
 #include "cuda/ops/lanes.h"
 #include "cuda/ops/loss_rows.h"
 
 namespace mg_cuda {
 namespace {
 
-__global__ void total_kernel(const double* partial, int64_t count, const double* denominator, double* loss) {
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += partial[i];
-  sum = block_sum(sum, shared_memory<double>());
-  if (threadIdx.x == 0 && *denominator != 0) *loss += sum / *denominator;
-}
+// A loss of one number per row.
+struct SimpleRows {
+  LossRows shared;
+  RowPointer z, dz;
+};
 
-__global__ void binary_loss_kernel(LossRows shared, RowPointer logit, RowPointer dlogit) {
+// A row of the grid per loss.
+__global__ void binary_loss_kernel(Some<SimpleRows> losses) {
+  const auto& [shared, logit, dlogit] = losses.items[blockIdx.y];
   double loss = 0;
   for (int64_t r = grid_thread(); r < shared.rows; r += grid_threads()) {
     const LossRow row = loss_row(shared, r);
@@ -38,7 +41,9 @@ __global__ void binary_loss_kernel(LossRows shared, RowPointer logit, RowPointer
   put_partial(shared, loss);
 }
 
-__global__ void squared_loss_kernel(LossRows shared, RowPointer prediction, RowPointer dprediction) {
+// A row of the grid per loss.
+__global__ void squared_loss_kernel(Some<SimpleRows> losses) {
+  const auto& [shared, prediction, dprediction] = losses.items[blockIdx.y];
   double loss = 0;
   for (int64_t r = grid_thread(); r < shared.rows; r += grid_threads()) {
     const LossRow row = loss_row(shared, r);
@@ -134,21 +139,31 @@ __global__ void multiclass_predict_kernel(int64_t rows, int64_t classes, RowPoin
   });
 }
 
-// One number per row.
-struct SimpleLoss final : LossOp {
-  void (*kernel)(LossRows, RowPointer, RowPointer);
+struct SimpleLoss : LossFields {
+  void (*kernel)(Some<SimpleRows>);
   mg_view z, dz;
 
   template <class Fields>
-  SimpleLoss(const Fields& op, void (*run)(LossRows, RowPointer, RowPointer), const mg_view& from, const mg_view& to)
-      : LossOp(op, 1), kernel(run), z(from), dz(to) {}
-  void launch(const Context& context) const override { launch_loss(context, kernel, context.at(z), context.at(dz)); }
+  SimpleLoss(const Fields& op, void (*run)(Some<SimpleRows>), const mg_view& from, const mg_view& to)
+      : LossFields(op, 1), kernel(run), z(from), dz(to) {}
+
+  std::array<mg_view, 1> reads() const { return {z}; }
+  std::array<mg_view, 1> writes() const { return {dz}; }
+  bool joins(const SimpleLoss& other) const { return kernel == other.kernel; }
+
+  static void launch(const Context& context, const std::vector<SimpleLoss>& losses) {
+    const auto blocks = static_cast<unsigned>(losses[0].blocks(context.rows));
+    for_some(losses, [&](const SimpleLoss& loss) { return SimpleRows{loss.rows(context), context.at(loss.z), context.at(loss.dz)}; },
+             [&](const Some<SimpleRows>& some, unsigned count) {
+               context.stream.launch(losses[0].kernel, {blocks, count}, LossRows::kThreads, kSharedBytes, some);
+             });
+  }
 };
 
 struct MulticlassLoss final : LossOp {
   mg_view logits, dlogits;
 
-  explicit MulticlassLoss(const mg_multiclass_loss& op) : LossOp(op, Group(op.logits.width).lanes), logits(op.logits), dlogits(op.dlogits) {}
+  explicit MulticlassLoss(const mg_multiclass_loss& op) : LossOp({op, Group(op.logits.width).lanes}), logits(op.logits), dlogits(op.dlogits) {}
   void launch(const Context& context) const override {
     launch_loss(context, multiclass_loss_kernel, logits.width, context.at(logits), context.at(dlogits));
   }
@@ -180,16 +195,11 @@ struct MulticlassPredict final : Predict {
 
 }  // namespace
 
-void LossOp::launch_total(const Context& context) const {
-  context.stream.launch(total_kernel, {}, LossRows::kThreads, kSharedBytes, context.scratch<double>(), blocks(context.rows),
-                        context.scalars() + denominator, context.scalars_out() + loss);
-}
-
 void compile_op(PlanBuilder& builder, const mg_binary_loss& op) {
-  builder.add(std::make_unique<SimpleLoss>(op, binary_loss_kernel, op.logit, op.dlogit));
+  builder.add(std::make_unique<Joined<SimpleLoss>>(SimpleLoss(op, binary_loss_kernel, op.logit, op.dlogit)));
 }
 void compile_op(PlanBuilder& builder, const mg_squared_loss& op) {
-  builder.add(std::make_unique<SimpleLoss>(op, squared_loss_kernel, op.prediction, op.dprediction));
+  builder.add(std::make_unique<Joined<SimpleLoss>>(SimpleLoss(op, squared_loss_kernel, op.prediction, op.dprediction)));
 }
 void compile_op(PlanBuilder& builder, const mg_multiclass_loss& op) { builder.add(std::make_unique<MulticlassLoss>(op)); }
 void compile_op(PlanBuilder& builder, const mg_binary_predict& op) { builder.add(std::make_unique<BinaryPredict>(op.logit, op.y)); }

@@ -1,7 +1,7 @@
 // What all losses share: which rows count and by how much, and the sum of their losses.
 //
-//   scalar output `loss` += sum of w m l / D, in double: each block adds up its rows in a fixed order and writes one partial sum
-//   (scratch [blocks]), then one block adds the partial sums in a fixed order. How many blocks there are depends on n alone.
+//   scalar output `loss` += sum of w m l / D, in double: each block adds up its rows in a fixed order and writes one partial sum; see
+//   scalar_sums.h. How many blocks there are depends on n alone.
 // m: the label is not NaN; w: weight or 1; D: scalar input, 0 where no row counts. A row that does not count adds nothing and has a
 // gradient of 0, even where its logit is not finite.
 #pragma once
@@ -21,7 +21,7 @@ struct LossRows {
   RowPointer label, weight;   // [n, 1]; weight may be null
   const double* denominator;  // on the device
   double task_weight;
-  double* partial;            // [blocks]
+  double* partial;            // [blocks] (=)
 };
 
 struct LossRow {
@@ -43,31 +43,39 @@ __device__ __forceinline__ void put_partial(const LossRows& shared, double loss)
   if (threadIdx.x == 0) shared.partial[blockIdx.x] = sum;
 }
 
-// What the loss ops share on the host.
-struct LossOp : Op {
+// What the losses share on the host.
+struct LossFields {
+  static constexpr size_t kSharedBytes = LossRows::kThreads / kWarp * sizeof(double);
+
   mg_view label, weight;
   int64_t denominator, loss, lanes;  // lanes: threads that a row takes
   double task_weight;
+  int64_t first = 0;  // of its partial sums
 
   template <class Fields>
-  LossOp(const Fields& op, int64_t threads_of_a_row)
+  LossFields(const Fields& op, int64_t threads_of_a_row)
       : label(op.label), weight(op.weight), denominator(op.denominator), loss(op.loss), lanes(threads_of_a_row), task_weight(op.task_weight) {}
 
   int64_t blocks(int64_t rows) const { return std::min(blocks_of(rows * lanes, LossRows::kThreads), LossRows::kMostBlocks); }
-  size_t scratch_bytes(const Plan&, int64_t rows) const override { return static_cast<size_t>(blocks(rows)) * sizeof(double); }
+  void add_sums(Plan& plan, int64_t rows) { first = plan.add_sum(loss, denominator, blocks(rows)); }
+  LossRows rows(const Context& context) const {
+    return {context.rows, context.at(label), context.at(weight), context.scalars() + denominator, task_weight, context.partials() + first};
+  }
+};
 
-  // Queues `kernel`, which takes LossRows and then `arguments`, and the sum of what its blocks found.
+// A loss that is an op of its own.
+struct LossOp : Op {
+  LossFields fields;
+
+  explicit LossOp(LossFields loss) : fields(loss) {}
+  void add_sums(Plan& plan, int64_t rows) override { fields.add_sums(plan, rows); }
+
+  // Queues `kernel`, which takes LossRows and then `arguments`.
   template <class Kernel, class... P>
   void launch_loss(const Context& context, Kernel kernel, const P&... arguments) const {
-    const LossRows shared{context.rows, context.at(label), context.at(weight), context.scalars() + denominator, task_weight, context.scratch<double>()};
-    context.stream.launch(kernel, {static_cast<unsigned>(blocks(context.rows))}, LossRows::kThreads, kSharedBytes, shared, arguments...);
-    launch_total(context);
+    context.stream.launch(kernel, {static_cast<unsigned>(fields.blocks(context.rows))}, LossRows::kThreads, LossFields::kSharedBytes,
+                          fields.rows(context), arguments...);
   }
-
- private:
-  static constexpr size_t kSharedBytes = LossRows::kThreads / kWarp * sizeof(double);
-
-  void launch_total(const Context& context) const;
 };
 
 }  // namespace mg_cuda

@@ -13,11 +13,13 @@ constexpr int64_t kMostBlocks = 4096;  // its threads then take several pieces e
 
 struct Range {
   int64_t offset, count;  // in the store
+  int64_t partial;        // its place among the partial sums
+  PenaltyRates rates;
 };
 
 // A block per range. store, gradient: the whole buffers; gradient (+=) may be null. partials (=): the loss of each range.
 // 4 bytes in per element; with a gradient 4 more in and out.
-__global__ void penalty_kernel(const Range* ranges, PenaltyRates rates, const float* store, float* gradient, double* partials) {
+__global__ void penalty_kernel(const Range* ranges, const float* store, float* gradient, double* partials) {
   const Range range = ranges[blockIdx.x];
   double loss = 0;
 #pragma unroll 4
@@ -25,20 +27,11 @@ __global__ void penalty_kernel(const Range* ranges, PenaltyRates rates, const fl
     const int64_t at = range.offset + i;
     Piece<1> slope{};
     if (gradient != nullptr) slope = load_piece<1>(gradient + at);
-    add_penalty(rates, load_piece<1>(store + at), slope, loss);
+    add_penalty(range.rates, load_piece<1>(store + at), slope, loss);
     if (gradient != nullptr) store_piece(gradient + at, slope);
   }
   loss = block_sum(loss, shared_memory<double>());
-  if (threadIdx.x == 0) partials[blockIdx.x] = loss;
-}
-
-// One block: thread t adds up partials t, t + blockDim, ... , then block_sum.
-__global__ void penalty_sum_kernel(const double* partials, int64_t count, double* loss) {
-  double sum = 0;
-#pragma unroll 4
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += partials[i];
-  sum = block_sum(sum, shared_memory<double>());
-  if (threadIdx.x == 0) *loss += sum;
+  if (threadIdx.x == 0) partials[range.partial] = loss;
 }
 
 // One warp, of which one thread works: some hundred instructions in double, which each thread of the update would repeat.
@@ -58,19 +51,56 @@ __global__ void optimize_kernel(UpdateRule rule, const UpdateStep* steps, int64_
   if (last < count) update_piece<kRule, 1>(rule, step, to, last, load_piece<1>(to.w + last), load_piece<1>(gradient + last));
 }
 
-struct Penalty final : Op {
-  Table<Range> ranges;
-  int64_t count, loss;
-  PenaltyRates rates;
+// All penalties that follow one another.
+class Penalties final : public Op {
+ public:
+  explicit Penalties(const mg_penalty& op) { penalties_.push_back({kept(op.parameters), {op.l1, op.l2}, op.loss, 0}); }
 
-  size_t scratch_bytes(const Plan&, int64_t) const override { return static_cast<size_t>(count) * sizeof(double); }
+  bool join(Op& next) override {
+    auto* const same = dynamic_cast<Penalties*>(&next);
+    if (same == nullptr) return false;
+    for (const Penalty& mine : penalties_)
+      for (const Penalty& other : same->penalties_)
+        if (meet(mine.views, other.views)) return false;
+    std::move(same->penalties_.begin(), same->penalties_.end(), std::back_inserter(penalties_));
+    return true;
+  }
+
+  void add_sums(Plan& plan, int64_t) override {
+    for (Penalty& penalty : penalties_) {
+      int64_t count = 0;
+      for (const mg_view& view : penalty.views) count += blocks_of(view.width, kRange);
+      penalty.first = plan.add_sum(penalty.loss, -1, count);
+    }
+  }
+
+  void bind(const Context&) override {
+    std::vector<Range> ranges;
+    for (const Penalty& penalty : penalties_) {
+      int64_t place = penalty.first;
+      for (const mg_view& view : penalty.views)
+        for (int64_t from = 0; from < view.width; from += kRange)
+          ranges.push_back({view.offset + from, std::min(kRange, view.width - from), place++, penalty.rates});
+    }
+    ranges_.assign(ranges), count_ = ranges.size();
+  }
 
   void launch(const Context& context) const override {
-    auto* const partials = context.scratch<double>();
-    context.stream.launch(penalty_kernel, {static_cast<unsigned>(count)}, kThreads, kThreads / kWarp * sizeof(double), ranges.data(), rates,
-                          context.elements({context.plan.parameter_buffer, 0, 0}), context.gradients(), partials);
-    launch_penalty_sum(context, partials, count, loss);
+    if (count_ == 0) return;
+    context.stream.launch(penalty_kernel, {static_cast<unsigned>(count_)}, kThreads, kThreads / kWarp * sizeof(double), ranges_.data(),
+                          context.elements({context.plan.parameter_buffer, 0, 0}), context.gradients(), context.partials());
   }
+
+ private:
+  struct Penalty {
+    std::vector<mg_view> views;
+    PenaltyRates rates;
+    int64_t loss, first;  // first: of its partial sums
+  };
+
+  std::vector<Penalty> penalties_;
+  Table<Range> ranges_;
+  size_t count_ = 0;
 };
 
 struct Optimize final : Op {
@@ -92,24 +122,7 @@ struct Optimize final : Op {
 
 }  // namespace
 
-void launch_penalty_sum(const Context& context, const double* partials, int64_t count, int64_t loss) {
-  constexpr int kOneBlock = 512;
-  context.stream.launch(penalty_sum_kernel, {}, kOneBlock, kOneBlock / kWarp * sizeof(double), partials, count, context.scalars_out() + loss);
-}
-
-void compile_op(PlanBuilder& builder, const mg_penalty& op) {
-  std::vector<Range> ranges;
-  for (uint32_t i = 0; i < op.parameters.count; i++) {
-    const mg_view& view = op.parameters.items[i];
-    for (int64_t from = 0; from < view.width; from += kRange) ranges.push_back({view.offset + from, std::min(kRange, view.width - from)});
-  }
-  if (ranges.empty()) return;
-  auto compiled = std::make_unique<Penalty>();
-  compiled->ranges.assign(ranges), compiled->count = static_cast<int64_t>(ranges.size());
-  compiled->loss = op.loss;
-  compiled->rates = {op.l1, op.l2};
-  builder.add(std::move(compiled));
-}
+void compile_op(PlanBuilder& builder, const mg_penalty& op) { builder.add(std::make_unique<Penalties>(op)); }
 
 void compile_op(PlanBuilder& builder, const mg_optimize& op) {
   auto compiled = std::make_unique<Optimize>();

@@ -1,5 +1,5 @@
 // L1 and L2 penalties of parameters: what an element adds to the loss and to its gradient. The loss is summed in double: each thread in the
-// order in which it comes by its elements, a block's threads in a fixed order to one partial sum, the partial sums in a fixed order.
+// order in which it comes by its elements, a block's threads in a fixed order to one partial sum of the scalar output.
 #pragma once
 #include "cuda/ops/pieces.h"
 
@@ -22,8 +22,5 @@ __device__ __forceinline__ void add_penalty(const PenaltyRates& rates, const Pie
     gradient.at[k] += fused(twice, value, value > 0 ? slope : value < 0 ? -slope : 0.0f);
   }
 }
-
-// scalars_out[loss] += the sum of partials[count].
-void launch_penalty_sum(const Context& context, const double* partials, int64_t count, int64_t loss);
 
 }  // namespace mg_cuda

@@ -63,7 +63,7 @@ __global__ void product_predict_kernel(int64_t rows, RowList logits, RowPointer 
 struct ProductLoss final : LossOp {
   RowViews logits, dlogits;
 
-  explicit ProductLoss(const mg_product_loss& op) : LossOp(op, 1), logits(op.logits, {}), dlogits(op.dlogits, op.accumulate) {}
+  explicit ProductLoss(const mg_product_loss& op) : LossOp({op, 1}), logits(op.logits, {}), dlogits(op.dlogits, op.accumulate) {}
   void launch(const Context& context) const override { launch_loss(context, product_loss_kernel, logits.at(context), dlogits.at(context)); }
 };
 

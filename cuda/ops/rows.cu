@@ -1,22 +1,47 @@
 // Ops that move or mask the elements of a row: copy_columns, dropout.
+#include <array>
 #include <memory>
 
+#include "cuda/ops/joined.h"
 #include "cuda/ops/lanes.h"
 
 namespace mg_cuda {
 namespace {
 
-// y[n, width] = x[n, width]. Reads and writes each element once.
-__global__ void copy_columns_kernel(RowLanes lanes, RowPointer x, RowPointer y) {
-  lanes.each([&](int64_t row, int64_t column) { y.data[row * y.stride + column] = x.data[row * x.stride + column]; });
+// Lanes as wide as the widest item's rows need them; a row of the grid per item.
+template <class Items, class Width>
+RowLanes lanes_of(const Context& context, const Items& items, const Width& width) {
+  int64_t widest = 1;
+  for (const auto& item : items) widest = std::max<int64_t>(widest, width(item));
+  return {context.rows, widest};
 }
 
-struct CopyColumns final : Op {
+struct CopiedRows {
+  RowPointer x, y;
+  int64_t width;
+};
+
+// y[n, width] = x[n, width]. Reads and writes each element once.
+__global__ void copy_columns_kernel(RowLanes lanes, Some<CopiedRows> copies) {
+  const CopiedRows& own = copies.items[blockIdx.y];
+  lanes.of_width(own.width).each([&](int64_t row, int64_t column) {
+    own.y.data[row * own.y.stride + column] = own.x.data[row * own.x.stride + column];
+  });
+}
+
+struct CopyColumns : SimpleItem {
   mg_view x, y;
 
-  void launch(const Context& context) const override {
-    const RowLanes lanes(context.rows, x.width);
-    context.stream.launch(copy_columns_kernel, lanes.grid(), RowLanes::kThreads, 0, lanes, context.at(x), context.at(y));
+  explicit CopyColumns(const mg_copy_columns& op) : x(op.x), y(op.y) {}
+  std::array<mg_view, 1> reads() const { return {x}; }
+  std::array<mg_view, 1> writes() const { return {y}; }
+
+  static void launch(const Context& context, const std::vector<CopyColumns>& copies) {
+    const RowLanes lanes = lanes_of(context, copies, [](const CopyColumns& copy) { return copy.x.width; });
+    for_some(copies, [&](const CopyColumns& copy) { return CopiedRows{context.at(copy.x), context.at(copy.y), copy.x.width}; },
+             [&](const Some<CopiedRows>& some, unsigned count) {
+               context.stream.launch(copy_columns_kernel, {lanes.grid().x, count}, RowLanes::kThreads, 0, lanes, some);
+             });
   }
 };
 
@@ -44,19 +69,30 @@ __device__ __forceinline__ Words philox(const Counted& shared, uint32_t row, uin
   return {{w0, w1, w2, w3}};
 }
 
+struct DroppedRows {
+  int64_t width;
+  RowPointer x, y;
+  bool aligned;  // both of them
+  Counted shared;
+  const double* step;
+  uint32_t limit;
+  float scale;
+};
+
 // y[n, width] = x / (1 - rate) where word column % 4 of the call for (row, column / 4) is >= limit, else 0. One thread per call, four
-// columns (width of lanes: calls of a row), 16 bytes at a time where x and y are aligned. The random numbers are never written. 8 bytes
+// columns (lanes are for the calls of a row), 16 bytes at a time where x and y are aligned. The random numbers are never written. 8 bytes
 // and 10 multiplications per element.
-__global__ void dropout_kernel(RowLanes lanes, int64_t width, RowPointer x, RowPointer y, bool aligned, Counted shared, const double* step,
-                               const double* first_row, uint32_t limit, float scale) {
-  const auto at_step = static_cast<uint32_t>(*step);
+__global__ void dropout_kernel(RowLanes lanes, Some<DroppedRows> drops, const double* first_row) {
+  const DroppedRows& own = drops.items[blockIdx.y];
+  const int64_t width = own.width;
+  const auto at_step = static_cast<uint32_t>(*own.step);
   const auto from = static_cast<uint32_t>(static_cast<int64_t>(*first_row));
-  lanes.each([&](int64_t row, int64_t group) {
-    const Words random = philox(shared, from + static_cast<uint32_t>(row), at_step, static_cast<uint32_t>(group));
-    const float* in = x.data + row * x.stride + 4 * group;
-    float* out = y.data + row * y.stride + 4 * group;
-    const auto masked = [&](int k, float value) { return random.word[k] >= limit ? value * scale : 0.0f; };
-    if (aligned && 4 * group + 4 <= width) {
+  lanes.of_width((width + 3) / 4).each([&](int64_t row, int64_t group) {
+    const Words random = philox(own.shared, from + static_cast<uint32_t>(row), at_step, static_cast<uint32_t>(group));
+    const float* in = own.x.data + row * own.x.stride + 4 * group;
+    float* out = own.y.data + row * own.y.stride + 4 * group;
+    const auto masked = [&](int k, float value) { return random.word[k] >= own.limit ? value * own.scale : 0.0f; };
+    if (own.aligned && 4 * group + 4 <= width) {
       const Quad from_x = *reinterpret_cast<const Quad*>(in);
       *reinterpret_cast<Quad*>(out) = {
           {masked(0, from_x.value[0]), masked(1, from_x.value[1]), masked(2, from_x.value[2]), masked(3, from_x.value[3])}};
@@ -70,7 +106,7 @@ __global__ void dropout_kernel(RowLanes lanes, int64_t width, RowPointer x, RowP
 
 bool is_aligned(const RowPointer& rows) { return reinterpret_cast<uintptr_t>(rows.data) % 16 == 0 && rows.stride % 4 == 0; }
 
-struct Dropout final : Op {
+struct Dropout : SimpleItem {
   mg_view x, y;
   Counted shared;
   int64_t step;
@@ -83,22 +119,28 @@ struct Dropout final : Op {
     shared = {static_cast<uint32_t>(seed), static_cast<uint32_t>(op.stream), static_cast<uint32_t>(seed >> 32) | 2u << 22};
   }
 
-  void launch(const Context& context) const override {
-    const RowLanes lanes(context.rows, blocks_of(x.width, 4));
+  std::array<mg_view, 1> reads() const { return {x}; }
+  std::array<mg_view, 1> writes() const { return {y}; }
+
+  DroppedRows rows(const Context& context) const {
     const RowPointer from = context.at(x), to = context.at(y);
-    context.stream.launch(dropout_kernel, lanes.grid(), RowLanes::kThreads, 0, lanes, x.width, from, to, is_aligned(from) && is_aligned(to),
-                          shared, context.scalars() + step, context.first_row(), limit, scale);
+    return {x.width, from, to, is_aligned(from) && is_aligned(to), shared, context.scalars() + step, limit, scale};
+  }
+
+  static void launch(const Context& context, const std::vector<Dropout>& drops) {
+    const RowLanes lanes = lanes_of(context, drops, [](const Dropout& drop) { return blocks_of(drop.x.width, 4); });
+    for_some(drops, [&](const Dropout& drop) { return drop.rows(context); }, [&](const Some<DroppedRows>& some, unsigned count) {
+      context.stream.launch(dropout_kernel, {lanes.grid().x, count}, RowLanes::kThreads, 0, lanes, some, context.first_row());
+    });
   }
 };
 
 }  // namespace
 
 void compile_op(PlanBuilder& builder, const mg_copy_columns& op) {
-  auto compiled = std::make_unique<CopyColumns>();
-  compiled->x = op.x, compiled->y = op.y;
-  builder.add(std::move(compiled));
+  builder.add(std::make_unique<Joined<CopyColumns>>(CopyColumns(op)));
 }
 
-void compile_op(PlanBuilder& builder, const mg_dropout& op) { builder.add(std::make_unique<Dropout>(op)); }
+void compile_op(PlanBuilder& builder, const mg_dropout& op) { builder.add(std::make_unique<Joined<Dropout>>(Dropout(op))); }
 
 }  // namespace mg_cuda

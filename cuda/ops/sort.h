@@ -1,22 +1,45 @@
-// A stable sort of pairs of a 32-bit key and a 32-bit value, on the device: equal keys keep their order. Nothing is known to the host but
-// how many pairs there are and the largest key they may have.
+// Stable sorts of lists of pairs of a 32-bit key and a 32-bit value, on the device, all lists at once: equal keys keep their order. Nothing
+// is known to the host but how many pairs there are and how many bits their keys may have.
 #pragma once
+#include "cuda/device/kernel.h"
 #include "cuda/plan.h"
 
 namespace mg_cuda {
 
-struct PairsToSort {
-  int64_t count;         // < 2^32
-  uint32_t largest_key;  // that may occur: decides how many digits are sorted by
-  uint32_t* keys[2];     // [count] each; the pairs are in the first
-  uint32_t* values[2];
-  uint32_t* digit_counts;  // [sort_digit_counts(count)]
+inline constexpr int kDigitBits = 8;
+inline constexpr int64_t kSortDigits = int64_t{1} << kDigitBits;
+inline constexpr int64_t kSortTile = 1024;
+inline constexpr int64_t kMostSortBlocks = 256;  // of a list: two per multiprocessor; what a block adds up at first is this many KiB at most
+
+// One list, on the device: its pairs lie at [begin, begin + count) of the arrays of all lists, and stay there.
+struct ListToSort {
+  int64_t begin, count;
+  uint32_t first_block;  // of those that sort; lists follow one another
+  int32_t bits;          // of the largest key that may occur
+  int32_t block_tiles;   // how many tiles a block has
+
+  // Scatters from one array into the other; the sorted list is in array passes() % 2.
+  __host__ __device__ static int passes(int bits) { return (bits + kDigitBits - 1) / kDigitBits; }
+  __host__ __device__ static int64_t tiles(int64_t count) { return (count + kSortTile - 1) / kSortTile; }
+  __host__ __device__ static int32_t tiles_of_a_block(int64_t count) {
+    return static_cast<int32_t>((tiles(count) + kMostSortBlocks - 1) / kMostSortBlocks);
+  }
+  __host__ __device__ static int64_t blocks(int64_t count) {
+    const int32_t own = tiles_of_a_block(count);
+    return (tiles(count) + own - 1) / own;
+  }
 };
 
-// As many 32-bit words as a sort of so many pairs counts its digits in; does not fall where count grows.
-int64_t sort_digit_counts(int64_t count);
+struct ListsToSort {
+  const ListToSort* lists;  // [count], on the device
+  int count;
+  int64_t blocks;          // of all lists
+  int passes;              // the most of any list
+  uint32_t* keys[2];       // the pairs are in the first
+  uint32_t* values[2];
+  uint32_t* digit_counts;  // [blocks, kSortDigits]
+};
 
-// Queues the sort. Returns in which of the arrays the sorted pairs will be, 0 or 1; the others are lost.
-int launch_sort(Stream& stream, const PairsToSort& pairs);
+void launch_sort(Stream& stream, const ListsToSort& lists);
 
 }  // namespace mg_cuda

@@ -9,6 +9,7 @@ import { describeValue, parseOptions } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
 import { splitSchema } from '../data/split.js'
 import { type Feature, parseFeature } from '../features/feature.js'
+import type { DataResidence } from '../native/binding.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from '../training/callbacks.js'
@@ -39,6 +40,7 @@ const fitSchema = z.strictObject({
   batchSize: z.int().min(1).optional(),
   epochs: z.int().min(1).optional(),
   shuffle: z.boolean().optional(),
+  data: z.enum(['auto', 'device', 'host']).optional(),
   optimizer: z.unknown().optional(),
   callbacks: z.array(callbackSchema).default([]),
 })
@@ -63,6 +65,7 @@ export interface Config {
     readonly batchSize: number | undefined
     readonly epochs: number | undefined
     readonly shuffle: boolean | undefined
+    readonly data: DataResidence | undefined
     readonly optimizer: Optimizer | undefined
     readonly callbacks: readonly CallbackLike[]
   }
@@ -110,7 +113,7 @@ async function readExtended(path: string, sources: JsonSource[]): Promise<unknow
 /** Checks a configuration. @throws ERR_MULTIGATE_ARGUMENT naming the path of the key: `config.fit.epochs`. */
 export function parseConfig(json: unknown): Omit<Config, 'located'> {
   const { model, features, tasks, csv, split, fit, ...own } = parseOptions('config', configSchema, json)
-  const { optimizer, callbacks, batchSize, epochs, shuffle } = fit
+  const { optimizer, callbacks, batchSize, epochs, shuffle, data } = fit
   return {
     model,
     options: {
@@ -124,6 +127,7 @@ export function parseConfig(json: unknown): Omit<Config, 'located'> {
       batchSize,
       epochs,
       shuffle,
+      data,
       optimizer: optimizer === undefined ? undefined : parseOptimizer(optimizer, 'config.fit.optimizer'),
       callbacks: callbacks.map(callbackOf),
     },

@@ -76,6 +76,9 @@ export interface ColumnSpec {
   limit: number
 }
 
+/** On a GPU: the whole data set in its memory, batches from the host's memory, or the first where it takes half of what is free at most. */
+export type DataResidence = 'auto' | 'device' | 'host'
+
 export interface RunRequest {
   rows: number
   /** One entry per row input buffer, in the program's order: arrays of rows * width ... */
@@ -85,6 +88,8 @@ export interface RunRequest {
   columnOf?: readonly number[]
   start?: number
   shuffled?: boolean
+  /** Where a device with memory of its own reads the rows of `columns` from. Default `'auto'`. */
+  data?: DataResidence
   /** One entry per row output buffer, in order: rows * width elements of the backend's type. Written. */
   outputs: readonly FloatArray[]
   /** All scalar inputs; those named by `denominators` are overwritten with what the batch gives. */

@@ -1,10 +1,10 @@
 // Where a model computes: which backend, which instruction set, how many threads. Chosen once, when a model is built;
 // there is no switch later, and a device that was asked for by name is that device or an error.
 
-import { checkFailed, checkInteger } from '../core/check.js'
+import { checkFailed, checkInteger, invalidArgument } from '../core/check.js'
 import { chooseDevice } from '../core/device.js'
 import { checkPrecision } from '../core/precision.js'
-import type { DeviceInfo, DeviceName, Precision } from '../native/binding.js'
+import type { DataResidence, DeviceInfo, DeviceName, Precision } from '../native/binding.js'
 import type { PlanTarget } from '../native/compile.js'
 import { loadNative } from '../native/loader.js'
 
@@ -43,6 +43,17 @@ export function resolveCompute({ device = 'auto', threads, isa, precision = 'flo
     threads: threads ?? native.processors(),
     element: chosen.device === 'reference' ? Float64Array : Float32Array,
   }
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT where the data set cannot be in the device's own memory: it has none. */
+export function checkDataResidence(data: DataResidence, device: DeviceName): void {
+  if (data !== 'device' || device.startsWith('cuda')) return
+  throw invalidArgument(
+    'fit.data',
+    "'auto' or 'host'",
+    data,
+    `device '${device}' reads rows where they are; only a GPU has memory of its own`,
+  )
 }
 
 function usable(devices: readonly DeviceInfo[], name: DeviceName): DeviceName {

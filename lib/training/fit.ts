@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { elementsOf } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
-import type { NativePlan } from '../native/binding.js'
+import type { DataResidence, NativePlan } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import { type Callback, type CallbackLike, type Control, type RunPlan, type StepRecord, toCallback } from './callbacks.js'
 import type { EncodedRows } from './encode.js'
@@ -23,6 +23,7 @@ export const fitSchema = z.strictObject({
   batchSize: z.int().min(1).default(1024),
   epochs: z.int().min(1).default(1),
   shuffle: z.boolean().default(true),
+  data: z.enum(['auto', 'device', 'host']).default('auto'),
 })
 
 /** What a run of `fit` works on. All of it belongs to the caller. */
@@ -38,6 +39,7 @@ export interface FitRun {
   readonly batchSize: number
   readonly epochs: number
   readonly shuffle: boolean
+  readonly data: DataResidence
   readonly seed: number
   readonly callbacks: readonly CallbackLike[]
   readonly turns: Turns
@@ -99,7 +101,7 @@ class Run {
       plan,
       learningRate: run.optimizer.learningRate,
       stepsBefore: run.resumed?.state.steps ?? 0,
-      data: run.train,
+      rows: run.train,
       threads: run.runner.compute.threads,
       onStep: (step) => this.#onStep(step),
     })

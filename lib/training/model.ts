@@ -9,12 +9,12 @@ import type { Feature } from '../features/feature.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { Network } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
-import type { FloatArray } from '../native/binding.js'
+import type { DataResidence, FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { Task } from '../tasks/task.js'
 import type { CallbackLike } from './callbacks.js'
-import { type Compute, type ComputeOptions, resolveCompute } from './compute.js'
+import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from './compute.js'
 import { DataEncoder, type EncodedRows } from './encode.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { fitSchema, runFit } from './fit.js'
@@ -50,6 +50,12 @@ export interface FitOptions {
   readonly callbacks?: readonly CallbackLike[] | undefined
   /** A new order of the rows every epoch, from the model's seed. Default true. */
   readonly shuffle?: boolean | undefined
+  /**
+   * On a GPU, where the rows of `train` are: `'device'`, all of them in its memory (ERR_MULTIGATE_OUT_OF_MEMORY where they do not fit);
+   * `'host'`, in the host's, from where each batch is brought while the one before it is worked on; `'auto'`, the default, in its memory
+   * where they take half of what is free at most. The results are the same to the bit. `'device'` is an error on other devices.
+   */
+  readonly data?: DataResidence | undefined
   /** Looked at between two steps. The model keeps the weights of the last whole step. */
   readonly signal?: AbortSignal | undefined
   /**
@@ -265,6 +271,7 @@ export class Model<
   async #fit(train: Dataset, options: FitOptions): Promise<History> {
     const { validation, signal, callbacks = [], optimizer = adam(), resume, ...rest } = options
     const settings = parseOptions('fit', fitSchema, rest)
+    checkDataResidence(settings.data, this.#compute.device)
     const checkpoint = (): void => {
       if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
       if (signal?.aborted === true) throw new AbortedError('fit', signal.reason)

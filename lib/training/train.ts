@@ -3,7 +3,7 @@
 
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
-import type { NativePlan } from '../native/binding.js'
+import type { DataResidence, NativePlan } from '../native/binding.js'
 import type { StepRecord } from './callbacks.js'
 import type { EncodedRows } from './encode.js'
 import { EpochLosses } from './losses.js'
@@ -13,7 +13,8 @@ export interface StepLoopOptions {
   readonly plan: NativePlan
   readonly program: LoweredProgram
   readonly tasks: readonly NetworkTask[]
-  readonly data: EncodedRows
+  readonly rows: EncodedRows
+  readonly data: DataResidence
   readonly batchSize: number
   readonly learningRate: number
   readonly shuffle: boolean
@@ -37,7 +38,7 @@ export class StepLoop {
     this.#options = options
     this.#steps = options.stepsBefore
     this.#scalars = new Float64Array(options.program.spec.scalarInputs)
-    this.#columnOf = options.data.columnOf(options.program)
+    this.#columnOf = options.rows.columnOf(options.program)
   }
 
   /** Steps since the optimizer began: its bias correction and dropout count them. */
@@ -47,7 +48,7 @@ export class StepLoop {
 
   /** All rows once. */
   async epoch(epoch: number): Promise<EpochLosses> {
-    const { program, tasks, data, batchSize, shuffle, seed, turns, checkpoint, onStep } = this.#options
+    const { program, tasks, rows: data, batchSize, shuffle, seed, turns, checkpoint, onStep } = this.#options
     const losses = new EpochLosses(program, tasks)
     if (shuffle) await turns.take(() => data.columns.shuffle(seed, epoch))
     for (let start = 0, step = 1; start < data.rows; start += batchSize, step += 1) {
@@ -61,16 +62,17 @@ export class StepLoop {
   }
 
   #step(start: number, rows: number): Promise<Float64Array> {
-    const { plan, program, data, learningRate, shuffle, threads } = this.#options
+    const { plan, program, rows: encoded, data, learningRate, shuffle, threads } = this.#options
     this.#steps += 1
     this.#set(program, 'learningRate', learningRate)
     this.#set(program, 'step', this.#steps)
     return plan.runAsync({
       rows,
-      columns: data.columns,
+      columns: encoded.columns,
       columnOf: this.#columnOf,
       start,
       shuffled: shuffle,
+      data,
       outputs: [],
       scalars: this.#scalars,
       threads,

@@ -19,8 +19,8 @@ extern "C" {
 #define MG_NOEXCEPT
 #endif
 
-/* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 and 0005 say what a backend owes. */
-#define MG_ABI_VERSION 4u
+/* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 to 0006 say what a backend owes. */
+#define MG_ABI_VERSION 5u
 
 typedef enum mg_status {
   MG_OK = 0,
@@ -139,6 +139,13 @@ typedef struct mg_compile_options {
   int32_t precision; /* mg_precision */
 } mg_compile_options;
 
+/* Where the rows of a data set are read from, on a backend with memory of its own; others ignore it. */
+typedef enum mg_data_place {
+  MG_DATA_AUTO = 0,   /* a copy in its memory where that takes half of what is free at most */
+  MG_DATA_DEVICE = 1, /* a copy in its memory, or MG_OUT_OF_MEMORY */
+  MG_DATA_HOST = 2    /* the host's, batch by batch */
+} mg_data_place;
+
 typedef struct mg_run {
   int64_t rows;               /* n >= 1 */
   void* const* data;          /* one per buffer; null for activations and stored buffers. Row outputs [n, width] */
@@ -148,6 +155,9 @@ typedef struct mg_run {
                                  backend may keep copies, by this number and the buffer's address, until forget(data_set) */
   int64_t data_set_rows;      /* of the whole data set */
   int64_t data_set_first;     /* without row_index: which of its rows the data of row inputs begins with */
+  int32_t data_place;         /* mg_data_place */
+  int64_t next_rows;          /* how many rows of the data set a later run will probably take: those that follow in row_index, which has
+                                 them too, or in the data. A backend may fetch them meanwhile */
   const double* scalars_in;
   double* scalars_out;        /* written, not added to */
   uint64_t parameter_version; /* changes whenever PARAMETER elements have changed between two runs */

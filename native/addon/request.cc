@@ -9,6 +9,8 @@
 namespace multigate::addon {
 namespace {
 
+constexpr const char* kPlaces[] = {"auto", "device", "host", nullptr};  // by mg_data_place
+
 std::vector<Napi::Value> read_entries(const Where& where, const Napi::Value& value) {
   const Napi::Array array = to_array(where, value, kMaxBuffers);
   std::vector<Napi::Value> entries;
@@ -59,7 +61,8 @@ std::vector<Span> output_spans(const Request& request, const Plan& plan, const S
 /// The row inputs' arrays or columns. `in_place`: floats are read where they are, unless others may write them meanwhile.
 void fill_inputs(const Request& request, const Plan& plan, Step& step, const std::vector<Span>& outputs, bool in_place) {
   if (request.from_columns) {
-    step.use_columns(ColumnsHandle::object_of(Where("columns"), request.columns), request.column_of, request.start, request.shuffled);
+    step.use_columns(ColumnsHandle::object_of(Where("columns"), request.columns), request.column_of, request.start, request.shuffled,
+                     request.place);
     return;
   }
   const Where root("inputs");
@@ -109,6 +112,8 @@ Request read_request(const Napi::Value& value) {
     const Napi::Value shuffled = property(object, "shuffled");
     if (!start.IsUndefined()) request.start = to_integer(Where("start"), start, 0, kMaxRows);
     if (!shuffled.IsUndefined()) request.shuffled = to_boolean(Where("shuffled"), shuffled);
+    const Napi::Value data = property(object, "data");
+    if (!data.IsUndefined()) request.place = static_cast<mg_data_place>(to_choice(Where("data"), data, kPlaces));
   } else {
     request.inputs = read_entries(Where("inputs"), inputs);
   }

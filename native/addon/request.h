@@ -25,6 +25,7 @@ struct Request {
   std::vector<int64_t> column_of;
   int64_t start = 0;
   bool shuffled = false;
+  mg_data_place place = MG_DATA_AUTO;
 };
 
 Request read_request(const Napi::Value& value);

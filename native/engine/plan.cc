@@ -138,7 +138,8 @@ void Step::copy_input(int32_t buffer, const void* data, const std::string& name)
   plan_->data_[i] = copy;
 }
 
-void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64_t>& column_of, int64_t start, bool shuffled) {
+void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64_t>& column_of, int64_t start, bool shuffled,
+                       mg_data_place place) {
   const auto& inputs = plan_->facts_.row_inputs;
   if (column_of.size() != inputs.size()) {
     throw Failure(Code::argument, text_of("columnOf has ", column_of.size(), " entries, expected ", inputs.size(), ", one per row input"));
@@ -166,7 +167,7 @@ void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64
     plan_->data_[i] = static_cast<char*>(column.data.data()) + (shuffled ? 0 : start * column.width * 4);
   }
   row_index_ = shuffled ? columns->order() + start : nullptr;
-  first_of_columns_ = start;
+  first_of_columns_ = start, data_place_ = place;
   columns_ = std::move(columns);
   columns_->begin_use();
 }
@@ -202,7 +203,10 @@ void Step::execute() {
   run.rows = rows_;
   run.data = plan_->data_.data();
   run.row_index = row_index_;
-  if (columns_ != nullptr) run.data_set = columns_->number(), run.data_set_rows = columns_->rows(), run.data_set_first = first_of_columns_;
+  if (columns_ != nullptr) {
+    run.data_set = columns_->number(), run.data_set_rows = columns_->rows(), run.data_set_first = first_of_columns_;
+    run.data_place = data_place_, run.next_rows = std::min(rows_, columns_->rows() - first_of_columns_ - rows_);
+  }
   run.scalars_in = plan_->scalars_in_.data();
   run.scalars_out = plan_->scalars_out_.data();
   run.parameter_version = plan_->facts_.parameter < 0 ? 0 : plan_->memories_[static_cast<size_t>(plan_->facts_.parameter)]->version();

@@ -76,7 +76,8 @@ class Step {
   // Every row input by one of: a float array read in place until execute() returns, a copy, or all from columns.
   void borrow_input(int32_t buffer, const float* data) noexcept;
   void copy_input(int32_t buffer, const void* data, const std::string& name);
-  void use_columns(std::shared_ptr<Columns> columns, const std::vector<int64_t>& column_of, int64_t start, bool shuffled);
+  void use_columns(std::shared_ptr<Columns> columns, const std::vector<int64_t>& column_of, int64_t start, bool shuffled,
+                   mg_data_place place);
 
   // Every row output by one of: an array written in place, or a native buffer to copy from afterwards.
   void borrow_output(int32_t buffer, void* data) noexcept;
@@ -98,6 +99,7 @@ class Step {
   int64_t rows_;
   int threads_;
   int64_t first_of_columns_ = 0;
+  mg_data_place data_place_ = MG_DATA_AUTO;
   const int32_t* row_index_ = nullptr;
 };
 

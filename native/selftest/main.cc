@@ -13,7 +13,8 @@
 
 #if defined(MG_SELFTEST_CUDA)
 extern "C" const mg_backend* mg_cuda_backend(int32_t device) MG_NOEXCEPT;
-extern "C" mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, mg_error* error) MG_NOEXCEPT;
+extern "C" mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, int64_t* launches, mg_error* error)
+    MG_NOEXCEPT;
 extern "C" mg_status mg_cuda_peaks(double peaks[3], mg_error* error) MG_NOEXCEPT;
 constexpr selftest::TimeOps kTimeCuda = mg_cuda_time;
 #else

@@ -326,6 +326,7 @@ describe.each(devices)('%s: wrong calls', (device) => {
     expectCode(() => run({ columnOf: [2] }), 'ARGUMENT', 'columnOf[0]', 'i32')
     expectCode(() => run({ columnOf: undefined }), 'ARGUMENT', 'columnOf')
     expectCode(() => run({ shuffled: 1 }), 'ARGUMENT', 'shuffled', '1')
+    expectCode(() => run({ data: 'disk' }), 'ARGUMENT', 'data', 'disk')
     columns.dispose()
     expectCode(() => run({}), 'DISPOSED', 'columns')
     expectCode(() => {

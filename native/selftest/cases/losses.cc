@@ -19,7 +19,7 @@ void fill_loss(Program& p, Random& random, Op& op, Label label) {
     op.weight = p.input(1, std::move(rows));
   }
   op.denominator = p.scalar(random.chance(0.05) ? 0 : static_cast<double>(p.rows));
-  op.loss = p.scalar_output();
+  op.loss = p.scalar_outputs > 0 && random.chance(0.3) ? 0 : p.scalar_output();
   op.task_weight = 1;  // so that the reported loss is what the gradient is of
   p.losses_count = true;
 }
@@ -31,6 +31,8 @@ mg_view signal(Program& p, Random& random, int64_t width, mg_view& gradient, dou
   return x;
 }
 
+int64_t some_losses(Random& random) { return random.chance(0.6) ? 1 : random.chance(0.1) ? 50 : random.between(2, 5); }
+
 double soft_label(Random& random) { return random.chance(0.8) ? static_cast<double>(random.between(0, 1)) : random.unit(); }
 
 }  // namespace
@@ -38,10 +40,12 @@ double soft_label(Random& random) { return random.chance(0.8) ? static_cast<doub
 Program binary_loss_case(Random& random, int64_t rows) {
   Program p("binary_loss");
   p.rows = rows;
-  mg_binary_loss op{};
-  op.logit = signal(p, random, 1, op.dlogit);
-  fill_loss(p, random, op, [&] { return soft_label(random); });
-  p.add(op);
+  for (int64_t i = some_losses(random); i > 0; i--) {
+    mg_binary_loss op{};
+    op.logit = signal(p, random, 1, op.dlogit);
+    fill_loss(p, random, op, [&] { return soft_label(random); });
+    p.add(op);
+  }
   return p;
 }
 
@@ -84,10 +88,12 @@ Program product_predict_case(Random& random, int64_t rows) {
 Program squared_loss_case(Random& random, int64_t rows) {
   Program p("squared_loss");
   p.rows = rows;
-  mg_squared_loss op{};
-  op.prediction = signal(p, random, 1, op.dprediction);
-  fill_loss(p, random, op, [&] { return 4 * random.unit() - 2; });
-  p.add(op);
+  for (int64_t i = some_losses(random); i > 0; i--) {
+    mg_squared_loss op{};
+    op.prediction = signal(p, random, 1, op.dprediction);
+    fill_loss(p, random, op, [&] { return 4 * random.unit() - 2; });
+    p.add(op);
+  }
   return p;
 }
 

@@ -4,15 +4,29 @@
 
 namespace selftest {
 
+namespace {
+
+// How many ops of the case's kind stand one after another.
+int64_t some_ops(Random& random, int64_t many) { return random.chance(0.6) ? 1 : random.chance(0.1) ? many : random.between(2, 7); }
+
+}  // namespace
+
 Program copy_columns_case(Random& random, int64_t rows) {
   Program p("copy_columns");
   p.rows = rows;
-  const int64_t width = random.between(1, 40), from = random.between(0, 20), to = random.between(0, 20);
-  mg_view x = p.input(from + width, random.floats(rows * (from + width)));
-  mg_view y = p.output(to + width);
-  x.offset = from, x.width = width;
-  y.offset = to, y.width = width;
-  p.add(mg_copy_columns{x, y});
+  for (int64_t i = some_ops(random, 100); i > 0; i--) {
+    const int64_t width = random.between(1, 40), from = random.between(0, 20), to = random.between(0, 20);
+    mg_view x = p.input(from + width, random.floats(rows * (from + width)));
+    mg_view y = p.output(to + width);
+    x.offset = from, x.width = width;
+    y.offset = to, y.width = width;
+    p.add(mg_copy_columns{x, y});
+    if (random.chance(0.1)) {  // over columns of the one before
+      x.width = y.width = random.between(1, width);
+      y.offset = to + random.between(0, width - x.width);
+      p.add(mg_copy_columns{x, y});
+    }
+  }
   return p;
 }
 
@@ -33,26 +47,29 @@ std::vector<int32_t> some_ids(Random& random, int64_t count, int64_t vocabulary)
 Program embedding_gather_case(Random& random, int64_t rows) {
   Program p("embedding_gather");
   p.rows = rows;
-  const int64_t vocabulary = random.between(1, 60), dim = random.pick<int64_t>({1, 3, 4, 8, 16, 17, 33, 64, 132});
-  const int64_t combiner = random.between(0, 2), length = combiner == 0 ? 1 : random.between(1, 7);
-  const mg_view table = p.table(dim, random.floats(vocabulary * dim));
-  // Among other columns, which nobody else writes.
-  const int64_t before = random.pick<int64_t>({0, 0, 3, 4});
-  mg_view y = p.output(before + dim + random.pick<int64_t>({0, 0, 1, 4}));
-  y.offset = before, y.width = dim;
-  p.add(mg_embedding_gather{table, p.ids(length, some_ids(random, rows * length, vocabulary)), y, combiner});
+  for (int64_t i = some_ops(random, 50); i > 0; i--) {
+    const int64_t vocabulary = random.between(1, 60), dim = random.pick<int64_t>({1, 3, 4, 8, 16, 17, 33, 64, 132});
+    const int64_t combiner = random.between(0, 2), length = combiner == 0 ? 1 : random.between(1, 7);
+    const mg_view table = p.table(dim, random.floats(vocabulary * dim));
+    // Among other columns, which nobody else writes.
+    const int64_t before = random.pick<int64_t>({0, 0, 3, 4});
+    mg_view y = p.output(before + dim + random.pick<int64_t>({0, 0, 1, 4}));
+    y.offset = before, y.width = dim;
+    p.add(mg_embedding_gather{table, p.ids(length, some_ids(random, rows * length, vocabulary)), y, combiner});
+  }
   return p;
 }
 
-// Some features of one table, with penalty; lazy or exact. Now and then a table of many rows, more ids than any one launch has
-// blocks for, or longer bags: with a popular id, thousands of occurrences of it.
-Program embedding_update_case(Random& random, int64_t rows) {
-  Program p("embedding_update");
-  p.rows = rows;
-  const bool large = random.chance(0.01), many = random.chance(0.01);
+namespace {
+
+// Some features of one table, with penalty; lazy or exact. Where it is the only one, now and then a table of many rows, more ids than any
+// one launch has blocks for, or longer bags: with a popular id, thousands of occurrences of it.
+mg_embedding_update some_update(Program& p, Random& random, bool is_only) {
+  const int64_t rows = p.rows;
+  const bool large = is_only && random.chance(0.02), many = is_only && random.chance(0.02);
   const int64_t vocabulary = large ? (1 << 20) + 3 : random.pick<int64_t>({1, 2, 300, random.between(2, 90)});
   const int64_t dim = large || many ? random.pick<int64_t>({1, 4}) : random.pick<int64_t>({1, 3, 4, 16, 19, 33, 64, 132});
-  const int64_t elements = vocabulary * dim, features = random.chance(0.05) ? 35 : random.between(1, 3);
+  const int64_t elements = vocabulary * dim, features = random.chance(is_only ? 0.08 : 0.01) ? 35 : random.between(1, 3);
   const int64_t before = random.pick<int64_t>({0, 0, 2});  // columns of the stored buffer that belong to no table
   std::vector<mg_view> ids, gradients;
   std::vector<int64_t> combiners;
@@ -73,7 +90,23 @@ Program embedding_update_case(Random& random, int64_t rows) {
   op.exact = random.between(0, 1);
   op.loss = p.scalar_output();
   op.l1 = random.chance(0.5) ? 0.01 : 0, op.l2 = random.chance(0.5) ? 0.02 : 0;
-  p.add(op);
+  return op;
+}
+
+}  // namespace
+
+// One table or some, each with a width, a rule and a penalty of its own; now and then the penalties are one scalar output.
+Program embedding_update_case(Random& random, int64_t rows) {
+  Program p("embedding_update");
+  p.rows = rows;
+  std::vector<mg_embedding_update> updates;
+  const int64_t count = random.chance(0.6) ? 1 : random.chance(0.05) ? 12 : random.between(2, 4);
+  const bool one_loss = random.chance(0.3);
+  for (int64_t i = 0; i < count; i++) {
+    updates.push_back(some_update(p, random, count == 1));
+    if (one_loss) updates.back().loss = updates[0].loss;
+  }
+  for (const mg_embedding_update& op : updates) p.add(op);
   return p;
 }
 
@@ -107,13 +140,20 @@ Program fusion_case(Random& random, int64_t rows) {
 Program dropout_case(Random& random, int64_t rows) {
   Program p("dropout");
   p.rows = rows;
-  const int64_t width = random.between(1, 150);
-  mg_dropout op{};
-  op.x = p.input(width, random.floats(rows * width)), op.y = p.output(width);
-  op.seed = static_cast<int64_t>(random.bits() >> 11), op.stream = random.between(0, 1000);
-  op.step = p.scalar(static_cast<double>(random.between(1, 1000)));
-  op.rate = random.pick<double>({0, 0.1, 0.5, 0.99});
-  p.add(op);
+  for (int64_t i = some_ops(random, 60); i > 0; i--) {
+    const int64_t width = random.between(1, 150);
+    mg_dropout op{};
+    op.x = p.input(width, random.floats(rows * width)), op.y = p.output(width);
+    op.seed = static_cast<int64_t>(random.bits() >> 11), op.stream = random.between(0, 1000);
+    op.step = p.scalar(static_cast<double>(random.between(1, 1000)));
+    op.rate = random.pick<double>({0, 0.1, 0.5, 0.99});
+    p.add(op);
+    if (random.chance(0.2)) {  // of what the one before has left
+      op.x = p.activation(width), p.ops.back().fields.dropout.y = op.x;
+      op.stream++;
+      p.add(op);
+    }
+  }
   return p;
 }
 

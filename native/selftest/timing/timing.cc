@@ -88,8 +88,12 @@ double since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Sorted milliseconds.
-std::vector<double> measure(const Workload& workload, const Place& place, mg_precision precision, double seconds, TimeOps time_ops) {
+struct Measured {
+  std::vector<double> times;  // milliseconds, sorted
+  int64_t launches = 0;       // 0: the backend has none
+};
+
+Measured measure(const Workload& workload, const Place& place, mg_precision precision, double seconds, TimeOps time_ops) {
   const mg_backend& backend = *place.backend;
   mg_error error{};
   const auto check = [&](mg_status status) {
@@ -118,16 +122,17 @@ std::vector<double> measure(const Workload& workload, const Place& place, mg_pre
     return since(start);
   };
   once();
+  int64_t launches = 0;
   std::vector<double> times{once()};
-  if (time_ops != nullptr) check(time_ops(plan, &run, 1, times.data(), &error));
+  if (time_ops != nullptr) check(time_ops(plan, &run, 1, times.data(), &launches, &error));
   const auto repeats = static_cast<int>(std::clamp(seconds * 1000 / std::max(times[0], 1e-3), 5.0, 2000.0));
   times.resize(static_cast<size_t>(repeats));
   if (time_ops != nullptr)
-    check(time_ops(plan, &run, repeats, times.data(), &error));
+    check(time_ops(plan, &run, repeats, times.data(), &launches, &error));
   else
     for (double& time : times) time = once();
   std::sort(times.begin(), times.end());
-  return times;
+  return {times, launches};
 }
 
 bool is_chosen(const std::string& only, const std::string& name) { return only.empty() || ("," + only + ",").find("," + name + ",") != std::string::npos; }
@@ -139,12 +144,13 @@ void time_workloads(const TimingOptions& options, const Place& place, TimeOps ti
     if (!is_chosen(options.only, workload->name) || workload->rows > options.most_rows) continue;
     for (const auto& [precision, name] : kPrecisions) {
       if (precision == MG_PRECISION_TF32 && std::strcmp(place.backend->name, "cuda") != 0) continue;
-      const std::vector<double> times = measure(*workload, place, precision, options.seconds, time_ops);
+      const auto [times, launches] = measure(*workload, place, precision, options.seconds, time_ops);
       const double median = times[times.size() / 2], rows = static_cast<double>(workload->rows);
       std::printf("{\"peer\": \"multigate\", \"variant\": \"%s-%s\", \"workload\": \"%s\", \"mode\": \"%s\", \"n\": %lld, \"median_ms\": %.6g, "
                   "\"min_ms\": %.6g, \"p95_ms\": %.6g, \"reps\": %zu, \"rows_per_s\": %.6g, ",
                   place.name.c_str(), name, workload->name.c_str(), workload->mode.c_str(), static_cast<long long>(workload->rows), median,
                   times.front(), times[times.size() * 95 / 100], times.size(), rows * 1000 / median);
+      if (launches > 0) std::printf("\"launches\": %lld, ", static_cast<long long>(launches));
       if (workload->flops > 0) std::printf("\"gflops\": %.6g, ", workload->flops / median * 1e-6);
       std::printf("\"bytes\": %.6g, \"gbytes_per_s\": %.6g}\n", workload->bytes, workload->bytes / median * 1e-6);
       std::fflush(stdout);

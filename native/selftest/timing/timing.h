@@ -7,8 +7,9 @@
 
 namespace selftest {
 
-/// Milliseconds of the ops alone, by the device's clock, after a run of the plan; null for backends whose runs are timed whole.
-using TimeOps = mg_status (*)(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, mg_error* error);
+/// Milliseconds of the ops alone, by the device's clock, and their launches, after a run of the plan; null for backends whose runs are timed
+/// whole.
+using TimeOps = mg_status (*)(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, int64_t* launches, mg_error* error);
 
 struct TimingOptions {
   std::string programs;  // file

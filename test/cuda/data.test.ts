@@ -1,0 +1,114 @@
+// Where a GPU reads the rows that it trains on: the same bits from its own memory and from the host's, batch after batch.
+
+import { afterEach, describe, expect, it } from 'vitest'
+
+import type { DataResidence } from '../../lib/native/binding.js'
+import { loadNative } from '../../lib/native/loader.js'
+import { binding, densePlan, floats } from '../native/programs.js'
+import { data, model } from '../training/data.js'
+import { onCuda, usable } from './usable.js'
+
+const rows = data({ rows: 300 })
+const options = { batchSize: 64, epochs: 3 } as const // four whole batches and a smaller one
+const isEmulated = usable && JSON.stringify(loadNative().devices()).includes('emulated')
+
+afterEach(() => {
+  delete process.env.MULTIGATE_EMULATED_FREE_BYTES
+})
+
+async function trained(place: DataResidence | undefined, shuffle = true) {
+  using net = model({ device: 'cuda', seed: 3 })
+  const { epochs } = await net.fit(rows, { ...options, shuffle, data: place })
+  return { losses: epochs.map(({ loss }) => loss), scores: await net.predict(rows) }
+}
+
+describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
+  it.each([true, false])("gives the same bits for 'auto', 'device' and 'host' (shuffle: %s)", async (shuffle) => {
+    const auto = await trained(undefined, shuffle)
+    expect(await trained('device', shuffle)).toEqual(auto)
+    expect(await trained('host', shuffle)).toEqual(auto)
+  })
+
+  it('goes on where a run was stopped in the middle of an epoch, in another order', async () => {
+    const interrupted = async (place: DataResidence) => {
+      using net = model({ device: 'cuda', seed: 3 })
+      const stop = new AbortController()
+      const onStep = ({ step }: { step: number }) => step === 2 && stop.abort()
+      await expect(net.fit(rows, { ...options, data: place, signal: stop.signal, callbacks: [{ onStep }] })).rejects.toThrow()
+      await net.fit(rows, { ...options, data: place, shuffle: false })
+      return net.predict(rows)
+    }
+    expect(await interrupted('host')).toEqual(await interrupted('device'))
+  })
+
+  it('brings the rows that are asked for, whichever were expected next', () => {
+    const { plan } = densePlan('cuda')
+    const x = Float32Array.from({ length: 24 }, (_, index) => (index * 7) % 11)
+    const columns = binding.createColumns([{ data: x, width: 3, limit: 0 }], 8)
+    const run = (place: DataResidence, start: number, count: number, shuffled: boolean): number[] => {
+      const y = floats('cuda', 2 * count)
+      plan.run({
+        rows: count,
+        columns,
+        columnOf: [0],
+        start,
+        shuffled,
+        data: place,
+        outputs: [y],
+        scalars: new Float64Array(0),
+        threads: 1,
+      })
+      return [...y]
+    }
+    const asked = [
+      [0, 2],
+      [2, 2],
+      [4, 2],
+      [2, 2],
+      [4, 3],
+      [4, 2],
+      [6, 2],
+      [0, 2],
+    ] as const
+    const inAllOrders = (place: DataResidence): number[][] => {
+      const straight = asked.map(([start, count]) => run(place, start, count, false))
+      const shuffled = asked.map(([start, count], epoch) => {
+        columns.shuffle(1, epoch) // the rows that were expected are others now
+        return run(place, start, count, true)
+      })
+      return [...straight, ...shuffled, run(place, 2, 2, false)]
+    }
+    expect(inAllOrders('host')).toEqual(inAllOrders('device'))
+    columns.dispose()
+  })
+
+  it.skipIf(!isEmulated)('takes the host where the set does not fit, unless the device was asked for', async () => {
+    const want = await trained('device')
+    process.env.MULTIGATE_EMULATED_FREE_BYTES = '1000'
+    expect(await trained('auto')).toEqual(want)
+    await expect(trained('device')).rejects.toThrow(
+      expect.objectContaining({
+        code: 'ERR_MULTIGATE_OUT_OF_MEMORY',
+        message: expect.stringMatching(/asks for \d+ MiB of device memory, 1 MiB are free; use data 'auto' or 'host'/),
+      }),
+    )
+  })
+})
+
+describe('fit({ data })', () => {
+  it('refuses the memory of a device that has none, and what is no place', async () => {
+    const refused = async (place: unknown, text: string) => {
+      using net = model({ device: 'cpu' })
+      await expect(net.fit(rows, { data: place as DataResidence })).rejects.toThrow(
+        expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(text) }),
+      )
+    }
+    await refused('device', `fit.data: expected 'auto' or 'host', found "device"; device 'cpu' reads rows where they are`)
+    await refused('disk', 'fit.data')
+  })
+
+  it.each(['auto', 'host'] as const)("takes '%s' on the CPU", async (place) => {
+    using net = model({ device: 'cpu' })
+    expect((await net.fit(rows, { data: place })).epochs).toHaveLength(1)
+  })
+})
