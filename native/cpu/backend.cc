@@ -135,10 +135,10 @@ extern "C" double mg_cpu_peak(const char* isa, int32_t threads) MG_NOEXCEPT {
   try {
     const auto pool = mg::Pool::shared();
     for (int attempt = 0; attempt < 5; attempt++) {
-      const auto team = pool->gather(threads);
+      mg::Team& team = pool->gather(threads);
       const auto start = std::chrono::steady_clock::now();
       std::vector<double> flops(static_cast<size_t>(threads) * 16);
-      team->parallel(threads * 16, [&](int64_t unit, int) { flops[static_cast<size_t>(unit)] = kernels->peak(400'000); });
+      team.parallel(threads * 16, [&](int64_t unit, int) { flops[static_cast<size_t>(unit)] = kernels->peak(400'000); });
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       pool->dismiss(team);
       double total = 0;

@@ -17,7 +17,7 @@ constexpr int64_t kArenaBytes = 768 << 10, kSlotBytesInL2 = 1 << 20;
 constexpr int64_t kLeastBlockRows = 32, kLeastBlockRowsOfLargeSlots = 112, kMostBlockRows = 256, kBlockStep = 16;
 
 // Predictions of a few rows are cut into blocks of at least so much work, and no more of them than help: a block costs a
-// thread some microseconds to come by, and each reads all weights again.
+// thread some microseconds to come by, and each reads all weights again. Two blocks for two threads pay with less.
 constexpr int64_t kLeastBlockFlops = 2'000'000, kMostSmallBlocks = 8;
 constexpr int64_t kFlopsOfArenaFloat = 8;  // what it takes to bring a number there, against a multiply-add
 
@@ -50,8 +50,9 @@ int64_t Plan::slot_count(int64_t rows) const {
 
 int64_t Plan::block_rows_for(int64_t rows) const {
   // A power of two: as much for each of two, four or eight threads.
-  const auto blocks = static_cast<int64_t>(
+  auto blocks = static_cast<int64_t>(
       std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(rows / least_block_rows, 1, kMostSmallBlocks))));
+  if (blocks == 1 && 5 * rows >= 4 * least_block_rows) blocks = 2;
   return least_block_rows == block_rows ? block_rows : std::min((rows + blocks - 1) / blocks, block_rows);
 }
 

@@ -76,15 +76,15 @@ void work_slot(const Plan& plan, const mg_run& run, int64_t slot, int64_t slots,
 // A team for the length of one run, whatever way it ends. One thread alone does without the pool and its lock.
 class GatheredTeam {
  public:
-  GatheredTeam(Pool& pool, int threads) : pool_(pool), gathered_(threads > 1 ? pool.gather(threads) : nullptr) {}
+  GatheredTeam(Pool& pool, int threads) : pool_(pool), gathered_(threads > 1 ? &pool.gather(threads) : nullptr) {}
   ~GatheredTeam() {
-    if (gathered_) pool_.dismiss(gathered_);
+    if (gathered_) pool_.dismiss(*gathered_);
   }
   Team& operator*() { return gathered_ ? *gathered_ : alone_; }
 
  private:
   Pool& pool_;
-  std::shared_ptr<Team> gathered_;
+  Team* gathered_;
   Team alone_;
 };
 

@@ -1,5 +1,6 @@
-// See team.h. Regions of a step follow each other within microseconds, so helpers spin while a run lasts and for a moment
-// after it; then they sleep.
+// See team.h. Regions of a step follow each other within microseconds, and waking a thread that sleeps takes longer than many a
+// run. So helpers spin while a run lasts and for a while after it: kLinger where the run before came within that time, else a
+// glance. Then they sleep. A thread that others want to run meanwhile gets the processor.
 #include "cpu/team.h"
 
 #include <algorithm>
@@ -12,8 +13,10 @@
 namespace mg {
 namespace {
 
-constexpr int kSpins = 256;                                      // pauses before the processor is offered to others
-constexpr auto kLinger = std::chrono::microseconds(100);         // longer than the gap between two steps
+constexpr int kSpins = 256;                               // pauses before the processor is offered to others
+constexpr auto kLinger = std::chrono::microseconds(1000);  // between two requests of a server that is busy
+constexpr auto kGlance = std::chrono::microseconds(100);   // between two steps
+
 inline void relax(int& spins) {
   if (++spins % kSpins == 0) {
     std::this_thread::yield();
@@ -69,49 +72,54 @@ Pool::~Pool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-std::shared_ptr<Team> Pool::gather(int threads) {
-  std::shared_ptr<Team> team;
+Team& Pool::gather(int threads) {
+  Team* team = nullptr;
   {
     const std::lock_guard lock(mutex_);
-    team = spare_team();
+    while (static_cast<int>(threads_.size()) < threads - 1) threads_.emplace_back([this] { helper(); });
+    const std::shared_ptr<Team>& spare = spare_team();
+    team = spare.get();
     team->wanted_ = threads - 1;
-    while (static_cast<int>(threads_.size()) < team->wanted_) threads_.emplace_back([this] { helper(); });
-    open_.push_back(team);
+    open_.push_back(spare);
     waiting_.fetch_add(team->wanted_);
   }
   wake_.notify_all();
-  return team;
+  return *team;
 }
 
-std::shared_ptr<Team> Pool::spare_team() {
-  for (const auto& team : teams_) {
-    if (team.use_count() > 1) continue;
-    // The last helper let go of it before this: what it wrote is seen.
-    std::atomic_thread_fence(std::memory_order_acquire);
-    team->finished_.store(false, std::memory_order_relaxed);
-    team->members_ = 1;
-    return team;
+const std::shared_ptr<Team>& Pool::spare_team() {
+  // A helper holds one team at most, perhaps one that is closed: with so many, one is free.
+  const size_t enough = open_.size() + threads_.size() + 1;
+  if (teams_.size() < enough) {
+    open_.reserve(enough);
+    while (teams_.size() < enough) teams_.push_back(std::make_shared<Team>());
   }
-  teams_.push_back(std::make_shared<Team>());
-  open_.reserve(teams_.size());
-  return teams_.back();
+  const auto spare = std::find_if(teams_.begin(), teams_.end(), [](const auto& team) { return team.use_count() == 1; });
+  // The last helper let go of it before this: what it wrote is seen.
+  std::atomic_thread_fence(std::memory_order_acquire);
+  (*spare)->finished_.store(false, std::memory_order_relaxed);
+  (*spare)->members_ = 1;
+  return *spare;
 }
 
-void Pool::dismiss(const std::shared_ptr<Team>& team) {
-  team->finished_.store(true, std::memory_order_relaxed);
+void Pool::dismiss(Team& team) {
+  team.finished_.store(true, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
-  waiting_.fetch_sub(team->wanted_);
-  team->wanted_ = 0;
-  open_.erase(std::remove(open_.begin(), open_.end(), team), open_.end());
+  waiting_.fetch_sub(team.wanted_);
+  team.wanted_ = 0;
+  open_.erase(std::find_if(open_.begin(), open_.end(), [&](const auto& open) { return open.get() == &team; }));
 }
 
 void Pool::helper() {
+  using Clock = std::chrono::steady_clock;
+  auto linger = kLinger;
   for (;;) {
     std::shared_ptr<Team> team;
     int member = 0;
     {
-      const auto until = std::chrono::steady_clock::now() + kLinger;
-      for (int spins = 0; waiting_.load(std::memory_order_relaxed) == 0 && std::chrono::steady_clock::now() < until;) relax(spins);
+      const auto begin = Clock::now();
+      const auto idle = [this] { return waiting_.load(std::memory_order_relaxed) == 0 && !stopping_.load(std::memory_order_relaxed); };
+      for (int spins = 0; idle() && Clock::now() - begin < linger;) relax(spins);
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || waiting_.load() > 0; });
       if (stopping_) return;
@@ -121,6 +129,7 @@ void Pool::helper() {
       team->wanted_--;
       waiting_.fetch_sub(1);
       member = team->members_++;
+      linger = Clock::now() - begin < kLinger ? kLinger : kGlance;
     }
     team->help(member);
   }

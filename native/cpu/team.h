@@ -49,22 +49,22 @@ class Pool {
   static std::shared_ptr<Pool> shared();
   ~Pool();
 
-  // A team of at most `threads` > 1, the caller its leader. Teams are used again: nothing is allocated once there are as many
-  // as run at once.
-  std::shared_ptr<Team> gather(int threads);
-  void dismiss(const std::shared_ptr<Team>& team);
+  // A team of at most `threads` > 1, the caller its leader until it dismisses it; the pool's own. Teams are used again: nothing is
+  // allocated once as many run at once, with as many threads, as ever will.
+  Team& gather(int threads);
+  void dismiss(Team& team);
 
  private:
   void helper();
-  std::shared_ptr<Team> spare_team();  // under the mutex
+  const std::shared_ptr<Team>& spare_team();  // under the mutex
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<std::shared_ptr<Team>> teams_;  // all there are; one that nobody else holds is free
+  std::vector<std::shared_ptr<Team>> teams_;  // all there are; one that is not open and that no helper holds is free
   std::vector<std::shared_ptr<Team>> open_;
   std::atomic<int> waiting_{0};  // places that open teams still offer
   std::vector<std::thread> threads_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_{false};
 };
 
 }  // namespace mg

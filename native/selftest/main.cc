@@ -9,6 +9,7 @@
 #include "selftest/checks.h"
 #include "selftest/golden/golden.h"
 #include "selftest/hostile.h"
+#include "selftest/steady.h"
 #include "selftest/timing/timing.h"
 
 #if defined(MG_SELFTEST_CUDA)
@@ -33,6 +34,7 @@ constexpr char kHelp[] =
     "  --isa NAME    this instruction set only\n"
     "  --device NAME cpu (default), or cuda where it was linked in\n"
     "  --op NAME     random cases of this op only\n"
+    "  --steady FILE steps of the programs of FILE (bench/gpu/programs.json) too: that they allocate nothing\n"
     "  --peaks       with --device cuda: what the device can do at most, as one JSON line\n"
     "  --time FILE   times the programs of FILE (bench/gpu/programs.json) and checks nothing: one JSON line each\n"
     "  --only NAMES  of them, comma separated\n"
@@ -43,7 +45,7 @@ constexpr char kHelp[] =
 struct Options {
   int cases = 60, mixtures = -1, part = 1, parts = 1;
   uint64_t seed = 1;
-  std::string golden, isa, device = "cpu", op;
+  std::string golden, steady, isa, device = "cpu", op;
   bool verbose = false, help = false, peaks = false;
   selftest::TimingOptions timing;
 };
@@ -77,6 +79,7 @@ Options parse(int count, char** arguments) {
     }
     else if (name == "--seed") options.seed = number();
     else if (name == "--golden") options.golden = value();
+    else if (name == "--steady") options.steady = value();
     else if (name == "--isa") options.isa = value();
     else if (name == "--device") options.device = value();
     else if (name == "--op") options.op = value();
@@ -190,6 +193,7 @@ int main(int count, char** arguments) {
       return selftest::time_workloads(options.timing, places.front(), options.device == "cuda" ? kTimeCuda : nullptr), 0;
     selftest::Report report(options.verbose);
     selftest::check_hostile_files(report);
+    if (!options.steady.empty()) selftest::check_steady(report, options.steady);
     check_random(report, options, places, reference);
     if (!options.golden.empty()) {
       places.insert(places.begin(), reference);

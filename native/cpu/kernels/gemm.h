@@ -6,8 +6,9 @@
 //
 // A tile of kTileRows x kPanel sums stays in registers over the whole depth; per step it takes kPanelVectors loads of B and
 // one broadcast of A per row. Panels of B (k x kPanel floats) are walked outermost, so that one stays in L1 while the rows
-// of A pass by. 2 m n k FLOPs; bytes from L2: A once per panel, B once, C once (twice with +=).
-// Order of reduction: over k upwards, one chain per element; a tile's height does not change it.
+// of A pass by. A tile of one to three rows spans several panels: the sums of one alone would wait for each other.
+// 2 m n k FLOPs; bytes from L2: A once per panel, B once, C once (twice with +=).
+// Order of reduction: over k upwards, one chain per element; a tile's height and width do not change it.
 #pragma once
 #include "cpu/kernels/simd.h"
 
@@ -39,11 +40,21 @@ inline vec multiply_add(vec a, vec b, vec c) {
 // Loops over a tile's sums are unrolled whole: only then are the sums in registers from the first load to the last store.
 #define MG_UNROLLED _Pragma("GCC unroll 16")
 
-// One tile, its last vector whole or not. Three rows of A share a base pointer: x86 can address base, base + stride and
-// base + 2 stride.
+// 8 multiply-adds of latency 4 keep two units busy; 12 leave room for loads that come late.
+constexpr int kSumsInFlight = 12;
+
+// Panels that a tile of so many rows spans at most.
+constexpr int panels_of(int64_t rows) {
+  const auto panels = static_cast<int>(kSumsInFlight / (rows * kPanelVectors));
+  return panels > 1 ? panels : 1;
+}
+
+// One tile, its last vector whole or not. Three rows of A, or panels of B, share a base pointer: x86 can address base, base +
+// stride and base + 2 stride.
 template <bool kPaired, int kRows, int kVectors, bool kWhole>
 void tile_of(const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
-  constexpr int kBases = (kRows + 2) / 3;
+  constexpr int kPanels = (kVectors + kPanelVectors - 1) / kPanelVectors;
+  constexpr int kABases = (kRows + 2) / 3, kBBases = (kPanels + 2) / 3;
   const int64_t c_row = g.c_row;
   vec sum[kRows][kVectors];
   if (g.accumulate) {
@@ -59,18 +70,32 @@ void tile_of(const Gemm& g, const float* a, const float* b, float* c, const floa
       MG_UNROLLED for (int i = 0; i < kRows; i++) sum[i][v] = start;
     }
   }
-  const float* base[kBases];
-  MG_UNROLLED for (int i = 0; i < kBases; i++) base[i] = a + 3 * i * g.a_row;
-  const int64_t a_row = g.a_row, a_depth = g.a_depth, b_depth = g.b_depth;
+  const float *a_base[kABases], *b_base[kBBases];
+  MG_UNROLLED for (int i = 0; i < kABases; i++) a_base[i] = a + 3 * i * g.a_row;
+  MG_UNROLLED for (int i = 0; i < kBBases; i++) b_base[i] = b + 3 * i * g.b_panel;
+  const int64_t a_row = g.a_row, a_depth = g.a_depth, b_panel = g.b_panel, b_depth = g.b_depth;
+  const auto column = [&](int v) __attribute__((always_inline)) {
+    const int panel = v / kPanelVectors;
+    return load(b_base[panel / 3] + panel % 3 * b_panel + v % kPanelVectors * kLanes);
+  };
   for (int64_t p = g.depth; p > 0; p--) {
-    vec column[kVectors];
-    MG_UNROLLED for (int v = 0; v < kVectors; v++) column[v] = load(b + v * kLanes);
-    MG_UNROLLED for (int i = 0; i < kRows; i++) {
-      const vec value = set1(base[i / 3][i % 3 * a_row]);
-      MG_UNROLLED for (int v = 0; v < kVectors; v++) sum[i][v] = multiply_add<kPaired>(value, column[v], sum[i][v]);
+    if constexpr (kPanels == 1) {
+      vec columns[kVectors];
+      MG_UNROLLED for (int v = 0; v < kVectors; v++) columns[v] = column(v);
+      MG_UNROLLED for (int i = 0; i < kRows; i++) {
+        const vec value = set1(a_base[i / 3][i % 3 * a_row]);
+        MG_UNROLLED for (int v = 0; v < kVectors; v++) sum[i][v] = multiply_add<kPaired>(value, columns[v], sum[i][v]);
+      }
+    } else {  // the other way round: few rows, many columns
+      vec values[kRows];
+      MG_UNROLLED for (int i = 0; i < kRows; i++) values[i] = set1(a_base[i / 3][i % 3 * a_row]);
+      MG_UNROLLED for (int v = 0; v < kVectors; v++) {
+        const vec of_row = column(v);
+        MG_UNROLLED for (int i = 0; i < kRows; i++) sum[i][v] = multiply_add<kPaired>(values[i], of_row, sum[i][v]);
+      }
     }
-    MG_UNROLLED for (int i = 0; i < kBases; i++) base[i] += a_depth;
-    b += b_depth;
+    MG_UNROLLED for (int i = 0; i < kABases; i++) a_base[i] += a_depth;
+    MG_UNROLLED for (int i = 0; i < kBBases; i++) b_base[i] += b_depth;
   }
   const vec floor = set1(g.floor);
   MG_UNROLLED for (int i = 0; i < kRows; i++) {
@@ -85,39 +110,36 @@ void tile_of(const Gemm& g, const float* a, const float* b, float* c, const floa
 }
 
 template <bool kPaired, int kRows, int kVectors>
-inline void tile(const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
+void tile_of_width(int64_t vectors, const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
+  if constexpr (kVectors > 1)
+    if (vectors < kVectors) return tile_of_width<kPaired, kRows, kVectors - 1>(vectors, g, a, b, c, bias, last);
   if (last == kLanes) return tile_of<kPaired, kRows, kVectors, true>(g, a, b, c, bias, last);
   tile_of<kPaired, kRows, kVectors, false>(g, a, b, c, bias, last);
 }
 
-template <bool kPaired, int kRows, int kVectors>
-void tile_of_height(int64_t rows, const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
+template <bool kPaired, int kRows = kTileRows>
+void tile(int64_t rows, int64_t vectors, const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
   if constexpr (kRows > 1)
-    if (rows < kRows) return tile_of_height<kPaired, kRows - 1, kVectors>(rows, g, a, b, c, bias, last);
-  tile<kPaired, kRows, kVectors>(g, a, b, c, bias, last);
-}
-
-template <bool kPaired, int kVectors>
-void tile_of_width(int64_t vectors, int64_t rows, const Gemm& g, const float* a, const float* b, float* c, const float* bias,
-                   int64_t last) {
-  if constexpr (kVectors > 1)
-    if (vectors < kVectors) return tile_of_width<kPaired, kVectors - 1>(vectors, rows, g, a, b, c, bias, last);
-  tile_of_height<kPaired, kTileRows, kVectors>(rows, g, a, b, c, bias, last);
+    if (rows < kRows) return tile<kPaired, kRows - 1>(rows, vectors, g, a, b, c, bias, last);
+  tile_of_width<kPaired, kRows, panels_of(kRows) * kPanelVectors>(vectors, g, a, b, c, bias, last);
 }
 
 // Rows are cut into tiles of nearly equal height: 128 rows in 10 tiles of 12 or 13 keep more sums in flight than 9 of 14 and
-// one of 2.
+// one of 2. So are the panels that tiles of few rows span.
 template <bool kPaired = false>
 inline void gemm(const Gemm& g) {
-  const int64_t tiles = (g.rows + kTileRows - 1) / kTileRows;
-  for (int64_t column = 0; column < g.columns; column += kPanel) {
-    const int64_t columns = least(kPanel, g.columns - column), vectors = (columns + kLanes - 1) / kLanes;
-    const int64_t last = columns - (vectors - 1) * kLanes;
-    const float* b = g.b + column / kPanel * g.b_panel;
+  if (g.rows <= 0) return;
+  const int64_t tiles = (g.rows + kTileRows - 1) / kTileRows, at_once = panels_of(g.rows);
+  const int64_t panels = (g.columns + kPanel - 1) / kPanel, groups = (panels + at_once - 1) / at_once;
+  for (int64_t group = 0; group < groups; group++) {
+    const int64_t panel = group * panels / groups, column = panel * kPanel;
+    const int64_t columns = least(((group + 1) * panels / groups - panel) * kPanel, g.columns - column);
+    const int64_t vectors = (columns + kLanes - 1) / kLanes, last = columns - (vectors - 1) * kLanes;
+    const float* b = g.b + panel * g.b_panel;
     const float* bias = g.bias ? g.bias + column : nullptr;
     for (int64_t t = 0; t < tiles; t++) {
       const int64_t row = t * g.rows / tiles, rows = (t + 1) * g.rows / tiles - row;
-      tile_of_width<kPaired, kPanelVectors>(vectors, rows, g, g.a + row * g.a_row, b, g.c + row * g.c_row + column, bias, last);
+      tile<kPaired>(rows, vectors, g, g.a + row * g.a_row, b, g.c + row * g.c_row + column, bias, last);
     }
   }
 }
