@@ -129,7 +129,8 @@ void tile(int64_t rows, int64_t vectors, const Gemm& g, const float* a, const fl
 template <bool kPaired = false>
 inline void gemm(const Gemm& g) {
   if (g.rows <= 0) return;
-  const int64_t tiles = (g.rows + kTileRows - 1) / kTileRows, at_once = panels_of(g.rows);
+  const int64_t tiles = (g.rows + kTileRows - 1) / kTileRows, height = g.rows / tiles, higher = g.rows % tiles;
+  const int64_t at_once = panels_of(g.rows);
   const int64_t panels = (g.columns + kPanel - 1) / kPanel, groups = (panels + at_once - 1) / at_once;
   for (int64_t group = 0; group < groups; group++) {
     const int64_t panel = group * panels / groups, column = panel * kPanel;
@@ -137,9 +138,10 @@ inline void gemm(const Gemm& g) {
     const int64_t vectors = (columns + kLanes - 1) / kLanes, last = columns - (vectors - 1) * kLanes;
     const float* b = g.b + panel * g.b_panel;
     const float* bias = g.bias ? g.bias + column : nullptr;
-    for (int64_t t = 0; t < tiles; t++) {
-      const int64_t row = t * g.rows / tiles, rows = (t + 1) * g.rows / tiles - row;
+    for (int64_t t = 0, row = 0; t < tiles; t++) {
+      const int64_t rows = height + (t < higher);
       tile<kPaired>(rows, vectors, g, g.a + row * g.a_row, b, g.c + row * g.c_row + column, bias, last);
+      row += rows;
     }
   }
 }
