@@ -73,7 +73,7 @@ void PlanBuilder::add(std::unique_ptr<Op> op) {
 
 Weights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded) {
   const auto same = [](const WeightColumns& a, const WeightColumns& b) {
-    return a.column == b.column && a.count == b.count && a.offset == b.offset && a.stride == b.stride && a.bias == b.bias;
+    return a.column == b.column && a.count == b.count && a.offset == b.offset && a.stride == b.stride && a.bias == b.bias && a.place == b.place;
   };
   for (Weights& known : plan.weights)
     if (!parts.empty() && known.depth == depth && known.parts.size() == parts.size() &&
@@ -84,6 +84,12 @@ Weights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<Weight
   plan.packed_floats += fresh.elements();
   plan.weights.push_back(std::move(fresh));
   return plan.weights.back();
+}
+
+void PlanBuilder::need_panels(Weights& weights, int64_t rounded, int64_t floats) {
+  if (weights.panels.packed >= 0) return;
+  weights.panels = {plan.packed_floats, rounded};
+  plan.packed_floats += floats;
 }
 
 void PlanBuilder::need_gradient(Weights& weights) {
@@ -100,7 +106,7 @@ void PlanBuilder::finish() {
   std::vector<PackedPart> parts, gradient_parts;
   for (const Weights& w : plan.weights)
     for (const WeightColumns& part : w.parts) {
-      parts.push_back({w.depth, w.columns, w.packed, w.slot, w.splits, part});
+      parts.push_back({w.depth, w.columns, w.packed, w.slot, w.splits, part, w.panels});
       if (w.slot >= 0) gradient_parts.push_back(parts.back());
     }
   plan.parts.assign(parts), plan.part_count = static_cast<int64_t>(parts.size());

@@ -38,6 +38,13 @@ struct WeightColumns {
   int64_t column, count;
   int64_t offset, stride;  // of row 0 in the flat store, and between rows there
   int64_t bias;            // offset of the first column's bias; -1: none
+  int64_t place = 0;       // of the first column among those of the panels, where there are some
+};
+
+// A second copy of combined weights, for mixtures: panels of 8 columns each as ops/panels.h has them, first those of the plan's precision.
+struct Panels {
+  int64_t packed = -1;     // floats in front of it in the packed memory; -1: none
+  int64_t rounded = 0;     // how many are in the plan's precision
 };
 
 // A dense layer's weights, or those of all experts and gates of one stream, as one matrix. The packed copy is [depth + 1, columns] on
@@ -50,6 +57,7 @@ struct Weights {
   int64_t packed = 0;      // floats in front of it in the packed memory
   int64_t slot = -1;       // floats in front of it in a slot; -1: no gradient
   int64_t splits = 1;
+  Panels panels;
   int64_t elements() const { return (depth + 1) * columns; }
 };
 
@@ -72,6 +80,7 @@ class Table {
 struct PackedPart {
   int64_t depth, columns, packed, slot, splits;  // of its matrix, as in Weights
   WeightColumns part;
+  Panels panels;
 };
 
 // Partial sums [first, first + count) of plan.partials add up to a part of a scalar output, divided by a scalar input (-1: by nothing).
@@ -175,6 +184,7 @@ class Context {
   float* gradients() const { return plan.gradient_buffer < 0 ? nullptr : static_cast<float*>(data_[plan.gradient_buffer]); }
 
   const float* packed(const Weights& weights) const { return plan.packed.data<float>() + weights.packed; }
+  const float* panels(const Weights& weights) const { return plan.packed.data<float>() + weights.panels.packed; }
   // Slot `slot` of a gradient; slots are plan.slot_floats apart.
   float* slot(const Weights& weights, int64_t slot) const {
     return plan.slots.data<float>() + slot * plan.slot_floats + weights.slot;
@@ -224,6 +234,8 @@ class PlanBuilder {
   // The same weights are packed once, whoever asks. `rounded`: see Weights.
   Weights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded);
   void need_gradient(Weights& weights);
+  // Panels too: so many floats of them.
+  void need_panels(Weights& weights, int64_t rounded, int64_t floats);
   void add(std::unique_ptr<Op> op);
   // Once, after the last op.
   void finish();

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "cuda/device/kernel.h"
+#include "cuda/ops/panels.h"
 
 namespace mg_cuda {
 namespace {
@@ -11,8 +11,26 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int64_t kMostBlocks = 64;  // of one part; its threads then take several elements each
 
-// packed[row, column + c] = store[offset + row * stride + c]; the last row from the bias. parts [gridDim.y].
-__global__ void pack_kernel(const PackedPart* parts, const float* store, float* packed) {
+// Row `row` of the column at `place` of the panels = value. Zeros beyond the depth and beside the columns are there.
+__device__ __forceinline__ void put_in_panel(const PackedPart& p, Precision precision, int64_t row, int64_t place, float value, float* panels) {
+  const int64_t panel = place / kPanel, rounded = panel < p.panels.rounded ? panel : p.panels.rounded;
+  const auto column = static_cast<int>(place % kPanel);
+  const Precision its = panel < p.panels.rounded ? precision : Precision::kFloat32;
+  float* const to = panels + rounded * panel_floats(precision, p.depth) + (panel - rounded) * panel_floats(Precision::kFloat32, p.depth);
+  if (row == p.depth) {
+    to[panel_floats(its, p.depth) - kPanel + column] = value;
+    return;
+  }
+  const int64_t at = place_in_panel(its, row, column);
+  switch (its) {
+    case Precision::kFloat32: to[at] = value; break;
+    case Precision::kTf32: to[at] = float_of_bits(to_tf32(value)); break;
+    case Precision::kBfloat16: reinterpret_cast<uint16_t*>(to)[at] = static_cast<uint16_t>(to_bf16_pair(value, 0)); break;
+  }
+}
+
+// packed[row, column + c] = store[offset + row * stride + c]; the last row from the bias. Panels likewise. parts [gridDim.y].
+__global__ void pack_kernel(const PackedPart* parts, const float* store, float* packed, Precision precision) {
   const PackedPart p = parts[blockIdx.y];
   const int64_t count = (p.depth + 1) * p.part.count;
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
@@ -23,6 +41,7 @@ __global__ void pack_kernel(const PackedPart* parts, const float* store, float* 
     else if (p.part.bias >= 0)
       value = store[p.part.bias + c];
     packed[p.packed + row * p.columns + p.part.column + c] = value;
+    if (p.panels.packed >= 0) put_in_panel(p, precision, row, p.part.place + c, value, packed + p.panels.packed);
   }
 }
 
@@ -64,7 +83,7 @@ struct ReduceGradients final : Op {
 void launch_pack(const Context& context) {
   const Plan& plan = context.plan;
   context.stream.launch(pack_kernel, grid_of(plan, plan.part_count), kThreads, 0, plan.parts.data(),
-                        context.elements({plan.parameter_buffer, 0, 0}), plan.packed.data<float>());
+                        context.elements({plan.parameter_buffer, 0, 0}), plan.packed.data<float>(), plan.precision);
 }
 
 void compile_op(PlanBuilder& builder, const mg_reduce_gradients&) { builder.add(std::make_unique<ReduceGradients>()); }

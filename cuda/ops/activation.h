@@ -30,6 +30,23 @@ __device__ __forceinline__ float activate(int kind, float z) {
   }
 }
 
+// work(constant) with the activation as a constant, constant.value: one branch for all elements of a lane.
+template <int kKind>
+struct ActivationConstant {
+  static constexpr int value = kKind;
+};
+template <class Work>
+__device__ __forceinline__ void with_activation(int kind, const Work& work) {
+  switch (kind) {
+    case MG_RELU: return work(ActivationConstant<MG_RELU>{});
+    case MG_TANH: return work(ActivationConstant<MG_TANH>{});
+    case MG_SIGMOID: return work(ActivationConstant<MG_SIGMOID>{});
+    case MG_GELU: return work(ActivationConstant<MG_GELU>{});
+    case MG_SWISH: return work(ActivationConstant<MG_SWISH>{});
+    default: return work(ActivationConstant<MG_LINEAR>{});
+  }
+}
+
 // f'(z) from what slope_needs_z() says. That of relu at 0 is 0.
 __device__ __forceinline__ float slope(int kind, float y_or_z) {
   switch (kind) {

@@ -3,33 +3,47 @@
 //   a_i = f(x W_i + b_i), p_j = softmax((x G_j + c_j) / temperature), out_j = sum over the experts seen of p_j[i] a_i
 //
 // Per stream all experts and gates are one combined weight matrix: experts first, each padded to 4 columns, all of them to 32, then
-// the gates' logits side by side. A tile is 32 of its columns, of one expert or of the logits, over the whole depth. A block keeps
-// 16 to 80 rows (16 per warp) and lets all tiles pass by: two at a time, one per group of warps, in pieces of 32 of the depth that
-// are copied while the ones before are multiplied. [n, e, h] is never anywhere but in registers.
+// the gates' logits side by side. The kernels here read its panels (panels.h): each expert's, then those of the logits. A tile is one to
+// four panels of one expert or of the logits, over the whole depth. A block keeps 16 to 80 rows and lets all tiles pass by, one per group
+// of warps at a time, in pieces of the depth that are copied while the ones before are multiplied. Each warp of a group has 16 of the rows; a
+// piece of them is in its registers, made ready for the matrix instructions, and stays there from tile to tile where the depth is one
+// piece. [n, e, h] is never anywhere but in registers.
 #pragma once
-#include "cuda/ops/product.h"
+#include "cuda/ops/panels.h"
 
 namespace mg_cuda {
 
-inline constexpr int kGroups = 2;         // tiles at a time
-inline constexpr int kColumns = 32;       // of a tile
-inline constexpr int kPiece = 32;         // of the depth
 inline constexpr int kStages = 3;         // pieces under way or in use
+inline constexpr int kGroups = 2;         // tiles at a time
 inline constexpr int kWarpRows = 16;
 inline constexpr int kMostRowWarps = 5;   // 80 rows: 132 multiprocessors share 10240 rows as 128 blocks. 168 registers a thread
 inline constexpr int kFewerRowWarps = 4;  // of kernels that need up to 255
 constexpr int threads_of(int row_warps) { return row_warps * kGroups * kWarp; }
-inline constexpr int kWeightStride = stride_of<Precision::kFloat32, Lines::kAcross>(kColumns);  // no less than bfloat16's
-inline constexpr int kGroupFloats = (kPiece + 1) * kWeightStride;                              // the last line is the bias
-inline constexpr int64_t kMostRowsInShared = 64 << 10;   // bytes of x, or x passes by in pieces too
+inline constexpr int kLogitPanels = 2;    // of a tile of logits, at most
+inline constexpr int kLeastPiece = 32;    // of the depth: of logits, and of experts where x passes by beside them
+inline constexpr int64_t kMostRowsInShared = 128 << 10;  // bytes of x, or x passes by in pieces too
 inline constexpr int64_t kMostSeatsInShared = 60 << 10;  // bytes of p (backward: and dp), or they lie in global memory
 
-struct MixtureTile {
-  RowPointer x;          // of its stream, row 0
-  const float* weights;  // row 0 of its first column; null: an empty place beside the last tile of a stream
-  int32_t stream, depth, columns, width;  // columns: between rows; width: of this expert, or logits left on this stream
+// Of the depth, where all of x is in shared memory. Rows take 8 registers per block. Float32, which is bound by the matrix instructions,
+// leaves them to sums instead.
+__host__ __device__ constexpr int piece_depth(Precision precision) { return precision == Precision::kFloat32 ? kLeastPiece : 128; }
+
+// How a kernel is cut to size: what its registers, and the host's tables for it, depend on.
+struct MixtureDivision {
+  int panels;          // of a tile of experts
+  int most_row_warps;  // of a group
+  __host__ __device__ constexpr int columns() const { return panels * kPanel; }
+};
+
+struct alignas(16) MixtureTile {
+  const float* weights;  // its first panel; null: an empty place beside the last tile of a stream
+  int32_t width;         // of this expert, or of logits, from this tile's first column on; 0 beside null
+  int32_t panel_floats;
+  int32_t stream, depth;
   int32_t number;        // the expert's; of logits: the place of the first one in `seats_of_logits`
-  int32_t column;        // of `weights` in the combined matrix
+  int32_t column;        // of its first one in the combined matrix, which has `columns`
+  RowPointer x;          // of its stream, row 0
+  int32_t columns;
 };
 
 struct MixtureStream {
@@ -39,8 +53,9 @@ struct MixtureStream {
 
 // A seat: the place of a (gate, expert seen) pair in the order of gate_expert; a column of p.
 struct Mixture {
-  const MixtureTile *logit_tiles, *expert_tiles;  // kGroups per item; those of an item are of one stream
+  const MixtureTile *logit_tiles, *expert_tiles;  // one per group and item; those of an item are of one stream
   int32_t logit_items, expert_items;
+  int32_t slices;  // group g works on columns from g % slices tiles on, of an expert
   const MixtureStream* streams;
   const int32_t* seats_of_logits;  // [seats]
   const int32_t* seats;            // [experts, gates]; -1: the gate does not see the expert
@@ -53,86 +68,129 @@ struct Mixture {
 // How a block's shared memory is divided, in floats, and how many rows it has.
 struct MixtureLayout {
   int32_t rows;          // of a block: kWarpRows per warp of a group
+  int32_t group_floats;  // of a piece of a tile
   int32_t x_stride;      // between rows of x; 0: x passes by in pieces
   int32_t seat_stride;   // between rows of p and of dp; 0: they lie in global memory
   int32_t seat_tables;   // 1: p; 2: dp behind it
   int32_t piece_stride;  // between rows of a piece of x
   __host__ __device__ int seats_at() const { return rows * x_stride; }
   __host__ __device__ int stages_at() const { return (seats_at() + seat_tables * rows * seat_stride + 3) / 4 * 4; }
-  __host__ __device__ int stage_floats() const { return kGroups * kGroupFloats + (x_stride == 0 ? rows * piece_stride : 0); }
+  __host__ __device__ int stage_floats() const { return kGroups * group_floats + (x_stride == 0 ? rows * piece_stride : 0); }
   __host__ __device__ int floats() const { return stages_at() + kStages * stage_floats(); }
   int threads() const { return threads_of(rows / kWarpRows); }
 };
 
 // A block at work: `rows` of its layout's exist, from `first_row` of the streams on.
 struct MixtureBlock {
-  MixtureLayout layout;
+  const MixtureLayout& layout;
   int64_t first_row;
   int rows;
   float* shared;
-  int stream = -1;  // whose x lies in shared memory
+  int group, warp_row;  // this warp's
+  int stream = -1;      // whose x lies in shared memory
+
+  __device__ MixtureBlock(const MixtureLayout& layout, int64_t first_row, int64_t end_row)
+      : layout(layout), first_row(first_row), rows(end_row - first_row < layout.rows ? static_cast<int>(end_row - first_row) : layout.rows),
+        shared(shared_memory<float>()), group(warp() / row_warps()), warp_row(warp() % row_warps() * kWarpRows) {}
 
   __device__ __forceinline__ int row_warps() const { return layout.rows / kWarpRows; }
-  __device__ __forceinline__ int group() const { return warp() / row_warps(); }
-  __device__ __forceinline__ int warp_row() const { return warp() % row_warps() * kWarpRows; }
 };
 
-// The sums of a warp: rows warp_row() + g and + 8, columns 8 j + 2 t and + 1 (g = lane / 4, t = lane % 4).
-using MixtureSums = float[kColumns / 8][4];
+// The sums of a warp: rows warp_row + g and + 8, columns 8 j + 2 t and + 1 (g = lane / 4, t = lane % 4).
+template <int kPanels>
+using MixtureSums = float[kPanels][4];
 
-// += a b for `steps` steps; of b only the columns in front of `width` count, the sums of others stay.
-template <Precision kPrecision>
-__device__ __forceinline__ void multiply_piece(MixtureSums& c, const float* a, int a_stride, const float* b, int steps, int width) {
-  constexpr int kStride = stride_of<kPrecision, Lines::kAcross>(kColumns);
-  for (int word = 0; word < 8 * steps; word += 8) {
-    FragmentA<kPrecision> fa;
-    fa.template load<Lines::kDepth>(a, a_stride, 0, word);
+// sums += rows * panels, over `blocks` blocks and `panel_count` panels. kWhole: none is missing.
+template <Precision kPrecision, bool kWhole, int kPanels, int kBlocks>
+__device__ __forceinline__ void multiply_piece(MixtureSums<kPanels>& sums, const RowBlock (&rows)[kBlocks], const float* panels, int panel_stride,
+                                               int blocks, int panel_count) {
+  const float* const mine = panels + 4 * lane();
 #pragma unroll
-    for (int j = 0; j < kColumns / 8; j++) {
-      if (8 * j >= width) break;
-      FragmentB<kPrecision> fb;
-      fb.template load<Lines::kAcross>(b, kStride, 8 * j, word);
-      multiply<kPrecision>(c[j], fa, fb);
+  for (int b = 0; b < kBlocks; b++) {
+    if (!kWhole && b >= blocks) break;
+#pragma unroll
+    for (int j = 0; j < kPanels; j++) {
+      if (!kWhole && j >= panel_count) break;
+      const auto weights = *reinterpret_cast<const PanelBlock*>(mine + j * panel_stride + b * kBlockFloats);
+#pragma unroll
+      for (int step = 0; step < 2; step++)
+        multiply<kPrecision>(sums[j], fragment_of<kPrecision>(rows[b].step[step]), fragment_of<kPrecision>(weights.step[step]));
     }
   }
 }
 
-// Asks for piece `k` of the tiles of an item, from column `unit` of each on.
-template <Precision kPrecision>
-__device__ __forceinline__ void copy_piece(const MixtureBlock& block, const MixtureTile* tiles, int k, int unit, float* stage) {
-  constexpr int kStride = stride_of<kPrecision, Lines::kAcross>(kColumns);
-  const auto thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
-#pragma unroll
-  for (int i = 0; i < kGroups; i++) {
-    const MixtureTile& t = tiles[i];
-    if (t.weights == nullptr) continue;
-    float* to = stage + i * kGroupFloats;
-    const float* from = t.weights + unit;
-    copy_tile(to, kStride, kPiece, kColumns, {from + static_cast<int64_t>(k) * t.columns, t.columns, t.depth - k, t.width - unit}, thread, threads);
-    if (k + kPiece >= t.depth)
-      copy_tile(to + kPiece * kWeightStride, kColumns, 1, kColumns, {from + static_cast<int64_t>(t.depth) * t.columns, t.columns, 1, t.width - unit},
-                thread, threads);
+// Asks for `width` columns of the block's rows of a tile's x, from column k on; zeros where there is none. A warp per row: it is done once
+// per stream, or takes a path that weights do not, and must not cost registers that rows and sums are in meanwhile.
+__device__ __forceinline__ void copy_rows(const MixtureBlock& block, const MixtureTile& tile, int k, int width, float* to, int stride) {
+  const bool aligned = reinterpret_cast<uintptr_t>(tile.x.data) % 16 == 0 && tile.x.stride % 4 == 0;
+#pragma unroll 1
+  for (int row = warp(); row < block.layout.rows; row += static_cast<int>(blockDim.x) / kWarp) {
+    const float* const from = tile.x.data + (block.first_row + row) * tile.x.stride + k;
+#pragma unroll 1
+    for (int c = 4 * lane(); c < width; c += 4 * kWarp) {
+      const int left = row < block.rows ? tile.depth - k - c : 0;
+      float* const at = to + row * stride + c;
+      if (aligned && left >= 4) {
+        async_copy<16>(at, from + c);
+        continue;
+      }
+#pragma unroll 1
+      for (int i = 0; i < 4; i++) {
+        if (i < left)
+          async_copy<4>(at + i, from + c + i);
+        else
+          at[i] = 0;
+      }
+    }
   }
-  const MixtureLayout& layout = block.layout;
-  if (layout.x_stride == 0)
-    copy_tile(stage + kGroups * kGroupFloats, layout.piece_stride, layout.rows, kPiece,
-              {tiles->x.data + block.first_row * tiles->x.stride + k, tiles->x.stride, block.rows, tiles->depth - k}, thread, threads);
 }
 
-// Calls each(tile, sums, bias) with the product of every tile of this warp's group, from column `unit` of each on. bias: in shared
-// memory, zero beyond the tile's width. All threads of the block take part.
-template <Precision kPrecision, class Each>
-__device__ __forceinline__ void for_each_tile(MixtureBlock& block, const MixtureTile* tiles, int items, int unit, const Each& each) {
+// Floats between panels in a stage.
+template <Precision kPrecision>
+__device__ __forceinline__ int slot_floats(const MixtureTile& t, int piece) {
+  const int most = piece * (kBlockFloats / block_depth(kPrecision)) + kPanel;
+  return t.panel_floats < most ? t.panel_floats : most;
+}
+
+// Asks for the piece of the depth from `k` on of an item's tiles, from column `unit` of each on: each group for its own.
+template <Precision kPrecision, int kPanels>
+__device__ __forceinline__ void copy_piece(const MixtureBlock& block, const MixtureTile* tiles, int k, int piece, int unit, float* stage) {
   const MixtureLayout& layout = block.layout;
+  const int threads = block.row_warps() * kWarp, thread = static_cast<int>(threadIdx.x) - block.group * threads;
+  const MixtureTile t = tiles[block.group];
+  const int left = t.width - unit;
+  if (left > 0) {
+    const int panels = left < kPanels * kPanel ? (left + kPanel - 1) / kPanel : kPanels;
+    const int first = k * (kBlockFloats / block_depth(kPrecision)), slot = slot_floats<kPrecision>(t, piece);
+    const float* from = t.weights + unit / kPanel * static_cast<int64_t>(t.panel_floats) + first;
+    float* to = stage + block.group * layout.group_floats;
+    const bool whole = slot == t.panel_floats;  // a piece has all of the depth: panels follow each other here and there
+    const int rest = t.panel_floats - first, count = whole ? panels * slot : rest > slot ? slot - kPanel : rest;
+#pragma unroll 1
+    for (int j = 0; j < (whole ? 1 : panels); j++, from += t.panel_floats, to += slot)
+#pragma unroll 1
+      for (int i = 4 * thread; i < count; i += 4 * threads) async_copy<16>(to + i, from + i);
+  }
+  if (layout.x_stride == 0) copy_rows(block, *tiles, k, kLeastPiece, stage + kGroups * layout.group_floats, layout.piece_stride);
+}
+
+// Calls each(tile, sums) with the product of every tile of this warp's group, from column `unit` of each on, the biases added; zeros beyond
+// the panels that exist. All threads of the block take part.
+template <Precision kPrecision, int kPanels, class Each>
+__device__ __forceinline__ void for_each_tile(MixtureBlock& block, const MixtureTile* tiles, int items, int unit, const Each& each) {
+  constexpr int kBlockDepth = block_depth(kPrecision), kBlocks = piece_depth(kPrecision) / kBlockDepth;
+  const MixtureLayout& layout = block.layout;
+  const bool resident = layout.x_stride != 0;
+  const int piece = resident ? piece_depth(kPrecision) : kLeastPiece;
   float* const stages = block.shared + layout.stages_at();
-  const int group = block.group(), warp_row = block.warp_row();
+  const int group = block.group;
 
   int next_item = 0, next_k = 0;
   const auto ask = [&](int stage) {
     if (next_item < items) {
       const MixtureTile* asked = tiles + next_item * kGroups;
-      copy_piece<kPrecision>(block, asked, next_k, unit, stages + stage * layout.stage_floats());
-      next_k += kPiece;
+      copy_piece<kPrecision, kPanels>(block, asked, next_k, piece, unit, stages + stage * layout.stage_floats());
+      next_k += piece;
       if (next_k >= asked->depth) next_k = 0, next_item++;
     }
     async_commit();
@@ -141,45 +199,55 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
 #pragma unroll 1
   for (int i = 0; i < kStages - 1; i++) ask(i);
 
+  RowBlock rows[kBlocks];  // this warp's, of the piece of x that was multiplied last
   int stage = 0;
+#pragma unroll 1
   for (int item = 0; item < items; item++) {
-    const MixtureTile& first = tiles[item * kGroups];
-    const MixtureTile& tile = tiles[item * kGroups + group];
+    const MixtureTile first = tiles[item * kGroups], tile = tiles[item * kGroups + group];
+    const int slot = slot_floats<kPrecision>(tile, piece);
     const int depth = first.depth, width = tile.width - unit;
-    if (layout.x_stride != 0 && first.stream != block.stream) {
-      block.stream = first.stream;
+    const int panel_count = width < kPanels * kPanel ? (width + kPanel - 1) / kPanel : kPanels;  // none: no tile
+    bool keeps_rows = item > 0 && resident && depth <= piece;
+    if (resident && first.stream != block.stream) {
+      block.stream = first.stream, keeps_rows = false;
       block_barrier();
-      copy_tile(block.shared, layout.x_stride, layout.rows, (first.depth + kPiece - 1) / kPiece * kPiece,
-                {first.x.data + block.first_row * first.x.stride, first.x.stride, block.rows, first.depth}, static_cast<int>(threadIdx.x),
-                static_cast<int>(blockDim.x));
+      copy_rows(block, first, 0, (depth + kLeastPiece - 1) / kLeastPiece * kLeastPiece, block.shared, layout.x_stride);
       async_commit();
       async_wait<0>();  // others see it after the barrier below
     }
-    const bool present = tile.weights != nullptr;
-    MixtureSums sums = {};
-    for (int k = 0; k < depth; k += kPiece) {
+    MixtureSums<kPanels> sums = {};
+#pragma unroll 1
+    for (int k = 0; k < depth; k += piece) {
       async_wait<kStages - 2>();
       block_barrier();  // the piece is there for all, and all are done with the stage that is filled next
-      ask((stage + kStages - 1) % kStages);
-      const float* const piece = stages + stage * layout.stage_floats();
-      stage = (stage + 1) % kStages;
-      if (!present) continue;
-      const bool resident = layout.x_stride != 0;
-      const int a_stride = resident ? layout.x_stride : layout.piece_stride;
-      const float* a = (resident ? block.shared + k : piece + kGroups * kGroupFloats) + warp_row * a_stride;
-      const int left = depth - k < kPiece ? depth - k : kPiece;
-      const float* weights = piece + group * kGroupFloats;
-      multiply_piece<kPrecision>(sums, a, a_stride, weights, (left + kStep<kPrecision> - 1) / kStep<kPrecision>, width);
-      if (k + kPiece >= depth) each(tile, sums, weights + kPiece * kWeightStride);
+      ask(stage == 0 ? kStages - 1 : stage - 1);
+      const float* const weights = stages + stage * layout.stage_floats() + group * layout.group_floats;
+      const float* const x = resident ? block.shared + k : stages + stage * layout.stage_floats() + kGroups * layout.group_floats;
+      stage = stage == kStages - 1 ? 0 : stage + 1;
+      const int left = depth - k, blocks = left < piece ? (left + kBlockDepth - 1) / kBlockDepth : piece / kBlockDepth;
+      if (!keeps_rows) {
+        const int stride = resident ? layout.x_stride : layout.piece_stride;
+#pragma unroll
+        for (int b = 0; b < kBlocks; b++)
+          if (b < blocks) load_rows<kPrecision>(rows[b], x + block.warp_row * stride + b * kBlockDepth, stride);
+      }
+      if (panel_count <= 0) continue;
+      if (blocks == kBlocks && panel_count == kPanels)
+        multiply_piece<kPrecision, true>(sums, rows, weights, slot, blocks, panel_count);
+      else
+        multiply_piece<kPrecision, false>(sums, rows, weights, slot, blocks, panel_count);
+      if (left > piece) continue;
+#pragma unroll
+      for (int j = 0; j < kPanels; j++) {
+        if (j >= panel_count) break;
+        const Pair bias = *reinterpret_cast<const Pair*>(weights + j * slot + blocks * kBlockFloats + 2 * (lane() % 4));
+#pragma unroll
+        for (int c = 0; c < 4; c++) sums[j][c] += c % 2 == 0 ? bias.first : bias.second;
+      }
+      each(tile, sums);
     }
   }
   async_wait<0>();
-}
-
-// A column of p (or dp) at rows `row` and `row` + 8 of the `rows` that exist; 0 beyond.
-__device__ __forceinline__ void load_seat(float (&to)[2], RowPointer p, int seat, int row, int rows) {
-#pragma unroll
-  for (int i = 0; i < 2; i++) to[i] = row + 8 * i < rows ? p.data[(row + 8 * i) * p.stride + seat] : 0;
 }
 
 // The host's side: what a topology is compiled to.
@@ -189,6 +257,7 @@ struct MixtureTopology {
   std::vector<MixtureStream> ranges;    // by stream
   std::vector<int64_t> expert_stream;
   std::vector<int32_t> expert_column;   // in its stream's matrix
+  std::vector<int32_t> expert_panel;    // among its stream's
   std::vector<bool> seen;               // by expert: whether any gate sees it
   int64_t columns = 0, depth = 0;       // of all streams together; of the deepest
   Mixture mixture{};                    // all but the tiles
@@ -196,11 +265,11 @@ struct MixtureTopology {
   Table<int32_t> seats_of_logits, seats, gate_offset;
   Table<MixtureTile> tiles;
 
-  // Tiles with the addresses that the context has. `all`: of the experts that no gate sees too.
-  void bind(const Context& context, bool all);
+  // Tiles with the addresses that the context has. `all`: of the experts that no gate sees too. `slices`: see Mixture.
+  void bind(const Context& context, const MixtureDivision& division, int slices, bool all);
   // For so many rows, the least work of the multiprocessor that has most. The bits of a row do not depend on it.
-  MixtureLayout layout(const Plan& plan, int64_t rows, int most_row_warps, int seat_tables) const;
-  bool seats_may_be_global(int seat_tables) const;
+  MixtureLayout layout(const Plan& plan, int64_t rows, const MixtureDivision& division, int seat_tables) const;
+  bool seats_may_be_global(const Plan& plan, const MixtureDivision& division, int seat_tables) const;
 };
 
 template <class Op>

@@ -9,7 +9,7 @@
 // x [n, d] per stream; gates [n, seats]; doutputs [n, units] per gate, nullable: 0. dstreams nullable, = or +=.
 // What recomputing costs: 2 d h e FLOPs per row. What it saves: writing and reading 4 (e h) bytes per row, twice that for gelu and swish.
 // Bytes per row: x twice per chunk and stream, dout and p once; dz is written once and read twice, from the L2 cache.
-// Order of reduction: dp over the columns of a lane, then the 4 lanes of a row, then the passes of 32 units; da over the gates; the rest
+// Order of reduction: dp over the columns of a lane, then the 4 lanes of a row, then the passes over the units; da over the gates; the rest
 // as gradients.h.
 #include <algorithm>
 
@@ -26,6 +26,10 @@ constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests of a thous
 constexpr int64_t kChunkFloats = int64_t{4} << 20;  // of dz: 16 MiB, a third of the L2 cache of an H100
 #endif
 constexpr int64_t kMostSmallSlot = 1024;            // rows of a slot, where rows and not memory decide on it
+
+// dout, sums of dp and slopes need registers too, of which eight warps have 255 each.
+template <Precision kPrecision, int kGates>
+__host__ __device__ constexpr MixtureDivision division_of() { return {kGates <= (kPrecision == Precision::kFloat32 ? 2 : 4) ? 4 : 2, kFewerRowWarps}; }
 
 // What the kernel takes beside the topology. Row 0 of dz and dp is the chunk's first row, that of all else is the run's.
 struct Chunk {
@@ -47,14 +51,16 @@ __device__ __forceinline__ void load_doutput(float (&to)[4], RowPointer dout, in
 }
 
 // dz and dp from the products of a tile.
-template <int kGates>
+template <int kGates, int kPanels>
 struct Back {
   const Mixture& m;
   const Chunk& chunk;
-  RowPointer p, dp;     // the block's first row
+  const float* p;       // at this lane's first row
+  int p_behind;         // from there to the row 8 below; 0 where it does not exist
+  RowPointer dp;        // the block's first row
   int64_t first_row;    // the block's
   int row, rows, unit;  // row: this lane's first in the block
-  MixtureSums (&dout)[kGates];
+  MixtureSums<kPanels> (&dout)[kGates];
 
   __device__ __forceinline__ int column(int j) const { return 8 * j + 2 * (lane() % 4); }
   __device__ __forceinline__ RowPointer doutput(int gate) const {
@@ -66,7 +72,7 @@ struct Back {
 #pragma unroll
     for (int i = 0; i < kGates; i++)
 #pragma unroll
-      for (int j = 0; j < kColumns / 8; j++)
+      for (int j = 0; j < kPanels; j++)
         if (i < m.gate_count) load_doutput(dout[i][j], doutput(i), row, rows, unit + column(j), m.units);
   }
 
@@ -92,32 +98,31 @@ struct Back {
     }
   }
 
-  __device__ __forceinline__ void operator()(const MixtureTile& tile, MixtureSums& z, const float* bias) const {
+  __device__ __forceinline__ void operator()(const MixtureTile& tile, const MixtureSums<kPanels>& z) const {
     const int32_t* const seats = m.seats + tile.number * m.gate_count;
     const int left = (m.units + 3) / 4 * 4 - unit;  // the expert's padding too: da is 0 there
     float* const to = chunk.dz + m.streams[tile.stream].columns_before * chunk.pitch + (first_row - chunk.first_row + row) * tile.columns +
                       tile.column + unit;
     float dot[kGates][2] = {};
 #pragma unroll
-    for (int j = 0; j < kColumns / 8; j++) {
+    for (int j = 0; j < kPanels; j++) {
       float a[4], slopes[4], da[4] = {};
 #pragma unroll
       for (int k = 0; k < 4; k++) {
-        const float value = z[j][k] + bias[column(j) + k % 2];
+        const float value = z[j][k];
         a[k] = activate(m.activation, value);
         slopes[k] = slope(m.activation, m.slope_needs_z ? value : a[k]);
       }
 #pragma unroll
       for (int i = 0; i < kGates; i++) {
         if (i >= m.gate_count || seats[i] < 0) continue;
-        float probability[2];
-        load_seat(probability, p, seats[i], row, rows);
+        const float probability[2] = {p[seats[i]], p[p_behind + seats[i]]};
         add_gate(da, dot[i], a, dout[i][j], probability);
       }
       for (int i = kGates; i < m.gate_count; i++) {
         if (seats[i] < 0) continue;
-        float probability[2], d[4], part[2] = {};
-        load_seat(probability, p, seats[i], row, rows);
+        const float probability[2] = {p[seats[i]], p[p_behind + seats[i]]};
+        float d[4], part[2] = {};
         load_doutput(d, doutput(i), row, rows, unit + column(j), m.units);
         add_gate(da, part, a, d, probability);
         give(part, seats[i], unit + j == 0);
@@ -146,9 +151,9 @@ __device__ __forceinline__ void softmax_backward(const Mixture& m, RowPointer p,
 
 template <Precision kPrecision, int kGates>
 __global__ void __launch_bounds__(threads_of(kFewerRowWarps), 1) mixture_dz_kernel(Mixture m, MixtureLayout layout, Chunk chunk) {
+  constexpr int kPanels = division_of<kPrecision, kGates>().panels;
   const int64_t in_chunk = static_cast<int64_t>(blockIdx.x) * layout.rows;
-  MixtureBlock block{layout, chunk.first_row + in_chunk, layout.rows, shared_memory<float>()};
-  if (chunk.rows - in_chunk < block.rows) block.rows = static_cast<int>(chunk.rows - in_chunk);
+  MixtureBlock block(layout, chunk.first_row + in_chunk, chunk.first_row + chunk.rows);
   RowPointer p{chunk.p.data + block.first_row * chunk.p.stride, chunk.p.stride}, dp{chunk.dp.data + in_chunk * chunk.dp.stride, chunk.dp.stride};
   if (layout.seat_stride != 0) {
     const RowPointer shared{block.shared + layout.seats_at(), layout.seat_stride};
@@ -160,11 +165,14 @@ __global__ void __launch_bounds__(threads_of(kFewerRowWarps), 1) mixture_dz_kern
     dp = {shared.data + layout.rows * layout.seat_stride, layout.seat_stride};
   }
 
-  for (int unit = 0; unit < m.units; unit += kColumns) {
-    MixtureSums dout[kGates] = {};
-    const Back<kGates> back{m, chunk, p, dp, block.first_row, block.warp_row() + lane() / 4, block.rows, unit, dout};
+  const int row = block.warp_row + lane() / 4;
+  const float* const p_row = p.data + (row < block.rows ? row : 0) * p.stride;
+  for (int unit = 0; unit < m.units; unit += kPanels * kPanel) {
+    MixtureSums<kPanels> dout[kGates] = {};
+    const Back<kGates, kPanels> back{m, chunk, p_row, row + 8 < block.rows ? static_cast<int>(8 * p.stride) : 0, dp, block.first_row, row, block.rows,
+                                     unit, dout};
     back.load_doutputs();
-    for_each_tile<kPrecision>(block, m.expert_tiles, m.expert_items, unit, back);
+    for_each_tile<kPrecision, kPanels>(block, m.expert_tiles, m.expert_items, unit, back);
   }
   block_barrier();
   softmax_backward(m, p, dp, block.rows);
@@ -198,25 +206,42 @@ struct MixtureBackward final : Op {
   // For any number of rows up to this one.
   size_t scratch_bytes(const Plan& plan, int64_t rows) const override {
     const int64_t most = std::max({kChunkFloats / topology.columns, kMostSmallSlot, plan.slot_rows(rows)});
-    const int64_t width = topology.columns + (topology.seats_may_be_global(2) ? topology.mixture.seat_count : 0);
+    const int64_t width = topology.columns + (topology.seats_may_be_global(plan, division(plan), 2) ? topology.mixture.seat_count : 0);
     return static_cast<size_t>(std::min(rows, most) * width) * sizeof(float);
   }
 
   void bind(const Context& context) override {
-    topology.bind(context, true);
+    topology.bind(context, division(context.plan), 1, true);
     std::vector<RowPointer> pointers;
     for (const mg_view& doutput : doutputs) pointers.push_back(context.at(doutput));
     doutputs_table.assign(pointers);
   }
 
-  template <Precision kPrecision>
-  void start(const Context& context, const Chunk& chunk) const {
-    const Mixture& m = topology.mixture;
-    const MixtureLayout layout = topology.layout(context.plan, chunk.rows, kFewerRowWarps, 2);
-    const Grid grid{static_cast<unsigned>(blocks_of(chunk.rows, layout.rows))};
-    const auto kernel = m.gate_count == 1 ? mixture_dz_kernel<kPrecision, 1> : m.gate_count == 2 ? mixture_dz_kernel<kPrecision, 2>
-                        : m.gate_count <= 4 ? mixture_dz_kernel<kPrecision, 4> : mixture_dz_kernel<kPrecision, 6>;
-    context.stream.launch(kernel, grid, layout.threads(), static_cast<size_t>(layout.floats()) * sizeof(float), m, layout, chunk);
+  // work(kernel, its division)
+  template <class Work>
+  void with_kernel(const Plan& plan, const Work& work) const {
+    switch (plan.precision) {
+      case Precision::kFloat32: return with_kernel_of<Precision::kFloat32>(work);
+      case Precision::kTf32: return with_kernel_of<Precision::kTf32>(work);
+      case Precision::kBfloat16: return with_kernel_of<Precision::kBfloat16>(work);
+    }
+  }
+  template <Precision kPrecision, class Work>
+  void with_kernel_of(const Work& work) const {
+    const int gate_count = topology.mixture.gate_count;
+    if (gate_count == 1) return with_kernel_of<kPrecision, 1>(work);
+    if (gate_count == 2) return with_kernel_of<kPrecision, 2>(work);
+    if (gate_count <= 4) return with_kernel_of<kPrecision, 4>(work);
+    with_kernel_of<kPrecision, 6>(work);
+  }
+  template <Precision kPrecision, int kGates, class Work>
+  static void with_kernel_of(const Work& work) {
+    work(mixture_dz_kernel<kPrecision, kGates>, division_of<kPrecision, kGates>());
+  }
+  MixtureDivision division(const Plan& plan) const {
+    MixtureDivision result{};
+    with_kernel(plan, [&](auto, const MixtureDivision& d) { result = d; });
+    return result;
   }
 
   void launch(const Context& context) const override {
@@ -225,11 +250,11 @@ struct MixtureBackward final : Op {
     for (int64_t first = 0; first < context.rows; first += pitch) {
       const Chunk chunk{first, std::min(pitch, context.rows - first), dz, pitch, context.at(gates),
                         {dz + topology.columns * pitch, topology.mixture.seat_count}, doutputs_table.data()};
-      switch (context.plan.precision) {
-        case Precision::kFloat32: start<Precision::kFloat32>(context, chunk); break;
-        case Precision::kTf32: start<Precision::kTf32>(context, chunk); break;
-        case Precision::kBfloat16: start<Precision::kBfloat16>(context, chunk); break;
-      }
+      with_kernel(context.plan, [&](auto kernel, const MixtureDivision& d) {
+        const MixtureLayout layout = topology.layout(context.plan, chunk.rows, d, 2);
+        context.stream.launch(kernel, {static_cast<unsigned>(blocks_of(chunk.rows, layout.rows))}, layout.threads(),
+                              static_cast<size_t>(layout.floats()) * sizeof(float), topology.mixture, layout, chunk);
+      });
       for (size_t s = 0; s < topology.streams.size(); s++) products(context, s, chunk);
     }
   }

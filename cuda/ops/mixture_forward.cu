@@ -4,11 +4,11 @@
 //
 // A block first multiplies its rows with all gates (float32 always), takes the softmax where p lies (shared memory, or global memory
 // that it alone writes), then lets all experts pass by: product, bias and activation in registers, and p a added to as many outputs as
-// registers hold (kGates). What is left goes in further passes over the experts: 32 units times kGates gates each.
+// registers hold (kGates). What is left goes in further passes over the experts: up to `slices` tiles of their units times kGates gates.
 // x [n, d] per stream; outputs [n, units] per gate, =; gates [n, seats], nullable, =. Neither logits nor activations are written.
 // Bytes per row: x once per stream (twice where there are several) and the outputs; the weights once per block, from the L2 cache.
 // FLOPs per row: 2 d (e h + seats) + 2 h seats. Order of reduction: the depth by steps of the product; experts ascending by stream
-// within each of the two groups of warps, then the groups.
+// within each group of warps, then the groups that have the same units.
 #include <algorithm>
 
 #include "cuda/ops/mixture.h"
@@ -17,25 +17,27 @@
 namespace mg_cuda {
 namespace {
 
-// Warps of a group at most. Before Hopper the compiler has four gates spill into memory with fewer than 255 registers a thread.
-template <int kGates>
-__host__ __device__ constexpr int row_warps(bool before_hopper) {
-  return kGates <= (before_hopper ? 2 : 4) ? kMostRowWarps : kFewerRowWarps;
+// Registers decide, of which 10 warps have 168 each: as many panels as sums of all gates leave room for; rows take twice as many in tf32 as in
+// bfloat16. Before Hopper the compiler has four gates spill into memory with fewer than 255, which 8 warps have.
+template <Precision kPrecision, int kGates>
+__host__ __device__ constexpr MixtureDivision division_of(bool before_hopper) {
+  const int panels = kPrecision == Precision::kTf32 ? (kGates == 1 ? 4 : kGates <= 4 ? 2 : 1) : kGates <= 4 ? 4 : 2;
+  return {panels, before_hopper && kGates == 4 ? kFewerRowWarps : kMostRowWarps};
 }
 
 // Puts logits where p will be.
 struct Logits {
   const Mixture& m;
-  RowPointer p;  // the block's first row
-  int warp_row, rows;
+  RowPointer p;   // the block's first row
+  int row, rows;  // row: this lane's first in the block
 
-  __device__ __forceinline__ void operator()(const MixtureTile& tile, const MixtureSums& sums, const float* bias) const {
+  __device__ __forceinline__ void operator()(const MixtureTile& tile, const MixtureSums<kLogitPanels>& sums) const {
 #pragma unroll
-    for (int j = 0; j < kColumns / 8; j++)
+    for (int j = 0; j < kLogitPanels; j++)
 #pragma unroll
       for (int k = 0; k < 4; k++) {
-        const int row = warp_row + lane() / 4 + 8 * (k / 2), c = 8 * j + 2 * (lane() % 4) + k % 2;
-        if (c < tile.width && row < rows) p.data[row * p.stride + m.seats_of_logits[tile.number + c]] = sums[j][k] + bias[c];
+        const int at = row + 8 * (k / 2), c = 8 * j + 2 * (lane() % 4) + k % 2;
+        if (c < tile.width && at < rows) p.data[at * p.stride + m.seats_of_logits[tile.number + c]] = sums[j][k];
       }
   }
 };
@@ -54,59 +56,75 @@ __device__ __forceinline__ void softmax(const Mixture& m, RowPointer p, int rows
 }
 
 // Adds the experts that a group of warps sees pass by.
-template <int kGates>
+template <int kGates, int kPanels>
 struct Mix {
   const Mixture& m;
-  RowPointer p;
-  int row, rows, first_gate;  // row: this lane's first in the block
-  MixtureSums (&out)[kGates];
+  const float *p, *below;  // p at this lane's rows; below: of the second, or the first where that does not exist
+  int first_gate;
+  MixtureSums<kPanels> (&out)[kGates];
 
-  __device__ __forceinline__ void operator()(const MixtureTile& tile, MixtureSums& z, const float* bias) const {
+  __device__ __forceinline__ void operator()(const MixtureTile& tile, MixtureSums<kPanels>& z) const {
+    with_activation(m.activation, [&](auto kind) {
 #pragma unroll
-    for (int j = 0; j < kColumns / 8; j++)
+      for (int j = 0; j < kPanels; j++)
 #pragma unroll
-      for (int k = 0; k < 4; k++) z[j][k] = activate(m.activation, z[j][k] + bias[8 * j + 2 * (lane() % 4) + k % 2]);
+        for (int k = 0; k < 4; k++) z[j][k] = activate(kind.value, z[j][k]);
+    });
+    const int32_t* const seats = m.seats + tile.number * m.gate_count + first_gate;
+    int seat[kGates];
+#pragma unroll
+    for (int i = 0; i < kGates; i++) seat[i] = first_gate + i < m.gate_count ? seats[i] : -1;
 #pragma unroll
     for (int i = 0; i < kGates; i++) {
-      const int seat = first_gate + i < m.gate_count ? m.seats[tile.number * m.gate_count + first_gate + i] : -1;
-      if (seat < 0) continue;
-      float probability[2];
-      load_seat(probability, p, seat, row, rows);
+      if (seat[i] < 0) continue;
+      const auto column = static_cast<uint32_t>(seat[i]);
+      const float probability[2] = {p[column], below[column]};
 #pragma unroll
-      for (int j = 0; j < kColumns / 8; j++)
+      for (int j = 0; j < kPanels; j++)
 #pragma unroll
         for (int k = 0; k < 4; k++) out[i][j][k] = fused(probability[k / 2], z[j][k], out[i][j][k]);
     }
   }
 };
 
-// out of group 0 += out of the others; only group 0's counts afterwards. `exchange`: kColumns floats per row of the block.
-__device__ __forceinline__ void add_groups(MixtureSums& out, const MixtureBlock& block, float* exchange) {
-  constexpr int kSums = kColumns / 8 * 4;
-  const int place = warp() % block.row_warps() * kWarp + lane(), places = block.row_warps() * kWarp;
-  for (int group = 1; group < kGroups; group++) {
+// Stores the sums of one gate: those of the groups that work on the same units are added, one after the other, in `shared`, whose lines of
+// rows are `stride` apart. to: the block's first row, at the first of `units`.
+template <int kPanels>
+__device__ __forceinline__ void store(const MixtureSums<kPanels>& out, const MixtureBlock& block, int slices, float* shared, int stride, RowPointer to,
+                                      int units) {
+  float* const mine = shared + (block.warp_row + lane() / 4) * stride + block.group % slices * kPanels * kPanel + 2 * (lane() % 4);
+#pragma unroll 1
+  for (int turn = 0; turn < kGroups / slices; turn++) {
     block_barrier();
+    if (block.group / slices != turn) continue;
 #pragma unroll
-    for (int i = 0; i < kSums; i++)
-      if (block.group() == group) exchange[i * places + place] = out[i / 4][i % 4];
-    block_barrier();
+    for (int i = 0; i < 2; i++)
 #pragma unroll
-    for (int i = 0; i < kSums; i++)
-      if (block.group() == 0) out[i / 4][i % 4] += exchange[i * places + place];
+      for (int j = 0; j < kPanels; j++) {
+        auto* const pair = reinterpret_cast<Pair*>(mine + 8 * i * stride + j * kPanel);
+        Pair sum{out[j][2 * i], out[j][2 * i + 1]};
+        if (turn > 0) sum = {pair->first + sum.first, pair->second + sum.second};
+        *pair = sum;
+      }
   }
+  block_barrier();
+#pragma unroll 1
+  for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
+#pragma unroll 1
+    for (int c = lane(); c < units; c += kWarp) to.data[row * to.stride + c] = shared[row * stride + c];
 }
 
 // p_at: where p lies if not in shared memory; may be `gates`.
 template <Precision kPrecision, int kGates>
-__global__ void __launch_bounds__(threads_of(row_warps<kGates>(kBeforeHopper)), 1)
+__global__ void __launch_bounds__(threads_of(division_of<kPrecision, kGates>(kBeforeHopper).most_row_warps), 1)
     mixture_forward_kernel(Mixture m, MixtureLayout layout, int64_t rows, const RowPointer* outputs, RowPointer gates, RowPointer p_at) {
-  MixtureBlock block{layout, static_cast<int64_t>(blockIdx.x) * layout.rows, layout.rows, shared_memory<float>()};
-  if (rows - block.first_row < block.rows) block.rows = static_cast<int>(rows - block.first_row);
+  constexpr int kPanels = division_of<kPrecision, kGates>(false).panels;
+  MixtureBlock block(layout, static_cast<int64_t>(blockIdx.x) * layout.rows, rows);
   const RowPointer p = layout.seat_stride != 0 ? RowPointer{block.shared + layout.seats_at(), layout.seat_stride}
                                                : RowPointer{p_at.data + block.first_row * p_at.stride, p_at.stride};
-  const int warp_row = block.warp_row();
+  const int lane_row = block.warp_row + lane() / 4;
 
-  for_each_tile<Precision::kFloat32>(block, m.logit_tiles, m.logit_items, 0, Logits{m, p, warp_row, block.rows});
+  for_each_tile<Precision::kFloat32, kLogitPanels>(block, m.logit_tiles, m.logit_items, 0, Logits{m, p, lane_row, block.rows});
   block_barrier();
   softmax(m, p, block.rows);
   block_barrier();
@@ -116,23 +134,21 @@ __global__ void __launch_bounds__(threads_of(row_warps<kGates>(kBeforeHopper)), 
       gates.data[(block.first_row + row) * gates.stride + seat] = p.data[row * p.stride + seat];
     }
 
-  const int unit_passes = (m.units + kColumns - 1) / kColumns, passes = unit_passes * ((m.gate_count + kGates - 1) / kGates);
+  const float* const p_row = p.data + (lane_row < block.rows ? lane_row : 0) * p.stride;
+  const float* const p_below = p_row + (lane_row + 8 < block.rows ? 8 * p.stride : 0);
+  const int pass_units = m.slices * kPanels * kPanel, unit_passes = (m.units + pass_units - 1) / pass_units;
+  const int passes = unit_passes * ((m.gate_count + kGates - 1) / kGates);
   for (int pass = static_cast<int>(blockIdx.y); pass < passes; pass += static_cast<int>(gridDim.y)) {
-    const int unit = pass % unit_passes * kColumns, first_gate = pass / unit_passes * kGates;
-    MixtureSums out[kGates] = {};
-    for_each_tile<kPrecision>(block, m.expert_tiles, m.expert_items, unit, Mix<kGates>{m, p, warp_row + lane() / 4, block.rows, first_gate, out});
+    const int unit = pass % unit_passes * pass_units, first_gate = pass / unit_passes * kGates;
+    MixtureSums<kPanels> out[kGates] = {};
+    for_each_tile<kPrecision, kPanels>(block, m.expert_tiles, m.expert_items, unit, Mix<kGates, kPanels>{m, p_row, p_below, first_gate, out});
+    const int units = m.units - unit < pass_units ? m.units - unit : pass_units;
 #pragma unroll
-    for (int i = 0; i < kGates; i++) {
-      add_groups(out[i], block, block.shared + layout.stages_at());
-      if (first_gate + i >= m.gate_count || block.group() != 0) continue;
-      const RowPointer to = outputs[first_gate + i];
-#pragma unroll
-      for (int j = 0; j < kColumns / 8; j++)
-#pragma unroll
-        for (int k = 0; k < 4; k++) {
-          const int row = warp_row + lane() / 4 + 8 * (k / 2), c = unit + 8 * j + 2 * (lane() % 4) + k % 2;
-          if (row < block.rows && c < m.units) to.data[(block.first_row + row) * to.stride + c] = out[i][j][k];
-        }
+    for (int g = 0; g < kGates; g++) {
+      if (first_gate + g >= m.gate_count) break;
+      const RowPointer to = outputs[first_gate + g];
+      store<kPanels>(out[g], block, m.slices, block.shared + layout.stages_at(), pass_units + kPanel,
+                                {to.data + block.first_row * to.stride + unit, to.stride}, units);
     }
   }
 }
@@ -144,49 +160,69 @@ struct MixtureForward final : Op {
   Table<RowPointer> outputs_table;
 
   // p of all rows, where neither shared memory nor a view has room for it.
-  size_t scratch_bytes(const Plan&, int64_t rows) const override {
-    if (gates.buffer >= 0 || !topology.seats_may_be_global(1)) return 0;
+  size_t scratch_bytes(const Plan& plan, int64_t rows) const override {
+    if (gates.buffer >= 0 || !topology.seats_may_be_global(plan, division(plan), 1)) return 0;
     return static_cast<size_t>(rows * topology.mixture.seat_count) * sizeof(float);
   }
 
   void bind(const Context& context) override {
-    topology.bind(context, false);
+    const MixtureDivision d = division(context.plan);
+    topology.bind(context, d, slices(d), false);
     std::vector<RowPointer> pointers;
     for (const mg_view& output : outputs) pointers.push_back(context.at(output));
     outputs_table.assign(pointers);
   }
 
-  template <Precision kPrecision, int kGates>
-  void start(const Context& context) const {
-    const Mixture& m = topology.mixture;
-    const MixtureLayout layout = topology.layout(context.plan, context.rows, row_warps<kGates>(device_facts().major < 9), 1);
-    const RowPointer gates_at = context.at(gates);
-    RowPointer p{nullptr, 0};
-    if (layout.seat_stride == 0) p = gates_at.data != nullptr ? gates_at : RowPointer{context.scratch<float>(), m.seat_count};
-    Grid grid{static_cast<unsigned>(blocks_of(context.rows, layout.rows)), 1};
-    // Blocks that share rows compute p each for itself: only where it is not written over, and multiprocessors would be idle.
-    const int64_t passes = blocks_of(m.units, kColumns) * blocks_of(m.gate_count, kGates);
-    if (layout.seat_stride != 0)
-      grid.y = static_cast<unsigned>(std::clamp<int64_t>(device_facts().multiprocessors / static_cast<int64_t>(grid.x), 1, passes));
-    context.stream.launch(mixture_forward_kernel<kPrecision, kGates>, grid, layout.threads(), static_cast<size_t>(layout.floats()) * sizeof(float), m,
-                          layout, context.rows, outputs_table.data(), gates_at, p);
+  // work(kernel, its division, how many gates it takes at a time)
+  template <class Work>
+  void with_kernel(const Plan& plan, const Work& work) const {
+    switch (plan.precision) {
+      case Precision::kFloat32: return with_kernel_of<Precision::kFloat32>(work);
+      case Precision::kTf32: return with_kernel_of<Precision::kTf32>(work);
+      case Precision::kBfloat16: return with_kernel_of<Precision::kBfloat16>(work);
+    }
+  }
+  template <Precision kPrecision, class Work>
+  void with_kernel_of(const Work& work) const {
+    const int gate_count = topology.mixture.gate_count;
+    if (gate_count == 1) return with_kernel_of<kPrecision, 1>(work);
+    if (gate_count == 2) return with_kernel_of<kPrecision, 2>(work);
+    if (gate_count <= 4) return with_kernel_of<kPrecision, 4>(work);
+    with_kernel_of<kPrecision, 6>(work);
+  }
+  template <Precision kPrecision, int kGates, class Work>
+  static void with_kernel_of(const Work& work) {
+    work(mixture_forward_kernel<kPrecision, kGates>, division_of<kPrecision, kGates>(device_facts().major < 9), kGates);
+  }
+  MixtureDivision division(const Plan& plan) const {
+    MixtureDivision result{};
+    with_kernel(plan, [&](auto, const MixtureDivision& d, int) { result = d; });
+    return result;
   }
 
-  template <Precision kPrecision>
-  void start_for_gates(const Context& context) const {
-    const int gate_count = topology.mixture.gate_count;
-    if (gate_count == 1) return start<kPrecision, 1>(context);
-    if (gate_count == 2) return start<kPrecision, 2>(context);
-    if (gate_count <= 4) return start<kPrecision, 4>(context);
-    start<kPrecision, 6>(context);
+  // The fewest groups, in powers of two, that have all units between them.
+  int slices(const MixtureDivision& d) const {
+    int count = 1;
+    while (count < kGroups && count * d.columns() < topology.mixture.units) count *= 2;
+    return count;
   }
 
   void launch(const Context& context) const override {
-    switch (context.plan.precision) {
-      case Precision::kFloat32: return start_for_gates<Precision::kFloat32>(context);
-      case Precision::kTf32: return start_for_gates<Precision::kTf32>(context);
-      case Precision::kBfloat16: return start_for_gates<Precision::kBfloat16>(context);
-    }
+    const Mixture& m = topology.mixture;
+    with_kernel(context.plan, [&](auto kernel, const MixtureDivision& d, int gates_at_a_time) {
+      const MixtureLayout layout = topology.layout(context.plan, context.rows, d, 1);
+      const RowPointer gates_at = context.at(gates);
+      RowPointer p{nullptr, 0};
+      if (layout.seat_stride == 0) p = gates_at.data != nullptr ? gates_at : RowPointer{context.scratch<float>(), m.seat_count};
+      Grid grid{static_cast<unsigned>(blocks_of(context.rows, layout.rows)), 1};
+      // Blocks that share rows compute p each for itself: only where it is not written over, and multiprocessors would be idle.
+      const int64_t passes = blocks_of(m.units, d.columns() * m.slices) * blocks_of(m.gate_count, gates_at_a_time);
+      if (layout.seat_stride != 0)
+        grid.y = static_cast<unsigned>(std::clamp<int64_t>(device_facts().multiprocessors / static_cast<int64_t>(grid.x), 1, passes));
+      const int floats = std::max(layout.floats(), layout.stages_at() + layout.rows * (d.columns() * m.slices + kPanel));  // of sums to be stored
+      context.stream.launch(kernel, grid, layout.threads(), static_cast<size_t>(floats) * sizeof(float), m, layout, context.rows,
+                            outputs_table.data(), gates_at, p);
+    });
   }
 };
 
