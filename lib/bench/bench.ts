@@ -6,6 +6,7 @@ import { loadNative } from '../native/loader.js'
 import { flopsOf, type LayerName, layerRuns, layerShapes } from './layers.js'
 import { batchSize, feedModel, feedRows, stepTimes } from './models.js'
 import { servedRows, server } from './serve.js'
+import { copyRate, tableRun, tableShape } from './tables.js'
 
 /** What the best libraries' plain matrix product reaches, as a share of the multiply-add peak. */
 export const gemmShare = 0.78
@@ -18,6 +19,7 @@ export const workloadNames = [
   'ple-exact',
   'predict',
   'serve',
+  'tables',
 ] as const
 export type WorkloadName = (typeof workloadNames)[number]
 
@@ -32,7 +34,7 @@ export interface BenchOptions {
 
 export interface BenchResult {
   readonly workload: string
-  readonly mode: 'forward' | 'forward+backward' | 'train' | 'predict' | 'serve'
+  readonly mode: 'forward' | 'forward+backward' | 'train' | 'predict' | 'serve' | 'gather' | 'update'
   /** Rows per call. */
   readonly n: number
   readonly isa: string
@@ -48,6 +50,9 @@ export interface BenchResult {
   /** Of the multiply-add peak, measured beside this row. */
   readonly fma_peak_gflops: number | null
   readonly share_of_gemm_rate: number | null
+  /** Moved at least, in and out; and what a plain copy of rows moves, measured beside this row. */
+  readonly gb_per_s: number | null
+  readonly copy_gb_per_s: number | null
 }
 
 /** Runs the chosen workloads one after another. */
@@ -56,7 +61,8 @@ export async function* bench(options: BenchOptions): AsyncGenerator<BenchResult,
     if (name in layerShapes) yield* layer(name as LayerName, options)
     else if (name === 'predict') yield* predictions(options)
     else if (name === 'serve') yield* serving(options)
-    else yield* training(name as Exclude<WorkloadName, LayerName | 'predict' | 'serve'>, options)
+    else if (name === 'tables') yield* tables(options)
+    else yield* training(name as Exclude<WorkloadName, LayerName | 'predict' | 'serve' | 'tables'>, options)
   }
 }
 
@@ -119,6 +125,17 @@ function* serving(options: BenchOptions): Generator<BenchResult, void, undefined
   }
 }
 
+function* tables(options: BenchOptions): Generator<BenchResult, void, undefined> {
+  const { isa, precision, threads, seconds } = options
+  const target = { native: loadNative(), device: 'cpu', isa, precision } as const
+  for (const mode of ['gather', 'update'] as const) {
+    using run = tableRun(mode, target, threads)
+    const times = measure(run.call, seconds)
+    const found = { gb_per_s: run.bytes / (quantile(times, 0.5) * 1e6), copy_gb_per_s: copyRate(target, threads, seconds / 4) }
+    yield { ...result('tables', mode, tableShape.n, times, options), ...found }
+  }
+}
+
 function result(
   workload: string,
   mode: BenchResult['mode'],
@@ -144,6 +161,8 @@ function result(
     gflops: null,
     fma_peak_gflops: null,
     share_of_gemm_rate: null,
+    gb_per_s: null,
+    copy_gb_per_s: null,
   }
 }
 

@@ -54,7 +54,13 @@ export function milliseconds(value: number): string {
   return value.toFixed(value < 0.1 ? 4 : value < 10 ? 3 : 1)
 }
 
-/** One line per measurement; the share is of 0.78 x the multiply-add peak measured beside it. */
+/** Of the GEMM rate where products decide, of a copy's where memory does. */
+function share({ share_of_gemm_rate, gb_per_s, copy_gb_per_s }: BenchResult): string {
+  const found = gb_per_s !== null && copy_gb_per_s !== null ? gb_per_s / copy_gb_per_s : share_of_gemm_rate
+  return found === null ? '' : `${(100 * found).toFixed(0)}%`
+}
+
+/** One line per measurement; the share is of 0.78 x the multiply-add peak, or of what a copy moves, measured beside it. */
 export function benchTable(results: readonly BenchResult[]): string {
   const header = [
     'workload',
@@ -67,6 +73,8 @@ export function benchTable(results: readonly BenchResult[]): string {
     'rows/s',
     'GFLOP/s',
     'FMA peak',
+    'GB/s',
+    'copy',
     'share',
   ]
   const number = (value: number | null, digits: number): string => (value === null ? '' : value.toFixed(digits))
@@ -83,7 +91,9 @@ export function benchTable(results: readonly BenchResult[]): string {
       count(result.rows_per_s),
       number(result.gflops, 0),
       number(result.fma_peak_gflops, 0),
-      result.share_of_gemm_rate === null ? '' : `${(100 * result.share_of_gemm_rate).toFixed(0)}%`,
+      number(result.gb_per_s, 1),
+      number(result.copy_gb_per_s, 1),
+      share(result),
     ]),
   )
 }
