@@ -45,7 +45,7 @@ class Loaded {
   void step(int64_t rows, int threads, bool from_columns) {
     multigate::Step step(plan_, rows, threads);
     const auto& facts = plan_->facts();
-    if (from_columns) step.use_columns(columns_, column_of_, 0, true);
+    if (from_columns) step.use_columns(columns_, column_of_, 0, true, MG_DATA_AUTO);
     for (size_t k = 0; !from_columns && k < facts.row_inputs.size(); k++) {
       const int32_t number = facts.row_inputs[k];
       if (ids_[k].empty()) step.borrow_input(number, floats_[k].data());
