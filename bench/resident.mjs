@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The most memory that the training steps of the feed models make resident, ours and the peers', each in a process of its own
-// (Linux: VmHWM in /proc). Everything a process holds counts: the runtime, the batches, the model.
+// The memory that the training steps of the feed models keep resident, ours and the peers', each in a process of its own, and the most
+// that it was on the way there (Linux: VmRSS and VmHWM in /proc). Everything a process holds counts: the runtime, the batches, the model.
 
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -20,13 +20,14 @@ const options = new Command('resident')
 const everyMs = 50
 const megabyte = 1 << 20
 
-/** Bytes, by the kernel's own high-water mark; 0 where the process is gone. */
-function peakOf(pid) {
+/** Bytes now and, by the kernel's own high-water mark, at most; 0 where the process is gone. */
+function memoryOf(pid) {
   try {
-    const [, kilobytes = '0'] = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-    return 1024 * Number(kilobytes)
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    const [now, most] = ['VmRSS', 'VmHWM'].map((name) => 1024 * Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0))
+    return { now, most }
   } catch {
-    return 0
+    return { now: 0, most: 0 }
   }
 }
 
@@ -55,18 +56,28 @@ function family(pid) {
   return found
 }
 
-/** The largest peak of a command's processes, or NaN where it failed or printed no measurement. */
-function peakOfCommand(program, args) {
+/**
+ * What the largest of a command's processes holds: at most, and as the median of its last second, in which it trains. Undefined
+ * where it failed or printed no measurement.
+ */
+function memoryOfCommand(program, args) {
   return new Promise((done) => {
     const env = { ...process.env, PEERS_HOME: process.env.PEERS_HOME ?? join(root, '.peers') }
     const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'ignore'], timeout: 300_000 })
-    let [peak, out] = [0, '']
-    const timer = setInterval(() => (peak = Math.max(peak, ...family(child.pid).map(peakOf))), everyMs)
+    let [most, out] = [0, '']
+    const lately = []
+    const timer = setInterval(() => {
+      const found = family(child.pid).map(memoryOf)
+      most = Math.max(most, ...found.map((memory) => memory.most))
+      lately.push(Math.max(...found.map((memory) => memory.now)))
+      if (lately.length > 1000 / everyMs) lately.shift()
+    }, everyMs)
     child.stdout.on('data', (chunk) => (out += chunk))
     child.on('error', () => {})
     child.on('close', (code) => {
       clearInterval(timer)
-      done(code === 0 && out.includes('{') ? peak : Number.NaN)
+      const resident = lately.sort((a, b) => a - b)[Math.floor(lately.length / 2)]
+      done(code === 0 && out.includes('{') ? { resident, most } : undefined)
     })
   })
 }
@@ -80,8 +91,16 @@ const peers = [
 const rows = []
 for (const model of options.only.split(',')) {
   const cli = [join(root, 'dist/cli/main.js'), 'bench', '--only', model, '--threads', options.threads, '--seconds', '1', '--json']
-  const ours = await peakOfCommand(process.execPath, cli)
-  rows.push([model, 'multigate', (ours / megabyte).toFixed(0), ''])
+  const ours = await memoryOfCommand(process.execPath, cli)
+  if (ours === undefined) throw new Error(`multigate bench --only ${model}: no measurement`)
+  const add = (name, { resident, most }) =>
+    rows.push([
+      model,
+      name,
+      ...[resident, most].map((bytes) => (bytes / megabyte).toFixed(0)),
+      ...[resident / ours.resident, most / ours.most].map((ratio) => `${ratio.toFixed(1)}x`),
+    ])
+  add('multigate', ours)
   for (const [peer, variant] of peers) {
     const [program, file] = peer === 'tfjs-node' ? [process.execPath, 'peers.mjs'] : ['python3', 'peers.py']
     const what = [
@@ -98,9 +117,9 @@ for (const model of options.only.split(',')) {
       '--seconds',
       '1',
     ]
-    const theirs = await peakOfCommand(program, [join(resolve(options.folder), file), ...what])
-    if (Number.isNaN(theirs)) console.error(`skip ${peer} ${variant}: no measurement`)
-    else rows.push([model, `${peer} ${variant}`, (theirs / megabyte).toFixed(0), `${(theirs / ours).toFixed(1)}x`])
+    const theirs = await memoryOfCommand(program, [join(resolve(options.folder), file), ...what])
+    if (theirs === undefined) console.error(`skip ${peer} ${variant}: no measurement`)
+    else add(`${peer} ${variant}`, theirs)
   }
 }
-console.log(table(['model', 'process', 'peak MiB', 'of ours'], rows))
+console.log(table(['model', 'process', 'resident MiB', 'at most', 'of ours', 'of our most'], rows))
