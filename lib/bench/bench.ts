@@ -116,9 +116,9 @@ async function* predictions(options: BenchOptions): AsyncGenerator<BenchResult, 
   }
 }
 
-function* serving(options: BenchOptions): Generator<BenchResult, void, undefined> {
+async function* serving(options: BenchOptions): AsyncGenerator<BenchResult, void, undefined> {
   for (const n of servedRows) {
-    using served = server(n, options)
+    using served = await server(n, options)
     // As many calls as a server has long behind it: compiled, with helpers awake.
     for (let call = 0; call < 200; call += 1) served.call()
     yield result('serve', 'serve', n, measure(served.call, options.seconds), options)

@@ -1,4 +1,4 @@
-// Dense features: one float32 per row, transformed with statistics of the training rows. Statistics and
+// Dense features: one float32 per row, or a vector of them, transformed with statistics of the training rows. Statistics and
 // transforms are computed in float64; an infinite number is an error with its row, never fed on.
 
 import { z } from 'zod'
@@ -16,6 +16,7 @@ export const denseSchema = z.strictObject({
   transform: z.enum(['standardize', 'none', 'log1p', 'minmax']).default('standardize'),
   missing: z.union([z.enum(['mean', 'error']), z.number()]).default('mean'),
   column: z.string().min(1).optional(),
+  width: z.int().min(1).optional(),
 })
 
 export interface DenseOptions {
@@ -28,21 +29,28 @@ export interface DenseOptions {
   readonly missing?: 'mean' | 'error' | number
   /** The column it reads. Default: the feature's name. */
   readonly column?: string
+  /**
+   * Numbers per row, 1 by default. From 2 on the column holds lists of so many, such as an embedding that another model has
+   * computed; they share one mean and deviation, or range.
+   */
+  readonly width?: number
 }
 
-/** One number per row. */
+/** One number per row, or `width` of them. */
 export interface DenseFeature<Name extends string = string> {
   readonly kind: 'dense'
   readonly name: Name
   readonly transform: 'standardize' | 'none' | 'log1p' | 'minmax'
   readonly missing: 'mean' | 'error' | number
   readonly column?: string
+  readonly width?: number
 }
 
 /**
- * One number per row.
+ * One number per row, or a vector of them.
  * @throws ERR_MULTIGATE_ARGUMENT naming the option.
  * @example dense('videoplayseconds', { transform: 'log1p' })
+ * @example dense('cover', { width: 128, transform: 'none' })
  */
 export function dense<const Name extends string>(name: Name, options: DenseOptions = {}): DenseFeature<Name> {
   const spec = { ...options, kind: 'dense', name }
@@ -80,32 +88,35 @@ export function fitDense(feature: DenseFeature, column: Column): DenseEncoder {
 
 /** The encoder of a feature with its statistics. */
 export function denseEncoder(feature: DenseFeature, { offset, scale, fill }: DenseState): DenseEncoder {
-  const { name } = feature
+  const { name, width = 1 } = feature
+  const rowOf = (position: number): number => Math.floor(position / width)
   return Object.freeze<DenseEncoder>({
     kind: 'dense',
     feature,
-    width: 1,
+    width,
     encode(column) {
       const values = numbersOf(feature, column)
       const data = new Float32Array(values.length)
-      for (let row = 0; row < values.length; row += 1) {
-        const value = values[row] ?? NaN
+      for (let position = 0; position < values.length; position += 1) {
+        const value = values[position] ?? NaN
         if (Number.isNaN(value) && fill === null)
-          throw wrongValue(name, row, 'a number', null, "give missing values one with missing: 'mean'")
-        const encoded = Number.isNaN(value) ? (fill ?? 0) : (transformed(feature, value, row) - offset) / scale
-        if (!(Math.abs(encoded) <= largestFloat32)) throw wrongValue(name, row, 'a number that float32 can hold', value)
-        data[row] = encoded
+          throw wrongValue(name, rowOf(position), 'a number', null, "give missing values one with missing: 'mean'")
+        const encoded = Number.isNaN(value) ? (fill ?? 0) : (transformed(feature, value, rowOf(position)) - offset) / scale
+        if (!(Math.abs(encoded) <= largestFloat32)) {
+          throw wrongValue(name, rowOf(position), 'a number that float32 can hold', value)
+        }
+        data[position] = encoded
       }
-      return { data, width: 1 }
+      return { data, width }
     },
     check(data) {
       if (!(data instanceof Float32Array)) {
         throw new DataError(`feature "${name}": expected a Float32Array, found ${describeValue(data)}`, { column: name })
       }
-      checkWidth(name, data.length, 1)
-      const row = data.findIndex((value) => !Number.isFinite(value))
-      if (row >= 0) throw wrongValue(name, row, 'a finite number', data[row])
-      return { data, width: 1 }
+      checkWidth(name, data.length, width)
+      const position = data.findIndex((value) => !Number.isFinite(value))
+      if (position >= 0) throw wrongValue(name, rowOf(position), 'a finite number', data[position])
+      return { data, width }
     },
     toJSON: () => ({ feature, offset, scale, fill }),
   })
@@ -121,9 +132,10 @@ function transformed({ name, transform }: DenseFeature, value: number, row?: num
 function statisticsOf(feature: DenseFeature, column: Column) {
   const values = numbersOf(feature, column)
   let [count, sum, low, high] = [0, 0, Infinity, -Infinity]
-  for (let row = 0; row < values.length; row += 1) {
-    const value = values[row] ?? NaN
+  for (let position = 0; position < values.length; position += 1) {
+    const value = values[position] ?? NaN
     if (Number.isNaN(value)) continue
+    const row = Math.floor(position / (feature.width ?? 1))
     if (!Number.isFinite(value)) throw wrongValue(feature.name, row, 'a finite number', value)
     const changed = transformed(feature, value, row)
     count += 1
@@ -134,17 +146,39 @@ function statisticsOf(feature: DenseFeature, column: Column) {
   // Equal values whose sum rounds would have a mean beside them, and a deviation of rounding errors.
   const mean = low === high ? low : sum / count
   let squares = 0
-  for (let row = 0; row < values.length; row += 1) {
-    const value = values[row] ?? NaN
-    if (!Number.isNaN(value)) squares += (transformed(feature, value, row) - mean) ** 2
+  for (const value of values) {
+    if (!Number.isNaN(value)) squares += (transformed(feature, value) - mean) ** 2
   }
   return { count, mean, low, high, deviation: Math.sqrt(squares / count) }
 }
 
-/** Numbers of a column; a column of texts is numbers if every text that occurs spells one. */
-function numbersOf({ name }: DenseFeature, column: Column): Float64Array {
+/** Numbers of a column, [rows * width]; NaN is missing. */
+function numbersOf({ name, width = 1 }: DenseFeature, column: Column): Float64Array {
+  if (width === 1) return scalarsOf(name, column)
+  if (column.kind !== 'list') {
+    const found = column.kind === 'number' ? 'one number' : 'text'
+    throw new DataError(`feature "${name}": expected lists of ${width} numbers, found ${found} per row`, { column: name })
+  }
+  const { offsets } = column
+  const items = scalarsOf(name, column.items)
+  const rows = offsets.length - 1
+  const numbers = new Float64Array(rows * width).fill(NaN)
+  for (let row = 0; row < rows; row += 1) {
+    const [start, end] = [offsets[row] ?? 0, offsets[row + 1] ?? 0]
+    if (start === end) continue
+    if (end - start !== width) throw wrongValue(name, row, `${width} numbers`, end - start)
+    numbers.set(items.subarray(start, end), row * width)
+  }
+  return numbers
+}
+
+/** A column of texts is numbers if every text that occurs spells one. */
+function scalarsOf(name: string, column: Column): Float64Array {
   if (column.kind === 'number') return column.values
-  if (column.kind === 'list') throw new DataError(`feature "${name}": expected one number per row, found lists`, { column: name })
+  if (column.kind === 'list') {
+    const next = "say how many numbers they have with 'width'"
+    throw new DataError(`feature "${name}": expected one number per row, found lists; ${next}`, { column: name })
+  }
   const { dictionary, codes } = column
   const numbers = dictionary.map(numberOf)
   return Float64Array.from(codes, (code, row) => {

@@ -194,6 +194,63 @@ describe('dense', () => {
     expect(() => numbers(options, values)).toThrow(dataError(message))
   })
 
+  it('takes vectors, whose numbers share their statistics', () => {
+    const deviation = Math.sqrt(1.25)
+    const found = numbers({ width: 2 }, [[1, 2], null, [], [3, 4]])
+    const want = [-1.5, -0.5, 0, 0, 0, 0, 0.5, 1.5].map((value) => value / deviation)
+    want.forEach((value, position) => expect(found[position]).toBeCloseTo(value, 6))
+    expect(found).toHaveLength(8)
+    expect(
+      numbers({ width: 2, transform: 'none', missing: -1 }, [
+        [1, null],
+        [3, 4],
+      ]),
+    ).toEqual([1, -1, 3, 4])
+    expect(numbers({ width: 3, transform: 'minmax' }, [[0, 5, 10]], [[10, NaN, 5]])).toEqual([1, 0.5, 0.5])
+  })
+
+  it.each<[string, DenseOptions, ColumnValues, string]>([
+    [
+      'another length',
+      {},
+      [
+        [1, 2],
+        [1, 2, 3],
+      ],
+      'feature "f", row 1: expected 2 numbers, found 3',
+    ],
+    ['single numbers', {}, [1, 2], 'feature "f": expected lists of 2 numbers, found one number per row'],
+    [
+      'an infinite one',
+      {},
+      [
+        [1, 2],
+        [3, Infinity],
+      ],
+      'feature "f", row 1: expected a finite number, found Infinity',
+    ],
+    [
+      'text',
+      {},
+      [
+        ['1', '2'],
+        ['3', 'x'],
+      ],
+      'expected a number, found "x"',
+    ],
+    [
+      'a gap that may not be',
+      { missing: 'error' },
+      [
+        [1, 2],
+        [3, NaN],
+      ],
+      'feature "f", row 1: expected a number, found a missing value',
+    ],
+  ])('names %s in vectors', (_, options, values, message) => {
+    expect(() => numbers({ ...options, width: 2 }, values)).toThrow(dataError(message))
+  })
+
   it('reads text that spells numbers', () => {
     expect(numbers({ transform: 'none' }, [' 1', '2.5e1', null])).toEqual([1, 25, 13])
   })
@@ -209,6 +266,14 @@ describe('encoders', () => {
     [sequence('f', { dim: 2, maxLength: 2, combiner: 'sum', separator: ' ' }), ['a b', 'b'], ['b a b', 'c']],
     [dense('f'), [1, 2, 4], [3, NaN]],
     [dense('f', { transform: 'minmax', missing: 'error' }), [1, 2, 4], [3, 9]],
+    [
+      dense('f', { width: 2 }),
+      [
+        [1, 2],
+        [4, 5],
+      ],
+      [[3, NaN], null],
+    ],
   ]
 
   it.each(features)('come back from JSON: %j', (feature, train, values) => {

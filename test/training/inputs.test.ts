@@ -278,3 +278,24 @@ model.build(train).then(() => {
   expect(results[1]).toEqual(results[0])
   expect(results[2]).toEqual(results[0])
 })
+
+describe('a vector of numbers', () => {
+  it('is trained and scored as its numbers one by one, to the bit', async () => {
+    const vectors = Array.from({ length: rows }, (_, row) => [Math.sin(row), Math.cos(3 * row), (row % 7) / 7])
+    const { click = [] } = columns({ rows })
+    const single = Object.fromEntries([0, 1, 2].map((item) => [`x${item}`, vectors.map((vector) => vector[item] ?? 0)]))
+    const plain = { transform: 'none', missing: 0 } as const
+    const options = { tasks: [binary('click')], numExperts: 2, expertHiddenUnits: [8], seed: 2 } as const
+    using one = new MMoE({ ...options, features: [dense('x', { ...plain, width: 3 })] })
+    using three = new MMoE({ ...options, features: [dense('x0', plain), dense('x1', plain), dense('x2', plain)] })
+    const fitted = { epochs: 2, batchSize: 64, optimizer: adam({ learningRate: 0.01 }) }
+    await one.fit(Dataset.fromColumns({ x: vectors, click }), fitted)
+    await three.fit(Dataset.fromColumns({ ...single, click }), fitted)
+    const scores = await one.predict(Dataset.fromColumns({ x: vectors }))
+    expect(scores.click).toEqual((await three.predict(Dataset.fromColumns(single))).click)
+    const batch = one.inputs(2)
+    expect(batch.x).toHaveLength(6)
+    one.fill(batch, { x: vectors.slice(0, 2) })
+    expect([...one.predictSync(batch).click]).toEqual([...scores.click.slice(0, 2)])
+  })
+})
