@@ -91,6 +91,10 @@ Options parse(int count, char** arguments) {
     else if (name == "--help") options.help = true;
     else throw UsageError(name + ": unknown option");
   }
+  std::string names;
+  for (int op = 0; op < MG_OP_COUNT; op++) names += std::string(" ") + selftest::op_name(static_cast<mg_op_kind>(op));
+  if (!options.op.empty() && (names + " ").find(" " + options.op + " ") == std::string::npos)
+    throw UsageError("--op: expected one of" + names + ", found " + options.op);
   return options;
 }
 
