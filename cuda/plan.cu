@@ -79,7 +79,8 @@ Weights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<Weight
     if (!parts.empty() && known.depth == depth && known.parts.size() == parts.size() &&
         std::equal(parts.begin(), parts.end(), known.parts.begin(), same))
       return known;
-  Weights fresh{depth, padded(columns), rounded, std::move(parts)};
+  Weights fresh{};
+  fresh.depth = depth, fresh.columns = padded(columns), fresh.rounded = rounded, fresh.parts = std::move(parts);
   fresh.packed = plan.packed_floats;
   plan.packed_floats += fresh.elements();
   plan.weights.push_back(std::move(fresh));
