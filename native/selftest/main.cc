@@ -37,7 +37,7 @@ constexpr char kHelp[] =
     "  --steady FILE steps of the programs of FILE (bench/gpu/programs.json) too: that they allocate nothing\n"
     "  --peaks       with --device cuda: what the device can do at most, as one JSON line\n"
     "  --time FILE   times the programs of FILE (bench/gpu/programs.json) and checks nothing: one JSON line each\n"
-    "  --only NAMES  of them, comma separated\n"
+    "  --only NAMES  of the programs of --time or --steady, comma separated\n"
     "  --seconds S   spent on each measurement, about (default 0.5)\n"
     "  --verbose     every check, not only what fails\n"
     "exit code: 0 all passed, 1 something failed, 2 wrong options\n";
@@ -197,7 +197,7 @@ int main(int count, char** arguments) {
       return selftest::time_workloads(options.timing, places.front(), options.device == "cuda" ? kTimeCuda : nullptr), 0;
     selftest::Report report(options.verbose);
     selftest::check_hostile_files(report);
-    if (!options.steady.empty()) selftest::check_steady(report, options.steady);
+    if (!options.steady.empty()) selftest::check_steady(report, options.steady, options.timing.only);
     check_random(report, options, places, reference);
     if (!options.golden.empty()) {
       places.insert(places.begin(), reference);

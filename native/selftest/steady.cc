@@ -88,12 +88,12 @@ void check_idle(Report& report, Loaded& loaded) {
 
 }  // namespace
 
-void check_steady(Report& report, const std::string& programs) {
+void check_steady(Report& report, const std::string& programs, const std::string& only) {
   const bool counts = allocations() >= 0;
   if (counts) check_counting(report);
   else report.skip("steps allocate nothing", "this build does not count allocations");
   bool first = true;
-  for (const auto& workload : read_workloads(programs)) {
+  for (const auto& workload : read_workloads(programs, only)) {
     Loaded loaded(*workload);
     if (std::exchange(first, false)) check_idle(report, loaded);
     if (!counts) continue;

@@ -6,9 +6,9 @@
 
 namespace selftest {
 
-/// Steps of the programs of a file (bench/gpu/programs.json), of few rows: from a data set in shuffled order as training runs
+/// Steps of the programs of a file (bench/gpu/programs.json; see read_workloads), of few rows: from a data set in shuffled order as training runs
 /// them, and from the caller's arrays as a prediction does. And that the process then takes no processor time.
 /// @throws JsonError, SafetensorsError, multigate::Failure.
-void check_steady(Report& report, const std::string& programs);
+void check_steady(Report& report, const std::string& programs, const std::string& only);
 
 }  // namespace selftest

@@ -61,11 +61,13 @@ void read_program(const Json& from, multigate::Program& program) {
 
 }  // namespace
 
-std::vector<std::unique_ptr<Workload>> read_workloads(const std::string& path) {
+std::vector<std::unique_ptr<Workload>> read_workloads(const std::string& path, const std::string& only) {
   std::vector<std::unique_ptr<Workload>> workloads;
   for (const Json& entry : Json::parse(read_file(path)).items) {
     auto workload = std::make_unique<Workload>();
-    workload->name = entry.at("workload").string, workload->mode = entry.at("mode").string;
+    workload->name = entry.at("workload").string;
+    if (!only.empty() && ("," + only + ",").find("," + workload->name + ",") == std::string::npos) continue;
+    workload->mode = entry.at("mode").string;
     workload->rows = entry.at("n").integer();
     workload->flops = entry.at("flops").number, workload->bytes = entry.at("bytes").number;
     read_program(entry.at("program"), workload->program);

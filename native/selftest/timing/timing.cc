@@ -135,13 +135,11 @@ Measured measure(const Workload& workload, const Place& place, mg_precision prec
   return {times, launches};
 }
 
-bool is_chosen(const std::string& only, const std::string& name) { return only.empty() || ("," + only + ",").find("," + name + ",") != std::string::npos; }
-
 }  // namespace
 
 void time_workloads(const TimingOptions& options, const Place& place, TimeOps time_ops) {
-  for (const auto& workload : read_workloads(options.programs)) {
-    if (!is_chosen(options.only, workload->name) || workload->rows > options.most_rows) continue;
+  for (const auto& workload : read_workloads(options.programs, options.only)) {
+    if (workload->rows > options.most_rows) continue;
     for (const auto& [precision, name] : kPrecisions) {
       if (precision == MG_PRECISION_TF32 && std::strcmp(place.backend->name, "cuda") != 0) continue;
       const auto [times, launches] = measure(*workload, place, precision, options.seconds, time_ops);
