@@ -57,7 +57,7 @@ __device__ __forceinline__ void gather_bags(const GatheredRows& own, int64_t row
       int count = 0;
       for (int32_t from = 0; from < length; from += kIdsAtOnce) {
         int32_t id[kIdsAtOnce];
-        Piece<kFloats> piece[kIdsAtOnce];
+        Piece<kFloats> piece[kIdsAtOnce]{};
 #pragma unroll
         for (int u = 0; u < kIdsAtOnce; u++) id[u] = from + u < length ? own[from + u] : 0;
 #pragma unroll
