@@ -9,6 +9,8 @@
 // piece of them is in its registers, made ready for the matrix instructions, and stays there from tile to tile where the depth is one
 // piece. [n, e, h] is never anywhere but in registers.
 #pragma once
+#include <type_traits>
+
 #include "cuda/ops/panels.h"
 
 namespace mg_cuda {
@@ -248,6 +250,22 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
     }
   }
   async_wait<0>();
+}
+
+// Calls work(precision, gates), both constants of the kernel to launch; it takes so many gates at a time.
+template <class Work>
+void with_precision_and_gates(Precision precision, int gate_count, const Work& work) {
+  const auto with_gates = [&](auto of_kernel) {
+    if (gate_count == 1) return work(of_kernel, std::integral_constant<int, 1>{});
+    if (gate_count == 2) return work(of_kernel, std::integral_constant<int, 2>{});
+    if (gate_count <= 4) return work(of_kernel, std::integral_constant<int, 4>{});
+    work(of_kernel, std::integral_constant<int, 6>{});
+  };
+  switch (precision) {
+    case Precision::kFloat32: return with_gates(std::integral_constant<Precision, Precision::kFloat32>{});
+    case Precision::kTf32: return with_gates(std::integral_constant<Precision, Precision::kTf32>{});
+    case Precision::kBfloat16: return with_gates(std::integral_constant<Precision, Precision::kBfloat16>{});
+  }
 }
 
 // The host's side: what a topology is compiled to.

@@ -220,23 +220,11 @@ struct MixtureBackward final : Op {
   // work(kernel, its division)
   template <class Work>
   void with_kernel(const Plan& plan, const Work& work) const {
-    switch (plan.precision) {
-      case Precision::kFloat32: return with_kernel_of<Precision::kFloat32>(work);
-      case Precision::kTf32: return with_kernel_of<Precision::kTf32>(work);
-      case Precision::kBfloat16: return with_kernel_of<Precision::kBfloat16>(work);
-    }
-  }
-  template <Precision kPrecision, class Work>
-  void with_kernel_of(const Work& work) const {
-    const int gate_count = topology.mixture.gate_count;
-    if (gate_count == 1) return with_kernel_of<kPrecision, 1>(work);
-    if (gate_count == 2) return with_kernel_of<kPrecision, 2>(work);
-    if (gate_count <= 4) return with_kernel_of<kPrecision, 4>(work);
-    with_kernel_of<kPrecision, 6>(work);
-  }
-  template <Precision kPrecision, int kGates, class Work>
-  static void with_kernel_of(const Work& work) {
-    work(mixture_dz_kernel<kPrecision, kGates>, division_of<kPrecision, kGates>());
+    with_precision_and_gates(plan.precision, topology.mixture.gate_count, [&](auto precision, auto gates) {
+      constexpr Precision kPrecision = decltype(precision)::value;
+      constexpr int kGates = decltype(gates)::value;
+      work(mixture_dz_kernel<kPrecision, kGates>, division_of<kPrecision, kGates>());
+    });
   }
   MixtureDivision division(const Plan& plan) const {
     MixtureDivision result{};
