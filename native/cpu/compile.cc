@@ -78,6 +78,9 @@ RowPointer Block::at(const Rows& view) const {
 
 float* Block::fixed(int64_t offset) const { return arena + plan.arena_row_floats * plan.block_rows + offset; }
 
+// Lines of rows that are a multiple of 1 KiB apart lie in one of four sets of L1; products over rows read a line of each.
+static bool meet_in_cache(int64_t stride) { return stride % 256 == 0; }
+
 PlanBuilder::PlanBuilder(Plan& target) : plan(target), regions_(target.buffers.size()) {}
 
 Rows PlanBuilder::rows(const mg_view& view) {
@@ -91,8 +94,9 @@ Rows PlanBuilder::rows(const mg_view& view) {
       case MG_ROW_INPUT:
         known.place = Rows::Place::kInput;
         known.region = plan.arena_row_floats;
-        plan.arena_row_floats += padded(buffer.width);
-        plan.gathered_inputs.emplace_back(view.buffer, known.region);
+        if (plan.gradient_buffer >= 0 && meet_in_cache(buffer.width)) known.place = Rows::Place::kArena, known.stride += kPad;
+        plan.arena_row_floats += padded(known.stride);
+        plan.copied_inputs.push_back({view.buffer, known.region, known.stride, known.place == Rows::Place::kArena});
         break;
       case MG_ROW_OUTPUT:
         known.place = Rows::Place::kOutput;
@@ -121,6 +125,7 @@ Rows PlanBuilder::region(int32_t buffer, int64_t width) {
   fresh.buffer = buffer;
   fresh.region = plan.arena_row_floats;
   fresh.stride = fresh.width = padded(width);
+  if (meet_in_cache(fresh.stride)) fresh.stride += kPad;
   plan.arena_row_floats += fresh.stride;
   if (buffer >= 0) regions_[static_cast<size_t>(buffer)] = fresh;
   return fresh;

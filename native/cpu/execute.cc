@@ -38,25 +38,24 @@ void pack(Plan& plan, const mg_run& run, Team& team) {
 
 constexpr int64_t kAhead = 16;  // rows that are fetched before they are wanted
 
-// Copies the block's rows of every row input, picked by row_index, into the arena.
-void gather_inputs(const Block& block) {
-  for (const auto& [buffer, region] : block.plan.gathered_inputs) {
-    const size_t width = static_cast<size_t>(block.plan.buffers[static_cast<size_t>(buffer)].width);
-    const auto* from = static_cast<const float*>(block.run.data[buffer]);
-    float* to = block.arena + region * block.plan.block_rows;
-    const int32_t* index = block.run.row_index + block.first_row;
-    const auto fetch = [&](int64_t r) {
-      const float* const row = from + static_cast<size_t>(index[r]) * width;
-      __builtin_prefetch(row), __builtin_prefetch(row + width - 1);
-    };
+// Copies the block's rows of row inputs into the arena: all of them where row_index picks rows, else those that say `always`.
+void copy_inputs(const Block& block) {
+  const int32_t* const index = block.run.row_index ? block.run.row_index + block.first_row : nullptr;
+  for (const CopiedInput& input : block.plan.copied_inputs) {
+    if (!index && !input.always) continue;
+    const size_t width = static_cast<size_t>(block.plan.buffers[static_cast<size_t>(input.buffer)].width);
+    const auto* from = static_cast<const float*>(block.run.data[input.buffer]);
+    float* to = block.arena + input.region * block.plan.block_rows;
+    const auto row = [&](int64_t r) { return from + static_cast<size_t>(index ? index[r] : block.first_row + r) * width; };
+    const auto fetch = [&](int64_t r) { __builtin_prefetch(row(r)), __builtin_prefetch(row(r) + width - 1); };
     const int64_t rows = block.rows;
     for (int64_t r = 0; r < std::min(kAhead, rows); r++) fetch(r);
-    for (int64_t r = 0; r < rows; r++) {
+    for (int64_t r = 0; r < rows; r++, to += input.stride) {
       if (r + kAhead < rows) fetch(r + kAhead);
       if (width == 1)  // most inputs: not worth a call
-        to[r] = from[index[r]];
+        *to = *row(r);
       else
-        std::memcpy(to + static_cast<size_t>(r) * width, from + static_cast<size_t>(index[r]) * width, width * sizeof(float));
+        std::memcpy(to, row(r), width * sizeof(float));
     }
   }
 }
@@ -68,7 +67,7 @@ void work_slot(const Plan& plan, const mg_run& run, int64_t slot, int64_t slots,
     const int64_t row = b * block_rows;
     const Block block{plan,  run,        row, std::min(block_rows, run.rows - row),
                       arena, plan.slots.data() + slot * plan.slot_floats, b == first, losses};
-    if (run.row_index) gather_inputs(block);
+    copy_inputs(block);
     for (const auto& op : plan.rows_ops) op->run(block);
   }
 }

@@ -52,6 +52,13 @@ struct PlanWeights {
   int64_t forward_at = 0, backward_at = 0, bias_at = 0;  // in the packed floats
 };
 
+// A row input's place in the arena: taken where a run picks rows by index, or `always`.
+struct CopiedInput {
+  int32_t buffer;
+  int64_t region, stride;  // floats per row in front of it, floats between rows
+  bool always;
+};
+
 struct Plan;
 
 // What one thread works on: some rows, its arena, its slot.
@@ -103,7 +110,7 @@ struct Plan {
   int64_t scratch_region = 0;
   int64_t stored_row_floats = 0;
   int64_t slot_floats = 0;
-  std::vector<std::pair<int32_t, int64_t>> gathered_inputs;  // buffer, floats per row in front of it in the arena
+  std::vector<CopiedInput> copied_inputs;
   std::vector<std::pair<int64_t, int64_t>> uncovered;        // ranges of the gradient that no op writes
 
   std::vector<std::unique_ptr<Floats>> arenas;

@@ -139,7 +139,7 @@ inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row,
   g.c = gradient.data, g.c_row = w->columns;
   g.accumulate = !gradient.first;
   g.floor = -INFINITY;
-  gemm(g);
+  gemm_of_rows(g);
 }
 
 // dz has been rounded in place and the backward panels with it: one product does all columns.

@@ -51,7 +51,7 @@ inline void weight_gradient(int64_t rows, const float* x, int64_t x_row, const W
   g.c = gradient.data + column, g.c_row = w->columns;
   g.accumulate = !gradient.first;
   g.floor = -INFINITY;
-  gemm(g);
+  gemm_of_rows(g);
 }
 
 // The last row of the gradient += the column sums of dz.

@@ -124,12 +124,15 @@ void tile(int64_t rows, int64_t vectors, const Gemm& g, const float* a, const fl
   tile_of_width<kPaired, kRows, panels_of(kRows) * kPanelVectors>(vectors, g, a, b, c, bias, last);
 }
 
+constexpr int64_t kFloatsInL2 = 64 << 10;
+
 // Rows are cut into tiles of nearly equal height: 128 rows in 10 tiles of 12 or 13 keep more sums in flight than 9 of 14 and
 // one of 2. So are the panels that tiles of few rows span.
 template <bool kPaired = false>
 inline void gemm(const Gemm& g) {
   if (g.rows <= 0) return;
   const int64_t tiles = (g.rows + kTileRows - 1) / kTileRows, height = g.rows / tiles, higher = g.rows % tiles;
+  const bool fetch = g.accumulate && g.rows * g.c_row > kFloatsInL2;  // the sums of the next tile, while one is worked on
   const int64_t at_once = panels_of(g.rows);
   const int64_t panels = (g.columns + kPanel - 1) / kPanel, groups = (panels + at_once - 1) / at_once;
   for (int64_t group = 0; group < groups; group++) {
@@ -140,9 +143,29 @@ inline void gemm(const Gemm& g) {
     const float* bias = g.bias ? g.bias + column : nullptr;
     for (int64_t t = 0, row = 0; t < tiles; t++) {
       const int64_t rows = height + (t < higher);
+      if (fetch && t + 1 < tiles)
+        for (int64_t i = 0; i < height; i++) __builtin_prefetch(g.c + (row + rows + i) * g.c_row + column);
       tile<kPaired>(rows, vectors, g, g.a + row * g.a_row, b, g.c + row * g.c_row + column, bias, last);
       row += rows;
     }
+  }
+}
+
+// The same, for a tall A and a B that lies in rows: each panel is made contiguous first, or its rows would meet in few sets
+// of L1, each on a page of its own.
+template <bool kPaired = false>
+inline void gemm_of_rows(const Gemm& g) {
+  constexpr int64_t kLeastRows = 96, kMostDepth = 256;
+  if (g.rows < kLeastRows || g.depth > kMostDepth) return gemm<kPaired>(g);
+  alignas(64) float panel[kMostDepth * kPanel];
+  Gemm part = g;
+  part.b = panel, part.b_depth = kPanel;
+  for (int64_t column = 0; column < g.columns; column += kPanel) {
+    part.columns = least(kPanel, g.columns - column), part.c = g.c + column;
+    const float* from = g.b + column;
+    for (int64_t p = 0; p < g.depth; p++, from += g.b_depth)
+      for (int64_t c = 0; c < part.columns; c += kLanes) store(panel + p * kPanel + c, load(from + c));
+    gemm<kPaired>(part);
   }
 }
 

@@ -7,7 +7,7 @@
 namespace selftest {
 namespace {
 
-const std::vector<int64_t> kWidths = {1, 3, 5, 7, 16, 17, 31, 32, 33, 48, 64, 113, 150};
+const std::vector<int64_t> kWidths = {1, 3, 5, 7, 16, 17, 31, 32, 33, 48, 64, 113, 256};
 
 int64_t some_activation(Random& random, Program& p) {
   const int64_t activation = random.between(0, MG_SWISH);
@@ -67,7 +67,7 @@ struct MixtureSizes {
 
 MixtureSizes mixture_sizes(Random& random) {
   switch (random.between(0, 20)) {
-    case 0: return {random.between(1, 2), random.between(1, 3), random.between(1, 3), random.pick<int64_t>({1, 5, 16}), {130, 257, 600}};
+    case 0: return {random.between(1, 2), random.between(1, 3), random.between(1, 3), random.pick<int64_t>({1, 5, 16}), {130, 256, 600}};
     case 1: return {random.between(1, 2), random.between(1, 3), random.between(1, 6), random.pick<int64_t>({33, 64, 70, 128}), {5, 16, 33}};
     case 2: return {random.between(1, 3), random.between(20, 40), random.between(6, 9), random.pick<int64_t>({1, 3, 5, 8}), {3, 8, 17}};
     default: return {random.between(1, 4), random.between(1, 9), random.between(1, 5), random.pick<int64_t>({1, 3, 8, 16, 17, 32, 40}), kWidths};
