@@ -22,7 +22,7 @@ namespace {
 // y may be x.
 inline void round_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row) {
   for (int64_t r = 0; r < rows; r++)
-    MG_EACH_VECTOR(c, n, width) store_n(y + r * y_row + c, to_bfloat16(load_n(x + r * x_row + c, n)), n);
+    each_vector(width, [&](int64_t c, int64_t n) { store_n(y + r * y_row + c, to_bfloat16(load_n(x + r * x_row + c, n)), n); });
 }
 
 #if defined(MG_BFLOAT16_PAIRS)
@@ -55,11 +55,11 @@ inline void narrow_rows(int64_t rows, int64_t width, const float* x, int64_t x_r
 // Pairs of rows: y[p][c] = (x[2p][c], x[2p + 1][c]); zeros up to `pairs` rows. y may be x where its rows are as far apart.
 inline void pair_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row, int64_t pairs) {
   for (int64_t p = 0; p < pairs; p++)
-    MG_EACH_VECTOR(c, n, width) {
+    each_vector(width, [&](int64_t c, int64_t n) {
       const vec low = 2 * p < rows ? load_n(x + 2 * p * x_row + c, n) : zero();
       const vec high = 2 * p + 1 < rows ? load_n(x + (2 * p + 1) * x_row + c, n) : zero();
       store_n(y + p * y_row + c, pairs_of(low, high), n);
-    }
+    });
 }
 
 inline void narrow_forward_panel(const Weights* w, float* panel, int64_t index) {

@@ -15,18 +15,17 @@ namespace {
 template <int kActivation>
 void activate_rows(int64_t rows, int64_t width, const float* z, int64_t z_row, float* y, int64_t y_row) {
   for (int64_t r = 0; r < rows; r++)
-    MG_EACH_VECTOR(c, count, width)
-      store_n(y + r * y_row + c, activate<kActivation>(load_n(z + r * z_row + c, count)), count);
+    each_vector(width, [&](int64_t c, int64_t count) { store_n(y + r * y_row + c, activate<kActivation>(load_n(z + r * z_row + c, count)), count); });
 }
 
 template <int kActivation>
 void activate_backward_rows(const DenseBackward* d) {
   for (int64_t r = 0; r < d->rows; r++)
-    MG_EACH_VECTOR(c, count, d->out) {
+    each_vector(d->out, [&](int64_t c, int64_t count) {
       const vec y = load_n(d->y + r * d->y_row + c, count);
       const vec z = d->z ? load_n(d->z + r * d->z_row + c, count) : y;
       store_n(d->dz + r * d->dz_row + c, activate_backward<kActivation>(load_n(d->dy + r * d->dy_row + c, count), y, z), count);
-    }
+    });
 }
 
 inline Gemm forward_product(int64_t rows, const float* x, int64_t x_row, const Weights* w, int64_t columns, float* c,

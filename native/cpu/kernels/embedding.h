@@ -20,7 +20,7 @@ inline void prefetch_row(const float* row, int64_t dim) {
 inline int64_t rows_ahead(int64_t dim) { return dim <= 16 ? kAhead : dim >= 16 * kAhead / 2 ? 2 : 16 * kAhead / dim; }
 
 inline void copy_row(const float* from, float* to, int64_t dim) {
-  MG_EACH_VECTOR(c, n, dim) store_n(to + c, load_n(from + c, n), n);
+  each_vector(dim, [&](int64_t c, int64_t n) { store_n(to + c, load_n(from + c, n), n); });
 }
 
 inline void gather_rows(const Gather* g) {

@@ -11,19 +11,19 @@ namespace {
 
 void fusion_forward(const Fusion* f) {
   for (int64_t r = 0; r < f->rows; r++)
-    MG_EACH_VECTOR(c, n, f->width) {
+    each_vector(f->width, [&](int64_t c, int64_t n) {
       vec value = load_n(f->inputs[0].data + r * f->inputs[0].stride + c, n);
       for (int64_t i = 1; i < f->count; i++) {
         const vec x = load_n(f->inputs[i].data + r * f->inputs[i].stride + c, n);
         value = f->kind == 0 ? add(value, x) : mul(value, x);
       }
       store_n(f->y.data + r * f->y.stride + c, value, n);
-    }
+    });
 }
 
 void fusion_backward(const Fusion* f) {
   for (int64_t r = 0; r < f->rows; r++)
-    MG_EACH_VECTOR(c, n, f->width) {
+    each_vector(f->width, [&](int64_t c, int64_t n) {
       vec left = set1(1.0f), right = load_n(f->y.data + r * f->y.stride + c, n);
       if (f->kind == 1)
         for (int64_t i = 0; i < f->count; i++) {
@@ -37,7 +37,7 @@ void fusion_backward(const Fusion* f) {
         float* to = f->dinputs[i].data + r * f->dinputs[i].stride + c;
         store_n(to, f->accumulate[i] ? add(load_n(to, n), value) : value, n);
       }
-    }
+    });
 }
 
 }  // namespace

@@ -136,9 +136,9 @@ void multiclass_loss(const Loss* b) {
     }
     const float label = b->label.data[r * b->label.stride];
     vec largest = set1(-INFINITY), sums = zero();
-    MG_EACH_VECTOR(c, n, b->classes) largest = max(keep_n(load_n(z + c, n), n, -INFINITY), largest);
+    each_vector(b->classes, [&](int64_t c, int64_t n) { largest = max(keep_n(load_n(z + c, n), n, -INFINITY), largest); });
     const float top = reduce_max(largest);
-    MG_EACH_VECTOR(c, n, b->classes) sums = add(sums, keep_n(exp(sub(load_n(z + c, n), set1(top))), n, 0.0f));
+    each_vector(b->classes, [&](int64_t c, int64_t n) { sums = add(sums, keep_n(exp(sub(load_n(z + c, n), set1(top))), n, 0.0f)); });
     const float sum = reduce_add(sums);
     const bool known = label >= 0.0f && label < static_cast<float>(b->classes) && label == static_cast<float>(static_cast<int64_t>(label));
     const int64_t hit = known ? static_cast<int64_t>(label) : -1;
@@ -147,7 +147,7 @@ void multiclass_loss(const Loss* b) {
     if (!dz) continue;
     const float slope = w * b->gradient_scale;
     const vec scale = set1(slope / sum);
-    MG_EACH_VECTOR(c, n, b->classes) store_n(dz + c, mul(exp(sub(load_n(z + c, n), set1(top))), scale), n);
+    each_vector(b->classes, [&](int64_t c, int64_t n) { store_n(dz + c, mul(exp(sub(load_n(z + c, n), set1(top))), scale), n); });
     if (known) dz[hit] -= slope;
   }
 }

@@ -18,16 +18,16 @@ namespace {
 // p = softmax(p scale) in place, for logits of any range.
 inline void softmax(float* p, int64_t count, float scale) {
   vec largest = set1(-INFINITY);
-  MG_EACH_VECTOR(c, n, count) largest = max(keep_n(load_n(p + c, n), n, -INFINITY), largest);
+  each_vector(count, [&](int64_t c, int64_t n) { largest = max(keep_n(load_n(p + c, n), n, -INFINITY), largest); });
   const vec top = set1(reduce_max(largest));
   vec sum = zero();
-  MG_EACH_VECTOR(c, n, count) {
+  each_vector(count, [&](int64_t c, int64_t n) {
     const vec e = keep_n(exp(mul(sub(load_n(p + c, n), top), set1(scale))), n, 0.0f);
     sum = add(sum, e);
     store_n(p + c, e, n);
-  }
+  });
   const vec whole = set1(1.0f / reduce_add(sum));
-  MG_EACH_VECTOR(c, n, count) store_n(p + c, mul(load_n(p + c, n), whole), n);
+  each_vector(count, [&](int64_t c, int64_t n) { store_n(p + c, mul(load_n(p + c, n), whole), n); });
 }
 
 template <int kActivation>
@@ -151,7 +151,7 @@ void mixture_forward(const Mixture* m) {
       const MixtureGate& gate = m->gates[j];
       const float* p = a + gate.logits;
       if (gate.probabilities)
-        MG_EACH_VECTOR(c, n, gate.seen) store_n(gate.probabilities + r * gate.probabilities_row + c, load_n(p + c, n), n);
+        each_vector(gate.seen, [&](int64_t c, int64_t n) { store_n(gate.probabilities + r * gate.probabilities_row + c, load_n(p + c, n), n); });
       weighted_sum(gate.seen, p, gate.expert, a, m->units, gate.output + r * gate.row);
     }
   }
@@ -163,11 +163,11 @@ inline void dots(int64_t count, const float* v, const int64_t* column, const flo
     const float* from[4];
     for (int64_t k = 0; k < 4; k++) from[k] = a + column[i + k < count ? i + k : i];
     vec s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
-    MG_EACH_VECTOR(c, n, units) {
+    each_vector(units, [&](int64_t c, int64_t n) {
       const vec x = load_n(v + c, n);
       s0 = fma(x, load_n(from[0] + c, n), s0), s1 = fma(x, load_n(from[1] + c, n), s1);
       s2 = fma(x, load_n(from[2] + c, n), s2), s3 = fma(x, load_n(from[3] + c, n), s3);
-    }
+    });
     reduce_add4(s0, s1, s2, s3, out + i);  // out is padded
   }
 }
@@ -206,7 +206,7 @@ inline void logit_gradients(const Mixture* m, float* a) {
     for (int64_t k = 0; k < gates; k++) {
       const MixtureGate& gate = m->gates[j + k];
       if (gate.doutput)
-        MG_EACH_VECTOR(c, n, gate.seen) sums[k] = fma(load_n(a + gate.logits + c, n), load_n(dp + c, n), sums[k]);
+        each_vector(gate.seen, [&](int64_t c, int64_t n) { sums[k] = fma(load_n(a + gate.logits + c, n), load_n(dp + c, n), sums[k]); });
       dp += padded(gate.seen);
     }
     reduce_add4(sums[0], sums[1], sums[2], sums[3], means);
@@ -216,7 +216,7 @@ inline void logit_gradients(const Mixture* m, float* a) {
       float* const p = a + gate.logits;
       const vec mean = set1(means[k]);
       if (gate.doutput)
-        MG_EACH_VECTOR(c, n, gate.seen) store_n(p + c, mul(mul(load_n(p + c, n), scale), sub(load_n(dp + c, n), mean)), n);
+        each_vector(gate.seen, [&](int64_t c, int64_t n) { store_n(p + c, mul(mul(load_n(p + c, n), scale), sub(load_n(dp + c, n), mean)), n); });
       else
         memset(p, 0, static_cast<size_t>(gate.seen) * sizeof(float));
       dp += padded(gate.seen);

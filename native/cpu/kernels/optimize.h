@@ -9,7 +9,7 @@ namespace {
 
 // ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + ...): groups of four, added up in order.
 void sum_slots(int64_t slots, int64_t stride, const float* in, int64_t count, float* out, bool accumulate) {
-  MG_EACH_VECTOR(c, n, count) {
+  each_vector(count, [&](int64_t c, int64_t n) {
     vec sum = accumulate ? load_n(out + c, n) : zero();
     for (int64_t s = 0; s < slots; s += 4) {
       const float* from = in + s * stride + c;
@@ -22,7 +22,7 @@ void sum_slots(int64_t slots, int64_t stride, const float* in, int64_t count, fl
       sum = add(sum, group);
     }
     store_n(out + c, sum, n);
-  }
+  });
 }
 
 // In float32 over some vectors by lanes, those sums in double: as exact as the loss that it is added to.
@@ -33,7 +33,7 @@ double penalty(const Parameters* parameters, float l1, float l2) {
   double total = 0;
   vec sum = zero();
   int summed = 0;
-  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
     const vec value = load_n(p.w + at, n);
     sum = fma(fma(square, abs(value), slope), abs(value), sum);
     if (p.gradient) {

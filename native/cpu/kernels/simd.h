@@ -411,9 +411,14 @@ constexpr int kPanel = kPanelVectors * kLanes;  // columns of a packed panel
 inline vec zero() { return set1(0.0f); }
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Calls body(column, count) for each vector of a row: whole ones first, then a last part of count < kLanes.
-#define MG_EACH_VECTOR(column, count, width) \
-  for (int64_t column = 0, count; column < (width) && (count = least(kLanes, (width) - column), true); column += kLanes)
+// Calls body(column, count) for each vector of a row. In whole ones count is the constant kLanes, so that no mask is reckoned; the
+// last part has count < kLanes.
+template <class Body>
+inline __attribute__((always_inline)) void each_vector(int64_t width, const Body& body) {
+  int64_t c = 0;
+  for (; c + kLanes <= width; c += kLanes) body(c, int64_t{kLanes});
+  if (c < width) body(c, width - c);
+}
 
 }  // namespace
 }  // namespace mg

@@ -26,11 +26,11 @@ inline void thin_forward(int64_t rows, const float* x, int64_t x_row, const Weig
       const float* from[4];
       for (int64_t k = 0; k < 4; k++) from[k] = x + (r + (k < count ? k : 0)) * x_row;
       vec s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
-      MG_EACH_VECTOR(c, n, depth) {
+      each_vector(depth, [&](int64_t c, int64_t n) {
         const vec own = load_n(column + c, n);
         s0 = fma(own, load_n(from[0] + c, n), s0), s1 = fma(own, load_n(from[1] + c, n), s1);
         s2 = fma(own, load_n(from[2] + c, n), s2), s3 = fma(own, load_n(from[3] + c, n), s3);
-      }
+      });
       float sums[4];
       reduce_add4(s0, s1, s2, s3, sums);
       for (int64_t k = 0; k < count; k++) z[(r + k) * z_row + j] = sums[k] + w->bias[j];
@@ -77,10 +77,10 @@ inline void thin_input_gradient(int64_t rows, const Weights* w, int64_t outputs,
       const float* const column = w->backward + j * kPanel;
       const vec slope = set1(dz[r * dz_row + j]);
       float* const to = dx + r * dx_row;
-      MG_EACH_VECTOR(c, n, dx_columns) {
+      each_vector(dx_columns, [&](int64_t c, int64_t n) {
         const vec own = load(column + c / kPanel * panel + c % kPanel);
         store_n(to + c, accumulate || j > 0 ? fma(slope, own, load_n(to + c, n)) : mul(slope, own), n);
-      }
+      });
     }
 }
 

@@ -78,7 +78,7 @@ inline void write_sums(const Gemm& g, const float* sums, int64_t row, int64_t co
   const vec floor = set1(g.floor);
   const int64_t rows = least(2 * kTileSide, g.rows - row), columns = least(2 * kTileSide, g.columns - column);
   for (int64_t i = 0; i < rows; i++)
-    MG_EACH_VECTOR(j, n, columns) {
+    each_vector(columns, [&](int64_t j, int64_t n) {
       float* to = g.c + (row + i) * g.c_row + column + j;
       vec sum = load(sums + i * 2 * kTileSide + j);
       if (g.accumulate)
@@ -86,7 +86,7 @@ inline void write_sums(const Gemm& g, const float* sums, int64_t row, int64_t co
       else if (g.bias)
         sum = add(load(g.bias + column + j), sum);
       store_n(to, max(floor, sum), n);
-    }
+    });
 }
 
 // A product of pairs: A's rows are contiguous and readable to whole tiles, B's panels too, the depth is in whole steps.
@@ -132,11 +132,11 @@ inline void pair_rows_transposed(int64_t rows, int64_t width, const float* x, in
   const __m512i columns = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                                              _mm512_set1_epi32(static_cast<int>(pairs)));
   for (int64_t p = 0; p < pairs; p++)
-    MG_EACH_VECTOR(c, n, width) {
+    each_vector(width, [&](int64_t c, int64_t n) {
       const vec low = 2 * p < rows ? load_n(x + 2 * p * x_row + c, n) : zero();
       const vec high = 2 * p + 1 < rows ? load_n(x + (2 * p + 1) * x_row + c, n) : zero();
       _mm512_mask_i32scatter_ps(y + c * pairs + p, first(n), columns, pairs_of(low, high), 4);
-    }
+    });
 #else
   for (int64_t p = 0; p < pairs; p++)
     for (int64_t c = 0; c < width; c++) {

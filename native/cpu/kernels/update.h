@@ -20,17 +20,17 @@ namespace {
 
 // Calls body(at, from, count) for each vector of each row: `at` elements into w and the moments, `from` into the gradient.
 template <class Body>
-inline void each_vector(const Parameters& p, const Body& body) {
+inline void each_vector_of(const Parameters& p, const Body& body) {
   const int64_t width = p.width;
   for (int64_t r = 0; r < p.rows; r++) {
-    const int64_t at = (p.ids ? p.ids[r] : r) * width;
-    MG_EACH_VECTOR(c, n, width) body(at + c, r * width + c, n);
+    const int64_t at = (p.ids ? p.ids[r] : r) * width, from = r * width;
+    each_vector(width, [&](int64_t c, int64_t n) { body(at + c, from + c, n); });
   }
 }
 
 void update_sgd(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), momentum = set1(r->momentum);
-  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
     const vec g = load_n(p.gradient + from, n);
     vec to = load_n(p.w + at, n);
     if (!p.moment1) {
@@ -51,7 +51,7 @@ void update_sgd(const UpdateRule* r, const Parameters p) {
 void update_adam(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), decay = set1(r->decay), epsilon = set1(r->epsilon), root_scale = set1(r->root_scale);
   const vec one_minus_beta1 = set1(r->one_minus_beta1), one_minus_beta2 = set1(r->one_minus_beta2);
-  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
     const vec g = load_n(p.gradient + from, n), old_w = load_n(p.w + at, n);
     vec m = load_n(p.moment1 + at, n), v = load_n(p.moment2 + at, n);
     m = fma(sub(g, m), one_minus_beta1, m);
@@ -65,7 +65,7 @@ void update_adam(const UpdateRule* r, const Parameters p) {
 
 void update_adagrad(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), epsilon = set1(r->epsilon);
-  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
     const vec g = load_n(p.gradient + from, n), a = fma(g, g, load_n(p.moment1 + at, n));
     store_n(p.moment1 + at, a, n);
     const vec root = r->form == 0 ? sqrt(add(a, epsilon)) : add(sqrt(a), epsilon);
@@ -75,7 +75,7 @@ void update_adagrad(const UpdateRule* r, const Parameters p) {
 
 void update_rmsprop(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), epsilon = set1(r->epsilon), momentum = set1(r->momentum), fade = set1(r->one_minus_beta2);
-  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
     const vec g = load_n(p.gradient + from, n);
     vec v = load_n(p.moment1 + at, n);
     v = fma(sub(mul(g, g), v), fade, v);
@@ -109,7 +109,7 @@ inline vec power(vec x, float p) {
 void update_ftrl(const UpdateRule* r, const Parameters p) {
   const vec inverse_rate = set1(1.0f / r->rate), shrink = set1(2.0f * r->ftrl_l2_shrinkage), l1 = set1(r->ftrl_l1);
   const vec ridge = set1(2.0f * r->ftrl_l2 + r->ftrl_beta / r->rate);
-  each_vector(p, [&](int64_t at, int64_t from, int64_t n) {
+  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
     const vec g = load_n(p.gradient + from, n), old_w = load_n(p.w + at, n), old = load_n(p.moment1 + at, n), sum = fma(g, g, old);
     const vec root = power(sum, r->ftrl_power), grown = mul(sub(root, power(old, r->ftrl_power)), inverse_rate);
     const vec z = add(load_n(p.moment2 + at, n), fnma(grown, old_w, fma(shrink, old_w, g)));
