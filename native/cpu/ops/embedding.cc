@@ -198,11 +198,8 @@ class TableUpdate {
       return;
     }
     const auto [first, end] = unit_range(unit, units_, index_.distinct());
-    fetch(table, first, std::min(end, first + rows_at_once()));
     for (int64_t i = first; i < end; i += piece.rows) {
       piece.rows = std::min(end - i, rows_at_once()), piece.ids = index_.ids(i);
-      // Rows lie anywhere: those of the next piece are on their way while gradients are summed.
-      fetch(table, i + piece.rows, std::min(end, i + piece.rows + rows_at_once()));
       sum_gradients(plan, run, i, piece.rows, piece.gradient);
       penalty += apply(plan, rule, piece);
     }
@@ -218,13 +215,6 @@ class TableUpdate {
   // A piece of the table. Its gradients, rows and moments, and those of the next, fit into L1 (2 KiB each).
   int64_t rows_at_once() const { return std::max<int64_t>(1, 512 / dim); }
   int64_t piece_floats() const { return padded(rows_at_once() * dim); }
-
-  // Asks for the rows and moments of distinct ids [first, end).
-  void fetch(const Parameters& table, int64_t first, int64_t end) const {
-    for (int64_t i = first; i < end; i++)
-      for (const float* from : {table.w, table.moment1, table.moment2, table.moment3})
-        for (int64_t c = 0; from && c < dim; c += 16) __builtin_prefetch(from + index_.id(i) * dim + c);
-  }
 
   // sum[k] = the gradient of distinct id i + k: the rows of the first feature come first, then those of the next.
   void sum_gradients(const Plan& plan, const mg_run& run, int64_t i, int64_t count, float* sum) const {
