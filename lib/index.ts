@@ -3,7 +3,7 @@
 import type { DeviceInfo } from './native/binding.js'
 import { loadNative } from './native/loader.js'
 
-export type { Column, ListColumn, NumberColumn, ScalarColumn, StringColumn } from './core/columns.js'
+export type { Column, ListColumn, NumberColumn, NumberValues, ScalarColumn, StringColumn } from './core/columns.js'
 export {
   AbortedError,
   ArgumentError,
@@ -22,7 +22,7 @@ export type { CsvOptions } from './data/csv.js'
 export { Dataset, type DatasetSplit } from './data/dataset.js'
 export type { QueryOptions } from './data/query.js'
 export type { SplitOptions } from './data/split.js'
-export type { ColumnValues, NumberArray } from './data/values.js'
+export type { ColumnValues, FlatLists, NumberArray, ScalarValues } from './data/values.js'
 export { dense } from './features/dense.js'
 export type {
   DenseFeature,

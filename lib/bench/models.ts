@@ -1,12 +1,12 @@
 // The models that are timed whole: training steps and predictions of a feed model as it is often published (five ids, two
 // lists of ids, one number, four targets, batches of 10,240), through the public classes. Rows are random.
 
-import { adam, binary, Dataset, dense, MMoE, type Model, PLE, sequence, sparse } from '../index.js'
+import { adam, binary, Dataset, dense, type FlatLists, MMoE, type Model, PLE, sequence, sparse } from '../index.js'
 import type { Precision } from '../native/binding.js'
 import { randomOf } from '../verify/numbers.js'
 
 const vocabularies = { userid: 20_001, feedid: 106_445, authorid: 18_790, bgm_song: 25_160, bgm_singer: 17_501 }
-const lists = { tags: { vocabulary: 354, length: 11 }, keywords: { vocabulary: 27_272, length: 18 } }
+const sequences = { tags: { vocabulary: 354, length: 11 }, keywords: { vocabulary: 27_272, length: 18 } }
 const rates = [0.04, 0.03, 0.02, 0.02]
 
 export const batchSize = 10_240
@@ -26,7 +26,7 @@ export function feedModel(kind: FeedModel, options: FeedOptions): Model {
   const common = {
     features: [
       ...Object.entries(vocabularies).map(([name, vocabulary]) => sparse(name, { vocabulary, dim: 16 })),
-      ...Object.entries(lists).map(([name, { vocabulary, length }]) =>
+      ...Object.entries(sequences).map(([name, { vocabulary, length }]) =>
         sequence(name, { vocabulary, dim: 16, maxLength: length, combiner: 'mean' }),
       ),
       dense('videoplayseconds', { transform: 'none' }),
@@ -51,18 +51,23 @@ export function feedModel(kind: FeedModel, options: FeedOptions): Model {
 export function feedRows(rows = batches * batchSize): Dataset {
   const random = randomOf(3)
   const below = (most: number): number => Math.floor(most * random())
-  const column = <T>(make: () => T): T[] => Array.from({ length: rows }, make)
+  const lists = ({ vocabulary, length }: { vocabulary: number; length: number }): FlatLists => {
+    const offsets = new Int32Array(rows + 1)
+    for (let row = 0; row < rows; row += 1) offsets[row + 1] = (offsets[row] ?? 0) + 1 + below(length)
+    return { offsets, items: new Int32Array(offsets[rows] ?? 0).map(() => 1 + below(vocabulary - 1)) }
+  }
   return Dataset.fromColumns({
-    ...Object.fromEntries(Object.entries(vocabularies).map(([name, size]) => [name, Int32Array.from(column(() => below(size)))])),
+    ...mapped(vocabularies, (size) => new Int32Array(rows).map(() => below(size))),
+    ...mapped(sequences, lists),
+    videoplayseconds: new Float32Array(rows).map(random),
     ...Object.fromEntries(
-      Object.entries(lists).map(([name, { vocabulary, length }]) => [
-        name,
-        column(() => Array.from({ length: 1 + below(length) }, () => 1 + below(vocabulary - 1))),
-      ]),
+      rates.map((rate, task) => [`task${task}`, new Float32Array(rows).map(() => (random() < rate ? 1 : 0))]),
     ),
-    videoplayseconds: Float32Array.from(column(random)),
-    ...Object.fromEntries(rates.map((rate, task) => [`task${task}`, Float32Array.from(column(() => (random() < rate ? 1 : 0)))])),
   })
+}
+
+function mapped<V, R>(values: Readonly<Record<string, V>>, change: (value: V) => R): Record<string, R> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]))
 }
 
 /** Milliseconds of each training step, epoch by epoch, the first one left out. */

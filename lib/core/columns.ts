@@ -1,11 +1,14 @@
 // Raw columns: what a dataset holds and what features and tasks read. They know no model. Columns are shared between
 // datasets and never written after they are made.
 
-/** Numbers; NaN is a missing value. */
+/** How numbers are kept: as 32-bit integers or floats where nothing is lost, for half the memory. */
+export type NumberValues = Float64Array | Float32Array | Int32Array
+
+/** NumberValues; NaN is a missing value. */
 export interface NumberColumn {
   readonly kind: 'number'
   /** [rows] */
-  readonly values: Float64Array
+  readonly values: NumberValues
 }
 
 /** Texts, each kept once and byte for byte. */
@@ -43,6 +46,25 @@ export function rowValue(column: Column, row: number): number | string | null | 
   if (column.kind === 'string') return column.dictionary[column.codes[row] ?? -1] ?? null
   const [from, to] = [column.offsets[row] ?? 0, column.offsets[row + 1] ?? 0]
   return Array.from({ length: to - from }, (_, index) => rowValue(column.items, from + index) as number | string | null)
+}
+
+/** The same numbers, as 32-bit integers where all of them are. */
+export function narrowed(values: Float64Array): Float64Array | Int32Array {
+  for (let row = 0; row < values.length; row += 1) {
+    const value = values[row] ?? NaN
+    if ((value | 0) !== value) return values
+  }
+  return Int32Array.from(values)
+}
+
+/** Fills `into` with what `change` makes of each number; `TypedArray.from` with a function takes twenty times as long. */
+export function mapInto<Floats extends Float32Array | Float64Array>(
+  into: Floats,
+  from: NumberValues,
+  change: (value: number, row: number) => number,
+): Floats {
+  for (let row = 0; row < from.length; row += 1) into[row] = change(from[row] ?? NaN, row)
+  return into
 }
 
 /** The text of a number: one that reads back as the same number. What hashing and comparing with texts use. */

@@ -5,6 +5,7 @@ import { quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError, MissingPackageError } from '../core/errors.js'
 import { ColumnBuilder, type Value } from './builder.js'
+import { type NumberArray, numbersOf } from './values.js'
 
 /** What is read of a table; `Table` of the package `apache-arrow` is one. */
 export interface ArrowTable {
@@ -52,7 +53,7 @@ function columnOf(table: ArrowTable, name: string, type: string): Column {
     throw new DataError(`column ${quote(name)}: expected numbers, text or lists of them, found ${type}`, { column: name })
   }
   const whole = vector.nullCount === 0 && /^(Int(8|16|32)|Uint(8|16|32)|Float(32|64))$/.test(type) ? vector.toArray() : undefined
-  if (ArrayBuffer.isView(whole)) return { kind: 'number', values: Float64Array.from(whole as Float64Array) }
+  if (ArrayBuffer.isView(whole)) return { kind: 'number', values: numbersOf(whole as NumberArray) }
   const builder = new ColumnBuilder(name)
   for (const value of vector)
     builder.append((item !== undefined && value !== null ? [...(value as Iterable<unknown>)] : value) as Value)

@@ -2,7 +2,7 @@
 // missing; a value of another kind is an error that names its row, never a conversion.
 
 import { describeValue, quote } from '../core/check.js'
-import type { Column, ScalarColumn } from '../core/columns.js'
+import { type Column, narrowed, type ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 
 /** One value: null, undefined and NaN are missing; true and false are 1 and 0. */
@@ -60,7 +60,7 @@ export class ColumnBuilder {
       return { kind: 'string', dictionary: [...this.#dictionary.keys()], codes: Int32Array.from(this.#codes) }
     }
     const missing = new Float64Array(this.#kind === undefined ? this.#rows : 0).fill(NaN)
-    return { kind: 'number', values: this.#kind === undefined ? missing : Float64Array.from(this.#numbers) }
+    return { kind: 'number', values: this.#kind === undefined ? missing : narrowed(Float64Array.from(this.#numbers)) }
   }
 
   #appendMissing(): void {

@@ -97,8 +97,9 @@ export class Dataset {
   }
 
   /**
-   * Takes columns from memory: typed arrays, arrays of numbers or of texts (null or NaN is missing), arrays of arrays.
-   * Everything is copied.
+   * Takes columns from memory: typed arrays, arrays of numbers or of texts (null or NaN is missing), arrays of arrays or, for
+   * many lists, `{ items, offsets }`. Everything is copied.
+   * @example Dataset.fromColumns({ tags: { items: Int32Array.of(7, 9, 4), offsets: Int32Array.of(0, 2, 2, 3) } }) // [7, 9], [], [4]
    * @throws ERR_MULTIGATE_DATA naming the column and row of a value that does not fit, or a column of another length.
    */
   static fromColumns(columns: Readonly<Record<string, ColumnValues>>): Dataset {

@@ -1,6 +1,6 @@
 // Rows out of columns: a range without a copy where that can be, or any rows with one. Dictionaries are always shared.
 
-import type { Column, ListColumn, ScalarColumn } from '../core/columns.js'
+import type { Column, ListColumn, NumberValues, ScalarColumn } from '../core/columns.js'
 
 /** Rows `from` to `to` (exclusive). */
 export function sliceRows(column: Column, from: number, to: number): Column {
@@ -23,7 +23,7 @@ function sliceScalar(column: ScalarColumn, from: number, to: number): ScalarColu
 
 function selectScalars(column: ScalarColumn, rows: Int32Array): ScalarColumn {
   if (column.kind === 'number') {
-    const values = new Float64Array(rows.length)
+    const values = new (column.values.constructor as new (length: number) => NumberValues)(rows.length)
     for (let index = 0; index < rows.length; index += 1) values[index] = column.values[rows[index] ?? 0] ?? NaN
     return { kind: 'number', values }
   }

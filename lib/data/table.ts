@@ -4,7 +4,7 @@
 import type { DuckDBDataChunk, DuckDBListVector } from '@duckdb/node-api'
 
 import { quote } from '../core/check.js'
-import type { Column } from '../core/columns.js'
+import { type Column, narrowed } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { ColumnBuilder } from './builder.js'
 import { identifier, type Session } from './duckdb.js'
@@ -119,7 +119,7 @@ function numberReader({ source }: ColumnPlan, rows: number): ColumnReader {
   return {
     sql: `coalesce(${identifier(source)}::DOUBLE, 'nan'::DOUBLE)`,
     read: (chunk, index, row) => readNumbers(chunk, index, values, row),
-    finish: () => ({ kind: 'number', values }),
+    finish: () => ({ kind: 'number', values: narrowed(values) }),
   }
 }
 

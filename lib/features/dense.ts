@@ -4,7 +4,7 @@
 import { z } from 'zod'
 
 import { describeValue, parseOptions, quote } from '../core/check.js'
-import { type Column, numberOf } from '../core/columns.js'
+import { type Column, mapInto, type NumberValues, numberOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { wrongValue } from './distinct.js'
 import { checkWidth } from './encode-ids.js'
@@ -30,7 +30,7 @@ export interface DenseOptions {
   /** The column it reads. Default: the feature's name. */
   readonly column?: string
   /**
-   * Numbers per row, 1 by default. From 2 on the column holds lists of so many, such as an embedding that another model has
+   * NumberValues per row, 1 by default. From 2 on the column holds lists of so many, such as an embedding that another model has
    * computed; they share one mean and deviation, or range.
    */
   readonly width?: number
@@ -152,8 +152,8 @@ function statisticsOf(feature: DenseFeature, column: Column) {
   return { count, mean, low, high, deviation: Math.sqrt(squares / count) }
 }
 
-/** Numbers of a column, [rows * width]; NaN is missing. */
-function numbersOf({ name, width = 1 }: DenseFeature, column: Column): Float64Array {
+/** NumberValues of a column, [rows * width]; NaN is missing. */
+function numbersOf({ name, width = 1 }: DenseFeature, column: Column): NumberValues {
   if (width === 1) return scalarsOf(name, column)
   if (column.kind !== 'list') {
     const found = column.kind === 'number' ? 'one number' : 'text'
@@ -173,7 +173,7 @@ function numbersOf({ name, width = 1 }: DenseFeature, column: Column): Float64Ar
 }
 
 /** A column of texts is numbers if every text that occurs spells one. */
-function scalarsOf(name: string, column: Column): Float64Array {
+function scalarsOf(name: string, column: Column): NumberValues {
   if (column.kind === 'number') return column.values
   if (column.kind === 'list') {
     const next = "say how many numbers they have with 'width'"
@@ -181,7 +181,7 @@ function scalarsOf(name: string, column: Column): Float64Array {
   }
   const { dictionary, codes } = column
   const numbers = dictionary.map(numberOf)
-  return Float64Array.from(codes, (code, row) => {
+  return mapInto(new Float64Array(codes.length), codes, (code, row) => {
     const number = code < 0 ? NaN : numbers[code]
     if (number === undefined) {
       throw wrongValue(

@@ -1,7 +1,7 @@
 // A scalar column as its distinct values and a code per row, so that ids are found once per value and not once per row.
 
 import { describeValue, quote } from '../core/check.js'
-import type { ScalarColumn } from '../core/columns.js'
+import type { NumberValues, ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 
 /** A value that can have an id. */
@@ -49,7 +49,7 @@ interface Range {
 }
 
 /** The range of a column of integers, where a table over it is no larger than a few columns. */
-function integerRange(feature: string, values: Float64Array): Range | undefined {
+function integerRange(feature: string, values: NumberValues): Range | undefined {
   let [low, high, integers] = [Infinity, -Infinity, true]
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? NaN
@@ -64,7 +64,7 @@ function integerRange(feature: string, values: Float64Array): Range | undefined 
   return integers && high - low < 4 * values.length + 1024 ? { low, high } : undefined
 }
 
-function codedByRange(values: Float64Array, { low, high }: Range): CodedColumn {
+function codedByRange(values: NumberValues, { low, high }: Range): CodedColumn {
   const codeOf = new Int32Array(high >= low ? high - low + 1 : 0).fill(-1)
   const keys: number[] = []
   const codes = new Int32Array(values.length)
@@ -86,7 +86,7 @@ function codedByRange(values: Float64Array, { low, high }: Range): CodedColumn {
   return { keys, codes }
 }
 
-function codedByMap(values: Float64Array): CodedColumn {
+function codedByMap(values: NumberValues): CodedColumn {
   const codeOf = new Map<number, number>()
   const codes = new Int32Array(values.length)
   for (let row = 0; row < values.length; row += 1) {

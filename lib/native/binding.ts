@@ -74,6 +74,8 @@ export interface ColumnSpec {
   width: number
   /** Ids must lie in [0, limit); ignored for floats. */
   limit: number
+  /** Detach the array's buffer once it is copied: its memory is free at once. */
+  detach?: boolean
 }
 
 /** On a GPU: the whole data set in its memory, batches from the host's memory, or the first where it takes half of what is free at most. */

@@ -4,7 +4,7 @@
 import { z } from 'zod'
 
 import { describeValue, parseOptions, quote } from '../core/check.js'
-import { type Column, numberOf, numberText } from '../core/columns.js'
+import { type Column, mapInto, numberOf, numberText, rowsOf } from '../core/columns.js'
 import { nearest } from '../core/nearest.js'
 import {
   checkSomeKnown,
@@ -50,7 +50,7 @@ export function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Arr
   if (task.positive !== undefined) return matches(task.positive, single)
   return numericLabels(task, single, (value, found) => {
     if (value !== undefined && value >= 0 && value <= 1) return undefined
-    return `a label in [0, 1], found ${found}; say which value counts as 1: positive: ${found}`
+    return `a label in [0, 1], found ${found()}; say which value counts as 1: positive: ${found()}`
   })
 }
 
@@ -73,14 +73,15 @@ export function checkBinaryLabels(task: BinaryTask, column: Column, labels: Floa
 }
 
 function matches(positive: string | number, column: SingleColumn): Float32Array {
+  const labels = new Float32Array(rowsOf(column))
   if (column.kind === 'number') {
     const wanted = typeof positive === 'number' ? positive : numberOf(positive)
-    return Float32Array.from(column.values, (value) => (Number.isNaN(value) ? NaN : value === wanted ? 1 : 0))
+    return mapInto(labels, column.values, (value) => (Number.isNaN(value) ? NaN : value === wanted ? 1 : 0))
   }
-  const labels = column.dictionary.map((text) => {
+  const ofText = column.dictionary.map((text) => {
     return (typeof positive === 'string' ? text === positive : numberOf(text) === positive) ? 1 : 0
   })
-  return Float32Array.from(column.codes, (code) => (code < 0 ? NaN : (labels[code] ?? NaN)))
+  return mapInto(labels, column.codes, (code) => (code < 0 ? NaN : (ofText[code] ?? NaN)))
 }
 
 /** Distinct values that occur, as texts; of very many numbers the first. */

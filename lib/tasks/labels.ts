@@ -3,7 +3,7 @@
 import { z } from 'zod'
 
 import { quote } from '../core/check.js'
-import { type Column, numberOf } from '../core/columns.js'
+import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 
 export interface LabelOptions {
@@ -40,24 +40,25 @@ export function singleColumn(task: Labelled, column: Column): SingleColumn {
 export function numericLabels(
   task: Labelled,
   column: SingleColumn,
-  wrong: (value: number | undefined, found: string) => string | undefined,
+  wrong: (value: number | undefined, found: () => string) => string | undefined,
 ): Float32Array {
-  const check = (value: number | undefined, found: string, row: number, raw: unknown): number => {
+  const check = (value: number | undefined, found: () => string, row: number, raw: unknown): number => {
     const what = wrong(value, found)
     if (what !== undefined) throw wrongLabel(task, row, what, raw)
     return value ?? NaN
   }
+  const labels = new Float32Array(rowsOf(column))
   if (column.kind === 'number') {
-    return Float32Array.from(column.values, (value, row) => {
-      return Number.isNaN(value) ? value : check(value, String(value), row, value)
+    return mapInto(labels, column.values, (value, row) => {
+      return Number.isNaN(value) ? value : check(value, () => String(value), row, value)
     })
   }
   const { dictionary, codes } = column
   const numbers = dictionary.map(numberOf)
-  return Float32Array.from(codes, (code, row) => {
+  return mapInto(labels, codes, (code, row) => {
     if (code < 0) return NaN
     const text = dictionary[code] ?? ''
-    return check(numbers[code], quote(text), row, text)
+    return check(numbers[code], () => quote(text), row, text)
   })
 }
 

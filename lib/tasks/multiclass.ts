@@ -3,7 +3,7 @@
 import { z } from 'zod'
 
 import { parseOptions, quote } from '../core/check.js'
-import { type Column, numberOf } from '../core/columns.js'
+import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, singleColumn, wrongLabel } from './labels.js'
 
 const classValue = z.union([z.string(), z.number()])
@@ -59,30 +59,27 @@ export function encodeMulticlassLabels(task: MulticlassTask, column: Column): Fl
   if (typeof classes === 'number') {
     return numericLabels(task, single, (value, found) => {
       const known = value !== undefined && Number.isInteger(value) && value >= 0 && value < classes
-      return known ? undefined : `an integer in [0, ${classes}), found ${found}`
+      return known ? undefined : `an integer in [0, ${classes}), found ${found()}`
     })
   }
   const expected = `one of ${classes.map((value) => JSON.stringify(value)).join(', ')}`
-  const find = (matches: (value: string | number) => boolean, row: number, found: string, raw: unknown): number => {
-    const number = classes.findIndex(matches)
-    if (number < 0) throw wrongLabel(task, row, `${expected}, found ${found}`, raw)
-    return number
-  }
+  const labels = new Float32Array(rowsOf(single))
   if (single.kind === 'number') {
     const numbers = classes.map((value) => (typeof value === 'number' ? value : numberOf(value)))
-    return Float32Array.from(single.values, (value, row) => {
-      if (Number.isNaN(value)) return value
-      return find((item) => numbers[classes.indexOf(item)] === value, row, String(value), value)
+    return mapInto(labels, single.values, (value, row) => {
+      const number = Number.isNaN(value) ? NaN : numbers.indexOf(value)
+      if (number < 0) throw wrongLabel(task, row, `${expected}, found ${value}`, value)
+      return number
     })
   }
   const { dictionary, codes } = single
   const known = dictionary.map((text) => {
     return classes.findIndex((value) => (typeof value === 'string' ? value === text : value === numberOf(text)))
   })
-  return Float32Array.from(codes, (code, row) => {
-    if (code < 0) return NaN
-    const number = known[code] ?? -1
-    return number >= 0 ? number : find(() => false, row, quote(dictionary[code] ?? ''), dictionary[code])
+  return mapInto(labels, codes, (code, row) => {
+    const number = code < 0 ? NaN : (known[code] ?? -1)
+    if (number < 0) throw wrongLabel(task, row, `${expected}, found ${quote(dictionary[code] ?? '')}`, dictionary[code])
+    return number
   })
 }
 

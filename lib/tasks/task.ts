@@ -4,7 +4,7 @@
 import { z } from 'zod'
 
 import { parseOptions, quote } from '../core/check.js'
-import type { Column } from '../core/columns.js'
+import { type Column, mapInto } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { type BinaryTask, binarySchema, checkBinaryLabels, encodeBinaryLabels } from './binary.js'
 import { checkMulticlassLabels, encodeMulticlassLabels, type MulticlassTask, multiclassSchema } from './multiclass.js'
@@ -67,7 +67,7 @@ export function encodeWeights({ name, weightColumn = 'weight' }: Task, column: C
       column: weightColumn,
     })
   }
-  return Float32Array.from(column.values, (value, row) => {
+  return mapInto(new Float32Array(column.values.length), column.values, (value, row) => {
     if (value >= 0 && value < 3.4e38) return value
     const found = Number.isNaN(value) ? 'a missing value' : String(value)
     throw new DataError(`${place}, row ${row}: expected a weight >= 0, found ${found}`, { column: weightColumn, row, value })

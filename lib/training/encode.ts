@@ -62,7 +62,7 @@ export class DataEncoder {
     for (const encoder of this.encoders) {
       const { name } = encoder.feature
       const { unknown: count, ...encoded } = encoder.encode(data.column(columnNameOf(encoder.feature)))
-      columns.set(name, { ...encoded, limit: encoder.kind === 'dense' ? 0 : encoder.tableRows })
+      columns.set(name, { ...encoded, limit: encoder.kind === 'dense' ? 0 : encoder.tableRows, detach: true })
       if (count !== undefined && count > 0) unknown[name] = count
     }
     const targets = purpose === 'prediction' ? [] : this.#tasks.map((task) => targetsOf(task, data, purpose))

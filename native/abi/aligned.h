@@ -27,12 +27,13 @@ static inline void* mg_aligned_new(size_t bytes) {
 #if defined(MG_HUGE_PAGES_)
   const size_t page = (size_t)2 << 20;
   if (bytes >= page / 2 && bytes <= SIZE_MAX / 2) {
-    const size_t whole = (bytes + page - 1) / page * page;
-    header.mapped = whole + page; /* room for the header and for the alignment; never touched, never resident */
+    /* a page that would be filled by less than three quarters is left to small ones */
+    const size_t whole = (bytes + page / 4) / page * page, all = whole > bytes ? whole : bytes;
+    header.mapped = all + page; /* room for the header and for the alignment; never touched, never resident */
     header.block = mmap(0, header.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (header.block == MAP_FAILED) return 0;
     aligned = (char*)header.block + (page - (uintptr_t)header.block % page);
-    madvise(aligned, whole, MADV_HUGEPAGE);
+    if (whole > 0) madvise(aligned, whole, MADV_HUGEPAGE);
     ((mg_aligned_header_*)aligned)[-1] = header;
     return aligned;
   }

@@ -4,6 +4,10 @@
 #include "engine/program.h"
 #include "engine/registry.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 namespace multigate::addon {
 namespace {
 
@@ -12,7 +16,17 @@ struct ColumnArgument {
   Napi::Value data;
   int64_t width;
   Napi::Value limit;
+  bool detach;
 };
+
+/// Takes the memory from an array that was copied, at once; a collection of garbage may be long in coming.
+void detach(const Where& where, const Napi::Value& array) {
+  const Napi::Env env = array.Env();
+  napi_value buffer = nullptr;
+  if (napi_get_typedarray_info(env, array, nullptr, nullptr, nullptr, &buffer, nullptr) != napi_ok ||
+      napi_detach_arraybuffer(env, buffer) != napi_ok)
+    wrong(where, array, "an array whose buffer can be detached");
+}
 
 }  // namespace
 
@@ -26,7 +40,8 @@ std::shared_ptr<Columns> read_columns(const Napi::Value& specs, const Napi::Valu
     const Napi::Object spec = to_object(where, array.Get(i));
     const Napi::Value data = property(spec, "data");
     const int64_t width = to_integer(Where(where, "width"), property(spec, "width"), 1, kMaxRowWidth);
-    arguments.push_back({data, width, property(spec, "limit")});
+    const Napi::Value detach = property(spec, "detach");
+    arguments.push_back({data, width, property(spec, "limit"), !is_absent(detach) && to_boolean(Where(where, "detach"), detach)});
   }
   const int64_t rows = to_integer(Where("rows"), rows_value, 0, kMaxRows);
   auto columns = std::make_shared<Columns>(rows);
@@ -39,6 +54,11 @@ std::shared_ptr<Columns> read_columns(const Napi::Value& specs, const Napi::Valu
     const Span span = input_span(at, argument.data, ids ? napi_int32_array : napi_float32_array, rows * argument.width);
     columns->add(ids ? MG_I32 : MG_F32, argument.width, limit, span.data);
   }
+  for (uint32_t i = 0; i < length; ++i)
+    if (arguments[i].detach) detach(Where(Where(root, static_cast<int64_t>(i)), "data"), arguments[i].data);
+#if defined(__GLIBC__)
+  malloc_trim(0);  // what was detached, and what encoding left behind, lies between blocks in use: glibc gives it back only if asked
+#endif
   return columns;
 }
 

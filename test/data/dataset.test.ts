@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { rowValue } from '../../lib/core/columns.js'
+import { type NumberColumn, rowValue } from '../../lib/core/columns.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
 
@@ -38,6 +38,54 @@ describe('fromColumns', () => {
     expect(values(data, 'x')).toEqual([1, 2])
   })
 
+  it('keeps numbers in as few bytes as hold them', () => {
+    const data = Dataset.fromColumns({
+      ints: Int32Array.of(3, -1, 2 ** 31 - 1),
+      floats: Float32Array.of(1.5, NaN, 0.1),
+      whole: [3, -1, 2],
+      bytes: Uint8Array.of(1, 2, 255),
+      large: Float64Array.of(1, 2, 2 ** 31),
+      missing: [1, null, 2],
+    })
+    const kinds = data.columnNames.map((name) => (data.column(name) as NumberColumn).values.constructor.name)
+    expect(kinds).toEqual(['Int32Array', 'Float32Array', 'Int32Array', 'Int32Array', 'Float64Array', 'Float64Array'])
+    expect(values(data, 'floats')).toEqual([1.5, null, Math.fround(0.1)])
+    expect(values(data.select([2, 0]), 'large')).toEqual([2 ** 31, 1])
+  })
+
+  it('takes lists laid flat', () => {
+    const items = Int32Array.of(7, 9, 4)
+    const data = Dataset.fromColumns({
+      ids: { items, offsets: Int32Array.of(0, 2, 2, 3) },
+      texts: { items: ['b', null, 'a'], offsets: [0, 0, 1, 3] },
+    })
+    items[0] = 8
+    expect(values(data, 'ids')).toEqual([[7, 9], [], [4]])
+    expect(values(data, 'texts')).toEqual([[], ['b'], [null, 'a']])
+    expect(data.column('ids')).toEqual(Dataset.fromColumns({ ids: [[7, 9], [], [4]] }).column('ids'))
+  })
+
+  it.each<[string, ColumnValues, string]>([
+    ['no offsets', { items: [1], offsets: [] }, 'expected offsets[0] to be 0, found nothing'],
+    ['a first offset', { items: [1], offsets: [1, 1] }, 'expected offsets[0] to be 0, found 1'],
+    ['a fall', { items: [1, 2], offsets: [0, 2, 1, 2] }, 'expected offsets[2] to be an integer from 2, the one before, to 2'],
+    [
+      'one beyond the items',
+      { items: [1, 2], offsets: [0, 3] },
+      'expected offsets[1] to be an integer from 0, the one before, to 2',
+    ],
+    ['no integer', { items: [1, 2], offsets: [0, 1.5, 2] }, 'found 1.5'],
+    ['no number', { items: [1], offsets: ['0', 1] as unknown as number[] }, 'expected offsets[0] to be 0, found "0"'],
+    ['items left over', { items: [1, 2], offsets: [0, 1] }, 'expected offsets[1] to be 2, the number of items, found 1'],
+    ['lists of lists', { items: [[1]] as unknown as number[], offsets: [0, 1] }, 'expected items that are numbers or texts'],
+    ['no items', { offsets: [0] } as unknown as ColumnValues, 'expected an array, a typed array or { items, offsets }'],
+  ])('names %s', (_, column, message) => {
+    expect(() => Dataset.fromColumns({ a: column })).toThrow(
+      expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(`column "a": `) }),
+    )
+    expect(() => Dataset.fromColumns({ a: column })).toThrow(message)
+  })
+
   it.each<[string, Record<string, ColumnValues>, string]>([
     [
       'two kinds',
@@ -50,7 +98,7 @@ describe('fromColumns', () => {
     ['a date', { a: [new Date(0)] as unknown as ColumnValues }, 'found a Date'],
     ['a bigint that no float holds', { a: [2n ** 60n] }, 'pass ids beyond that as strings'],
     ['lengths', { a: [1, 2], b: [1] }, 'column "b": expected 2 rows, as "a" has, found 1'],
-    ['no array', { a: 'abc' as unknown as ColumnValues }, 'expected an array or a typed array, found "abc"'],
+    ['no array', { a: 'abc' as unknown as ColumnValues }, 'expected an array, a typed array or { items, offsets }, found "abc"'],
     ['nothing', {}, 'at least one column'],
   ])('names %s', (_, columns, message) => {
     expect(() => Dataset.fromColumns(columns)).toThrow(

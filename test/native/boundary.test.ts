@@ -293,6 +293,16 @@ describe.each(devices)('%s: wrong calls', (device) => {
     const ids = { data: new Int32Array([0, 1, 2, 7]), width: 2, limit: 7 }
     expectCode(() => binding.createColumns([ids], 2), 'ARGUMENT', 'column 0', 'row 1', '7', '[0, 7)')
 
+    const taken = { data: new Float32Array(4), width: 2, limit: 0, detach: true }
+    expectCode(() => binding.createColumns([{ ...taken, detach: anything(1) }], 2), 'ARGUMENT', 'columns[0].detach', '1')
+    expectCode(() => binding.createColumns([taken, ids], 2), 'ARGUMENT', 'column 1')
+    expect(taken.data.length).toBe(4) // nothing is taken unless all is well
+    const shared = new Float32Array(new SharedArrayBuffer(16))
+    expectCode(() => binding.createColumns([{ ...taken, data: shared }], 2), 'ARGUMENT', 'columns[0].data', 'detached')
+    binding.createColumns([taken, taken], 2).dispose()
+    expect(taken.data.buffer.byteLength).toBe(0)
+    expectCode(() => binding.createColumns([taken], 2), 'ARGUMENT', 'columns[0].data', '0', '4')
+
     const { plan } = densePlan(device)
     const columns = binding.createColumns(
       [

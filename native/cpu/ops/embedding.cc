@@ -42,8 +42,9 @@ class IdIndex {
     const auto count = static_cast<size_t>(occurrences);
     if (keys_.size() < count) {
       for (auto* list : {&keys_, &rows_, &spare_keys_, &spare_rows_}) list->resize(count);
-      start_.resize(count + 1);
-      ids_.resize(count);
+      const size_t distinct = std::min(count, static_cast<size_t>(table_rows));
+      start_.resize(distinct + 1);
+      ids_.resize(distinct);
     }
     // Lists that turn out short may be sorted by digits all the same.
     const int64_t bins = std::max<int64_t>(counted(occurrences, table_rows) ? table_rows : 0, 1 << kDigit);
