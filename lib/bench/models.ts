@@ -47,17 +47,17 @@ export function feedModel(kind: FeedModel, options: FeedOptions): Model {
   return model as unknown as Model
 }
 
-/** Random rows for it. */
+/** Random rows for it. Ids follow Zipf's law, as in any log and as the peers' do: the logarithm of an id is uniform. */
 export function feedRows(rows = batches * batchSize): Dataset {
   const random = randomOf(3)
-  const below = (most: number): number => Math.floor(most * random())
+  const id = (vocabulary: number): number => Math.min(vocabulary - 1, Math.floor(vocabulary ** random()))
   const lists = ({ vocabulary, length }: { vocabulary: number; length: number }): FlatLists => {
     const offsets = new Int32Array(rows + 1)
-    for (let row = 0; row < rows; row += 1) offsets[row + 1] = (offsets[row] ?? 0) + 1 + below(length)
-    return { offsets, items: new Int32Array(offsets[rows] ?? 0).map(() => 1 + below(vocabulary - 1)) }
+    for (let row = 0; row < rows; row += 1) offsets[row + 1] = (offsets[row] ?? 0) + 1 + Math.floor(length * random())
+    return { offsets, items: new Int32Array(offsets[rows] ?? 0).map(() => id(vocabulary)) }
   }
   return Dataset.fromColumns({
-    ...mapped(vocabularies, (size) => new Int32Array(rows).map(() => below(size))),
+    ...mapped(vocabularies, (size) => new Int32Array(rows).map(() => id(size))),
     ...mapped(sequences, lists),
     videoplayseconds: new Float32Array(rows).map(random),
     ...Object.fromEntries(
