@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 // How speed moves as work grows: rows per second of one MMoE layer, forward and backward, with one size varied at a time,
 // and of training steps over an embedding table of ten thousand to a hundred million rows.
-//   npm run bench:growth -- [--json FILE] [--chart FILE.svg] [--only n,d,...]
-// Ours alone: the programs that time the peers know only the shapes of `npm run bench`. The largest table takes 1.6 GB.
+//   npm run bench:growth -- [--peers] [--json FILE] [--chart FILE.svg] [--only n,d,...]
+// --peers: PyTorch beside it, its faster variant of two, compiled for each shape (a quarter of an hour). The largest table takes 1.6 GB.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
-import { dirname, resolve } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { parse, View } from 'vega'
 import { compile } from 'vega-lite'
@@ -35,6 +37,12 @@ const options = new Command('growth')
   .option('--only <names>', `sizes to vary, of ${Object.keys(sizes).join(',')}`, Object.keys(sizes).join(','))
   .option('--isa <name>', 'force an instruction set', native.isas()[0])
   .option('--seconds <s>', 'spent on each measurement, about', Number, 0.3)
+  .option('--peers', 'time PyTorch too')
+  .option(
+    '--folder <folder>',
+    'where the programs that time the peers are',
+    fileURLToPath(new URL('../../shared/peers', import.meta.url)),
+  )
   .option('--json <file>', 'write the results there too')
   .option('--chart <file>', 'draw them, as SVG')
   .parse()
@@ -51,19 +59,21 @@ for (const varied of only) {
   for (const size of sizes[varied]) {
     results.push({ varied, size, ...(varied === 'table rows' ? await tableSteps(size) : layer({ ...middle, [varied]: size })) })
   }
+  if (options.peers && varied !== 'table rows') timePeer(varied)
 }
 console.log(
   `${options.isa}, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}; in the middle ${JSON.stringify(middle)}`,
 )
 console.log(
   table(
-    ['varied', 'size', 'median ms', 'rows/s', 'GFLOP/s'],
-    results.map(({ varied, size, median_ms, rows_per_s, gflops }) => [
+    ['varied', 'size', 'median ms', 'rows/s', 'GFLOP/s', ...(options.peers ? ['PyTorch ms', ''] : [])],
+    results.map(({ varied, size, median_ms, rows_per_s, gflops, peer }) => [
       varied,
       size.toLocaleString('en'),
       median_ms.toFixed(3),
       Math.round(rows_per_s).toLocaleString('en'),
       gflops?.toFixed(0) ?? '',
+      ...(options.peers ? [peer?.median_ms.toFixed(3) ?? '', peer ? `${(peer.median_ms / median_ms).toFixed(1)}x` : ''] : []),
     ]),
   ),
 )
@@ -91,6 +101,41 @@ function layer({ threads, ...shape }) {
   runs.dispose()
   const ms = median(times)
   return { median_ms: ms, rows_per_s: (1000 * shape.n) / ms, gflops: (3 * flopsOf(shape)) / (1e6 * ms) }
+}
+
+/** Adds to each result of one varied size the faster of PyTorch's variants. Its programs time whatever shapes lie beside them. */
+function timePeer(varied) {
+  const folder = mkdtempSync(join(tmpdir(), 'growth-'))
+  cpSync(options.folder, folder, { recursive: true })
+  const workloads = JSON.parse(readFileSync(join(folder, 'workloads.json'), 'utf8'))
+  const threads = (size) => (varied === 'threads' ? size : middle.threads)
+  workloads.layers = Object.fromEntries(
+    sizes[varied].map((size) => {
+      const { threads: _, ...shape } = { ...middle, [varied]: size }
+      return [`${varied}-${size}`, { kind: 'mmoe', ...shape, flop_per_row: flopsOf(shape) / shape.n }]
+    }),
+  )
+  writeFileSync(join(folder, 'workloads.json'), JSON.stringify(workloads))
+  for (const count of new Set(sizes[varied].map(threads))) {
+    const names = sizes[varied].filter((size) => threads(size) === count).map((size) => `${varied}-${size}`)
+    const { stdout = '' } = spawnSync(
+      'python3',
+      [
+        ...[join(folder, 'peers.py'), '--peer', 'torch', '--what', 'layers', '--variants', 'batched,compiled'],
+        ...['--only', names.join(','), '--threads', count, '--seconds', options.seconds],
+      ].map(String),
+      { encoding: 'utf8', maxBuffer: 2 ** 24, stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    for (const line of stdout
+      .split('\n')
+      .filter((text) => text.startsWith('{'))
+      .map((text) => JSON.parse(text))) {
+      const result = results.find(({ varied: name, size }) => `${name}-${size}` === line.workload)
+      const faster = line.mode === 'forward+backward' && !(result.peer?.median_ms <= line.median_ms)
+      if (faster) result.peer = { name: 'torch', variant: line.variant, median_ms: line.median_ms, rows_per_s: line.rows_per_s }
+    }
+  }
+  rmSync(folder, { recursive: true })
 }
 
 /** Steps of a small model on one id feature of dimension 4; only the rows that a batch touches move. */
@@ -140,11 +185,24 @@ function chart() {
     title: varied === 'table rows' ? 'table rows (training steps)' : varied,
     width: 230,
     height: 170,
-    data: { values: results.filter((result) => result.varied === varied) },
+    data: {
+      values: results
+        .filter((result) => result.varied === varied)
+        .flatMap(({ size, rows_per_s, peer }) => [
+          { size, rows_per_s, by: 'multigate' },
+          ...(peer ? [{ size, rows_per_s: peer.rows_per_s, by: 'PyTorch' }] : []),
+        ]),
+    },
     mark: { type: 'line', point: true },
     encoding: {
       x: { field: 'size', type: 'quantitative', scale: { type: varied === 'threads' ? 'linear' : 'log' }, title: null },
       y: { field: 'rows_per_s', type: 'quantitative', scale: { type: 'log' }, title: 'rows/s' },
+      color: {
+        field: 'by',
+        type: 'nominal',
+        title: null,
+        scale: { domain: ['multigate', 'PyTorch'], range: ['#1f77b4', '#aaaaaa'] },
+      },
     },
   })
   const { spec } = compile({
