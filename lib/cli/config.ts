@@ -146,7 +146,8 @@ function callbackOf(spec: z.output<typeof callbackSchema>): CallbackLike {
   return kind === 'checkpoint' ? checkpoint(options as never) : earlyStopping(options as never)
 }
 
-function defined<T extends object>(value: T): T {
+/** Without the keys whose value is undefined. */
+export function defined<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as T
 }
 

@@ -145,6 +145,14 @@ describe('the commands, one after another', () => {
     expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('--out: expected a file that ends in .csv') as string })
   })
 
+  it('a configuration says where and how to compute, unless a flag does', () => {
+    const path = write('reference.json', JSON.stringify({ ...config, device: 'reference', precision: 'bfloat16', threads: 1 }))
+    const train = (...args: string[]) => run('train', path, '--data', 'log.csv', '--quiet', '--no-save', '--epochs', '1', ...args)
+    expect(lastJson(train('--json').out).device).toMatchObject({ name: 'reference', threads: 1 })
+    expect(lastJson(train('--device', 'cpu', '--json').out).device).toMatchObject({ name: 'cpu', threads: 1 })
+    expect(train('--precision', 'tf32').err).toContain("precision: 'tf32' is of GPUs alone, and this is device 'reference'")
+  })
+
   it('a configuration extends another, and not itself', () => {
     write('base.json', JSON.stringify({ ...config, extends: undefined }))
     write('child.json', JSON.stringify({ extends: 'base.json', fit: { epochs: 1 } }))
