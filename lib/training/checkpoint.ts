@@ -1,5 +1,8 @@
 // Checkpoints: writes the model, and what resuming needs, after every epoch or after those that are the best so far.
 
+import { dirname } from 'node:path'
+
+import { checkWritable } from '../io/atomic.js'
 import type { Callback } from './callbacks.js'
 import { Monitor, type MonitorOptions } from './monitor.js'
 
@@ -10,8 +13,11 @@ export interface CheckpointOptions extends MonitorOptions {
   readonly monitor?: string
 }
 
+const epochPlace = '{epoch}'
+
 /**
  * Saves the model during `fit`, with the optimizer's state, so that `fit` can be resumed from the file.
+ * @throws ERR_MULTIGATE_WRITE, before the first step, where the file cannot be written.
  *
  * @example
  * checkpoint({ path: 'last.safetensors' })
@@ -20,12 +26,14 @@ export interface CheckpointOptions extends MonitorOptions {
 export function checkpoint({ path, ...options }: CheckpointOptions): Callback {
   const monitor = options.monitor === undefined ? undefined : new Monitor(options)
   return {
-    onStart(plan) {
+    async onStart(plan) {
       monitor?.start(plan)
+      // Now, and not when the first epoch is over.
+      if (!dirname(path).includes(epochPlace)) await checkWritable(path)
     },
     async onEpochEnd(record, control) {
       if (monitor !== undefined && !monitor.improves(record)) return
-      await control.save(path.replaceAll('{epoch}', String(record.epoch)))
+      await control.save(path.replaceAll(epochPlace, String(record.epoch)))
     },
     state: () => (monitor === undefined ? undefined : { json: monitor.best ?? null }),
     resume({ json }) {

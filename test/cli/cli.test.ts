@@ -183,6 +183,24 @@ describe('the commands, one after another', () => {
     expect(run('evaluate', 'last.safetensors', '--data', 'log.csv')).toMatchObject({ code: 0 })
   })
 
+  it('a model is saved although its test rows cannot be measured', () => {
+    const log = readFileSync(join(folder, 'log.csv'), 'utf8').split('\n')
+    const wrong = log.map((line, row) => (row === 10 ? line.replace(/^\d+/, '777') : line))
+    write('wrong.csv', wrong.join('\n'))
+    const features = [{ kind: 'sparse', name: 'user', vocabulary: 20, dim: 4 }]
+    const path = write('narrow.json', JSON.stringify({ ...config, features }))
+    const { code, err } = run('train', path, '--data', 'wrong.csv', '--quiet')
+    expect(err).toMatch(/trained and saved to narrow.safetensors, but not measured:\n.*found 777/)
+    expect(code).toBe(1)
+    expect(existsSync(join(folder, 'narrow.safetensors'))).toBe(true)
+  })
+
+  it.each(['--save', '--checkpoint'])('%s is looked at before training', (option) => {
+    const { code, err } = run('train', 'config.json', '--data', 'log.csv', option, 'none/x.safetensors')
+    expect(err).toMatch(/^multigate: none.x.safetensors: cannot write it: there is no folder .*none; make it first\n$/)
+    expect(code).toBe(1)
+  })
+
   it('Ctrl-C saves a model that can be loaded, and says where', async () => {
     const child = spawn(
       process.execPath,

@@ -47,6 +47,17 @@ function timeless({ epochs, ...rest }: History): object {
   return { ...rest, epochs: epochs.map(({ seconds, rowsPerSecond, ...epoch }) => epoch) }
 }
 
+it('a checkpoint that cannot be written is an error before the first step', async () => {
+  using net = model()
+  const path = join(newPath(), '..', 'none', 'last.safetensors')
+  let steps = 0
+  const count = { onStep: () => void (steps += 1) }
+  await expect(net.fit(train, { callbacks: [checkpoint({ path }), count] })).rejects.toMatchObject({
+    code: 'ERR_MULTIGATE_WRITE',
+  })
+  expect(steps).toBe(0)
+})
+
 describe('a resumed run equals one without a break', () => {
   it.each<[string, Optimizer, object]>([
     ['adam', adam({ learningRate: 0.01 }), {}],
