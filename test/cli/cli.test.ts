@@ -222,6 +222,33 @@ describe('the commands, one after another', () => {
   })
 })
 
+describe('an output that nobody reads', () => {
+  const shell = (command: string): { out: string; err: string } => {
+    const { stdout, stderr } = spawnSync('bash', ['-c', command], { cwd: folder, encoding: 'utf8' })
+    return { out: stdout, err: stderr }
+  }
+  const multigate = `"${process.execPath}" "${main}"`
+
+  it.each(['predict config.safetensors --data log.csv', 'evaluate config.safetensors --data log.csv --json', 'doctor', '--help'])(
+    '%s ends quietly',
+    (command) => {
+      const { out, err } = shell(`${multigate} ${command} | true; echo "code \${PIPESTATUS[0]}"`)
+      expect({ out, err }).toEqual({ out: 'code 141\n', err: '' })
+    },
+  )
+
+  it('is no reason to lose a model', () => {
+    const train = `${multigate} train config.json --data log.csv --save unread.safetensors`
+    const { out } = shell(`${train} 2>&1 >/dev/null | true; echo "code \${PIPESTATUS[0]}"; ls unread.safetensors`)
+    expect(out).toBe('code 0\nunread.safetensors\n')
+  })
+
+  it.skipIf(!existsSync('/dev/full'))('a full disk is one line', () => {
+    const { err } = shell(`${multigate} predict config.safetensors --data log.csv >/dev/full`)
+    expect(err).toMatch(/^multigate: stdout: cannot write it: .*no space left.*\n$/)
+  })
+})
+
 /** The line of a file that a message points to. */
 function lineNamed(message: string, path: string): string | undefined {
   const [, named, line] = /multigate: (.*), line (\d+): /.exec(message) ?? []
