@@ -69,11 +69,20 @@ export async function runFit(run: FitRun): Promise<History> {
     await run.resumed?.readMoments(run.program)
     return await new Run(run, plan, callbacks).history()
   } catch (error) {
-    for (const callback of callbacks) callback.onFailure?.(error)
+    for (const callback of callbacks) tellFailure(callback, error)
     throw error
   } finally {
     plan.dispose()
     memories.dropMoments()
+  }
+}
+
+/** What fails on top of a failure must not hide it, nor keep it from other callbacks. */
+function tellFailure(callback: Callback, error: unknown): void {
+  try {
+    callback.onFailure?.(error)
+  } catch {
+    // The first error is thrown.
   }
 }
 
@@ -175,7 +184,7 @@ class Run {
         })
         this.#weightsOf = epoch
       },
-      save: (path) => save(path, this.#state()),
+      save: async (path) => await save(path, this.#state()),
     }
   }
 

@@ -301,7 +301,10 @@ export class Model<
       turns: this.#turns,
       checkpoint,
       evaluate: (data) => this.#evaluate(built, data),
-      save: (path, training) => this.#save(built, path, training),
+      save: (path, training) => {
+        if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+        return this.#save(built, path, training)
+      },
     })
   }
 
