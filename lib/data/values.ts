@@ -22,7 +22,7 @@ export type ColumnValues = NumberArray | BigInt64Array | BigUint64Array | readon
 /** A column from values. @throws ERR_MULTIGATE_DATA naming the row of a value that does not fit. */
 export function columnOfValues(name: string, values: ColumnValues): Column {
   if (isNumberArray(values)) return { kind: 'number', values: Float64Array.from(values) }
-  if (!Array.isArray(values) && !ArrayBuffer.isView(values)) {
+  if (!Array.isArray(values) && (!ArrayBuffer.isView(values) || values instanceof DataView)) {
     throw new DataError(`column ${quote(name)}: expected an array or a typed array, found ${describeValue(values)}`, {
       column: name,
     })
