@@ -11,7 +11,7 @@ import type { Network } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { DataResidence, FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
-import type { Optimizer } from '../optimizers/optimizer.js'
+import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
 import type { Task } from '../tasks/task.js'
 import type { CallbackLike } from './callbacks.js'
 import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from './compute.js'
@@ -137,7 +137,7 @@ export class Model<
    */
   async build(train: Dataset): Promise<void> {
     this.#checkFree('build')
-    this.#build(train)
+    this.#built ??= this.#make(checkDataset('build.train', train))
   }
 
   /**
@@ -161,7 +161,7 @@ export class Model<
    */
   async evaluate(data: Dataset): Promise<Evaluation<TaskName<Tasks>>> {
     const built = this.#need('evaluate')
-    using rows = built.encoder.encode(data, this.#compute.native, 'evaluation')
+    using rows = built.encoder.encode(checkDataset('evaluate.data', data), this.#compute.native, 'evaluation')
     return await this.#evaluate(built, rows)
   }
 
@@ -171,7 +171,7 @@ export class Model<
    */
   async predict(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<Scores<Output>> {
     const { encoder, runner } = this.#need('predict')
-    const dataset = data instanceof Dataset ? data : Dataset.fromColumns(data)
+    const dataset = datasetOf(data)
     using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
     const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows))
     const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
@@ -202,7 +202,7 @@ export class Model<
    */
   fill(batch: Inputs<Features>, data: Dataset | Readonly<Record<string, ColumnValues>>): number {
     const { encoder } = this.#need('fill')
-    const dataset = data instanceof Dataset ? data : Dataset.fromColumns(data)
+    const dataset = datasetOf(data)
     batchOf(batch, this, 'fill.batch').write(encoder.encodeFeatures(dataset), dataset.rows)
     return dataset.rows
   }
@@ -231,7 +231,7 @@ export class Model<
    */
   async gates(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<GateWeights[]> {
     const { encoder, runner } = this.#need('gates')
-    const dataset = data instanceof Dataset ? data : Dataset.fromColumns(data)
+    const dataset = datasetOf(data)
     using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
     return await this.#turns.take(() => gateWeights(runner, rows))
   }
@@ -270,8 +270,9 @@ export class Model<
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History> {
-    const { validation, signal, callbacks = [], optimizer = adam(), resume, ...rest } = options
-    const settings = parseOptions('fit', fitSchema, rest)
+    const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
+    const optimizer = parseOptimizer(chosen, 'fit.optimizer')
+    checkDataset('fit.train', train)
     checkDataResidence(settings.data, this.#compute.device)
     const checkpoint = (): void => {
       if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
@@ -280,24 +281,26 @@ export class Model<
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
     const state = file && (await this.#resume(file, optimizer))
-    const built = this.#build(train)
+    const built = state?.built ?? this.#built ?? this.#make(train)
+    // Until its data are known to be right it is not built: another call may come with other data.
+    using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     const { native } = this.#compute
     const started = performance.now()
     using rows = built.encoder.encode(train, native, 'training')
     using held = validation === undefined ? undefined : built.encoder.encode(validation, native, 'evaluation')
+    this.#built = built
     return await runFit({
       ...settings,
       model: this.name,
       runner: built.runner,
       program: this.#lower(built.encoder, optimizer).train,
       optimizer,
-      resumed: file && state && resumed(file, state, built.runner),
+      resumed: file && state && resumed(file, state.training, built.runner),
       tasks: built.encoder.tasks,
       train: rows,
       validation: held,
       encodeSeconds: (performance.now() - started) / 1000,
       seed: this.#network.seed,
-      callbacks,
       turns: this.#turns,
       checkpoint,
       evaluate: (data) => this.#evaluate(built, data),
@@ -308,16 +311,16 @@ export class Model<
     })
   }
 
-  /** Builds the model from a checkpoint. */
-  async #resume(file: ModelFile, optimizer: Optimizer): Promise<TrainingState> {
+  /** What a checkpoint holds: the model as it was, and the state of its training. */
+  async #resume(file: ModelFile, optimizer: Optimizer): Promise<{ built: Built; training: TrainingState }> {
     if (this.#built !== undefined) {
       const message =
         'fit.resume: expected a model that is not built yet, found one with weights of its own; make a new one with the same options'
       throw new ArgumentError(message, { field: 'fit.resume' })
     }
     checkSameModel(file, this.#config, this.#features)
-    const state = await file.readTraining()
-    checkSameOptimizer(file, state, optimizer)
+    const training = await file.readTraining()
+    checkSameOptimizer(file, training, optimizer)
     const built = this.#assemble(file.encoder)
     try {
       await file.readWeights(built.runner)
@@ -326,8 +329,7 @@ export class Model<
       built.runner.dispose()
       throw error
     }
-    this.#built = built
-    return state
+    return { built, training }
   }
 
   #evaluate({ encoder, runner }: Built, rows: EncodedRows): Promise<Evaluation<TaskName<Tasks>>> {
@@ -338,11 +340,10 @@ export class Model<
     await this.#turns.take(() => writeModel(path, this.#config, encoder, runner, training))
   }
 
-  #build(train: Dataset): Built {
-    if (this.#built !== undefined) return this.#built
+  /** Fits the encoders and draws the weights. */
+  #make(train: Dataset): Built {
     const built = this.#assemble(DataEncoder.fit(train, this.#features, this.#tasks))
     built.runner.memories.initialize(built.runner.network, this.#network.seed)
-    this.#built = built
     return built
   }
 
@@ -365,6 +366,17 @@ export class Model<
     if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
     if (this.#busy !== undefined) throw new BusyError(what, this.#busy)
   }
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT for what is no dataset. */
+function checkDataset(field: string, data: unknown): Dataset {
+  if (data instanceof Dataset) return data
+  throw invalidArgument(field, 'a Dataset', data, 'make one with Dataset.fromColumns, fromRows, fromCsv or fromParquet')
+}
+
+/** Columns are taken as they are, for a few rows. */
+function datasetOf(data: Dataset | Readonly<Record<string, ColumnValues>>): Dataset {
+  return data instanceof Dataset ? data : Dataset.fromColumns(data)
 }
 
 /** At least one, and no name twice. */

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
+import { Dataset } from '../../lib/data/dataset.js'
 import { readSafetensors } from '../../lib/io/safetensors.js'
 import { adagrad } from '../../lib/optimizers/adagrad.js'
 import { adam } from '../../lib/optimizers/adam.js'
@@ -107,6 +108,15 @@ describe('a resumed run equals one without a break', () => {
     expect(await one.predict(validation)).toEqual(await other.predict(validation))
     one.dispose()
     other.dispose()
+  })
+
+  it('after a first try with data that did not fit', async () => {
+    const path = newPath()
+    await run({ epochs: 1, callbacks: [checkpoint({ path })] })
+    using net = model()
+    await expect(net.fit(Dataset.fromColumns({ a: [1] }), { resume: path, epochs: 2 })).rejects.toThrow('no column "user"')
+    expect(net.built).toBe(false)
+    expect((await net.fit(train, { resume: path, epochs: 2 })).epochs).toHaveLength(2)
   })
 
   it('with as many epochs as there were, trains no more', async () => {
