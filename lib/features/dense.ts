@@ -6,13 +6,14 @@ import { z } from 'zod'
 import { describeValue, parseOptions, quote } from '../core/check.js'
 import { type Column, numberOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
+import { nameSchema } from '../core/name.js'
 import { wrongValue } from './distinct.js'
 import { checkWidth } from './encode-ids.js'
 import type { DenseEncoder } from './encoder.js'
 
 export const denseSchema = z.strictObject({
   kind: z.literal('dense'),
-  name: z.string().min(1),
+  name: nameSchema,
   transform: z.enum(['standardize', 'none', 'log1p', 'minmax']).default('standardize'),
   missing: z.union([z.enum(['mean', 'error']), z.number()]).default('mean'),
   column: z.string().min(1).optional(),

@@ -2,6 +2,8 @@
 
 import { z } from 'zod'
 
+import { nameSchema } from '../core/name.js'
+
 const size = z.int().min(1)
 
 const unique = (values: readonly unknown[]): boolean => new Set(values).size === values.length
@@ -12,7 +14,7 @@ const notAscending = { error: 'expected boundaries in ascending order' }
 
 /** Their schema, to be spread into a feature's own. */
 export const idOptions = {
-  name: z.string().min(1),
+  name: nameSchema,
   dim: size,
   vocabulary: z
     .union([

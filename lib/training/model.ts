@@ -5,14 +5,15 @@ import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
-import type { Feature } from '../features/feature.js'
+import { type Feature, parseFeature } from '../features/feature.js'
+import { labelInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { Network } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { DataResidence, FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
-import type { Task } from '../tasks/task.js'
+import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from './callbacks.js'
 import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from './compute.js'
 import { DataEncoder, type EncodedRows } from './encode.js'
@@ -98,7 +99,7 @@ export class Model<
   readonly #network: CommonOptions
   readonly #config: ModelConfig
   readonly #features: readonly Feature[]
-  readonly #tasks: Tasks
+  readonly #tasks: readonly Task[]
   readonly #compute: Compute
   readonly #turns = new Turns()
   #built: Built | undefined
@@ -108,14 +109,16 @@ export class Model<
 
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
   constructor(definition: Definition, options: ModelInput<object, Tasks, Features>) {
-    const { features, tasks, device, threads, isa, precision, ...network } = options
     this.name = definition.name
+    if (typeof options !== 'object' || options === null) throw invalidArgument(this.name, 'an object of options', options)
+    const { features, tasks, device, threads, isa, precision, ...network } = options
     this.#definition = definition
     this.#network = definition.parse(network as never)
-    this.#features = checkNamed(`${definition.name}.features`, features)
-    this.#tasks = checkNamed(`${definition.name}.tasks`, tasks)
+    this.#features = checkNamed(`${this.name}.features`, features, parseFeature)
+    this.#tasks = checkNamed<Task>(`${this.name}.tasks`, tasks, parseTask)
+    checkColumns(`${this.name}.features`, this.#features, this.#tasks)
     definition.checkTasks(this.#tasks, this.#network)
-    this.#config = { model: definition.name, tasks, options: network }
+    this.#config = { model: this.name, tasks: this.#tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa, precision })
   }
 
@@ -379,13 +382,27 @@ function datasetOf(data: Dataset | Readonly<Record<string, ColumnValues>>): Data
   return data instanceof Dataset ? data : Dataset.fromColumns(data)
 }
 
-/** At least one, and no name twice. */
-function checkNamed<Specs extends readonly { readonly name: string }[]>(field: string, specs: Specs): Specs {
+/** Checks every one, that there is one, and that no name comes twice. */
+function checkNamed<Spec extends { readonly name: string }>(
+  field: string,
+  specs: readonly unknown[],
+  parse: (spec: unknown, what: string) => Spec,
+): readonly Spec[] {
   if (!Array.isArray(specs) || specs.length === 0) throw invalidArgument(field, 'an array of at least one', specs)
-  const names = specs.map(({ name }) => name)
+  const parsed = specs.map((spec, index) => parse(spec, `${field}[${index}]`))
+  const names = parsed.map(({ name }) => name)
   const twice = names.findIndex((name, index) => names.indexOf(name) !== index)
   if (twice >= 0) throw invalidArgument(`${field}[${twice}].name`, 'a name that no other has', names[twice])
-  return specs
+  return parsed
+}
+
+/** A feature must not have the name under which a task's labels or weights are encoded. */
+function checkColumns(field: string, features: readonly Feature[], tasks: readonly Task[]): void {
+  const taken = new Set(tasks.flatMap(({ name }) => [labelInput(name), weightInput(name)]))
+  features.forEach(({ name }, index) => {
+    if (taken.has(name))
+      throw invalidArgument(`${field}[${index}].name`, "another name than a task's labels or weights have", name)
+  })
 }
 
 function toFloat32(values: FloatArray): Float32Array {
