@@ -4,7 +4,7 @@
 import { z } from 'zod'
 
 import { describeValue, parseOptions, quote } from '../core/check.js'
-import { type Column, numberOf } from '../core/columns.js'
+import { type Column, numberOf, rowsOf, type ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nameSchema } from '../core/name.js'
 import { wrongValue } from './distinct.js'
@@ -157,6 +157,8 @@ function statisticsOf(feature: DenseFeature, column: Column) {
 function numbersOf({ name, width = 1 }: DenseFeature, column: Column): Float64Array {
   if (width === 1) return scalarsOf(name, column)
   if (column.kind !== 'list') {
+    // What no row has has no kind.
+    if (isMissing(column)) return new Float64Array(rowsOf(column) * width).fill(NaN)
     const found = column.kind === 'number' ? 'one number' : 'text'
     throw new DataError(`feature "${name}": expected lists of ${width} numbers, found ${found} per row`, { column: name })
   }
@@ -171,6 +173,10 @@ function numbersOf({ name, width = 1 }: DenseFeature, column: Column): Float64Ar
     numbers.set(items.subarray(start, end), row * width)
   }
   return numbers
+}
+
+function isMissing(column: ScalarColumn): boolean {
+  return column.kind === 'number' ? column.values.every(Number.isNaN) : column.codes.every((code) => code < 0)
 }
 
 /** A column of texts is numbers if every text that occurs spells one. */
