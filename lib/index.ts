@@ -15,6 +15,7 @@ export {
   MissingPackageError,
   MultigateError,
   NotBuiltError,
+  WriteError,
 } from './core/errors.js'
 export type { ArrowTable, ArrowVector } from './data/arrow.js'
 export type { ScalarValue, Value } from './data/builder.js'

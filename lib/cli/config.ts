@@ -13,27 +13,16 @@ import type { DataResidence } from '../native/binding.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from '../training/callbacks.js'
-import { checkpoint } from '../training/checkpoint.js'
-import { earlyStopping } from '../training/early-stopping.js'
+import { checkpoint, checkpointOptions } from '../training/checkpoint.js'
+import { earlyStopping, earlyStoppingOptions } from '../training/early-stopping.js'
 import { modelClasses } from '../training/models.js'
 import { type JsonSource, placeOf, syntaxError } from './json-source.js'
 
 type ClassName = keyof typeof modelClasses
 
-const monitored = {
-  monitor: z.string().min(1).optional(),
-  mode: z.enum(['auto', 'min', 'max']).optional(),
-  minDelta: z.number().min(0).optional(),
-}
-
 const callbackSchema = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('earlyStopping'),
-    ...monitored,
-    patience: z.int().min(1).optional(),
-    restoreBest: z.boolean().optional(),
-  }),
-  z.strictObject({ kind: z.literal('checkpoint'), path: z.string().min(1), ...monitored }),
+  z.strictObject({ kind: z.literal('earlyStopping'), ...earlyStoppingOptions }),
+  z.strictObject({ kind: z.literal('checkpoint'), ...checkpointOptions }),
 ])
 
 const fitSchema = z.strictObject({
@@ -141,12 +130,12 @@ function featuresOf({ names, ...feature }: Readonly<Record<string, unknown>>, wh
   return list.map((name) => parseFeature({ ...feature, name }, what))
 }
 
-function callbackOf(spec: z.output<typeof callbackSchema>): CallbackLike {
-  const { kind, ...options } = defined(spec)
+function callbackOf({ kind, ...options }: z.output<typeof callbackSchema>): CallbackLike {
   return kind === 'checkpoint' ? checkpoint(options as never) : earlyStopping(options as never)
 }
 
-function defined<T extends object>(value: T): T {
+/** Without the keys whose value is undefined. */
+export function defined<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as T
 }
 

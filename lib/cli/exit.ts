@@ -14,10 +14,31 @@ export const exitCodes = {
   usage: 2,
   /** Ctrl-C (128 + SIGINT). */
   interrupted: 130,
+  /** Whoever read its output has had enough, as `head` has (128 + SIGPIPE). */
+  unread: 141,
 } as const
+
+/**
+ * What a command writes may find no reader, or no room. Without stderr the work goes on: a model is not lost with its
+ * progress. @returns the exit code of what stdout has met, if anything.
+ */
+export function watchOutputs(): () => number | undefined {
+  let code: number | undefined
+  process.stderr.on('error', () => undefined)
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (code !== undefined) return
+    code = error.code === 'EPIPE' ? exitCodes.unread : exitCodes.failed
+    if (code === exitCodes.failed) process.stderr.write(`multigate: stdout: cannot write it: ${error.message}\n`)
+    // The error comes after the command is done, where it did not wait for the write.
+    process.exitCode = code
+  })
+  return () => code
+}
 
 /** Says what went wrong on stderr; the exit code for it. */
 export function report(error: unknown): number {
+  // `watchOutputs` has it.
+  if (error instanceof Error && 'syscall' in error && error.syscall === 'write') return exitCodes.failed
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
   if (error instanceof MultigateError) {
     process.stderr.write(`multigate: ${error.message}\n`)

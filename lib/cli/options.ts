@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 
 import { precisions } from '../core/precision.js'
 import type { ComputeOptions } from '../training/compute.js'
+import { defined } from './config.js'
 import { type Part, parts } from './data.js'
 
 export interface ComputeFlags {
@@ -36,9 +37,9 @@ export function withData(command: Command): Command {
     .addOption(new Option('--part <name>', "only this part of the configuration's split").choices(parts))
 }
 
-/** The place to compute, without keys that were not given. */
+/** The place to compute, without keys that were not given: they would hide those of a configuration. */
 export function computeOf({ threads, isa, device, precision }: ComputeFlags): ComputeOptions {
-  return { threads, isa, device, precision }
+  return defined({ threads, isa, device, precision })
 }
 
 /** An integer of at least `min`. */

@@ -22,7 +22,10 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .description('Trains and serves multi-task ranking models.')
     .version(version())
     .exitOverride()
-    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong command line or configuration, 130 interrupted (Ctrl-C).')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 failed, 2 wrong command line or configuration, 130 interrupted (Ctrl-C),\n141 nobody reads its output (`| head`).',
+    )
   for (const command of commands) {
     program.addCommand(
       command((result) => {

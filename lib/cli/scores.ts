@@ -1,11 +1,10 @@
 // Scores as a file: CSV, JSON lines or Parquet by its ending, part after part. A file is replaced whole or not at all.
 
 import { rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
 
 import { ArgumentError } from '../core/errors.js'
 import { identifier, literal, usingDuckDB } from '../data/duckdb.js'
-import { writeAtomically } from '../io/atomic.js'
+import { checkWritable, failedAt, writeAtomically } from '../io/atomic.js'
 
 /** A column of scores: a task, or one class of it. */
 export interface ScoreColumn {
@@ -78,7 +77,7 @@ function quoted(name: string): string {
 }
 
 async function writeParquet(path: string, parts: AsyncIterable<ScorePart>): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`)
+  const { target, temporary } = await checkWritable(path)
   const written = usingDuckDB(`writing ${path}`, {}, async function* ({ connection }) {
     let made = false
     for await (const columns of parts) {
@@ -97,7 +96,7 @@ async function writeParquet(path: string, parts: AsyncIterable<ScorePart>): Prom
     yield
   })
   try {
-    for await (const _ of written) await rename(temporary, path)
+    for await (const _ of written) await rename(temporary, target).catch(failedAt(path))
   } catch (error) {
     await rm(temporary, { force: true })
     throw error

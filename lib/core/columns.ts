@@ -4,7 +4,7 @@
 /** How numbers are kept: as 32-bit integers or floats where nothing is lost, for half the memory. */
 export type NumberValues = Float64Array | Float32Array | Int32Array
 
-/** NumberValues; NaN is a missing value. */
+/** Numbers; NaN is a missing value. */
 export interface NumberColumn {
   readonly kind: 'number'
   /** [rows] */

@@ -55,6 +55,16 @@ export class FormatError extends MultigateError {
   }
 }
 
+/** A file cannot be written; `cause` is the system's error where it gave one. What stood there before is as it was. */
+export class WriteError extends MultigateError {
+  readonly file: string
+
+  constructor(file: string, what: string, options?: ErrorOptions) {
+    super('ERR_MULTIGATE_WRITE', `${file}: cannot write it: ${what}`, options)
+    this.file = file
+  }
+}
+
 /** The model has no parameters yet: `fit` or `build` must come first. */
 export class NotBuiltError extends MultigateError {
   constructor(what: string) {

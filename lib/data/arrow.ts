@@ -1,7 +1,7 @@
 // Columns of an Apache Arrow table, or of its IPC bytes (a stream or a file, also known as Feather). The package is optional
 // and loaded for bytes only: a table brings its own.
 
-import { quote } from '../core/check.js'
+import { invalidArgument, quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError, MissingPackageError } from '../core/errors.js'
 import { ColumnBuilder, type Value } from './builder.js'
@@ -27,6 +27,11 @@ const lists = /^(List|FixedSizeList\[\d+\])<(.*)>$/
 /** The columns of a table. @throws ERR_MULTIGATE_DATA naming the column whose type is neither number, text nor list. */
 export async function readArrow(source: ArrowTable | Uint8Array): Promise<Map<string, Column>> {
   const table = source instanceof Uint8Array ? await tableOf(source) : source
+  if (typeof table?.getChild !== 'function')
+    throw invalidArgument('source', "a table of apache-arrow, or Arrow's IPC bytes", source)
+  const names = table.schema.fields.map(({ name }) => name)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw new DataError(`two columns are named ${quote(twice)}`, { column: twice })
   return new Map(table.schema.fields.map(({ name, type }) => [name, columnOf(table, name, type.toString())]))
 }
 

@@ -39,6 +39,7 @@ export class ColumnBuilder {
     if (value === null || value === undefined || Number.isNaN(value)) this.#appendMissing()
     else if (typeof value === 'string') this.#appendText(value)
     else if (typeof value === 'object') this.#appendList(value)
+    else if (typeof value === 'function' || typeof value === 'symbol') throw this.#wrong('a number, a string or null', value)
     else this.#appendNumber(value)
     this.#rows += 1
   }

@@ -25,7 +25,12 @@ export interface CsvOptions {
 }
 
 const schema = z.strictObject({
-  delimiter: z.string().min(1).max(1).optional(),
+  delimiter: z
+    .string()
+    .min(1)
+    .max(1)
+    .refine((text) => !/["\r\n]/.test(text), 'expected no quote and no line end')
+    .optional(),
   trim: z.boolean().default(false),
   nullValues: z.array(z.string()).readonly().default(['']),
   types: z.record(z.string(), z.enum(['number', 'string'])).default({}),
@@ -108,6 +113,7 @@ function malformed(path: string, cause: unknown): DataError {
   const place = Number.isNaN(line) ? path : `${path}, line ${line}`
   const detail = what
     .replace(/^.*?CSV Error on Line: \d+\n/s, '')
+    .replace(/^(Original Line: .{80}).*$/m, '$1...')
     .trim()
     .replace(/\n+/g, '; ')
     .slice(0, 500)

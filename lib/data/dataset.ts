@@ -1,7 +1,7 @@
 // A dataset: raw columns under names, as they were read. It knows no model, fits nothing and is never changed: `slice`,
 // `select` and `split` give new ones. Rows count from 0; a header line is not a row.
 
-import { checkInteger, quote } from '../core/check.js'
+import { checkInteger, invalidArgument, quote } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
 import { ArgumentError, DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
@@ -81,7 +81,7 @@ export class Dataset {
   /**
    * Runs one SELECT in DuckDB, over files (`FROM 'day-*.parquet'`) or the tables of `database`, a DuckDB file that is
    * opened read-only.
-   * @throws ERR_MULTIGATE_DATA with DuckDB's message, ERR_MULTIGATE_MISSING_PACKAGE.
+   * @throws ERR_MULTIGATE_DATA with DuckDB's message, ERR_MULTIGATE_MISSING_PACKAGE, ERR_MULTIGATE_ARGUMENT for no SQL at all.
    */
   static async fromQuery(sql: string, options: QueryOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readQuery(sql, options))
@@ -100,15 +100,19 @@ export class Dataset {
    * Takes columns from memory: typed arrays, arrays of numbers or of texts (null or NaN is missing), arrays of arrays or, for
    * many lists, `{ items, offsets }`. Everything is copied.
    * @example Dataset.fromColumns({ tags: { items: Int32Array.of(7, 9, 4), offsets: Int32Array.of(0, 2, 2, 3) } }) // [7, 9], [], [4]
-   * @throws ERR_MULTIGATE_DATA naming the column and row of a value that does not fit, or a column of another length.
+   * @throws ERR_MULTIGATE_DATA naming the column and row of a value that does not fit, or a column of another length;
+   * ERR_MULTIGATE_ARGUMENT for what is no object of columns.
    */
   static fromColumns(columns: Readonly<Record<string, ColumnValues>>): Dataset {
+    if (typeof columns !== 'object' || columns === null) {
+      throw invalidArgument('columns', 'an object of columns by name', columns)
+    }
     return Dataset.#of(new Map(Object.entries(columns).map(([name, values]) => [name, columnOfValues(name, values)])))
   }
 
   /**
    * Takes rows, one object each. A key that a row lacks is missing there.
-   * @throws ERR_MULTIGATE_DATA naming the row and column of a value that does not fit.
+   * @throws ERR_MULTIGATE_DATA naming the row and column of a value that does not fit; ERR_MULTIGATE_ARGUMENT for what is not iterable.
    */
   static async fromRows(rows: Iterable<Row> | AsyncIterable<Row>): Promise<Dataset> {
     return Dataset.#of(await columnsOfRows(rows))

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-import { parseOptions } from '../core/check.js'
+import { invalidArgument, parseOptions } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { pathLiteral, usingDuckDB } from './duckdb.js'
 import { checkFile } from './file.js'
@@ -20,6 +20,7 @@ const table = 'multigate_query'
 /** The columns of a SELECT. @throws as `Dataset.fromQuery` says. */
 export async function readQuery(sql: string, options: QueryOptions): Promise<Map<string, Column>> {
   const { database } = parseOptions('query', schema, options)
+  if (typeof sql !== 'string' || sql.trim() === '') throw invalidArgument('sql', 'a SELECT', sql)
   if (database !== undefined) await checkFile(database)
   for await (const columns of selectParts('the query', sql.trim().replace(/;+\s*$/, ''), database, undefined)) return columns
   throw new Error('a table has at least one part')

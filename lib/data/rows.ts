@@ -1,6 +1,6 @@
 // Columns from rows, one object each, from any iterable: arrays, generators, database cursors. Rows are not kept.
 
-import { describeValue } from '../core/check.js'
+import { describeValue, invalidArgument } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { ColumnBuilder, type Value } from './builder.js'
@@ -8,8 +8,11 @@ import { ColumnBuilder, type Value } from './builder.js'
 /** One row: values by column name. */
 export type Row = Readonly<Record<string, Value>>
 
-/** Columns in the order in which their names first come. @throws ERR_MULTIGATE_DATA naming row and column. */
+/** Columns in the order in which their names first come. @throws as `Dataset.fromRows` says. */
 export async function columnsOfRows(rows: Iterable<Row> | AsyncIterable<Row>): Promise<Map<string, Column>> {
+  if (typeof rows !== 'object' || rows === null || !(Symbol.iterator in rows || Symbol.asyncIterator in rows)) {
+    throw invalidArgument('rows', 'an array of objects, or another iterable of them', rows)
+  }
   const builders = new Map<string, ColumnBuilder>()
   let count = 0
   const add = (row: Row): void => {

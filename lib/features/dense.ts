@@ -4,15 +4,16 @@
 import { z } from 'zod'
 
 import { describeValue, parseOptions, quote } from '../core/check.js'
-import { type Column, mapInto, type NumberValues, numberOf } from '../core/columns.js'
+import { type Column, mapInto, type NumberValues, numberOf, rowsOf, type ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
+import { nameSchema } from '../core/name.js'
 import { wrongValue } from './distinct.js'
 import { checkWidth } from './encode-ids.js'
 import type { DenseEncoder } from './encoder.js'
 
 export const denseSchema = z.strictObject({
   kind: z.literal('dense'),
-  name: z.string().min(1),
+  name: nameSchema,
   transform: z.enum(['standardize', 'none', 'log1p', 'minmax']).default('standardize'),
   missing: z.union([z.enum(['mean', 'error']), z.number()]).default('mean'),
   column: z.string().min(1).optional(),
@@ -30,7 +31,7 @@ export interface DenseOptions {
   /** The column it reads. Default: the feature's name. */
   readonly column?: string
   /**
-   * NumberValues per row, 1 by default. From 2 on the column holds lists of so many, such as an embedding that another model has
+   * Numbers per row, 1 by default. From 2 on the column holds lists of so many, such as an embedding that another model has
    * computed; they share one mean and deviation, or range.
    */
   readonly width?: number
@@ -152,10 +153,12 @@ function statisticsOf(feature: DenseFeature, column: Column) {
   return { count, mean, low, high, deviation: Math.sqrt(squares / count) }
 }
 
-/** NumberValues of a column, [rows * width]; NaN is missing. */
+/** Numbers of a column, [rows * width]; NaN is missing. */
 function numbersOf({ name, width = 1 }: DenseFeature, column: Column): NumberValues {
   if (width === 1) return scalarsOf(name, column)
   if (column.kind !== 'list') {
+    // What no row has has no kind.
+    if (isMissing(column)) return new Float64Array(rowsOf(column) * width).fill(NaN)
     const found = column.kind === 'number' ? 'one number' : 'text'
     throw new DataError(`feature "${name}": expected lists of ${width} numbers, found ${found} per row`, { column: name })
   }
@@ -170,6 +173,10 @@ function numbersOf({ name, width = 1 }: DenseFeature, column: Column): NumberVal
     numbers.set(items.subarray(start, end), row * width)
   }
   return numbers
+}
+
+function isMissing(column: ScalarColumn): boolean {
+  return column.kind === 'number' ? column.values.every(Number.isNaN) : column.codes.every((code) => code < 0)
 }
 
 /** A column of texts is numbers if every text that occurs spells one. */

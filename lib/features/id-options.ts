@@ -2,17 +2,21 @@
 
 import { z } from 'zod'
 
+import { nameSchema } from '../core/name.js'
+
 const size = z.int().min(1)
 
 const unique = (values: readonly unknown[]): boolean => new Set(values).size === values.length
 const twice = { error: 'expected values that differ, found one twice' }
+const oneType = (values: readonly unknown[]): boolean => values.every((value) => typeof value === typeof values[0])
+const mixed = { error: 'expected all numbers or all strings, as a column has, found both' }
 const ascending = (values: readonly number[]): boolean =>
   values.every((value, index) => index === 0 || value > (values[index - 1] ?? value))
 const notAscending = { error: 'expected boundaries in ascending order' }
 
 /** Their schema, to be spread into a feature's own. */
 export const idOptions = {
-  name: z.string().min(1),
+  name: nameSchema,
   dim: size,
   vocabulary: z
     .union([
@@ -21,6 +25,7 @@ export const idOptions = {
         .array(z.union([z.string(), z.number()]))
         .min(1)
         .refine(unique, twice)
+        .refine(oneType, mixed)
         .readonly(),
     ])
     .optional(),
@@ -36,7 +41,7 @@ export interface IdOptions {
   /** Width of the embedding. */
   readonly dim: number
   /** A number: values are integers in [0, vocabulary), used as they are. A list: these values get ids 1, 2, ..., all others id 0. */
-  readonly vocabulary?: number | readonly (string | number)[]
+  readonly vocabulary?: number | readonly string[] | readonly number[]
   /** With a number for `vocabulary`: values outside and missing ones are an error (the default), or id 0. */
   readonly outOfRange?: 'error' | 'oov'
   /** Values are hashed into ids [1, hash); missing ones are id 0. */

@@ -16,8 +16,8 @@ export interface IdSource {
   readonly missing: number
   /** What it takes, for messages. */
   readonly expected: string
-  /** What to do about a value that it does not take, for messages. */
-  readonly next: string
+  /** What to do about a value that it does not take, for messages, where that is not plain. */
+  readonly next?: string
   idOf(key: Key): number
   /** Whether id 0 is a value like others. */
   readonly zeroIsKnown?: boolean
@@ -84,7 +84,6 @@ function bucketIds(boundaries: readonly number[]): IdSource {
     tableRows: boundaries.length + 2,
     missing: 0,
     expected: 'a number',
-    next: '',
     idOf(key) {
       const value = typeof key === 'number' ? key : numberOf(key)
       if (value === undefined) return refused
@@ -99,7 +98,6 @@ function hashedIds(size: number): IdSource {
     tableRows: size,
     missing: 0,
     expected: 'a number or text',
-    next: '',
     idOf: (key) => hashedId(typeof key === 'number' ? numberText(key) : key, size),
   }
 }

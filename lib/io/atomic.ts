@@ -1,37 +1,85 @@
 // Replaces a file whole or not at all: what is written goes to a temporary name in the same folder, reaches the disk, and
-// then takes the real name. Whoever opens that name sees the old file or the new one, after a crash too.
+// then takes the real name. Whoever opens that name sees the old file or the new one, after a crash too. Only files are
+// replaced: a device such as /dev/null stays what it is.
 
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, realpath, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { access, constants, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve, sep } from 'node:path'
+
+import { invalidArgument } from '../core/check.js'
+import { WriteError } from '../core/errors.js'
 
 /** Where the new content goes, in order. */
 export interface FileSink {
   write(bytes: Uint8Array): Promise<void>
 }
 
+/** A file to replace, and the name that its new content has until then. */
+export interface Replacement {
+  /** The file itself, where the path is a link. */
+  readonly target: string
+  /** In the same folder; no file has it. */
+  readonly temporary: string
+}
+
+/**
+ * Checks, without writing, that a file can be replaced or made: before the work whose result it is to hold.
+ * @throws ERR_MULTIGATE_ARGUMENT for what is no path, ERR_MULTIGATE_WRITE with what stands in the way.
+ */
+export async function checkWritable(path: string): Promise<Replacement> {
+  if (typeof path !== 'string' || path === '') throw invalidArgument('path', 'the path of a file', path)
+  const target = await realpath(path).catch(() => path)
+  const found = await stat(target).catch(() => undefined)
+  if (found?.isFile() === false) {
+    throw new WriteError(
+      path,
+      `expected a file or nothing there, found ${found.isDirectory() ? 'a directory' : 'a device or a pipe'}`,
+    )
+  }
+  const folder = dirname(resolve(target))
+  // The dot tells a folder from a file of that name.
+  await access(`${folder}${sep}.`, constants.W_OK | constants.X_OK).catch(failedAt(path))
+  return { target, temporary: join(folder, `.${basename(target)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`) }
+}
+
 /**
  * Writes a file atomically. A link is followed; the folder must be there.
- * @throws what `write` throws, or the system's error; the old file is then as it was and nothing is left behind.
+ * @throws what `write` throws, or as `checkWritable`; the old file is then as it was and nothing is left behind.
  */
 export async function writeAtomically(path: string, write: (sink: FileSink) => Promise<void>): Promise<void> {
-  const target = await realpath(path).catch(() => path)
-  const folder = dirname(target)
-  const temporary = join(folder, `.${basename(target)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`)
-  const handle = await open(temporary, 'wx')
+  const { target, temporary } = await checkWritable(path)
+  const failed = failedAt(path)
+  const handle = await open(temporary, 'wx').catch(failed)
   try {
     try {
-      await write({ write: (bytes) => writeAll(handle, bytes) })
-      await handle.sync()
+      await write({ write: (bytes) => writeAll(handle, bytes).catch(failed) })
+      await handle.sync().catch(failed)
     } finally {
       await handle.close()
     }
-    await rename(temporary, target)
+    await rename(temporary, target).catch(failed)
   } catch (error) {
     await rm(temporary, { force: true })
     throw error
   }
-  await syncFolder(folder)
+  await syncFolder(dirname(temporary))
+}
+
+/** Turns the system's error into ours. */
+export function failedAt(path: string): (cause: unknown) => never {
+  return (cause) => {
+    const { code, message } = cause as NodeJS.ErrnoException
+    const folder = dirname(resolve(path))
+    const known: Readonly<Record<string, string>> = {
+      ENOENT: `there is no folder ${folder}; make it first`,
+      ENOTDIR: `${folder} is not a folder`,
+      EACCES: `this user may not write in ${folder}`,
+      EPERM: `this user may not write in ${folder}`,
+      EROFS: `${folder} can only be read`,
+      ENOSPC: 'the disk is full',
+    }
+    throw new WriteError(path, known[code ?? ''] ?? message, { cause })
+  }
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {

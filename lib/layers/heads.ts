@@ -60,6 +60,16 @@ const heads = {
   },
 } as const satisfies Readonly<Record<string, Head>>
 
+/** The row input of a task's labels. */
+export function labelInput(task: string): string {
+  return `label:${task}`
+}
+
+/** The row input of a task's row weights. */
+export function weightInput(task: string): string {
+  return `weight:${task}`
+}
+
 /** Columns of a task's signal, and of its prediction. */
 export function headWidth({ classes = 1 }: Pick<HeadTask, 'classes'>): number {
   return classes
@@ -92,8 +102,8 @@ export function emitProduct(program: ProgramBuilder, logits: readonly Signal[], 
 }
 
 function lossFields(program: ProgramBuilder, { name, weight, rowWeights }: HeadTask, reduction: LossReduction) {
-  const label = program.rowInput(`label:${name}`, 1)
-  const rowWeight = rowWeights ? program.rowInput(`weight:${name}`, 1) : null
+  const label = program.rowInput(labelInput(name), 1)
+  const rowWeight = rowWeights ? program.rowInput(weightInput(name), 1) : null
   return {
     label,
     weight: rowWeight,

@@ -1,18 +1,27 @@
 // Checks of options against tasks: what neither shows alone.
 
-import { checkFailed } from '../core/check.js'
+import { checkFailed, invalidArgument } from '../core/check.js'
+import { sharedGate } from '../layers/mixture.js'
 
 interface SpecificExperts {
   readonly numSharedExperts: number
   readonly numSpecificExperts: number | readonly number[]
 }
 
-/** One count per task, and an expert for every task's gate to see. @throws ERR_MULTIGATE_ARGUMENT naming the option. */
+/**
+ * One count per task, an expert for every task's gate to see, and no task with the name of what all share.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ */
 export function checkSpecificExperts(
   model: string,
   tasks: readonly { readonly name: string }[],
   { numSharedExperts, numSpecificExperts }: SpecificExperts,
 ): void {
+  const shared = tasks.findIndex(({ name }) => name === sharedGate)
+  if (shared >= 0) {
+    const name = `${model}.tasks[${shared}].name`
+    throw invalidArgument(name, 'another name than that of the shared gate and experts', sharedGate)
+  }
   const field = `${model}.numSpecificExperts`
   const counts = typeof numSpecificExperts === 'number' ? tasks.map(() => numSpecificExperts) : numSpecificExperts
   if (counts.length !== tasks.length) {

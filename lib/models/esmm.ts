@@ -31,6 +31,15 @@ export const esmm = defineModel<ESMMNetworkOptions, Options>({
     tasks.forEach(({ kind }, index) => {
       if (kind !== 'binary') throw invalidArgument(`ESMM.tasks[${index}].kind`, "'binary'", kind)
     })
+    const steps = tasks.slice(1).map(({ name }, index) => conditionalName(name, tasks[index]?.name ?? ''))
+    const taken = tasks.findIndex(({ name }) => steps.includes(name))
+    if (taken >= 0) {
+      throw invalidArgument(
+        `ESMM.tasks[${taken}].name`,
+        `another name than those of the steps, ${steps.join(', ')}`,
+        tasks[taken]?.name,
+      )
+    }
   },
 })
 

@@ -53,34 +53,29 @@ class Lines implements Callback {
 }
 
 class Bar implements Callback {
-  readonly #bars: MultiBar
+  readonly #stream: NodeJS.WriteStream
   readonly #lines: Lines
   readonly #interval: number
+  /** Of the run under way; lines go above it. */
+  #bars: MultiBar | undefined
   #plan: RunPlan | undefined
   #bar: SingleBar | undefined
   #pace = new Pace()
   #drawn = 0
 
   constructor(stream: NodeJS.WriteStream, interval: number) {
-    const format = '{label} [{bar}] {percentage}%  {pace}  {left} left  {losses}'
-    const look = { format, barCompleteChar: '=', barIncompleteChar: ' ', barsize: 20 }
-    this.#bars = new MultiBar({
-      ...look,
-      stream,
-      clearOnComplete: true,
-      hideCursor: true,
-      forceRedraw: true,
-      fps: 1000 / interval,
-    })
-    this.#lines = new Lines((line) => {
-      this.#bars.log(`${line}\n`)
-    })
+    this.#stream = stream
     this.#interval = interval
+    this.#lines = new Lines((line) => {
+      if (this.#bars === undefined) stream.write(`${line}\n`)
+      else this.#bars.log(`${line}\n`)
+    })
   }
 
   onStart(plan: RunPlan): void {
     this.#plan = plan
     this.#pace = new Pace()
+    this.#bars = this.#begin()
     this.#lines.onStart(plan)
   }
 
@@ -91,8 +86,8 @@ class Bar implements Callback {
     this.#pace.add(step, now)
     if (now - this.#drawn < this.#interval && step.rows < plan.trainRows) return
     this.#drawn = now
-    this.#bar ??= this.#bars.create(plan.trainRows, 0)
-    this.#bar.update(step.rows, {
+    this.#bar ??= this.#bars?.create(plan.trainRows, 0)
+    this.#bar?.update(step.rows, {
       label: `epoch ${step.epoch}/${plan.epochs}`,
       pace: `${count(this.#pace.rowsPerSecond)} rows/s`,
       left: duration(this.#pace.secondsLeft(plan, step)),
@@ -105,12 +100,36 @@ class Bar implements Callback {
   }
 
   onEnd(history: History): void {
-    this.#bars.stop()
+    this.#end()
     this.#lines.onEnd(history)
   }
 
   onFailure(): void {
-    this.#bars.stop()
+    this.#end()
+  }
+
+  #begin(): MultiBar {
+    return new MultiBar({
+      format: '{label} [{bar}] {percentage}%  {pace}  {left} left  {losses}',
+      barCompleteChar: '=',
+      barIncompleteChar: ' ',
+      barsize: 20,
+      stream: this.#stream,
+      clearOnComplete: true,
+      forceRedraw: true,
+      fps: 1000 / this.#interval,
+      // A process that is killed leaves the terminal as it was: with its cursor, and wrapping lines.
+      hideCursor: false,
+      linewrap: true,
+    })
+  }
+
+  #end(): void {
+    // Lines wait for a drawing, and would be lost without one.
+    this.#bars?.update()
+    this.#bars?.stop()
+    this.#bars = undefined
+    this.#bar = undefined
   }
 }
 

@@ -50,7 +50,7 @@ export function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Arr
   if (task.positive !== undefined) return matches(task.positive, single)
   return numericLabels(task, single, (value, found) => {
     if (value !== undefined && value >= 0 && value <= 1) return undefined
-    return `a label in [0, 1], found ${found()}; say which value counts as 1: positive: ${found()}`
+    return `a label in [0, 1], found ${found()}; say with 'positive' which value counts as 1`
   })
 }
 

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { quote } from '../core/check.js'
 import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
+import { nameSchema } from '../core/name.js'
 
 export interface LabelOptions {
   /** The column of labels. Default: the task's name. */
@@ -16,7 +17,7 @@ export interface LabelOptions {
 }
 
 export const labelOptions = {
-  name: z.string().min(1),
+  name: nameSchema,
   label: z.string().min(1).optional(),
   weight: z.number().min(0).default(1),
   weightColumn: z.string().min(1).optional(),

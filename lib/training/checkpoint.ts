@@ -1,35 +1,54 @@
 // Checkpoints: writes the model, and what resuming needs, after every epoch or after those that are the best so far.
 
+import { dirname } from 'node:path'
+
+import { z } from 'zod'
+
+import { parseOptions } from '../core/check.js'
+import { checkWritable } from '../io/atomic.js'
 import type { Callback } from './callbacks.js'
-import { Monitor, type MonitorOptions } from './monitor.js'
+import { keptState, Monitor, type MonitorOptions, monitorOptions, monitorState } from './monitor.js'
+
+/** The schema of its options, to be spread into that of a configuration. */
+export const checkpointOptions = { ...monitorOptions, path: z.string().min(1) }
+
+const schema = z.strictObject(checkpointOptions)
+const stateSchema = z.strictObject(monitorState)
 
 export interface CheckpointOptions extends MonitorOptions {
   /** The file; `{epoch}` in it becomes the epoch's number. It is replaced whole or not at all. */
   readonly path: string
   /** Writes only where this has become better. Default: after every epoch. */
-  readonly monitor?: string
+  readonly monitor?: string | undefined
 }
+
+const epochPlace = '{epoch}'
 
 /**
  * Saves the model during `fit`, with the optimizer's state, so that `fit` can be resumed from the file.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option; in `fit`, ERR_MULTIGATE_WRITE before the first step where the
+ * file cannot be written.
  *
  * @example
  * checkpoint({ path: 'last.safetensors' })
  * checkpoint({ path: 'best.safetensors', monitor: 'val_auc' })
  */
-export function checkpoint({ path, ...options }: CheckpointOptions): Callback {
-  const monitor = options.monitor === undefined ? undefined : new Monitor(options)
+export function checkpoint(options: CheckpointOptions): Callback {
+  const { path, ...watched } = parseOptions('checkpoint', schema, options)
+  const monitor = watched.monitor === undefined ? undefined : new Monitor(watched)
   return {
-    onStart(plan) {
+    async onStart(plan) {
       monitor?.start(plan)
+      // Now, and not when the first epoch is over.
+      if (!dirname(path).includes(epochPlace)) await checkWritable(path)
     },
     async onEpochEnd(record, control) {
       if (monitor !== undefined && !monitor.improves(record)) return
-      await control.save(path.replaceAll('{epoch}', String(record.epoch)))
+      await control.save(path.replaceAll(epochPlace, String(record.epoch)))
     },
-    state: () => (monitor === undefined ? undefined : { json: monitor.best ?? null }),
+    state: () => monitor && { json: monitor.state },
     resume({ json }) {
-      monitor?.resume(json)
+      monitor?.resume(keptState('checkpoint', stateSchema, json))
     },
   }
 }

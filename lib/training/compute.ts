@@ -1,6 +1,8 @@
 // Where a model computes: which backend, which instruction set, how many threads. Chosen once, when a model is built;
 // there is no switch later, and a device that was asked for by name is that device or an error.
 
+import { z } from 'zod'
+
 import { checkFailed, checkInteger, invalidArgument } from '../core/check.js'
 import { chooseDevice } from '../core/device.js'
 import { checkPrecision } from '../core/precision.js'
@@ -18,6 +20,14 @@ export interface ComputeOptions {
   /** Of matrix products; weights, sums and all else are float32. Default `'float32'`; `'tf32'` on GPUs alone. */
   readonly precision?: Precision | undefined
 }
+
+/** Their schema; what the values mean is `resolveCompute`'s. */
+export const computeSchema = z.strictObject({
+  device: z.string().optional(),
+  threads: z.number().optional(),
+  isa: z.string().optional(),
+  precision: z.string().optional(),
+})
 
 export interface Compute extends PlanTarget {
   readonly threads: number

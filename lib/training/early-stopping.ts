@@ -2,29 +2,38 @@
 
 import { z } from 'zod'
 
-import { checkInteger } from '../core/check.js'
+import { parseOptions } from '../core/check.js'
 import type { Callback } from './callbacks.js'
 import type { Snapshot } from './memories.js'
-import { Monitor, type MonitorOptions } from './monitor.js'
+import { keptState, Monitor, type MonitorOptions, monitorOptions, monitorState } from './monitor.js'
 
-const stateSchema = z.strictObject({ best: z.unknown(), waited: z.int().min(0) })
+/** The schema of its options, to be spread into that of a configuration. */
+export const earlyStoppingOptions = {
+  ...monitorOptions,
+  patience: z.int().min(1).optional(),
+  restoreBest: z.boolean().optional(),
+}
+
+const schema = z.strictObject(earlyStoppingOptions)
+const stateSchema = z.strictObject({ ...monitorState, waited: z.int().min(0) })
 
 export interface EarlyStoppingOptions extends MonitorOptions {
   /** Epochs without a better value before it stops. Default 3. */
-  readonly patience?: number
+  readonly patience?: number | undefined
   /** Ends with the weights of the best epoch, also where all epochs were run. Default true. */
-  readonly restoreBest?: boolean
+  readonly restoreBest?: boolean | undefined
 }
 
 /**
  * Stops `fit` when `monitor` has not become better for `patience` epochs.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option; in `fit`, for a `monitor` that the run does not measure.
  *
  * @example
  * await model.fit(train, { validation, callbacks: [earlyStopping({ monitor: 'val_auc', patience: 3 })] })
  */
-export function earlyStopping({ patience = 3, restoreBest = true, ...options }: EarlyStoppingOptions = {}): Callback {
-  checkInteger('patience', patience, { min: 1 })
-  const monitor = new Monitor(options)
+export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
+  const { patience = 3, restoreBest = true, ...watched } = parseOptions('earlyStopping', schema, options)
+  const monitor = new Monitor(watched)
   let best: Snapshot | undefined
   let waited = 0
   return {
@@ -41,7 +50,8 @@ export function earlyStopping({ patience = 3, restoreBest = true, ...options }: 
       }
       waited += 1
       if (waited < patience) return
-      control.stop(`${monitor.name} has not become better for ${waited} ${waited === 1 ? 'epoch' : 'epochs'}`)
+      const what = monitor.best === undefined ? 'has had no value' : 'has not become better'
+      control.stop(`${monitor.name} ${what} for ${waited} ${waited === 1 ? 'epoch' : 'epochs'}`)
     },
     async onEnd(history, control) {
       if (best === undefined || monitor.best === undefined) return
@@ -51,10 +61,10 @@ export function earlyStopping({ patience = 3, restoreBest = true, ...options }: 
     onFailure() {
       best = undefined
     },
-    state: () => ({ json: { best: monitor.best ?? null, waited }, weights: best }),
+    state: () => ({ json: { ...monitor.state, waited }, weights: best }),
     resume({ json, weights }) {
-      const state = stateSchema.parse(json)
-      monitor.resume(state.best)
+      const state = keptState('earlyStopping', stateSchema, json)
+      monitor.resume(state)
       waited = state.waited
       best = weights
     },

@@ -7,6 +7,7 @@ import type { Dataset } from '../data/dataset.js'
 import type { Encoder } from '../features/encoder.js'
 import { fitEncoder } from '../features/encoders.js'
 import { columnNameOf, type Feature } from '../features/feature.js'
+import { labelInput, weightInput } from '../layers/heads.js'
 import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
 import { classCount } from '../tasks/multiclass.js'
@@ -67,8 +68,8 @@ export class DataEncoder {
     }
     const targets = purpose === 'prediction' ? [] : this.#tasks.map((task) => targetsOf(task, data, purpose))
     for (const { task, labels, weights } of targets) {
-      columns.set(`label:${task.name}`, { data: labels, width: 1, limit: 0 })
-      if (weights !== undefined) columns.set(`weight:${task.name}`, { data: weights, width: 1, limit: 0 })
+      columns.set(labelInput(task.name), { data: labels, width: 1, limit: 0 })
+      if (weights !== undefined) columns.set(weightInput(task.name), { data: weights, width: 1, limit: 0 })
     }
     return new EncodedRows(native.createColumns([...columns.values()], data.rows), [...columns.keys()], targets, unknown)
   }

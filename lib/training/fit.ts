@@ -3,8 +3,10 @@
 
 import { z } from 'zod'
 
+import { describeValue } from '../core/check.js'
 import { elementsOf } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
+import { Dataset } from '../data/dataset.js'
 import type { NetworkTask } from '../models/network.js'
 import type { DataResidence, NativePlan } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
@@ -18,13 +20,30 @@ import { StepLoop } from './train.js'
 import type { TrainingState } from './training-state.js'
 import type { Turns } from './turns.js'
 
-/** The plain options of `fit`. */
+/** The options of `fit`, the optimizer apart. */
 export const fitSchema = z.strictObject({
+  validation: checkedBy<Dataset>('a Dataset', (value) => value instanceof Dataset).optional(),
+  callbacks: z.array(checkedBy<CallbackLike>('a callback or a function', isCallback)).readonly().default([]),
+  signal: checkedBy<AbortSignal>('an AbortSignal', (value) => isObject(value) && typeof value.aborted === 'boolean').optional(),
+  resume: z.string().min(1).optional(),
+  optimizer: z.unknown().optional(),
   batchSize: z.int().min(1).default(1024),
   epochs: z.int().min(1).default(1),
   shuffle: z.boolean().default(true),
   data: z.enum(['auto', 'device', 'host']).default('auto'),
 })
+
+function checkedBy<T>(expected: string, check: (value: unknown) => boolean): z.ZodType<T, T> {
+  return z.custom<T>(check, { error: ({ input }) => `expected ${expected}, found ${describeValue(input)}` })
+}
+
+function isCallback(value: unknown): boolean {
+  return typeof value === 'function' || isObject(value)
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
 
 /** What a run of `fit` works on. All of it belongs to the caller. */
 export interface FitRun {
@@ -69,11 +88,20 @@ export async function runFit(run: FitRun): Promise<History> {
     await run.resumed?.readMoments(run.program)
     return await new Run(run, plan, callbacks).history()
   } catch (error) {
-    for (const callback of callbacks) callback.onFailure?.(error)
+    for (const callback of callbacks) tellFailure(callback, error)
     throw error
   } finally {
     plan.dispose()
     memories.dropMoments()
+  }
+}
+
+/** What fails on top of a failure must not hide it, nor keep it from other callbacks. */
+function tellFailure(callback: Callback, error: unknown): void {
+  try {
+    callback.onFailure?.(error)
+  } catch {
+    // The first error is thrown.
   }
 }
 
@@ -175,7 +203,7 @@ class Run {
         })
         this.#weightsOf = epoch
       },
-      save: (path) => save(path, this.#state()),
+      save: async (path) => await save(path, this.#state()),
     }
   }
 

@@ -65,7 +65,8 @@ export function monitorValues(
   return { ...values, val_loss: validation.loss }
 }
 
+/** Nothing was measured without a labelled row; the loss of none is 0. */
 function rowValue(task: string, result: TaskEvaluation, metric: Measured): [string, number][] {
-  const value = result[metric]
+  const value = result.rows === 0 ? undefined : result[metric]
   return value === undefined ? [] : [[task, value]]
 }

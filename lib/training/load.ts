@@ -1,6 +1,7 @@
 // A file as a model.
 
-import type { ComputeOptions } from './compute.js'
+import { parseOptions } from '../core/check.js'
+import { type ComputeOptions, computeSchema, resolveCompute } from './compute.js'
 import { inside, load, type Model } from './model.js'
 import { ModelFile } from './model-file.js'
 import { modelClasses } from './models.js'
@@ -8,15 +9,18 @@ import { modelClasses } from './models.js'
 /**
  * Reads a model that `save` or a checkpoint has written. It predicts the same bits as the one that was saved, on the same
  * device and ISA.
- * @throws ERR_MULTIGATE_FORMAT naming what is wrong with the file, ERR_MULTIGATE_DEVICE as the constructor.
+ * @throws ERR_MULTIGATE_FORMAT naming what is wrong with the file; of what is wrong with `compute` as the constructor.
  * @example const model = await loadModel('model.safetensors')
  */
 export async function loadModel(path: string, compute: ComputeOptions = {}): Promise<Model> {
+  // Here, so that what is wrong with them is not taken for the file's fault.
+  const where = parseOptions('loadModel', computeSchema, compute) as ComputeOptions
+  resolveCompute(where)
   await using file = await ModelFile.open(path)
   const { encoder, options, tasks } = file
   const features = encoder.encoders.map(({ feature }) => feature)
   // The constructor checks the options: their type is known only at run time here.
-  const model = file.check(() => new modelClasses[file.model]({ ...options, features, tasks, ...compute } as never))
+  const model = file.check(() => new modelClasses[file.model]({ ...options, features, tasks, ...where } as never))
   try {
     model[load](encoder)
     await file.readWeights(model[inside].runner)

@@ -5,14 +5,15 @@ import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
-import type { Feature } from '../features/feature.js'
+import { type Feature, parseFeature } from '../features/feature.js'
+import { labelInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { Network } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { DataResidence, FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
-import type { Optimizer } from '../optimizers/optimizer.js'
-import type { Task } from '../tasks/task.js'
+import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
+import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from './callbacks.js'
 import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from './compute.js'
 import { DataEncoder, type EncodedRows } from './encode.js'
@@ -98,7 +99,7 @@ export class Model<
   readonly #network: CommonOptions
   readonly #config: ModelConfig
   readonly #features: readonly Feature[]
-  readonly #tasks: Tasks
+  readonly #tasks: readonly Task[]
   readonly #compute: Compute
   readonly #turns = new Turns()
   #built: Built | undefined
@@ -108,14 +109,16 @@ export class Model<
 
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
   constructor(definition: Definition, options: ModelInput<object, Tasks, Features>) {
-    const { features, tasks, device, threads, isa, precision, ...network } = options
     this.name = definition.name
+    if (typeof options !== 'object' || options === null) throw invalidArgument(this.name, 'an object of options', options)
+    const { features, tasks, device, threads, isa, precision, ...network } = options
     this.#definition = definition
     this.#network = definition.parse(network as never)
-    this.#features = checkNamed(`${definition.name}.features`, features)
-    this.#tasks = checkNamed(`${definition.name}.tasks`, tasks)
+    this.#features = checkNamed(`${this.name}.features`, features, parseFeature)
+    this.#tasks = checkNamed<Task>(`${this.name}.tasks`, tasks, parseTask)
+    checkColumns(`${this.name}.features`, this.#features, this.#tasks)
     definition.checkTasks(this.#tasks, this.#network)
-    this.#config = { model: definition.name, tasks, options: network }
+    this.#config = { model: this.name, tasks: this.#tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa, precision })
   }
 
@@ -137,7 +140,7 @@ export class Model<
    */
   async build(train: Dataset): Promise<void> {
     this.#checkFree('build')
-    this.#build(train)
+    this.#built ??= this.#make(checkDataset('build.train', train))
   }
 
   /**
@@ -161,7 +164,7 @@ export class Model<
    */
   async evaluate(data: Dataset): Promise<Evaluation<TaskName<Tasks>>> {
     const built = this.#need('evaluate')
-    using rows = built.encoder.encode(data, this.#compute.native, 'evaluation')
+    using rows = built.encoder.encode(checkDataset('evaluate.data', data), this.#compute.native, 'evaluation')
     return await this.#evaluate(built, rows)
   }
 
@@ -171,7 +174,7 @@ export class Model<
    */
   async predict(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<Scores<Output>> {
     const { encoder, runner } = this.#need('predict')
-    const dataset = data instanceof Dataset ? data : Dataset.fromColumns(data)
+    const dataset = datasetOf(data)
     using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
     const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows))
     const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
@@ -202,7 +205,7 @@ export class Model<
    */
   fill(batch: Inputs<Features>, data: Dataset | Readonly<Record<string, ColumnValues>>): number {
     const { encoder } = this.#need('fill')
-    const dataset = data instanceof Dataset ? data : Dataset.fromColumns(data)
+    const dataset = datasetOf(data)
     batchOf(batch, this, 'fill.batch').write(encoder.encodeFeatures(dataset), dataset.rows)
     return dataset.rows
   }
@@ -231,7 +234,7 @@ export class Model<
    */
   async gates(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<GateWeights[]> {
     const { encoder, runner } = this.#need('gates')
-    const dataset = data instanceof Dataset ? data : Dataset.fromColumns(data)
+    const dataset = datasetOf(data)
     using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
     return await this.#turns.take(() => gateWeights(runner, rows))
   }
@@ -239,7 +242,8 @@ export class Model<
   /**
    * Writes configuration, encoders and weights to one safetensors file, which is replaced whole or not at all. The state of
    * the optimizer is not in it.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_BUSY while `fit` runs.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_BUSY while `fit` runs, ERR_MULTIGATE_WRITE with what
+   * stands in the way of the file.
    */
   async save(path: string): Promise<void> {
     const built = this.#need('save')
@@ -269,8 +273,9 @@ export class Model<
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History> {
-    const { validation, signal, callbacks = [], optimizer = adam(), resume, ...rest } = options
-    const settings = parseOptions('fit', fitSchema, rest)
+    const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
+    const optimizer = parseOptimizer(chosen, 'fit.optimizer')
+    checkDataset('fit.train', train)
     checkDataResidence(settings.data, this.#compute.device)
     const checkpoint = (): void => {
       if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
@@ -279,41 +284,46 @@ export class Model<
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
     const state = file && (await this.#resume(file, optimizer))
-    const built = this.#build(train)
+    const built = state?.built ?? this.#built ?? this.#make(train)
+    // Until its data are known to be right it is not built: another call may come with other data.
+    using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     const { native } = this.#compute
     const started = performance.now()
     using rows = built.encoder.encode(train, native, 'training')
     using held = validation === undefined ? undefined : built.encoder.encode(validation, native, 'evaluation')
+    this.#built = built
     return await runFit({
       ...settings,
       model: this.name,
       runner: built.runner,
       program: this.#lower(built.encoder, optimizer).train,
       optimizer,
-      resumed: file && state && resumed(file, state, built.runner),
+      resumed: file && state && resumed(file, state.training, built.runner),
       tasks: built.encoder.tasks,
       train: rows,
       validation: held,
       encodeSeconds: (performance.now() - started) / 1000,
       seed: this.#network.seed,
-      callbacks,
       turns: this.#turns,
       checkpoint,
       evaluate: (data) => this.#evaluate(built, data),
-      save: (path, training) => this.#save(built, path, training),
+      save: (path, training) => {
+        if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+        return this.#save(built, path, training)
+      },
     })
   }
 
-  /** Builds the model from a checkpoint. */
-  async #resume(file: ModelFile, optimizer: Optimizer): Promise<TrainingState> {
+  /** What a checkpoint holds: the model as it was, and the state of its training. */
+  async #resume(file: ModelFile, optimizer: Optimizer): Promise<{ built: Built; training: TrainingState }> {
     if (this.#built !== undefined) {
       const message =
         'fit.resume: expected a model that is not built yet, found one with weights of its own; make a new one with the same options'
       throw new ArgumentError(message, { field: 'fit.resume' })
     }
     checkSameModel(file, this.#config, this.#features)
-    const state = await file.readTraining()
-    checkSameOptimizer(file, state, optimizer)
+    const training = await file.readTraining()
+    checkSameOptimizer(file, training, optimizer)
     const built = this.#assemble(file.encoder)
     try {
       await file.readWeights(built.runner)
@@ -322,8 +332,7 @@ export class Model<
       built.runner.dispose()
       throw error
     }
-    this.#built = built
-    return state
+    return { built, training }
   }
 
   #evaluate({ encoder, runner }: Built, rows: EncodedRows): Promise<Evaluation<TaskName<Tasks>>> {
@@ -334,11 +343,10 @@ export class Model<
     await this.#turns.take(() => writeModel(path, this.#config, encoder, runner, training))
   }
 
-  #build(train: Dataset): Built {
-    if (this.#built !== undefined) return this.#built
+  /** Fits the encoders and draws the weights. */
+  #make(train: Dataset): Built {
     const built = this.#assemble(DataEncoder.fit(train, this.#features, this.#tasks))
     built.runner.memories.initialize(built.runner.network, this.#network.seed)
-    this.#built = built
     return built
   }
 
@@ -363,13 +371,38 @@ export class Model<
   }
 }
 
-/** At least one, and no name twice. */
-function checkNamed<Specs extends readonly { readonly name: string }[]>(field: string, specs: Specs): Specs {
+/** @throws ERR_MULTIGATE_ARGUMENT for what is no dataset. */
+function checkDataset(field: string, data: unknown): Dataset {
+  if (data instanceof Dataset) return data
+  throw invalidArgument(field, 'a Dataset', data, 'make one with Dataset.fromColumns, fromRows, fromCsv or fromParquet')
+}
+
+/** Columns are taken as they are, for a few rows. */
+function datasetOf(data: Dataset | Readonly<Record<string, ColumnValues>>): Dataset {
+  return data instanceof Dataset ? data : Dataset.fromColumns(data)
+}
+
+/** Checks every one, that there is one, and that no name comes twice. */
+function checkNamed<Spec extends { readonly name: string }>(
+  field: string,
+  specs: readonly unknown[],
+  parse: (spec: unknown, what: string) => Spec,
+): readonly Spec[] {
   if (!Array.isArray(specs) || specs.length === 0) throw invalidArgument(field, 'an array of at least one', specs)
-  const names = specs.map(({ name }) => name)
+  const parsed = specs.map((spec, index) => parse(spec, `${field}[${index}]`))
+  const names = parsed.map(({ name }) => name)
   const twice = names.findIndex((name, index) => names.indexOf(name) !== index)
   if (twice >= 0) throw invalidArgument(`${field}[${twice}].name`, 'a name that no other has', names[twice])
-  return specs
+  return parsed
+}
+
+/** A feature must not have the name under which a task's labels or weights are encoded. */
+function checkColumns(field: string, features: readonly Feature[], tasks: readonly Task[]): void {
+  const taken = new Set(tasks.flatMap(({ name }) => [labelInput(name), weightInput(name)]))
+  features.forEach(({ name }, index) => {
+    if (taken.has(name))
+      throw invalidArgument(`${field}[${index}].name`, "another name than a task's labels or weights have", name)
+  })
 }
 
 function toFloat32(values: FloatArray): Float32Array {

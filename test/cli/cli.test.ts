@@ -145,6 +145,14 @@ describe('the commands, one after another', () => {
     expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('--out: expected a file that ends in .csv') as string })
   })
 
+  it('a configuration says where and how to compute, unless a flag does', () => {
+    const path = write('reference.json', JSON.stringify({ ...config, device: 'reference', precision: 'bfloat16', threads: 1 }))
+    const train = (...args: string[]) => run('train', path, '--data', 'log.csv', '--quiet', '--no-save', '--epochs', '1', ...args)
+    expect(lastJson(train('--json').out).device).toMatchObject({ name: 'reference', threads: 1 })
+    expect(lastJson(train('--device', 'cpu', '--json').out).device).toMatchObject({ name: 'cpu', threads: 1 })
+    expect(train('--precision', 'tf32').err).toContain("precision: 'tf32' is of GPUs alone, and this is device 'reference'")
+  })
+
   it('a configuration extends another, and not itself', () => {
     write('base.json', JSON.stringify({ ...config, extends: undefined }))
     write('child.json', JSON.stringify({ extends: 'base.json', fit: { epochs: 1 } }))
@@ -175,6 +183,24 @@ describe('the commands, one after another', () => {
     expect(run('evaluate', 'last.safetensors', '--data', 'log.csv')).toMatchObject({ code: 0 })
   })
 
+  it('a model is saved although its test rows cannot be measured', () => {
+    const log = readFileSync(join(folder, 'log.csv'), 'utf8').split('\n')
+    const wrong = log.map((line, row) => (row === 10 ? line.replace(/^\d+/, '777') : line))
+    write('wrong.csv', wrong.join('\n'))
+    const features = [{ kind: 'sparse', name: 'user', vocabulary: 20, dim: 4 }]
+    const path = write('narrow.json', JSON.stringify({ ...config, features }))
+    const { code, err } = run('train', path, '--data', 'wrong.csv', '--quiet')
+    expect(err).toMatch(/trained and saved to narrow.safetensors, but not measured:\n.*found 777/)
+    expect(code).toBe(1)
+    expect(existsSync(join(folder, 'narrow.safetensors'))).toBe(true)
+  })
+
+  it.each(['--save', '--checkpoint'])('%s is looked at before training', (option) => {
+    const { code, err } = run('train', 'config.json', '--data', 'log.csv', option, 'none/x.safetensors')
+    expect(err).toMatch(/^multigate: none.x.safetensors: cannot write it: there is no folder .*none; make it first\n$/)
+    expect(code).toBe(1)
+  })
+
   it('Ctrl-C saves a model that can be loaded, and says where', async () => {
     const child = spawn(
       process.execPath,
@@ -193,6 +219,33 @@ describe('the commands, one after another', () => {
     expect(code).toBe(130)
     using model = await loadModel(join(folder, 'cut.safetensors'))
     expect(model.built).toBe(true)
+  })
+})
+
+describe('an output that nobody reads', () => {
+  const shell = (command: string): { out: string; err: string } => {
+    const { stdout, stderr } = spawnSync('bash', ['-c', command], { cwd: folder, encoding: 'utf8' })
+    return { out: stdout, err: stderr }
+  }
+  const multigate = `"${process.execPath}" "${main}"`
+
+  it.each(['predict config.safetensors --data log.csv', 'evaluate config.safetensors --data log.csv --json', 'doctor', '--help'])(
+    '%s ends quietly',
+    (command) => {
+      const { out, err } = shell(`${multigate} ${command} | true; echo "code \${PIPESTATUS[0]}"`)
+      expect({ out, err }).toEqual({ out: 'code 141\n', err: '' })
+    },
+  )
+
+  it('is no reason to lose a model', () => {
+    const train = `${multigate} train config.json --data log.csv --save unread.safetensors`
+    const { out } = shell(`${train} 2>&1 >/dev/null | true; echo "code \${PIPESTATUS[0]}"; ls unread.safetensors`)
+    expect(out).toBe('code 0\nunread.safetensors\n')
+  })
+
+  it.skipIf(!existsSync('/dev/full'))('a full disk is one line', () => {
+    const { err } = shell(`${multigate} predict config.safetensors --data log.csv >/dev/full`)
+    expect(err).toMatch(/^multigate: stdout: cannot write it: .*no space left.*\n$/)
   })
 })
 

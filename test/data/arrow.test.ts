@@ -44,3 +44,9 @@ it('names a column that is none of these, and bytes that are no Arrow', async ()
   await expect(Dataset.fromArrow(dates as never)).rejects.toThrow('column "when": expected numbers, text or lists of them, found')
   await expect(Dataset.fromArrow(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8))).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA' })
 })
+
+it('refuses two columns of one name', async () => {
+  const [one, two] = [tableFromArrays({ a: Int32Array.of(1) }), tableFromArrays({ a: Int32Array.of(2) })]
+  const both = { schema: { fields: [...one.schema.fields, ...two.schema.fields] }, numRows: 1, getChild: () => one.getChild('a') }
+  await expect(Dataset.fromArrow(both as never)).rejects.toThrow('two columns are named "a"')
+})

@@ -119,6 +119,12 @@ describe('what is refused', () => {
     })
   })
 
+  it('a line that is too long, and says so', async () => {
+    await expect(read(`a,b\n${'12345|'.repeat(400_000)},1\n`)).rejects.toThrow(
+      /line 2: Original Line: .{80}\.\.\.; Maximum line size/,
+    )
+  })
+
   it('a file that is not there, a folder, and gzip that is none', async () => {
     await expect(Dataset.fromCsv(join(folder, 'no.csv'))).rejects.toMatchObject({
       code: 'ERR_MULTIGATE_DATA',
@@ -132,7 +138,8 @@ describe('what is refused', () => {
     await expect(read('a\n1\n', { delimeter: ';' } as never)).rejects.toThrow(
       "csv.delimeter: unknown option; did you mean 'delimiter'",
     )
-    await expect(read('a\n1\n', { delimiter: '::' })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT' })
+    for (const delimiter of ['::', '"', '\n'])
+      await expect(read('a\n1\n', { delimiter })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT' })
     await expect(read('a,b\n1,x\n2\n')).rejects.toMatchObject({ row: 1 })
   })
 

@@ -131,6 +131,28 @@ describe('fromRows', () => {
   })
 })
 
+it.each<[string, () => Promise<unknown>, string]>([
+  ['fromColumns', async () => Dataset.fromColumns(null as never), 'columns: expected an object of columns by name, found null'],
+  [
+    'fromRows',
+    () => Dataset.fromRows(undefined as never),
+    'rows: expected an array of objects, or another iterable of them, found nothing',
+  ],
+  ['fromArrow', () => Dataset.fromArrow({} as never), "source: expected a table of apache-arrow, or Arrow's IPC bytes, found"],
+  ['fromCsv', () => Dataset.fromCsv(undefined as never), 'path: expected the path of a file, found nothing'],
+  ['fromParquet', () => Dataset.fromParquet(''), 'path: expected the path of a file, found ""'],
+  ['fromQuery', () => Dataset.fromQuery(undefined as never), 'sql: expected a SELECT, found nothing'],
+])('%s names an argument that is none', async (_, make, message) => {
+  await expect(make()).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) })
+})
+
+it('values that are no data are errors, never missing', async () => {
+  const wrong = { code: 'ERR_MULTIGATE_DATA', row: 1, column: 'a' }
+  await expect(Dataset.fromRows([{ a: 1 }, { a: (() => 2) as never }])).rejects.toMatchObject(wrong)
+  await expect(Dataset.fromRows([{ a: 1 }, { a: Symbol('a') as never }])).rejects.toMatchObject(wrong)
+  expect(() => Dataset.fromColumns({ a: new DataView(new ArrayBuffer(8)) as never })).toThrow('column "a": expected an array')
+})
+
 describe('parts of a dataset', () => {
   const data = Dataset.fromColumns({
     n: Array.from({ length: 25 }, (_, row) => row),

@@ -196,6 +196,7 @@ describe('dense', () => {
 
   it('takes vectors, whose numbers share their statistics', () => {
     const deviation = Math.sqrt(1.25)
+    expect(numbers({ width: 2, transform: 'none', missing: 7 }, [[1, 2]], [null, null])).toEqual([7, 7, 7, 7])
     const found = numbers({ width: 2 }, [[1, 2], null, [], [3, 4]])
     const want = [-1.5, -0.5, 0, 0, 0, 0, 0.5, 1.5].map((value) => value / deviation)
     want.forEach((value, position) => expect(found[position]).toBeCloseTo(value, 6))
@@ -345,6 +346,10 @@ describe('specs', () => {
     [() => sparse('a', {} as never), 'feature "a".dim: expected a number, found nothing'],
     [() => sparse('a', { dim: 0 }), 'feature "a".dim: expected a number >= 1, found 0'],
     [() => sparse('a', { dim: 2, vocab: 3 } as never), `feature "a".vocab: unknown option; did you mean 'vocabulary'`],
+    [
+      () => sparse('a', { dim: 2, vocabulary: [5, 'a'] as never }),
+      'feature "a".vocabulary: expected all numbers or all strings, as a column has, found both',
+    ],
     [() => sparse('a', { dim: 2, vocabulary: 3, hash: 4 }), 'feature "a".hash: expected either vocabulary or hash, found both'],
     [() => sparse('a', { dim: 2, vocabulary: 3, minCount: 4 }), 'feature "a".minCount: expected only for a fitted vocabulary'],
     [

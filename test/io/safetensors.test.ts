@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -122,6 +123,36 @@ describe('atomic writes', () => {
     await expect(failing).rejects.toThrow('disk on fire')
     expect(readFileSync(path, 'utf8')).toBe('old')
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
+  })
+
+  it.each<[string, () => string, RegExp]>([
+    [
+      'a folder that is not there',
+      () => join(folder, 'none', 'x'),
+      /none.x: cannot write it: there is no folder .*none; make it first/,
+    ],
+    ['a file as a folder', () => join(path, 'x'), /is not a folder/],
+    ['a folder', () => folder, /cannot write it: expected a file or nothing there, found a directory/],
+  ])('say what stands in the way: %s', async (_, place, message) => {
+    writeFileSync(path, 'old')
+    const writing = writeAtomically(place(), async (sink) => sink.write(Buffer.from('new')))
+    await expect(writing).rejects.toThrow(message)
+    await expect(writing).rejects.toMatchObject({ code: 'ERR_MULTIGATE_WRITE', file: place() })
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
+  })
+
+  it('never take the place of what is no file, such as a device', async () => {
+    const pipe = join(folder, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    await expect(writeAtomically(pipe, async () => undefined)).rejects.toThrow('found a device or a pipe')
+    expect(statSync(pipe).isFIFO()).toBe(true)
+  })
+
+  it.each([undefined, '', 3])('take a path and nothing else: %s', async (wrong) => {
+    await expect(writeAtomically(wrong as string, async () => undefined)).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_ARGUMENT',
+      field: 'path',
+    })
   })
 
   it('follow a link', async () => {

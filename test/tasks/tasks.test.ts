@@ -52,7 +52,7 @@ describe('wrong labels are named', () => {
         row: 2,
         column: 'bad',
         value: 2,
-        message: 'task "t", column "bad", row 2: expected a label in [0, 1], found 2; say which value counts as 1: positive: 2',
+        message: `task "t", column "bad", row 2: expected a label in [0, 1], found 2; say with 'positive' which value counts as 1`,
       },
     ],
     ['a text', { label: 'badText' }, { row: 2, value: 'yes' }],

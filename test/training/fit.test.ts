@@ -88,6 +88,44 @@ describe('fit', () => {
     })
     expect(net.built).toBe(false)
   })
+
+  it.each<[string, unknown, string]>([
+    ['optimizer', 'adagrat', 'fit.optimizer.name: expected one of'],
+    ['optimizer', { learningRate: 1 }, 'fit.optimizer.name: expected one of'],
+    ['callbacks', earlyStopping(), 'fit.callbacks: expected an array, found { onStart'],
+    ['callbacks', [null], 'fit.callbacks[0]: expected a callback or a function, found null'],
+    ['validation', columns({ rows: 3 }), 'fit.validation: expected a Dataset, found { user, city, price, click, buy }'],
+    ['signal', 'stop', 'fit.signal: expected an AbortSignal, found "stop"'],
+    ['resume', 3, 'fit.resume: expected a string, found 3'],
+  ])('says what it takes for %s', async (option, value, message) => {
+    using net = model()
+    const run = net.fit(train, { [option]: value })
+    await expect(run).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) })
+    expect(net.built).toBe(false)
+  })
+
+  it('says what data it takes', async () => {
+    using net = model()
+    const plain = columns({ rows: 3 }) as never
+    const wrong = (field: string) => ({ code: 'ERR_MULTIGATE_ARGUMENT', field })
+    await expect(net.fit(plain)).rejects.toMatchObject(wrong('fit.train'))
+    await expect(net.fit(train, null as never)).rejects.toMatchObject(wrong('fit'))
+    await expect(net.build(plain)).rejects.toMatchObject(wrong('build.train'))
+    await net.build(train)
+    await expect(net.evaluate(plain)).rejects.toMatchObject(wrong('evaluate.data'))
+    await expect(net.predict(undefined as never)).rejects.toMatchObject(wrong('columns'))
+  })
+
+  it('is not built by data that it cannot train on', async () => {
+    using net = model()
+    const unlabelled = Dataset.fromColumns({ ...columns({ rows: 50, seed: 9 }), buy: new Float64Array(50).fill(NaN) })
+    await expect(net.fit(unlabelled)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA' })
+    expect(net.built).toBe(false)
+    await net.fit(train, { ...fast, epochs: 1 })
+    using same = model()
+    await same.fit(train, { ...fast, epochs: 1 })
+    expect(await net.predict(test)).toEqual(await same.predict(test))
+  })
 })
 
 describe('callbacks', () => {

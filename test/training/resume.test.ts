@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
+import { Dataset } from '../../lib/data/dataset.js'
 import { readSafetensors } from '../../lib/io/safetensors.js'
 import { adagrad } from '../../lib/optimizers/adagrad.js'
 import { adam } from '../../lib/optimizers/adam.js'
@@ -46,6 +47,17 @@ async function run(options: Options & object, make: object = {}): Promise<Ending
 function timeless({ epochs, ...rest }: History): object {
   return { ...rest, epochs: epochs.map(({ seconds, rowsPerSecond, ...epoch }) => epoch) }
 }
+
+it('a checkpoint that cannot be written is an error before the first step', async () => {
+  using net = model()
+  const path = join(newPath(), '..', 'none', 'last.safetensors')
+  let steps = 0
+  const count = { onStep: () => void (steps += 1) }
+  await expect(net.fit(train, { callbacks: [checkpoint({ path }), count] })).rejects.toMatchObject({
+    code: 'ERR_MULTIGATE_WRITE',
+  })
+  expect(steps).toBe(0)
+})
 
 describe('a resumed run equals one without a break', () => {
   it.each<[string, Optimizer, object]>([
@@ -96,6 +108,15 @@ describe('a resumed run equals one without a break', () => {
     expect(await one.predict(validation)).toEqual(await other.predict(validation))
     one.dispose()
     other.dispose()
+  })
+
+  it('after a first try with data that did not fit', async () => {
+    const path = newPath()
+    await run({ epochs: 1, callbacks: [checkpoint({ path })] })
+    using net = model()
+    await expect(net.fit(Dataset.fromColumns({ a: [1] }), { resume: path, epochs: 2 })).rejects.toThrow('no column "user"')
+    expect(net.built).toBe(false)
+    expect((await net.fit(train, { resume: path, epochs: 2 })).epochs).toHaveLength(2)
   })
 
   it('with as many epochs as there were, trains no more', async () => {

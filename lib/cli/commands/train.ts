@@ -6,6 +6,7 @@ import { Command } from 'commander'
 
 import { AbortedError } from '../../core/errors.js'
 import type { Dataset, DatasetSplit } from '../../data/dataset.js'
+import { checkWritable } from '../../io/atomic.js'
 import { progress } from '../../report/progress.js'
 import { historyTable, resultsTable } from '../../report/results.js'
 import { count, duration } from '../../report/text.js'
@@ -58,13 +59,18 @@ interface Interrupt {
 async function run(config: Config, flags: Flags): Promise<number> {
   using interrupt = onInterrupt()
   using model = create(config, flags)
+  // Before hours of training whose result they are to hold.
+  for (const path of [flags.save, flags.checkpoint]) if (typeof path === 'string') await checkWritable(path)
   const data = await readData(flags.data, config.csv)
   const split = config.split === undefined ? whole(data) : data.split(config.split)
   const epochs: EpochRecord[] = []
   try {
     const history = await fit(model, config, flags, split, interrupt.signal, epochs)
-    const results = await evaluateParts(model, split)
     const saved = await save(model, flags)
+    const results = await evaluateParts(model, split).catch((error: unknown) => {
+      process.stderr.write(saved === undefined ? '' : `trained and saved to ${saved}, but not measured:\n`)
+      throw error
+    })
     print(model, { history, results, split, saved }, flags)
     return exitCodes.ok
   } catch (error) {

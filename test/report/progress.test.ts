@@ -1,0 +1,48 @@
+import { Writable } from 'node:stream'
+import { describe, expect, it } from 'vitest'
+
+import { progress } from '../../lib/report/progress.js'
+import { earlyStopping } from '../../lib/training/early-stopping.js'
+import { data, model } from '../training/data.js'
+
+const train = data({ rows: 400 })
+
+/** What a terminal, or a file, was given. */
+function screen(isTTY: boolean): { stream: NodeJS.WriteStream; text: () => string } {
+  let text = ''
+  const stream = new Writable({
+    write(chunk: Buffer, _, done) {
+      text += chunk.toString()
+      done()
+    },
+  })
+  return { stream: Object.assign(stream, { isTTY, columns: 80 }) as never, text: () => text }
+}
+
+describe.each([true, false])('on a terminal: %s', (isTTY) => {
+  it('shows every line of every run, of the shortest too', async () => {
+    const { stream, text } = screen(isTTY)
+    const shown = progress({ stream, interval: 5000 })
+    for (const epochs of [1, 3]) {
+      using net = model()
+      await net.fit(train, { epochs, callbacks: [shown] })
+      for (let epoch = 1; epoch <= epochs; epoch += 1) expect(text()).toContain(`epoch ${epoch}/${epochs}  `)
+    }
+    expect(text().split('parameters; 400 rows')).toHaveLength(3)
+  })
+
+  it('says why a run has ended, and whose weights there are', async () => {
+    const { stream, text } = screen(isTTY)
+    using net = model()
+    const worse = earlyStopping({ monitor: 'loss', mode: 'max', patience: 1 })
+    await net.fit(train, { epochs: 9, callbacks: [worse, progress({ stream })] })
+    expect(text()).toMatch(/stopped after epoch 2: loss has not become better for 1 epoch\nweights taken back to epoch 1\n$/)
+  })
+
+  it('takes no cursor and no line wrap from the terminal', async () => {
+    const { stream, text } = screen(isTTY)
+    using net = model()
+    await net.fit(train, { epochs: 2, callbacks: [progress({ stream, interval: 1 })] })
+    for (const mode of ['25l', '7l']) expect(text()).not.toContain(`\u001b[?${mode}`)
+  })
+})

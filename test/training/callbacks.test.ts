@@ -1,0 +1,119 @@
+// What callbacks make of the numbers that they watch, of options that are wrong and of failures.
+
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+import { Dataset } from '../../lib/data/dataset.js'
+import type { CallbackLike, Control, RunPlan } from '../../lib/training/callbacks.js'
+import { checkpoint } from '../../lib/training/checkpoint.js'
+import { earlyStopping } from '../../lib/training/early-stopping.js'
+import type { EpochRecord } from '../../lib/training/history.js'
+import { columns, data, model } from './data.js'
+
+const train = data({ rows: 600 })
+const validation = data({ rows: 300, seed: 2 })
+
+/** What early stopping does with these values of `val_loss`, epoch by epoch; undefined: not measured. */
+async function watch(values: readonly (number | undefined)[], options: object = {}) {
+  const done: string[] = []
+  const early = earlyStopping({ patience: 2, ...options })
+  const control = {
+    stop: (reason: string) => void done.push(reason),
+    snapshot: async () => new Map(),
+    restore: async (_: unknown, epoch: number) => void done.push(`back to ${epoch}`),
+  } as unknown as Control
+  await early.onStart?.({ monitors: ['val_loss'] } as unknown as RunPlan, control)
+  for (const [index, value] of values.entries()) {
+    const record = { epoch: index + 1, metrics: value === undefined ? {} : { val_loss: value } }
+    await early.onEpoch?.(record as unknown as EpochRecord, control)
+    if (done.length > 0) break
+  }
+  await early.onEnd?.({ epochs: [], stopped: undefined, weightsOf: values.length }, control)
+  return done
+}
+
+describe('early stopping', () => {
+  it.each<[string, (number | undefined)[], object, string[]]>([
+    ['takes the best back at the end', [3, 1, 2], {}, ['back to 2']],
+    ['stops after its patience', [3, 1, 1, 1, 0], {}, ['val_loss has not become better for 2 epochs', 'back to 2']],
+    ['never takes NaN for the best', [3, 1, NaN], {}, ['back to 2']],
+    ['never takes infinity for the best', [Infinity, Infinity], { mode: 'max' }, ['val_loss has had no value for 2 epochs']],
+    ['goes on after a NaN', [NaN, 2, 3], {}, ['back to 2']],
+    ['says that there was no value', [undefined, undefined, 1], {}, ['val_loss has had no value for 2 epochs']],
+    [
+      'knows no change of minDelta and less',
+      [3, 2.5, 2],
+      { minDelta: 1 },
+      ['val_loss has not become better for 2 epochs', 'back to 1'],
+    ],
+  ])('%s', async (_, values, options, done) => {
+    expect(await watch(values, options)).toEqual(done)
+  })
+})
+
+it('a task without a label in the validation set has no validation loss', async () => {
+  using net = model()
+  const unlabelled = Dataset.fromColumns({ ...columns({ rows: 300 }), buy: new Float64Array(300).fill(NaN) })
+  const { epochs } = await net.fit(train, { validation: unlabelled })
+  const { metrics } = epochs[0] as EpochRecord
+  expect(metrics).not.toHaveProperty('val_buy_loss')
+  expect(metrics.val_loss).toBe(metrics.val_click_loss)
+})
+
+describe('options that are wrong are named', () => {
+  it.each<[() => unknown, string]>([
+    [() => earlyStopping({ monitr: 'val_auc' } as never), "earlyStopping.monitr: unknown option; did you mean 'monitor'"],
+    [
+      () => earlyStopping({ mode: 'maximum' as 'max' }),
+      'earlyStopping.mode: expected one of "auto", "min", "max", found "maximum"',
+    ],
+    [() => earlyStopping({ minDelta: NaN }), 'earlyStopping.minDelta: expected a number, found NaN'],
+    [() => earlyStopping({ patience: 0 }), 'earlyStopping.patience: expected a number >= 1, found 0'],
+    [() => earlyStopping(null as never), 'earlyStopping: expected an object, found null'],
+    [() => checkpoint({} as never), 'checkpoint.path: expected a string, found nothing'],
+    [() => checkpoint(undefined as never), 'checkpoint: expected an object, found nothing'],
+  ])('%s', (make, message) => {
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+  })
+})
+
+it('what fails on top of a failure does not hide it, nor keep it from others', async () => {
+  using net = model()
+  const seen: unknown[] = []
+  const callbacks: CallbackLike[] = [
+    () => Promise.reject(new Error('first')),
+    {
+      onFailure() {
+        throw new Error('second')
+      },
+    },
+    { onFailure: (error) => void seen.push(error) },
+  ]
+  await expect(net.fit(train, { callbacks })).rejects.toThrow('first')
+  expect(seen).toMatchObject([{ message: 'first' }])
+})
+
+it('a checkpoint of a model that a callback has disposed of is refused', async () => {
+  const net = model()
+  const path = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'last.safetensors')
+  const run = net.fit(train, { callbacks: [() => net.dispose(), checkpoint({ path })] })
+  await expect(run).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DISPOSED' })
+})
+
+it('a resumed run refuses callbacks in other places, and those that watch another number', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'last.safetensors')
+  const run = (callbacks: CallbackLike[], resume?: string) => {
+    return model().fit(train, { validation, epochs: resume === undefined ? 1 : 2, callbacks, resume })
+  }
+  await run([earlyStopping({ monitor: 'val_auc' }), checkpoint({ path })])
+  const refused = { code: 'ERR_MULTIGATE_ARGUMENT', field: 'fit.resume' }
+  const other = run([earlyStopping({ monitor: 'val_loss' })], path)
+  await expect(other).rejects.toMatchObject(refused)
+  await expect(other).rejects.toThrow("watches 'val_auc' here, this one watches 'val_loss'")
+  const moved = run([checkpoint({ path: `${path}.best`, monitor: 'val_auc' })], path)
+  await expect(moved).rejects.toMatchObject(refused)
+  await expect(moved).rejects.toThrow('expected what checkpoint keeps, found what another callback has kept')
+  expect((await run([earlyStopping({ monitor: 'val_auc' })], path)).epochs).toHaveLength(2)
+})

@@ -1,0 +1,86 @@
+// What a model's constructor and loadModel take: features and tasks as plain data too, and no names that meet.
+
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+import { Dataset } from '../../lib/data/dataset.js'
+import { dense } from '../../lib/features/dense.js'
+import { sparse } from '../../lib/features/sparse.js'
+import { binary } from '../../lib/tasks/binary.js'
+import { loadModel } from '../../lib/training/load.js'
+import { CGC, ESMM, MMoE, PLE } from '../../lib/training/models.js'
+import { columns, data, model } from './data.js'
+
+const train = data({ rows: 300 })
+const common = { features: [dense('price')], tasks: [binary('click'), binary('buy')], seed: 3 }
+const experts = { numExperts: 2, expertHiddenUnits: [4] }
+
+it('features and tasks may be plain data: defaults are filled in', async () => {
+  const plain = {
+    features: [{ kind: 'dense', name: 'price' }],
+    tasks: ['click', 'buy'].map((name) => ({ kind: 'binary', name })),
+  }
+  using net = new MMoE({ ...plain, ...experts, seed: 3 } as never)
+  using same = new MMoE({ ...common, ...experts })
+  await net.fit(train)
+  await same.fit(train)
+  expect(await net.predict(train)).toEqual(await same.predict(train))
+})
+
+describe('what is refused', () => {
+  const shared = { numSharedExperts: 1, numSpecificExperts: 1, expertHiddenUnits: [4] }
+  it.each<[string, () => unknown, string]>([
+    ['no options', () => new MMoE(undefined as never), 'MMoE: expected an object of options, found nothing'],
+    [
+      'no feature',
+      () => new MMoE({ ...common, ...experts, features: [null as never] }),
+      'MMoE.features[0]: expected an object, found null',
+    ],
+    [
+      'a kind of no feature',
+      () => new MMoE({ ...common, ...experts, features: [{ kind: 'dens', name: 'a' } as never] }),
+      'MMoE.features[0].kind: expected one of "sparse", "sequence", "dense", found "dens"',
+    ],
+    [
+      'a task by its name',
+      () => new MMoE({ ...common, ...experts, tasks: ['click' as never] }),
+      'MMoE.tasks[0]: expected an object, found "click"',
+    ],
+    [
+      'a feature with the name of labels',
+      () => new MMoE({ ...common, ...experts, features: [sparse('label:buy', { dim: 2 })] }),
+      'MMoE.features[0].name: expected another name than a task\'s labels or weights have, found "label:buy"',
+    ],
+    [
+      'a task with the name of the shared gate',
+      () => new PLE({ ...common, ...shared, tasks: [binary('shared')] }),
+      'PLE.tasks[0].name',
+    ],
+    [
+      'and of the shared experts',
+      () => new CGC({ ...common, ...shared, tasks: [binary('buy'), binary('shared')] }),
+      'CGC.tasks[1].name',
+    ],
+    [
+      "a task with the name of a funnel's step",
+      () => new ESMM({ ...common, tasks: [binary('click'), binary('buy'), binary('buy_given_click')] }),
+      'ESMM.tasks[2].name: expected another name than those of the steps, buy_given_click, buy_given_click_given_buy, found',
+    ],
+    ['a name that no object can have', () => binary('__proto__', { label: 'buy' }), "expected any name but '__proto__'"],
+  ])('%s', (_, make, message) => {
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+  })
+})
+
+it('loadModel tells wrong options from wrong files', async () => {
+  using net = model()
+  await net.build(Dataset.fromColumns(columns({ rows: 50 })))
+  const path = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'model.safetensors')
+  await net.save(path)
+  const wrong = (field: string) => ({ code: 'ERR_MULTIGATE_ARGUMENT', field })
+  await expect(loadModel(path, { threads: 0 })).rejects.toMatchObject(wrong('threads'))
+  await expect(loadModel(path, { thread: 1 } as never)).rejects.toMatchObject(wrong('loadModel.thread'))
+  await expect(loadModel(path, { device: 'gpu' as never })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DEVICE' })
+})
