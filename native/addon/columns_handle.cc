@@ -19,6 +19,8 @@ struct ColumnArgument {
   bool detach;
 };
 
+constexpr int64_t kLarge = int64_t{8} << 20;  // bytes; a few rows that are predicted should not wait for it
+
 /// Takes the memory from an array that was copied, at once; a collection of garbage may be long in coming.
 void detach(const Where& where, const Napi::Value& array) {
   const Napi::Env env = array.Env();
@@ -40,8 +42,8 @@ std::shared_ptr<Columns> read_columns(const Napi::Value& specs, const Napi::Valu
     const Napi::Object spec = to_object(where, array.Get(i));
     const Napi::Value data = property(spec, "data");
     const int64_t width = to_integer(Where(where, "width"), property(spec, "width"), 1, kMaxRowWidth);
-    const Napi::Value detach = property(spec, "detach");
-    arguments.push_back({data, width, property(spec, "limit"), !is_absent(detach) && to_boolean(Where(where, "detach"), detach)});
+    const Napi::Value detached = property(spec, "detach");
+    arguments.push_back({data, width, property(spec, "limit"), !is_absent(detached) && to_boolean(Where(where, "detach"), detached)});
   }
   const int64_t rows = to_integer(Where("rows"), rows_value, 0, kMaxRows);
   auto columns = std::make_shared<Columns>(rows);
@@ -57,7 +59,8 @@ std::shared_ptr<Columns> read_columns(const Napi::Value& specs, const Napi::Valu
   for (uint32_t i = 0; i < length; ++i)
     if (arguments[i].detach) detach(Where(Where(root, static_cast<int64_t>(i)), "data"), arguments[i].data);
 #if defined(__GLIBC__)
-  malloc_trim(0);  // what was detached, and what encoding left behind, lies between blocks in use: glibc gives it back only if asked
+  // What was detached, and what encoding left behind, lies between blocks in use: glibc gives it back only if asked.
+  if (columns->bytes() >= kLarge) malloc_trim(0);
 #endif
   return columns;
 }
