@@ -39,10 +39,9 @@ export async function* streamPart(
 /** All rows of a file, or with a configuration one part of them. */
 export async function readPart(path: string, options: { readonly config?: string; readonly part?: Part }): Promise<Dataset> {
   const config = options.config === undefined ? undefined : await readConfig(options.config)
-  const data = await readData(path, config?.csv ?? {})
-  if (options.part === undefined) return data
-  if (config?.split === undefined) {
+  if (options.part !== undefined && config?.split === undefined) {
     throw new ArgumentError('--part: expected --config with a file that has a split, found none', { field: '--part' })
   }
-  return data.split(config.split)[options.part]
+  const data = await readData(path, config?.csv ?? {})
+  return options.part === undefined || config?.split === undefined ? data : data.split(config.split)[options.part]
 }

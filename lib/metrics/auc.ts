@@ -1,6 +1,7 @@
 // Area under the ROC curve, over all rows and per group. Ties count one half. A soft label y is y of a positive row and
 // 1 - y of a negative one. One class alone has no AUC: undefined, with its counts and the reason.
 
+import { invalidArgument } from '../core/check.js'
 import { orderByScore } from './order.js'
 import { checkRows, labelledRows, type MetricResult, type Numbers, type ScoredRows, unusable } from './rows.js'
 
@@ -12,10 +13,10 @@ export interface AucResult extends MetricResult {
 
 /**
  * The share of pairs of a positive and a negative row, by weight, in which the positive one scores higher.
- * @throws ERR_MULTIGATE_ARGUMENT where lengths differ.
+ * @throws ERR_MULTIGATE_ARGUMENT where lengths differ, or naming the row of a label outside [0, 1] or a weight below 0.
  */
 export function auc(rows: ScoredRows): AucResult {
-  const labelled = labelledRows(rows)
+  const labelled = binaryRows(rows)
   let positives = 0
   for (const row of labelled) positives += rows.labels[row] ?? 0
   const counts = { positives, negatives: labelled.length - positives }
@@ -38,11 +39,11 @@ export interface GroupedAucResult extends MetricResult {
 /**
  * GAUC: the AUC of each group (a user), averaged by labelled rows over the groups that have both classes (Zhu et al., 2017).
  * `groups` has one number per row; rows of equal number are a group.
- * @throws ERR_MULTIGATE_ARGUMENT where lengths differ.
+ * @throws ERR_MULTIGATE_ARGUMENT where lengths differ, or naming the row of a label outside [0, 1] or a weight below 0.
  */
 export function groupedAuc(rows: ScoredRows & { readonly groups: Int32Array | Numbers }): GroupedAucResult {
   checkRows('groups', rows.groups.length, rows.scores.length)
-  const labelled = labelledRows(rows)
+  const labelled = binaryRows(rows)
   const none = { value: undefined, mean: undefined, groups: 0, skipped: 0 }
   const unusableReason = unusable(labelled, rows.scores)
   if (unusableReason !== undefined) return { ...none, reason: unusableReason }
@@ -60,6 +61,18 @@ export function groupedAuc(rows: ScoredRows & { readonly groups: Int32Array | Nu
   const skipped = starts.length - 1 - groups
   if (groups === 0) return { ...none, skipped, reason: `none of the ${skipped} groups has both classes` }
   return { value: weighted / used, mean: sum / groups, groups, skipped }
+}
+
+/** Rows that have a label. Labels of -1 and 1 would give a number that is no area. */
+function binaryRows(rows: ScoredRows): Int32Array {
+  const labelled = labelledRows(rows)
+  for (const row of labelled) {
+    const [label, weight] = [rows.labels[row] ?? 0, rows.weights?.[row] ?? 1]
+    if (!(label >= 0 && label <= 1))
+      throw invalidArgument(`labels[${row}]`, 'a number in [0, 1], or NaN where it is missing', label)
+    if (!(weight >= 0)) throw invalidArgument(`weights[${row}]`, 'a number >= 0', weight)
+  }
+  return labelled
 }
 
 /** The area of order[from .. to), which ascends by score; undefined where a class has no weight. */

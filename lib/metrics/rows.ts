@@ -5,7 +5,7 @@ import { ArgumentError } from '../core/errors.js'
 /** Numbers by row. */
 export type Numbers = Float32Array | Float64Array
 
-/** Scores and labels of the same rows, and a weight for each where rows have one. Labels that are NaN are missing. */
+/** Scores and labels of the same rows, and a weight >= 0 for each where rows have one. Labels that are NaN are missing. */
 export interface ScoredRows {
   readonly scores: Numbers
   readonly labels: Numbers

@@ -284,6 +284,12 @@ describe('mistakes', () => {
     ['data that are missing', ['train', 'config.json', '--data', 'none.csv'], 1, 'none.csv'],
     ['data of an unknown kind', ['train', 'config.json', '--data', 'log.txt'], 2, '.csv'],
     ['a model that is none', ['inspect', 'log.csv'], 1, 'log.csv'],
+    [
+      'a part of no split',
+      ['evaluate', 'config.safetensors', '--data', 'none.csv', '--part', 'test'],
+      2,
+      '--part: expected --config',
+    ],
     ['an ISA that is none', ['train', 'config.json', '--data', 'log.csv', '--isa', 'mmx'], 1, 'mmx'],
   ])('%s', (_, args, code, text) => {
     const result = run(...args)

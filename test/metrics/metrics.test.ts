@@ -55,6 +55,14 @@ describe('auc', () => {
     expect(auc({ scores: f32(0.1, NaN, 0.2), labels: f32(0, NaN, 1) })).toEqual({ value: 1, positives: 1, negatives: 1 })
   })
 
+  it('names a label and a weight that are none', () => {
+    const scores = f32(0.1, 0.2)
+    const wrong = (field: string) => expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', field })
+    expect(() => auc({ scores, labels: f32(-1, 1) })).toThrow(wrong('labels[0]'))
+    expect(() => auc({ scores, labels: f32(0, 1), weights: f32(1, -1) })).toThrow(wrong('weights[1]'))
+    expect(() => groupedAuc({ scores, labels: f32(0, 2), groups: f32(1, 1) })).toThrow(wrong('labels[1]'))
+  })
+
   it('of a million rows takes a fraction of a second', () => {
     const random = randomOf(1)
     const scores = Float32Array.from({ length: 1_000_000 }, random)
