@@ -1,7 +1,8 @@
 // Runs the threads of a block as fibers; see kernel.h. One launch at a time in the process.
 //
-// A fiber runs until it meets others (a barrier, a warp-wide call) that have not all come, or ends; then the next one in the
-// launch's order goes on. Whoever comes last wakes the rest.
+// A thread runs until it meets others (a barrier, a warp-wide call) that have not all come, or ends. Then the next one goes on, without
+// a scheduler in between: in the launch's order those that have not begun, after them those that were woken. Whoever comes last to a
+// meeting wakes the rest. A fiber takes one thread after another for as long as they wait for nobody.
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -18,8 +19,7 @@
 #if !defined(__x86_64__)
 #include <ucontext.h>
 #endif
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
+#if defined(MG_SANITIZED)
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -31,7 +31,6 @@ namespace emulation {
 namespace {
 
 constexpr size_t kStackBytes = 256 * 1024;  // AddressSanitizer's frames are large
-constexpr size_t kFirstFrames = 8 * 1024;
 constexpr int kMostThreads = 1024;
 
 [[noreturn]] void fail(const char* what) {
@@ -80,10 +79,6 @@ multigate_switch_stack:
 
 void prepare(Context& fiber, char* stack, void (*entry)()) {
   fiber.stack = stack, fiber.stack_bytes = kStackBytes;
-#if defined(__SANITIZE_ADDRESS__)
-  // The last fiber here never returned from its first functions: their marks are still on the stack.
-  __asan_unpoison_memory_region(stack + kStackBytes - kFirstFrames, kFirstFrames);
-#endif
 #if defined(__x86_64__)
   // As if `entry` had just been called: its address where the switch returns to, six registers below.
   auto* top = reinterpret_cast<void**>(stack + kStackBytes);
@@ -96,19 +91,21 @@ void prepare(Context& fiber, char* stack, void (*entry)()) {
 #endif
 }
 
-// `last`: nobody comes back to `from`.
-void change(Context& from, Context& to, [[maybe_unused]] bool last) {
-#if defined(__SANITIZE_ADDRESS__)
+[[maybe_unused]] Context* left_behind = nullptr;  // by the last change; AddressSanitizer tells the bounds of its stack then
+
+void change(Context& from, Context& to) {
+#if defined(MG_SANITIZED)
   void* fake_stack = nullptr;
-  __sanitizer_start_switch_fiber(last ? nullptr : &fake_stack, to.stack, to.stack_bytes);
+  left_behind = &from;
+  __sanitizer_start_switch_fiber(&fake_stack, to.stack, to.stack_bytes);
 #endif
 #if defined(__x86_64__)
   multigate_switch_stack(&from.stack_pointer, to.stack_pointer);
 #else
   swapcontext(&from.context, &to.context);
 #endif
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+#if defined(MG_SANITIZED)
+  __sanitizer_finish_switch_fiber(fake_stack, &left_behind->stack, &left_behind->stack_bytes);
 #endif
 }
 
@@ -119,18 +116,18 @@ struct Copy {
 };
 
 struct Thread {
-  Context context;
-  bool done = false, waiting = false;
+  Context* context = nullptr;  // where it waits
+  bool waiting = false;
   unsigned calls = 0;  // warp-wide ones so far: even and odd ones use different words
   std::vector<Copy> copies;
   size_t copied = 0;
   int group = 0;  // of copies that is being put together
 };
 
-// Threads that wait for each other.
+// Threads that wait for each other: so many in the launch's order, from `first` on.
 struct Meeting {
-  int first = 0, live = 0, arrived = 0;
-  int size = 0;
+  int first = 0, size = 0;
+  int live = 0, arrived = 0;
 };
 
 struct WarpWords {
@@ -140,34 +137,59 @@ struct WarpWords {
 
 struct Machine {
   std::mutex one_launch;
-  char* stacks = nullptr;
   std::vector<Thread> threads = std::vector<Thread>(kMostThreads);
-  Context scheduler;
+  std::vector<Context> fibers;
+  std::vector<Context*> idle;  // of them: those that have no thread
+  Context host;
+  Context* running = nullptr;
+  std::vector<int> order;
+  size_t begun = 0;  // threads of `order`
+  int left = 0;      // threads that have not ended
+  int woken[kMostThreads] = {};
+  unsigned first_woken = 0, last_woken = 0;
   Meeting block;
   std::vector<Meeting> warps;
   std::vector<WarpWords> words;
-  std::vector<char*> shared;
   char* shared_memory = nullptr;
   const std::function<void()>* body = nullptr;
   unsigned launches = 0;
-};
+} machine;
 
-Machine& machine() {
-  static Machine it;
-  return it;
+Thread& running() { return machine.threads[threadIdx.x]; }
+
+// Leaves this fiber for what comes next.
+void go_on() {
+  Machine& m = machine;
+  Context* from = m.running;
+  if (m.begun < m.order.size()) {
+    m.running = m.idle.back();
+    m.idle.pop_back();
+  } else if (m.first_woken != m.last_woken) {
+    threadIdx.x = static_cast<unsigned>(m.woken[m.first_woken++ % kMostThreads]);
+    m.running = running().context;
+  } else if (m.left == 0) {
+    m.running = &m.host;
+  } else {
+    fail("threads wait at a barrier or in a warp-wide call that others never reach");
+  }
+  if (m.running != from) change(*from, *m.running);
 }
 
-Thread& running() { return machine().threads[threadIdx.x]; }
-
 void release(Meeting& meeting) {
+  Machine& m = machine;
   meeting.arrived = 0;
-  for (int i = meeting.first; i < meeting.first + meeting.size; i++) machine().threads[static_cast<size_t>(i)].waiting = false;
+  for (int i = meeting.first; i < meeting.first + meeting.size; i++) {
+    const int thread = m.order[static_cast<size_t>(i)];
+    if (std::exchange(m.threads[static_cast<size_t>(thread)].waiting, false)) m.woken[m.last_woken++ % kMostThreads] = thread;
+  }
 }
 
 void wait(Meeting& meeting) {
   if (++meeting.arrived == meeting.live) return release(meeting);
-  running().waiting = true;
-  change(running().context, machine().scheduler, false);
+  Thread& self = running();
+  self.waiting = true;
+  self.context = machine.running;
+  go_on();
 }
 
 void leave(Meeting& meeting) {
@@ -175,17 +197,31 @@ void leave(Meeting& meeting) {
 }
 
 void fiber_entry() {
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(nullptr, &machine().scheduler.stack, &machine().scheduler.stack_bytes);
+  Machine& m = machine;
+#if defined(MG_SANITIZED)
+  __sanitizer_finish_switch_fiber(nullptr, &left_behind->stack, &left_behind->stack_bytes);
 #endif
-  (*machine().body)();
-  Thread& self = running();
-  if (self.copied < self.copies.size()) fail("a thread has ended with copies that it did not wait for");
-  self.done = true;
-  leave(machine().warps[static_cast<size_t>(warp())]);
-  leave(machine().block);
-  change(self.context, machine().scheduler, true);
-  std::abort();
+  for (Context* const self = m.running;; go_on()) {
+    while (m.begun < m.order.size()) {
+      threadIdx.x = static_cast<unsigned>(m.order[m.begun++]);
+      (*m.body)();
+      if (running().copied < running().copies.size()) fail("a thread has ended with copies that it did not wait for");
+      m.left--;
+      leave(m.warps[static_cast<size_t>(warp())]);
+      leave(m.block);
+    }
+    m.idle.push_back(self);
+  }
+}
+
+void make_fibers(Machine& m) {
+  void* memory = mmap(nullptr, kStackBytes * kMostThreads, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) fail("no memory for stacks");
+  m.fibers.resize(kMostThreads);
+  for (Context& fiber : m.fibers) {
+    prepare(fiber, static_cast<char*>(memory) + static_cast<size_t>(&fiber - m.fibers.data()) * kStackBytes, fiber_entry);
+    m.idle.push_back(&fiber);
+  }
 }
 
 // Threads in the order in which they run: warps forwards, backwards, or in any order.
@@ -202,63 +238,49 @@ std::vector<int> order_of(int threads, unsigned launch) {
   return result;
 }
 
-void run_block(int threads, const std::vector<int>& order) {
-  Machine& m = machine();
-  m.block = {0, threads, 0, threads};
-  m.warps.assign(static_cast<size_t>(threads / kWarp), {});
+void run_block(int threads) {
+  Machine& m = machine;
+  m.block = {0, threads, threads, 0};
+  m.warps.resize(static_cast<size_t>(threads / kWarp));
   m.words.resize(m.warps.size());
-  for (size_t i = 0; i < m.warps.size(); i++) m.warps[i] = {static_cast<int>(i) * kWarp, kWarp, 0, kWarp};
+  for (int i = 0; i < threads; i += kWarp)
+    m.warps[static_cast<size_t>(m.order[static_cast<size_t>(i)] / kWarp)] = {i, kWarp, kWarp, 0};
   for (int i = 0; i < threads; i++) {
     Thread& thread = m.threads[static_cast<size_t>(i)];
-    thread.done = thread.waiting = false;
     thread.calls = 0, thread.copied = 0, thread.group = 0;
     thread.copies.clear();
-    prepare(thread.context, m.stacks + static_cast<size_t>(i) * kStackBytes, fiber_entry);
   }
-  for (int left = threads; left > 0;) {
-    bool moved = false;
-    for (const int i : order) {
-      Thread& thread = m.threads[static_cast<size_t>(i)];
-      if (thread.done || thread.waiting) continue;
-      threadIdx.x = static_cast<unsigned>(i);
-      change(m.scheduler, thread.context, false);
-      moved = true;
-      left -= thread.done;
-    }
-    if (!moved) fail("threads wait at a barrier or in a warp-wide call that others never reach");
-  }
+  m.begun = 0, m.left = threads;
+  m.running = &m.host;
+  go_on();
 }
 
 }  // namespace
 
 void run_grid(Grid grid, int threads, size_t shared_bytes, const std::function<void()>& thread) {
-  Machine& m = machine();
+  Machine& m = machine;
   const std::lock_guard lock(m.one_launch);
   if (threads <= 0 || threads % kWarp != 0 || threads > kMostThreads) fail("threads per block must be a multiple of 32, at most 1024");
   if (shared_bytes > device_facts().shared_bytes) fail("more shared memory than a block can have");
   if (grid.x == 0 || grid.y == 0 || grid.y > 65535) fail("a launch without blocks, or with more than 65535 along y");
-  if (m.stacks == nullptr) {
-    void* memory = mmap(nullptr, kStackBytes * kMostThreads, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) fail("no memory for stacks");
-    m.stacks = static_cast<char*>(memory);
-  }
+  if (m.fibers.empty()) make_fibers(m);
   m.body = &thread;
   gridDim = {grid.x, grid.y};
   blockDim = {static_cast<unsigned>(threads), 1};
-  const std::vector<int> order = order_of(threads, m.launches++);
+  m.order = order_of(threads, m.launches++);
   for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
     for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) {
       void* shared = nullptr;
       if (posix_memalign(&shared, 16, shared_bytes == 0 ? 1 : shared_bytes) != 0) fail("no memory");
       std::memset(shared, 0xFF, shared_bytes);  // as floats: NaN
       m.shared_memory = static_cast<char*>(shared);
-      run_block(threads, order);
+      run_block(threads);
       std::free(shared);
     }
 }
 
 const Words* meet(const char* name, const Words& mine, void (*combine)(Words* lanes)) {
-  Machine& m = machine();
+  Machine& m = machine;
   const auto w = static_cast<size_t>(warp());
   const unsigned turn = running().calls++ % 2;
   Meeting& meeting = m.warps[w];
@@ -272,9 +294,9 @@ const Words* meet(const char* name, const Words& mine, void (*combine)(Words* la
   return shared.words[turn];
 }
 
-void block_barrier() { wait(machine().block); }
+void block_barrier() { wait(machine.block); }
 
-char* shared_memory() { return machine().shared_memory; }
+char* shared_memory() { return machine.shared_memory; }
 
 void async_copy(float* shared, const float* global, int bytes) {
   if (reinterpret_cast<uintptr_t>(shared) % static_cast<uintptr_t>(bytes) != 0 || reinterpret_cast<uintptr_t>(global) % static_cast<uintptr_t>(bytes) != 0)

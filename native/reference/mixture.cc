@@ -43,12 +43,13 @@ void experts_forward(const State& s, const Op& op, int64_t r, Row& row) {
   for (int64_t i = 0; i < experts; i++) {
     const mg_view& x = op.streams.items[op.expert_stream.items[i]];
     const double *kernel = s.elements(expert_kernel(s, op, i)), *bias = s.elements(expert_bias(op, i));
-    for (int64_t c = 0; c < units; c++) {
-      double z = bias ? bias[c] : 0;
-      for (int64_t k = 0; k < x.width; k++) z += s.operand(s.get(x, r, k)) * s.operand(kernel[k * units + c]);
-      row.z[static_cast<size_t>(i * units + c)] = z;
-      row.a[static_cast<size_t>(i * units + c)] = activate(op.activation, z);
+    double *z = row.z.data() + i * units, *a = row.a.data() + i * units;
+    for (int64_t c = 0; c < units; c++) z[c] = bias ? bias[c] : 0;
+    for (int64_t k = 0; k < x.width; k++) {
+      const double value = s.operand(s.get(x, r, k));
+      for (int64_t c = 0; c < units; c++) z[c] += value * s.operand(kernel[k * units + c]);
     }
+    for (int64_t c = 0; c < units; c++) a[c] = activate(op.activation, z[c]);
   }
 }
 
@@ -138,11 +139,14 @@ void run_op(State& s, const mg_mixture_backward& op) {
       const double* kernel = s.elements(kernel_view);
       double *dkernel = s.gradient(kernel_view), *dbias = s.gradient(bias_view);
       const mg_view dx = static_cast<uint32_t>(stream) < op.dstreams.count ? op.dstreams.items[stream] : mg_view{-1, 0, 0};
-      for (int64_t c = 0; c < width; c++) {
-        for (int64_t k = 0; k < x.width; k++) dkernel[k * width + c] += operand(s.get(x, r, k)) * operand(dz[c]);
-        if (dbias) dbias[c] += dz[c];
-        if (State::has(dx))
-          for (int64_t k = 0; k < dx.width; k++) s.at(dx, r, k) += operand(dz[c]) * operand(kernel[k * width + c]);
+      for (int64_t c = 0; dbias && c < width; c++) dbias[c] += dz[c];
+      for (int64_t k = 0; k < x.width; k++) {
+        const double value = operand(s.get(x, r, k));
+        for (int64_t c = 0; c < width; c++) dkernel[k * width + c] += value * operand(dz[c]);
+      }
+      for (int64_t k = 0; State::has(dx) && k < dx.width; k++) {
+        double& sum = s.at(dx, r, k);
+        for (int64_t c = 0; c < width; c++) sum += operand(dz[c]) * operand(kernel[k * width + c]);
       }
     };
     for (int64_t i = 0; i < experts; i++) {
