@@ -57,7 +57,7 @@ export class DataEncoder {
 
   /** Encodes a dataset and hands it to the addon, which copies it. To be disposed. */
   encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
-    checkRows(data, purpose)
+    if (purpose !== 'prediction') checkRows(data, purpose)
     const columns = new Map<string, ColumnSpec>()
     const unknown: Record<string, number> = {}
     for (const encoder of this.encoders) {
@@ -138,6 +138,7 @@ function targetsOf(task: Task, data: Dataset, purpose: Purpose): Targets {
   }
 }
 
-function checkRows({ rows }: Dataset, purpose: string): void {
+/** @throws ERR_MULTIGATE_DATA where there is none. */
+export function checkRows({ rows }: Dataset, purpose: string): void {
   if (rows === 0) throw new DataError(`expected rows for ${purpose}, found a dataset without any`)
 }

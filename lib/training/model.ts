@@ -16,7 +16,7 @@ import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from './callbacks.js'
 import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from './compute.js'
-import { DataEncoder, type EncodedRows } from './encode.js'
+import { checkRows, DataEncoder, type EncodedRows } from './encode.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { fitSchema, runFit } from './fit.js'
 import { type GateWeights, gateWeights } from './gates.js'
@@ -169,7 +169,7 @@ export class Model<
   }
 
   /**
-   * Scores of every row, by task name. During `fit` it waits for the end of a step. Labels are not looked at.
+   * Scores of every row, by task name; of no rows none. During `fit` it waits for the end of a step. Labels are not looked at.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
    */
   async predict(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<Scores<Output>> {
@@ -235,6 +235,7 @@ export class Model<
   async gates(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<GateWeights[]> {
     const { encoder, runner } = this.#need('gates')
     const dataset = datasetOf(data)
+    checkRows(dataset, 'gates')
     using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
     return await this.#turns.take(() => gateWeights(runner, rows))
   }

@@ -34,6 +34,7 @@ export class NetworkRunner {
   /** All rows, or some from `start` on, through a program that updates nothing. */
   async run(program: LoweredProgram, data: EncodedRows, start = 0, rows = data.rows - start): Promise<RunResult> {
     const outputs = this.#outputs(program, rows)
+    if (rows === 0) return { outputs, scalars: new Float64Array(program.spec.scalarOutputs) }
     const scalars = await this.#plan(program).runAsync({
       rows,
       start,

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -219,6 +219,27 @@ describe('the commands, one after another', () => {
     expect(code).toBe(130)
     using model = await loadModel(join(folder, 'cut.safetensors'))
     expect(model.built).toBe(true)
+  })
+
+  it('Ctrl-C while scoring leaves no file, and the old one as it was', async () => {
+    write('old.csv', 'scores of yesterday')
+    const child = spawn(process.execPath, [main, 'predict', 'cut.safetensors', '--data', 'log.csv', '--out', 'old.csv'], {
+      cwd: folder,
+    })
+    const unfinished = () => readdirSync(folder).filter((name) => name.startsWith('.old.csv.'))
+    const watch = setInterval(() => !child.killed && unfinished().length > 0 && child.kill('SIGINT'), 1)
+    let err = ''
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
+    const code = await new Promise((resolve) => child.on('close', resolve))
+    clearInterval(watch)
+    expect({ code, err }).toEqual({ code: 130, err: 'interrupted: old.csv is as it was\n' })
+    expect(unfinished()).toEqual([])
+    expect(readFileSync(join(folder, 'old.csv'), 'utf8')).toBe('scores of yesterday')
+  })
+
+  it('a file without rows has scores without rows', () => {
+    write('header.csv', `${readFileSync(join(folder, 'log.csv'), 'utf8').split('\n')[0]}\n`)
+    expect(run('predict', 'cut.safetensors', '--data', 'header.csv')).toMatchObject({ code: 0, out: 'click,bought\n', err: '' })
   })
 })
 

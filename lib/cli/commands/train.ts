@@ -18,6 +18,7 @@ import { modelClasses } from '../../training/models.js'
 import { type Config, readConfig } from '../config.js'
 import { readData } from '../data.js'
 import { exitCodes } from '../exit.js'
+import { onInterrupt } from '../interrupt.js'
 import { type ComputeFlags, computeOf, integer, withCompute } from '../options.js'
 
 interface Flags extends ComputeFlags {
@@ -49,11 +50,6 @@ export function train(done: (code: number) => void): Command {
     const path = save === true ? `${basename(config, '.json')}.safetensors` : save
     done(await run(await readConfig(config), { ...flags, save: path }))
   })
-}
-
-interface Interrupt {
-  readonly signal: AbortSignal
-  [Symbol.dispose](): void
 }
 
 async function run(config: Config, flags: Flags): Promise<number> {
@@ -166,16 +162,6 @@ async function interrupted(model: Model, flags: Flags, epochs: readonly EpochRec
   if (flags.json === true)
     process.stdout.write(`${JSON.stringify({ interrupted: true, epochs: last ?? 0, saved: saved ?? null })}\n`)
   return exitCodes.interrupted
-}
-
-/** The first Ctrl-C asks for an end; a second one ends the process, as ever. */
-function onInterrupt(): Interrupt {
-  const controller = new AbortController()
-  const abort = (): void => {
-    controller.abort()
-  }
-  process.once('SIGINT', abort)
-  return { signal: controller.signal, [Symbol.dispose]: () => void process.removeListener('SIGINT', abort) }
 }
 
 function whole(data: Dataset): DatasetSplit {
