@@ -1,8 +1,8 @@
 /* 64-byte aligned memory on malloc. Not aligned_alloc: before glibc 2.38 freed aligned blocks are not found again, and a
  * process that creates and disposes models grows without bound.
  *
- * From 1 MiB on, Linux maps it in huge pages: rows of embedding tables are read in no order, and with small pages each
- * would cost a walk through the page tables. Such memory is zeroed when it is new. */
+ * From 1 MiB on, Linux maps it, in huge pages where they are filled by three quarters: rows of embedding tables are read in no order, and
+ * with small pages each would cost a walk through the page tables. Such memory is zeroed when it is new. */
 #ifndef MULTIGATE_ABI_ALIGNED_H
 #define MULTIGATE_ABI_ALIGNED_H
 
@@ -27,8 +27,7 @@ static inline void* mg_aligned_new(size_t bytes) {
 #if defined(MG_HUGE_PAGES_)
   const size_t page = (size_t)2 << 20;
   if (bytes >= page / 2 && bytes <= SIZE_MAX / 2) {
-    /* a page that would be filled by less than three quarters is left to small ones */
-    const size_t whole = (bytes + page / 4) / page * page, all = whole > bytes ? whole : bytes;
+    const size_t whole = (bytes + page / 4) / page * page, all = whole > bytes ? whole : bytes; /* whole: huge pages */
     header.mapped = all + page; /* room for the header and for the alignment; never touched, never resident */
     header.block = mmap(0, header.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (header.block == MAP_FAILED) return 0;

@@ -36,7 +36,7 @@ struct Rows {
   enum class Place { kNone, kInput, kOutput, kArena, kScratch, kStored };
   Place place = Place::kNone;
   int32_t buffer = -1;
-  int64_t region = 0;  // floats per row in front of its region: arena and stored, and inputs once they are gathered
+  int64_t region = 0;  // floats per row in front of its region: arena and stored, and inputs once they are copied
   int64_t stride = 0;  // floats between rows
   int64_t column = 0;
   int64_t width = 0;

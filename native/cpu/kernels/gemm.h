@@ -144,7 +144,8 @@ inline void gemm(const Gemm& g) {
     for (int64_t t = 0, row = 0; t < tiles; t++) {
       const int64_t rows = height + (t < higher);
       if (fetch && t + 1 < tiles)
-        for (int64_t i = 0; i < height; i++) __builtin_prefetch(g.c + (row + rows + i) * g.c_row + column);
+        for (int64_t i = 0; i < height; i++)
+          for (int64_t c = column; c < column + columns; c += 16) __builtin_prefetch(g.c + (row + rows + i) * g.c_row + c);
       tile<kPaired>(rows, vectors, g, g.a + row * g.a_row, b, g.c + row * g.c_row + column, bias, last);
       row += rows;
     }
