@@ -17,24 +17,32 @@ build() { # folder, cmake options: the selftest without CUDA
   cmake --build "$1" --target selftest -j 2 >/dev/null
 }
 
-build build-arm -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
-  -DCMAKE_EXE_LINKER_FLAGS=-static 2>/dev/null
-qemu-aarch64 build-arm/selftest "${cases[@]}" "${golden[@]}"
-
-[ "$(uname -m)" = x86_64 ] || exit 0
-emulate() { # processor, command; without the warnings of what the emulator has not
-  qemu-x86_64 -cpu "$@" 2> >(grep -v 'TCG\|expose_wasm' >&2)
-}
-build build-selftest
-for processor in Haswell Nehalem; do # AVX2 and FMA; neither. The golden cases have run on both instruction sets without an emulator.
-  emulate "$processor" build-selftest/selftest "${cases[@]}"
+# AVX2 and FMA, or neither. The golden cases have run on both instruction sets without an emulator.
+on_processor() {
+  emulate "$1" build-selftest/selftest "${cases[@]}"
   # The addon as it was installed, in Node: a wide instruction outside its own file would end this.
-  emulate "$processor" "$(command -v node)" --jitless -e "
+  emulate "$1" "$(command -v node)" --jitless -e "
     const { mixtureGrad, topology } = require('multigate/ops')
     const level = topology.mmoe({ inputDim: 8, numExperts: 3, units: 5, numTasks: 2 })
     const random = (length) => Float32Array.from({ length }, Math.random)
     const params = { expertKernel: random(120), expertBias: random(15), gateKernel: [random(24), random(24)] }
     const { outputs } = mixtureGrad(level, params, random(80), [random(50), random(50)])
     if (!outputs[0].every(Number.isFinite)) throw new Error('not finite')
-    console.log('addon on $processor:', require('./build/Release/multigate.node').isas().join(' '))"
-done
+    console.log('addon on $1:', require('./build/Release/multigate.node').isas().join(' '))"
+}
+emulate() { # processor, command; without the warnings of what the emulator has not
+  qemu-x86_64 -cpu "$@" 2> >(grep -v 'TCG\|expose_wasm' >&2)
+}
+
+build build-arm -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+  -DCMAKE_EXE_LINKER_FLAGS=-static 2>/dev/null
+if [ "$(uname -m)" = x86_64 ]; then
+  build build-selftest
+  on_processor Haswell & # takes as long as all else
+  haswell=$!
+fi
+qemu-aarch64 build-arm/selftest "${cases[@]}" "${golden[@]}"
+if [ "$(uname -m)" = x86_64 ]; then
+  on_processor Nehalem
+  wait "$haswell"
+fi
