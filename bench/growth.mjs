@@ -2,10 +2,10 @@
 // How speed moves as work grows: rows per second of one MMoE layer, forward and backward, with one size varied at a time,
 // and of training steps over an embedding table of ten thousand to a hundred million rows.
 //   npm run bench:growth -- [--peers] [--json FILE] [--chart FILE.svg] [--only n,d,...]
-// --peers: PyTorch beside it, its faster variant of two, compiled for each shape (a quarter of an hour). The largest table takes 1.6 GB.
+// --peers: PyTorch beside it, its faster variant of two, compiled for each shape (8 minutes on two cores). The largest table takes 1.6 GB.
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -52,6 +52,11 @@ const unknown = only.filter((name) => !(name in sizes))
 if (unknown.length > 0) {
   console.error(`--only: expected names of ${Object.keys(sizes).join(', ')}, found ${unknown.join(', ')}`)
   process.exit(2)
+}
+
+if (options.peers && !existsSync(join(options.folder, 'peers.py'))) {
+  console.error(`no peers.py in ${options.folder}: PyTorch is left out`)
+  options.peers = false
 }
 
 const results = []
@@ -123,6 +128,7 @@ function timePeer(varied) {
       [
         ...[join(folder, 'peers.py'), '--peer', 'torch', '--what', 'layers', '--variants', 'batched,compiled'],
         ...['--only', names.join(','), '--threads', count, '--seconds', options.seconds],
+        ...['--isa', options.isa === 'avx2' && native.isas()[0] !== 'avx2' ? 'avx2' : 'native'],
       ].map(String),
       { encoding: 'utf8', maxBuffer: 2 ** 24, stdio: ['ignore', 'pipe', 'inherit'] },
     )
