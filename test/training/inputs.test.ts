@@ -251,7 +251,8 @@ model.build(train).then(() => {
   const [heap, arrays, rss] = JSON.parse(stdout) as [number, number, number]
   // Calls that left 20 bytes each would be 2 MB; the options of each call may be garbage until the next scavenge.
   expect(heap).toBeLessThan(20e6)
-  expect(arrays).toBe(0)
+  // Arrays of the time before may be freed late, by a thread that sweeps them: less than nothing is nothing.
+  expect(arrays).toBeLessThanOrEqual(0)
   expect(rss).toBeLessThan(30e6)
 })
 
