@@ -19,6 +19,8 @@ export interface IdSource {
   /** What to do about a value that it does not take, for messages, where that is not plain. */
   readonly next?: string
   idOf(key: Key): number
+  /** Whether an integer in [0, tableRows) is its own id. */
+  readonly asIs?: boolean
   /** Whether id 0 is a value like others. */
   readonly zeroIsKnown?: boolean
   /** Known values of a fitted vocabulary, that of id 1 first. */
@@ -62,6 +64,7 @@ export function fittedIds(values: readonly Key[]): IdSource {
 function integersAsIds(size: number, outside: number): IdSource {
   return {
     tableRows: size,
+    asIs: true,
     zeroIsKnown: outside === refused,
     missing: outside,
     expected: `an integer in [0, ${size})`,

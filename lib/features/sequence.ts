@@ -7,7 +7,7 @@ import { parseOptions, quote } from '../core/check.js'
 import { type Column, numberText, type StringColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { type CodedColumn, codedColumn, countKeys, type Key } from './distinct.js'
-import { checkIds, idsOf } from './encode-ids.js'
+import { checkIds, encodeIds, type IdValues, idValues } from './encode-ids.js'
 import type { SequenceEncoder } from './encoder.js'
 import { type IdOptions, idOptions, oneKindOfIds } from './id-options.js'
 import { fittedIds, givenIds, type IdSource, orderedVocabulary } from './ids.js'
@@ -47,17 +47,12 @@ export function sequence<const Name extends string>(name: Name, options: Sequenc
   return Object.freeze(parseOptions(`feature ${quote(String(name))}`, sequenceSchema, spec)) as SequenceFeature<Name>
 }
 
-/** Items of all rows, coded: row r has items offsets[r] .. offsets[r + 1]. */
-interface CodedLists extends CodedColumn {
-  readonly offsets: Int32Array
-}
-
 /** Fits a vocabulary on the training rows, where the feature has an open one. */
 export function fitSequence(feature: SequenceFeature, column: Column): SequenceEncoder {
   const given = givenIds(feature)
   if (given !== undefined) return sequenceEncoder(feature, given)
-  const lists = codedLists(feature, column)
-  return sequenceEncoder(feature, fittedIds(orderedVocabulary(lists.keys, countKeys(lists), feature.minCount ?? 1)))
+  const { values } = codedLists(feature, column)
+  return sequenceEncoder(feature, fittedIds(orderedVocabulary(values.keys, countKeys(values), feature.minCount ?? 1)))
 }
 
 /** The encoder of a feature with its id source. */
@@ -70,9 +65,9 @@ export function sequenceEncoder(feature: SequenceFeature, source: IdSource): Seq
     tableRows: source.tableRows,
     dim,
     encode(column) {
-      const lists = codedLists(feature, column)
-      const { ids, unknown } = idsOf(name, lists, source, 0, (position) => rowAt(lists.offsets, position))
-      return { data: padded(ids, lists.offsets, width), width, unknown }
+      const lists =
+        column.kind === 'list' ? { ...column, values: idValues(name, column.items, source) } : codedLists(feature, column)
+      return encodeIds(name, lists, source, 0, width)
     },
     check(data) {
       checkIds(name, data, width, source.tableRows)
@@ -82,24 +77,13 @@ export function sequenceEncoder(feature: SequenceFeature, source: IdSource): Seq
   })
 }
 
-function padded(ids: Int32Array, offsets: Int32Array, width: number): Int32Array {
-  const rows = offsets.length - 1
-  const data = new Int32Array(rows * width)
-  for (let row = 0; row < rows; row += 1) {
-    const end = offsets[row + 1] ?? 0
-    const start = Math.max(offsets[row] ?? 0, end - width)
-    for (let item = start; item < end; item += 1) data[row * width + item - start] = ids[item] ?? 0
-  }
-  return data
-}
-
-function rowAt(offsets: Int32Array, position: number): number {
-  return offsets.findIndex((offset) => offset > position) - 1
+interface CodedLists extends IdValues {
+  readonly values: CodedColumn
 }
 
 function codedLists(feature: SequenceFeature, column: Column): CodedLists {
   const { name, separator } = feature
-  if (column.kind === 'list') return { ...codedColumn(name, column.items), offsets: column.offsets }
+  if (column.kind === 'list') return { values: codedColumn(name, column.items), offsets: column.offsets }
   if (column.kind === 'string') {
     if (separator !== undefined) return splitLists(column, separator)
     throw new DataError(
@@ -109,11 +93,8 @@ function codedLists(feature: SequenceFeature, column: Column): CodedLists {
   }
   // One item per row: a file in which no row has two reads as numbers.
   const { keys, codes } = codedColumn(name, column)
-  const items = {
-    keys: separator === undefined ? keys : keys.map((key): Key => (typeof key === 'number' ? numberText(key) : key)),
-    codes,
-  }
-  return { ...items, offsets: Int32Array.from({ length: codes.length + 1 }, (_, row) => row) }
+  if (separator === undefined) return { values: { keys, codes } }
+  return { values: { keys: keys.map((key): Key => (typeof key === 'number' ? numberText(key) : key)), codes } }
 }
 
 /** Splits each text of the dictionary that occurs once, then lays the items out by row. */
@@ -128,7 +109,7 @@ function splitLists({ dictionary, codes }: StringColumn, separator: string): Cod
   }
   const items = new Int32Array(offsets[codes.length] ?? 0)
   for (let row = 0; row < codes.length; row += 1) items.set(itemsOf[codes[row] ?? -1] ?? none, offsets[row] ?? 0)
-  return { keys: [...codeOf.keys()], codes: items, offsets }
+  return { values: { keys: [...codeOf.keys()], codes: items }, offsets }
 }
 
 const none: readonly number[] = []

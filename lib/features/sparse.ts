@@ -6,7 +6,7 @@ import { parseOptions, quote } from '../core/check.js'
 import type { Column, ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { codedColumn, countKeys } from './distinct.js'
-import { checkIds, idsOf } from './encode-ids.js'
+import { checkIds, encodeIds, idValues } from './encode-ids.js'
 import type { SparseEncoder } from './encoder.js'
 import { type IdOptions, idOptions, oneKindOfIds } from './id-options.js'
 import { fittedIds, givenIds, type IdSource, orderedVocabulary } from './ids.js'
@@ -47,8 +47,8 @@ export function sparseEncoder(feature: SparseFeature, source: IdSource): SparseE
     tableRows: source.tableRows,
     dim,
     encode(column) {
-      const { ids, unknown } = idsOf(name, codedColumn(name, scalarOf(feature, column)), source, source.missing)
-      return { data: ids, width: 1, unknown }
+      const values = idValues(name, scalarOf(feature, column), source)
+      return encodeIds(name, { values }, source, source.missing, 1)
     },
     check(data) {
       checkIds(name, data, 1, source.tableRows)

@@ -146,7 +146,35 @@ describe('sequence', () => {
     expect(bags({ separator: '|' }, ['7|8', '8'], [8, 7, NaN])).toEqual([1, 0, 0, 2, 0, 0, 0, 0, 0])
   })
 
+  it('gives integers, fractions and texts of them the same ids, in a part of the rows too', () => {
+    const lists = [[4, 1, -0, 3], [], null, [2, NaN, 7], [1e9, -1, 0.5]]
+    const texts = lists.map((list) => list?.map((value) => (Number.isNaN(value) ? null : String(value))) ?? null)
+    const encoder = fitEncoder(
+      sequence('f', { dim: 2, maxLength: 3, combiner: 'sum', vocabulary: 5, outOfRange: 'oov' }),
+      column([[0]]),
+    )
+    const expected = [1, 0, 3, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0]
+    for (const values of [lists, texts]) {
+      expect(encoded(encoder, values)).toEqual(expected)
+      expect(encoder.encode(column(values))).toMatchObject({ unknown: 5 })
+      const part = Dataset.fromColumns({ x: values }).slice(1, 4).column('x')
+      expect([...encoder.encode(part).data]).toEqual(expected.slice(3, 12))
+      expect(encoder.encode(part)).toMatchObject({ unknown: 1 })
+    }
+  })
+
   it('names the row of a wrong item, and a separator that is missing', () => {
+    for (const wrong of [7, -1, 0.5]) {
+      // Checked although it is cut off.
+      expect(() => bags({ vocabulary: 5, maxLength: 1 }, [[1], [wrong, 2]])).toThrow(
+        dataError(`row 1: expected an integer in [0, 5)`),
+      )
+    }
+    for (const outOfRange of ['error', 'oov'] as const) {
+      expect(() => bags({ vocabulary: 5, outOfRange }, [[1, 2], [-Infinity]])).toThrow(
+        dataError('row 1: expected a finite number, found -Infinity', { row: 1 }),
+      )
+    }
     expect(() => bags({ vocabulary: 5 }, [[1], [], [2, 7]])).toThrow(
       dataError('feature "f", row 2: expected an integer in [0, 5), found 7'),
     )
