@@ -1,8 +1,8 @@
 // The product of pairs on tile registers (AMX): eight tiles of 16 rows of 64 bytes each. Two by two of them sum 32 x 32
 // results over the whole depth; an epilogue adds the bias or C and writes what is wanted. Per step of 16 pairs: four loads,
-// four products of 16 x 16 x 32. Order of reduction: as the instruction's, pairs upwards.
+// four products of 16 x 16 x 32. Order of reduction: as the instruction's, steps upwards.
 //
-// MG_TILES_EMULATED (tests only): the same product on tiles in memory, so that all but the instructions themselves runs on
+// MG_ISAS_EMULATED (tests only): the same product on tiles in memory, so that all but the instructions themselves runs on
 // processors without them.
 #pragma once
 #include "cpu/kernels.h"
@@ -18,7 +18,7 @@ constexpr int64_t kTileDepth = 16;  // pairs
 constexpr bool kTiles = true;
 constexpr int64_t kTileSide = 16;  // rows of a tile, and floats or pairs of a row
 
-#if defined(MG_TILES_EMULATED)
+#if defined(MG_ISAS_EMULATED)
 
 struct TileMemory {
   float rows[8][16][16];
@@ -42,12 +42,17 @@ inline float bfloat16_at(const float* pair, int half) {
   memcpy(&value, &bits, sizeof value);
   return value;
 }
+// The products of low and of high elements are summed apart, each upwards from 0.
 inline void tile_multiply_(int c, int a, int b) {
-  for (int i = 0; i < 16; i++)
+  for (int i = 0; i < 16; i++) {
+    float sums[2][16] = {};
     for (int k = 0; k < 16; k++)
-      for (int j = 0; j < 16; j++)
-        for (int half = 0; half < 2; half++)
-          tile_memory.rows[c][i][j] += bfloat16_at(&tile_memory.rows[a][i][k], half) * bfloat16_at(&tile_memory.rows[b][k][j], half);
+      for (int half = 0; half < 2; half++) {
+        const float value = bfloat16_at(&tile_memory.rows[a][i][k], half);
+        for (int j = 0; j < 16; j++) sums[half][j] += value * bfloat16_at(&tile_memory.rows[b][k][j], half);
+      }
+    for (int j = 0; j < 16; j++) tile_memory.rows[c][i][j] += sums[0][j] + sums[1][j];
+  }
 }
 #define MG_TILE_LOAD(t, from, row) tile_load_(t, from, row)
 #define MG_TILE_STORE(t, to, row) tile_store_(t, to, row)
@@ -128,7 +133,6 @@ inline void tile_gemm(const Gemm& g) {
 
 // y[c][p] = (x[2p][c], x[2p + 1][c]), zeros up to `pairs`: pairs of rows as a tile's contiguous row.
 inline void pair_rows_transposed(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t pairs) {
-#if defined(MG_ISA_AVX512)
   const __m512i columns = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                                              _mm512_set1_epi32(static_cast<int>(pairs)));
   for (int64_t p = 0; p < pairs; p++)
@@ -137,13 +141,6 @@ inline void pair_rows_transposed(int64_t rows, int64_t width, const float* x, in
       const vec high = 2 * p + 1 < rows ? load_n(x + (2 * p + 1) * x_row + c, n) : zero();
       _mm512_mask_i32scatter_ps(y + c * pairs + p, first(n), columns, pairs_of(low, high), 4);
     });
-#else
-  for (int64_t p = 0; p < pairs; p++)
-    for (int64_t c = 0; c < width; c++) {
-      const float low = 2 * p < rows ? x[2 * p * x_row + c] : 0, high = 2 * p + 1 < rows ? x[(2 * p + 1) * x_row + c] : 0;
-      store_n(y + c * pairs + p, pairs_of(set1(low), set1(high)), 1);
-    }
-#endif
 }
 
 #else
