@@ -1,4 +1,4 @@
-// Tests only (MG_ISAS_EMULATED): the intrinsics of AVX-512 that the kernels use, one function each, for processors with AVX2.
+// Tests only (MG_ISAS_EMULATED): the intrinsics of AVX-512 and AMX that the kernels use, one function each, for processors with AVX2.
 //
 // In mg, they are found before those of immintrin.h. Each does to every lane what its instruction does, in the same order, and touches
 // no memory behind a lane that is masked off. Not here: exceptions, and which of several NaN is passed on.
@@ -26,6 +26,11 @@
 #undef _mm512_srli_epi32
 #undef _mm512_srli_epi64
 #undef _mm512_ternarylogic_epi32
+// Macros always.
+#undef _tile_dpbf16ps
+#undef _tile_loadd
+#undef _tile_stored
+#undef _tile_zero
 
 namespace mg {
 namespace {
@@ -210,6 +215,48 @@ inline __m512 _mm512_dpbf16_ps(__m512 sum, __m512bh a, __m512bh b) {
     return without_subnormals(_mm512_fmadd_ps(without_subnormals(floats(p)), without_subnormals(floats(q)), c));
   };
   return add(add(without_subnormals(sum), x & 0xFFFF0000u, y & 0xFFFF0000u), x << 16, y << 16);
+}
+
+// Tiles, in their only configuration here: 16 rows of 64 bytes each.
+struct Tile {
+  __m512 row[16];
+};
+thread_local Tile tiles[8];
+
+inline void _tile_loadconfig(const void* configuration) {
+  const auto* bytes = static_cast<const uint8_t*>(configuration);
+  if (bytes[0] != 1 || bytes[1] != 0) __builtin_trap();  // palette, first row
+  for (int t = 0; t < 8; t++)
+    if (bytes[16 + 2 * t] != 64 || bytes[17 + 2 * t] != 0 || bytes[48 + t] != 16) __builtin_trap();  // bytes of a row, rows
+  memset(tiles, 0, sizeof tiles);
+}
+inline void _tile_release() {}
+inline void _tile_zero(int t) { memset(&tiles[t], 0, sizeof tiles[t]); }
+inline void _tile_loadd(int t, const void* from, size_t stride) {
+  for (size_t i = 0; i < 16; i++) tiles[t].row[i] = _mm512_loadu_ps(static_cast<const char*>(from) + i * stride);
+}
+inline void _tile_stored(int t, void* to, size_t stride) {
+  for (size_t i = 0; i < 16; i++) _mm512_storeu_ps(static_cast<char*>(to) + i * stride, tiles[t].row[i]);
+}
+// The products of lower and of upper elements are summed apart, each from zero; numbers too small to be normal are zeros.
+// Not sanitized: most of the time of a run, and it sees tiles alone.
+inline __attribute__((noinline, no_sanitize("address", "undefined"))) void _tile_dpbf16ps(int c, int a, int b) {
+  lanes32 low[16], high[16];
+  for (int k = 0; k < 16; k++) {
+    low[k] = bits_of(without_subnormals(floats(bits_of(tiles[b].row[k]) << 16)));
+    high[k] = bits_of(without_subnormals(floats(bits_of(tiles[b].row[k]) & 0xFFFF0000u)));
+  }
+  for (int i = 0; i < 16; i++) {
+    const lanes32 row = bits_of(tiles[a].row[i]);
+    const __m512 row_low = without_subnormals(floats(row << 16)), row_high = without_subnormals(floats(row & 0xFFFF0000u));
+    __m512 sum_low = {}, sum_high = {};
+    for (int k = 0; k < 16; k++) {
+      sum_low = without_subnormals(_mm512_fmadd_ps(_mm512_set1_ps(row_low[k]), floats(low[k]), sum_low));
+      sum_high = without_subnormals(_mm512_fmadd_ps(_mm512_set1_ps(row_high[k]), floats(high[k]), sum_high));
+    }
+    const __m512 sum = without_subnormals(sum_low + sum_high);
+    tiles[c].row[i] = without_subnormals(without_subnormals(tiles[c].row[i]) + sum);
+  }
 }
 
 #undef MG_HALVES_1
