@@ -100,12 +100,16 @@ for (const scripts of [true, false]) {
   writeFileSync(join(folder, 'package.json'), '{ "private": true }')
   const flags = ['--no-fund', '--no-audit', ...(scripts ? [] : ['--ignore-scripts'])]
   run('npm', ['install', join(work, filename), ...flags], folder, bare)
+  const built = join(work, 'with-scripts', 'node_modules', 'multigate', 'build')
   if (!scripts) {
     const { stderr } = spawnSync(process.execPath, ['-e', required], { cwd: folder, env: bare, encoding: 'utf8' })
     if (!stderr.includes('ERR_MULTIGATE_NATIVE') || !stderr.includes('npx multigate build')) {
       console.error(`without a binary: expected ERR_MULTIGATE_NATIVE and the command that builds it, found\n${stderr}`)
       process.exit(1)
     }
+    // What the other one has compiled, but for the addon itself: make holds it against every source and header of this package.
+    const build = join(folder, 'node_modules', 'multigate', 'build')
+    cpSync(built, build, { recursive: true, filter: (path) => !path.endsWith('.node') })
     run('npx', ['multigate', 'build'], folder, bare)
   }
   run(process.execPath, ['-e', required], folder, bare)

@@ -62,6 +62,8 @@ function buildPlugin() {
     'multigate_cuda',
     '--out',
     join('build', 'cuda'),
+    '--parallel', // ninja does without being asked, make does not
+    String(availableParallelism()),
     `--CDCMAKE_CUDA_COMPILER=${nvcc}`,
   ]
   const result = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 900_000 })

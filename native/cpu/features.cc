@@ -20,7 +20,7 @@ constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24;  // leaf 7, edx
 constexpr unsigned kAvx512Bf16 = 1u << 5;                     // leaf 7.1, eax
 
 // Linux gives a process the tile registers on request, for all its threads.
-[[maybe_unused]] bool allowed_tiles() {
+bool allowed_tiles() {
 #if defined(__linux__) && defined(SYS_arch_prctl)
   constexpr int kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
@@ -43,13 +43,12 @@ struct Features {
     const unsigned wanted = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     avx2 = saves_ymm && (b & bit_AVX2);
     avx512 = avx2 && saves_zmm && (b & wanted) == wanted;
-    [[maybe_unused]] const bool has_tiles = (d & kAmxTile) && (d & kAmxBf16) && (low & 0x60000) == 0x60000;
+    const bool has_tiles = (d & kAmxTile) && (d & kAmxBf16) && (low & 0x60000) == 0x60000;
     unsigned more;
     avx512_bf16 = avx512 && __get_cpuid_count(7, 1, &more, &b, &c, &d) && (more & kAvx512Bf16);
-#if defined(MG_TILES_EMULATED)
-    amx_bf16 = avx512_bf16;
-#else
     amx_bf16 = avx512_bf16 && has_tiles && allowed_tiles();
+#if defined(MG_ISAS_EMULATED)
+    avx512 = avx512_bf16 = amx_bf16 = avx2;
 #endif
   }
 };
@@ -66,9 +65,6 @@ struct Runnable {
     const Features features;
 #if defined(MG_HAS_AMX)
     if (features.amx_bf16) kernels[count++] = &kAmxBf16Kernels;
-#endif
-#if defined(MG_TILES_EMULATED)
-    if (features.avx2 && count == 0) kernels[count++] = &kAmxEmulatedKernels;
 #endif
     if (features.avx512_bf16) kernels[count++] = &kAvx512Bf16Kernels;
     if (features.avx512) kernels[count++] = &kAvx512Kernels;

@@ -246,6 +246,6 @@ struct Kernels {
 #define MG_HAS_AMX 1
 #endif
 
-extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels, kAvx512Bf16Kernels, kAmxBf16Kernels, kAmxEmulatedKernels, kNeonKernels;
+extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels, kAvx512Bf16Kernels, kAmxBf16Kernels, kNeonKernels;
 
 }  // namespace mg

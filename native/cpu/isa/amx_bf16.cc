@@ -4,7 +4,9 @@
 #include "cpu/kernels.h"
 
 #if defined(MG_HAS_AMX)
-#if defined(__clang__)
+#if defined(MG_ISAS_EMULATED)
+#pragma GCC target("avx2,fma")
+#elif defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16,avx2,fma"))), apply_to = function)
 #else
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16,avx2,fma")

@@ -2,7 +2,9 @@
 //
 // The target holds from here to the end of this file alone: nothing else in the build may use these instructions.
 #if defined(__x86_64__)
-#if defined(__clang__)
+#if defined(MG_ISAS_EMULATED)
+#pragma GCC target("avx2,fma")
+#elif defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
 #else
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")

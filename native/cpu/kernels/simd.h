@@ -11,6 +11,9 @@
 
 #if defined(MG_ISA_AVX512) || defined(MG_ISA_AVX2)
 #include <immintrin.h>
+#if defined(MG_ISA_AVX512) && defined(MG_ISAS_EMULATED)
+#include "cpu/kernels/avx512_emulated.h"
+#endif
 #elif defined(MG_ISA_NEON)
 #include <arm_neon.h>
 #endif
@@ -133,13 +136,8 @@ inline float reduce_add(vec v) {
 #elif defined(MG_ISA_AVX2)
 
 constexpr int kLanes = 8;
-#if defined(MG_TILES)  // isa/amx_emulated.cc: tests only
-constexpr int kTileRows = 3;
-constexpr int kPanelVectors = 4;
-#else
 constexpr int kTileRows = 6;  // 6 x 2 sums + 2 of b + 1 of a = 15 of 16 registers
 constexpr int kPanelVectors = 2;
-#endif
 typedef __m256 vec;
 
 alignas(64) constexpr int32_t kFirst[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -220,20 +218,6 @@ inline vec keep_bits(vec v, uint32_t bits, int from) {
   const __m256i own = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits)), lane);
   return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_cmpeq_epi32(own, lane)));
 }
-#if defined(MG_BFLOAT16_PAIRS)
-inline vec pairs_of(vec low, vec high) {
-  const __m256i first_half = _mm256_srli_epi32(_mm256_castps_si256(to_bfloat16(low)), 16);
-  return _mm256_castsi256_ps(_mm256_or_si256(first_half, _mm256_castps_si256(to_bfloat16(high))));
-}
-inline void store_pairs_n(float* p, vec v, int64_t count) {
-  uint32_t bits[kLanes];
-  _mm256_storeu_ps(reinterpret_cast<float*>(bits), to_bfloat16(v));
-  for (int64_t i = 0; i < count; i++) {
-    const uint32_t pair = bits[2 * i] >> 16 | bits[2 * i + 1];
-    memcpy(p + i, &pair, sizeof pair);
-  }
-}
-#endif
 inline __m128 fold(vec v) { return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)); }
 inline float reduce_max(vec v) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));

@@ -22,7 +22,9 @@ double peak(int64_t steps) {
   const vec scale = set1(0.999f), offset = set1(1e-4f);
   for (int64_t step = 0; step < steps; step++) MG_EACH_SUM {
       sums[i] = fma(sums[i], scale, offset);
-#if defined(MG_ISA_AVX512)
+#if defined(MG_ISAS_EMULATED)
+      asm volatile("" : "+m"(sums[i]));
+#elif defined(MG_ISA_AVX512)
       asm volatile("" : "+v"(sums[i]));
 #elif defined(__x86_64__)
       asm volatile("" : "+x"(sums[i]));
