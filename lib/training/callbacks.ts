@@ -33,7 +33,7 @@ export interface StepRecord {
   readonly step: number
   /** Rows of the epoch so far. */
   readonly rows: number
-  /** Mean losses of the epoch so far, by task and in all. */
+  /** Mean losses of the epoch so far, by task and in all, as in `EpochRecord`. */
   readonly losses: Readonly<Record<string, number>>
   readonly loss: number
 }

@@ -245,7 +245,7 @@ function epochRecord(
     loss: losses.total,
     tasks,
     validation,
-    metrics: monitorValues(losses.total, tasks, validation),
+    metrics: monitorValues(losses, validation),
     seconds,
     rowsPerSecond: losses.rows / seconds,
   }
