@@ -88,7 +88,7 @@ async function training(kind: FeedModel): Promise<DeviceWorkload> {
   await model.build(feedRows(1))
   const lowered = model[inside].runner.network.train
   const { spec } = lowered
-  const scalars = { learningRate: 0.01, step: 1 }
+  const scalars = { learningRate: 0.01, step: 1, draw: 1 }
   return {
     workload: `train-${kind}`,
     mode: 'train',

@@ -17,7 +17,7 @@ export interface LoweredProgram {
   readonly bindings: Readonly<Record<string, number>>
   /** What every element of a moment starts from, by binding name; moments not named here start from 0. */
   readonly initial: Readonly<Record<string, number>>
-  /** Scalar input numbers by name: 'learningRate', 'step' (training only), 'denominator:<task>'. */
+  /** Scalar input numbers by name: 'learningRate', 'step', 'draw' (training only; steps of the optimizer, and of the model's life, which dropout draws from), 'denominator:<task>'. */
   readonly scalarInputs: Readonly<Record<string, number>>
   /** Scalar output numbers by name: 'loss:<task>' (unweighted), 'penalty' parts 'penalty:<group>' and 'penalty:<table>'. */
   readonly scalarOutputs: Readonly<Record<string, number>>

@@ -17,7 +17,7 @@ import { type EpochRecord, type History, monitorNames, monitorValues } from './h
 import type { EpochLosses } from './losses.js'
 import type { NetworkRunner } from './network-runner.js'
 import { StepLoop } from './train.js'
-import type { TrainingState } from './training-state.js'
+import type { Drawn, TrainingState } from './training-state.js'
 import type { Turns } from './turns.js'
 
 /** The options of `fit`, the optimizer apart. */
@@ -60,6 +60,7 @@ export interface FitRun {
   readonly shuffle: boolean
   readonly data: DataResidence
   readonly seed: number
+  readonly drawn: Drawn
   readonly callbacks: readonly CallbackLike[]
   readonly turns: Turns
   /** Throws where training must not go on: aborted or disposed. */

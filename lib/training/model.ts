@@ -25,8 +25,8 @@ import { Batch, batchOf, checkRowCount, type Inputs } from './inputs.js'
 import { ModelFile } from './model-file.js'
 import { NetworkRunner } from './network-runner.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
-import { type ModelConfig, writeModel } from './save.js'
-import type { TrainingState } from './training-state.js'
+import { type Built, type ModelConfig, writeModel } from './save.js'
+import type { Drawn, TrainingState } from './training-state.js'
 import { Turns } from './turns.js'
 
 /** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
@@ -44,12 +44,12 @@ export interface FitOptions {
   readonly validation?: Dataset | undefined
   /** Default 1024. The last batch of an epoch may be smaller. */
   readonly batchSize?: number | undefined
-  /** Default 1. */
+  /** How many; with `resume` those of the checkpoint count too. Default 1. */
   readonly epochs?: number | undefined
-  /** Default `adam()`. It starts anew with every `fit`. */
+  /** Default `adam()`. It starts anew with every `fit`; orders of rows and dropout go on from the last. */
   readonly optimizer?: Optimizer | undefined
   readonly callbacks?: readonly CallbackLike[] | undefined
-  /** A new order of the rows every epoch, from the model's seed. Default true. */
+  /** A new order of the rows every epoch, from the model's seed, of a second `fit` too. Default true. */
   readonly shuffle?: boolean | undefined
   /**
    * On a GPU, where the rows of `train` are: `'device'`, all of them in its memory (ERR_MULTIGATE_OUT_OF_MEMORY where they do not fit);
@@ -73,19 +73,12 @@ export const inside = Symbol('inside')
 export const load = Symbol('load')
 
 /** A built model from inside. */
-export interface Inside {
+export interface Inside extends Built {
   readonly config: ModelConfig
-  readonly encoder: DataEncoder
-  readonly runner: NetworkRunner
 }
 
 /** Of any model: it checks its own options. */
 type Definition = ModelDefinition<never>
-
-interface Built {
-  readonly encoder: DataEncoder
-  readonly runner: NetworkRunner
-}
 
 /** `Output`: what it predicts; the names of the tasks unless a model has more to say. */
 export class Model<
@@ -269,8 +262,8 @@ export class Model<
   }
 
   /** @internal Builds it from saved encoders; the weights are zero and the caller's to write. */
-  [load](encoder: DataEncoder): void {
-    this.#built = this.#assemble(encoder)
+  [load](encoder: DataEncoder, drawn?: Drawn): void {
+    this.#built = this.#assemble(encoder, drawn)
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History> {
@@ -305,6 +298,7 @@ export class Model<
       validation: held,
       encodeSeconds: (performance.now() - started) / 1000,
       seed: this.#network.seed,
+      drawn: built.drawn,
       turns: this.#turns,
       checkpoint,
       evaluate: (data) => this.#evaluate(built, data),
@@ -325,7 +319,9 @@ export class Model<
     checkSameModel(file, this.#config, this.#features)
     const training = await file.readTraining()
     checkSameOptimizer(file, training, optimizer)
-    const built = this.#assemble(file.encoder)
+    // Files of before `drawn` was written: their `fit` was the model's first.
+    const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
+    const built = this.#assemble(file.encoder, drawn)
     try {
       await file.readWeights(built.runner)
       if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
@@ -340,8 +336,8 @@ export class Model<
     return this.#turns.take(() => evaluate(runner, rows, encoder.tasks, this.#network))
   }
 
-  async #save({ encoder, runner }: Built, path: string, training?: TrainingState): Promise<void> {
-    await this.#turns.take(() => writeModel(path, this.#config, encoder, runner, training))
+  async #save(built: Built, path: string, training?: TrainingState): Promise<void> {
+    await this.#turns.take(() => writeModel(path, this.#config, built, training))
   }
 
   /** Fits the encoders and draws the weights. */
@@ -351,9 +347,9 @@ export class Model<
     return built
   }
 
-  #assemble(encoder: DataEncoder): Built {
+  #assemble(encoder: DataEncoder, { epochs, steps }: Drawn = { epochs: 0, steps: 0 }): Built {
     // Only the training program depends on the optimizer, and `fit` lowers that again.
-    return { encoder, runner: new NetworkRunner(this.#lower(encoder, adam()), this.#compute) }
+    return { encoder, runner: new NetworkRunner(this.#lower(encoder, adam()), this.#compute), drawn: { epochs, steps } }
   }
 
   #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {
