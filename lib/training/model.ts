@@ -61,8 +61,8 @@ export interface FitOptions {
   readonly signal?: AbortSignal | undefined
   /**
    * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
-   * same options. Vocabularies, weights and the optimizer's state are the file's; `epochs` counts its epochs too. With the
-   * same data and options the end is the same to the bit as without the break.
+   * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
+   * the file's; `epochs` counts its epochs too. With the same data and options the end is the same to the bit as without the break.
    */
   readonly resume?: string | undefined
 }
@@ -316,7 +316,7 @@ export class Model<
         'fit.resume: expected a model that is not built yet, found one with weights of its own; make a new one with the same options'
       throw new ArgumentError(message, { field: 'fit.resume' })
     }
-    checkSameModel(file, this.#config, this.#features)
+    checkSameModel(file, this.#config, this.#features, this.#definition)
     const training = await file.readTraining()
     checkSameOptimizer(file, training, optimizer)
     // Files of before `drawn` was written: their `fit` was the model's first.
