@@ -128,16 +128,26 @@ export class Model<
 
   /**
    * Fits every open encoder (vocabularies, means) on `train` and draws the initial weights. `fit` does it where it was not
-   * done; on a built model it changes nothing.
+   * done; on a built model it changes nothing. Labels are looked at where there are any.
    * @throws ERR_MULTIGATE_DATA naming the column that does not fit a feature or task.
    */
   async build(train: Dataset): Promise<void> {
     this.#checkFree('build')
-    this.#built ??= this.#make(checkDataset('build.train', train))
+    checkDataset('build.train', train)
+    if (this.#built !== undefined) return
+    const built = this.#make(train)
+    try {
+      built.encoder.checkLabels(train)
+    } catch (error) {
+      built.runner.dispose()
+      throw error
+    }
+    this.#built = built
   }
 
   /**
-   * Trains, and gives one record per epoch. The first call builds the model from `train`.
+   * Trains, and gives one record per epoch. The first call builds the model from `train`, where every task must have something to
+   * learn, a positive label, say; later rows need not.
    * @throws ERR_MULTIGATE_BUSY while another `fit` runs, ERR_MULTIGATE_ABORTED by its signal, ERR_MULTIGATE_DIVERGED where a
    * loss is no finite number, ERR_MULTIGATE_DATA as `build`.
    */
@@ -283,7 +293,7 @@ export class Model<
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     const { native } = this.#compute
     const started = performance.now()
-    using rows = built.encoder.encode(train, native, 'training')
+    using rows = built.encoder.encode(train, native, (state ?? this.#built) ? 'more training' : 'training')
     using held = validation === undefined ? undefined : built.encoder.encode(validation, native, 'evaluation')
     this.#built = built
     return await runFit({
