@@ -89,7 +89,7 @@ export async function runFit(run: FitRun): Promise<History> {
     await run.resumed?.readMoments(run.program)
     return await new Run(run, plan, callbacks).history()
   } catch (error) {
-    for (const callback of callbacks) tellFailure(callback, error)
+    for (const callback of callbacks) await tellFailure(callback, error)
     throw error
   } finally {
     plan.dispose()
@@ -98,9 +98,9 @@ export async function runFit(run: FitRun): Promise<History> {
 }
 
 /** What fails on top of a failure must not hide it, nor keep it from other callbacks. */
-function tellFailure(callback: Callback, error: unknown): void {
+async function tellFailure(callback: Callback, error: unknown): Promise<void> {
   try {
-    callback.onFailure?.(error)
+    await callback.onFailure?.(error)
   } catch {
     // The first error is thrown.
   }
@@ -139,7 +139,7 @@ class Run {
   async history(): Promise<History> {
     const plan = this.#plan()
     for (const callback of this.#callbacks) await callback.onStart?.(plan, this.#control)
-    this.#resumeCallbacks()
+    await this.#resumeCallbacks()
     for (let epoch = this.#epochs.length + 1; epoch <= this.#run.epochs && this.#stopped === undefined; epoch += 1) {
       const record = await this.#epoch(epoch)
       for (const callback of this.#callbacks) await callback.onEpoch?.(record, this.#control)
@@ -168,23 +168,26 @@ class Run {
     return evaluate(validation)
   }
 
-  #onStep(step: StepRecord): void {
-    for (const callback of this.#callbacks) callback.onStep?.(step)
-  }
-
-  #resumeCallbacks(): void {
-    this.#run.resumed?.state.callbacks.forEach((state, index) => {
-      if (state !== undefined) this.#callbacks[index]?.resume?.(state)
-    })
-  }
-
-  #state(): TrainingState {
-    return {
-      optimizer: this.#run.optimizer,
-      steps: this.#loop.steps,
-      ...this.#soFar(),
-      callbacks: this.#callbacks.map((callback) => callback.state?.()),
+  /** One callback after the other, from one on; a promise only where one of them gives one. */
+  #onStep(step: StepRecord, from = 0): Promise<void> | undefined {
+    for (let index = from; index < this.#callbacks.length; index += 1) {
+      const waiting: unknown = this.#callbacks[index]?.onStep?.(step)
+      if (isObject(waiting) && 'then' in waiting) return Promise.resolve(waiting).then(() => this.#onStep(step, index + 1))
     }
+    return undefined
+  }
+
+  async #resumeCallbacks(): Promise<void> {
+    for (const [index, state] of this.#run.resumed?.state.callbacks.entries() ?? []) {
+      if (state !== undefined) await this.#callbacks[index]?.resume?.(state)
+    }
+  }
+
+  async #state(): Promise<TrainingState> {
+    const { steps } = this.#loop
+    const callbacks: TrainingState['callbacks'][number][] = []
+    for (const callback of this.#callbacks) callbacks.push(await callback.state?.())
+    return { optimizer: this.#run.optimizer, steps, ...this.#soFar(), callbacks }
   }
 
   #soFar(): History {
@@ -204,7 +207,7 @@ class Run {
         })
         this.#weightsOf = epoch
       },
-      save: async (path) => await save(path, this.#state()),
+      save: async (path) => await save(path, await this.#state()),
     }
   }
 

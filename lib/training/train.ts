@@ -24,7 +24,7 @@ export interface StepLoopOptions {
   readonly turns: Turns
   /** Thrown before each step where training must not go on. */
   readonly checkpoint: () => void
-  readonly onStep: (step: StepRecord) => void
+  readonly onStep: (step: StepRecord) => Promise<void> | undefined
   /** Steps that the optimizer has done already. */
   readonly stepsBefore: number
   /** Counts on with every epoch and step. */
@@ -59,7 +59,8 @@ export class StepLoop {
       checkpoint()
       const rows = Math.min(batchSize, data.rows - start)
       losses.add(await turns.take(() => this.#step(start, rows)), rows, { epoch, step })
-      onStep({ epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total })
+      const waiting = onStep({ epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total })
+      if (waiting !== undefined) await waiting
     }
     checkpoint()
     return losses

@@ -57,7 +57,7 @@ export const trainingSchema = z.strictObject({
 
 export function trainingJson(state: TrainingState): z.input<typeof trainingSchema> {
   const callbacks = state.callbacks.map((own) =>
-    own === undefined ? null : { json: own.json, hasWeights: own.weights !== undefined },
+    own === undefined ? null : { json: own.json ?? null, hasWeights: own.weights !== undefined },
   )
   return {
     optimizer: { ...state.optimizer },
