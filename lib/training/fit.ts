@@ -16,6 +16,7 @@ import type { Evaluation } from './evaluate.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
 import type { EpochLosses } from './losses.js'
 import type { NetworkRunner } from './network-runner.js'
+import { checkRowsFit } from './room.js'
 import { StepLoop } from './train.js'
 import type { Drawn, TrainingState } from './training-state.js'
 import type { Turns } from './turns.js'
@@ -86,6 +87,8 @@ export async function runFit(run: FitRun): Promise<History> {
   memories.dropMoments()
   const plan = run.runner.prepare(run.program)
   try {
+    const rows = Math.min(run.batchSize, run.train.rows)
+    checkRowsFit(rows, plan.info(rows), run.program, run.runner.compute)
     await run.resumed?.readMoments(run.program)
     return await new Run(run, plan, callbacks).history()
   } catch (error) {
