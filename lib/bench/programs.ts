@@ -85,10 +85,10 @@ function levelProgram({ d, h, t }: LayerShape, numExperts: number, training: boo
 
 async function training(kind: FeedModel): Promise<DeviceWorkload> {
   using model = feedModel(kind, { threads: 1, sparseUpdate: 'lazy' })
-  await model.build(feedRows(1))
+  await model.build(feedRows(batchSize))
   const lowered = model[inside].runner.network.train
   const { spec } = lowered
-  const scalars = { learningRate: 0.01, step: 1 }
+  const scalars = { learningRate: 0.01, step: 1, draw: 1 }
   return {
     workload: `train-${kind}`,
     mode: 'train',

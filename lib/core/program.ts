@@ -3,7 +3,9 @@
 // run once a step.
 
 import type { BufferClass, BufferSpec, DenominatorSpec, OpSpec, ProgramSpec } from '../native/binding.js'
+import { ArgumentError } from './errors.js'
 import { elementsOf, type Layout, type Table, type Tensor } from './layout.js'
+import { largestWidth } from './limits.js'
 import type { OptionalView, RowsOps, StepOps, View } from './op-fields.js'
 
 /** A program and the names of what goes in and out, in buffer order. */
@@ -17,7 +19,7 @@ export interface LoweredProgram {
   readonly bindings: Readonly<Record<string, number>>
   /** What every element of a moment starts from, by binding name; moments not named here start from 0. */
   readonly initial: Readonly<Record<string, number>>
-  /** Scalar input numbers by name: 'learningRate', 'step' (training only), 'denominator:<task>'. */
+  /** Scalar input numbers by name: 'learningRate', 'step', 'draw' (training only; steps of the optimizer, and of the model's life, which dropout draws from), 'denominator:<task>'. */
   readonly scalarInputs: Readonly<Record<string, number>>
   /** Scalar output numbers by name: 'loss:<task>' (unweighted), 'penalty' parts 'penalty:<group>' and 'penalty:<table>'. */
   readonly scalarOutputs: Readonly<Record<string, number>>
@@ -158,7 +160,9 @@ export class ProgramBuilder {
     }
   }
 
+  /** @throws ERR_MULTIGATE_ARGUMENT for rows wider than a program can have. */
   #buffer(kind: BufferClass, width: number, count: number, dtype: 'f32' | 'i32' = 'f32'): View {
+    if (width > largestWidth) throw tooWide(width, this.#layout)
     this.#buffers.push({ class: kind, dtype, width, count })
     return { buffer: this.#buffers.length - 1, offset: 0, width }
   }
@@ -179,6 +183,15 @@ export class ProgramBuilder {
     const elements = this.#layout.elements
     return { buffer: this.#bound(name, kind, 1, elements), offset: 0, width: elements }
   }
+}
+
+/** The options are each within bounds; the largest tensor shows which of them do not go together. */
+function tooWide(width: number, { tensors }: Layout): ArgumentError {
+  const [largest] = [...tensors].sort((one, other) => elementsOf(other.shape) - elementsOf(one.shape))
+  return new ArgumentError(
+    `the rows of a layer would be ${width} numbers wide, expected ${largestWidth} at most: lower dim, hidden units or the number of ` +
+      `experts; the largest tensor is ${largest?.name} [${largest?.shape.join(', ')}]`,
+  )
 }
 
 function numbered(names: Map<string, number>, name: string): number {

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { describeValue, parseOptions, quote } from '../core/check.js'
 import { type Column, mapInto, type NumberValues, numberOf, rowsOf, type ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
+import { largestWidth } from '../core/limits.js'
 import { nameSchema } from '../core/name.js'
 import { wrongValue } from './distinct.js'
 import { checkWidth } from './encode-ids.js'
@@ -17,7 +18,7 @@ export const denseSchema = z.strictObject({
   transform: z.enum(['standardize', 'none', 'log1p', 'minmax']).default('standardize'),
   missing: z.union([z.enum(['mean', 'error']), z.number()]).default('mean'),
   column: z.string().min(1).optional(),
-  width: z.int().min(1).optional(),
+  width: z.int().min(1).max(largestWidth).optional(),
 })
 
 export interface DenseOptions {

@@ -2,9 +2,10 @@
 
 import { z } from 'zod'
 
+import { largestWidth, mostTableRows } from '../core/limits.js'
 import { nameSchema } from '../core/name.js'
 
-const size = z.int().min(1)
+const tableRows = z.int().min(1).max(mostTableRows)
 
 const unique = (values: readonly unknown[]): boolean => new Set(values).size === values.length
 const twice = { error: 'expected values that differ, found one twice' }
@@ -17,10 +18,10 @@ const notAscending = { error: 'expected boundaries in ascending order' }
 /** Their schema, to be spread into a feature's own. */
 export const idOptions = {
   name: nameSchema,
-  dim: size,
+  dim: z.int().min(1).max(largestWidth),
   vocabulary: z
     .union([
-      size,
+      tableRows,
       z
         .array(z.union([z.string(), z.number()]))
         .min(1)
@@ -29,9 +30,9 @@ export const idOptions = {
         .readonly(),
     ])
     .optional(),
-  hash: z.int().min(2).optional(),
+  hash: tableRows.min(2).optional(),
   buckets: z.array(z.number()).min(1).refine(ascending, notAscending).readonly().optional(),
-  minCount: size.optional(),
+  minCount: z.int().min(1).optional(),
   outOfRange: z.enum(['error', 'oov']).optional(),
   column: z.string().min(1).optional(),
 }

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { parseOptions, quote } from '../core/check.js'
 import { type Column, numberText, type StringColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
+import { largestWidth } from '../core/limits.js'
 import { type CodedColumn, codedColumn, countKeys, type Key } from './distinct.js'
 import { checkIds, encodeIds, type IdValues, idValues } from './encode-ids.js'
 import type { SequenceEncoder } from './encoder.js'
@@ -16,7 +17,7 @@ export const sequenceSchema = oneKindOfIds(
   z.strictObject({
     kind: z.literal('sequence'),
     ...idOptions,
-    maxLength: z.int().min(1),
+    maxLength: z.int().min(1).max(largestWidth),
     combiner: z.enum(['mean', 'sum']),
     separator: z.string().min(1).optional(),
   }),

@@ -79,7 +79,7 @@ export class Tape {
     const { rate, seed } = this.#dropout
     if (!this.training || rate === 0) return x
     const y = this.signal(x.value.width)
-    const draw = { seed, stream: this.#dropped, step: this.program.scalarInput('step'), rate }
+    const draw = { seed, stream: this.#dropped, step: this.program.scalarInput('draw'), rate }
     this.#dropped += 1
     this.program.rows('dropout', { x: x.value, y: y.value, ...draw })
     this.record(() => {

@@ -6,12 +6,12 @@ import { topology } from '../core/topology.js'
 import { checkSpecificExperts } from './check.js'
 import { defineModel, type Written } from './definition.js'
 import { layerOptions, levelBody } from './experts.js'
-import { commonOptions, expertOptions, numSpecificExperts } from './options.js'
+import { commonOptions, expertCount, expertOptions, numSpecificExperts } from './options.js'
 
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
-  numSharedExperts: z.int().min(0),
+  numSharedExperts: expertCount,
   numSpecificExperts,
 })
 

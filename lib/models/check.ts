@@ -1,6 +1,7 @@
 // Checks of options against tasks: what neither shows alone.
 
 import { checkFailed, invalidArgument } from '../core/check.js'
+import { mostExperts } from '../core/limits.js'
 import { sharedGate } from '../layers/mixture.js'
 
 interface SpecificExperts {
@@ -30,6 +31,8 @@ export function checkSpecificExperts(
       `${field}: expected one number per task (${tasks.length}), found ${counts.length}`,
     )
   }
+  const experts = counts.reduce((sum, count) => sum + count, numSharedExperts)
+  if (experts > mostExperts) throw invalidArgument(field, `${mostExperts} experts at most, shared and all tasks' own`, experts)
   const none = counts.indexOf(0)
   if (numSharedExperts > 0 || none < 0) return
   const task = tasks[none]?.name ?? ''

@@ -5,13 +5,13 @@ import { z } from 'zod'
 import { topology } from '../core/topology.js'
 import { defineModel, type Written } from './definition.js'
 import { layerOptions, levelBody } from './experts.js'
-import { commonOptions, expertOptions } from './options.js'
+import { commonOptions, expertCount, expertOptions } from './options.js'
 
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
   /** Experts that all tasks share. */
-  numExperts: z.int().min(1),
+  numExperts: expertCount.min(1),
 })
 
 /** An MMoE's options as a user writes them, without features and tasks. */

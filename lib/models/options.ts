@@ -6,9 +6,11 @@ import { z } from 'zod'
 import { type Activation, activationNames } from '../core/activation.js'
 import { initializerNames } from '../core/initializers.js'
 import type { ParameterGroup } from '../core/layout.js'
+import { largestWidth, mostExperts } from '../core/limits.js'
 import type { Penalty } from '../layers/update.js'
 
-const units = z.int().min(1)
+/** Width of a layer. */
+export const units = z.int().min(1).max(largestWidth)
 const amount = z.number().min(0)
 
 /** Widths of hidden layers, first to last. */
@@ -75,8 +77,11 @@ export const expertOptions = {
   gateTemperature: z.number().positive().default(1),
 }
 
+/** How many experts share a level, or a part of one. */
+export const expertCount = z.int().min(0).max(mostExperts)
+
 /** How many experts are each task's own: one number for all tasks, or one per task. */
-export const numSpecificExperts = z.union([z.int().min(0), z.array(z.int().min(0)).min(1).readonly()])
+export const numSpecificExperts = z.union([expertCount, z.array(expertCount).min(1).readonly()])
 
 const expertSchema = z.strictObject({ ...commonOptions, ...expertOptions })
 

@@ -3,20 +3,21 @@
 import { z } from 'zod'
 
 import { fusionNames, fusionParts } from '../core/fusion.js'
+import { mostLevels } from '../core/limits.js'
 import { topology } from '../core/topology.js'
 import { checkSpecificExperts } from './check.js'
 import { defineModel, type Written } from './definition.js'
 import { layerOptions, levelsBody } from './experts.js'
-import { commonOptions, expertOptions, numSpecificExperts } from './options.js'
+import { commonOptions, expertCount, expertOptions, numSpecificExperts } from './options.js'
 
 const fusionPart = z.enum(fusionNames)
 
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
-  numLevels: z.int().min(1).default(2),
+  numLevels: z.int().min(1).max(mostLevels).default(2),
   /** Of every level. */
-  numSharedExperts: z.int().min(0),
+  numSharedExperts: expertCount,
   /** Of every level. */
   numSpecificExperts,
   /** What becomes of a level's outputs before the next one. The paper's is `'none'`: each task's and the shared one pass on alone. */

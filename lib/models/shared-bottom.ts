@@ -3,12 +3,12 @@
 import { z } from 'zod'
 
 import { defineModel, type Written } from './definition.js'
-import { commonOptions } from './options.js'
+import { commonOptions, units } from './options.js'
 
 const schema = z.strictObject({
   ...commonOptions,
   /** Widths of the layers that all tasks share. */
-  bottomHiddenUnits: z.array(z.int().min(1)).min(1).readonly(),
+  bottomHiddenUnits: z.array(units).min(1).readonly(),
 })
 
 /** A shared bottom's options as a user writes them, without features and tasks. */

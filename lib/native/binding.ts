@@ -131,7 +131,7 @@ export type Precision = 'float32' | 'tf32' | 'bfloat16'
 export interface NativePlan {
   /** Binds memory to a parameter, gradient, state or table buffer; it must have exactly as many elements. */
   bind(buffer: number, memory: NativeMemory): void
-  /** Runs on this thread; the scalar outputs. */
+  /** Runs on this thread; the scalar outputs, then the denominators that the batch gave, each in the program's order. */
   run(request: RunRequest): Float64Array
   /** Runs off the main thread. Inputs are copied before it returns, outputs written just before the promise resolves. */
   runAsync(request: RunRequest): Promise<Float64Array>

@@ -2,7 +2,9 @@
 // that stdout is left to results.
 
 import { MultiBar, type SingleBar } from 'cli-progress'
+import { z } from 'zod'
 
+import { describeValue, parseOptions } from '../core/check.js'
 import type { Callback, RunPlan, StepRecord } from '../training/callbacks.js'
 import type { EpochRecord, History } from '../training/history.js'
 import { headline } from './results.js'
@@ -10,20 +12,32 @@ import { count, decimals, duration } from './text.js'
 
 export interface ProgressOptions {
   /** Default: `process.stderr`. */
-  readonly stream?: NodeJS.WriteStream
+  readonly stream?: NodeJS.WriteStream | undefined
   /** A live bar; default: where the stream is a terminal. */
-  readonly bar?: boolean
-  /** Least milliseconds between two drawings of the bar. */
-  readonly interval?: number
+  readonly bar?: boolean | undefined
+  /** Least milliseconds between two drawings of the bar. Default 100. */
+  readonly interval?: number | undefined
 }
+
+const schema = z.strictObject({
+  stream: z
+    .custom<NodeJS.WriteStream>((value) => typeof (value as { write?: unknown } | null)?.write === 'function', {
+      error: ({ input }) => `expected a stream that can be written to, found ${describeValue(input)}`,
+    })
+    .optional(),
+  bar: z.boolean().optional(),
+  interval: z.number().min(1).optional(),
+})
 
 /**
  * Shows epoch, rows per second, the loss of every task and the time left.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
  *
  * @example
  * await model.fit(train, { epochs: 4, callbacks: [progress()] })
  */
-export function progress({ stream = process.stderr, bar = stream.isTTY, interval = 100 }: ProgressOptions = {}): Callback {
+export function progress(options: ProgressOptions = {}): Callback {
+  const { stream = process.stderr, bar = stream.isTTY, interval = 100 } = parseOptions('progress', schema, options)
   return bar ? new Bar(stream, interval) : new Lines((line) => stream.write(`${line}\n`))
 }
 

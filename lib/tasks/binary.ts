@@ -62,7 +62,11 @@ export function checkBinaryLabels(task: BinaryTask, column: Column, labels: Floa
   if (labels.some((label) => label > 0)) return
   const known = checkSomeKnown(task, labels)
   if (task.positive === undefined)
-    throw wrongLabel(task, undefined, `a positive label in the training rows, found ${known} that are all 0`)
+    throw wrongLabel(
+      task,
+      undefined,
+      `a positive label in the training rows, found ${known} that are all 0; a model that was built with rows that have one trains on these too`,
+    )
   const occurring = nearest(String(task.positive), valuesOf(column), 8)
   const values = occurring.map((value) => (column.kind === 'string' ? quote(value) : value)).join(', ')
   throw wrongLabel(

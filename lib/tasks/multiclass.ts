@@ -4,6 +4,7 @@ import { z } from 'zod'
 
 import { parseOptions, quote } from '../core/check.js'
 import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
+import { largestWidth } from '../core/limits.js'
 import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, singleColumn, wrongLabel } from './labels.js'
 
 const classValue = z.union([z.string(), z.number()])
@@ -12,7 +13,7 @@ export const multiclassSchema = z.strictObject({
   kind: z.literal('multiclass'),
   ...labelOptions,
   classes: z.union([
-    z.int().min(2),
+    z.int().min(2).max(largestWidth),
     z
       .array(classValue)
       .min(2)

@@ -33,7 +33,7 @@ export interface StepRecord {
   readonly step: number
   /** Rows of the epoch so far. */
   readonly rows: number
-  /** Mean losses of the epoch so far, by task and in all. */
+  /** Mean losses of the epoch so far, by task and in all, as in `EpochRecord`. */
   readonly losses: Readonly<Record<string, number>>
   readonly loss: number
 }
@@ -56,29 +56,29 @@ export interface CallbackState {
   readonly weights?: Snapshot | undefined
 }
 
-/** All methods are optional; each may return a promise, which training waits for (`onStep` excepted). */
+/** All methods are optional; each may return a promise, which training waits for. What one throws or rejects with ends the run. */
 export interface Callback {
-  /** Before the first step; what it throws ends the run. */
-  onStart?(plan: RunPlan, control: Control): void | Promise<void>
-  /** After every step. To be quick. */
-  onStep?(step: StepRecord): void
+  /** Before the first step. */
+  onStart?(plan: RunPlan, control: Control): unknown
+  /** After every step; the next one waits for it. To be quick. */
+  onStep?(step: StepRecord): unknown
   /** After the steps of an epoch, before it is validated. */
-  onValidation?(epoch: number): void | Promise<void>
-  onEpoch?(record: EpochRecord, control: Control): void | Promise<void>
+  onValidation?(epoch: number): unknown
+  onEpoch?(record: EpochRecord, control: Control): unknown
   /** After every callback's `onEpoch`: what is saved here has seen this epoch whole. */
-  onEpochEnd?(record: EpochRecord, control: Control): void | Promise<void>
+  onEpochEnd?(record: EpochRecord, control: Control): unknown
   /** After the last epoch. */
-  onEnd?(history: History, control: Control): void | Promise<void>
-  /** Instead of `onEnd`, where the run fails or is aborted. */
-  onFailure?(error: unknown): void
+  onEnd?(history: History, control: Control): unknown
+  /** Instead of `onEnd`, where the run fails or is aborted, of which `error` is the cause. It hides what this one throws. */
+  onFailure?(error: unknown): unknown
   /** For a checkpoint: what it remembers now. */
-  state?(): CallbackState | undefined
+  state?(): CallbackState | undefined | Promise<CallbackState | undefined>
   /** After `onStart` of a resumed run: what `state` gave to the checkpoint, if this one's place in the list has any. */
-  resume?(state: CallbackState): void
+  resume?(state: CallbackState): unknown
 }
 
 /** A callback, or what to do after every epoch. */
-export type CallbackLike = Callback | ((record: EpochRecord, control: Control) => void | Promise<void>)
+export type CallbackLike = Callback | ((record: EpochRecord, control: Control) => unknown)
 
 /** Functions as callbacks. */
 export function toCallback(callback: CallbackLike): Callback {

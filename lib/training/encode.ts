@@ -13,8 +13,11 @@ import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding
 import { classCount } from '../tasks/multiclass.js'
 import { encodeLabels, encodeWeights, labelColumnOf, type Task } from '../tasks/task.js'
 
-/** Which columns of a dataset are encoded beside the features: labels and weights, and whether they are to learn from. */
-export type Purpose = 'training' | 'evaluation' | 'prediction'
+/**
+ * Which columns of a dataset are encoded beside the features: labels and weights, none for prediction. The first rows of all to
+ * train on must have something to learn, more of them need not.
+ */
+export type Purpose = 'training' | 'more training' | 'evaluation' | 'prediction'
 
 export class DataEncoder {
   readonly encoders: readonly Encoder[]
@@ -46,6 +49,17 @@ export class DataEncoder {
       rowWeights: task.weightColumn !== undefined,
       ...(task.kind === 'multiclass' && { classes: classCount(task) }),
     }))
+  }
+
+  /**
+   * Checks that the labels that there are have something to learn.
+   * @throws ERR_MULTIGATE_DATA naming the task.
+   */
+  checkLabels(train: Dataset): void {
+    for (const task of this.#tasks) {
+      const column = labelColumnOf(task)
+      if (train.has(column)) encodeLabels(task, train.column(column), { training: true })
+    }
   }
 
   /** Encoded features by name, [rows * width] each. @throws ERR_MULTIGATE_DATA. */

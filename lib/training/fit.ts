@@ -16,8 +16,9 @@ import type { Evaluation } from './evaluate.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
 import type { EpochLosses } from './losses.js'
 import type { NetworkRunner } from './network-runner.js'
+import { checkRowsFit } from './room.js'
 import { StepLoop } from './train.js'
-import type { TrainingState } from './training-state.js'
+import type { Drawn, TrainingState } from './training-state.js'
 import type { Turns } from './turns.js'
 
 /** The options of `fit`, the optimizer apart. */
@@ -60,6 +61,7 @@ export interface FitRun {
   readonly shuffle: boolean
   readonly data: DataResidence
   readonly seed: number
+  readonly drawn: Drawn
   readonly callbacks: readonly CallbackLike[]
   readonly turns: Turns
   /** Throws where training must not go on: aborted or disposed. */
@@ -85,10 +87,12 @@ export async function runFit(run: FitRun): Promise<History> {
   memories.dropMoments()
   const plan = run.runner.prepare(run.program)
   try {
+    const rows = Math.min(run.batchSize, run.train.rows)
+    checkRowsFit(rows, plan.info(rows), run.program, run.runner.compute)
     await run.resumed?.readMoments(run.program)
     return await new Run(run, plan, callbacks).history()
   } catch (error) {
-    for (const callback of callbacks) tellFailure(callback, error)
+    for (const callback of callbacks) await tellFailure(callback, error)
     throw error
   } finally {
     plan.dispose()
@@ -97,9 +101,9 @@ export async function runFit(run: FitRun): Promise<History> {
 }
 
 /** What fails on top of a failure must not hide it, nor keep it from other callbacks. */
-function tellFailure(callback: Callback, error: unknown): void {
+async function tellFailure(callback: Callback, error: unknown): Promise<void> {
   try {
-    callback.onFailure?.(error)
+    await callback.onFailure?.(error)
   } catch {
     // The first error is thrown.
   }
@@ -138,7 +142,7 @@ class Run {
   async history(): Promise<History> {
     const plan = this.#plan()
     for (const callback of this.#callbacks) await callback.onStart?.(plan, this.#control)
-    this.#resumeCallbacks()
+    await this.#resumeCallbacks()
     for (let epoch = this.#epochs.length + 1; epoch <= this.#run.epochs && this.#stopped === undefined; epoch += 1) {
       const record = await this.#epoch(epoch)
       for (const callback of this.#callbacks) await callback.onEpoch?.(record, this.#control)
@@ -167,23 +171,26 @@ class Run {
     return evaluate(validation)
   }
 
-  #onStep(step: StepRecord): void {
-    for (const callback of this.#callbacks) callback.onStep?.(step)
-  }
-
-  #resumeCallbacks(): void {
-    this.#run.resumed?.state.callbacks.forEach((state, index) => {
-      if (state !== undefined) this.#callbacks[index]?.resume?.(state)
-    })
-  }
-
-  #state(): TrainingState {
-    return {
-      optimizer: this.#run.optimizer,
-      steps: this.#loop.steps,
-      ...this.#soFar(),
-      callbacks: this.#callbacks.map((callback) => callback.state?.()),
+  /** One callback after the other, from one on; a promise only where one of them gives one. */
+  #onStep(step: StepRecord, from = 0): Promise<void> | undefined {
+    for (let index = from; index < this.#callbacks.length; index += 1) {
+      const waiting: unknown = this.#callbacks[index]?.onStep?.(step)
+      if (isObject(waiting) && 'then' in waiting) return Promise.resolve(waiting).then(() => this.#onStep(step, index + 1))
     }
+    return undefined
+  }
+
+  async #resumeCallbacks(): Promise<void> {
+    for (const [index, state] of this.#run.resumed?.state.callbacks.entries() ?? []) {
+      if (state !== undefined) await this.#callbacks[index]?.resume?.(state)
+    }
+  }
+
+  async #state(): Promise<TrainingState> {
+    const { steps } = this.#loop
+    const callbacks: TrainingState['callbacks'][number][] = []
+    for (const callback of this.#callbacks) callbacks.push(await callback.state?.())
+    return { optimizer: this.#run.optimizer, steps, ...this.#soFar(), callbacks }
   }
 
   #soFar(): History {
@@ -203,7 +210,7 @@ class Run {
         })
         this.#weightsOf = epoch
       },
-      save: async (path) => await save(path, this.#state()),
+      save: async (path) => await save(path, await this.#state()),
     }
   }
 
@@ -245,7 +252,7 @@ function epochRecord(
     loss: losses.total,
     tasks,
     validation,
-    metrics: monitorValues(losses.total, tasks, validation),
+    metrics: monitorValues(losses, validation),
     seconds,
     rowsPerSecond: losses.rows / seconds,
   }

@@ -3,22 +3,23 @@
 import { metricsOf } from '../metrics/metric.js'
 import type { NetworkTask } from '../models/network.js'
 import type { Evaluation, TaskEvaluation } from './evaluate.js'
+import type { EpochLosses } from './losses.js'
 
 /** One epoch, as the history and callbacks see it. */
 export interface EpochRecord {
   /** From 1. */
   readonly epoch: number
   readonly steps: number
-  /**
-   * Sum of task weight x task loss, and penalties: the mean over the epoch's steps, weighted by their rows, each taken
-   * before its update.
-   */
+  /** Sum of task weight x task loss, and penalties; the mean of these over the epoch's rows. */
   readonly loss: number
-  /** Loss of each task, without its weight and without penalties. */
+  /**
+   * Loss of each task, without its weight and without penalties: the mean over the epoch's rows with a label, as `lossReduction`
+   * counts them, each taken before the update of its step. 0 where there are none.
+   */
   readonly tasks: Readonly<Record<string, { readonly loss: number }>>
   /** What was measured on the validation data after the epoch. */
   readonly validation: Evaluation | undefined
-  /** Everything that can be monitored, by name: `loss`, `<task>_loss`, and with validation data `val_loss`, `val_<metric>`, `val_<task>_<metric>`. A metric that is undefined is absent. */
+  /** Everything that can be monitored, by name: `loss`, `<task>_loss`, and with validation data `val_loss`, `val_<metric>`, `val_<task>_<metric>`. A metric that is undefined, and the loss of a task without labels, is absent. */
   readonly metrics: Readonly<Record<string, number>>
   /** Spent on training steps, validation not counted. */
   readonly seconds: number
@@ -49,13 +50,10 @@ export function monitorNames(tasks: readonly NetworkTask[], validation: boolean)
 }
 
 /** The values of `monitorNames` after an epoch; `val_<metric>` is the mean over the tasks where it is defined. */
-export function monitorValues(
-  loss: number,
-  tasks: EpochRecord['tasks'],
-  validation: Evaluation | undefined,
-): Record<string, number> {
-  const values: Record<string, number> = { loss }
-  for (const [task, { loss: own }] of Object.entries(tasks)) values[`${task}_loss`] = own
+export function monitorValues(losses: EpochLosses, validation: Evaluation | undefined): Record<string, number> {
+  const { measured, tasks, total } = losses
+  const values: Record<string, number> = { loss: total }
+  for (const task of measured) values[`${task}_loss`] = tasks[task] ?? 0
   if (validation === undefined) return values
   for (const metric of measuredOfAny) {
     const found = Object.entries(validation.tasks).flatMap(([task, result]) => rowValue(task, result, metric))

@@ -1,53 +1,85 @@
-// The losses of an epoch: means over its steps, weighted by rows, and the check that they are numbers.
+// The losses of an epoch, and the check that they are numbers. A task's is what one step over all rows so far would give:
+// steps count by what their loss was divided by (labelled rows, all rows or sums of weights, as `lossReduction` says),
+// penalties by the rows of their step.
 
 import { checkFailed } from '../core/check.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
 
+/** The mean of a scalar output over the steps so far. */
+interface Mean {
+  readonly name: string
+  /** Its place among a step's results. */
+  readonly at: number
+  /** The place of what the step has divided it by; undefined: it counts by rows. */
+  readonly divisorAt: number | undefined
+  sum: number
+  divisor: number
+}
+
 export class EpochLosses {
-  readonly #tasks: readonly NetworkTask[]
-  readonly #scalars: readonly (readonly [name: string, number: number])[]
-  readonly #sums: Float64Array
+  readonly #means: readonly Mean[]
+  readonly #tasks: readonly { readonly task: NetworkTask; readonly mean: Mean }[]
   #rows = 0
 
-  constructor(program: LoweredProgram, tasks: readonly NetworkTask[]) {
-    this.#tasks = tasks
-    this.#scalars = Object.entries(program.scalarOutputs)
-    this.#sums = new Float64Array(program.spec.scalarOutputs)
+  constructor({ scalarOutputs, scalarInputs, spec }: LoweredProgram, tasks: readonly NetworkTask[]) {
+    const mean = (name: string, divisorAt?: number): Mean => ({
+      name,
+      at: scalarOutputs[name] ?? -1,
+      divisorAt,
+      sum: 0,
+      divisor: 0,
+    })
+    this.#tasks = tasks.map((task) => {
+      const scalar = scalarInputs[`denominator:${task.name}`]
+      const divisor = spec.denominators.findIndex((denominator) => denominator.scalar === scalar)
+      return { task, mean: mean(`loss:${task.name}`, spec.scalarOutputs + divisor) }
+    })
+    const penalties = Object.keys(scalarOutputs).filter((name) => name.startsWith('penalty:'))
+    this.#means = [...this.#tasks.map((own) => own.mean), ...penalties.map((name) => mean(name))]
   }
 
   get rows(): number {
     return this.#rows
   }
 
-  /** Takes a step in. @throws ERR_MULTIGATE_DIVERGED naming the task, the epoch and the step of a loss that is no number. */
-  add(step: Float64Array, rows: number, place: { readonly epoch: number; readonly step: number }): void {
-    for (const [name, number] of this.#scalars) {
-      const value = step[number] ?? Number.NaN
-      if (!Number.isFinite(value)) throw diverged(name, value, place)
-      this.#sums[number] = (this.#sums[number] ?? 0) + value * rows
+  /**
+   * Takes in what a step gives: scalar outputs, then denominators.
+   * @throws ERR_MULTIGATE_DIVERGED naming the task, the epoch and the step of a loss that is no number.
+   */
+  add(results: Float64Array, rows: number, place: { readonly epoch: number; readonly step: number }): void {
+    for (const mean of this.#means) {
+      const value = results[mean.at] ?? Number.NaN
+      if (!Number.isFinite(value)) throw diverged(mean.name, value, place)
+      const divisor = mean.divisorAt === undefined ? rows : (results[mean.divisorAt] ?? Number.NaN)
+      mean.sum += value * divisor
+      mean.divisor += divisor
     }
     this.#rows += rows
   }
 
-  /** Unweighted, by task. */
+  /** Unweighted, by task; 0 of a task without a row that counts. */
   get tasks(): Record<string, number> {
-    return Object.fromEntries(this.#tasks.map(({ name }) => [name, this.#mean(`loss:${name}`)]))
+    return Object.fromEntries(this.#tasks.map(({ task, mean }) => [task.name, quotientOf(mean)]))
+  }
+
+  /** Tasks with rows that count. */
+  get measured(): string[] {
+    return this.#tasks.filter(({ mean }) => mean.divisor > 0).map(({ task }) => task.name)
   }
 
   /** Weighted, with penalties. */
   get total(): number {
-    const penalties = this.#scalars.filter(([name]) => name.startsWith('penalty:'))
+    const penalties = this.#means.slice(this.#tasks.length)
     return (
-      this.#tasks.reduce((sum, { name, weight }) => sum + weight * this.#mean(`loss:${name}`), 0) +
-      penalties.reduce((sum, [name]) => sum + this.#mean(name), 0)
+      this.#tasks.reduce((sum, { task, mean }) => sum + task.weight * quotientOf(mean), 0) +
+      penalties.reduce((sum, mean) => sum + quotientOf(mean), 0)
     )
   }
+}
 
-  #mean(name: string): number {
-    const number = this.#scalars.find(([known]) => known === name)?.[1] ?? -1
-    return (this.#sums[number] ?? 0) / Math.max(this.#rows, 1)
-  }
+function quotientOf({ sum, divisor }: Mean): number {
+  return divisor === 0 ? 0 : sum / divisor
 }
 
 function diverged(scalar: string, value: number, { epoch, step }: { epoch: number; step: number }): Error {

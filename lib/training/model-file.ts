@@ -17,7 +17,15 @@ import type { EpochRecord } from './history.js'
 import { chunkElements, type Place, type Snapshot, weightsOf } from './memories.js'
 import type { NetworkRunner } from './network-runner.js'
 import { formatVersion, metadataKeys } from './save.js'
-import { callbackTensor, momentTensor, type TrainingState, trainingPrefix, trainingSchema } from './training-state.js'
+import {
+  callbackTensor,
+  type Drawn,
+  drawnSchema,
+  momentTensor,
+  type TrainingState,
+  trainingPrefix,
+  trainingSchema,
+} from './training-state.js'
 
 const modelSchema = z.strictObject({
   model: z.enum(Object.keys(models) as [ModelName, ...ModelName[]]),
@@ -33,11 +41,15 @@ export class ModelFile {
   readonly options: Readonly<Record<string, unknown>>
   readonly tasks: readonly Task[]
   readonly encoder: DataEncoder
+  /** Undefined in files of before it was written. */
+  readonly drawn: Drawn | undefined
   readonly #file: SafetensorsFile
 
   private constructor(path: string, file: SafetensorsFile) {
     const { model, options, tasks, encoders } = readJson(path, file, metadataKeys.model, modelSchema)
     this.path = path
+    this.drawn =
+      file.metadata[metadataKeys.drawn] === undefined ? undefined : readJson(path, file, metadataKeys.drawn, drawnSchema)
     this.#file = file
     this.model = model
     this.options = options

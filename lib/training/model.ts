@@ -25,8 +25,8 @@ import { Batch, batchOf, checkRowCount, type Inputs } from './inputs.js'
 import { ModelFile } from './model-file.js'
 import { NetworkRunner } from './network-runner.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
-import { type ModelConfig, writeModel } from './save.js'
-import type { TrainingState } from './training-state.js'
+import { type Built, type ModelConfig, writeModel } from './save.js'
+import type { Drawn, TrainingState } from './training-state.js'
 import { Turns } from './turns.js'
 
 /** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
@@ -44,12 +44,12 @@ export interface FitOptions {
   readonly validation?: Dataset | undefined
   /** Default 1024. The last batch of an epoch may be smaller. */
   readonly batchSize?: number | undefined
-  /** Default 1. */
+  /** How many; with `resume` those of the checkpoint count too. Default 1. */
   readonly epochs?: number | undefined
-  /** Default `adam()`. It starts anew with every `fit`. */
+  /** Default `adam()`. It starts anew with every `fit`; orders of rows and dropout go on from the last. */
   readonly optimizer?: Optimizer | undefined
   readonly callbacks?: readonly CallbackLike[] | undefined
-  /** A new order of the rows every epoch, from the model's seed. Default true. */
+  /** A new order of the rows every epoch, from the model's seed, of a second `fit` too. Default true. */
   readonly shuffle?: boolean | undefined
   /**
    * On a GPU, where the rows of `train` are: `'device'`, all of them in its memory (ERR_MULTIGATE_OUT_OF_MEMORY where they do not fit);
@@ -61,8 +61,8 @@ export interface FitOptions {
   readonly signal?: AbortSignal | undefined
   /**
    * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
-   * same options. Vocabularies, weights and the optimizer's state are the file's; `epochs` counts its epochs too. With the
-   * same data and options the end is the same to the bit as without the break.
+   * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
+   * the file's; `epochs` counts its epochs too. With the same data and options the end is the same to the bit as without the break.
    */
   readonly resume?: string | undefined
 }
@@ -73,19 +73,12 @@ export const inside = Symbol('inside')
 export const load = Symbol('load')
 
 /** A built model from inside. */
-export interface Inside {
+export interface Inside extends Built {
   readonly config: ModelConfig
-  readonly encoder: DataEncoder
-  readonly runner: NetworkRunner
 }
 
 /** Of any model: it checks its own options. */
 type Definition = ModelDefinition<never>
-
-interface Built {
-  readonly encoder: DataEncoder
-  readonly runner: NetworkRunner
-}
 
 /** `Output`: what it predicts; the names of the tasks unless a model has more to say. */
 export class Model<
@@ -135,16 +128,26 @@ export class Model<
 
   /**
    * Fits every open encoder (vocabularies, means) on `train` and draws the initial weights. `fit` does it where it was not
-   * done; on a built model it changes nothing.
+   * done; on a built model it changes nothing. Labels are looked at where there are any.
    * @throws ERR_MULTIGATE_DATA naming the column that does not fit a feature or task.
    */
   async build(train: Dataset): Promise<void> {
     this.#checkFree('build')
-    this.#built ??= this.#make(checkDataset('build.train', train))
+    checkDataset('build.train', train)
+    if (this.#built !== undefined) return
+    const built = this.#make(train)
+    try {
+      built.encoder.checkLabels(train)
+    } catch (error) {
+      built.runner.dispose()
+      throw error
+    }
+    this.#built = built
   }
 
   /**
-   * Trains, and gives one record per epoch. The first call builds the model from `train`.
+   * Trains, and gives one record per epoch. The first call builds the model from `train`, where every task must have something to
+   * learn, a positive label, say; later rows need not.
    * @throws ERR_MULTIGATE_BUSY while another `fit` runs, ERR_MULTIGATE_ABORTED by its signal, ERR_MULTIGATE_DIVERGED where a
    * loss is no finite number, ERR_MULTIGATE_DATA as `build`.
    */
@@ -269,8 +272,8 @@ export class Model<
   }
 
   /** @internal Builds it from saved encoders; the weights are zero and the caller's to write. */
-  [load](encoder: DataEncoder): void {
-    this.#built = this.#assemble(encoder)
+  [load](encoder: DataEncoder, drawn?: Drawn): void {
+    this.#built = this.#assemble(encoder, drawn)
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History> {
@@ -290,7 +293,7 @@ export class Model<
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     const { native } = this.#compute
     const started = performance.now()
-    using rows = built.encoder.encode(train, native, 'training')
+    using rows = built.encoder.encode(train, native, (state ?? this.#built) ? 'more training' : 'training')
     using held = validation === undefined ? undefined : built.encoder.encode(validation, native, 'evaluation')
     this.#built = built
     return await runFit({
@@ -305,6 +308,7 @@ export class Model<
       validation: held,
       encodeSeconds: (performance.now() - started) / 1000,
       seed: this.#network.seed,
+      drawn: built.drawn,
       turns: this.#turns,
       checkpoint,
       evaluate: (data) => this.#evaluate(built, data),
@@ -322,10 +326,12 @@ export class Model<
         'fit.resume: expected a model that is not built yet, found one with weights of its own; make a new one with the same options'
       throw new ArgumentError(message, { field: 'fit.resume' })
     }
-    checkSameModel(file, this.#config, this.#features)
+    checkSameModel(file, this.#config, this.#features, this.#definition)
     const training = await file.readTraining()
     checkSameOptimizer(file, training, optimizer)
-    const built = this.#assemble(file.encoder)
+    // Files of before `drawn` was written: their `fit` was the model's first.
+    const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
+    const built = this.#assemble(file.encoder, drawn)
     try {
       await file.readWeights(built.runner)
       if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
@@ -340,8 +346,8 @@ export class Model<
     return this.#turns.take(() => evaluate(runner, rows, encoder.tasks, this.#network))
   }
 
-  async #save({ encoder, runner }: Built, path: string, training?: TrainingState): Promise<void> {
-    await this.#turns.take(() => writeModel(path, this.#config, encoder, runner, training))
+  async #save(built: Built, path: string, training?: TrainingState): Promise<void> {
+    await this.#turns.take(() => writeModel(path, this.#config, built, training))
   }
 
   /** Fits the encoders and draws the weights. */
@@ -351,9 +357,9 @@ export class Model<
     return built
   }
 
-  #assemble(encoder: DataEncoder): Built {
+  #assemble(encoder: DataEncoder, { epochs, steps }: Drawn = { epochs: 0, steps: 0 }): Built {
     // Only the training program depends on the optimizer, and `fit` lowers that again.
-    return { encoder, runner: new NetworkRunner(this.#lower(encoder, adam()), this.#compute) }
+    return { encoder, runner: new NetworkRunner(this.#lower(encoder, adam()), this.#compute), drawn: { epochs, steps } }
   }
 
   #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {

@@ -9,6 +9,7 @@ import { compilePlan } from '../native/compile.js'
 import type { Compute } from './compute.js'
 import type { EncodedRows } from './encode.js'
 import { Memories } from './memories.js'
+import { checkRowsFit, checkWeightsFit } from './room.js'
 
 /** What one run gives: row outputs by task, scalar outputs in the program's order. */
 export interface RunResult {
@@ -35,7 +36,9 @@ export class NetworkRunner {
   async run(program: LoweredProgram, data: EncodedRows, start = 0, rows = data.rows - start): Promise<RunResult> {
     const outputs = this.#outputs(program, rows)
     if (rows === 0) return { outputs, scalars: new Float64Array(program.spec.scalarOutputs) }
-    const scalars = await this.#plan(program).runAsync({
+    const plan = this.#plan(program)
+    checkRowsFit(rows, plan.info(rows), program, this.compute)
+    const scalars = await plan.runAsync({
       rows,
       start,
       columns: data.columns,
@@ -47,8 +50,9 @@ export class NetworkRunner {
     return { outputs, scalars }
   }
 
-  /** Compiles a program over the model's memories. The plan is the caller's, to be disposed. */
+  /** Compiles a program over the model's memories. The plan is the caller's, to be disposed. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
   prepare(program: LoweredProgram): NativePlan {
+    checkWeightsFit(this.network, program, this.compute)
     const plan = compilePlan(this.compute, program.spec)
     this.memories.bind(plan, program)
     return plan

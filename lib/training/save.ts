@@ -6,7 +6,7 @@ import type { Task } from '../tasks/task.js'
 import type { DataEncoder } from './encode.js'
 import { weightsOf } from './memories.js'
 import type { NetworkRunner } from './network-runner.js'
-import { type TrainingState, trainingJson, trainingTensors } from './training-state.js'
+import { type Drawn, type TrainingState, trainingJson, trainingTensors } from './training-state.js'
 
 /** Raised where a file of before could be read wrongly. */
 export const formatVersion = '1'
@@ -15,6 +15,7 @@ export const formatVersion = '1'
 export const metadataKeys = {
   format: 'multigate.format',
   model: 'multigate.model',
+  drawn: 'multigate.drawn',
   training: 'multigate.training',
 } as const
 
@@ -26,12 +27,18 @@ export interface ModelConfig {
   readonly options: object
 }
 
+/** A model with weights. */
+export interface Built {
+  readonly encoder: DataEncoder
+  readonly runner: NetworkRunner
+  readonly drawn: Drawn
+}
+
 /** Writes a model; the file is replaced whole or not at all. */
 export async function writeModel(
   path: string,
   config: ModelConfig,
-  encoder: DataEncoder,
-  runner: NetworkRunner,
+  { encoder, runner, drawn }: Built,
   training?: TrainingState,
 ): Promise<void> {
   const { network, memories, compute } = runner
@@ -48,6 +55,7 @@ export async function writeModel(
     metadata: {
       [metadataKeys.format]: formatVersion,
       [metadataKeys.model]: JSON.stringify({ ...config, encoders: encoder.encoders }),
+      [metadataKeys.drawn]: JSON.stringify(drawn),
       ...(training !== undefined && { [metadataKeys.training]: JSON.stringify(trainingJson(training)) }),
     },
     tensors: training === undefined ? weights : [...weights, ...trainingTensors(training, memories, dtype)],

@@ -23,6 +23,17 @@ export interface TrainingState {
   readonly callbacks: readonly (CallbackState | undefined)[]
 }
 
+/**
+ * What has been drawn from a model's seed by all its `fit`s, failed ones too: orders of rows, one an epoch, and dropout, one a
+ * step. The next ones are drawn after these.
+ */
+export interface Drawn {
+  epochs: number
+  steps: number
+}
+
+export const drawnSchema = z.strictObject({ epochs: z.int().min(0), steps: z.int().min(0) })
+
 /** All names of such tensors start with it. */
 export const trainingPrefix = 'training.'
 
@@ -46,7 +57,7 @@ export const trainingSchema = z.strictObject({
 
 export function trainingJson(state: TrainingState): z.input<typeof trainingSchema> {
   const callbacks = state.callbacks.map((own) =>
-    own === undefined ? null : { json: own.json, hasWeights: own.weights !== undefined },
+    own === undefined ? null : { json: own.json ?? null, hasWeights: own.weights !== undefined },
   )
   return {
     optimizer: { ...state.optimizer },

@@ -39,7 +39,7 @@ Napi::Value AsyncRun::finish(Napi::Env env) {
   for (const auto& [span, from] : copies) {
     std::memcpy(span.data, from, static_cast<size_t>(span.length) * array_element_bytes(span.type));
   }
-  const std::vector<double>& scalars = step_->scalar_outputs();
+  const std::vector<double>& scalars = step_->results();
   Napi::Float64Array result = Napi::Float64Array::New(env, scalars.size());
   if (!scalars.empty()) std::memcpy(result.Data(), scalars.data(), scalars.size() * sizeof(double));
   return result;

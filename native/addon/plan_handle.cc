@@ -32,7 +32,7 @@ Napi::Value PlanHandle::run(const Napi::CallbackInfo& info) {
   Step step(live_pointer(), request.rows, request.threads);
   fill_in_place(request, live(), step);
   step.execute();
-  const std::vector<double>& scalars = step.scalar_outputs();
+  const std::vector<double>& scalars = step.results();
   Napi::Float64Array result = Napi::Float64Array::New(info.Env(), scalars.size());
   if (!scalars.empty()) std::memcpy(result.Data(), scalars.data(), scalars.size() * sizeof(double));
   return result;

@@ -32,7 +32,7 @@ Plan::Plan(const mg_backend& backend, const Program& program, const std::string&
       held_(program.buffers.size()),
       copies_(program.buffers.size()),
       scalars_in_(program.scalar_inputs),
-      scalars_out_(program.scalar_outputs) {
+      scalars_out_(program.scalar_outputs + program.denominators.size()) {
   const mg_program compiled = program.abi();
   const mg_compile_options options{chosen_isa(backend, isa), precision};
   mg_error error{};
@@ -189,8 +189,10 @@ void Step::compute_denominators() noexcept {
     const auto i = static_cast<size_t>(view.buffer);
     return {static_cast<const float*>(plan_->data_[i]) + view.offset, plan_->buffers_[i].width, row_index_};
   };
+  double* result = plan_->scalars_out_.data() + plan_->scalars_out_.size() - plan_->denominators_.size();
   for (const mg_denominator& d : plan_->denominators_) {
-    plan_->scalars_in_[static_cast<size_t>(d.scalar)] = denominator(d.reduction, rows_, column(d.label), column(d.weight));
+    *result = denominator(d.reduction, rows_, column(d.label), column(d.weight));
+    plan_->scalars_in_[static_cast<size_t>(d.scalar)] = *result++;
   }
 }
 

@@ -36,7 +36,6 @@ class Plan {
   const ProgramFacts& facts() const noexcept { return facts_; }
   const mg_buffer& buffer(int32_t number) const { return buffers_[static_cast<size_t>(number)]; }
   uint32_t scalar_inputs() const noexcept { return static_cast<uint32_t>(scalars_in_.size()); }
-  uint32_t scalar_outputs() const noexcept { return static_cast<uint32_t>(scalars_out_.size()); }
 
   void bind(int64_t buffer, std::shared_ptr<Memory> memory);
   PlanInfo info(int64_t rows) const;
@@ -58,7 +57,7 @@ class Plan {
   std::vector<std::shared_ptr<void>> held_;  // per buffer: the block, while the step needs it
   std::vector<AlignedBuffer> copies_;       // per buffer: copied inputs and native outputs
   std::vector<double> scalars_in_;
-  std::vector<double> scalars_out_;
+  std::vector<double> scalars_out_;  // the program's, then its denominators
 };
 
 class Step {
@@ -85,7 +84,8 @@ class Step {
   const void* output(int32_t buffer) const noexcept { return plan_->data_[static_cast<size_t>(buffer)]; }
 
   void set_scalars(const double* values) noexcept;
-  const std::vector<double>& scalar_outputs() const noexcept { return plan_->scalars_out_; }
+  /// Scalar outputs, then denominators, each in the program's order: a loss beside what it was divided by.
+  const std::vector<double>& results() const noexcept { return plan_->scalars_out_; }
 
   /// Runs the step on this thread. @throws Failure.
   void execute();

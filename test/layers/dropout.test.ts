@@ -14,7 +14,7 @@ function drop(place: TestPlace, { seed = 7, step = 1, threads = 2 } = {}): { y: 
     threads,
     inputs: { 'x:a': new Float32Array(rows * width).fill(1), 'x:dy': new Float32Array(rows * width).fill(2) },
     signals: { a: width, dy: width },
-    scalars: { rate, seed, step },
+    scalars: { rate, seed, draw: step },
     emit(tape, { a, dy }) {
       if (a === undefined || dy === undefined) throw new Error('no signals')
       const y = tape.dropout(a)

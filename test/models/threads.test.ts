@@ -20,7 +20,7 @@ const optimizers = [
 function train({ network, rows }: RandomNetwork, place: TestPlace, threads: number): unknown {
   const run = new NetworkRun(network, place, threads)
   initialize(run)
-  const losses = [1, 2, 3].map((step) => run.train(rows, { learningRate: 0.01, step }).scalars)
+  const losses = [1, 2, 3].map((step) => run.train(rows, { learningRate: 0.01, step, draw: step }).scalars)
   const weights = trained(network).map((name) => [name, digest(run.read(name))])
   const outputs = Object.values(run.predict(rows).outputs).map(digest)
   run.dispose()

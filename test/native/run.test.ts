@@ -81,10 +81,10 @@ describe.each(devices)('%s', (device) => {
     memory.dispose()
   })
 
-  it('computes denominators by reduction', () => {
-    for (const [reduction, want] of [
-      ['valid', Math.log(2)],
-      ['batch', (Math.log(2) * 2) / 3],
+  it('computes denominators by reduction, and gives them after the losses', () => {
+    for (const [reduction, want, denominator] of [
+      ['valid', Math.log(2), 2],
+      ['batch', (Math.log(2) * 2) / 3, 3],
     ] as const) {
       const program = trainingProgram()
       const { plan } = boundPlan(device, {
@@ -92,7 +92,9 @@ describe.each(devices)('%s', (device) => {
         denominators: program.denominators.map((entry) => ({ ...entry, reduction })),
       })
       const inputs = [new Int32Array(3), new Float32Array(3), new Float32Array([1, NaN, 0])]
-      expect(plan.run({ rows: 3, inputs, outputs: [], scalars: new Float64Array([0, 0, 1]), threads: 1 })[0]).toBeCloseTo(want, 6)
+      const results = plan.run({ rows: 3, inputs, outputs: [], scalars: new Float64Array([0, 0, 1]), threads: 1 })
+      expect(results[0]).toBeCloseTo(want, 6)
+      expect([...results.subarray(program.scalarOutputs)]).toEqual([denominator])
     }
   })
 })

@@ -46,3 +46,17 @@ describe.each([true, false])('on a terminal: %s', (isTTY) => {
     for (const mode of ['25l', '7l']) expect(text()).not.toContain(`\u001b[?${mode}`)
   })
 })
+
+it.each<[unknown, string]>([
+  [{ baar: true }, "progress.baar: unknown option; did you mean 'bar'"],
+  [{ bar: 'yes' }, 'progress.bar: expected true or false, found "yes"'],
+  [{ interval: 0 }, 'progress.interval: expected a number >= 1, found 0'],
+  [{ interval: '1 s' }, 'progress.interval: expected a number, found "1 s"'],
+  [{ stream: 'stderr' }, 'progress.stream: expected a stream that can be written to, found "stderr"'],
+  [{ stream: null }, 'progress.stream: expected a stream that can be written to, found null'],
+  [null, 'progress: expected an object, found null'],
+])('refuses %o', (options, message) => {
+  expect(() => progress(options as never)).toThrow(
+    expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }),
+  )
+})

@@ -117,3 +117,53 @@ it('a resumed run refuses callbacks in other places, and those that watch anothe
   await expect(moved).rejects.toThrow('expected what checkpoint keeps, found what another callback has kept')
   expect((await run([earlyStopping({ monitor: 'val_auc' })], path)).epochs).toHaveLength(2)
 })
+
+describe('callbacks that return promises', () => {
+  const later = (job: () => void = () => undefined): Promise<void> =>
+    new Promise((resolve, reject) => {
+      setTimeout(() => {
+        try {
+          resolve(job())
+        } catch (error) {
+          reject(error as Error)
+        }
+      }, 1)
+    })
+
+  it.each(['onStart', 'onStep', 'onValidation', 'onEpoch', 'onEpochEnd', 'onEnd'])(
+    '%s ends the run with what it rejects',
+    async (hook) => {
+      using net = model()
+      const mine = new Error('mine')
+      const seen: unknown[] = []
+      const reject = (): Promise<void> =>
+        later(() => {
+          throw mine
+        })
+      const onFailure = (error: unknown): Promise<void> => later(() => void seen.push(error))
+      const run = net.fit(train, { validation, batchSize: 100, epochs: 2, callbacks: [{ [hook]: reject, onFailure }] })
+      await expect(run).rejects.toBe(mine)
+      expect(seen).toEqual([mine])
+      expect((await net.fit(train, { epochs: 2 })).epochs).toHaveLength(2)
+      expect((await net.predict(validation)).click).toHaveLength(300)
+    },
+  )
+
+  it('are waited for, one after the other', async () => {
+    using net = model()
+    const order: string[] = []
+    const onStep = (name: string) => ({ onStep: () => later(() => void order.push(name)) })
+    await net.fit(train, { batchSize: 300, callbacks: [onStep('a'), onStep('b'), { onStep: () => order.push('c') }] })
+    expect(order.join('')).toBe('abcabc')
+  })
+
+  it('keep their state in checkpoints, and take it up', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'last.safetensors')
+    let found: unknown
+    const own = { state: async () => ({ json: 7 }), resume: (state: { json: unknown }) => later(() => void (found = state.json)) }
+    const run = (options: object) => model().fit(train, { callbacks: [own, checkpoint({ path })], ...options })
+    await run({ epochs: 1 })
+    await run({ epochs: 2, resume: path, callbacks: [own, { onStep: () => expect(found).toBe(7) }] })
+    expect(found).toBe(7)
+  })
+})

@@ -40,7 +40,7 @@ export function data(options: { rows: number; seed?: number; missing?: number })
 }
 
 /** A model of that set. Batches of 256 leave a last one that is smaller. */
-export function model(options: { threads?: number; seed?: number; device?: DeviceName | 'auto' } = {}) {
+export function model(options: { threads?: number; seed?: number; device?: DeviceName | 'auto'; dropout?: number } = {}) {
   return new MMoE({
     features: [
       sparse('user', { vocabulary: 30, dim: 4 }),

@@ -116,6 +116,36 @@ describe('fit', () => {
     await expect(net.predict(undefined as never)).rejects.toMatchObject(wrong('columns'))
   })
 
+  it('trains a built model on rows without a positive label, or without a label of a task', async () => {
+    const rows = 300
+    const negative = Dataset.fromColumns({ ...columns({ rows }), buy: new Float32Array(rows) })
+    const unlabelled = Dataset.fromColumns({ ...columns({ rows }), buy: new Float32Array(rows).fill(NaN) })
+    using net = model()
+    await expect(net.build(negative)).rejects.toThrow('found 300 that are all 0; a model that was built')
+    expect(net.built).toBe(false)
+    await net.build(train)
+    const before = await net.predict(test)
+    const [first] = (await net.fit(negative, { ...fast, epochs: 3, validation: negative })).epochs
+    expect(first?.metrics).not.toHaveProperty('val_buy_auc')
+    expect(first?.validation?.tasks.buy).toMatchObject({ auc: undefined, aucReason: 'all 300 labelled rows are negative' })
+    const mean = (scores: Float32Array): number => scores.reduce((sum, score) => sum + score) / scores.length
+    expect(mean((await net.predict(test)).buy)).toBeLessThan(mean(before.buy))
+    const [second] = (await net.fit(unlabelled, fast)).epochs
+    expect(second?.metrics).not.toHaveProperty('buy_loss')
+    expect(second?.loss).toBe(second?.metrics.click_loss)
+  })
+
+  it('builds on features alone, and checks the labels that there are', async () => {
+    const { buy, ...others } = columns({ rows: 50 })
+    using net = model()
+    await net.build(Dataset.fromColumns({ user: others.user ?? [], city: others.city ?? [], price: others.price ?? [] }))
+    expect(net.built).toBe(true)
+    using other = model()
+    const misspelt = other.build(Dataset.fromColumns({ ...others, buy: (buy as number[]).map((label) => 2 * label) }))
+    await expect(misspelt).rejects.toThrow('task "buy", column "buy", row')
+    expect(other.built).toBe(false)
+  })
+
   it('is not built by data that it cannot train on', async () => {
     using net = model()
     const unlabelled = Dataset.fromColumns({ ...columns({ rows: 50, seed: 9 }), buy: new Float64Array(50).fill(NaN) })

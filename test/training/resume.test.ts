@@ -11,6 +11,7 @@ import { Dataset } from '../../lib/data/dataset.js'
 import { readSafetensors } from '../../lib/io/safetensors.js'
 import { adagrad } from '../../lib/optimizers/adagrad.js'
 import { adam } from '../../lib/optimizers/adam.js'
+import { adamw } from '../../lib/optimizers/adamw.js'
 import { ftrl } from '../../lib/optimizers/ftrl.js'
 import type { Optimizer } from '../../lib/optimizers/optimizer.js'
 import { rmsprop } from '../../lib/optimizers/rmsprop.js'
@@ -139,8 +140,9 @@ describe('what cannot be resumed is refused, and the model is as it was', () => 
       await net.fit(train, fast)
     }
     await refused('was trained with seed 5, this model has 6', {}, { seed: 6 })
-    await refused('was trained with dropout nothing, this model has 0.5', {}, { dropout: 0.5 })
-    await refused('was trained with optimizer.name "adam", this model has "sgd"', { optimizer: sgd() })
+    await refused('was trained with dropout 0, this model has 0.5', {}, { dropout: 0.5 })
+    await refused('was trained with sparseUpdate "lazy", this model has "exact"', {}, { sparseUpdate: 'exact' })
+    await refused('was trained with optimizer.name "adam", this fit has "sgd"', { optimizer: sgd() })
     await refused('cannot open it', { resume: `${path}.not` })
 
     const plain = newPath()
@@ -150,6 +152,36 @@ describe('what cannot be resumed is refused, and the model is as it was', () => 
     await refused('only the checkpoints of fit can be resumed from', { resume: plain })
     await expect(net.fit(train, { resume: path })).rejects.toThrow('fit.resume: expected a model that is not built yet')
   })
+})
+
+it.each<[Optimizer, Optimizer, string]>([
+  [adam(), adam({ form: 'torch' }), 'optimizer.form "keras", this fit has "torch"'],
+  [adam(), adam({ beta2: 0.99 }), 'optimizer.beta2 0.999, this fit has 0.99'],
+  [adam(), adam({ epsilon: 1e-3 }), 'optimizer.epsilon 1e-7, this fit has 0.001'],
+  [adam(), adamw(), 'optimizer.name "adam", this fit has "adamw"'],
+  [adamw(), adamw({ weightDecay: 0 }), 'optimizer.weightDecay 0.004, this fit has 0'],
+  [sgd({ momentum: 0.9 }), sgd(), 'optimizer.momentum 0.9, this fit has 0'],
+  [sgd({ momentum: 0.9 }), sgd({ momentum: 0.9, nesterov: true }), 'optimizer.nesterov false, this fit has true'],
+  [rmsprop({ rho: 0.8 }), rmsprop(), 'optimizer.rho 0.8, this fit has 0.9'],
+  [rmsprop({ centered: true }), rmsprop(), 'optimizer.centered true, this fit has false'],
+  [adagrad({ initialAccumulator: 0 }), adagrad(), 'optimizer.initialAccumulator 0, this fit has 0.1'],
+  [ftrl({ l1: 0.1 }), ftrl(), 'optimizer.l1 0.1, this fit has 0'],
+])('the moments of %o mean something else to %o', async (optimizer, other, message) => {
+  const path = newPath()
+  await run({ epochs: 1, optimizer, callbacks: [checkpoint({ path })] })
+  const refused = run({ epochs: 2, optimizer: other, resume: path })
+  await expect(refused).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', field: 'fit.resume' })
+  await expect(refused).rejects.toThrow(`${path} was trained with ${message}; pass the optimizer of the checkpoint's run`)
+})
+
+it('another learning rate, and defaults that are written out, are no other run', async () => {
+  const path = newPath()
+  const whole = await run({ epochs: 1, optimizer: adam({ learningRate: 0.01 }), callbacks: [checkpoint({ path })] })
+  const onwards = await run(
+    { epochs: 2, optimizer: adam({ learningRate: 0, beta1: 0.9 }), resume: path },
+    { sparseUpdate: 'lazy' },
+  )
+  expect(onwards.weights).toEqual(whole.weights)
 })
 
 const script = `

@@ -1,0 +1,12 @@
+// How large things may be: what a program can express (native/engine/program.h), and of things that are listed one by one far
+// more than is of use. Options have these bounds, so that an error names the option. Whether what they make together fits in
+// memory is another question.
+
+/** Numbers in one row of any buffer: of a layer, an embedding, a padded list. */
+export const largestWidth = 2 ** 24
+/** Rows of an embedding table: ids are 32-bit integers. */
+export const mostTableRows = 2 ** 31
+/** Experts of a level, of all tasks together. */
+export const mostExperts = 2 ** 12
+/** Levels of a model. */
+export const mostLevels = 2 ** 10
