@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The kernels on processors that this machine is not: the selftest built for 64-bit ARM, and the default x86-64 build on one
-# without AVX-512 and on one without AVX. Needs g++-aarch64-linux-gnu, qemu-aarch64 and qemu-x86_64 (Debian: qemu-user).
+# without AVX and, where this one has AVX-512, on one without that. Needs g++-aarch64-linux-gnu, qemu-aarch64 and qemu-x86_64 (Debian: qemu-user).
 #   npm run emulated [-- golden folder]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
