@@ -1,5 +1,7 @@
 // Sizes that no machine has: an error that names the option or the array, before anything is allocated.
 
+import { totalmem } from 'node:os'
+
 import { expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
@@ -59,7 +61,8 @@ it('names the largest array of a layer that is too wide', async () => {
 })
 
 it('says where a batch does not fit, and trains with a smaller one', async () => {
-  const rows = 100_000
+  // A row keeps a gradient of 4 MiB.
+  const rows = Math.ceil(totalmem() / 2 ** 22)
   const long = Dataset.fromColumns({ u: column(rows), y: column(rows) })
   using net = new MMoE({
     ...base,
@@ -71,7 +74,7 @@ it('says where a batch does not fit, and trains with a smaller one', async () =>
   const fit = net.fit(long, { batchSize: rows })
   await expect(fit).rejects.toMatchObject({ code: 'ERR_MULTIGATE_OUT_OF_MEMORY' })
   await expect(fit).rejects.toThrow(
-    /^a run over 100000 rows takes [\d.,]+ GiB beside 0.\d GiB of weights; this machine has .* lower batchSize/,
+    new RegExp(`^a run over ${rows} rows takes [\\d.,]+ GiB beside 0.\\d GiB of weights; this machine has .* lower batchSize`),
   )
   expect((await net.fit(train, { batchSize: 10 })).epochs).toHaveLength(1)
 })
