@@ -167,6 +167,17 @@ MG_EXPORT mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repea
   });
 }
 
+// For benchmarks: calls each(user, name, blocks, threads, milliseconds) for every kernel of the ops; see profile_ops in plan.h. After a run of the plan.
+MG_EXPORT mg_status mg_cuda_profile(mg_plan* plan, const mg_run* run, void (*each)(void*, const char*, int64_t, int32_t, double), void* user,
+                                    mg_error* error) noexcept {
+  using namespace mg_cuda;
+  return guarded(error, [=] {
+    use_device(plan_of(plan)->device);
+    for (const KernelTime& time : profile_ops(*plan_of(plan), *run))
+      each(user, time.name.c_str(), static_cast<int64_t>(time.grid.x) * time.grid.y, time.threads, time.milliseconds);
+  });
+}
+
 // For benchmarks: GB/s of copies, TFLOP/s of tf32 and of bfloat16 matrix steps.
 MG_EXPORT mg_status mg_cuda_peaks(double peaks[3], mg_error* error) noexcept {
   using namespace mg_cuda;

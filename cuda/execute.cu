@@ -14,6 +14,10 @@ namespace {
 
 constexpr size_t kMostGraphs = 12;  // of a plan: a full batch, a last one, each with and without new weights, of two arrivals, and some more
 
+// What is timed takes a millisecond at least, or a graph's start would be most of a short one's time.
+constexpr double kGroupMilliseconds = 1;
+constexpr int kLargestGroup = 64;
+
 constexpr int64_t kRowsOfAPart = 1 << 16;  // of a divisible run: activations take memory for so many
 
 bool is_row_class(const mg_buffer& buffer) { return buffer.buffer_class <= MG_STORED; }
@@ -206,17 +210,31 @@ void execute(Plan& plan, const mg_run& run) {
 }
 
 size_t time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds) {
+  prepare(plan, run);  // all rows at once, also where a run would go in parts
   const Context context(plan, run);
   const Graph graph = capture(*plan.stream, [&] { queue_ops(context, !plan.weights.empty() && !plan.divisible, true); });
   Timer timer;
-  for (int i = 0; i < repeats; i++) {
+  const auto milliseconds_of = [&](int replays) {
     timer.start(*plan.stream);
-    plan.stream->run(graph);
+    for (int i = 0; i < replays; i++) plan.stream->run(graph);
     timer.stop(*plan.stream);
     plan.stream->synchronize();
-    milliseconds[i] = timer.milliseconds();
-  }
+    return timer.milliseconds() / replays;
+  };
+  milliseconds_of(1);  // brings the graph to the device
+  const int group = std::clamp(static_cast<int>(kGroupMilliseconds / milliseconds_of(1)), 1, kLargestGroup);
+  for (int i = 0; i < repeats; i++) milliseconds[i] = milliseconds_of(group);
   return graph.nodes();
+}
+
+std::vector<KernelTime> profile_ops(Plan& plan, const mg_run& run) {
+  prepare(plan, run);
+  std::vector<KernelTime> times;
+  plan.stream->profile(&times), plan.side->profile(&times);
+  queue_ops(Context(plan, run), !plan.weights.empty() && !plan.divisible, true);
+  plan.stream->profile(nullptr), plan.side->profile(nullptr);
+  plan.stream->synchronize();
+  return times;
 }
 
 }  // namespace mg_cuda

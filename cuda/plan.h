@@ -270,8 +270,11 @@ MG_OPS(MG_DECLARE_COMPILE_)
 // Everything of run(); throws Fault.
 void execute(Plan& plan, const mg_run& run);
 
-// Milliseconds that the device takes for the ops of the run that came last, without copies from or to the host: `repeats` times,
-// each on its own, into `milliseconds`. Returns how many launches they are, fills of memory among them.
+// Milliseconds that the device takes for the ops of the run that came last, without copies from or to the host: `repeats` times into
+// `milliseconds`, short ones as the mean of a group of replays that follow one another. Returns how many launches they are, fills of memory among them.
 size_t time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds);
+
+// Of the same ops, every kernel by itself, in the order of the launches.
+std::vector<KernelTime> profile_ops(Plan& plan, const mg_run& run);
 
 }  // namespace mg_cuda

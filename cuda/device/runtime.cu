@@ -1,6 +1,7 @@
 // See runtime.h.
 #include "cuda/device/runtime.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <mutex>
@@ -13,6 +14,8 @@ namespace mg_cuda {
 namespace {
 
 constexpr int kLeastMajor = 8;
+constexpr double kProfiledMilliseconds = 0.5;  // of a kernel, about
+constexpr int kMostProfiledRuns = 20;
 constexpr size_t kSharedWithoutAsking = 48 * 1024;
 
 thread_local int device_in_use = 0;
@@ -170,6 +173,26 @@ void Stream::allow_shared(const void* kernel, size_t bytes) {
   if (bytes <= most) return;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)), "shared memory");
   most = bytes;
+}
+
+void Stream::launch(const void* kernel, Grid grid, int threads, size_t shared_bytes, void** arguments) {
+  check(cudaLaunchKernel(kernel, dim3(grid.x, grid.y), dim3(static_cast<unsigned>(threads)), arguments, shared_bytes, stream_),
+        "a kernel could not be launched");
+}
+
+void Stream::add_to_profile(const void* kernel, Grid grid, int threads, size_t shared_bytes, void** arguments) {
+  Timer timer;
+  const auto milliseconds_of = [&](int runs) {
+    timer.start(*this);
+    for (int i = 0; i < runs; i++) launch(kernel, grid, threads, shared_bytes, arguments);
+    timer.stop(*this);
+    synchronize();
+    return timer.milliseconds() / runs;
+  };
+  const int runs = std::clamp(static_cast<int>(kProfiledMilliseconds / milliseconds_of(1)), 1, kMostProfiledRuns);
+  const char* name = nullptr;
+  check(cudaFuncGetName(&name, kernel), "a kernel's name");
+  profile_->push_back({name, grid, threads, milliseconds_of(runs)});
 }
 
 void Stream::upload(void* device, const void* pinned, size_t bytes) {

@@ -39,6 +39,14 @@ struct DeviceFacts {
   bool emulated = false;      // by the CPU: right, and slow
 };
 
+// What a kernel took by itself.
+struct KernelTime {
+  std::string name;
+  Grid grid;
+  int threads;
+  double milliseconds;
+};
+
 inline constexpr int kMostDevices = 16;
 
 // How many GPUs are visible; 0 where there is no driver either.
@@ -134,10 +142,12 @@ class Stream {
   void launch(void (*kernel)(P...), Grid grid, int threads, size_t shared_bytes, Exactly<P>... arguments) {
     allow_shared(reinterpret_cast<const void*>(kernel), shared_bytes);
     void* pointers[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
-    check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(grid.x, grid.y), dim3(static_cast<unsigned>(threads)), pointers,
-                           shared_bytes, stream_),
-          "a kernel could not be launched");
+    launch(reinterpret_cast<const void*>(kernel), grid, threads, shared_bytes, pointers);
+    if (profile_ != nullptr) add_to_profile(reinterpret_cast<const void*>(kernel), grid, threads, shared_bytes, pointers);
   }
+
+  // From here on every kernel is run several times more and its time added to the list; null: no longer. Not while it captures.
+  void profile(std::vector<KernelTime>* times) { profile_ = times; }
 
   void upload(void* device, const void* pinned, size_t bytes);
   void download(void* pinned, const void* device, size_t bytes);
@@ -157,7 +167,10 @@ class Stream {
  private:
   friend class Timer;
   void allow_shared(const void* kernel, size_t bytes);
+  void launch(const void* kernel, Grid grid, int threads, size_t shared_bytes, void** arguments);
+  void add_to_profile(const void* kernel, Grid grid, int threads, size_t shared_bytes, void** arguments);
 
+  std::vector<KernelTime>* profile_ = nullptr;
   cudaStream_t stream_ = nullptr;
   cudaEvent_t mark_ = nullptr;  // for those who wait
 };

@@ -17,9 +17,11 @@ extern "C" const mg_backend* mg_cuda_backend(int32_t device) MG_NOEXCEPT;
 extern "C" mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, int64_t* launches, mg_error* error)
     MG_NOEXCEPT;
 extern "C" mg_status mg_cuda_peaks(double peaks[3], mg_error* error) MG_NOEXCEPT;
-constexpr selftest::TimeOps kTimeCuda = mg_cuda_time;
+extern "C" mg_status mg_cuda_profile(mg_plan* plan, const mg_run* run, void (*each)(void*, const char*, int64_t, int32_t, double), void* user,
+                                     mg_error* error) MG_NOEXCEPT;
+constexpr selftest::DeviceClock kCudaClock = {mg_cuda_time, mg_cuda_profile};
 #else
-constexpr selftest::TimeOps kTimeCuda = nullptr;
+constexpr selftest::DeviceClock kCudaClock = {};
 #endif
 
 namespace {
@@ -39,6 +41,7 @@ constexpr char kHelp[] =
     "  --time FILE   times the programs of FILE (bench/gpu/programs.json) and checks nothing: one JSON line each\n"
     "  --only NAMES  of the programs of --time or --steady, comma separated\n"
     "  --seconds S   spent on each measurement, about (default 0.5)\n"
+    "  --profile     with --time and --device cuda: every kernel by itself too\n"
     "  --verbose     every check, not only what fails\n"
     "exit code: 0 all passed, 1 something failed, 2 wrong options\n";
 
@@ -86,6 +89,7 @@ Options parse(int count, char** arguments) {
     else if (name == "--peaks") options.peaks = true;
     else if (name == "--time") options.timing.programs = value();
     else if (name == "--only") options.timing.only = value();
+    else if (name == "--profile") options.timing.profile = true;
     else if (name == "--seconds") options.timing.seconds = static_cast<double>(number());
     else if (name == "--verbose") options.verbose = true;
     else if (name == "--help") options.help = true;
@@ -194,7 +198,7 @@ int main(int count, char** arguments) {
     std::vector<selftest::Place> places = places_of(options);
     if (options.peaks) return print_peaks();
     if (!options.timing.programs.empty())
-      return selftest::time_workloads(options.timing, places.front(), options.device == "cuda" ? kTimeCuda : nullptr), 0;
+      return selftest::time_workloads(options.timing, places.front(), options.device == "cuda" ? kCudaClock : selftest::DeviceClock{}), 0;
     selftest::Report report(options.verbose);
     selftest::check_hostile_files(report);
     if (!options.steady.empty()) selftest::check_steady(report, options.steady, options.timing.only);

@@ -1,9 +1,12 @@
 #include "selftest/timing/timing.h"
 
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 
@@ -93,17 +96,27 @@ struct Measured {
   int64_t launches = 0;       // 0: the backend has none
 };
 
-Measured measure(const Workload& workload, const Place& place, mg_precision precision, double seconds, TimeOps time_ops) {
+void print_kernel(void* label, const char* name, int64_t blocks, int32_t threads, double milliseconds) {
+  int status = 0;
+  char* const demangled = abi::__cxa_demangle(name, nullptr, nullptr, &status);
+  std::string text = status == 0 ? demangled : name;
+  std::free(demangled);
+  text = text.substr(0, text.find(">(") == std::string::npos ? text.find('(', text.rfind("::") + 1) : text.find(">(") + 1);
+  std::printf("{\"peer\": \"multigate\", %s, \"kernel\": \"%s\", \"blocks\": %lld, \"threads\": %d, \"kernel_us\": %.4g}\n",
+              static_cast<const std::string*>(label)->c_str(), text.c_str(), static_cast<long long>(blocks), threads, milliseconds * 1e3);
+}
+
+Measured measure(const Workload& workload, const Data& data, const Place& place, mg_precision precision, const TimingOptions& options,
+                 const DeviceClock& clock, std::string label) {
   const mg_backend& backend = *place.backend;
   mg_error error{};
   const auto check = [&](mg_status status) {
     if (status != MG_OK) throw std::runtime_error(workload.name + ": " + error.text);
   };
-  const Data data(workload, backend);
   const mg_program program = workload.program.abi();
-  const mg_compile_options options{place.isa.empty() ? nullptr : place.isa.c_str(), precision};
+  const mg_compile_options compile_options{place.isa.empty() ? nullptr : place.isa.c_str(), precision};
   mg_plan* plan = nullptr;
-  check(backend.compile(&program, &options, &plan, &error));
+  check(backend.compile(&program, &compile_options, &plan, &error));
   struct Destroy {
     const mg_backend& backend;
     mg_plan* plan;
@@ -124,30 +137,32 @@ Measured measure(const Workload& workload, const Place& place, mg_precision prec
   once();
   int64_t launches = 0;
   std::vector<double> times{once()};
-  if (time_ops != nullptr) check(time_ops(plan, &run, 1, times.data(), &launches, &error));
-  const auto repeats = static_cast<int>(std::clamp(seconds * 1000 / std::max(times[0], 1e-3), 5.0, 2000.0));
+  if (clock.time != nullptr) check(clock.time(plan, &run, 1, times.data(), &launches, &error));
+  const auto repeats = static_cast<int>(std::clamp(options.seconds * 1000 / std::max(times[0], 1e-3), 5.0, clock.time != nullptr ? 200.0 : 2000.0));
   times.resize(static_cast<size_t>(repeats));
-  if (time_ops != nullptr)
-    check(time_ops(plan, &run, repeats, times.data(), &launches, &error));
+  if (clock.time != nullptr)
+    check(clock.time(plan, &run, repeats, times.data(), &launches, &error));
   else
     for (double& time : times) time = once();
   std::sort(times.begin(), times.end());
+  if (options.profile && clock.profile != nullptr) check(clock.profile(plan, &run, print_kernel, &label, &error));
   return {times, launches};
 }
 
 }  // namespace
 
-void time_workloads(const TimingOptions& options, const Place& place, TimeOps time_ops) {
+void time_workloads(const TimingOptions& options, const Place& place, const DeviceClock& clock) {
   for (const auto& workload : read_workloads(options.programs, options.only)) {
     if (workload->rows > options.most_rows) continue;
+    const Data data(*workload, *place.backend);
     for (const auto& [precision, name] : kPrecisions) {
       if (precision == MG_PRECISION_TF32 && std::strcmp(place.backend->name, "cuda") != 0) continue;
-      const auto [times, launches] = measure(*workload, place, precision, options.seconds, time_ops);
+      const std::string label = "\"variant\": \"" + place.name + "-" + name + "\", \"workload\": \"" + workload->name + "\", \"mode\": \"" +
+                                workload->mode + "\", \"n\": " + std::to_string(workload->rows);
+      const auto [times, launches] = measure(*workload, data, place, precision, options, clock, label);
       const double median = times[times.size() / 2], rows = static_cast<double>(workload->rows);
-      std::printf("{\"peer\": \"multigate\", \"variant\": \"%s-%s\", \"workload\": \"%s\", \"mode\": \"%s\", \"n\": %lld, \"median_ms\": %.6g, "
-                  "\"min_ms\": %.6g, \"p95_ms\": %.6g, \"reps\": %zu, \"rows_per_s\": %.6g, ",
-                  place.name.c_str(), name, workload->name.c_str(), workload->mode.c_str(), static_cast<long long>(workload->rows), median,
-                  times.front(), times[times.size() * 95 / 100], times.size(), rows * 1000 / median);
+      std::printf("{\"peer\": \"multigate\", %s, \"median_ms\": %.6g, \"min_ms\": %.6g, \"p95_ms\": %.6g, \"reps\": %zu, \"rows_per_s\": %.6g, ",
+                  label.c_str(), median, times.front(), times[times.size() * 95 / 100], times.size(), rows * 1000 / median);
       if (launches > 0) std::printf("\"launches\": %lld, ", static_cast<long long>(launches));
       if (workload->flops > 0) std::printf("\"gflops\": %.6g, ", workload->flops / median * 1e-6);
       std::printf("\"bytes\": %.6g, \"gbytes_per_s\": %.6g}\n", workload->bytes, workload->bytes / median * 1e-6);
