@@ -22,7 +22,7 @@ __global__ void peak_kernel(int steps, float* out) {
   float c[kTiles][4] = {};
   // Operands with bits as real ones have them, from -2 to 2: on zeros a matrix unit needs less power and may run faster.
   uint32_t a[4], b[2];
-  const auto operand = [](uint32_t i) { return 0xbff00ff0u & ((threadIdx.x * 4 + i + 1) * 2654435761u) | 0x3f003f00u; };
+  const auto operand = [](uint32_t i) { return (0xbff00ff0u & ((threadIdx.x * 4 + i + 1) * 2654435761u)) | 0x3f003f00u; };
   for (uint32_t i = 0; i < 4; i++) a[i] = operand(i);
   for (uint32_t i = 0; i < 2; i++) b[i] = operand(i + 4);
   for (int step = 0; step < steps; step++)

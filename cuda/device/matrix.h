@@ -45,3 +45,14 @@ __device__ __forceinline__ uint32_t bits_of_float(float value) { return __float_
 #else
 #include "cuda/emulation/matrix.h"
 #endif
+
+namespace mg_cuda {
+
+// value = high + low but for 2^-21 of it, both tf32. Bits are cut off, which takes a third of the instructions that rounding takes.
+__device__ __forceinline__ void split_tf32(float value, uint32_t& high, uint32_t& low) {
+  constexpr uint32_t kBits = 0xFFFFE000u;
+  high = bits_of_float(value) & kBits;
+  low = bits_of_float(value - float_of_bits(high)) & kBits;
+}
+
+}  // namespace mg_cuda

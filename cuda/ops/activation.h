@@ -8,7 +8,7 @@
 namespace mg_cuda {
 
 // What the slope is made from: z for gelu and swish, y for the others.
-inline bool slope_needs_z(int64_t activation) { return activation == MG_GELU || activation == MG_SWISH; }
+__host__ __device__ constexpr bool slope_needs_z(int64_t activation) { return activation == MG_GELU || activation == MG_SWISH; }
 
 namespace activation {
 

@@ -3,11 +3,14 @@
 //   a_i = f(x W_i + b_i), p_j = softmax((x G_j + c_j) / temperature), out_j = sum over the experts seen of p_j[i] a_i
 //
 // Per stream all experts and gates are one combined weight matrix: experts first, each padded to 4 columns, all of them to 32, then
-// the gates' logits side by side. The kernels here read its panels (panels.h): each expert's, then those of the logits. A tile is one to
-// four panels of one expert or of the logits, over the whole depth. A block keeps 16 to 80 rows and lets all tiles pass by, one per group
-// of warps at a time, in pieces of the depth that are copied while the ones before are multiplied. Each warp of a group has 16 of the rows; a
-// piece of them is in its registers, made ready for the matrix instructions, and stays there from tile to tile where the depth is one
-// piece. [n, e, h] is never anywhere but in registers.
+// the gates' logits side by side. The kernels here read its panels (panels.h): each expert's, then those of the logits. A tile is a few
+// panels of one expert or of the logits, over the whole depth. A block keeps 32 to 128 rows and lets all tiles pass by, one per group
+// of warps at a time, in pieces of the depth that are copied while the ones before are multiplied. Each warp of a group has 32 of the rows, so
+// that what it reads of a panel is multiplied twice. In bfloat16 they stay in its registers from tile to tile where the depth is one piece.
+// [n, e, h] is never anywhere but in registers.
+//
+// A row's probabilities lie in the order of experts, those of the gates that see an expert side by side (a run), so that a lane loads them
+// at once.
 #pragma once
 #include <type_traits>
 
@@ -15,25 +18,23 @@
 
 namespace mg_cuda {
 
-inline constexpr int kStages = 3;         // pieces under way or in use
-inline constexpr int kGroups = 2;         // tiles at a time
-inline constexpr int kWarpRows = 16;
-inline constexpr int kMostRowWarps = 5;   // 80 rows: 132 multiprocessors share 10240 rows as 128 blocks. 168 registers a thread
-inline constexpr int kFewerRowWarps = 4;  // of kernels that need up to 255
+inline constexpr int kStages = 3;        // pieces under way or in use
+inline constexpr int kGroups = 2;        // tiles at a time
+inline constexpr int kRowTiles = 2;      // of 16 rows, of a warp
+inline constexpr int kWarpRows = 16 * kRowTiles;
+inline constexpr int kMostRowWarps = 4;  // of a group: 8 warps have 255 registers a thread
 constexpr int threads_of(int row_warps) { return row_warps * kGroups * kWarp; }
-inline constexpr int kLogitPanels = 2;    // of a tile of logits, at most
-inline constexpr int kLeastPiece = 32;    // of the depth: of logits, and of experts where x passes by beside them
-inline constexpr int64_t kMostRowsInShared = 128 << 10;  // bytes of x, or x passes by in pieces too
-inline constexpr int64_t kMostSeatsInShared = 60 << 10;  // bytes of p (backward: and dp), or they lie in global memory
-
-// Of the depth, where all of x is in shared memory. Rows take 8 registers per block. Float32, which is bound by the matrix instructions,
-// leaves them to sums instead.
-__host__ __device__ constexpr int piece_depth(Precision precision) { return precision == Precision::kFloat32 ? kLeastPiece : 128; }
+inline constexpr int kMostThreads = threads_of(kMostRowWarps);
+inline constexpr int kLogitPanels = 4;   // of a tile of logits, at most
+// Pieces of the depth: of experts and of logits where all of x is in shared memory, of both where x passes by beside them.
+inline constexpr int kExpertPiece = 128, kLogitPiece = 64, kLeastPiece = 32;
+inline constexpr int64_t kMostSeatsInShared = 60 << 10;   // bytes of p (backward: and dp) of a warp's rows, or they lie in global memory
+inline constexpr int64_t kMostTablesInShared = 16 << 10;  // bytes
 
 // How a kernel is cut to size: what its registers, and the host's tables for it, depend on.
 struct MixtureDivision {
-  int panels;          // of a tile of experts
-  int most_row_warps;  // of a group
+  int panels;  // of a tile of experts
+  int gates;   // whose sums registers have room for
   __host__ __device__ constexpr int columns() const { return panels * kPanel; }
 };
 
@@ -42,7 +43,7 @@ struct alignas(16) MixtureTile {
   int32_t width;         // of this expert, or of logits, from this tile's first column on; 0 beside null
   int32_t panel_floats;
   int32_t stream, depth;
-  int32_t number;        // the expert's; of logits: the place of the first one in `seats_of_logits`
+  int32_t number;        // the expert's; of logits: the place of the first one in `places_of_logits`
   int32_t column;        // of its first one in the combined matrix, which has `columns`
   RowPointer x;          // of its stream, row 0
   int32_t columns;
@@ -53,17 +54,24 @@ struct MixtureStream {
   int32_t columns, experts_end, logits_begin, logits, first_logit;  // columns of the combined matrix; first_logit: as a tile's number
 };
 
-// A seat: the place of a (gate, expert seen) pair in the order of gate_expert; a column of p.
+// Which of some gates see an expert, and where their probabilities begin. kWholeRun: all do, and 16 bytes can be loaded at a time.
+struct MixtureRun {
+  int32_t place;
+  uint32_t gates;  // a bit each
+};
+inline constexpr uint32_t kWholeRun = 1u << 31;
+
+// A seat is a (gate, expert seen) pair in the order of gate_expert: a column of `gates`. Its place is its column in the kernels' own p.
 struct Mixture {
-  const MixtureTile *logit_tiles, *expert_tiles;  // one per group and item; those of an item are of one stream
+  // Tables one behind the other, in 4 bytes: tiles, one per group and item, those of an item of one stream; runs [passes over the gates, experts];
+  // places of the logits, in the order of the combined matrices; places of the seats.
+  const int32_t* tables;
+  int32_t table_words, expert_tiles_at, runs_at, logits_at, seats_at;
   int32_t logit_items, expert_items;
   int32_t slices;  // group g works on columns from g % slices tiles on, of an expert
   const MixtureStream* streams;
-  const int32_t* seats_of_logits;  // [seats]
-  const int32_t* seats;            // [experts, gates]; -1: the gate does not see the expert
-  const int32_t* gate_offset;      // [gates + 1]
-  int32_t stream_count, gate_count, seat_count, units, activation;
-  bool slope_needs_z;
+  const int32_t* gate_offset;  // [gates + 1]: of seats
+  int32_t stream_count, gate_count, expert_count, seat_count, place_count, units, activation;
   float inverse_temperature;
 };
 
@@ -72,11 +80,13 @@ struct MixtureLayout {
   int32_t rows;          // of a block: kWarpRows per warp of a group
   int32_t group_floats;  // of a piece of a tile
   int32_t x_stride;      // between rows of x; 0: x passes by in pieces
-  int32_t seat_stride;   // between rows of p and of dp; 0: they lie in global memory
-  int32_t seat_tables;   // 1: p; 2: dp behind it
+  int32_t seat_stride;   // between rows of p and of dp
+  int32_t seat_tables;   // 1: p; 2: dp behind it; 0: they lie in global memory
   int32_t piece_stride;  // between rows of a piece of x
+  int32_t table_floats;  // 0: tables are read where they are
   __host__ __device__ int seats_at() const { return rows * x_stride; }
-  __host__ __device__ int stages_at() const { return (seats_at() + seat_tables * rows * seat_stride + 3) / 4 * 4; }
+  __host__ __device__ int tables_at() const { return seats_at() + seat_tables * rows * seat_stride; }
+  __host__ __device__ int stages_at() const { return tables_at() + table_floats; }
   __host__ __device__ int stage_floats() const { return kGroups * group_floats + (x_stride == 0 ? rows * piece_stride : 0); }
   __host__ __device__ int floats() const { return stages_at() + kStages * stage_floats(); }
   int threads() const { return threads_of(rows / kWarpRows); }
@@ -85,66 +95,123 @@ struct MixtureLayout {
 // A block at work: `rows` of its layout's exist, from `first_row` of the streams on.
 struct MixtureBlock {
   const MixtureLayout& layout;
+  const Mixture& m;
   int64_t first_row;
   int rows;
   float* shared;
-  int group, warp_row;  // this warp's
-  int stream = -1;      // whose x lies in shared memory
+  const int32_t* tables;
+  int group, warp_row;   // this warp's
+  int stream = -1;       // whose x lies in shared memory
+  bool rounded = false;  // and whether it is tf32
 
-  __device__ MixtureBlock(const MixtureLayout& layout, int64_t first_row, int64_t end_row)
-      : layout(layout), first_row(first_row), rows(end_row - first_row < layout.rows ? static_cast<int>(end_row - first_row) : layout.rows),
-        shared(shared_memory<float>()), group(warp() / row_warps()), warp_row(warp() % row_warps() * kWarpRows) {}
+  // All threads of the block; what it copies is there after a block_barrier().
+  __device__ MixtureBlock(const MixtureLayout& layout, const Mixture& m, int64_t first_row, int64_t end_row)
+      : layout(layout), m(m), first_row(first_row),
+        rows(end_row - first_row < layout.rows ? static_cast<int>(end_row - first_row) : layout.rows), shared(shared_memory<float>()),
+        tables(m.tables), group(warp() / row_warps()), warp_row(warp() % row_warps() * kWarpRows) {
+    if (layout.table_floats == 0) return;
+    auto* const here = reinterpret_cast<int32_t*>(shared + layout.tables_at());
+    for (int i = static_cast<int>(threadIdx.x); i < m.table_words; i += static_cast<int>(blockDim.x)) here[i] = m.tables[i];
+    tables = here;
+  }
 
   __device__ __forceinline__ int row_warps() const { return layout.rows / kWarpRows; }
+  // Row 0 of the lane in the block; the others are 8, 16 and 24 below.
+  __device__ __forceinline__ int lane_row() const { return warp_row + lane() / 4; }
+  __device__ __forceinline__ const MixtureTile* logit_tiles() const { return reinterpret_cast<const MixtureTile*>(tables); }
+  __device__ __forceinline__ const MixtureTile* expert_tiles() const { return reinterpret_cast<const MixtureTile*>(tables + m.expert_tiles_at); }
+  // Of pass `pass` over the gates.
+  __device__ __forceinline__ const MixtureRun* runs(int pass) const {
+    return reinterpret_cast<const MixtureRun*>(tables + m.runs_at) + pass * m.expert_count;
+  }
+  __device__ __forceinline__ const int32_t* places_of_logits() const { return tables + m.logits_at; }
+  __device__ __forceinline__ const int32_t* places_of_seats() const { return tables + m.seats_at; }
 };
 
-// The sums of a warp: rows warp_row + g and + 8, columns 8 j + 2 t and + 1 (g = lane / 4, t = lane % 4).
+// The sums of a warp: rows 16 i + g and + 8, columns 8 j + 2 t and + 1 (g = lane / 4, t = lane % 4).
 template <int kPanels>
-using MixtureSums = float[kPanels][4];
+using MixtureSums = float[kRowTiles][kPanels][4];
 
-// sums += rows * panels, over `blocks` blocks and `panel_count` panels. kWhole: none is missing.
-template <Precision kPrecision, bool kWhole, int kPanels, int kBlocks>
-__device__ __forceinline__ void multiply_piece(MixtureSums<kPanels>& sums, const RowBlock (&rows)[kBlocks], const float* panels, int panel_stride,
-                                               int blocks, int panel_count) {
-  const float* const mine = panels + 4 * lane();
+// A block of the depth of a warp's rows.
+using WarpRows = RowBlock[kRowTiles];
+
+template <Precision kPrecision>
+__device__ __forceinline__ void load_warp_rows(WarpRows& to, const float* x, int stride) {
 #pragma unroll
-  for (int b = 0; b < kBlocks; b++) {
-    if (!kWhole && b >= blocks) break;
+  for (int i = 0; i < kRowTiles; i++) load_rows<kPrecision>(to[i], x + 16 * i * stride, stride);
+}
+
+// sums += rows * panels, over one block. mine: this lane's part of the first panel. kWhole: no panel is missing.
+template <Precision kPrecision, bool kWhole, int kPanels>
+__device__ __forceinline__ void multiply_block(MixtureSums<kPanels>& sums, const WarpRows& rows, const float* mine, int panel_stride, int panel_count) {
+  FragmentA<kPrecision> a[kRowTiles][2];
 #pragma unroll
-    for (int j = 0; j < kPanels; j++) {
-      if (!kWhole && j >= panel_count) break;
-      const auto weights = *reinterpret_cast<const PanelBlock*>(mine + j * panel_stride + b * kBlockFloats);
+  for (int i = 0; i < kRowTiles; i++)
 #pragma unroll
-      for (int step = 0; step < 2; step++)
-        multiply<kPrecision>(sums[j], fragment_of<kPrecision>(rows[b].step[step]), fragment_of<kPrecision>(weights.step[step]));
+    for (int step = 0; step < 2; step++) a[i][step] = fragment_of<kPrecision>(rows[i].step[step]);
+#pragma unroll
+  for (int j = 0; j < kPanels; j++) {
+    if (!kWhole && j >= panel_count) break;
+    const auto weights = *reinterpret_cast<const PanelBlock*>(mine + j * panel_stride);
+#pragma unroll
+    for (int step = 0; step < 2; step++) {
+      const auto b = fragment_of<kPrecision>(weights.step[step]);
+#pragma unroll
+      for (int i = 0; i < kRowTiles; i++) multiply<kPrecision>(sums[i][j], a[i][step], b);
     }
   }
 }
 
-// Asks for `width` columns of the block's rows of a tile's x, from column k on; zeros where there is none. A warp per row: it is done once
-// per stream, or takes a path that weights do not, and must not cost registers that rows and sums are in meanwhile.
+// A run of probabilities: 16 bytes at a time.
+template <int kGates>
+__device__ __forceinline__ void load_run(float (&to)[kGates], const float* from) {
+  if constexpr (kGates >= 4) {
+    const auto quad = *reinterpret_cast<const Quad*>(from);
+#pragma unroll
+    for (int i = 0; i < 4; i++) to[i] = quad.column[i];
+  }
+  if constexpr (kGates % 4 == 2) {
+    const auto pair = *reinterpret_cast<const Pair*>(from + kGates - 2);
+    to[kGates - 2] = pair.first, to[kGates - 1] = pair.second;
+  }
+  if constexpr (kGates == 1) to[0] = *from;
+}
+
+// Calls each(place in shared memory, row, column) for the quads of `width` columns of the block's rows that this thread copies. A warp per
+// row: it is done once per stream, or takes a path that weights do not, and must not cost registers that rows and sums are in meanwhile.
+template <class Each>
+__device__ __forceinline__ void each_own_quad(const MixtureBlock& block, int width, float* to, int stride, const Each& each) {
+#pragma unroll 1
+  for (int row = warp(); row < block.layout.rows; row += static_cast<int>(blockDim.x) / kWarp)
+#pragma unroll 1
+    for (int c = 4 * lane(); c < width; c += 4 * kWarp) each(to + row * stride + c, row, c);
+}
+
+// Asks for `width` columns of the block's rows of a tile's x, from column k on; zeros where there is none.
 __device__ __forceinline__ void copy_rows(const MixtureBlock& block, const MixtureTile& tile, int k, int width, float* to, int stride) {
   const bool aligned = reinterpret_cast<uintptr_t>(tile.x.data) % 16 == 0 && tile.x.stride % 4 == 0;
+  const float* const first = tile.x.data + block.first_row * tile.x.stride + k;
+  each_own_quad(block, width, to, stride, [&](float* at, int row, int c) {
+    const int left = row < block.rows ? tile.depth - k - c : 0;
+    const float* const from = first + row * tile.x.stride + c;
+    if (aligned && left >= 4) return async_copy<16>(at, from);
 #pragma unroll 1
-  for (int row = warp(); row < block.layout.rows; row += static_cast<int>(blockDim.x) / kWarp) {
-    const float* const from = tile.x.data + (block.first_row + row) * tile.x.stride + k;
-#pragma unroll 1
-    for (int c = 4 * lane(); c < width; c += 4 * kWarp) {
-      const int left = row < block.rows ? tile.depth - k - c : 0;
-      float* const at = to + row * stride + c;
-      if (aligned && left >= 4) {
-        async_copy<16>(at, from + c);
-        continue;
-      }
-#pragma unroll 1
-      for (int i = 0; i < 4; i++) {
-        if (i < left)
-          async_copy<4>(at + i, from + c + i);
-        else
-          at[i] = 0;
-      }
+    for (int i = 0; i < 4; i++) {
+      if (i < left)
+        async_copy<4>(at + i, from + i);
+      else
+        at[i] = 0;
     }
-  }
+  });
+}
+
+// Rounds what this thread has copied so.
+__device__ __forceinline__ void round_rows(const MixtureBlock& block, int width, float* to, int stride) {
+  each_own_quad(block, width, to, stride, [&](float* at, int, int) {
+    auto& quad = *reinterpret_cast<Quad*>(at);
+#pragma unroll
+    for (float& value : quad.column) value = float_of_bits(to_tf32(value));
+  });
 }
 
 // Floats between panels in a stage.
@@ -159,7 +226,7 @@ template <Precision kPrecision, int kPanels>
 __device__ __forceinline__ void copy_piece(const MixtureBlock& block, const MixtureTile* tiles, int k, int piece, int unit, float* stage) {
   const MixtureLayout& layout = block.layout;
   const int threads = block.row_warps() * kWarp, thread = static_cast<int>(threadIdx.x) - block.group * threads;
-  const MixtureTile t = tiles[block.group];
+  const MixtureTile& t = tiles[block.group];
   const int left = t.width - unit;
   if (left > 0) {
     const int panels = left < kPanels * kPanel ? (left + kPanel - 1) / kPanel : kPanels;
@@ -177,21 +244,22 @@ __device__ __forceinline__ void copy_piece(const MixtureBlock& block, const Mixt
 }
 
 // Calls each(tile, sums) with the product of every tile of this warp's group, from column `unit` of each on, the biases added; zeros beyond
-// the panels that exist. All threads of the block take part.
-template <Precision kPrecision, int kPanels, class Each>
+// the panels that exist. kPiece: of the depth, where all of x is in shared memory; kKeepsRows: one piece of it in registers too. All threads of
+// the block take part.
+template <Precision kPrecision, int kPanels, int kPiece, bool kKeepsRows, class Each>
 __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const MixtureTile* tiles, int items, int unit, const Each& each) {
-  constexpr int kBlockDepth = block_depth(kPrecision), kBlocks = piece_depth(kPrecision) / kBlockDepth;
+  constexpr int kBlockDepth = block_depth(kPrecision), kBlocks = kPiece / kBlockDepth;
   const MixtureLayout& layout = block.layout;
   const bool resident = layout.x_stride != 0;
-  const int piece = resident ? piece_depth(kPrecision) : kLeastPiece;
+  const int piece = resident ? kPiece : kLeastPiece, stride = resident ? layout.x_stride : layout.piece_stride;
   float* const stages = block.shared + layout.stages_at();
-  const int group = block.group;
+  const int group = block.group, stage_floats = layout.stage_floats();
 
   int next_item = 0, next_k = 0;
   const auto ask = [&](int stage) {
     if (next_item < items) {
       const MixtureTile* asked = tiles + next_item * kGroups;
-      copy_piece<kPrecision, kPanels>(block, asked, next_k, piece, unit, stages + stage * layout.stage_floats());
+      copy_piece<kPrecision, kPanels>(block, asked, next_k, piece, unit, stages + stage * stage_floats);
       next_k += piece;
       if (next_k >= asked->depth) next_k = 0, next_item++;
     }
@@ -201,50 +269,73 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
 #pragma unroll 1
   for (int i = 0; i < kStages - 1; i++) ask(i);
 
-  RowBlock rows[kBlocks];  // this warp's, of the piece of x that was multiplied last
+  WarpRows kept[kKeepsRows ? kBlocks : 1];  // of the piece of x that was multiplied last
   int stage = 0;
 #pragma unroll 1
   for (int item = 0; item < items; item++) {
-    const MixtureTile first = tiles[item * kGroups], tile = tiles[item * kGroups + group];
-    const int slot = slot_floats<kPrecision>(tile, piece);
-    const int depth = first.depth, width = tile.width - unit;
+    const MixtureTile& tile = tiles[item * kGroups + group];
+    const int item_stream = tiles[item * kGroups].stream, depth = tiles[item * kGroups].depth;
+    const int slot = slot_floats<kPrecision>(tile, piece), width = tile.width - unit;
     const int panel_count = width < kPanels * kPanel ? (width + kPanel - 1) / kPanel : kPanels;  // none: no tile
     bool keeps_rows = item > 0 && resident && depth <= piece;
-    if (resident && first.stream != block.stream) {
-      block.stream = first.stream, keeps_rows = false;
+    if (resident && (item_stream != block.stream || (kPrecision == Precision::kTf32 && !block.rounded))) {
+      const int columns = (depth + kLeastPiece - 1) / kLeastPiece * kLeastPiece;
       block_barrier();
-      copy_rows(block, first, 0, (depth + kLeastPiece - 1) / kLeastPiece * kLeastPiece, block.shared, layout.x_stride);
+      if (item_stream != block.stream) copy_rows(block, tiles[item * kGroups], 0, columns, block.shared, stride);
       async_commit();
       async_wait<0>();  // others see it after the barrier below
+      if constexpr (kPrecision == Precision::kTf32) round_rows(block, columns, block.shared, stride);
+      block.stream = item_stream, block.rounded = kPrecision == Precision::kTf32, keeps_rows = false;
     }
     MixtureSums<kPanels> sums = {};
 #pragma unroll 1
     for (int k = 0; k < depth; k += piece) {
       async_wait<kStages - 2>();
+      float* const here = stages + stage * stage_floats;
+      if constexpr (kPrecision == Precision::kTf32)
+        if (!resident) round_rows(block, kLeastPiece, here + kGroups * layout.group_floats, stride);
       block_barrier();  // the piece is there for all, and all are done with the stage that is filled next
       ask(stage == 0 ? kStages - 1 : stage - 1);
-      const float* const weights = stages + stage * layout.stage_floats() + group * layout.group_floats;
-      const float* const x = resident ? block.shared + k : stages + stage * layout.stage_floats() + kGroups * layout.group_floats;
+      const float* const weights = here + group * layout.group_floats;
+      const float* const x = (resident ? block.shared + k : here + kGroups * layout.group_floats) + block.warp_row * stride;
       stage = stage == kStages - 1 ? 0 : stage + 1;
       const int left = depth - k, blocks = left < piece ? (left + kBlockDepth - 1) / kBlockDepth : piece / kBlockDepth;
-      if (!keeps_rows) {
-        const int stride = resident ? layout.x_stride : layout.piece_stride;
+      if constexpr (kKeepsRows) {
+        if (!keeps_rows) {
 #pragma unroll
-        for (int b = 0; b < kBlocks; b++)
-          if (b < blocks) load_rows<kPrecision>(rows[b], x + block.warp_row * stride + b * kBlockDepth, stride);
+          for (int b = 0; b < kBlocks; b++)
+            if (b < blocks) load_warp_rows<kPrecision>(kept[b], x + b * kBlockDepth, stride);
+        }
       }
       if (panel_count <= 0) continue;
+      const float* const mine = weights + 4 * lane();
+      const auto multiply_all = [&](auto whole) {
+        constexpr bool kWhole = decltype(whole)::value;
+#pragma unroll
+        for (int b = 0; b < kBlocks; b++) {
+          if (!kWhole && b >= blocks) break;
+          if constexpr (kKeepsRows) {
+            multiply_block<kPrecision, kWhole>(sums, kept[b], mine + b * kBlockFloats, slot, panel_count);
+          } else {
+            WarpRows rows;
+            load_warp_rows<kPrecision>(rows, x + b * kBlockDepth, stride);
+            multiply_block<kPrecision, kWhole>(sums, rows, mine + b * kBlockFloats, slot, panel_count);
+          }
+        }
+      };
       if (blocks == kBlocks && panel_count == kPanels)
-        multiply_piece<kPrecision, true>(sums, rows, weights, slot, blocks, panel_count);
+        multiply_all(std::true_type{});
       else
-        multiply_piece<kPrecision, false>(sums, rows, weights, slot, blocks, panel_count);
+        multiply_all(std::false_type{});
       if (left > piece) continue;
 #pragma unroll
       for (int j = 0; j < kPanels; j++) {
         if (j >= panel_count) break;
         const Pair bias = *reinterpret_cast<const Pair*>(weights + j * slot + blocks * kBlockFloats + 2 * (lane() % 4));
 #pragma unroll
-        for (int c = 0; c < 4; c++) sums[j][c] += c % 2 == 0 ? bias.first : bias.second;
+        for (int i = 0; i < kRowTiles; i++)
+#pragma unroll
+          for (int c = 0; c < 4; c++) sums[i][j][c] += c % 2 == 0 ? bias.first : bias.second;
       }
       each(tile, sums);
     }
@@ -252,14 +343,19 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
   async_wait<0>();
 }
 
-// Calls work(precision, gates), both constants of the kernel to launch; it takes so many gates at a time.
-template <class Work>
-void with_precision_and_gates(Precision precision, int gate_count, const Work& work) {
+// Of so many gates, those that a kernel takes at a time: 1, 2, 4 or most.
+inline int gates_at_a_time(int gate_count, int most) { return gate_count <= 2 ? gate_count : gate_count <= 4 ? 4 : most; }
+
+// Calls work(precision, gates), both constants of the kernel to launch. gates: 1, 2, 4 or kMost.
+template <int kMost, class Work>
+void with_precision_and_gates(Precision precision, int gates, const Work& work) {
   const auto with_gates = [&](auto of_kernel) {
-    if (gate_count == 1) return work(of_kernel, std::integral_constant<int, 1>{});
-    if (gate_count == 2) return work(of_kernel, std::integral_constant<int, 2>{});
-    if (gate_count <= 4) return work(of_kernel, std::integral_constant<int, 4>{});
-    work(of_kernel, std::integral_constant<int, 6>{});
+    switch (gates) {
+      case 1: return work(of_kernel, std::integral_constant<int, 1>{});
+      case 2: return work(of_kernel, std::integral_constant<int, 2>{});
+      case 4: return work(of_kernel, std::integral_constant<int, 4>{});
+      default: return work(of_kernel, std::integral_constant<int, kMost>{});
+    }
   };
   switch (precision) {
     case Precision::kFloat32: return with_gates(std::integral_constant<Precision, Precision::kFloat32>{});
@@ -276,18 +372,22 @@ struct MixtureTopology {
   std::vector<int64_t> expert_stream;
   std::vector<int32_t> expert_column;   // in its stream's matrix
   std::vector<int32_t> expert_panel;    // among its stream's
-  std::vector<bool> seen;               // by expert: whether any gate sees it
+  std::vector<std::vector<int32_t>> seen_by;    // by expert: gates
+  std::vector<int32_t> expert_place;            // of its run of probabilities
+  std::vector<int32_t> places_of_logits, places_of_seats;
+  int64_t run_alignment = 1;            // of all runs
   int64_t columns = 0, depth = 0;       // of all streams together; of the deepest
-  Mixture mixture{};                    // all but the tiles
+  Mixture mixture{};                    // all but the tables
   Table<MixtureStream> streams_table;
-  Table<int32_t> seats_of_logits, seats, gate_offset;
-  Table<MixtureTile> tiles;
+  Table<int32_t> gate_offset, tables;
 
   // Tiles with the addresses that the context has. `all`: of the experts that no gate sees too. `slices`: see Mixture.
   void bind(const Context& context, const MixtureDivision& division, int slices, bool all);
-  // For so many rows, the least work of the multiprocessor that has most. The bits of a row do not depend on it.
-  MixtureLayout layout(const Plan& plan, int64_t rows, const MixtureDivision& division, int seat_tables) const;
-  bool seats_may_be_global(const Plan& plan, const MixtureDivision& division, int seat_tables) const;
+  // For so many rows, the least work of the multiprocessor that has most; up to `passes` blocks share rows. The bits of a row do not depend on it.
+  MixtureLayout layout(const Plan& plan, int64_t rows, const MixtureDivision& division, int seat_tables, int64_t passes) const;
+  bool seats_in_shared(int seat_tables) const;
+  // Of rows of p, or of p and dp, in global memory; 0 where they are in shared memory.
+  size_t seat_bytes(int64_t rows, int seat_tables) const;
 };
 
 template <class Op>

@@ -23,169 +23,188 @@ namespace {
 #if defined(MG_EMULATION)
 constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests of a thousand rows have several chunks
 #else
-constexpr int64_t kChunkFloats = int64_t{4} << 20;  // of dz: 16 MiB, a third of the L2 cache of an H100
+constexpr int64_t kChunkFloats = int64_t{8} << 20;  // of dz: 32 MiB, in the L2 cache of an H100
 #endif
 constexpr int64_t kMostSmallSlot = 1024;            // rows of a slot, where rows and not memory decide on it
 
-// dout, sums of dp and slopes need registers too, of which eight warps have 255 each.
-template <Precision kPrecision, int kGates>
-__host__ __device__ constexpr MixtureDivision division_of() { return {kGates <= (kPrecision == Precision::kFloat32 ? 2 : 4) ? 4 : 2, kFewerRowWarps}; }
+// dout takes 8 registers per gate and panel; products, slopes and da take as many as three gates.
+constexpr int kMostGates = 4;
+__host__ __device__ constexpr MixtureDivision division_of(int gates) { return {2, gates}; }
 
-// What the kernel takes beside the topology. Row 0 of dz and dp is the chunk's first row, that of all else is the run's.
+// What the kernel takes beside the topology. Row 0 of dz and of p in global memory is the chunk's first row, that of all else is the run's.
 struct Chunk {
   int64_t first_row, rows;
   float* dz;      // [pitch, columns] per stream, one after the other
   int64_t pitch;
-  RowPointer p;
-  RowPointer dp;  // where it lies if not in shared memory
+  RowPointer gates;
+  RowPointer p, dp;  // where they lie if not in shared memory
   const RowPointer* doutputs;
 };
-
-// A lane's two columns of dout from column `c` on, in rows `row` and `row` + 8; 0 where it does not exist.
-__device__ __forceinline__ void load_doutput(float (&to)[4], RowPointer dout, int row, int rows, int c, int units) {
-#pragma unroll
-  for (int k = 0; k < 4; k++) {
-    const int r = row + 8 * (k / 2);
-    to[k] = dout.data != nullptr && r < rows && c + k % 2 < units ? dout.data[r * dout.stride + c + k % 2] : 0;
-  }
-}
 
 // dz and dp from the products of a tile.
 template <int kGates, int kPanels>
 struct Back {
-  const Mixture& m;
+  const MixtureBlock& block;
   const Chunk& chunk;
-  const float* p;       // at this lane's first row
-  int p_behind;         // from there to the row 8 below; 0 where it does not exist
-  RowPointer dp;        // the block's first row
-  int64_t first_row;    // the block's
-  int row, rows, unit;  // row: this lane's first in the block
+  RowPointer p, dp;  // the block's first row
+  int unit;
   MixtureSums<kPanels> (&dout)[kGates];
 
-  __device__ __forceinline__ int column(int j) const { return 8 * j + 2 * (lane() % 4); }
-  __device__ __forceinline__ RowPointer doutput(int gate) const {
+  __device__ __forceinline__ static int column(int j) { return 8 * j + 2 * (lane() % 4); }
+
+  // A lane's part of a gate's dout; 0 where it does not exist.
+  __device__ __forceinline__ void load_doutput(MixtureSums<kPanels>& to, int gate) const {
     const RowPointer at = chunk.doutputs[gate];
-    return {at.data == nullptr ? nullptr : at.data + first_row * at.stride, at.stride};
+    const float* const first = at.data == nullptr ? nullptr : at.data + (block.first_row + block.lane_row()) * at.stride + unit;
+    const int rows = at.data == nullptr ? 0 : block.rows - block.lane_row(), units = block.m.units - unit;
+#pragma unroll
+    for (int i = 0; i < 2 * kRowTiles; i++)
+#pragma unroll
+      for (int j = 0; j < kPanels; j++)
+#pragma unroll
+        for (int odd = 0; odd < 2; odd++)
+          to[i / 2][j][i % 2 * 2 + odd] = 8 * i < rows && column(j) + odd < units ? first[8 * i * at.stride + column(j) + odd] : 0;
   }
 
   __device__ __forceinline__ void load_doutputs() const {
 #pragma unroll
-    for (int i = 0; i < kGates; i++)
+    for (int g = 0; g < kGates; g++)
+      if (g < block.m.gate_count) load_doutput(dout[g], g);
+  }
+
+  // A gate that sees the expert: its part of da, and of dp. place: of p, from the block's first row on.
+  __device__ __forceinline__ void add_gate(MixtureSums<kPanels>& da, float (&dot)[2 * kRowTiles], const MixtureSums<kPanels>& a,
+                                           const MixtureSums<kPanels>& d, int place) const {
+    const float* const at = p.data + block.lane_row() * p.stride + place;
+#pragma unroll
+    for (int i = 0; i < 2 * kRowTiles; i++) {
+      const float probability = at[8 * i * p.stride];
 #pragma unroll
       for (int j = 0; j < kPanels; j++)
-        if (i < m.gate_count) load_doutput(dout[i][j], doutput(i), row, rows, unit + column(j), m.units);
-  }
-
-  // Four columns of one gate that sees the expert: its part of da, and of dp.
-  static __device__ __forceinline__ void add_gate(float (&da)[4], float (&dot)[2], const float (&a)[4], const float (&d)[4],
-                                                  const float (&probability)[2]) {
 #pragma unroll
-    for (int k = 0; k < 4; k++) {
-      da[k] = fused(probability[k / 2], d[k], da[k]);
-      dot[k / 2] = fused(d[k], a[k], dot[k / 2]);
+        for (int k = i % 2 * 2; k < i % 2 * 2 + 2; k++) {
+          da[i / 2][j][k] = fused(probability, d[i / 2][j][k], da[i / 2][j][k]);
+          dot[i] = fused(d[i / 2][j][k], a[i / 2][j][k], dot[i]);
+        }
     }
   }
 
-  // dp of a seat = or += the sum over the lanes of a row.
-  __device__ __forceinline__ void give(float (&dot)[2], int seat, bool first) const {
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-      dot[i] += shuffle_xor(dot[i], 1);
-      dot[i] += shuffle_xor(dot[i], 2);
-      if (lane() % 4 != 0 || row + 8 * i >= rows) continue;
-      float* const to = dp.data + (row + 8 * i) * dp.stride + seat;
-      *to = first ? dot[i] : *to + dot[i];
-    }
+  // dp of a place = or += the sum over the four lanes of a row: lane t of them gets and gives that of row 8 t.
+  __device__ __forceinline__ void give(const float (&dot)[2 * kRowTiles], int place) const {
+    const int t = lane() % 4, row = block.lane_row() + 8 * t;
+    const bool odd = t % 2 != 0, upper = t / 2 != 0;
+    const float low = (odd ? dot[1] : dot[0]) + shuffle_xor(odd ? dot[0] : dot[1], 1);
+    const float high = (odd ? dot[3] : dot[2]) + shuffle_xor(odd ? dot[2] : dot[3], 1);
+    const float sum = (upper ? high : low) + shuffle_xor(upper ? low : high, 2);
+    if (row >= block.rows) return;
+    float* const to = dp.data + row * dp.stride + place;
+    *to = unit == 0 ? sum : *to + sum;
   }
 
-  __device__ __forceinline__ void operator()(const MixtureTile& tile, const MixtureSums<kPanels>& z) const {
-    const int32_t* const seats = m.seats + tile.number * m.gate_count;
+  __device__ __forceinline__ void operator()(const MixtureTile& tile, MixtureSums<kPanels>& z) const {
+    static_assert(2 * kRowTiles == 4, "give() has a row for each of four lanes");
+    const Mixture& m = block.m;
+    MixtureSums<kPanels> a, da = {};
+    with_activation(m.activation, [&](auto kind) {  // z becomes the slope
+#pragma unroll
+      for (int i = 0; i < kRowTiles; i++)
+#pragma unroll
+        for (int j = 0; j < kPanels; j++)
+#pragma unroll
+          for (int k = 0; k < 4; k++) {
+            a[i][j][k] = activate(kind.value, z[i][j][k]);
+            z[i][j][k] = slope(kind.value, slope_needs_z(kind.value) ? z[i][j][k] : a[i][j][k]);
+          }
+    });
+    int place = block.runs(0)[tile.number].place;
+    const uint32_t seen = block.runs(0)[tile.number].gates;
+#pragma unroll
+    for (int g = 0; g < kGates; g++) {
+      if (!(seen >> g & 1)) continue;
+      float dot[2 * kRowTiles] = {};
+      add_gate(da, dot, a, dout[g], place);
+      give(dot, place++);
+    }
+#pragma unroll 1
+    for (int pass = 1; pass * kGates < m.gate_count; pass++) {
+      const MixtureRun run = block.runs(pass)[tile.number];
+      place = run.place;
+#pragma unroll 1
+      for (int g = 0; g < kGates; g++) {
+        if (!(run.gates >> g & 1)) continue;
+        MixtureSums<kPanels> d;
+        float dot[2 * kRowTiles] = {};
+        load_doutput(d, pass * kGates + g);
+        add_gate(da, dot, a, d, place);
+        give(dot, place++);
+      }
+    }
     const int left = (m.units + 3) / 4 * 4 - unit;  // the expert's padding too: da is 0 there
-    float* const to = chunk.dz + m.streams[tile.stream].columns_before * chunk.pitch + (first_row - chunk.first_row + row) * tile.columns +
-                      tile.column + unit;
-    float dot[kGates][2] = {};
+    float* const to = chunk.dz + m.streams[tile.stream].columns_before * chunk.pitch +
+                      (block.first_row - chunk.first_row + block.lane_row()) * tile.columns + tile.column + unit;
 #pragma unroll
-    for (int j = 0; j < kPanels; j++) {
-      float a[4], slopes[4], da[4] = {};
+    for (int i = 0; i < 2 * kRowTiles; i++) {
+      if (block.lane_row() + 8 * i >= block.rows) break;
 #pragma unroll
-      for (int k = 0; k < 4; k++) {
-        const float value = z[j][k];
-        a[k] = activate(m.activation, value);
-        slopes[k] = slope(m.activation, m.slope_needs_z ? value : a[k]);
-      }
-#pragma unroll
-      for (int i = 0; i < kGates; i++) {
-        if (i >= m.gate_count || seats[i] < 0) continue;
-        const float probability[2] = {p[seats[i]], p[p_behind + seats[i]]};
-        add_gate(da, dot[i], a, dout[i][j], probability);
-      }
-      for (int i = kGates; i < m.gate_count; i++) {
-        if (seats[i] < 0) continue;
-        const float probability[2] = {p[seats[i]], p[p_behind + seats[i]]};
-        float d[4], part[2] = {};
-        load_doutput(d, doutput(i), row, rows, unit + column(j), m.units);
-        add_gate(da, part, a, d, probability);
-        give(part, seats[i], unit + j == 0);
-      }
-#pragma unroll
-      for (int k = 0; k < 4; k++)
-        if (row + 8 * (k / 2) < rows && column(j) < left) to[8 * (k / 2) * tile.columns + column(j) + k % 2] = da[k] * slopes[k];
+      for (int j = 0; j < kPanels; j++)
+        if (column(j) < left)
+          *reinterpret_cast<Pair*>(to + 8 * i * tile.columns + column(j)) = {da[i / 2][j][i % 2 * 2] * z[i / 2][j][i % 2 * 2],
+                                                                            da[i / 2][j][i % 2 * 2 + 1] * z[i / 2][j][i % 2 * 2 + 1]};
     }
-#pragma unroll
-    for (int i = 0; i < kGates; i++)
-      if (i < m.gate_count && seats[i] >= 0) give(dot[i], seats[i], unit == 0);
   }
 };
 
-// dp becomes dlogit, in place; one thread per row and gate.
-__device__ __forceinline__ void softmax_backward(const Mixture& m, RowPointer p, RowPointer dp, int rows) {
-  for (int i = static_cast<int>(threadIdx.x); i < rows * m.gate_count; i += static_cast<int>(blockDim.x)) {
-    const int gate = i / rows, row = i % rows, from = m.gate_offset[gate], to = m.gate_offset[gate + 1];
+// dp becomes dlogit, in place; one thread per row and gate, those of a row side by side.
+__device__ __forceinline__ void softmax_backward(const MixtureBlock& block, RowPointer p, RowPointer dp) {
+  const Mixture& m = block.m;
+  const int32_t* const places = block.places_of_seats();
+  for (int i = static_cast<int>(threadIdx.x); i < block.rows * m.gate_count; i += static_cast<int>(blockDim.x)) {
+    const int gate = i % m.gate_count, row = i / m.gate_count, from = m.gate_offset[gate], to = m.gate_offset[gate + 1];
     const float* const probability = p.data + row * p.stride;
     float* const at = dp.data + row * dp.stride;
     float mean = 0;
-    for (int k = from; k < to; k++) mean = fused(probability[k], at[k], mean);
-    for (int k = from; k < to; k++) at[k] = probability[k] * (at[k] - mean) * m.inverse_temperature;
+    for (int k = from; k < to; k++) mean = fused(probability[places[k]], at[places[k]], mean);
+    for (int k = from; k < to; k++) at[places[k]] = probability[places[k]] * (at[places[k]] - mean) * m.inverse_temperature;
   }
 }
 
 template <Precision kPrecision, int kGates>
-__global__ void __launch_bounds__(threads_of(kFewerRowWarps), 1) mixture_dz_kernel(Mixture m, MixtureLayout layout, Chunk chunk) {
-  constexpr int kPanels = division_of<kPrecision, kGates>().panels;
+__global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, MixtureLayout layout, Chunk chunk) {
+  constexpr int kPanels = division_of(kGates).panels;
+  constexpr bool kKeepsRows = kPrecision == Precision::kBfloat16;
   const int64_t in_chunk = static_cast<int64_t>(blockIdx.x) * layout.rows;
-  MixtureBlock block(layout, chunk.first_row + in_chunk, chunk.first_row + chunk.rows);
-  RowPointer p{chunk.p.data + block.first_row * chunk.p.stride, chunk.p.stride}, dp{chunk.dp.data + in_chunk * chunk.dp.stride, chunk.dp.stride};
-  if (layout.seat_stride != 0) {
-    const RowPointer shared{block.shared + layout.seats_at(), layout.seat_stride};
-    for (int i = static_cast<int>(threadIdx.x); i < block.rows * m.seat_count; i += static_cast<int>(blockDim.x)) {
-      const int row = i / m.seat_count, seat = i % m.seat_count;
-      shared.data[row * shared.stride + seat] = p.data[row * p.stride + seat];
-    }
-    p = shared;
-    dp = {shared.data + layout.rows * layout.seat_stride, layout.seat_stride};
-  }
-
-  const int row = block.warp_row + lane() / 4;
-  const float* const p_row = p.data + (row < block.rows ? row : 0) * p.stride;
-  for (int unit = 0; unit < m.units; unit += kPanels * kPanel) {
-    MixtureSums<kPanels> dout[kGates] = {};
-    const Back<kGates, kPanels> back{m, chunk, p_row, row + 8 < block.rows ? static_cast<int>(8 * p.stride) : 0, dp, block.first_row, row, block.rows,
-                                     unit, dout};
-    back.load_doutputs();
-    for_each_tile<kPrecision, kPanels>(block, m.expert_tiles, m.expert_items, unit, back);
+  MixtureBlock block(layout, m, chunk.first_row + in_chunk, chunk.first_row + chunk.rows);
+  RowPointer p{chunk.p.data + in_chunk * chunk.p.stride, chunk.p.stride}, dp{chunk.dp.data + in_chunk * chunk.dp.stride, chunk.dp.stride};
+  if (layout.seat_tables != 0) {
+    p = {block.shared + layout.seats_at(), layout.seat_stride};
+    dp = {p.data + layout.rows * layout.seat_stride, layout.seat_stride};
   }
   block_barrier();
-  softmax_backward(m, p, dp, block.rows);
+  const int32_t* const places = block.places_of_seats();
+  for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
+    for (int seat = lane(); seat < m.seat_count; seat += kWarp)
+      p.data[row * p.stride + places[seat]] = chunk.gates.data[(block.first_row + row) * chunk.gates.stride + seat];
+
+  for (int unit = 0; unit < m.units; unit += kPanels * kPanel) {
+    MixtureSums<kPanels> dout[kGates] = {};
+    const Back<kGates, kPanels> back{block, chunk, p, dp, unit, dout};
+    back.load_doutputs();
+    for_each_tile<kPrecision, kPanels, kExpertPiece, kKeepsRows>(block, block.expert_tiles(), m.expert_items, unit, back);
+  }
+  block_barrier();
+  softmax_backward(block, p, dp);
   block_barrier();
   for (int s = 0; s < m.stream_count; s++) {
     const MixtureStream stream = m.streams[s];
     const int width = stream.columns - stream.experts_end;
     float* const to = chunk.dz + stream.columns_before * chunk.pitch + in_chunk * stream.columns + stream.experts_end;
-    for (int i = static_cast<int>(threadIdx.x); i < block.rows * width; i += static_cast<int>(blockDim.x)) {
-      const int row = i / width, c = i % width, logit = c - (stream.logits_begin - stream.experts_end);
-      const bool present = logit >= 0 && logit < stream.logits;
-      to[static_cast<int64_t>(row) * stream.columns + c] = present ? dp.data[row * dp.stride + m.seats_of_logits[stream.first_logit + logit]] : 0;
-    }
+    for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
+      for (int c = lane(); c < width; c += kWarp) {
+        const int logit = c - (stream.logits_begin - stream.experts_end);
+        const bool present = logit >= 0 && logit < stream.logits;
+        to[static_cast<int64_t>(row) * stream.columns + c] =
+            present ? dp.data[row * dp.stride + block.places_of_logits()[stream.first_logit + logit]] : 0;
+      }
   }
 }
 
@@ -206,41 +225,31 @@ struct MixtureBackward final : Op {
   // For any number of rows up to this one.
   size_t scratch_bytes(const Plan& plan, int64_t rows) const override {
     const int64_t most = std::max({kChunkFloats / topology.columns, kMostSmallSlot, plan.slot_rows(rows)});
-    const int64_t width = topology.columns + (topology.seats_may_be_global(plan, division(plan), 2) ? topology.mixture.seat_count : 0);
-    return static_cast<size_t>(std::min(rows, most) * width) * sizeof(float);
+    const int64_t some = std::min(rows, most);
+    return static_cast<size_t>(some * topology.columns) * sizeof(float) + topology.seat_bytes(some, 2);
   }
 
   void bind(const Context& context) override {
-    topology.bind(context, division(context.plan), 1, true);
+    topology.bind(context, division(), 1, true);
     std::vector<RowPointer> pointers;
     for (const mg_view& doutput : doutputs) pointers.push_back(context.at(doutput));
     doutputs_table.assign(pointers);
   }
 
-  // work(kernel, its division)
-  template <class Work>
-  void with_kernel(const Plan& plan, const Work& work) const {
-    with_precision_and_gates(plan.precision, topology.mixture.gate_count, [&](auto precision, auto gates) {
-      constexpr Precision kPrecision = decltype(precision)::value;
-      constexpr int kGates = decltype(gates)::value;
-      work(mixture_dz_kernel<kPrecision, kGates>, division_of<kPrecision, kGates>());
-    });
-  }
-  MixtureDivision division(const Plan& plan) const {
-    MixtureDivision result{};
-    with_kernel(plan, [&](auto, const MixtureDivision& d) { result = d; });
-    return result;
-  }
+  MixtureDivision division() const { return division_of(gates_at_a_time(topology.mixture.gate_count, kMostGates)); }
 
   void launch(const Context& context) const override {
     const int64_t pitch = chunk_rows(context.plan, context.rows);
     float* const dz = context.scratch<float>();
     for (int64_t first = 0; first < context.rows; first += pitch) {
-      const Chunk chunk{first, std::min(pitch, context.rows - first), dz, pitch, context.at(gates),
-                        {dz + topology.columns * pitch, topology.mixture.seat_count}, doutputs_table.data()};
-      with_kernel(context.plan, [&](auto kernel, const MixtureDivision& d) {
-        const MixtureLayout layout = topology.layout(context.plan, chunk.rows, d, 2);
-        context.stream.launch(kernel, {static_cast<unsigned>(blocks_of(chunk.rows, layout.rows))}, layout.threads(),
+      const int64_t rows = std::min(pitch, context.rows - first), places = topology.mixture.place_count;
+      const MixtureLayout layout = topology.layout(context.plan, rows, division(), 2, 1);
+      float* const p = dz + topology.columns * pitch;  // behind it dp, where they are not in shared memory
+      const Chunk chunk{first, rows, dz, pitch, context.at(gates), {p, places}, {p + (pitch + kMostRowWarps * kWarpRows) * places, places},
+                        doutputs_table.data()};
+      with_precision_and_gates<kMostGates>(context.plan.precision, division().gates, [&](auto precision, auto gates_of_kernel) {
+        context.stream.launch(mixture_dz_kernel<decltype(precision)::value, decltype(gates_of_kernel)::value>,
+                              {static_cast<unsigned>(blocks_of(rows, layout.rows))}, layout.threads(),
                               static_cast<size_t>(layout.floats()) * sizeof(float), topology.mixture, layout, chunk);
       });
       for (size_t s = 0; s < topology.streams.size(); s++) products(context, s, chunk);

@@ -17,92 +17,142 @@
 namespace mg_cuda {
 namespace {
 
-// Registers decide, of which 10 warps have 168 each: as many panels as sums of all gates leave room for; rows take twice as many in tf32 as in
-// bfloat16. Before Hopper the compiler has four gates spill into memory with fewer than 255, which 8 warps have.
-template <Precision kPrecision, int kGates>
-__host__ __device__ constexpr MixtureDivision division_of(bool before_hopper) {
-  const int panels = kPrecision == Precision::kTf32 ? (kGates == 1 ? 4 : kGates <= 4 ? 2 : 1) : kGates <= 4 ? 4 : 2;
-  return {panels, before_hopper && kGates == 4 ? kFewerRowWarps : kMostRowWarps};
-}
+// Sums take 8 registers per gate and panel.
+constexpr int kMostGates = 6;
+__host__ __device__ constexpr MixtureDivision division_of(int gates) { return {gates <= 2 ? 4 : 2, gates}; }
 
 // Puts logits where p will be.
 struct Logits {
-  const Mixture& m;
-  RowPointer p;   // the block's first row
-  int row, rows;  // row: this lane's first in the block
+  const MixtureBlock& block;
+  RowPointer p;  // the block's first row
 
   __device__ __forceinline__ void operator()(const MixtureTile& tile, const MixtureSums<kLogitPanels>& sums) const {
+    const int32_t* const places = block.places_of_logits() + tile.number;
+    float* const mine = p.data + block.lane_row() * p.stride;
 #pragma unroll
     for (int j = 0; j < kLogitPanels; j++)
 #pragma unroll
-      for (int k = 0; k < 4; k++) {
-        const int at = row + 8 * (k / 2), c = 8 * j + 2 * (lane() % 4) + k % 2;
-        if (c < tile.width && at < rows) p.data[at * p.stride + m.seats_of_logits[tile.number + c]] = sums[j][k];
+      for (int odd = 0; odd < 2; odd++) {
+        const int c = 8 * j + 2 * (lane() % 4) + odd;
+        if (c >= tile.width) continue;
+        float* const at = mine + places[c];
+#pragma unroll
+        for (int i = 0; i < kRowTiles; i++)
+#pragma unroll
+          for (int half = 0; half < 2; half++) at[(16 * i + 8 * half) * p.stride] = sums[i][j][2 * half + odd];
       }
   }
 };
 
-// One thread per row and gate.
-__device__ __forceinline__ void softmax(const Mixture& m, RowPointer p, int rows) {
-  for (int i = static_cast<int>(threadIdx.x); i < rows * m.gate_count; i += static_cast<int>(blockDim.x)) {
-    const int gate = i / rows, seen = m.gate_offset[gate + 1] - m.gate_offset[gate];
-    float* const at = p.data + i % rows * p.stride + m.gate_offset[gate];
-    float top = at[0], sum = 0;
-    for (int k = 1; k < seen; k++) top = at[k] > top ? at[k] : top;
-    for (int k = 0; k < seen; k++) sum += at[k] = expf((at[k] - top) * m.inverse_temperature);
+// One thread per row and gate, those of a row side by side.
+__device__ __forceinline__ void softmax(const MixtureBlock& block, RowPointer p) {
+  const Mixture& m = block.m;
+  const int32_t* const places = block.places_of_seats();
+  for (int i = static_cast<int>(threadIdx.x); i < block.rows * m.gate_count; i += static_cast<int>(blockDim.x)) {
+    const int gate = i % m.gate_count, from = m.gate_offset[gate], to = m.gate_offset[gate + 1];
+    float* const row = p.data + i / m.gate_count * p.stride;
+    float top = row[places[from]], sum = 0;
+    for (int k = from + 1; k < to; k++) {
+      const float logit = row[places[k]];
+      top = logit > top ? logit : top;
+    }
+    for (int k = from; k < to; k++) {
+      float& at = row[places[k]];
+      sum += at = expf((at - top) * m.inverse_temperature);
+    }
     const float whole = 1 / sum;
-    for (int k = 0; k < seen; k++) at[k] *= whole;
+    for (int k = from; k < to; k++) row[places[k]] *= whole;
   }
 }
 
 // Adds the experts that a group of warps sees pass by.
 template <int kGates, int kPanels>
 struct Mix {
-  const Mixture& m;
-  const float *p, *below;  // p at this lane's rows; below: of the second, or the first where that does not exist
-  int first_gate;
+  const MixtureBlock& block;
+  const MixtureRun* runs;
+  const float* p;  // at this lane's first row
+  int64_t p_stride;
   MixtureSums<kPanels> (&out)[kGates];
 
+  __device__ __forceinline__ static void add(MixtureSums<kPanels>& to, const MixtureSums<kPanels>& a, const float (&probability)[kRowTiles][2]) {
+#pragma unroll
+    for (int i = 0; i < kRowTiles; i++)
+#pragma unroll
+      for (int j = 0; j < kPanels; j++)
+#pragma unroll
+        for (int k = 0; k < 4; k++) to[i][j][k] = fused(probability[i][k / 2], a[i][j][k], to[i][j][k]);
+  }
+
   __device__ __forceinline__ void operator()(const MixtureTile& tile, MixtureSums<kPanels>& z) const {
-    with_activation(m.activation, [&](auto kind) {
+    with_activation(block.m.activation, [&](auto kind) {
 #pragma unroll
-      for (int j = 0; j < kPanels; j++)
+      for (int i = 0; i < kRowTiles; i++)
 #pragma unroll
-        for (int k = 0; k < 4; k++) z[j][k] = activate(kind.value, z[j][k]);
+        for (int j = 0; j < kPanels; j++)
+#pragma unroll
+          for (int k = 0; k < 4; k++) z[i][j][k] = activate(kind.value, z[i][j][k]);
     });
-    const int32_t* const seats = m.seats + tile.number * m.gate_count + first_gate;
-    int seat[kGates];
+    const MixtureRun run = runs[tile.number];
+    const float* at = p + run.place;
+    if (run.gates & kWholeRun) {
+      float all[kRowTiles][2][kGates];
 #pragma unroll
-    for (int i = 0; i < kGates; i++) seat[i] = first_gate + i < m.gate_count ? seats[i] : -1;
+      for (int i = 0; i < kRowTiles; i++)
 #pragma unroll
-    for (int i = 0; i < kGates; i++) {
-      if (seat[i] < 0) continue;
-      const auto column = static_cast<uint32_t>(seat[i]);
-      const float probability[2] = {p[column], below[column]};
+        for (int half = 0; half < 2; half++) load_run(all[i][half], at + (16 * i + 8 * half) * p_stride);
 #pragma unroll
-      for (int j = 0; j < kPanels; j++)
+      for (int g = 0; g < kGates; g++) add(out[g], z, {{all[0][0][g], all[0][1][g]}, {all[1][0][g], all[1][1][g]}});
+      return;
+    }
 #pragma unroll
-        for (int k = 0; k < 4; k++) out[i][j][k] = fused(probability[k / 2], z[j][k], out[i][j][k]);
+    for (int g = 0; g < kGates; g++) {
+      if (!(run.gates >> g & 1)) continue;
+      add(out[g], z, {{at[0], at[8 * p_stride]}, {at[16 * p_stride], at[24 * p_stride]}});
+      at++;
     }
   }
 };
 
-// Stores the sums of one gate: those of the groups that work on the same units are added, one after the other, in `shared`, whose lines of
-// rows are `stride` apart. to: the block's first row, at the first of `units`.
+// Whether pairs of columns that begin at even ones can be moved at once.
+__device__ __forceinline__ bool has_pairs(RowPointer at) { return reinterpret_cast<uintptr_t>(at.data) % 8 == 0 && at.stride % 2 == 0; }
+
+// Stores the sums of one gate, `units` columns of all groups together. to: the block's first row, at the first of them. Where several groups
+// work on the same units, their sums are added first, one after the other, in `shared`, whose lines of rows are `stride` apart.
 template <int kPanels>
-__device__ __forceinline__ void store(const MixtureSums<kPanels>& out, const MixtureBlock& block, int slices, float* shared, int stride, RowPointer to,
-                                      int units) {
-  float* const mine = shared + (block.warp_row + lane() / 4) * stride + block.group % slices * kPanels * kPanel + 2 * (lane() % 4);
+__device__ __forceinline__ void store(const MixtureSums<kPanels>& out, const MixtureBlock& block, float* shared, int stride, RowPointer to, int units) {
+  const int slices = block.m.slices, column = block.group % slices * kPanels * kPanel + 2 * (lane() % 4);
+  if (slices == kGroups) {
+    const bool pairs = has_pairs(to);
+#pragma unroll
+    for (int i = 0; i < 2 * kRowTiles; i++) {
+      const int row = block.lane_row() + 8 * i;
+      if (row >= block.rows) break;
+#pragma unroll
+      for (int j = 0; j < kPanels; j++) {
+        const int c = column + j * kPanel;
+        float* const at = to.data + row * to.stride + c;
+        const Pair pair{out[i / 2][j][i % 2 * 2], out[i / 2][j][i % 2 * 2 + 1]};
+        if (pairs && c + 1 < units) {
+          *reinterpret_cast<Pair*>(at) = pair;
+        } else {
+          if (c < units) at[0] = pair.first;
+          if (c + 1 < units) at[1] = pair.second;
+        }
+      }
+    }
+    return;
+  }
+  float* const mine = shared + block.lane_row() * stride + column;
 #pragma unroll 1
   for (int turn = 0; turn < kGroups / slices; turn++) {
     block_barrier();
     if (block.group / slices != turn) continue;
 #pragma unroll
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2 * kRowTiles; i++)
 #pragma unroll
       for (int j = 0; j < kPanels; j++) {
         auto* const pair = reinterpret_cast<Pair*>(mine + 8 * i * stride + j * kPanel);
-        Pair sum{out[j][2 * i], out[j][2 * i + 1]};
+        Pair sum{out[i / 2][j][i % 2 * 2], out[i / 2][j][i % 2 * 2 + 1]};
         if (turn > 0) sum = {pair->first + sum.first, pair->second + sum.second};
         *pair = sum;
       }
@@ -114,41 +164,40 @@ __device__ __forceinline__ void store(const MixtureSums<kPanels>& out, const Mix
     for (int c = lane(); c < units; c += kWarp) to.data[row * to.stride + c] = shared[row * stride + c];
 }
 
-// p_at: where p lies if not in shared memory; may be `gates`.
+// p_at: where p lies if not in shared memory, for all rows.
 template <Precision kPrecision, int kGates>
-__global__ void __launch_bounds__(threads_of(division_of<kPrecision, kGates>(kBeforeHopper).most_row_warps), 1)
+__global__ void __launch_bounds__(kMostThreads, 1)
     mixture_forward_kernel(Mixture m, MixtureLayout layout, int64_t rows, const RowPointer* outputs, RowPointer gates, RowPointer p_at) {
-  constexpr int kPanels = division_of<kPrecision, kGates>(false).panels;
-  MixtureBlock block(layout, static_cast<int64_t>(blockIdx.x) * layout.rows, rows);
-  const RowPointer p = layout.seat_stride != 0 ? RowPointer{block.shared + layout.seats_at(), layout.seat_stride}
+  constexpr int kPanels = division_of(kGates).panels;
+  constexpr bool kKeepsRows = kPrecision == Precision::kBfloat16;
+  MixtureBlock block(layout, m, static_cast<int64_t>(blockIdx.x) * layout.rows, rows);
+  const RowPointer p = layout.seat_tables != 0 ? RowPointer{block.shared + layout.seats_at(), layout.seat_stride}
                                                : RowPointer{p_at.data + block.first_row * p_at.stride, p_at.stride};
-  const int lane_row = block.warp_row + lane() / 4;
-
-  for_each_tile<Precision::kFloat32, kLogitPanels>(block, m.logit_tiles, m.logit_items, 0, Logits{m, p, lane_row, block.rows});
   block_barrier();
-  softmax(m, p, block.rows);
+  for_each_tile<Precision::kFloat32, kLogitPanels, kLogitPiece, false>(block, block.logit_tiles(), m.logit_items, 0, Logits{block, p});
   block_barrier();
-  if (gates.data != nullptr && gates.data != p_at.data && blockIdx.y == 0)
-    for (int i = static_cast<int>(threadIdx.x); i < block.rows * m.seat_count; i += static_cast<int>(blockDim.x)) {
-      const int row = i / m.seat_count, seat = i % m.seat_count;
-      gates.data[(block.first_row + row) * gates.stride + seat] = p.data[row * p.stride + seat];
-    }
+  softmax(block, p);
+  block_barrier();
+  if (gates.data != nullptr && blockIdx.y == 0) {
+    const int32_t* const places = block.places_of_seats();
+    for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
+      for (int seat = lane(); seat < m.seat_count; seat += kWarp)
+        gates.data[(block.first_row + row) * gates.stride + seat] = p.data[row * p.stride + places[seat]];
+  }
 
-  const float* const p_row = p.data + (lane_row < block.rows ? lane_row : 0) * p.stride;
-  const float* const p_below = p_row + (lane_row + 8 < block.rows ? 8 * p.stride : 0);
   const int pass_units = m.slices * kPanels * kPanel, unit_passes = (m.units + pass_units - 1) / pass_units;
   const int passes = unit_passes * ((m.gate_count + kGates - 1) / kGates);
   for (int pass = static_cast<int>(blockIdx.y); pass < passes; pass += static_cast<int>(gridDim.y)) {
-    const int unit = pass % unit_passes * pass_units, first_gate = pass / unit_passes * kGates;
+    const int unit = pass % unit_passes * pass_units, gate_pass = pass / unit_passes, first_gate = gate_pass * kGates;
     MixtureSums<kPanels> out[kGates] = {};
-    for_each_tile<kPrecision, kPanels>(block, m.expert_tiles, m.expert_items, unit, Mix<kGates, kPanels>{m, p_row, p_below, first_gate, out});
+    const Mix<kGates, kPanels> mix{block, block.runs(gate_pass), p.data + block.lane_row() * p.stride, p.stride, out};
+    for_each_tile<kPrecision, kPanels, kExpertPiece, kKeepsRows>(block, block.expert_tiles(), m.expert_items, unit, mix);
     const int units = m.units - unit < pass_units ? m.units - unit : pass_units;
 #pragma unroll
     for (int g = 0; g < kGates; g++) {
       if (first_gate + g >= m.gate_count) break;
       const RowPointer to = outputs[first_gate + g];
-      store<kPanels>(out[g], block, m.slices, block.shared + layout.stages_at(), pass_units + kPanel,
-                                {to.data + block.first_row * to.stride + unit, to.stride}, units);
+      store<kPanels>(out[g], block, block.shared + layout.stages_at(), pass_units + kPanel, {to.data + block.first_row * to.stride + unit, to.stride}, units);
     }
   }
 }
@@ -159,34 +208,17 @@ struct MixtureForward final : Op {
   mg_view gates;
   Table<RowPointer> outputs_table;
 
-  // p of all rows, where neither shared memory nor a view has room for it.
-  size_t scratch_bytes(const Plan& plan, int64_t rows) const override {
-    if (gates.buffer >= 0 || !topology.seats_may_be_global(plan, division(plan), 1)) return 0;
-    return static_cast<size_t>(rows * topology.mixture.seat_count) * sizeof(float);
-  }
+  size_t scratch_bytes(const Plan&, int64_t rows) const override { return topology.seat_bytes(rows, 1); }
 
   void bind(const Context& context) override {
-    const MixtureDivision d = division(context.plan);
+    const MixtureDivision d = division();
     topology.bind(context, d, slices(d), false);
     std::vector<RowPointer> pointers;
     for (const mg_view& output : outputs) pointers.push_back(context.at(output));
     outputs_table.assign(pointers);
   }
 
-  // work(kernel, its division, how many gates it takes at a time)
-  template <class Work>
-  void with_kernel(const Plan& plan, const Work& work) const {
-    with_precision_and_gates(plan.precision, topology.mixture.gate_count, [&](auto precision, auto gates) {
-      constexpr Precision kPrecision = decltype(precision)::value;
-      constexpr int kGates = decltype(gates)::value;
-      work(mixture_forward_kernel<kPrecision, kGates>, division_of<kPrecision, kGates>(device_facts().major < 9), kGates);
-    });
-  }
-  MixtureDivision division(const Plan& plan) const {
-    MixtureDivision result{};
-    with_kernel(plan, [&](auto, const MixtureDivision& d, int) { result = d; });
-    return result;
-  }
+  MixtureDivision division() const { return division_of(gates_at_a_time(topology.mixture.gate_count, kMostGates)); }
 
   // The fewest groups, in powers of two, that have all units between them.
   int slices(const MixtureDivision& d) const {
@@ -197,19 +229,18 @@ struct MixtureForward final : Op {
 
   void launch(const Context& context) const override {
     const Mixture& m = topology.mixture;
-    with_kernel(context.plan, [&](auto kernel, const MixtureDivision& d, int gates_at_a_time) {
-      const MixtureLayout layout = topology.layout(context.plan, context.rows, d, 1);
-      const RowPointer gates_at = context.at(gates);
-      RowPointer p{nullptr, 0};
-      if (layout.seat_stride == 0) p = gates_at.data != nullptr ? gates_at : RowPointer{context.scratch<float>(), m.seat_count};
-      Grid grid{static_cast<unsigned>(blocks_of(context.rows, layout.rows)), 1};
-      // Blocks that share rows compute p each for itself: only where it is not written over, and multiprocessors would be idle.
-      const int64_t passes = blocks_of(m.units, d.columns() * m.slices) * blocks_of(m.gate_count, gates_at_a_time);
-      if (layout.seat_stride != 0)
-        grid.y = static_cast<unsigned>(std::clamp<int64_t>(device_facts().multiprocessors / static_cast<int64_t>(grid.x), 1, passes));
-      const int floats = std::max(layout.floats(), layout.stages_at() + layout.rows * (d.columns() * m.slices + kPanel));  // of sums to be stored
-      context.stream.launch(kernel, grid, layout.threads(), static_cast<size_t>(floats) * sizeof(float), m, layout, context.rows,
-                            outputs_table.data(), gates_at, p);
+    const MixtureDivision d = division();
+    const int64_t passes = blocks_of(m.units, d.columns() * m.slices) * blocks_of(m.gate_count, d.gates);
+    const MixtureLayout layout = topology.layout(context.plan, context.rows, d, 1, passes);
+    const bool in_shared = layout.seat_tables != 0;
+    const RowPointer p{in_shared ? nullptr : context.scratch<float>(), m.place_count};
+    Grid grid{static_cast<unsigned>(blocks_of(context.rows, layout.rows)), 1};
+    // Blocks that share rows compute p each for itself: only where it is not written over, and multiprocessors would be idle.
+    if (in_shared) grid.y = static_cast<unsigned>(std::clamp<int64_t>(device_facts().multiprocessors / static_cast<int64_t>(grid.x), 1, passes));
+    const int floats = std::max(layout.floats(), layout.stages_at() + layout.rows * (d.columns() * m.slices + kPanel));  // of sums to be stored
+    with_precision_and_gates<kMostGates>(context.plan.precision, d.gates, [&](auto precision, auto gates_of_kernel) {
+      context.stream.launch(mixture_forward_kernel<decltype(precision)::value, decltype(gates_of_kernel)::value>, grid, layout.threads(),
+                            static_cast<size_t>(floats) * sizeof(float), m, layout, context.rows, outputs_table.data(), context.at(gates), p);
     });
   }
 };

@@ -4,7 +4,7 @@
 // instruction, 16 of the depth, or 32 as pairs of bfloat16. Lane 4 g + t has, of column g, numbers 4 t to 4 t + 3 of each 16. Which lane
 // has which number of the depth is free as long as rows are read alike: those four are also one load of 16 bytes from a row. Blocks follow
 // each other along the depth, zeros beyond its end, then come the biases of the 8 columns, float32 always. Weights are rounded when they
-// are packed, rows when they are loaded; float32 is split where it is multiplied (product.h).
+// are packed, rows when they come to shared memory (tf32) or are loaded (bfloat16); float32 is split where it is multiplied (product.h).
 #pragma once
 #include "cuda/ops/product.h"
 
@@ -32,7 +32,7 @@ struct RowBlock {
   uint32_t step[2][4];
 };
 
-// From 16 rows of float32, `stride` apart, a multiple of 4; x: the block's place in the first one.
+// From 16 rows of float32, rounded already for tf32, `stride` apart, a multiple of 4; x: the block's place in the first one.
 template <Precision kPrecision>
 __device__ __forceinline__ void load_rows(RowBlock& to, const float* x, int stride) {
   const float* const at = x + lane() / 4 * stride + lane() % 4 * 4;
@@ -47,7 +47,7 @@ __device__ __forceinline__ void load_rows(RowBlock& to, const float* x, int stri
       } else {
 #pragma unroll
         for (int i = 0; i < 4; i++)
-          to.step[i / 2][half + i % 2 * 2] = kPrecision == Precision::kTf32 ? to_tf32(x4.column[i]) : bits_of_float(x4.column[i]);
+          to.step[i / 2][half + i % 2 * 2] = bits_of_float(x4.column[i]);
       }
     }
   }
@@ -56,12 +56,11 @@ __device__ __forceinline__ void load_rows(RowBlock& to, const float* x, int stri
 // Words of rows or of a panel as a fragment; those of float32 are split here.
 template <Precision kPrecision, int kWords>
 __device__ __forceinline__ Fragment<kPrecision, kWords> fragment_of(const uint32_t (&words)[kWords]) {
-  Fragment<kPrecision, kWords> f;
+  Fragment<kPrecision, kWords> f{};
 #pragma unroll
   for (int i = 0; i < kWords; i++) {
     if constexpr (kPrecision == Precision::kFloat32) {
-      f.high[i] = to_tf32(float_of_bits(words[i]));
-      f.low[i] = to_tf32(float_of_bits(words[i]) - float_of_bits(f.high[i]));
+      split_tf32(float_of_bits(words[i]), f.high[i], f.low[i]);
     } else {
       f.high[i] = words[i];
     }
