@@ -87,9 +87,10 @@ Weights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<Weight
   return plan.weights.back();
 }
 
-void PlanBuilder::need_panels(Weights& weights, int64_t rounded, int64_t floats) {
+void PlanBuilder::need_panels(Weights& weights, Panels panels, int64_t floats) {
   if (weights.panels.packed >= 0) return;
-  weights.panels = {plan.packed_floats, rounded};
+  weights.panels = panels;
+  weights.panels.packed = plan.packed_floats;
   plan.packed_floats += floats;
 }
 

@@ -45,6 +45,8 @@ struct WeightColumns {
 struct Panels {
   int64_t packed = -1;     // floats in front of it in the packed memory; -1: none
   int64_t rounded = 0;     // how many are in the plan's precision
+  int64_t parts_apart = 0; // of cores: the others, as bfloat16, have what rounding left in panels that are so many behind
+  bool cores = false;      // made of cores, bfloat16
 };
 
 // A dense layer's weights, or those of all experts and gates of one stream, as one matrix. The packed copy is [depth + 1, columns] on
@@ -235,7 +237,7 @@ class PlanBuilder {
   Weights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded);
   void need_gradient(Weights& weights);
   // Panels too: so many floats of them.
-  void need_panels(Weights& weights, int64_t rounded, int64_t floats);
+  void need_panels(Weights& weights, Panels panels, int64_t floats);
   void add(std::unique_ptr<Op> op);
   // Once, after the last op.
   void finish();

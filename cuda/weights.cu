@@ -29,6 +29,23 @@ __device__ __forceinline__ void put_in_panel(const PackedPart& p, Precision prec
   }
 }
 
+// The same where panels are made of cores.
+__device__ __forceinline__ void put_in_cores(const PackedPart& p, int64_t row, int64_t place, float value, float* panels) {
+  const int64_t panel = place / kPanel, floats = core_panel_floats(p.depth);
+  const auto column = static_cast<int>(place % kPanel);
+  float* const to = panels + panel * floats;
+  if (row == p.depth) {
+    to[floats - kPanel + column] = value;
+    return;
+  }
+  const int64_t at = place_in_cores(row, column);
+  const auto rounded = static_cast<uint16_t>(to_bf16_pair(value, 0));
+  reinterpret_cast<uint16_t*>(to)[at] = rounded;
+  if (panel < p.panels.rounded) return;
+  const float rest = value - float_of_bits(static_cast<uint32_t>(rounded) << 16);
+  reinterpret_cast<uint16_t*>(to + p.panels.parts_apart * floats)[at] = static_cast<uint16_t>(to_bf16_pair(rest, 0));
+}
+
 // packed[row, column + c] = store[offset + row * stride + c]; the last row from the bias. Panels likewise. parts [gridDim.y].
 __global__ void pack_kernel(const PackedPart* parts, const float* store, float* packed, Precision precision) {
   const PackedPart p = parts[blockIdx.y];
@@ -41,7 +58,9 @@ __global__ void pack_kernel(const PackedPart* parts, const float* store, float* 
     else if (p.part.bias >= 0)
       value = store[p.part.bias + c];
     packed[p.packed + row * p.columns + p.part.column + c] = value;
-    if (p.panels.packed >= 0) put_in_panel(p, precision, row, p.part.place + c, value, packed + p.panels.packed);
+    if (p.panels.packed < 0) continue;
+    float* const panels = packed + p.panels.packed;
+    p.panels.cores ? put_in_cores(p, row, p.part.place + c, value, panels) : put_in_panel(p, precision, row, p.part.place + c, value, panels);
   }
 }
 

@@ -1,5 +1,5 @@
 // What a mixture's topology becomes: combined weights, tables for the kernels, the shape of their blocks. See mixture.h.
-#include "cuda/ops/mixture.h"
+#include "cuda/ops/mixture_cores.h"
 
 #include <algorithm>
 #include <cstring>
@@ -26,6 +26,15 @@ int64_t bytes_of(const MixtureLayout& layout) { return layout.floats() * static_
 
 int32_t tile_floats(Precision precision, int piece, int panels) { return static_cast<int32_t>(panels * panel_floats(precision, piece)); }
 
+// Puts a table behind the others; returns where.
+template <class T>
+int32_t append(std::vector<int32_t>& words, const std::vector<T>& table) {
+  const auto at = static_cast<int32_t>(words.size());
+  words.resize(words.size() + table.size() * sizeof(T) / sizeof(int32_t));
+  if (!table.empty()) std::memcpy(words.data() + at, table.data(), table.size() * sizeof(T));
+  return at;
+}
+
 // How many panels each of `tiles` tiles has, so that none has more than one above another.
 int64_t panels_of_tile(int64_t panels, int64_t tiles, int64_t number) { return panels * (number + 1) / tiles - panels * number / tiles; }
 
@@ -37,7 +46,6 @@ void compile_topology(PlanBuilder& builder, const Op& op, MixtureTopology& t) {
   const int64_t units = op.units;
   t.streams = kept(op.streams), t.expert_stream = kept(op.expert_stream);
   t.expert_column.resize(experts), t.expert_panel.resize(experts);
-  const int64_t expert_panels = blocks_of(units, kPanel);
   t.seen_by.resize(experts), t.expert_place.resize(experts);
   for (uint32_t j = 0; j < gates; j++)
     for (int64_t seat = op.gate_offset.items[j]; seat < op.gate_offset.items[j + 1]; seat++)
@@ -57,6 +65,17 @@ void compile_topology(PlanBuilder& builder, const Op& op, MixtureTopology& t) {
   };
   for (uint32_t j = 0; j < gates; j++)
     for (int64_t seat = op.gate_offset.items[j]; seat < op.gate_offset.items[j + 1]; seat++) t.places_of_seats.push_back(place_of(j, seat));
+  Mixture& m = t.mixture;
+  m.stream_count = static_cast<int32_t>(op.streams.count), m.gate_count = static_cast<int32_t>(gates), m.expert_count = static_cast<int32_t>(experts);
+  m.place_count = static_cast<int32_t>(places), m.units = static_cast<int32_t>(units), m.activation = static_cast<int32_t>(op.activation);
+  m.inverse_temperature = static_cast<float>(1 / op.temperature);
+  std::vector<int64_t> logits_of_stream(op.streams.count, 0);
+  for (uint32_t j = 0; j < gates; j++)
+    logits_of_stream[static_cast<size_t>(op.gate_stream.items[j])] += op.gate_offset.items[j + 1] - op.gate_offset.items[j];
+  for (const mg_view& stream : t.streams) t.depth = std::max(t.depth, stream.width);
+  t.most_logits = *std::max_element(logits_of_stream.begin(), logits_of_stream.end());
+  t.cores = t.fits_cores(builder.plan);
+  const int64_t expert_panels = t.cores ? rounded_up(units, t.core_columns()) / kPanel : blocks_of(units, kPanel);
   for (uint32_t s = 0; s < op.streams.count; s++) {
     const int64_t depth = op.streams.items[s].width;
     std::vector<WeightColumns> parts;
@@ -69,6 +88,7 @@ void compile_topology(PlanBuilder& builder, const Op& op, MixtureTopology& t) {
                        t.expert_panel[i] * kPanel});
       count++;
     }
+    const int64_t experts_panels = t.cores ? rounded_up(count * expert_panels, kTilePanels) : count * expert_panels;
     const int64_t experts_end = count * padded(units), logits_begin = rounded_up(experts_end, kColumnsOfDz);
     const size_t first_logit = t.places_of_logits.size();
     int64_t column = logits_begin;
@@ -76,29 +96,28 @@ void compile_topology(PlanBuilder& builder, const Op& op, MixtureTopology& t) {
       if (op.gate_stream.items[j] != s) continue;
       const int64_t from = op.gate_offset.items[j], seen = op.gate_offset.items[j + 1] - from;
       parts.push_back({column, seen, op.gate_kernel.items[j].offset, seen, op.gate_bias.count > 0 ? op.gate_bias.items[j].offset : -1,
-                       count * expert_panels * kPanel + column - logits_begin});
+                       experts_panels * kPanel + column - logits_begin});
       for (int64_t k = 0; k < seen; k++) t.places_of_logits.push_back(place_of(j, from + k));
       column += seen;
     }
     Weights& weights = builder.weights(depth, column, std::move(parts), logits_begin);
     const Precision precision = builder.plan.precision;
-    builder.need_panels(weights, count * expert_panels,
-                        count * expert_panels * panel_floats(precision, depth) +
-                            blocks_of(column - logits_begin, kPanel) * panel_floats(Precision::kFloat32, depth));
+    const int64_t logit_panels = rounded_up(blocks_of(column - logits_begin, kPanel), t.cores ? kLogitTilePanels : 1);
+    if (t.cores)
+      builder.need_panels(weights, {-1, experts_panels, logit_panels, true}, (experts_panels + 2 * logit_panels) * core_panel_floats(depth));
+    else
+      builder.need_panels(weights, {-1, experts_panels, 0, false},
+                          experts_panels * panel_floats(precision, depth) + logit_panels * panel_floats(Precision::kFloat32, depth));
     t.weights.push_back(&weights);
     t.ranges.push_back({t.columns, static_cast<int32_t>(weights.columns), static_cast<int32_t>(experts_end), static_cast<int32_t>(logits_begin),
                         static_cast<int32_t>(column - logits_begin), static_cast<int32_t>(first_logit)});
     t.columns += weights.columns;
-    t.depth = std::max(t.depth, depth);
   }
   std::vector<int32_t> offsets;
   for (uint32_t j = 0; j <= gates; j++) offsets.push_back(static_cast<int32_t>(op.gate_offset.items[j]));
   t.streams_table.assign(t.ranges), t.gate_offset.assign(offsets);
-  Mixture& m = t.mixture;
   m.streams = t.streams_table.data(), m.gate_offset = t.gate_offset.data();
-  m.stream_count = static_cast<int32_t>(op.streams.count), m.gate_count = static_cast<int32_t>(gates), m.expert_count = static_cast<int32_t>(experts);
-  m.seat_count = offsets.back(), m.place_count = static_cast<int32_t>(places), m.units = static_cast<int32_t>(units), m.activation = static_cast<int32_t>(op.activation);
-  m.inverse_temperature = static_cast<float>(1 / op.temperature);
+  m.seat_count = offsets.back();
 }
 
 template void compile_topology(PlanBuilder&, const mg_mixture_forward&, MixtureTopology&);
@@ -145,31 +164,94 @@ void MixtureTopology::bind(const Context& context, const MixtureDivision& divisi
   }
   mixture.expert_items = whole_items() - mixture.logit_items;
   mixture.slices = slices;
-  const auto passes = static_cast<size_t>(blocks_of(mixture.gate_count, division.gates));
-  std::vector<MixtureRun> runs(passes * seen_by.size());
-  for (size_t pass = 0; pass < passes; pass++)
-    for (size_t i = 0; i < seen_by.size(); i++) {
-      const auto first = static_cast<int32_t>(pass) * division.gates;
-      const auto& seen = seen_by[i];
-      const auto from = std::lower_bound(seen.begin(), seen.end(), first), to = std::lower_bound(from, seen.end(), first + division.gates);
-      MixtureRun run{expert_place[i] + static_cast<int32_t>(from - seen.begin()), 0};
-      for (auto gate = from; gate != to; gate++) run.gates |= 1u << (*gate - first);
-      if (to - from == division.gates && run.place % run_alignment == 0) run.gates |= kWholeRun;
-      runs[pass * seen_by.size() + i] = run;
-    }
+  std::vector<MixtureRun> runs;
+  for (int32_t first = 0; first < mixture.gate_count; first += division.gates)
+    for (size_t i = 0; i < seen_by.size(); i++) runs.push_back(run_of(i, first, division.gates));
   std::vector<int32_t> words;
-  const auto append = [&](const auto& table) {
-    const auto at = static_cast<int32_t>(words.size());
-    words.resize(words.size() + table.size() * sizeof table[0] / sizeof(int32_t));
-    if (!table.empty()) std::memcpy(words.data() + at, table.data(), table.size() * sizeof table[0]);
-    return at;
-  };
-  append(list);
+  append(words, list);
   mixture.expert_tiles_at = mixture.logit_items * kGroups * static_cast<int32_t>(sizeof(MixtureTile) / sizeof(int32_t));
-  mixture.runs_at = append(runs), mixture.logits_at = append(places_of_logits), mixture.seats_at = append(places_of_seats);
+  mixture.runs_at = append(words, runs);
+  assign_tables(words);
+}
+
+MixtureRun MixtureTopology::run_of(size_t expert, int32_t first, int gates) const {
+  const auto& seen = seen_by[expert];
+  const auto from = std::lower_bound(seen.begin(), seen.end(), first), to = std::lower_bound(from, seen.end(), first + gates);
+  MixtureRun run{expert_place[expert] + static_cast<int32_t>(from - seen.begin()), 0};
+  for (auto gate = from; gate != to; gate++) run.gates |= 1u << (*gate - first);
+  if (to - from == gates && run.place % run_alignment == 0) run.gates |= kWholeRun;
+  return run;
+}
+
+void MixtureTopology::assign_tables(std::vector<int32_t>& words) {
+  mixture.logits_at = append(words, places_of_logits), mixture.seats_at = append(words, places_of_seats);
   mixture.table_words = static_cast<int32_t>(words.size());
   tables.assign(words);
   mixture.tables = tables.data();
+}
+
+CoreMixture MixtureTopology::bind_cores(const Context& context, int gates) {
+  const int64_t expert_panels = rounded_up(mixture.units, core_columns()) / kPanel, slots_of_tile = std::max<int64_t>(kTilePanels / expert_panels, 1);
+  CoreMixture cores{};
+  cores.tiles_of_expert = static_cast<int32_t>(std::max<int64_t>(expert_panels / kTilePanels, 1));
+  std::vector<CoreStream> list;
+  std::vector<int32_t> experts;  // by slot; -1: empty
+  for (size_t s = 0; s < streams.size(); s++) {
+    const Weights& w = *weights[s];
+    const auto first_slot = static_cast<int32_t>(experts.size());
+    for (size_t i = 0; i < expert_stream.size(); i++)
+      if (expert_stream[i] == static_cast<int64_t>(s)) experts.push_back(static_cast<int32_t>(i));
+    while ((static_cast<int64_t>(experts.size()) - first_slot) % slots_of_tile != 0) experts.push_back(-1);
+    const float* const panels = context.panels(w);
+    list.push_back({panels, panels + w.panels.rounded * core_panel_floats(w.depth), context.at(streams[s]), static_cast<int32_t>(w.depth),
+                    static_cast<int32_t>((static_cast<int64_t>(experts.size()) - first_slot) / slots_of_tile), first_slot,
+                    static_cast<int32_t>(w.panels.parts_apart / kLogitTilePanels), ranges[s].logits, ranges[s].first_logit});
+  }
+  std::vector<CoreSlot> slots;
+  for (int32_t first = 0; first < mixture.gate_count; first += gates)
+    for (const int32_t expert : experts) {
+      const auto i = static_cast<size_t>(expert);
+      slots.push_back(expert < 0 ? CoreSlot{{0, 0}, -1, 0} : CoreSlot{run_of(i, first, gates), expert_column[i], 0});
+    }
+  std::vector<int32_t> words;
+  append(words, list);
+  cores.slots_at = append(words, slots), cores.slot_count = static_cast<int32_t>(experts.size());
+  assign_tables(words);
+  cores.m = mixture;
+  return cores;
+}
+
+CoreLayout MixtureTopology::core_layout(int64_t rows, int seat_tables) const {
+  constexpr int64_t kRowsOfABlock = 32;  // as in layout()
+  const int64_t multiprocessors = device_facts().multiprocessors;
+  const auto panel = static_cast<int32_t>(core_panel_floats(depth));
+  CoreLayout best{};
+  int64_t least = INT64_MAX;
+  for (int groups = 1; groups <= kMostGroupsOfRows; groups++) {
+    CoreLayout l{};
+    l.rows = groups * kGroupRows;
+    l.x_floats = static_cast<int32_t>(l.rows * cores_of(depth) * 4);
+    l.seat_stride = seat_stride(mixture.place_count, run_alignment), l.seat_tables = seat_tables;
+    l.table_floats = static_cast<int32_t>(rounded_up(mixture.table_words, 4));
+    l.stage_floats = kTilePanels * panel;
+    l.stages_floats = std::max(kCoreStages * l.stage_floats,
+                               static_cast<int32_t>(2 * rounded_up(blocks_of(most_logits, kPanel), kLogitTilePanels) * panel));
+    if (l.floats() * static_cast<int64_t>(sizeof(float)) > static_cast<int64_t>(device_facts().shared_bytes)) continue;
+    const int64_t work = blocks_of(blocks_of(rows, l.rows), multiprocessors) * (l.rows + kRowsOfABlock);
+    if (work <= least) best = l, least = work;
+  }
+  return best;
+}
+
+bool MixtureTopology::fits_cores(const Plan& plan) const {
+  const DeviceFacts& device = device_facts();
+  if (plan.precision != Precision::kBfloat16 || device.major != 9 || device.minor != 0) return false;
+  if (depth > kMostCoreDepth || most_logits > kMostLogitTiles * kLogitTilePanels * kPanel) return false;
+  // The tables are not made yet: what they take at most, with a pass for every other gate.
+  const int64_t slots = (mixture.expert_count + mixture.stream_count) * blocks_of(mixture.gate_count, 2);
+  const int64_t words = (mixture.stream_count * sizeof(CoreStream) + slots * sizeof(CoreSlot)) / sizeof(int32_t) + 2 * places_of_seats.size();
+  const int64_t bytes = core_layout(1, 2).floats() * static_cast<int64_t>(sizeof(float));
+  return bytes > 0 && bytes + words * static_cast<int64_t>(sizeof(int32_t)) <= static_cast<int64_t>(device.shared_bytes);
 }
 
 bool MixtureTopology::seats_in_shared(int seat_tables) const {

@@ -30,6 +30,7 @@ inline constexpr int kLogitPanels = 4;   // of a tile of logits, at most
 inline constexpr int kExpertPiece = 128, kLogitPiece = 64, kLeastPiece = 32;
 inline constexpr int64_t kMostSeatsInShared = 60 << 10;   // bytes of p (backward: and dp) of a warp's rows, or they lie in global memory
 inline constexpr int64_t kMostTablesInShared = 16 << 10;  // bytes
+inline constexpr int kTileColumns = 64;  // of mixture_cores.h
 
 // How a kernel is cut to size: what its registers, and the host's tables for it, depend on.
 struct MixtureDivision {
@@ -124,13 +125,14 @@ struct MixtureBlock {
   __device__ __forceinline__ const MixtureRun* runs(int pass) const {
     return reinterpret_cast<const MixtureRun*>(tables + m.runs_at) + pass * m.expert_count;
   }
+  __device__ __forceinline__ MixtureRun run(int pass, int expert) const { return runs(pass)[expert]; }
   __device__ __forceinline__ const int32_t* places_of_logits() const { return tables + m.logits_at; }
   __device__ __forceinline__ const int32_t* places_of_seats() const { return tables + m.seats_at; }
 };
 
 // The sums of a warp: rows 16 i + g and + 8, columns 8 j + 2 t and + 1 (g = lane / 4, t = lane % 4).
-template <int kPanels>
-using MixtureSums = float[kRowTiles][kPanels][4];
+template <int kPanels, int kRows = kRowTiles>
+using MixtureSums = float[kRows][kPanels][4];
 
 // A block of the depth of a warp's rows.
 using WarpRows = RowBlock[kRowTiles];
@@ -344,7 +346,7 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
 }
 
 // Of so many gates, those that a kernel takes at a time: 1, 2, 4 or most.
-inline int gates_at_a_time(int gate_count, int most) { return gate_count <= 2 ? gate_count : gate_count <= 4 ? 4 : most; }
+inline int gates_at_a_time(int gate_count, int most) { return gate_count <= 2 ? gate_count : gate_count <= 4 && most >= 4 ? 4 : most; }
 
 // Calls work(precision, gates), both constants of the kernel to launch. gates: 1, 2, 4 or kMost.
 template <int kMost, class Work>
@@ -364,6 +366,9 @@ void with_precision_and_gates(Precision precision, int gates, const Work& work) 
   }
 }
 
+struct CoreMixture;
+struct CoreLayout;
+
 // The host's side: what a topology is compiled to.
 struct MixtureTopology {
   std::vector<mg_view> streams;
@@ -376,11 +381,14 @@ struct MixtureTopology {
   std::vector<int32_t> expert_place;            // of its run of probabilities
   std::vector<int32_t> places_of_logits, places_of_seats;
   int64_t run_alignment = 1;            // of all runs
-  int64_t columns = 0, depth = 0;       // of all streams together; of the deepest
+  bool cores = false;                   // whether the panels, and the kernels, are those of mixture_cores.h
+  int64_t columns = 0, depth = 0, most_logits = 0;  // of all streams together; of the deepest; of the one with most
   Mixture mixture{};                    // all but the tables
   Table<MixtureStream> streams_table;
   Table<int32_t> gate_offset, tables;
 
+  // Of the columns that an expert takes in a tile of cores.
+  int64_t core_columns() const { return mixture.units <= kTileColumns / 2 ? kTileColumns / 2 : kTileColumns; }
   // Tiles with the addresses that the context has. `all`: of the experts that no gate sees too. `slices`: see Mixture.
   void bind(const Context& context, const MixtureDivision& division, int slices, bool all);
   // For so many rows, the least work of the multiprocessor that has most; up to `passes` blocks share rows. The bits of a row do not depend on it.
@@ -388,6 +396,17 @@ struct MixtureTopology {
   bool seats_in_shared(int seat_tables) const;
   // Of rows of p, or of p and dp, in global memory; 0 where they are in shared memory.
   size_t seat_bytes(int64_t rows, int seat_tables) const;
+  // The same as bind and layout for mixture_cores.h; `gates`: of a pass.
+  CoreMixture bind_cores(const Context& context, int gates);
+  // Without rows where nothing fits.
+  CoreLayout core_layout(int64_t rows, int seat_tables) const;
+  bool fits_cores(const Plan& plan) const;
+
+ private:
+  // Of gates [first, first + gates).
+  MixtureRun run_of(size_t expert, int32_t first, int gates) const;
+  // The tables so far, and behind them the places.
+  void assign_tables(std::vector<int32_t>& words);
 };
 
 template <class Op>

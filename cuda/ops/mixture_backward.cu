@@ -14,7 +14,7 @@
 #include <algorithm>
 
 #include "cuda/ops/gradients.h"
-#include "cuda/ops/mixture.h"
+#include "cuda/ops/mixture_cores.h"
 #include "cuda/ops/activation.h"
 
 namespace mg_cuda {
@@ -41,29 +41,38 @@ struct Chunk {
   const RowPointer* doutputs;
 };
 
-// dz and dp from the products of a tile.
-template <int kGates, int kPanels>
+// dz and dp from the products of an expert's columns. kRows: tiles of 16 rows that a warp has.
+template <int kGates, int kPanels, int kRows, class Block>
 struct Back {
-  const MixtureBlock& block;
+  using Tile = MixtureSums<kPanels, kRows>;
+  const Block& block;
   const Chunk& chunk;
   RowPointer p, dp;  // the block's first row
   int unit;
-  MixtureSums<kPanels> (&dout)[kGates];
+  Tile (&dout)[kGates];
 
   __device__ __forceinline__ static int column(int j) { return 8 * j + 2 * (lane() % 4); }
 
   // A lane's part of a gate's dout; 0 where it does not exist.
-  __device__ __forceinline__ void load_doutput(MixtureSums<kPanels>& to, int gate) const {
+  __device__ __forceinline__ void load_doutput(Tile& to, int gate) const {
     const RowPointer at = chunk.doutputs[gate];
     const float* const first = at.data == nullptr ? nullptr : at.data + (block.first_row + block.lane_row()) * at.stride + unit;
     const int rows = at.data == nullptr ? 0 : block.rows - block.lane_row(), units = block.m.units - unit;
+    const bool pairs = reinterpret_cast<uintptr_t>(first) % 8 == 0 && at.stride % 2 == 0 && units % 2 == 0;
 #pragma unroll
-    for (int i = 0; i < 2 * kRowTiles; i++)
+    for (int i = 0; i < 2 * kRows; i++)
 #pragma unroll
-      for (int j = 0; j < kPanels; j++)
-#pragma unroll
-        for (int odd = 0; odd < 2; odd++)
-          to[i / 2][j][i % 2 * 2 + odd] = 8 * i < rows && column(j) + odd < units ? first[8 * i * at.stride + column(j) + odd] : 0;
+      for (int j = 0; j < kPanels; j++) {
+        Pair pair{};
+        const float* const from = first + 8 * i * at.stride + column(j);
+        if (8 * i < rows && column(j) < units) {
+          if (pairs)
+            pair = *reinterpret_cast<const Pair*>(from);
+          else
+            pair = {from[0], column(j) + 1 < units ? from[1] : 0};
+        }
+        to[i / 2][j][i % 2 * 2] = pair.first, to[i / 2][j][i % 2 * 2 + 1] = pair.second;
+      }
   }
 
   __device__ __forceinline__ void load_doutputs() const {
@@ -72,12 +81,12 @@ struct Back {
       if (g < block.m.gate_count) load_doutput(dout[g], g);
   }
 
-  // A gate that sees the expert: its part of da, and of dp. place: of p, from the block's first row on.
-  __device__ __forceinline__ void add_gate(MixtureSums<kPanels>& da, float (&dot)[2 * kRowTiles], const MixtureSums<kPanels>& a,
-                                           const MixtureSums<kPanels>& d, int place) const {
+  // A gate that sees the expert: its part of da, and of dp.
+  __device__ __forceinline__ void add_gate(Tile& da, const Tile& a, const Tile& d, int place) const {
     const float* const at = p.data + block.lane_row() * p.stride + place;
+    float dot[2 * kRows] = {};
 #pragma unroll
-    for (int i = 0; i < 2 * kRowTiles; i++) {
+    for (int i = 0; i < 2 * kRows; i++) {
       const float probability = at[8 * i * p.stride];
 #pragma unroll
       for (int j = 0; j < kPanels; j++)
@@ -87,27 +96,33 @@ struct Back {
           dot[i] = fused(d[i / 2][j][k], a[i / 2][j][k], dot[i]);
         }
     }
+    give(dot, place);
   }
 
-  // dp of a place = or += the sum over the four lanes of a row: lane t of them gets and gives that of row 8 t.
-  __device__ __forceinline__ void give(const float (&dot)[2 * kRowTiles], int place) const {
+  // dp of a place = or += the sum over the four lanes of a row; lane t of them gives that of the row 8 t below.
+  __device__ __forceinline__ void give(const float (&dot)[2 * kRows], int place) const {
     const int t = lane() % 4, row = block.lane_row() + 8 * t;
     const bool odd = t % 2 != 0, upper = t / 2 != 0;
-    const float low = (odd ? dot[1] : dot[0]) + shuffle_xor(odd ? dot[0] : dot[1], 1);
-    const float high = (odd ? dot[3] : dot[2]) + shuffle_xor(odd ? dot[2] : dot[3], 1);
-    const float sum = (upper ? high : low) + shuffle_xor(upper ? low : high, 2);
+    float sum = (odd ? dot[1] : dot[0]) + shuffle_xor(odd ? dot[0] : dot[1], 1);
+    if constexpr (kRows == 2) {
+      const float high = (odd ? dot[3] : dot[2]) + shuffle_xor(odd ? dot[2] : dot[3], 1);
+      sum = (upper ? high : sum) + shuffle_xor(upper ? sum : high, 2);
+    } else {
+      sum += shuffle_xor(sum, 2);
+      if (upper) return;
+    }
     if (row >= block.rows) return;
     float* const to = dp.data + row * dp.stride + place;
     *to = unit == 0 ? sum : *to + sum;
   }
 
-  __device__ __forceinline__ void operator()(const MixtureTile& tile, MixtureSums<kPanels>& z) const {
-    static_assert(2 * kRowTiles == 4, "give() has a row for each of four lanes");
+  // number: the expert as block.run() knows it. dz: where its first column is in the block's first row, rows `columns` apart.
+  __device__ __forceinline__ void operator()(int number, float* dz, int columns, Tile& z) const {
     const Mixture& m = block.m;
-    MixtureSums<kPanels> a, da = {};
+    Tile a, da = {};
     with_activation(m.activation, [&](auto kind) {  // z becomes the slope
 #pragma unroll
-      for (int i = 0; i < kRowTiles; i++)
+      for (int i = 0; i < kRows; i++)
 #pragma unroll
         for (int j = 0; j < kPanels; j++)
 #pragma unroll
@@ -116,46 +131,54 @@ struct Back {
             z[i][j][k] = slope(kind.value, slope_needs_z(kind.value) ? z[i][j][k] : a[i][j][k]);
           }
     });
-    int place = block.runs(0)[tile.number].place;
-    const uint32_t seen = block.runs(0)[tile.number].gates;
+    MixtureRun run = block.run(0, number);
 #pragma unroll
-    for (int g = 0; g < kGates; g++) {
-      if (!(seen >> g & 1)) continue;
-      float dot[2 * kRowTiles] = {};
-      add_gate(da, dot, a, dout[g], place);
-      give(dot, place++);
-    }
+    for (int g = 0; g < kGates; g++)
+      if (run.gates >> g & 1) add_gate(da, a, dout[g], run.place++);
 #pragma unroll 1
     for (int pass = 1; pass * kGates < m.gate_count; pass++) {
-      const MixtureRun run = block.runs(pass)[tile.number];
-      place = run.place;
+      run = block.run(pass, number);
 #pragma unroll 1
       for (int g = 0; g < kGates; g++) {
         if (!(run.gates >> g & 1)) continue;
-        MixtureSums<kPanels> d;
-        float dot[2 * kRowTiles] = {};
+        Tile d;
         load_doutput(d, pass * kGates + g);
-        add_gate(da, dot, a, d, place);
-        give(dot, place++);
+        add_gate(da, a, d, run.place++);
       }
     }
     const int left = (m.units + 3) / 4 * 4 - unit;  // the expert's padding too: da is 0 there
-    float* const to = chunk.dz + m.streams[tile.stream].columns_before * chunk.pitch +
-                      (block.first_row - chunk.first_row + block.lane_row()) * tile.columns + tile.column + unit;
+    float* const to = dz + block.lane_row() * static_cast<int64_t>(columns) + unit;
 #pragma unroll
-    for (int i = 0; i < 2 * kRowTiles; i++) {
+    for (int i = 0; i < 2 * kRows; i++) {
       if (block.lane_row() + 8 * i >= block.rows) break;
 #pragma unroll
       for (int j = 0; j < kPanels; j++)
         if (column(j) < left)
-          *reinterpret_cast<Pair*>(to + 8 * i * tile.columns + column(j)) = {da[i / 2][j][i % 2 * 2] * z[i / 2][j][i % 2 * 2],
-                                                                            da[i / 2][j][i % 2 * 2 + 1] * z[i / 2][j][i % 2 * 2 + 1]};
+          *reinterpret_cast<Pair*>(to + 8 * i * static_cast<int64_t>(columns) + column(j)) = {
+              da[i / 2][j][i % 2 * 2] * z[i / 2][j][i % 2 * 2], da[i / 2][j][i % 2 * 2 + 1] * z[i / 2][j][i % 2 * 2 + 1]};
     }
   }
 };
 
+// p of the block's rows = the view `gates`.
+template <class Block>
+__device__ __forceinline__ void load_gates(const Block& block, RowPointer gates, RowPointer p) {
+  const int32_t* const places = block.places_of_seats();
+  for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
+    for (int seat = lane(); seat < block.m.seat_count; seat += kWarp)
+      p.data[row * p.stride + places[seat]] = gates.data[(block.first_row + row) * gates.stride + seat];
+}
+
+// Where dz of a stream begins in the block's first row.
+template <class Block>
+__device__ __forceinline__ float* dz_of(const Block& block, const Chunk& chunk, int s) {
+  const MixtureStream& stream = block.m.streams[s];
+  return chunk.dz + stream.columns_before * chunk.pitch + (block.first_row - chunk.first_row) * stream.columns;
+}
+
 // dp becomes dlogit, in place; one thread per row and gate, those of a row side by side.
-__device__ __forceinline__ void softmax_backward(const MixtureBlock& block, RowPointer p, RowPointer dp) {
+template <class Block>
+__device__ __forceinline__ void softmax_backward(const Block& block, RowPointer p, RowPointer dp) {
   const Mixture& m = block.m;
   const int32_t* const places = block.places_of_seats();
   for (int i = static_cast<int>(threadIdx.x); i < block.rows * m.gate_count; i += static_cast<int>(blockDim.x)) {
@@ -165,6 +188,26 @@ __device__ __forceinline__ void softmax_backward(const MixtureBlock& block, RowP
     float mean = 0;
     for (int k = from; k < to; k++) mean = fused(probability[places[k]], at[places[k]], mean);
     for (int k = from; k < to; k++) at[places[k]] = probability[places[k]] * (at[places[k]] - mean) * m.inverse_temperature;
+  }
+}
+
+// dlogits from dp, behind the experts' columns of dz.
+template <class Block>
+__device__ __forceinline__ void give_logits(const Block& block, const Chunk& chunk, RowPointer p, RowPointer dp) {
+  block_barrier();
+  softmax_backward(block, p, dp);
+  block_barrier();
+  for (int s = 0; s < block.m.stream_count; s++) {
+    const MixtureStream stream = block.m.streams[s];
+    const int width = stream.columns - stream.experts_end;
+    const int32_t* const places = block.places_of_logits() + stream.first_logit;
+    float* const to = dz_of(block, chunk, s) + stream.experts_end;
+    for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
+      for (int c = lane(); c < width; c += kWarp) {
+        const int logit = c - (stream.logits_begin - stream.experts_end);
+        const bool present = logit >= 0 && logit < stream.logits;
+        to[static_cast<int64_t>(row) * stream.columns + c] = present ? dp.data[row * dp.stride + places[logit]] : 0;
+      }
   }
 }
 
@@ -180,31 +223,45 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, 
     dp = {p.data + layout.rows * layout.seat_stride, layout.seat_stride};
   }
   block_barrier();
-  const int32_t* const places = block.places_of_seats();
-  for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
-    for (int seat = lane(); seat < m.seat_count; seat += kWarp)
-      p.data[row * p.stride + places[seat]] = chunk.gates.data[(block.first_row + row) * chunk.gates.stride + seat];
-
+  load_gates(block, chunk.gates, p);
   for (int unit = 0; unit < m.units; unit += kPanels * kPanel) {
     MixtureSums<kPanels> dout[kGates] = {};
-    const Back<kGates, kPanels> back{block, chunk, p, dp, unit, dout};
+    const Back<kGates, kPanels, kRowTiles, MixtureBlock> back{block, chunk, p, dp, unit, dout};
     back.load_doutputs();
-    for_each_tile<kPrecision, kPanels, kExpertPiece, kKeepsRows>(block, block.expert_tiles(), m.expert_items, unit, back);
+    for_each_tile<kPrecision, kPanels, kExpertPiece, kKeepsRows>(
+        block, block.expert_tiles(), m.expert_items, unit, [&](const MixtureTile& tile, MixtureSums<kPanels>& z) {
+          back(tile.number, dz_of(block, chunk, tile.stream) + tile.column, tile.columns, z);
+        });
   }
-  block_barrier();
-  softmax_backward(block, p, dp);
-  block_barrier();
-  for (int s = 0; s < m.stream_count; s++) {
-    const MixtureStream stream = m.streams[s];
-    const int width = stream.columns - stream.experts_end;
-    float* const to = chunk.dz + stream.columns_before * chunk.pitch + in_chunk * stream.columns + stream.experts_end;
-    for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
-      for (int c = lane(); c < width; c += kWarp) {
-        const int logit = c - (stream.logits_begin - stream.experts_end);
-        const bool present = logit >= 0 && logit < stream.logits;
-        to[static_cast<int64_t>(row) * stream.columns + c] =
-            present ? dp.data[row * dp.stride + block.places_of_logits()[stream.first_logit + logit]] : 0;
+  give_logits(block, chunk, p, dp);
+}
+
+// The same with mixture_cores.h. kWhole: a tile is of one expert, else of two.
+template <int kGates, bool kWhole>
+__global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture cores, CoreLayout layout, Chunk chunk) {
+  if constexpr (kHasWarpgroups) {
+    constexpr int kParts = kWhole ? 2 : 1;
+    CoreBlock block(layout, cores, chunk.first_row + static_cast<int64_t>(blockIdx.x) * layout.rows, chunk.first_row + chunk.rows);
+    const RowPointer p{block.shared + layout.seats_at(), layout.seat_stride}, dp{p.data + layout.rows * layout.seat_stride, layout.seat_stride};
+    block_barrier();
+    load_gates(block, chunk.gates, p);
+    for (int pass = 0; pass < cores.tiles_of_expert; pass++) {
+      HalfTile dout[kParts][kGates] = {};
+      const auto back = [&](int part) {
+        return Back<kGates, kHalfPanels, 1, CoreBlock>{block, chunk, p, dp, pass * kTileColumns + part * kTileColumns / 2, dout[part]};
+      };
+#pragma unroll
+      for (int part = 0; part < kParts; part++) back(part).load_doutputs();
+      for (int s = 0; s < cores.m.stream_count; s++) {
+        float* const dz = dz_of(block, chunk, s);
+        const int columns = cores.m.streams[s].columns;
+        for_each_core_tile<kWhole>(block, s, pass, [&](int half, int slot, HalfTile& z) {
+          const int column = block.slots(0)[slot].column;
+          if (column >= 0) back(kWhole ? half : 0)(slot, dz + column, columns, z);
+        });
       }
+    }
+    give_logits(block, chunk, p, dp);
   }
 }
 
@@ -214,6 +271,7 @@ struct MixtureBackward final : Op {
   std::vector<int64_t> accumulate;
   mg_view gates;
   Table<RowPointer> doutputs_table;
+  CoreMixture core_mixture{};
 
   // Whole slots, chunks of about the same size.
   int64_t chunk_rows(const Plan& plan, int64_t rows) const {
@@ -226,11 +284,14 @@ struct MixtureBackward final : Op {
   size_t scratch_bytes(const Plan& plan, int64_t rows) const override {
     const int64_t most = std::max({kChunkFloats / topology.columns, kMostSmallSlot, plan.slot_rows(rows)});
     const int64_t some = std::min(rows, most);
-    return static_cast<size_t>(some * topology.columns) * sizeof(float) + topology.seat_bytes(some, 2);
+    return static_cast<size_t>(some * topology.columns) * sizeof(float) + (topology.cores ? 0 : topology.seat_bytes(some, 2));
   }
 
   void bind(const Context& context) override {
-    topology.bind(context, division(), 1, true);
+    if (topology.cores)
+      core_mixture = topology.bind_cores(context, core_gates());
+    else
+      topology.bind(context, division(), 1, true);
     std::vector<RowPointer> pointers;
     for (const mg_view& doutput : doutputs) pointers.push_back(context.at(doutput));
     doutputs_table.assign(pointers);
@@ -238,20 +299,41 @@ struct MixtureBackward final : Op {
 
   MixtureDivision division() const { return division_of(gates_at_a_time(topology.mixture.gate_count, kMostGates)); }
 
+  void launch_tiles(const Context& context, const Chunk& chunk) const {
+    const MixtureLayout layout = topology.layout(context.plan, chunk.rows, division(), 2, 1);
+    with_precision_and_gates<kMostGates>(context.plan.precision, division().gates, [&](auto precision, auto gates_of_kernel) {
+      context.stream.launch(mixture_dz_kernel<decltype(precision)::value, decltype(gates_of_kernel)::value>,
+                            {static_cast<unsigned>(blocks_of(chunk.rows, layout.rows))}, layout.threads(),
+                            static_cast<size_t>(layout.floats()) * sizeof(float), topology.mixture, layout, chunk);
+    });
+  }
+
+  // dout of a gate takes 16 or 32 registers.
+  int core_gates() const { return gates_at_a_time(topology.mixture.gate_count, topology.core_columns() == kTileColumns ? 2 : kMostGates); }
+
+  void launch_cores(const Context& context, const Chunk& chunk) const {
+    const CoreLayout layout = topology.core_layout(chunk.rows, 2);
+    const auto launch = [&](auto kernel) {
+      context.stream.launch(kernel, {static_cast<unsigned>(blocks_of(chunk.rows, layout.rows))}, layout.rows / kGroupRows * kWarpgroup,
+                            static_cast<size_t>(layout.floats()) * sizeof(float), core_mixture, layout, chunk);
+    };
+    const bool whole = topology.core_columns() == kTileColumns;
+    switch (core_gates()) {
+      case 1: return whole ? launch(core_dz_kernel<1, true>) : launch(core_dz_kernel<1, false>);
+      case 2: return whole ? launch(core_dz_kernel<2, true>) : launch(core_dz_kernel<2, false>);
+      default: return launch(core_dz_kernel<4, false>);
+    }
+  }
+
   void launch(const Context& context) const override {
     const int64_t pitch = chunk_rows(context.plan, context.rows);
     float* const dz = context.scratch<float>();
     for (int64_t first = 0; first < context.rows; first += pitch) {
       const int64_t rows = std::min(pitch, context.rows - first), places = topology.mixture.place_count;
-      const MixtureLayout layout = topology.layout(context.plan, rows, division(), 2, 1);
       float* const p = dz + topology.columns * pitch;  // behind it dp, where they are not in shared memory
       const Chunk chunk{first, rows, dz, pitch, context.at(gates), {p, places}, {p + (pitch + kMostRowWarps * kWarpRows) * places, places},
                         doutputs_table.data()};
-      with_precision_and_gates<kMostGates>(context.plan.precision, division().gates, [&](auto precision, auto gates_of_kernel) {
-        context.stream.launch(mixture_dz_kernel<decltype(precision)::value, decltype(gates_of_kernel)::value>,
-                              {static_cast<unsigned>(blocks_of(rows, layout.rows))}, layout.threads(),
-                              static_cast<size_t>(layout.floats()) * sizeof(float), topology.mixture, layout, chunk);
-      });
+      topology.cores ? launch_cores(context, chunk) : launch_tiles(context, chunk);
       for (size_t s = 0; s < topology.streams.size(); s++) products(context, s, chunk);
     }
   }

@@ -11,7 +11,7 @@
 // within each group of warps, then the groups that have the same units.
 #include <algorithm>
 
-#include "cuda/ops/mixture.h"
+#include "cuda/ops/mixture_cores.h"
 #include "cuda/ops/activation.h"
 
 namespace mg_cuda {
@@ -45,7 +45,8 @@ struct Logits {
 };
 
 // One thread per row and gate, those of a row side by side.
-__device__ __forceinline__ void softmax(const MixtureBlock& block, RowPointer p) {
+template <class Block>
+__device__ __forceinline__ void softmax(const Block& block, RowPointer p) {
   const Mixture& m = block.m;
   const int32_t* const places = block.places_of_seats();
   for (int i = static_cast<int>(threadIdx.x); i < block.rows * m.gate_count; i += static_cast<int>(blockDim.x)) {
@@ -65,49 +66,53 @@ __device__ __forceinline__ void softmax(const MixtureBlock& block, RowPointer p)
   }
 }
 
-// Adds the experts that a group of warps sees pass by.
-template <int kGates, int kPanels>
+// Adds the experts that a warp sees pass by. kRows: tiles of 16 rows that it has.
+template <int kGates, int kPanels, int kRows>
 struct Mix {
-  const MixtureBlock& block;
-  const MixtureRun* runs;
+  int activation;
   const float* p;  // at this lane's first row
   int64_t p_stride;
-  MixtureSums<kPanels> (&out)[kGates];
+  MixtureSums<kPanels, kRows> (&out)[kGates];
 
-  __device__ __forceinline__ static void add(MixtureSums<kPanels>& to, const MixtureSums<kPanels>& a, const float (&probability)[kRowTiles][2]) {
+  __device__ __forceinline__ static void add(MixtureSums<kPanels, kRows>& to, const MixtureSums<kPanels, kRows>& a, const float (&probability)[2 * kRows]) {
 #pragma unroll
-    for (int i = 0; i < kRowTiles; i++)
+    for (int i = 0; i < kRows; i++)
 #pragma unroll
       for (int j = 0; j < kPanels; j++)
 #pragma unroll
-        for (int k = 0; k < 4; k++) to[i][j][k] = fused(probability[i][k / 2], a[i][j][k], to[i][j][k]);
+        for (int k = 0; k < 4; k++) to[i][j][k] = fused(probability[2 * i + k / 2], a[i][j][k], to[i][j][k]);
   }
 
-  __device__ __forceinline__ void operator()(const MixtureTile& tile, MixtureSums<kPanels>& z) const {
-    with_activation(block.m.activation, [&](auto kind) {
+  __device__ __forceinline__ void operator()(MixtureRun run, MixtureSums<kPanels, kRows>& z) const {
+    with_activation(activation, [&](auto kind) {
 #pragma unroll
-      for (int i = 0; i < kRowTiles; i++)
+      for (int i = 0; i < kRows; i++)
 #pragma unroll
         for (int j = 0; j < kPanels; j++)
 #pragma unroll
           for (int k = 0; k < 4; k++) z[i][j][k] = activate(kind.value, z[i][j][k]);
     });
-    const MixtureRun run = runs[tile.number];
     const float* at = p + run.place;
     if (run.gates & kWholeRun) {
-      float all[kRowTiles][2][kGates];
+      float all[2 * kRows][kGates];
 #pragma unroll
-      for (int i = 0; i < kRowTiles; i++)
+      for (int i = 0; i < 2 * kRows; i++) load_run(all[i], at + 8 * i * p_stride);
 #pragma unroll
-        for (int half = 0; half < 2; half++) load_run(all[i][half], at + (16 * i + 8 * half) * p_stride);
+      for (int g = 0; g < kGates; g++) {
+        float probability[2 * kRows];
 #pragma unroll
-      for (int g = 0; g < kGates; g++) add(out[g], z, {{all[0][0][g], all[0][1][g]}, {all[1][0][g], all[1][1][g]}});
+        for (int i = 0; i < 2 * kRows; i++) probability[i] = all[i][g];
+        add(out[g], z, probability);
+      }
       return;
     }
 #pragma unroll
     for (int g = 0; g < kGates; g++) {
       if (!(run.gates >> g & 1)) continue;
-      add(out[g], z, {{at[0], at[8 * p_stride]}, {at[16 * p_stride], at[24 * p_stride]}});
+      float probability[2 * kRows];
+#pragma unroll
+      for (int i = 0; i < 2 * kRows; i++) probability[i] = at[8 * i * p_stride];
+      add(out[g], z, probability);
       at++;
     }
   }
@@ -116,32 +121,35 @@ struct Mix {
 // Whether pairs of columns that begin at even ones can be moved at once.
 __device__ __forceinline__ bool has_pairs(RowPointer at) { return reinterpret_cast<uintptr_t>(at.data) % 8 == 0 && at.stride % 2 == 0; }
 
-// Stores the sums of one gate, `units` columns of all groups together. to: the block's first row, at the first of them. Where several groups
-// work on the same units, their sums are added first, one after the other, in `shared`, whose lines of rows are `stride` apart.
-template <int kPanels>
-__device__ __forceinline__ void store(const MixtureSums<kPanels>& out, const MixtureBlock& block, float* shared, int stride, RowPointer to, int units) {
-  const int slices = block.m.slices, column = block.group % slices * kPanels * kPanel + 2 * (lane() % 4);
-  if (slices == kGroups) {
-    const bool pairs = has_pairs(to);
+// Stores the sums of one gate from registers. to: the block's first row, at the first of `units` columns; column: this lane's first.
+template <int kPanels, int kRows, class Block>
+__device__ __forceinline__ void store(const MixtureSums<kPanels, kRows>& out, const Block& block, RowPointer to, int column, int units) {
+  const bool pairs = has_pairs(to);
 #pragma unroll
-    for (int i = 0; i < 2 * kRowTiles; i++) {
-      const int row = block.lane_row() + 8 * i;
-      if (row >= block.rows) break;
+  for (int i = 0; i < 2 * kRows; i++) {
+    const int row = block.lane_row() + 8 * i;
+    if (row >= block.rows) break;
+    float* const at = to.data + row * to.stride + column;
 #pragma unroll
-      for (int j = 0; j < kPanels; j++) {
-        const int c = column + j * kPanel;
-        float* const at = to.data + row * to.stride + c;
-        const Pair pair{out[i / 2][j][i % 2 * 2], out[i / 2][j][i % 2 * 2 + 1]};
-        if (pairs && c + 1 < units) {
-          *reinterpret_cast<Pair*>(at) = pair;
-        } else {
-          if (c < units) at[0] = pair.first;
-          if (c + 1 < units) at[1] = pair.second;
-        }
+    for (int j = 0; j < kPanels; j++) {
+      const int left = units - column - j * kPanel;
+      const Pair pair{out[i / 2][j][i % 2 * 2], out[i / 2][j][i % 2 * 2 + 1]};
+      if (pairs && left > 1) {
+        *reinterpret_cast<Pair*>(at + j * kPanel) = pair;
+      } else {
+        if (left > 0) at[j * kPanel] = pair.first;
+        if (left > 1) at[j * kPanel + 1] = pair.second;
       }
     }
-    return;
   }
+}
+
+// The same where several groups work on the same units: their sums are added first, one after the other, in `shared`, whose lines of rows are
+// `stride` apart.
+template <int kPanels>
+__device__ __forceinline__ void store_together(const MixtureSums<kPanels>& out, const MixtureBlock& block, float* shared, int stride, RowPointer to,
+                                               int column, int units) {
+  const int slices = block.m.slices;
   float* const mine = shared + block.lane_row() * stride + column;
 #pragma unroll 1
   for (int turn = 0; turn < kGroups / slices; turn++) {
@@ -164,6 +172,15 @@ __device__ __forceinline__ void store(const MixtureSums<kPanels>& out, const Mix
     for (int c = lane(); c < units; c += kWarp) to.data[row * to.stride + c] = shared[row * stride + c];
 }
 
+// The view `gates` = p of the block's rows.
+template <class Block>
+__device__ __forceinline__ void store_gates(const Block& block, RowPointer p, RowPointer gates) {
+  const int32_t* const places = block.places_of_seats();
+  for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
+    for (int seat = lane(); seat < block.m.seat_count; seat += kWarp)
+      gates.data[(block.first_row + row) * gates.stride + seat] = p.data[row * p.stride + places[seat]];
+}
+
 // p_at: where p lies if not in shared memory, for all rows.
 template <Precision kPrecision, int kGates>
 __global__ void __launch_bounds__(kMostThreads, 1)
@@ -178,26 +195,67 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   block_barrier();
   softmax(block, p);
   block_barrier();
-  if (gates.data != nullptr && blockIdx.y == 0) {
-    const int32_t* const places = block.places_of_seats();
-    for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
-      for (int seat = lane(); seat < m.seat_count; seat += kWarp)
-        gates.data[(block.first_row + row) * gates.stride + seat] = p.data[row * p.stride + places[seat]];
-  }
+  if (gates.data != nullptr && blockIdx.y == 0) store_gates(block, p, gates);
 
   const int pass_units = m.slices * kPanels * kPanel, unit_passes = (m.units + pass_units - 1) / pass_units;
   const int passes = unit_passes * ((m.gate_count + kGates - 1) / kGates);
   for (int pass = static_cast<int>(blockIdx.y); pass < passes; pass += static_cast<int>(gridDim.y)) {
     const int unit = pass % unit_passes * pass_units, gate_pass = pass / unit_passes, first_gate = gate_pass * kGates;
     MixtureSums<kPanels> out[kGates] = {};
-    const Mix<kGates, kPanels> mix{block, block.runs(gate_pass), p.data + block.lane_row() * p.stride, p.stride, out};
-    for_each_tile<kPrecision, kPanels, kExpertPiece, kKeepsRows>(block, block.expert_tiles(), m.expert_items, unit, mix);
+    const Mix<kGates, kPanels, kRowTiles> mix{m.activation, p.data + block.lane_row() * p.stride, p.stride, out};
+    for_each_tile<kPrecision, kPanels, kExpertPiece, kKeepsRows>(
+        block, block.expert_tiles(), m.expert_items, unit,
+        [&](const MixtureTile& tile, MixtureSums<kPanels>& z) { mix(block.run(gate_pass, tile.number), z); });
     const int units = m.units - unit < pass_units ? m.units - unit : pass_units;
+    const int column = block.group % m.slices * kPanels * kPanel + 2 * (lane() % 4);
 #pragma unroll
     for (int g = 0; g < kGates; g++) {
       if (first_gate + g >= m.gate_count) break;
-      const RowPointer to = outputs[first_gate + g];
-      store<kPanels>(out[g], block, block.shared + layout.stages_at(), pass_units + kPanel, {to.data + block.first_row * to.stride + unit, to.stride}, units);
+      const RowPointer output = outputs[first_gate + g], to{output.data + block.first_row * output.stride + unit, output.stride};
+      if (m.slices == kGroups)
+        store<kPanels, kRowTiles>(out[g], block, to, column, units);
+      else
+        store_together<kPanels>(out[g], block, block.shared + layout.stages_at(), pass_units + kPanel, to, column, units);
+    }
+  }
+}
+
+// The same with mixture_cores.h. kWhole: a tile is of one expert, else of two.
+template <int kGates, bool kWhole>
+__global__ void __launch_bounds__(kCoreThreads, 1)
+    core_forward_kernel(CoreMixture cores, CoreLayout layout, int64_t rows, const RowPointer* outputs, RowPointer gates) {
+  if constexpr (kHasWarpgroups) {
+    constexpr int kParts = kWhole ? 2 : 1;
+    const Mixture& m = cores.m;
+    CoreBlock block(layout, cores, static_cast<int64_t>(blockIdx.x) * layout.rows, rows);
+    const RowPointer p{block.shared + layout.seats_at(), layout.seat_stride};
+    float* const p_row = p.data + block.lane_row() * p.stride;
+    block_barrier();
+    for (int s = 0; s < m.stream_count; s++)
+      make_logits(block, s, [&](int column, int half, float logit) {
+        p_row[8 * half * p.stride + block.places_of_logits()[block.streams(s).first_logit + column]] = logit;
+      });
+    softmax(block, p);
+    block_barrier();
+    if (gates.data != nullptr && blockIdx.y == 0) store_gates(block, p, gates);
+    const int passes = cores.tiles_of_expert * ((m.gate_count + kGates - 1) / kGates);
+    for (int pass = static_cast<int>(blockIdx.y); pass < passes; pass += static_cast<int>(gridDim.y)) {
+      const int unit_pass = pass % cores.tiles_of_expert, gate_pass = pass / cores.tiles_of_expert, first_gate = gate_pass * kGates;
+      HalfTile out[kParts][kGates] = {};
+      for (int s = 0; s < m.stream_count; s++)
+        for_each_core_tile<kWhole>(block, s, unit_pass, [&](int half, int slot, HalfTile& z) {
+          Mix<kGates, kHalfPanels, 1>{m.activation, p_row, p.stride, out[kWhole ? half : 0]}(block.run(gate_pass, slot), z);
+        });
+#pragma unroll
+      for (int part = 0; part < kParts; part++) {
+        const int unit = unit_pass * kTileColumns + part * kTileColumns / 2;
+#pragma unroll
+        for (int g = 0; g < kGates; g++) {
+          if (first_gate + g >= m.gate_count) break;
+          const RowPointer output = outputs[first_gate + g];
+          store<kHalfPanels, 1>(out[part][g], block, {output.data + block.first_row * output.stride + unit, output.stride}, 2 * (lane() % 4), m.units - unit);
+        }
+      }
     }
   }
 }
@@ -207,18 +265,26 @@ struct MixtureForward final : Op {
   std::vector<mg_view> outputs;
   mg_view gates;
   Table<RowPointer> outputs_table;
+  CoreMixture core_mixture{};
 
-  size_t scratch_bytes(const Plan&, int64_t rows) const override { return topology.seat_bytes(rows, 1); }
+  size_t scratch_bytes(const Plan&, int64_t rows) const override { return topology.cores ? 0 : topology.seat_bytes(rows, 1); }
 
   void bind(const Context& context) override {
-    const MixtureDivision d = division();
-    topology.bind(context, d, slices(d), false);
+    if (topology.cores) {
+      core_mixture = topology.bind_cores(context, core_gates());
+    } else {
+      const MixtureDivision d = division();
+      topology.bind(context, d, slices(d), false);
+    }
     std::vector<RowPointer> pointers;
     for (const mg_view& output : outputs) pointers.push_back(context.at(output));
     outputs_table.assign(pointers);
   }
 
   MixtureDivision division() const { return division_of(gates_at_a_time(topology.mixture.gate_count, kMostGates)); }
+
+  // Sums of a gate take 16 or 32 registers.
+  int core_gates() const { return gates_at_a_time(topology.mixture.gate_count, topology.core_columns() == kTileColumns ? 4 : kMostGates); }
 
   // The fewest groups, in powers of two, that have all units between them.
   int slices(const MixtureDivision& d) const {
@@ -227,7 +293,26 @@ struct MixtureForward final : Op {
     return count;
   }
 
+  void launch_cores(const Context& context) const {
+    const CoreLayout layout = topology.core_layout(context.rows, 1);
+    const int64_t passes = core_mixture.tiles_of_expert * blocks_of(topology.mixture.gate_count, core_gates());
+    Grid grid{static_cast<unsigned>(blocks_of(context.rows, layout.rows)), 1};
+    grid.y = static_cast<unsigned>(std::clamp<int64_t>(device_facts().multiprocessors / static_cast<int64_t>(grid.x), 1, passes));
+    const auto launch = [&](auto kernel) {
+      context.stream.launch(kernel, grid, layout.rows / kGroupRows * kWarpgroup, static_cast<size_t>(layout.floats()) * sizeof(float), core_mixture,
+                            layout, context.rows, outputs_table.data(), context.at(gates));
+    };
+    const bool whole = topology.core_columns() == kTileColumns;
+    switch (core_gates()) {
+      case 1: return whole ? launch(core_forward_kernel<1, true>) : launch(core_forward_kernel<1, false>);
+      case 2: return whole ? launch(core_forward_kernel<2, true>) : launch(core_forward_kernel<2, false>);
+      case 4: return whole ? launch(core_forward_kernel<4, true>) : launch(core_forward_kernel<4, false>);
+      default: return launch(core_forward_kernel<6, false>);
+    }
+  }
+
   void launch(const Context& context) const override {
+    if (topology.cores) return launch_cores(context);
     const Mixture& m = topology.mixture;
     const MixtureDivision d = division();
     const int64_t passes = blocks_of(m.units, d.columns() * m.slices) * blocks_of(m.gate_count, d.gates);

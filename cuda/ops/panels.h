@@ -24,6 +24,17 @@ __host__ __device__ constexpr int64_t place_in_panel(Precision precision, int64_
   return (k / depth * kWarp + 4 * column + in_block % 16 / 4) * (depth / 4) + in_block / 16 * 4 + in_block % 4;
 }
 
+// Panels for the instructions of a warpgroup (device/warpgroup.h), bfloat16: 8 columns over the whole depth, a multiple of 32, as cores that follow each
+// other, zeros beyond its end, then the biases in float32. Of each 16 of the depth numbers 4 t and 4 t + 1 stand where a lane's first word is, 4 t + 2 and
+// 4 t + 3 where its second one is: rows are loaded as above.
+__host__ __device__ constexpr int64_t cores_of(int64_t depth) { return (depth + 31) / 32 * 4; }
+__host__ __device__ constexpr int64_t core_panel_floats(int64_t depth) { return cores_of(depth) * 32 + kPanel; }
+// bfloat16 numbers of a panel in front of that of row k.
+__host__ __device__ constexpr int64_t place_in_cores(int64_t k, int column) {
+  const int in_step = static_cast<int>(k % 16), second = in_step % 4 / 2;
+  return (k / 16 * 2 + second) * 64 + column * 8 + in_step / 4 * 2 + in_step % 2;
+}
+
 // A lane's part of a block, and of 16 rows as deep as a block: words of two steps.
 struct alignas(16) PanelBlock {
   uint32_t step[2][2];

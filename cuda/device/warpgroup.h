@@ -1,0 +1,105 @@
+// The matrix instructions of a warpgroup: four warps that start at a multiple of four, on GPUs of compute capability 9.0 alone. They
+// run beside the warps' own instructions and read operands from shared memory themselves.
+//
+// A step: c[64, n] += a[64, 16] b[16, n], bfloat16, sums float32. Warp w of the group has rows 16 w to 16 w + 15 of c; with g = lane / 4 and
+// t = lane % 4 a lane holds (row g, columns 8 j + 2 t and + 1), then the same columns of row g + 8, for j = 0 ... as the PTX manual lays out
+// wgmma.m64nNk16. An operand in shared memory is made of cores of 8 x 8 numbers, 128 bytes, 16 for each row of a (column of b), those along the
+// depth side by side.
+#pragma once
+#include "cuda/device/kernel.h"
+
+namespace mg_cuda {
+
+inline constexpr int kWarpgroup = 4 * kWarp;
+inline constexpr int kGroupRows = 64;     // of c
+inline constexpr int kCoreBytes = 128;
+inline constexpr int kStepCores = 2;      // along the depth
+
+// An operand in shared memory, from a step on: cores along the depth follow each other, those across it are `across_bytes` apart.
+struct Cores {
+  const char* first;
+  int across_bytes;
+};
+
+}  // namespace mg_cuda
+
+#if defined(MG_EMULATION)
+#include "cuda/emulation/warpgroup.h"
+#else
+namespace mg_cuda {
+
+// Whether the code is being compiled for a GPU that has them.
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+inline constexpr bool kHasWarpgroups = true;
+#else
+inline constexpr bool kHasWarpgroups = false;
+#endif
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+namespace device {
+__device__ __forceinline__ uint64_t descriptor(const Cores& operand) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(operand.first));
+  return (address >> 4 & 0x3FFF) | static_cast<uint64_t>(kCoreBytes >> 4) << 16 | static_cast<uint64_t>(operand.across_bytes >> 4) << 32;
+}
+}  // namespace device
+
+// What this thread has written to shared memory becomes visible to the matrix instructions, after a block_barrier() those of other threads too.
+__device__ __forceinline__ void shared_written() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+// Before the first step after registers of sums or of a have been touched.
+__device__ __forceinline__ void warpgroup_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void warpgroup_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+// Until at most kPending of the groups of steps are under way.
+template <int kPending>
+__device__ __forceinline__ void warpgroup_wait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+}
+// The compiler keeps uses of sums on their side of a begin or a wait.
+template <int kCount>
+__device__ __forceinline__ void pin(float (&sums)[kCount]) {
+#pragma unroll
+  for (int i = 0; i < kCount; i++) asm volatile("" : "+f"(sums[i])::"memory");
+}
+
+// c = a b, or += where it accumulates; both in shared memory.
+__device__ __forceinline__ void warpgroup_step(float (&c)[32], const Cores& a, const Cores& b, bool accumulate) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+      "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, "
+      "%32, %33, p, 1, 1, 0, 0;\n}"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]), "+f"(c[9]), "+f"(c[10]),
+        "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15]), "+f"(c[16]), "+f"(c[17]), "+f"(c[18]), "+f"(c[19]), "+f"(c[20]),
+        "+f"(c[21]), "+f"(c[22]), "+f"(c[23]), "+f"(c[24]), "+f"(c[25]), "+f"(c[26]), "+f"(c[27]), "+f"(c[28]), "+f"(c[29]), "+f"(c[30]),
+        "+f"(c[31])
+      : "l"(device::descriptor(a)), "l"(device::descriptor(b)), "r"(static_cast<int>(accumulate)));
+}
+
+// The same; a in registers, as matrix_step_bf16 has it.
+__device__ __forceinline__ void warpgroup_step(float (&c)[16], const uint32_t (&a)[4], const Cores& b, bool accumulate) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %21, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
+      "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, {%16,%17,%18,%19}, %20, p, 1, 1, 0;\n}"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]), "+f"(c[9]), "+f"(c[10]),
+        "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(device::descriptor(b)), "r"(static_cast<int>(accumulate)));
+}
+
+#else
+
+__device__ __forceinline__ void shared_written() {}
+__device__ __forceinline__ void warpgroup_begin() {}
+__device__ __forceinline__ void warpgroup_commit() {}
+template <int kPending>
+__device__ __forceinline__ void warpgroup_wait() {}
+template <int kCount>
+__device__ __forceinline__ void pin(float (&)[kCount]) {}
+__device__ __forceinline__ void warpgroup_step(float (&)[32], const Cores&, const Cores&, bool) {}
+__device__ __forceinline__ void warpgroup_step(float (&)[16], const uint32_t (&)[4], const Cores&, bool) {}
+
+#endif
+
+}  // namespace mg_cuda
+#endif

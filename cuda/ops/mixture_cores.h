@@ -1,0 +1,294 @@
+// The mixture on the matrix instructions of a warpgroup, in bfloat16, where the GPU has them and the topology fits; mixture.h has the rest.
+//
+// A block keeps 64 or 128 rows, 64 to a warpgroup, in shared memory as cores (device/warpgroup.h), rounded once. The weights of a stream's experts
+// are tiles of 64 columns, one behind the other in memory: several small experts, one, or a part of a larger one. While the matrix
+// instructions make the next tile's products, the warps activate and mix the one before. Logits are products of two parts of each operand, high high +
+// high low + low high, that is 16 bits of both.
+#pragma once
+#include "cuda/device/warpgroup.h"
+#include "cuda/ops/mixture.h"
+
+namespace mg_cuda {
+
+inline constexpr int kTilePanels = kTileColumns / kPanel;
+inline constexpr int kHalfPanels = kTilePanels / 2;
+inline constexpr int kCoreStages = 4;             // tiles under way or in use
+inline constexpr int kMostGroupsOfRows = 2;
+inline constexpr int kCoreThreads = kMostGroupsOfRows * kWarpgroup;
+inline constexpr int kLogitTilePanels = 4;
+inline constexpr int kMostLogitTiles = 4;         // of a stream: 128 logits
+inline constexpr int64_t kMostCoreDepth = 256;
+inline constexpr int kStepsOfPanels = 2;          // panels' depth is a multiple of so many steps
+
+struct alignas(16) CoreStream {
+  const float *tiles, *logits;  // logits: high parts, then low ones
+  RowPointer x;                 // row 0
+  int32_t depth, tile_count, first_slot, logit_tiles, logit_count, first_logit;
+};
+
+// A slot: where an expert is in a tile. Empty ones have no gates and no column.
+struct alignas(16) CoreSlot {
+  MixtureRun run;
+  int32_t column;  // in the combined matrix; -1: empty
+  int32_t unused;
+};
+
+// A lane's sums of half of a tile.
+using HalfTile = MixtureSums<kHalfPanels, 1>;
+
+struct CoreMixture {
+  Mixture m;                // its tables: streams, slots [passes over the gates, slot_count], places of logits, places of seats
+  int32_t slots_at, slot_count;
+  int32_t tiles_of_expert;  // one of them per pass over the units; 1 where a tile has several experts
+};
+
+// How a block's shared memory is divided, in floats.
+struct CoreLayout {
+  int32_t rows, x_floats, seat_stride, seat_tables, table_floats, stage_floats, stages_floats;
+  __host__ __device__ int seats_at() const { return x_floats; }
+  __host__ __device__ int tables_at() const { return seats_at() + seat_tables * rows * seat_stride; }
+  __host__ __device__ int stages_at() const { return tables_at() + table_floats; }
+  __host__ __device__ int floats() const { return stages_at() + stages_floats; }
+};
+
+struct CoreBlock {
+  const CoreLayout& layout;
+  const CoreMixture& cores;
+  const Mixture& m;
+  int64_t first_row;
+  int rows;
+  float* shared;
+  const int32_t* tables;
+  int stream = -1;  // whose x lies in shared memory
+
+  __device__ CoreBlock(const CoreLayout& layout, const CoreMixture& cores, int64_t first_row, int64_t end_row)
+      : layout(layout), cores(cores), m(cores.m), first_row(first_row),
+        rows(end_row - first_row < layout.rows ? static_cast<int>(end_row - first_row) : layout.rows), shared(shared_memory<float>()) {
+    auto* const here = reinterpret_cast<int32_t*>(shared + layout.tables_at());
+    for (int i = static_cast<int>(threadIdx.x); i < m.table_words; i += static_cast<int>(blockDim.x)) here[i] = m.tables[i];
+    tables = here;
+  }
+
+  // Row 0 of the lane in the block; the other one is 8 below.
+  __device__ __forceinline__ int lane_row() const { return warp() * 16 + lane() / 4; }
+  __device__ __forceinline__ const CoreStream& streams(int s) const { return reinterpret_cast<const CoreStream*>(tables)[s]; }
+  __device__ __forceinline__ const CoreSlot* slots(int pass) const {
+    return reinterpret_cast<const CoreSlot*>(tables + cores.slots_at) + pass * cores.slot_count;
+  }
+  __device__ __forceinline__ MixtureRun run(int pass, int slot) const { return slots(pass)[slot].run; }
+  __device__ __forceinline__ const int32_t* places_of_logits() const { return tables + m.logits_at; }
+  __device__ __forceinline__ const int32_t* places_of_seats() const { return tables + m.seats_at; }
+  __device__ __forceinline__ float* stages() const { return shared + layout.stages_at(); }
+};
+
+// Four numbers of a row of x from column c on; zeros where there are none.
+__device__ __forceinline__ Quad load_quad(const float* row, bool present, bool aligned, int c, int depth) {
+  if (!present) return {};
+  if (aligned && c + 4 <= depth) return *reinterpret_cast<const Quad*>(row + c);
+  Quad quad{};
+#pragma unroll
+  for (int i = 0; i < 4; i++)
+    if (c + i < depth) quad.column[i] = row[c + i];
+  return quad;
+}
+
+// What rounding to bfloat16 has left of a pair.
+__device__ __forceinline__ uint32_t rest_of_pair(float low, float high, uint32_t rounded) {
+  return to_bf16_pair(low - float_of_bits(rounded << 16), high - float_of_bits(rounded & 0xFFFF0000u));
+}
+
+// Two steps' depth of the lane's two rows.
+struct XRows {
+  Quad quads[kStepsOfPanels][2];
+};
+
+// Brings a stream's x to shared memory, each warp its own rows. each(first step, words, rows): of every two steps, in registers. Others see it after
+// a block_barrier().
+template <class Each>
+__device__ __forceinline__ void load_x(CoreBlock& block, int s, const Each& each) {
+  const CoreStream& stream = block.streams(s);
+  const int depth = stream.depth, cores = static_cast<int>(cores_of(depth)), steps = cores / kStepCores, row = block.lane_row();
+  const bool aligned = reinterpret_cast<uintptr_t>(stream.x.data) % 16 == 0 && stream.x.stride % 4 == 0;
+  const float* const from = stream.x.data + (block.first_row + row) * stream.x.stride;
+  const int64_t below = 8 * stream.x.stride;
+  const bool present[2] = {row < block.rows, row + 8 < block.rows};
+  auto* const to = reinterpret_cast<uint32_t*>(block.shared) + warp() * 2 * cores * (kCoreBytes / 4) + lane();
+  const auto load = [&](XRows& rows, int first) {
+#pragma unroll
+    for (int i = 0; i < kStepsOfPanels; i++)
+#pragma unroll
+      for (int half = 0; half < 2; half++)
+        rows.quads[i][half] = load_quad(from + half * below, present[half], aligned, (first + i) * 16 + lane() % 4 * 4, depth);
+  };
+  block.stream = s;
+  XRows rows;
+  load(rows, 0);
+#pragma unroll 1
+  for (int first = 0; first < steps; first += kStepsOfPanels) {
+    XRows next;
+    load(next, first + kStepsOfPanels);  // zeros beyond the end
+    uint32_t words[kStepsOfPanels][4];
+#pragma unroll
+    for (int i = 0; i < kStepsOfPanels; i++)
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const auto& column = rows.quads[i][half].column;
+        words[i][half] = to_bf16_pair(column[0], column[1]);
+        words[i][half + 2] = to_bf16_pair(column[2], column[3]);
+        uint32_t* const core = to + (half * cores + (first + i) * kStepCores) * (kCoreBytes / 4);
+        core[0] = words[i][half];
+        core[kCoreBytes / 4] = words[i][half + 2];
+      }
+    each(first, words, rows);
+    rows = next;
+  }
+  shared_written();
+}
+
+// Asks for floats that lie side by side, a multiple of 4.
+__device__ __forceinline__ void copy_floats(float* to, const float* from, int floats) {
+#pragma unroll 4
+  for (int i = 4 * static_cast<int>(threadIdx.x); i < floats; i += 4 * static_cast<int>(blockDim.x)) async_copy<16>(to + i, from + i);
+}
+
+template <int kTiles, class Put>
+__device__ __forceinline__ void make_logits_of(CoreBlock& block, int s, const Put& put) {
+  const CoreStream& stream = block.streams(s);
+  const int panel = static_cast<int>(core_panel_floats(stream.depth)), panel_bytes = panel * 4, rest_at = kTiles * kLogitTilePanels * panel_bytes;
+  const char* const weights = reinterpret_cast<const char*>(block.stages());
+  float sums[kTiles][16];
+  load_x(block, s, [&](int first, const uint32_t (&words)[kStepsOfPanels][4], const XRows& rows) {
+    uint32_t rest[kStepsOfPanels][4];
+#pragma unroll
+    for (int i = 0; i < kStepsOfPanels; i++)
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const auto& column = rows.quads[i][half].column;
+        rest[i][half] = rest_of_pair(column[0], column[1], words[i][half]);
+        rest[i][half + 2] = rest_of_pair(column[2], column[3], words[i][half + 2]);
+      }
+    warpgroup_begin();
+#pragma unroll
+    for (int i = 0; i < kStepsOfPanels; i++)
+#pragma unroll
+      for (int n = 0; n < kTiles; n++) {
+        const char* const high = weights + (first + i) * kStepCores * kCoreBytes + n * kLogitTilePanels * panel_bytes;
+        warpgroup_step(sums[n], rest[i], {high, panel_bytes}, first + i > 0);
+        warpgroup_step(sums[n], words[i], {high + rest_at, panel_bytes}, true);
+        warpgroup_step(sums[n], words[i], {high, panel_bytes}, true);
+      }
+    warpgroup_commit();
+    warpgroup_wait<0>();
+#pragma unroll
+    for (int n = 0; n < kTiles; n++) pin(sums[n]);
+  });
+#pragma unroll
+  for (int n = 0; n < kTiles; n++)
+#pragma unroll
+    for (int j = 0; j < kLogitTilePanels; j++)
+#pragma unroll
+      for (int odd = 0; odd < 2; odd++) {
+        const int c = (n * kLogitTilePanels + j) * kPanel + 2 * (lane() % 4) + odd;
+        if (c >= stream.logit_count) continue;
+        const float bias = block.stages()[(n * kLogitTilePanels + j + 1) * panel - kPanel + c % kPanel];
+        put(c, 0, sums[n][4 * j + odd] + bias);
+        put(c, 1, sums[n][4 * j + 2 + odd] + bias);
+      }
+}
+
+// Logits of a stream, and its x in shared memory. put(column, row 0 or 1 of the lane, logit). All threads of the block take part.
+template <class Put>
+__device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& put) {
+  const CoreStream& stream = block.streams(s);
+  block_barrier();  // whoever used the stages, or x, before is done
+  copy_floats(block.stages(), stream.logits, 2 * stream.logit_tiles * kLogitTilePanels * static_cast<int>(core_panel_floats(stream.depth)));
+  async_commit();
+  async_wait<0>();
+  shared_written();
+  block_barrier();
+  static_assert(kMostLogitTiles == 4);
+  switch (stream.logit_tiles) {
+    case 0: break;  // x comes with the first expert
+    case 1: make_logits_of<1>(block, s, put); break;
+    case 2: make_logits_of<2>(block, s, put); break;
+    case 3: make_logits_of<3>(block, s, put); break;
+    default: make_logits_of<4>(block, s, put);
+  }
+  block_barrier();
+}
+
+// Calls each(half, slot, sums) with the products of both halves of every tile of a stream, biases added; tile `pass` of each expert where
+// one has several. kWhole: both halves are of one expert. Its x is brought to shared memory if it is not there. All threads of the block take part.
+template <bool kWhole, class Each>
+__device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int pass, const Each& each) {
+  const CoreStream& stream = block.streams(s);
+  const int cores = static_cast<int>(cores_of(stream.depth)), steps = cores / kStepCores, panel = static_cast<int>(core_panel_floats(stream.depth));
+  const int tile_floats = kTilePanels * panel, count = stream.tile_count;
+  block_barrier();  // whoever used the stages, or x, before is done
+  const float* from = stream.tiles + static_cast<int64_t>(pass) * tile_floats;
+  const int64_t step_floats = static_cast<int64_t>(block.cores.tiles_of_expert) * tile_floats;
+  int asked = 0;
+  const auto ask = [&](int stage) {
+    if (asked < count) copy_floats(block.stages() + stage * block.layout.stage_floats, from, tile_floats);
+    from += step_floats, asked++;
+    async_commit();
+  };
+#pragma unroll 1
+  for (int i = 0; i < kCoreStages - 1; i++) ask(i);
+  if (block.stream != s) load_x(block, s, [](auto...) {});
+
+  const Cores x{reinterpret_cast<const char*>(block.shared) + warp() / 4 * (kGroupRows / 8) * cores * kCoreBytes, cores * kCoreBytes};
+  const auto issue = [&](int stage, float (&sums)[32]) {
+    const Cores b{reinterpret_cast<const char*>(block.stages() + stage * block.layout.stage_floats), panel * 4};
+    warpgroup_begin();
+#pragma unroll 1
+    for (int step = 0; step < steps; step++) {
+      const int at = step * kStepCores * kCoreBytes;
+      warpgroup_step(sums, {x.first + at, x.across_bytes}, {b.first + at, b.across_bytes}, step > 0);
+    }
+    warpgroup_commit();
+  };
+  const auto next_stage = [](int stage) { return stage == kCoreStages - 1 ? 0 : stage + 1; };
+  int stage = 0;
+  // Tile i is done: asks for the next one's products and gives this one's. Behind the last tile the products are of nothing, and of no use: they
+  // are asked for because registers of sums must not depend on a branch.
+  const auto advance = [&](int i, float (&sums)[32], float (&next)[32]) {
+    async_wait<kCoreStages - 3>();  // of tile i + 1
+    shared_written();
+    warpgroup_wait<0>();
+    pin(sums);
+    block_barrier();  // tile i + 1 is there for all, and all are done with the one before this, whose place the next copies take
+    issue(next_stage(stage), next);
+    ask(stage == 0 ? kCoreStages - 1 : stage - 1);
+    const float* const weights = block.stages() + stage * block.layout.stage_floats;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      HalfTile z;
+#pragma unroll
+      for (int j = 0; j < kHalfPanels; j++) {
+        const Pair bias = *reinterpret_cast<const Pair*>(weights + (half * kHalfPanels + j + 1) * panel - kPanel + 2 * (lane() % 4));
+#pragma unroll
+        for (int k = 0; k < 4; k++) z[0][j][k] = sums[4 * (half * kHalfPanels + j) + k] + (k % 2 == 0 ? bias.first : bias.second);
+      }
+      each(half, stream.first_slot + (kWhole ? i : 2 * i + half), z);
+    }
+    stage = next_stage(stage);
+  };
+  if (count == 0) return;
+  float even[32], odd[32];
+  async_wait<kCoreStages - 2>();
+  shared_written();
+  block_barrier();
+  issue(0, even);
+#pragma unroll 1
+  for (int i = 0;;) {
+    advance(i, even, odd);
+    if (++i == count) break;
+    advance(i, odd, even);
+    if (++i == count) break;
+  }
+  async_wait<0>();
+  warpgroup_wait<0>();
+}
+
+}  // namespace mg_cuda
