@@ -47,6 +47,16 @@ __device__ __forceinline__ void with_activation(int kind, const Work& work) {
   }
 }
 
+// What a kernel is compiled for beside its shape: code that is not there takes no room in the instruction caches, which a kernel that runs through
+// once feels.
+enum class Activations { kAll, kReluOrLinear };
+inline bool is_relu_or_linear(int64_t activation) { return activation == MG_RELU || activation == MG_LINEAR; }
+template <Activations kWhich, class Work>
+__device__ __forceinline__ void with_activation_of(int kind, const Work& work) {
+  if constexpr (kWhich == Activations::kAll) return with_activation(kind, work);
+  kind == MG_RELU ? work(ActivationConstant<MG_RELU>{}) : work(ActivationConstant<MG_LINEAR>{});
+}
+
 // f'(z) from what slope_needs_z() says. That of relu at 0 is 0.
 __device__ __forceinline__ float slope(int kind, float y_or_z) {
   switch (kind) {

@@ -67,7 +67,7 @@ void compile_topology(PlanBuilder& builder, const Op& op, MixtureTopology& t) {
     for (int64_t seat = op.gate_offset.items[j]; seat < op.gate_offset.items[j + 1]; seat++) t.places_of_seats.push_back(place_of(j, seat));
   Mixture& m = t.mixture;
   m.stream_count = static_cast<int32_t>(op.streams.count), m.gate_count = static_cast<int32_t>(gates), m.expert_count = static_cast<int32_t>(experts);
-  m.place_count = static_cast<int32_t>(places), m.units = static_cast<int32_t>(units), m.activation = static_cast<int32_t>(op.activation);
+  m.place_count = static_cast<int32_t>(places), m.run_alignment = static_cast<int32_t>(t.run_alignment), m.units = static_cast<int32_t>(units), m.activation = static_cast<int32_t>(op.activation);
   m.inverse_temperature = static_cast<float>(1 / op.temperature);
   std::vector<int64_t> logits_of_stream(op.streams.count, 0);
   for (uint32_t j = 0; j < gates; j++)

@@ -12,8 +12,10 @@
 // A row's probabilities lie in the order of experts, those of the gates that see an expert side by side (a run), so that a lane loads them
 // at once.
 #pragma once
+#include <algorithm>
 #include <type_traits>
 
+#include "cuda/ops/activation.h"
 #include "cuda/ops/panels.h"
 
 namespace mg_cuda {
@@ -72,6 +74,7 @@ struct Mixture {
   int32_t slices;  // group g works on columns from g % slices tiles on, of an expert
   const MixtureStream* streams;
   const int32_t* gate_offset;  // [gates + 1]: of seats
+  int32_t run_alignment;       // places from an expert's run to the next one's, where all gates see all experts
   int32_t stream_count, gate_count, expert_count, seat_count, place_count, units, activation;
   float inverse_temperature;
 };
@@ -346,7 +349,7 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
 }
 
 // Of so many gates, those that a kernel takes at a time: 1, 2, 4 or most.
-inline int gates_at_a_time(int gate_count, int most) { return gate_count <= 2 ? gate_count : gate_count <= 4 && most >= 4 ? 4 : most; }
+inline int gates_at_a_time(int gate_count, int most) { return gate_count <= 2 ? std::min(gate_count, most) : gate_count <= 4 ? std::min(4, most) : most; }
 
 // Calls work(precision, gates), both constants of the kernel to launch. gates: 1, 2, 4 or kMost.
 template <int kMost, class Work>
@@ -368,6 +371,15 @@ void with_precision_and_gates(Precision precision, int gates, const Work& work) 
 
 struct CoreMixture;
 struct CoreLayout;
+
+// Calls work(activations, dense), both constants of the kernel to launch. dense: every gate sees every expert.
+template <class Work>
+void with_kind(int64_t activation, bool dense, const Work& work) {
+  using All = std::integral_constant<Activations, Activations::kAll>;
+  using Simple = std::integral_constant<Activations, Activations::kReluOrLinear>;
+  if (!is_relu_or_linear(activation)) return work(All{}, std::false_type{});
+  dense ? work(Simple{}, std::true_type{}) : work(Simple{}, std::false_type{});
+}
 
 // The host's side: what a topology is compiled to.
 struct MixtureTopology {
@@ -401,6 +413,8 @@ struct MixtureTopology {
   // Without rows where nothing fits.
   CoreLayout core_layout(int64_t rows, int seat_tables) const;
   bool fits_cores(const Plan& plan) const;
+  // Whether all gates, and no more than a kernel takes at a time, see all experts.
+  bool is_dense(int gates) const { return gates == mixture.gate_count && mixture.seat_count == mixture.gate_count * mixture.expert_count; }
 
  private:
   // Of gates [first, first + gates).

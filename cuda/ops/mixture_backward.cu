@@ -41,8 +41,8 @@ struct Chunk {
   const RowPointer* doutputs;
 };
 
-// dz and dp from the products of an expert's columns. kRows: tiles of 16 rows that a warp has.
-template <int kGates, int kPanels, int kRows, class Block>
+// dz and dp from the products of an expert's columns. kRows: tiles of 16 rows that a warp has. kDense: all gates see all experts.
+template <int kGates, int kPanels, int kRows, Activations kActivations, bool kDense, class Block>
 struct Back {
   using Tile = MixtureSums<kPanels, kRows>;
   const Block& block;
@@ -120,7 +120,7 @@ struct Back {
   __device__ __forceinline__ void operator()(int number, float* dz, int columns, Tile& z) const {
     const Mixture& m = block.m;
     Tile a, da = {};
-    with_activation(m.activation, [&](auto kind) {  // z becomes the slope
+    with_activation_of<kActivations>(m.activation, [&](auto kind) {  // z becomes the slope
 #pragma unroll
       for (int i = 0; i < kRows; i++)
 #pragma unroll
@@ -134,9 +134,9 @@ struct Back {
     MixtureRun run = block.run(0, number);
 #pragma unroll
     for (int g = 0; g < kGates; g++)
-      if (run.gates >> g & 1) add_gate(da, a, dout[g], run.place++);
+      if (kDense || (run.gates >> g & 1) != 0) add_gate(da, a, dout[g], run.place++);
 #pragma unroll 1
-    for (int pass = 1; pass * kGates < m.gate_count; pass++) {
+    for (int pass = 1; !kDense && pass * kGates < m.gate_count; pass++) {
       run = block.run(pass, number);
 #pragma unroll 1
       for (int g = 0; g < kGates; g++) {
@@ -177,25 +177,29 @@ __device__ __forceinline__ float* dz_of(const Block& block, const Chunk& chunk, 
 }
 
 // dp becomes dlogit, in place; one thread per row and gate, those of a row side by side.
-template <class Block>
+template <bool kDense, class Block>
 __device__ __forceinline__ void softmax_backward(const Block& block, RowPointer p, RowPointer dp) {
   const Mixture& m = block.m;
-  const int32_t* const places = block.places_of_seats();
   for (int i = static_cast<int>(threadIdx.x); i < block.rows * m.gate_count; i += static_cast<int>(blockDim.x)) {
-    const int gate = i % m.gate_count, row = i / m.gate_count, from = m.gate_offset[gate], to = m.gate_offset[gate + 1];
+    const int gate = i % m.gate_count, row = i / m.gate_count, from = m.gate_offset[gate];
+    const int seen = kDense ? m.expert_count : m.gate_offset[gate + 1] - from;
     const float* const probability = p.data + row * p.stride;
     float* const at = dp.data + row * dp.stride;
+    const int32_t* const places = block.places_of_seats() + from;
+    const auto place = [&](int k) { return kDense ? k * m.run_alignment + gate : places[k]; };
     float mean = 0;
-    for (int k = from; k < to; k++) mean = fused(probability[places[k]], at[places[k]], mean);
-    for (int k = from; k < to; k++) at[places[k]] = probability[places[k]] * (at[places[k]] - mean) * m.inverse_temperature;
+#pragma unroll 4
+    for (int k = 0; k < seen; k++) mean = fused(probability[place(k)], at[place(k)], mean);
+#pragma unroll 4
+    for (int k = 0; k < seen; k++) at[place(k)] = probability[place(k)] * (at[place(k)] - mean) * m.inverse_temperature;
   }
 }
 
 // dlogits from dp, behind the experts' columns of dz.
-template <class Block>
+template <bool kDense, class Block>
 __device__ __forceinline__ void give_logits(const Block& block, const Chunk& chunk, RowPointer p, RowPointer dp) {
   block_barrier();
-  softmax_backward(block, p, dp);
+  softmax_backward<kDense>(block, p, dp);
   block_barrier();
   for (int s = 0; s < block.m.stream_count; s++) {
     const MixtureStream stream = block.m.streams[s];
@@ -226,18 +230,18 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, 
   load_gates(block, chunk.gates, p);
   for (int unit = 0; unit < m.units; unit += kPanels * kPanel) {
     MixtureSums<kPanels> dout[kGates] = {};
-    const Back<kGates, kPanels, kRowTiles, MixtureBlock> back{block, chunk, p, dp, unit, dout};
+    const Back<kGates, kPanels, kRowTiles, Activations::kAll, false, MixtureBlock> back{block, chunk, p, dp, unit, dout};
     back.load_doutputs();
     for_each_tile<kPrecision, kPanels, kExpertPiece, kKeepsRows>(
         block, block.expert_tiles(), m.expert_items, unit, [&](const MixtureTile& tile, MixtureSums<kPanels>& z) {
           back(tile.number, dz_of(block, chunk, tile.stream) + tile.column, tile.columns, z);
         });
   }
-  give_logits(block, chunk, p, dp);
+  give_logits<false>(block, chunk, p, dp);
 }
 
 // The same with mixture_cores.h. kWhole: a tile is of one expert, else of two.
-template <int kGates, bool kWhole>
+template <int kGates, bool kWhole, Activations kActivations, bool kDense>
 __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture cores, CoreLayout layout, Chunk chunk) {
   if constexpr (kHasWarpgroups) {
     constexpr int kParts = kWhole ? 2 : 1;
@@ -248,7 +252,7 @@ __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture co
     for (int pass = 0; pass < cores.tiles_of_expert; pass++) {
       HalfTile dout[kParts][kGates] = {};
       const auto back = [&](int part) {
-        return Back<kGates, kHalfPanels, 1, CoreBlock>{block, chunk, p, dp, pass * kTileColumns + part * kTileColumns / 2, dout[part]};
+        return Back<kGates, kHalfPanels, 1, kActivations, kDense, CoreBlock>{block, chunk, p, dp, pass * kTileColumns + part * kTileColumns / 2, dout[part]};
       };
 #pragma unroll
       for (int part = 0; part < kParts; part++) back(part).load_doutputs();
@@ -261,7 +265,7 @@ __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture co
         });
       }
     }
-    give_logits(block, chunk, p, dp);
+    give_logits<kDense>(block, chunk, p, dp);
   }
 }
 
@@ -318,11 +322,15 @@ struct MixtureBackward final : Op {
                             static_cast<size_t>(layout.floats()) * sizeof(float), core_mixture, layout, chunk);
     };
     const bool whole = topology.core_columns() == kTileColumns;
-    switch (core_gates()) {
-      case 1: return whole ? launch(core_dz_kernel<1, true>) : launch(core_dz_kernel<1, false>);
-      case 2: return whole ? launch(core_dz_kernel<2, true>) : launch(core_dz_kernel<2, false>);
-      default: return launch(core_dz_kernel<4, false>);
-    }
+    with_kind(topology.mixture.activation, topology.is_dense(core_gates()), [&](auto activations, auto dense) {
+      constexpr Activations kActivations = decltype(activations)::value;
+      constexpr bool kDense = decltype(dense)::value;
+      switch (core_gates()) {
+        case 1: return whole ? launch(core_dz_kernel<1, true, kActivations, kDense>) : launch(core_dz_kernel<1, false, kActivations, kDense>);
+        case 2: return whole ? launch(core_dz_kernel<2, true, kActivations, kDense>) : launch(core_dz_kernel<2, false, kActivations, kDense>);
+        default: return launch(core_dz_kernel<4, false, kActivations, kDense>);
+      }
+    });
   }
 
   void launch(const Context& context) const override {

@@ -44,30 +44,34 @@ struct Logits {
   }
 };
 
-// One thread per row and gate, those of a row side by side.
-template <class Block>
+// One thread per row and gate, those of a row side by side. kDense: all gates see all experts.
+template <bool kDense, class Block>
 __device__ __forceinline__ void softmax(const Block& block, RowPointer p) {
   const Mixture& m = block.m;
-  const int32_t* const places = block.places_of_seats();
   for (int i = static_cast<int>(threadIdx.x); i < block.rows * m.gate_count; i += static_cast<int>(blockDim.x)) {
-    const int gate = i % m.gate_count, from = m.gate_offset[gate], to = m.gate_offset[gate + 1];
+    const int gate = i % m.gate_count, from = m.gate_offset[gate], seen = kDense ? m.expert_count : m.gate_offset[gate + 1] - from;
     float* const row = p.data + i / m.gate_count * p.stride;
-    float top = row[places[from]], sum = 0;
-    for (int k = from + 1; k < to; k++) {
-      const float logit = row[places[k]];
+    const int32_t* const places = block.places_of_seats() + from;
+    const auto at = [&](int k) -> float& { return row[kDense ? k * m.run_alignment + gate : places[k]]; };
+    float top = at(0), sum = 0;
+#pragma unroll 4
+    for (int k = 1; k < seen; k++) {
+      const float logit = at(k);
       top = logit > top ? logit : top;
     }
-    for (int k = from; k < to; k++) {
-      float& at = row[places[k]];
-      sum += at = expf((at - top) * m.inverse_temperature);
+#pragma unroll 4
+    for (int k = 0; k < seen; k++) {
+      const float value = expf((at(k) - top) * m.inverse_temperature);
+      sum += value, at(k) = value;
     }
     const float whole = 1 / sum;
-    for (int k = from; k < to; k++) row[places[k]] *= whole;
+#pragma unroll 4
+    for (int k = 0; k < seen; k++) at(k) *= whole;
   }
 }
 
-// Adds the experts that a warp sees pass by. kRows: tiles of 16 rows that it has.
-template <int kGates, int kPanels, int kRows>
+// Adds the experts that a warp sees pass by. kRows: tiles of 16 rows that it has. kDense: all gates see all experts.
+template <int kGates, int kPanels, int kRows, Activations kActivations, bool kDense>
 struct Mix {
   int activation;
   const float* p;  // at this lane's first row
@@ -84,16 +88,19 @@ struct Mix {
   }
 
   __device__ __forceinline__ void operator()(MixtureRun run, MixtureSums<kPanels, kRows>& z) const {
-    with_activation(activation, [&](auto kind) {
+    if (kDense && run.gates == 0) return;  // an empty place
+    with_activation_of<kActivations>(activation, [&](auto kind) {
 #pragma unroll
       for (int i = 0; i < kRows; i++)
 #pragma unroll
-        for (int j = 0; j < kPanels; j++)
+        for (int j = 0; j < kPanels; j++) {
 #pragma unroll
           for (int k = 0; k < 4; k++) z[i][j][k] = activate(kind.value, z[i][j][k]);
+          if constexpr (kActivations == Activations::kAll) pin(z[i][j]);  // a few at a time: functions need registers
+        }
     });
     const float* at = p + run.place;
-    if (run.gates & kWholeRun) {
+    if (kDense || (run.gates & kWholeRun) != 0) {
       float all[2 * kRows][kGates];
 #pragma unroll
       for (int i = 0; i < 2 * kRows; i++) load_run(all[i], at + 8 * i * p_stride);
@@ -104,16 +111,16 @@ struct Mix {
         for (int i = 0; i < 2 * kRows; i++) probability[i] = all[i][g];
         add(out[g], z, probability);
       }
-      return;
-    }
+    } else {
 #pragma unroll
-    for (int g = 0; g < kGates; g++) {
-      if (!(run.gates >> g & 1)) continue;
-      float probability[2 * kRows];
+      for (int g = 0; g < kGates; g++) {
+        if (!(run.gates >> g & 1)) continue;
+        float probability[2 * kRows];
 #pragma unroll
-      for (int i = 0; i < 2 * kRows; i++) probability[i] = at[8 * i * p_stride];
-      add(out[g], z, probability);
-      at++;
+        for (int i = 0; i < 2 * kRows; i++) probability[i] = at[8 * i * p_stride];
+        add(out[g], z, probability);
+        at++;
+      }
     }
   }
 };
@@ -193,7 +200,7 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   block_barrier();
   for_each_tile<Precision::kFloat32, kLogitPanels, kLogitPiece, false>(block, block.logit_tiles(), m.logit_items, 0, Logits{block, p});
   block_barrier();
-  softmax(block, p);
+  softmax<false>(block, p);
   block_barrier();
   if (gates.data != nullptr && blockIdx.y == 0) store_gates(block, p, gates);
 
@@ -202,7 +209,7 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   for (int pass = static_cast<int>(blockIdx.y); pass < passes; pass += static_cast<int>(gridDim.y)) {
     const int unit = pass % unit_passes * pass_units, gate_pass = pass / unit_passes, first_gate = gate_pass * kGates;
     MixtureSums<kPanels> out[kGates] = {};
-    const Mix<kGates, kPanels, kRowTiles> mix{m.activation, p.data + block.lane_row() * p.stride, p.stride, out};
+    const Mix<kGates, kPanels, kRowTiles, Activations::kAll, false> mix{m.activation, p.data + block.lane_row() * p.stride, p.stride, out};
     for_each_tile<kPrecision, kPanels, kExpertPiece, kKeepsRows>(
         block, block.expert_tiles(), m.expert_items, unit,
         [&](const MixtureTile& tile, MixtureSums<kPanels>& z) { mix(block.run(gate_pass, tile.number), z); });
@@ -221,7 +228,7 @@ __global__ void __launch_bounds__(kMostThreads, 1)
 }
 
 // The same with mixture_cores.h. kWhole: a tile is of one expert, else of two.
-template <int kGates, bool kWhole>
+template <int kGates, bool kWhole, Activations kActivations, bool kDense>
 __global__ void __launch_bounds__(kCoreThreads, 1)
     core_forward_kernel(CoreMixture cores, CoreLayout layout, int64_t rows, const RowPointer* outputs, RowPointer gates) {
   if constexpr (kHasWarpgroups) {
@@ -235,7 +242,7 @@ __global__ void __launch_bounds__(kCoreThreads, 1)
       make_logits(block, s, [&](int column, int half, float logit) {
         p_row[8 * half * p.stride + block.places_of_logits()[block.streams(s).first_logit + column]] = logit;
       });
-    softmax(block, p);
+    softmax<kDense>(block, p);
     block_barrier();
     if (gates.data != nullptr && blockIdx.y == 0) store_gates(block, p, gates);
     const int passes = cores.tiles_of_expert * ((m.gate_count + kGates - 1) / kGates);
@@ -244,7 +251,7 @@ __global__ void __launch_bounds__(kCoreThreads, 1)
       HalfTile out[kParts][kGates] = {};
       for (int s = 0; s < m.stream_count; s++)
         for_each_core_tile<kWhole>(block, s, unit_pass, [&](int half, int slot, HalfTile& z) {
-          Mix<kGates, kHalfPanels, 1>{m.activation, p_row, p.stride, out[kWhole ? half : 0]}(block.run(gate_pass, slot), z);
+          Mix<kGates, kHalfPanels, 1, kActivations, kDense>{m.activation, p_row, p.stride, out[kWhole ? half : 0]}(block.run(gate_pass, slot), z);
         });
 #pragma unroll
       for (int part = 0; part < kParts; part++) {
@@ -283,8 +290,11 @@ struct MixtureForward final : Op {
 
   MixtureDivision division() const { return division_of(gates_at_a_time(topology.mixture.gate_count, kMostGates)); }
 
-  // Sums of a gate take 16 or 32 registers.
-  int core_gates() const { return gates_at_a_time(topology.mixture.gate_count, topology.core_columns() == kTileColumns ? 4 : kMostGates); }
+  // Sums of a gate take 16 or 32 registers; functions beside relu need some themselves.
+  int core_gates() const {
+    const bool whole = topology.core_columns() == kTileColumns, simple = is_relu_or_linear(topology.mixture.activation);
+    return gates_at_a_time(topology.mixture.gate_count, simple ? (whole ? 2 : kMostGates) : whole ? 1 : 2);
+  }
 
   // The fewest groups, in powers of two, that have all units between them.
   int slices(const MixtureDivision& d) const {
@@ -303,12 +313,17 @@ struct MixtureForward final : Op {
                             layout, context.rows, outputs_table.data(), context.at(gates));
     };
     const bool whole = topology.core_columns() == kTileColumns;
-    switch (core_gates()) {
-      case 1: return whole ? launch(core_forward_kernel<1, true>) : launch(core_forward_kernel<1, false>);
-      case 2: return whole ? launch(core_forward_kernel<2, true>) : launch(core_forward_kernel<2, false>);
-      case 4: return whole ? launch(core_forward_kernel<4, true>) : launch(core_forward_kernel<4, false>);
-      default: return launch(core_forward_kernel<6, false>);
-    }
+    with_kind(topology.mixture.activation, topology.is_dense(core_gates()), [&](auto activations, auto dense) {
+      constexpr Activations kActivations = decltype(activations)::value;
+      constexpr bool kDense = decltype(dense)::value;
+      const int at_a_time = core_gates();
+      if (at_a_time == 1) return whole ? launch(core_forward_kernel<1, true, kActivations, kDense>) : launch(core_forward_kernel<1, false, kActivations, kDense>);
+      if (at_a_time == 2 && !whole) return launch(core_forward_kernel<2, false, kActivations, kDense>);
+      if constexpr (kActivations == Activations::kReluOrLinear) {
+        if (at_a_time == 2) return launch(core_forward_kernel<2, true, kActivations, kDense>);
+        at_a_time == 4 ? launch(core_forward_kernel<4, false, kActivations, kDense>) : launch(core_forward_kernel<kMostGates, false, kActivations, kDense>);
+      }
+    });
   }
 
   void launch(const Context& context) const override {
