@@ -23,9 +23,9 @@ namespace {
 #if defined(MG_EMULATION)
 constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests of a thousand rows have several chunks
 #else
-constexpr int64_t kChunkFloats = int64_t{4} << 20;  // of dz: 16 MiB, a third of the L2 cache of an H100
+constexpr int64_t kChunkFloats = int64_t{8} << 20;  // of dz: 32 MiB, of the 50 of an H100's L2 cache
 #endif
-constexpr int64_t kMostSmallSlot = 1024;            // rows of a slot, where rows and not memory decide on it
+constexpr int64_t kChunkUnit = 128;  // rows
 
 // dout, sums of dp and slopes need registers too, of which eight warps have 255 each.
 template <Precision kPrecision, int kGates>
@@ -196,18 +196,16 @@ struct MixtureBackward final : Op {
   mg_view gates;
   Table<RowPointer> doutputs_table;
 
-  // Whole slots, chunks of about the same size.
-  int64_t chunk_rows(const Plan& plan, int64_t rows) const {
-    const int64_t slot = plan.slot_rows(rows), slots = plan.slot_count(rows);
-    const int64_t fitting = std::max<int64_t>(kChunkFloats / (topology.columns * slot), 1);
-    return std::min(blocks_of(slots, blocks_of(slots, fitting)) * slot, rows);
+  // Chunks of about the same size.
+  int64_t most_chunk_rows() const { return std::max<int64_t>(kChunkFloats / (topology.columns * kChunkUnit), 1) * kChunkUnit; }
+  int64_t chunk_rows(int64_t rows) const {
+    return std::min(blocks_of(blocks_of(rows, blocks_of(rows, most_chunk_rows())), kChunkUnit) * kChunkUnit, rows);
   }
 
   // For any number of rows up to this one.
   size_t scratch_bytes(const Plan& plan, int64_t rows) const override {
-    const int64_t most = std::max({kChunkFloats / topology.columns, kMostSmallSlot, plan.slot_rows(rows)});
     const int64_t width = topology.columns + (topology.seats_may_be_global(plan, division(plan), 2) ? topology.mixture.seat_count : 0);
-    return static_cast<size_t>(std::min(rows, most) * width) * sizeof(float);
+    return static_cast<size_t>(std::min(rows, most_chunk_rows()) * width) * sizeof(float);
   }
 
   void bind(const Context& context) override {
@@ -233,7 +231,7 @@ struct MixtureBackward final : Op {
   }
 
   void launch(const Context& context) const override {
-    const int64_t pitch = chunk_rows(context.plan, context.rows);
+    const int64_t pitch = chunk_rows(context.rows);
     float* const dz = context.scratch<float>();
     for (int64_t first = 0; first < context.rows; first += pitch) {
       const Chunk chunk{first, std::min(pitch, context.rows - first), dz, pitch, context.at(gates),
