@@ -131,7 +131,7 @@ struct Device {
     int64_t bytes = 0;
     for (size_t i = 0; i < p.buffers.size(); i++)
       if (p.has_rows(i)) bytes += rows * static_cast<int64_t>(p.row_bytes(i));
-    *info = {0, p.slot_floats > 0 ? p.slot_count(rows) : 0, 0, bytes, 0, p.device_name.c_str()};
+    *info = {0, p.split_floats > 0 ? p.most_splits(rows) : 0, 0, bytes, 0, p.device_name.c_str()};
   }
 
   static void destroy(mg_plan* plan) noexcept { delete plan_of(plan); }

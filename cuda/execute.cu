@@ -38,13 +38,12 @@ void reserve_rows(Plan& plan, int64_t rows) {
   plan.packed.reserve(static_cast<size_t>(plan.packed_floats) * sizeof(float));
   plan.packed_from = nullptr;
   // Scratch does not always grow with rows: what any smaller run may need counts too.
-  const int64_t slots = plan.most_slots(rows);
   size_t scratch = 0;
   for (int64_t some = rows;; some /= 2) {
     for (const auto& op : plan.ops) scratch = std::max(scratch, op->scratch_bytes(plan, some));
     if (some <= 1) break;
   }
-  plan.slots.reserve(static_cast<size_t>(slots * plan.slot_floats) * sizeof(float));
+  plan.splits_memory.reserve(static_cast<size_t>(plan.split_floats) * sizeof(float));
   plan.scratch.reserve(scratch);
   plan.scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
   plan.scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));

@@ -4,26 +4,20 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "cuda/ops/gradients.h"
+
 namespace mg_cuda {
 namespace {
 
-constexpr int64_t kRowsOfATile = 64;       // a slot's rows are whole tiles of the products
-constexpr int64_t kLeastSlotRows = 512;    // so that a slot's traffic stays small beside its products
-constexpr int64_t kMostSlots = 32;
-constexpr int64_t kMostSlotFloats = int64_t{64} << 20;  // of all slots together: 256 MiB
-constexpr int64_t kTilesOfASlot = 8;       // tiles of a gradient, splits together, that are enough
-constexpr int64_t kMostSplits = 4;         // 128 rows each
+constexpr int64_t kBlocksOfAGradient = 264;  // that are enough: two on each multiprocessor
+constexpr int64_t kMostSplits = 128;         // to be added up in the end
+constexpr int64_t kLeastSplitRows = 128;     // so that a split's traffic stays small beside its products
 
 bool is_host_class(int32_t buffer_class) { return buffer_class == MG_ROW_INPUT || buffer_class == MG_ROW_OUTPUT; }
 
 }  // namespace
 
-int64_t Plan::most_slots(int64_t rows) const {
-  const int64_t fitting = std::max<int64_t>(kMostSlotFloats / std::max<int64_t>(slot_floats, 1), 1);
-  return std::clamp<int64_t>(rows / kLeastSlotRows, 1, std::min(kMostSlots, fitting));
-}
-
-int64_t Plan::slot_rows(int64_t rows) const { return blocks_of(blocks_of(rows, most_slots(rows)), kRowsOfATile) * kRowsOfATile; }
+int64_t Plan::most_splits(int64_t rows) const { return std::clamp<int64_t>(rows / kLeastSplitRows, 1, kMostSplits); }
 
 int64_t Plan::stride(int32_t buffer) const {
   const mg_buffer& b = buffers[static_cast<size_t>(buffer)];
@@ -95,12 +89,12 @@ void PlanBuilder::need_panels(Weights& weights, Panels panels, int64_t floats) {
 }
 
 void PlanBuilder::need_gradient(Weights& weights) {
-  if (weights.slot >= 0) throw std::invalid_argument("two backward ops use the same weights; each may have one consumer");
-  weights.slot = plan.slot_floats;
-  const int64_t tiles = blocks_of(weights.depth, kRowsOfATile) * blocks_of(weights.columns, kRowsOfATile);
+  if (weights.split >= 0) throw std::invalid_argument("two backward ops use the same weights; each may have one consumer");
+  weights.split = plan.split_floats;
   // A stream that nobody reads has no columns.
-  weights.splits = tiles == 0 ? 1 : std::clamp<int64_t>(kTilesOfASlot / tiles, 1, kMostSplits);
-  plan.slot_floats += weights.elements() * weights.splits;
+  const int64_t tiles = std::max<int64_t>(gradient_tiles(plan.precision, weights), 1);
+  weights.splits = std::clamp<int64_t>(kBlocksOfAGradient / tiles, 1, kMostSplits);
+  plan.split_floats += weights.elements() * weights.splits;
 }
 
 void PlanBuilder::finish() {
@@ -108,8 +102,8 @@ void PlanBuilder::finish() {
   std::vector<PackedPart> parts, gradient_parts;
   for (const Weights& w : plan.weights)
     for (const WeightColumns& part : w.parts) {
-      parts.push_back({w.depth, w.columns, w.packed, w.slot, w.splits, part, w.panels});
-      if (w.slot >= 0) gradient_parts.push_back(parts.back());
+      parts.push_back({w.depth, w.columns, w.packed, w.split, w.splits, part, w.panels});
+      if (w.split >= 0) gradient_parts.push_back(parts.back());
     }
   plan.parts.assign(parts), plan.part_count = static_cast<int64_t>(parts.size());
   plan.gradient_parts.assign(gradient_parts), plan.gradient_part_count = static_cast<int64_t>(gradient_parts.size());

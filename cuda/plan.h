@@ -4,6 +4,7 @@
 // and replayed: nothing that changes between two such runs is known to the host while it captures; it is read from device memory
 // (scalars) or from pinned memory that the graph's own copies read (inputs).
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -50,14 +51,14 @@ struct Panels {
 };
 
 // A dense layer's weights, or those of all experts and gates of one stream, as one matrix. The packed copy is [depth + 1, columns] on
-// the device, its last row the bias, zero where no part has a column; a gradient slot has `splits` of the same shape, each for a
-// part of the slot's rows: few tiles would leave multiprocessors idle.
+// the device, its last row the bias, zero where no part has a column; a gradient has up to `splits` of the same shape, each the
+// sum over a share of the rows: few tiles would leave multiprocessors idle.
 struct Weights {
   int64_t depth, columns;  // columns: padded
   int64_t rounded;         // products with the first so many columns are in the plan's precision, with the others float32
   std::vector<WeightColumns> parts;
   int64_t packed = 0;      // floats in front of it in the packed memory
-  int64_t slot = -1;       // floats in front of it in a slot; -1: no gradient
+  int64_t split = -1;      // floats in front of its first split in the memory of all of them; -1: no gradient
   int64_t splits = 1;
   Panels panels;
   int64_t elements() const { return (depth + 1) * columns; }
@@ -80,7 +81,7 @@ class Table {
 
 // A part of the combined weights, as kernels need it.
 struct PackedPart {
-  int64_t depth, columns, packed, slot, splits;  // of its matrix, as in Weights
+  int64_t depth, columns, packed, split, splits;  // of its matrix, as in Weights
   WeightColumns part;
   Panels panels;
 };
@@ -104,16 +105,14 @@ struct Plan {
   size_t row_ops = 0;         // how many of them, at the beginning, are no step ops, which run once for all rows
   bool divisible = true;      // nothing is updated or summed over all rows but scalars: a large run is done in parts
   std::deque<Weights> weights;
-  int64_t packed_floats = 0, slot_floats = 0;
+  int64_t packed_floats = 0, split_floats = 0;
   Table<PackedPart> parts;           // of all weights
   Table<PackedPart> gradient_parts;  // of those with a gradient
   int64_t part_count = 0, gradient_part_count = 0;
 
-  // Rows [slot * slot_rows, ...) of a run add up in gradient slot `slot`. Depends on the plan and the number of rows alone.
-  int64_t slot_rows(int64_t rows) const;
-  // No fewer than slot_count of this many rows or of fewer.
-  int64_t most_slots(int64_t rows) const;
-  int64_t slot_count(int64_t rows) const { return blocks_of(rows, slot_rows(rows)); }
+  // How many splits of a gradient a run of so many rows fills: of these weights, or at most. Depends on the plan and the number of rows alone.
+  int64_t splits(const Weights& weights, int64_t rows) const { return std::min(weights.splits, most_splits(rows)); }
+  int64_t most_splits(int64_t rows) const;
   int64_t stride(int32_t buffer) const;
   size_t row_bytes(size_t buffer) const { return static_cast<size_t>(stride(static_cast<int32_t>(buffer))) * sizeof(float); }
   bool is_input(size_t buffer) const { return buffers[buffer].buffer_class == MG_ROW_INPUT; }
@@ -129,7 +128,7 @@ struct Plan {
   int64_t capacity = 0;
   std::vector<std::unique_ptr<DeviceMemory>> regions;       // by buffer; null without has_rows
   std::vector<std::unique_ptr<PinnedMemory>> staging;       // by buffer: row outputs
-  DeviceMemory packed, slots, scratch, scalars, scalars_out;  // scalars: inputs, then first_row
+  DeviceMemory packed, splits_memory, scratch, scalars, scalars_out;  // scalars: inputs, then first_row
   std::vector<ScalarSum> sums;
   Table<ScalarSum> sums_table;
   DeviceMemory partials;
@@ -187,10 +186,8 @@ class Context {
 
   const float* packed(const Weights& weights) const { return plan.packed.data<float>() + weights.packed; }
   const float* panels(const Weights& weights) const { return plan.packed.data<float>() + weights.panels.packed; }
-  // Slot `slot` of a gradient; slots are plan.slot_floats apart.
-  float* slot(const Weights& weights, int64_t slot) const {
-    return plan.slots.data<float>() + slot * plan.slot_floats + weights.slot;
-  }
+  // Of a gradient; elements() apart.
+  float* splits(const Weights& weights) const { return plan.splits_memory.data<float>() + weights.split; }
 
   // Read and written by kernels: a graph is replayed with other values.
   const double* scalars() const { return plan.scalars.data<double>(); }

@@ -64,17 +64,17 @@ __global__ void pack_kernel(const PackedPart* parts, const float* store, float* 
   }
 }
 
-// gradient = the sum over slots and their splits, first to last, in the store's layout. slots [count, slot_floats].
-__global__ void reduce_kernel(const PackedPart* parts, const float* slots, int64_t slot_count, int64_t slot_floats, float* gradient) {
+// gradient = the sum over splits, first to last, in the store's layout. `most`: splits that are filled, if a gradient has so many.
+__global__ void reduce_kernel(const PackedPart* parts, const float* splits, int64_t most, float* gradient) {
   const PackedPart p = parts[blockIdx.y];
-  const int64_t count = (p.depth + 1) * p.part.count;
+  const int64_t count = (p.depth + 1) * p.part.count, elements = (p.depth + 1) * p.columns, filled = p.splits < most ? p.splits : most;
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const int64_t row = i / p.part.count, c = i % p.part.count;
     if (row == p.depth && p.part.bias < 0) continue;
-    const float* from = slots + p.slot + row * p.columns + p.part.column + c;
+    const float* const from = splits + p.split + row * p.columns + p.part.column + c;
     float sum = 0;
-    for (int64_t s = 0; s < slot_count; s++)
-      for (int64_t split = 0; split < p.splits; split++) sum += from[s * slot_floats + split * (p.depth + 1) * p.columns];
+#pragma unroll 8
+    for (int64_t split = 0; split < filled; split++) sum += from[split * elements];
     gradient[row < p.depth ? p.part.offset + row * p.part.stride + c : p.part.bias + c] = sum;
   }
 }
@@ -93,7 +93,7 @@ struct ReduceGradients final : Op {
     context.stream.zero(context.gradients(), count * sizeof(float));  // what no op writes
     if (plan.gradient_part_count == 0) return;
     context.stream.launch(reduce_kernel, grid_of(plan, plan.gradient_part_count), kThreads, 0, plan.gradient_parts.data(),
-                          plan.slots.data<const float>(), plan.slot_count(context.rows), plan.slot_floats, context.gradients());
+                          plan.splits_memory.data<const float>(), plan.most_splits(context.rows), context.gradients());
   }
 };
 

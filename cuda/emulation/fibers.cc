@@ -112,7 +112,7 @@ void change(Context& from, Context& to) {
 struct Copy {
   float* to;
   const float* from;
-  int bytes, group;
+  int bytes, given, group;  // given: bytes that are copied; the rest becomes 0
 };
 
 struct Thread {
@@ -298,10 +298,11 @@ void block_barrier() { wait(machine.block); }
 
 char* shared_memory() { return machine.shared_memory; }
 
-void async_copy(float* shared, const float* global, int bytes) {
+void async_copy(float* shared, const float* global, int bytes, int given) {
   if (reinterpret_cast<uintptr_t>(shared) % static_cast<uintptr_t>(bytes) != 0 || reinterpret_cast<uintptr_t>(global) % static_cast<uintptr_t>(bytes) != 0)
     fail("an asynchronous copy to or from an address that is not aligned");
-  running().copies.push_back({shared, global, bytes, running().group});
+  if (given < 0 || given > bytes) fail("an asynchronous copy of fewer bytes than none, or more than it fills");
+  running().copies.push_back({shared, global, bytes, given, running().group});
 }
 
 void async_commit() { running().group++; }
@@ -310,7 +311,8 @@ void async_wait(int pending) {
   Thread& self = running();
   for (; self.copied < self.copies.size() && self.copies[self.copied].group < self.group - pending; self.copied++) {
     const Copy& copy = self.copies[self.copied];
-    std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
+    std::memset(copy.to, 0, static_cast<size_t>(copy.bytes));
+    if (copy.given > 0) std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.given));
   }
   if (self.copied == self.copies.size()) self.copies.clear(), self.copied = 0;
 }

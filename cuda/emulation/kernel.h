@@ -103,15 +103,15 @@ inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
 
 // See device/async_copy.h. A copy is made as late as the waits allow: whoever reads without a wait reads what was there before.
 namespace emulation {
-void async_copy(float* shared, const float* global, int bytes);
+void async_copy(float* shared, const float* global, int bytes, int given);
 void async_commit();
 void async_wait(int pending);
 }  // namespace emulation
 
 template <int kBytes>
-void async_copy(float* shared, const float* global) {
+void async_copy(float* shared, const float* global, int given = kBytes) {
   static_assert(kBytes == 16 || kBytes == 4);
-  emulation::async_copy(shared, global, kBytes);
+  emulation::async_copy(shared, global, kBytes, given);
 }
 inline void async_commit() { emulation::async_commit(); }
 template <int kPending>

@@ -1,7 +1,7 @@
 // Dense layers: z = x W + bias, y = activation(z), and back.
-// Forward: x [n, depth], y = [n, out], z = [n, out] or null; all may start and be strided anyhow. A block makes a tile [64 rows, 32 or 64
+// Forward: x [n, depth], y = [n, out], z = [n, out] or null; all may start and be strided anyhow. A block makes a tile [64 rows, 32, 64 or 128
 // columns] of y over the whole depth; bias and activation are applied to the sums, z is not in memory unless asked for. Per row it
-// reads 4 depth bytes, again for each 64 columns (from the L2 cache mostly), and writes 4 out (8 with z), for 2 depth out operations.
+// reads 4 depth bytes, again for each 128 columns (from the L2 cache mostly), and writes 4 out (8 with z), for 2 depth out operations.
 // Backward: dz = dy f' is made once, [n, columns] in scratch (12 out bytes a row, 8 without y for linear layers, which use dy itself where
 // it has no padding), then the products of gradients.h, which say how they sum.
 #include <algorithm>
@@ -17,26 +17,40 @@ namespace {
 constexpr int kThreads = 256;
 
 // w: packed. Tiles follow each other along y's columns first: blocks that run together share x.
-template <Precision kPrecision, int kColumns>
-__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
-    dense_forward_kernel(int64_t rows, int64_t depth, RowPointer x, const float* w, int64_t w_columns, RowPointer z, RowPointer y, int64_t out,
-                         int activation) {
+template <Precision kPrecision, class Tile>
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
+    dense_forward_kernel(int64_t rows, int depth, RowPointer x, const float* w, int w_columns, RowPointer z, RowPointer y, int out, int activation) {
+  constexpr int kQuads = Tile::kColumns / 4;
+  const unsigned tiles = static_cast<unsigned>(out + Tile::kColumns - 1) / Tile::kColumns;
+  const int64_t row = static_cast<int64_t>(blockIdx.x / tiles) * Tile::kRows;
+  const int column = static_cast<int>(blockIdx.x % tiles) * Tile::kColumns;
+  const int tile_rows = least(rows - row, Tile::kRows), tile_columns = least(out - column, Tile::kColumns);
   float* shared = shared_memory<float>();
-  const int64_t tiles = (out + kColumns - 1) / kColumns;
-  const int64_t row = blockIdx.x / tiles * kTileRows, column = blockIdx.x % tiles * kColumns;
-  const int tile_rows = least(rows - row, kTileRows), tile_columns = least(out - column, kColumns);
-  const auto inputs = static_cast<int>(depth);
-  TileSums<kColumns> sums;
-  add_tile_product<kPrecision, Lines::kDepth, Lines::kAcross, kColumns>(sums, {x.data + row * x.stride, x.stride, tile_rows, inputs},
-                                                                        {w + column, w_columns, inputs, least(w_columns - column, kColumns)},
-                                                                        inputs, shared);
-  const float* bias = w + depth * w_columns + column;
-  float *to_y = y.data + row * y.stride + column, *to_z = z.data == nullptr ? nullptr : z.data + row * z.stride + column;
-  each_sum<kColumns>(sums, shared, tile_rows, tile_columns, [&](int r, int c, float sum) {
-    const float value = sum + bias[c];
-    if (to_z != nullptr) to_z[r * z.stride + c] = value;
-    to_y[r * y.stride + c] = activate(activation, value);
-  });
+  TileSums<Tile> sums;
+  add_tile_product<Tile, kPrecision, Lines::kDepth, Lines::kAcross>(
+      sums, {x.data + row * x.stride, x.stride, tile_rows, depth}, {w + column, w_columns, depth, least(w_columns - column, Tile::kColumns)}, depth, depth,
+      shared);
+  sums.join(shared);
+  // Through shared memory, so that activations are one piece of code.
+  block_barrier();
+  auto* const quads = reinterpret_cast<Quad*>(shared);
+  sums.each([&](int r, int c, const Quad& quad) { quads[r * kQuads + c / 4] = quad; });
+  block_barrier();
+  const int first = static_cast<int>(threadIdx.x) / kQuads, c = static_cast<int>(threadIdx.x) % kQuads * 4;
+  if (c >= tile_columns) return;
+  const Quad bias = *reinterpret_cast<const Quad*>(w + static_cast<int64_t>(depth) * w_columns + column + c);
+  float *const to_y = y.data + row * y.stride + column + c, *const to_z = z.data == nullptr ? nullptr : z.data + row * z.stride + column + c;
+  const bool aligned_y = moves_quads(to_y, y.stride), aligned_z = moves_quads(to_z, z.stride);
+#pragma unroll 1
+  for (int r = first; r < tile_rows; r += Tile::kThreads / kQuads) {
+    Quad value = quads[r * kQuads + c / 4];
+#pragma unroll
+    for (int k = 0; k < 4; k++) value.column[k] += bias.column[k];
+    if (to_z != nullptr) store_quad(to_z + r * z.stride, value, tile_columns - c, aligned_z, false);
+#pragma unroll
+    for (int k = 0; k < 4; k++) value.column[k] = activate(activation, value.column[k]);
+    store_quad(to_y + r * y.stride, value, tile_columns - c, aligned_y, false);
+  }
 }
 
 // dz[n, columns] = dy[n, out] f', zeros in the other columns; four columns per thread. source: y, or z where the slope needs it; unused
@@ -69,16 +83,20 @@ struct DenseForward final : Op {
     const Weights& w = *weights;
     if (is_narrow(w)) return launch_narrow_forward(context, w, context.at(x), context.at(z), context.at(y), y.width, activation);
     with_precision(context.plan.precision, [&](auto precision) {
-      constexpr Precision kPrecision = decltype(precision)::value;
-      const auto launch = [&](auto kernel, int columns, size_t shared_bytes) {
-        const int64_t blocks = blocks_of(context.rows, kTileRows) * blocks_of(y.width, columns);
-        context.stream.launch(kernel, {static_cast<unsigned>(blocks)}, kTileThreads, shared_bytes, context.rows, w.depth, context.at(x),
-                              context.packed(w), w.columns, context.at(z), context.at(y), y.width, static_cast<int>(activation));
+      const auto launch = [&](auto type) {
+        using Of = typename decltype(type)::Is;
+        const int64_t blocks = blocks_of(context.rows, Of::kRows) * blocks_of(y.width, Of::kColumns);
+        context.stream.launch(dense_forward_kernel<decltype(precision)::value, Of>, {static_cast<unsigned>(blocks)}, Of::kThreads,
+                              tile_shared_bytes<Of, Lines::kDepth, Lines::kAcross>(), context.rows, static_cast<int>(w.depth), context.at(x),
+                              context.packed(w), static_cast<int>(w.columns), context.at(z), context.at(y), static_cast<int>(y.width),
+                              static_cast<int>(activation));
       };
       if (y.width <= 32)
-        launch(dense_forward_kernel<kPrecision, 32>, 32, tile_shared_bytes<kPrecision, Lines::kDepth, Lines::kAcross, 32>());
+        launch(Type<Tile<2, 2, 1, 2>>{});
+      else if (y.width <= 64)
+        launch(Type<Tile<2, 2, 2>>{});
       else
-        launch(dense_forward_kernel<kPrecision, 64>, 64, tile_shared_bytes<kPrecision, Lines::kDepth, Lines::kAcross, 64>());
+        launch(Type<Tile<2, 2, 4>>{});
     });
   }
 };

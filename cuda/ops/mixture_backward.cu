@@ -23,9 +23,9 @@ namespace {
 #if defined(MG_EMULATION)
 constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests of a thousand rows have several chunks
 #else
-constexpr int64_t kChunkFloats = int64_t{8} << 20;  // of dz: 32 MiB, in the L2 cache of an H100
+constexpr int64_t kChunkFloats = int64_t{8} << 20;  // of dz: 32 MiB, of the 50 of an H100's L2 cache
 #endif
-constexpr int64_t kMostSmallSlot = 1024;            // rows of a slot, where rows and not memory decide on it
+constexpr int64_t kChunkUnit = 128;  // rows
 
 // dout takes 8 registers per gate and panel; products, slopes and da take as many as three gates.
 constexpr int kMostGates = 4;
@@ -277,17 +277,15 @@ struct MixtureBackward final : Op {
   Table<RowPointer> doutputs_table;
   CoreMixture core_mixture{};
 
-  // Whole slots, chunks of about the same size.
-  int64_t chunk_rows(const Plan& plan, int64_t rows) const {
-    const int64_t slot = plan.slot_rows(rows), slots = plan.slot_count(rows);
-    const int64_t fitting = std::max<int64_t>(kChunkFloats / (topology.columns * slot), 1);
-    return std::min(blocks_of(slots, blocks_of(slots, fitting)) * slot, rows);
+  // Chunks of about the same size.
+  int64_t most_chunk_rows() const { return std::max<int64_t>(kChunkFloats / (topology.columns * kChunkUnit), 1) * kChunkUnit; }
+  int64_t chunk_rows(int64_t rows) const {
+    return std::min(blocks_of(blocks_of(rows, blocks_of(rows, most_chunk_rows())), kChunkUnit) * kChunkUnit, rows);
   }
 
   // For any number of rows up to this one.
-  size_t scratch_bytes(const Plan& plan, int64_t rows) const override {
-    const int64_t most = std::max({kChunkFloats / topology.columns, kMostSmallSlot, plan.slot_rows(rows)});
-    const int64_t some = std::min(rows, most);
+  size_t scratch_bytes(const Plan&, int64_t rows) const override {
+    const int64_t some = std::min(rows, most_chunk_rows());
     return static_cast<size_t>(some * topology.columns) * sizeof(float) + (topology.cores ? 0 : topology.seat_bytes(some, 2));
   }
 
@@ -334,7 +332,7 @@ struct MixtureBackward final : Op {
   }
 
   void launch(const Context& context) const override {
-    const int64_t pitch = chunk_rows(context.plan, context.rows);
+    const int64_t pitch = chunk_rows(context.rows);
     float* const dz = context.scratch<float>();
     for (int64_t first = 0; first < context.rows; first += pitch) {
       const int64_t rows = std::min(pitch, context.rows - first), places = topology.mixture.place_count;

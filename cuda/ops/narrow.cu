@@ -1,8 +1,8 @@
 // See narrow.h. W [depth + 1, 4] packed, its last row the bias.
 // Forward and input gradient: a warp per row, lanes along the depth. Forward reads 4 D bytes a row and writes 4 to 32, the input gradient
 // reads 16 and writes 4 D, 8 D operations each. Forward adds every 32nd product in a lane, then lane to lane.
-// Weight gradient: a block per split of a slot and 32 of the depth, a lane per number of x; each of 8 warps adds every 8th row of the
-// split, the first warp's sum is added to the second's and so on. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a split's [depth + 1, 4] once (=).
+// Weight gradient: a block per split and 32 of the depth, a lane per number of x; each of 8 warps adds every 8th row of the
+// split, the first warp's sum is added to the second's and so on. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a split's [depth + 1, 4] once (=, +=).
 #include "cuda/ops/narrow.h"
 
 #include "cuda/ops/activation.h"
@@ -69,9 +69,9 @@ __global__ void __launch_bounds__(kThreads) narrow_input_gradient_kernel(int64_t
 }
 
 // Shared memory: [kWarps, kWarp + 1] Quads; the last of a warp is its bias.
-__global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(SlotSplits slots, RowPointer x, RowPointer dz, int64_t depth, int rounded) {
+__global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(Splits splits, RowPointer x, RowPointer dz, int64_t depth, int rounded) {
   Quad* shared = shared_memory<Quad>();
-  const int64_t first = slots.row(blockIdx.y), end = first + slots.count(blockIdx.y);
+  const int64_t first = splits.row(blockIdx.y), end = first + splits.size(blockIdx.y);
   const int64_t k = static_cast<int64_t>(blockIdx.x) * kWarp + lane();
   Quad sums{}, bias{};
 #pragma unroll 4
@@ -88,13 +88,17 @@ __global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(SlotSp
   const int place = static_cast<int>(threadIdx.x);
   const int64_t to = place < kWarp ? k : depth;
   if (place > kWarp || (place < kWarp && k >= depth) || (place == kWarp && blockIdx.x > 0)) return;
+  Quad* const at = reinterpret_cast<Quad*>(splits.matrix(blockIdx.y)) + to;
   Quad sum{};
   for (int i = 0; i < kWarps; i++) {
     const Quad part = shared[i * (kWarp + 1) + place];
 #pragma unroll
     for (int c = 0; c < kColumns; c++) sum.column[c] += part.column[c];
   }
-  reinterpret_cast<Quad*>(slots.matrix(blockIdx.y))[to] = sum;
+  if (splits.adds)
+#pragma unroll
+    for (int c = 0; c < kColumns; c++) sum.column[c] += at->column[c];
+  *at = sum;
 }
 
 const Quad* packed(const Context& context, const Weights& w) { return reinterpret_cast<const Quad*>(context.packed(w)); }
@@ -117,10 +121,12 @@ void launch_narrow_input_gradient(const Context& context, const Weights& w, int6
                         dx_columns, accumulate);
 }
 
+int64_t narrow_gradient_tiles(const Weights& w) { return blocks_of(w.depth, kWarp); }
+
 void launch_narrow_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, RowPointer dz) {
-  const SlotSplits slots = slot_splits(context, w, first_row, rows);
-  context.stream.launch(narrow_weight_gradient_kernel, {static_cast<unsigned>(blocks_of(w.depth, kWarp)), slots.blocks()}, kThreads,
-                        sizeof(Quad) * kWarps * (kWarp + 1), slots, x, dz, w.depth, rounded_columns(context, w));
+  const Splits splits = splits_of(context, w, first_row, rows);
+  context.stream.launch(narrow_weight_gradient_kernel, {static_cast<unsigned>(narrow_gradient_tiles(w)), static_cast<unsigned>(splits.count)}, kThreads,
+                        sizeof(Quad) * kWarps * (kWarp + 1), splits, x, dz, w.depth, rounded_columns(context, w));
 }
 
 }  // namespace mg_cuda
