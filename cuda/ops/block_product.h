@@ -170,8 +170,10 @@ __device__ __forceinline__ void set_words(Fragment<kPrecision, kWords>& to, int 
       to.high[word] = to_bf16_pair(depth[2 * i], depth[2 * i + 1]);
     } else {
       const float value = depth[2 * step + i];
-      to.high[word] = to_tf32(value);
-      if constexpr (kPrecision == Precision::kFloat32) to.low[word] = to_tf32(value - float_of_bits(to.high[word]));
+      if constexpr (kPrecision == Precision::kFloat32)
+        split_tf32(value, to.high[word], to.low[word]);
+      else
+        to.high[word] = to_tf32(value);
     }
   }
 }
