@@ -44,12 +44,15 @@ inline void pair_gemm(const Gemm& g) {
 
 // Rows of pairs from rows: y[r][p] = (x[r][2p], x[r][2p + 1]); zeros up to `pairs`.
 inline void narrow_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t pairs) {
+  const auto from = [&](const float* row, int64_t c) {
+    const int64_t left = width - c;
+    return left >= kLanes ? load(row + c) : left > 0 ? load_n(row + c, left) : zero();
+  };
   for (int64_t r = 0; r < rows; r++)
-    for (int64_t p = 0; p < pairs; p += kLanes / 2) {
-      const int64_t left = width - 2 * p;
-      store_pairs_n(y + r * pairs + p, left > 0 ? load_n(x + r * x_row + 2 * p, least(kLanes, left)) : zero(),
-                    least(kLanes / 2, pairs - p));
-    }
+    each_vector(pairs, [&](int64_t p, int64_t n) {
+      const float* row = x + r * x_row;
+      store_n(y + r * pairs + p, pairs_of_neighbours(from(row, 2 * p), from(row, 2 * p + kLanes)), n);
+    });
 }
 
 // Pairs of rows: y[p][c] = (x[2p][c], x[2p + 1][c]); zeros up to `pairs` rows. y may be x where its rows are as far apart.

@@ -166,7 +166,7 @@ struct MixtureBackwardOp final : MixtureOp {
 };
 
 // Where activations and pre-activations lie: in the named regions, else in scratch; narrowed operands behind them.
-void place(PlanBuilder& builder, MixtureOp& op, const mg_view& experts, const mg_view& pre, bool need_pre) {
+void place(PlanBuilder& builder, MixtureOp& op, const mg_view& experts, const mg_view& pre, bool need_pre, bool backward) {
   const int64_t columns = op.topology.columns;
   int64_t in_front = 0;
   if (experts.buffer >= 0) {
@@ -185,7 +185,7 @@ void place(PlanBuilder& builder, MixtureOp& op, const mg_view& experts, const mg
   }
   if (rounded == 0) return;
   op.narrowed_x = builder.scratch(depth, in_front);
-  op.narrowed_dz = builder.scratch(2 * rounded, in_front + depth);
+  if (backward) op.narrowed_dz = builder.scratch(2 * rounded, in_front + depth);
 }
 
 }  // namespace
@@ -194,7 +194,7 @@ void compile_op(PlanBuilder& builder, const mg_mixture_forward& op) {
   auto compiled = std::make_unique<MixtureForwardOp>();
   compiled->topology = make_topology(builder, op);
   for (auto& stream : compiled->topology.streams) stream.weights->forward = true;
-  place(builder, *compiled, op.experts, op.pre, false);
+  place(builder, *compiled, op.experts, op.pre, false, false);
   compiled->gates = builder.rows(op.gates);
   for (uint32_t j = 0; j < op.outputs.count; j++) compiled->outputs.push_back(builder.rows(op.outputs.items[j]));
   compiled->reserve(builder, false);
@@ -205,7 +205,7 @@ void compile_op(PlanBuilder& builder, const mg_mixture_backward& op) {
   auto compiled = std::make_unique<MixtureBackwardOp>();
   compiled->topology = make_topology(builder, op);
   compiled->recompute = op.experts.buffer < 0;
-  place(builder, *compiled, op.experts, op.pre, op.activation == MG_GELU || op.activation == MG_SWISH);
+  place(builder, *compiled, op.experts, op.pre, op.activation == MG_GELU || op.activation == MG_SWISH, true);
   compiled->gates = builder.rows(op.gates);
   for (uint32_t j = 0; j < op.doutputs.count; j++) compiled->outputs.push_back(builder.rows(op.doutputs.items[j]));
   for (uint32_t s = 0; s < op.streams.count; s++) {
