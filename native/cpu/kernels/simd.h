@@ -66,7 +66,7 @@ inline vec to_bfloat16(vec v) {
 struct words {
   __m512i even, odd;
 };
-constexpr int kWordVectors = 1;
+constexpr int kWordVectors = 2;
 inline words load_words(const uint32_t* p) {
   const __m512i all = _mm512_loadu_si512(p);
   return {all, _mm512_srli_epi64(all, 32)};
