@@ -4,12 +4,8 @@
 import { elementsOf, Layout } from '../core/layout.js'
 import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
 import { type Topology, topology } from '../core/topology.js'
+import { Mixture } from '../layers/mixture.js'
 import { Signal, Tape } from '../layers/tape.js'
-import { levelBody, levelsBody } from '../models/experts.js'
-import type { Body, BodyContext } from '../models/lowering.js'
-import { mmoe } from '../models/mmoe.js'
-import type { ExpertOptions } from '../models/options.js'
-import { ple } from '../models/ple.js'
 import type { NativeMemory, NativePlan } from '../native/binding.js'
 import { compilePlan, type PlanTarget } from '../native/compile.js'
 import { randomArray, randomOf } from '../verify/numbers.js'
@@ -65,9 +61,9 @@ export function flopsOf(shape: LayerShape): number {
 
 export function layerRuns(shape: LayerShape, target: PlanTarget, threads: number): LayerRuns {
   const layout = new Layout()
-  const body = bodyOf(shape, layout)
-  const forward = prepare(lower(body, layout, shape, false), layout, target, shape, threads)
-  const both = prepare(lower(body, layout, shape, true), layout, target, shape, threads)
+  const mixtures = mixturesOf(shape, layout)
+  const forward = prepare(lower(mixtures, layout, shape, false), layout, target, shape, threads)
+  const both = prepare(lower(mixtures, layout, shape, true), layout, target, shape, threads)
   return {
     forward: forward.run,
     'forward+backward': both.run,
@@ -81,40 +77,32 @@ export function layerRuns(shape: LayerShape, target: PlanTarget, threads: number
 /** The program of a layer. */
 export function layerProgram(shape: LayerShape, training: boolean): LoweredProgram {
   const layout = new Layout()
-  return lower(bodyOf(shape, layout), layout, shape, training)
+  return lower(mixturesOf(shape, layout), layout, shape, training)
 }
 
-function bodyOf(shape: LayerShape, layout: Layout): Body {
-  const tasks = Array.from({ length: shape.t }, (_, task) => ({
-    kind: 'binary' as const,
-    name: `${task}`,
-    weight: 1,
-    rowWeights: false,
-  }))
-  const experts = { expertHiddenUnits: [shape.h], gateBias: true }
-  const levels = levelsOf(shape)
-  const options: ExpertOptions =
-    shape.e === undefined
-      ? ple.parse({ ...experts, numSharedExperts: shape.shared ?? 0, numSpecificExperts: shape.specific ?? 0 })
-      : mmoe.parse({ ...experts, numExperts: shape.e })
-  const context: BodyContext<ExpertOptions> = { layout, options, inputDim: shape.d, tasks }
-  const [only] = levels
-  return shape.e !== undefined && only !== undefined ? levelBody(context, only) : levelsBody(context, levels, [])
+function mixturesOf(shape: LayerShape, layout: Layout): Mixture[] {
+  return levelsOf(shape).map((level, index) => {
+    return new Mixture(layout, {
+      topology: level,
+      prefix: `level.${index}.`,
+      gateNames: level.gates.map((_, gate) => `${gate}`),
+      expertInitializer: 'glorotUniform',
+      gateInitializer: 'glorotUniform',
+    })
+  })
 }
 
-function lower(body: Body, layout: Layout, { d, t, h }: LayerShape, training: boolean): LoweredProgram {
+/** The last level's outputs are the program's, as in `mixtureForward` and `mixtureGrad`: no copy stands between. */
+function lower(mixtures: readonly Mixture[], layout: Layout, { d, t, h }: LayerShape, training: boolean): LoweredProgram {
   const program = new ProgramBuilder(layout, { training })
   const tape = new Tape(program)
-  const outputs = body.forward(tape, new Signal(program.rowInput('x', d), training ? program.rowOutput('dx', d) : null))
-  for (let task = 0; task < t; task += 1) {
-    const output = outputs[task]
-    if (output === undefined) throw new Error('a task has no output')
-    program.rows('copy_columns', { x: output.value, y: program.rowOutput(`output ${task}`, h) })
-    if (!training) continue
-    const { view, accumulate } = output.target()
-    const dy = program.rowInput(`upstream ${task}`, h)
-    program.rows('fusion_backward', { inputs: [output.value], dy, dinputs: [view], accumulate: [accumulate], kind: 0 })
-  }
+  let signals = [new Signal(program.rowInput('x', d), training ? program.rowOutput('dx', d) : null)]
+  const outputs = Array.from({ length: t }, (_, task) => {
+    const output = new Signal(program.rowOutput(`output ${task}`, h), training ? program.rowInput(`upstream ${task}`, h) : null)
+    if (training) output.target()
+    return output
+  })
+  for (const mixture of mixtures) signals = mixture.forward(tape, signals, mixture === mixtures.at(-1) ? { outputs } : {})
   if (training) {
     tape.backward()
     program.step('reduce_gradients', { gradients: program.gradients() })

@@ -1,11 +1,7 @@
 // The workloads as plain data, for machines that have a GPU and no Node: programs as they are lowered here, with what it takes to judge
 // their times. `selftest --time` runs them.
 
-import { Layout } from '../core/layout.js'
-import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
-import { type Topology, topology } from '../core/topology.js'
-import { Mixture } from '../layers/mixture.js'
-import { Signal, Tape } from '../layers/tape.js'
+import type { LoweredProgram } from '../core/program.js'
 import type { OpSpec, ProgramSpec, ViewSpec } from '../native/binding.js'
 import { inside } from '../training/model.js'
 import { flopsOf, type LayerShape, layerProgram, layerShapes } from './layers.js'
@@ -51,36 +47,10 @@ export async function deviceWorkloads(): Promise<DeviceWorkload[]> {
 function layer(workload: string, shape: LayerShape): DeviceWorkload[] {
   return (['forward', 'forward+backward'] as const).map((mode) => {
     const training = mode === 'forward+backward'
-    const lowered = shape.e === undefined ? layerProgram(shape, training) : levelProgram(shape, shape.e, training)
+    const lowered = layerProgram(shape, training)
     const flops = flopsOf(shape) * (training ? 3 : 1)
     return { workload, mode, n: shape.n, flops, bytes: bytesOf(lowered.spec, shape.n), program: packed(lowered, {}) }
   })
-}
-
-/** One level whose outputs are the program's: no copy stands between. */
-function levelProgram({ d, h, t }: LayerShape, numExperts: number, training: boolean): LoweredProgram {
-  const layout = new Layout()
-  const level: Topology = topology.mmoe({ inputDim: d, units: h, numTasks: t, numExperts, activation: 'relu', gateBias: true })
-  const mixture = new Mixture(layout, {
-    topology: level,
-    gateNames: level.gates.map((_, gate) => `${gate}`),
-    expertInitializer: 'glorotUniform',
-    gateInitializer: 'glorotUniform',
-  })
-  const program = new ProgramBuilder(layout, { training })
-  const tape = new Tape(program)
-  const x = new Signal(program.rowInput('x', d), training ? program.rowOutput('dx', d) : null)
-  const outputs = level.gates.map((_, gate) => {
-    const signal = new Signal(program.rowOutput(`output ${gate}`, h), training ? program.rowInput(`upstream ${gate}`, h) : null)
-    if (training) signal.target()
-    return signal
-  })
-  mixture.forward(tape, [x], { outputs })
-  if (training) {
-    tape.backward()
-    program.step('reduce_gradients', { gradients: program.gradients() })
-  }
-  return program.build()
 }
 
 async function training(kind: FeedModel): Promise<DeviceWorkload> {

@@ -14,7 +14,7 @@ namespace {
 // and written once a block: then at least so many rows that this is under a tenth of the time of the products.
 // docs/architecture.md has the byte count, bench/NOTES.md the measurements.
 constexpr int64_t kArenaBytes = 768 << 10, kSlotBytesInL2 = 1 << 20;
-constexpr int64_t kLeastBlockRows = 32, kLeastBlockRowsOfLargeSlots = 112, kMostBlockRows = 256, kBlockStep = 16;
+constexpr int64_t kLeastBlockRows = 64, kLeastBlockRowsOfLargeSlots = 160, kMostBlockRows = 256, kBlockStep = 16;
 
 // Predictions of a few rows are cut into blocks of at least so much work, and no more of them than help: a block costs a
 // thread some microseconds to come by, and each reads all weights again. Two blocks for two threads pay with less.

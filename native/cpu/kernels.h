@@ -105,6 +105,7 @@ struct MixtureStream {
   int64_t column;  // first column in the activations
   int64_t expert_columns;  // padded
   int64_t logits;          // how many of its gates' logits follow them
+  int64_t first;           // logits of the streams before it, each with room for three more, padded
   WeightGradient gradient;
   float* dx;  // nullable
   int64_t dx_row, dx_columns;
@@ -114,7 +115,7 @@ struct MixtureStream {
 struct MixtureGate {
   int64_t logits;  // column of its first logit in the activations
   int64_t seen;
-  int64_t stream, first;  // its stream; its first logit among that stream's
+  int64_t first;  // its first logit among all, counted as its stream's `first`
   const int64_t* expert;  // columns in the activations of the experts seen
   float* output;          // forward
   const float* doutput;   // backward, nullable
@@ -136,10 +137,10 @@ struct Mixture {
   const int64_t* seer;           // ... as pairs (gate, column of its logit for the expert in the activations)
   float* activations;            // [rows, columns]: z, then a and logits, then p; backward turns them into dz
   float* pre;                    // same shape: z of the experts; nullable
-  int64_t columns;
+  int64_t columns, logits;       // logits: of all streams, counted as their `first`
   const float** gate_rows;       // scratch [gates]
   Narrowed narrowed;             // for the largest of the streams
-  float* row_scratch;            // forward: a stream's logits, padded, of kPad rows; backward: dp of a row, each gate's padded
+  float* row_scratch;            // [logits, kPad]; backward three of them
   bool recompute;                // backward: activations hold nothing yet
 };
 

@@ -15,6 +15,7 @@
 // Macros where the compiler does not optimise.
 #undef _mm512_cmp_ps_mask
 #undef _mm512_cmpge_epu32_mask
+#undef _mm512_cvtne2ps_pbh
 #undef _mm512_dpbf16_ps
 #undef _mm512_extractf32x8_ps
 #undef _mm512_mask_i32scatter_ps
@@ -215,6 +216,26 @@ inline __m512 _mm512_dpbf16_ps(__m512 sum, __m512bh a, __m512bh b) {
     return without_subnormals(_mm512_fmadd_ps(without_subnormals(floats(p)), without_subnormals(floats(q)), c));
   };
   return add(add(without_subnormals(sum), x & 0xFFFF0000u, y & 0xFFFF0000u), x << 16, y << 16);
+}
+
+// Both to nearest, ties to even, those of `low` first; NaN become quiet.
+inline __m512bh _mm512_cvtne2ps_pbh(__m512 high, __m512 low) {
+  uint16_t all[32];
+  for (int i = 0; i < 32; i++) {
+    const uint32_t bits = bits_of(without_subnormals(i < 16 ? low : high))[i % 16];
+    const bool is_nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
+    all[i] = static_cast<uint16_t>((is_nan ? bits | 0x400000u : bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+  }
+  __m512bh result;
+  memcpy(&result, all, sizeof result);
+  return result;
+}
+inline __m512i _mm512_permutexvar_epi16(__m512i order, __m512i v) {
+  uint16_t from[32], which[32], to[32];
+  memcpy(from, &v, sizeof from), memcpy(which, &order, sizeof which);
+  for (int i = 0; i < 32; i++) to[i] = from[which[i] & 31];
+  memcpy(&v, to, sizeof to);
+  return v;
 }
 
 // Tiles, in their only configuration here: 16 rows of 64 bytes each.

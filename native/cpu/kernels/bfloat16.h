@@ -8,7 +8,8 @@
 // Narrowed operands of a block lie in two areas of the arena:
 //   x     forward: rows of pairs [rows, step(depth)]; backward: pairs of rows [step(rows), padded(depth)], or for tiles
 //         transposed, [padded(depth), step(rows)]
-//   dz    rows of pairs [rows, rounded / 2], then pairs of rows [step(rows), rounded]
+//   dz    rows of pairs [rows, rounded / 2], then pairs of rows, in panels [step(rows), kPanel]
+// Rows are apart(count) floats apart.
 // step(n): pairs of n, in whole steps of the product's depth. What is beyond n is 0. Rounded operands: x as it is, dz in place.
 // Bytes: operands once in, half of them out.
 #pragma once
@@ -42,23 +43,31 @@ inline void pair_gemm(const Gemm& g) {
 #endif
 }
 
+// Rows that are a multiple of 1 KiB apart would meet in few sets of L1.
+inline int64_t apart(int64_t count) { return count % 256 == 0 ? count + kPad : count; }
+
 // Rows of pairs from rows: y[r][p] = (x[r][2p], x[r][2p + 1]); zeros up to `pairs`.
 inline void narrow_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t pairs) {
+  const auto from = [&](const float* row, int64_t c) {
+    const int64_t left = width - c;
+    return left >= kLanes ? load(row + c) : left > 0 ? load_n(row + c, left) : zero();
+  };
   for (int64_t r = 0; r < rows; r++)
-    for (int64_t p = 0; p < pairs; p += kLanes / 2) {
-      const int64_t left = width - 2 * p;
-      store_pairs_n(y + r * pairs + p, left > 0 ? load_n(x + r * x_row + 2 * p, least(kLanes, left)) : zero(),
-                    least(kLanes / 2, pairs - p));
-    }
+    each_vector(pairs, [&](int64_t p, int64_t n) {
+      const float* row = x + r * x_row;
+      store_n(y + r * apart(pairs) + p, pairs_of_neighbours(from(row, 2 * p), from(row, 2 * p + kLanes)), n);
+    });
 }
 
-// Pairs of rows: y[p][c] = (x[2p][c], x[2p + 1][c]); zeros up to `pairs` rows. y may be x where its rows are as far apart.
-inline void pair_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row, int64_t pairs) {
+// Pairs of rows: y(p, c) = (x[2p][c], x[2p + 1][c]); zeros up to `pairs` rows. y(p, c) = y[p * y_row + c], or with panels as in a
+// Gemm's B. y may be x where its rows are as far apart.
+inline void pair_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row, int64_t pairs,
+                      int64_t y_panel = kPanel) {
   for (int64_t p = 0; p < pairs; p++)
     each_vector(width, [&](int64_t c, int64_t n) {
       const vec low = 2 * p < rows ? load_n(x + 2 * p * x_row + c, n) : zero();
       const vec high = 2 * p + 1 < rows ? load_n(x + (2 * p + 1) * x_row + c, n) : zero();
-      store_n(y + p * y_row + c, pairs_of(low, high), n);
+      store_n(y + p * y_row + c / kPanel * y_panel + c % kPanel, pairs_of(low, high), n);
     });
 }
 
@@ -74,17 +83,17 @@ inline void narrow_backward_panel(const Weights* w, float* panel) {
 inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
   const int64_t pairs = step(w->depth);
   narrow_rows(g.rows, w->depth, g.a, g.a_row, area, pairs);
-  g.a = area, g.a_row = pairs, g.depth = pairs;
+  g.a = area, g.a_row = apart(pairs), g.depth = pairs;
   pair_gemm(g);
 }
 
 // gradient[d][c] += x^T dz for the rounded columns; dz is narrowed for both products of a backward pass.
 inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, float* dz, int64_t dz_row,
                                     WeightGradient gradient, const Narrowed& area) {
-  const int64_t pairs = step(rows), width = padded(w->depth);
-  float* dz_pairs = area.dz + rows * (w->rounded / 2);
+  const int64_t pairs = step(rows), width = apart(padded(w->depth));
+  float* dz_pairs = area.dz + rows * apart(w->rounded / 2);
   narrow_rows(rows, w->rounded, dz, dz_row, area.dz, w->rounded / 2);
-  pair_rows(rows, w->rounded, dz, dz_row, dz_pairs, w->rounded, pairs);
+  pair_rows(rows, w->rounded, dz, dz_row, dz_pairs, kPanel, pairs, pairs * kPanel);
   Gemm g{};
   g.rows = w->depth, g.columns = w->rounded, g.depth = pairs;
   if (kTiles) {
@@ -94,7 +103,7 @@ inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row,
     pair_rows(rows, w->depth, x, x_row, area.x, width, pairs);
     g.a = area.x, g.a_row = 1, g.a_depth = width;
   }
-  g.b = dz_pairs, g.b_panel = kPanel, g.b_depth = w->rounded;
+  g.b = dz_pairs, g.b_panel = pairs * kPanel, g.b_depth = kPanel;
   g.c = gradient.data, g.c_row = w->columns;
   g.accumulate = !gradient.first;
   g.floor = -INFINITY;
@@ -104,7 +113,7 @@ inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row,
 // Turns g, dx (=|+=) dz W^T over all columns, into one over the rounded columns, and leaves the rest in g.
 inline void rounded_input_gradient(Gemm& g, const Weights* w, const Narrowed& area) {
   Gemm pairs = g;
-  pairs.a = area.dz, pairs.a_row = w->rounded / 2, pairs.depth = w->rounded / 2;
+  pairs.a = area.dz, pairs.a_row = apart(w->rounded / 2), pairs.depth = w->rounded / 2;
   pair_gemm(pairs);
   g.a += w->rounded, g.b += w->rounded * kPanel, g.depth -= w->rounded;
   g.accumulate = true;

@@ -10,7 +10,7 @@
 namespace mg {
 namespace {
 
-constexpr int kRounds = 10, kCalls = kWordVectors * kLanes;
+constexpr int kRounds = 10, kCalls = kWordVectors * kLanes, kCallsOfBits = kCalls < 16 ? kCalls : 16;
 
 struct PhiloxKeys {
   words first[kRounds], second[kRounds];
@@ -22,9 +22,9 @@ inline void round_keys(const Dropout* d, PhiloxKeys* keys) {
     keys->first[round] = set_words(first), keys->second[round] = set_words(second);
 }
 
-// Bit 4 i + w: word w of the call with counter (row[i], step, group[i], high) is at least the limit. All vectors go through a
-// round together: one alone would wait for its multiplications.
-inline uint64_t philox(const Dropout* d, const PhiloxKeys& keys, const uint32_t* row, const uint32_t* group) {
+// Bit 4 i + w, in words of 64: word w of the call with counter (row[i], step, group[i], high) is at least the limit. All vectors
+// go through a round together: one alone would wait for its multiplications.
+inline void philox(const Dropout* d, const PhiloxKeys& keys, const uint32_t* row, const uint32_t* group, uint64_t* bits) {
   const words first_factor = set_words(0xD2511F53u), second_factor = set_words(0xCD9E8D57u);
   words w0[kWordVectors], w1[kWordVectors], w2[kWordVectors], w3[kWordVectors];
   for (int v = 0; v < kWordVectors; v++) {
@@ -41,9 +41,13 @@ inline uint64_t philox(const Dropout* d, const PhiloxKeys& keys, const uint32_t*
       w0[v] = exclusive_or(high2, w1[v], keys.first[round]), w2[v] = exclusive_or(high0, w3[v], keys.second[round]);
       w1[v] = low2, w3[v] = low0;
     }
-  uint64_t bits = 0;
-  for (int v = 0; v < kWordVectors; v++) bits |= bits_from(w0[v], w1[v], w2[v], w3[v], d->limit) << 4 * kLanes * v;
-  return bits;
+  for (int v = 0, i = 0; v < kWordVectors; v++, i += kLanes) {
+    const uint64_t own = bits_from(w0[v], w1[v], w2[v], w3[v], d->limit);
+    if (i % kCallsOfBits == 0)
+      bits[i / kCallsOfBits] = own;
+    else
+      bits[i / kCallsOfBits] |= own << 4 * (i % kCallsOfBits);
+  }
 }
 
 inline void draw(const Dropout* d) {
@@ -54,20 +58,22 @@ inline void draw(const Dropout* d) {
   for (uint32_t i = 0; i < kCalls; i++) rows[i] = d->first_row + i / groups, columns[i] = i % groups;
   int64_t row = 0, group = 0;  // of the next call that is used
   while (row < d->rows) {
-    uint64_t bits = philox(d, keys, rows, columns);
+    uint64_t drawn[kCalls / kCallsOfBits];
+    philox(d, keys, rows, columns, drawn);
     for (int i = 0; i < kCalls; i++) {
       const uint32_t next = columns[i] + kCalls % groups, over = next >= groups ? 1 : 0;
       columns[i] = next - over * groups, rows[i] += kCalls / groups + over;
     }
-    for (int64_t left = kCalls; left > 0 && row < d->rows;) {
-      // As many calls as the row still needs, within one word.
-      const int64_t calls = least(least(left, groups - group), 8 - group % 8);
-      const auto word = static_cast<uint32_t>(bits & ((uint64_t{1} << 4 * calls) - 1));
-      uint32_t* const to = d->kept + row * d->kept_row + group / 8;
-      *to = group % 8 == 0 ? word : *to | word << group % 8 * 4;
-      bits >>= 4 * calls, left -= calls, group += calls;
-      if (group == groups) group = 0, row++;
-    }
+    for (uint64_t bits : drawn)
+      for (int64_t left = kCallsOfBits; left > 0 && row < d->rows;) {
+        // As many calls as the row still needs, within one word.
+        const int64_t calls = least(least(left, groups - group), 8 - group % 8);
+        const auto word = static_cast<uint32_t>(bits & ((uint64_t{1} << 4 * calls) - 1));
+        uint32_t* const to = d->kept + row * d->kept_row + group / 8;
+        *to = group % 8 == 0 ? word : *to | word << group % 8 * 4;
+        bits >>= 4 * calls, left -= calls, group += calls;
+        if (group == groups) group = 0, row++;
+      }
   }
 }
 

@@ -5,8 +5,8 @@
 //   dW += x^T dz, dx = dz W^T with dz the experts' dz_i and the gates' dlogit_j side by side
 //
 // Per stream all experts and gate logits are one product into `activations` [rows, columns], which lies in the thread's
-// arena: z, then a and p, then, in place, dz and dlogit. [rows, experts, units] never leaves it. Softmax goes kLanes rows
-// at a time, the mix row by row. FLOPs per row: 2 d (e h + sum seen) + 2 h (sum seen) forward, about three times that with
+// arena: z, then a and p, then, in place, dz and dlogit. [rows, experts, units] never leaves it. Softmax and its gradient go kLanes
+// rows at a time, the mix row by row. FLOPs per row: 2 d (e h + sum seen) + 2 h (sum seen) forward, about three times that with
 // backward. Order of reduction: a softmax and a mix over the experts in the order seen; a dot over units by lanes, then as
 // reduce_add4 folds them.
 #pragma once
@@ -106,40 +106,53 @@ inline void weighted_sum(int64_t count, const float* weight, const int64_t* colu
   }
 }
 
-// Softmax of all gates of `count` <= kLanes rows, a row to a lane: gates are narrower than a vector is worth.
-inline void softmax_rows(const Mixture* m, float* activations, int64_t count) {
-  const vec inverse_temperature = set1(m->inverse_temperature);
-  float* const lanes = m->row_scratch;  // [logits][kLanes]
-  const int64_t columns = m->columns;
+// Gates are narrower than a vector is worth, so what is done to logits is done to kLanes rows at once, a row to a lane: all
+// logits of `count` rows to lanes[logit][kLanes], and back. `row` 0: from rows as wide as all logits, else as the activations.
+inline void to_lanes(const Mixture* m, const float* rows, int64_t row, int64_t count, float* lanes) {
   vec tile[kLanes];
   for (int64_t s = 0; s < m->stream_count; s++) {
     const MixtureStream& stream = m->streams[s];
-    float* const logits = activations + stream.column + stream.expert_columns;
+    const float* from = rows + (row ? stream.column + stream.expert_columns : stream.first);
     for (int64_t c = 0; c < stream.logits; c += kLanes) {
-      for (int64_t r = 0; r < kLanes; r++) tile[r] = load(logits + least(r, count - 1) * columns + c);
+      for (int64_t r = 0; r < kLanes; r++) tile[r] = load(from + least(r, count - 1) * (row ? row : m->logits) + c);
       transpose(tile);
-      for (int64_t i = 0; i < kLanes; i++) store(lanes + (c + i) * kLanes, tile[i]);
-    }
-    for (int64_t j = 0; j < m->gate_count; j++) {
-      const MixtureGate& gate = m->gates[j];
-      if (gate.stream != s) continue;
-      float *const p = lanes + gate.first * kLanes, *const end = p + gate.seen * kLanes;
-      vec top = set1(-INFINITY), sum = zero();
-      for (const float* z = p; z < end; z += kLanes) top = max(load(z), top);
-      for (float* z = p; z < end; z += kLanes) {
-        const vec e = exp(mul(sub(load(z), top), inverse_temperature));
-        sum = add(sum, e);
-        store(z, e);
-      }
-      const vec whole = div(set1(1.0f), sum);
-      for (float* z = p; z < end; z += kLanes) store(z, mul(load(z), whole));
-    }
-    for (int64_t c = 0; c < stream.logits; c += kLanes) {
-      for (int64_t i = 0; i < kLanes; i++) tile[i] = load(lanes + (c + i) * kLanes);
-      transpose(tile);
-      for (int64_t r = 0; r < count; r++) store(logits + r * columns + c, tile[r]);
+      for (int64_t i = 0; i < kLanes; i++) store(lanes + (stream.first + c + i) * kLanes, tile[i]);
     }
   }
+}
+
+inline void from_lanes(const Mixture* m, const float* lanes, float* activations, int64_t count) {
+  vec tile[kLanes];
+  for (int64_t s = 0; s < m->stream_count; s++) {
+    const MixtureStream& stream = m->streams[s];
+    float* to = activations + stream.column + stream.expert_columns;
+    for (int64_t c = 0; c < stream.logits; c += kLanes) {
+      for (int64_t i = 0; i < kLanes; i++) tile[i] = load(lanes + (stream.first + c + i) * kLanes);
+      transpose(tile);
+      for (int64_t r = 0; r < count; r++) store(to + r * m->columns + c, tile[r]);
+    }
+  }
+}
+
+// Softmax of all gates of `count` <= kLanes rows.
+inline void softmax_rows(const Mixture* m, float* activations, int64_t count) {
+  const vec inverse_temperature = set1(m->inverse_temperature);
+  float* const lanes = m->row_scratch;
+  to_lanes(m, activations, m->columns, count, lanes);
+  for (int64_t j = 0; j < m->gate_count; j++) {
+    const MixtureGate& gate = m->gates[j];
+    float *const p = lanes + gate.first * kLanes, *const end = p + gate.seen * kLanes;
+    vec top = set1(-INFINITY), sum = zero();
+    for (const float* z = p; z < end; z += kLanes) top = max(load(z), top);
+    for (float* z = p; z < end; z += kLanes) {
+      const vec e = exp(mul(sub(load(z), top), inverse_temperature));
+      sum = add(sum, e);
+      store(z, e);
+    }
+    const vec whole = div(set1(1.0f), sum);
+    for (float* z = p; z < end; z += kLanes) store(z, mul(load(z), whole));
+  }
+  from_lanes(m, lanes, activations, count);
 }
 
 void mixture_forward(const Mixture* m) {
@@ -194,62 +207,58 @@ inline void expert_gradient(int64_t count, const int64_t* seers, const float* co
   }
 }
 
-// dlogits over the probabilities of a row, from dp in row_scratch; the sums p . dp of four gates fold together.
-inline void logit_gradients(const Mixture* m, float* a) {
-  const float* dp = m->row_scratch;
+// dlogits over the probabilities of `count` <= kLanes rows, from dp [rows, logits].
+inline void logit_gradients(const Mixture* m, const float* dp, float* activations, int64_t count) {
   const vec scale = set1(m->inverse_temperature);
-  for (int64_t j = 0; j < m->gate_count; j += 4) {
-    const int64_t gates = least(4, m->gate_count - j);
-    const float* const first = dp;
-    vec sums[4] = {zero(), zero(), zero(), zero()};
-    float means[4];
-    for (int64_t k = 0; k < gates; k++) {
-      const MixtureGate& gate = m->gates[j + k];
-      if (gate.doutput)
-        each_vector(gate.seen, [&](int64_t c, int64_t n) { sums[k] = fma(load_n(a + gate.logits + c, n), load_n(dp + c, n), sums[k]); });
-      dp += padded(gate.seen);
-    }
-    reduce_add4(sums[0], sums[1], sums[2], sums[3], means);
-    dp = first;
-    for (int64_t k = 0; k < gates; k++) {
-      const MixtureGate& gate = m->gates[j + k];
-      float* const p = a + gate.logits;
-      const vec mean = set1(means[k]);
-      if (gate.doutput)
-        each_vector(gate.seen, [&](int64_t c, int64_t n) { store_n(p + c, mul(mul(load_n(p + c, n), scale), sub(load_n(dp + c, n), mean)), n); });
-      else
-        memset(p, 0, static_cast<size_t>(gate.seen) * sizeof(float));
-      dp += padded(gate.seen);
-    }
+  float* const lanes = m->row_scratch + kPad * m->logits;
+  float* const dlanes = lanes + kPad * m->logits;
+  to_lanes(m, activations, m->columns, count, lanes);
+  to_lanes(m, dp, 0, count, dlanes);
+  for (int64_t j = 0; j < m->gate_count; j++) {
+    const MixtureGate& gate = m->gates[j];
+    float* const p = lanes + gate.first * kLanes;
+    const float* const d = dlanes + gate.first * kLanes;
+    const int64_t floats = gate.seen * kLanes;
+    vec mean = zero();
+    for (int64_t i = 0; i < floats; i += kLanes) mean = fma(load(p + i), load(d + i), mean);
+    for (int64_t i = 0; i < floats; i += kLanes)
+      store(p + i, gate.doutput ? mul(mul(load(p + i), scale), sub(load(d + i), mean)) : zero());
+  }
+  from_lanes(m, lanes, activations, count);
+}
+
+// dz over the experts' outputs of row r, dp to `dp`.
+template <int kActivation>
+inline void row_gradients(const Mixture* m, int64_t r, float* a, const float* z, float* dp) {
+  const float** dout = m->gate_rows;
+  for (int64_t j = 0; j < m->gate_count; j++) {
+    const MixtureGate& gate = m->gates[j];
+    dout[j] = gate.doutput ? gate.doutput + r * gate.row : nullptr;
+    if (dout[j]) dots(gate.seen, dout[j], gate.expert, a, m->units, dp + gate.first);
+  }
+  for (int64_t i = 0; i < m->expert_count; i++) {
+    const int64_t* seers = m->seer + 2 * m->seer_offset[i];
+    const int64_t count = m->seer_offset[i + 1] - m->seer_offset[i];
+    float* ai = a + m->expert_column[i];
+    const float* zi = z + m->expert_column[i];
+    int64_t c = 0;
+    for (; c + 4 * kLanes <= m->units; c += 4 * kLanes) expert_gradient<kActivation, 4>(count, seers, dout, a, c, ai + c, zi + c, kLanes);
+    for (; c + 2 * kLanes <= m->units; c += 2 * kLanes) expert_gradient<kActivation, 2>(count, seers, dout, a, c, ai + c, zi + c, kLanes);
+    for (; c < m->units; c += kLanes)
+      expert_gradient<kActivation, 1>(count, seers, dout, a, c, ai + c, zi + c, least(kLanes, m->units - c));
   }
 }
 
-// Row r: dlogits over the probabilities, dz over the experts' outputs.
 template <int kActivation>
 void mixture_backward_rows(const Mixture* m) {
-  for (int64_t r = 0; r < m->rows; r++) {
-    float* a = m->activations + r * m->columns;
-    const float* z = m->pre ? m->pre + r * m->columns : a;
-    float* dp = m->row_scratch;
-    const float** dout = m->gate_rows;
-    for (int64_t j = 0; j < m->gate_count; j++) {
-      const MixtureGate& gate = m->gates[j];
-      dout[j] = gate.doutput ? gate.doutput + r * gate.row : nullptr;
-      if (dout[j]) dots(gate.seen, dout[j], gate.expert, a, m->units, dp);
-      dp += padded(gate.seen);
+  float* const dp = m->row_scratch;
+  for (int64_t first = 0; first < m->rows; first += kLanes) {
+    const int64_t count = least(kLanes, m->rows - first);
+    for (int64_t r = first; r < first + count; r++) {
+      float* const a = m->activations + r * m->columns;
+      row_gradients<kActivation>(m, r, a, m->pre ? m->pre + r * m->columns : a, dp + (r - first) * m->logits);
     }
-    for (int64_t i = 0; i < m->expert_count; i++) {
-      const int64_t* seers = m->seer + 2 * m->seer_offset[i];
-      const int64_t count = m->seer_offset[i + 1] - m->seer_offset[i];
-      float* ai = a + m->expert_column[i];
-      const float* zi = z + m->expert_column[i];
-      int64_t c = 0;
-      for (; c + 4 * kLanes <= m->units; c += 4 * kLanes) expert_gradient<kActivation, 4>(count, seers, dout, a, c, ai + c, zi + c, kLanes);
-      for (; c + 2 * kLanes <= m->units; c += 2 * kLanes) expert_gradient<kActivation, 2>(count, seers, dout, a, c, ai + c, zi + c, kLanes);
-      for (; c < m->units; c += kLanes)
-        expert_gradient<kActivation, 1>(count, seers, dout, a, c, ai + c, zi + c, least(kLanes, m->units - c));
-    }
-    logit_gradients(m, a);
+    logit_gradients(m, dp, m->activations + first * m->columns, count);
   }
 }
 

@@ -61,37 +61,46 @@ inline vec to_bfloat16(vec v) {
   const vec rounded = _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))));
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), rounded, v);
 }
-// Words: kLanes unsigned integers. kWordVectors: how many vectors of four words each are worked on together.
-typedef __m512i words;
-constexpr int kWordVectors = 1;
-inline words load_words(const uint32_t* p) { return _mm512_loadu_si512(p); }
-inline words set_words(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
-inline words exclusive_or(words a, words b, words c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
+// Words: kLanes unsigned integers. kWordVectors: how many vectors of four words each are worked on together. Even and odd ones
+// apart, each in the low half of 64 bits: what a multiplication reads. The high halves hold anything.
+struct words {
+  __m512i even, odd;
+};
+constexpr int kWordVectors = 2;
+inline words load_words(const uint32_t* p) {
+  const __m512i all = _mm512_loadu_si512(p);
+  return {all, _mm512_srli_epi64(all, 32)};
+}
+inline words set_words(uint32_t x) { return {_mm512_set1_epi32(static_cast<int>(x)), _mm512_set1_epi32(static_cast<int>(x))}; }
+inline words exclusive_or(words a, words b, words c) {
+  return {_mm512_ternarylogic_epi32(a.even, b.even, c.even, 0x96), _mm512_ternarylogic_epi32(a.odd, b.odd, c.odd, 0x96)};
+}
 // The 64-bit products a b, halved.
 inline void multiply_wide(words a, words b, words* high, words* low) {
-  const __m512i even = _mm512_mul_epu32(a, b), odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), b);
-  *high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
-  *low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+  *low = {_mm512_mul_epu32(a.even, b.even), _mm512_mul_epu32(a.odd, b.odd)};
+  *high = {_mm512_srli_epi64(low->even, 32), _mm512_srli_epi64(low->odd, 32)};
 }
 // Bit 4 lane + k: w_k[lane] >= limit.
 inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit) {
   const __m512i least_kept = _mm512_set1_epi32(static_cast<int>(limit));
-  const auto byte = [&](words w, int k) { return _mm512_maskz_set1_epi32(_mm512_cmpge_epu32_mask(w, least_kept), 0x80 << 8 * k); };
+  const auto byte = [&](words w, int k) {
+    const __m512i all = _mm512_mask_blend_epi32(0xAAAA, w.even, _mm512_slli_epi64(w.odd, 32));
+    return _mm512_maskz_set1_epi32(_mm512_cmpge_epu32_mask(all, least_kept), 0x80 << 8 * k);
+  };
   const __m512i low = _mm512_or_si512(byte(w0, 0), byte(w1, 1)), high = _mm512_or_si512(byte(w2, 2), byte(w3, 3));
   return _mm512_movepi8_mask(_mm512_or_si512(low, high));
 }
 // v where the bit of its lane is set, counted from bit `from`; else 0.
 inline vec keep_bits(vec v, uint32_t bits, int from) { return _mm512_maskz_mov_ps(static_cast<__mmask16>(bits >> from), v); }
 #if defined(MG_BFLOAT16_PAIRS)
-// Per lane the pair (low, high) of bfloat16 in a float's bits.
+// Pairs of bfloat16, each in a float's bits. To nearest, ties to even; subnormal numbers become 0, as a dot takes them.
+// Of neighbours: (first[0], first[1]), ... (second[14], second[15]).
+inline vec pairs_of_neighbours(vec first, vec second) { return reinterpret_cast<vec>(_mm512_cvtne2ps_pbh(second, first)); }
+// Per lane (low, high).
 inline vec pairs_of(vec low, vec high) {
-  const __m512i first_half = _mm512_srli_epi32(_mm512_castps_si512(to_bfloat16(low)), 16);
-  return _mm512_castsi512_ps(_mm512_or_si512(first_half, _mm512_castps_si512(to_bfloat16(high))));
-}
-// Sixteen floats as eight pairs of neighbours; `count` of the pairs are stored.
-inline void store_pairs_n(float* p, vec v, int64_t count) {
-  const __m256i pairs = _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(to_bfloat16(v)), 16));
-  _mm256_mask_storeu_epi32(p, static_cast<__mmask8>(first(count)), pairs);
+  const __m512i order = _mm512_setr_epi32(0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006, 0x170007, 0x180008,
+                                          0x190009, 0x1A000A, 0x1B000B, 0x1C000C, 0x1D000D, 0x1E000E, 0x1F000F);
+  return _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, _mm512_castps_si512(pairs_of_neighbours(low, high))));
 }
 // c + a.low b.low + a.high b.high
 inline vec dot_pairs(vec a, vec b, vec c) {
@@ -187,8 +196,7 @@ inline vec to_bfloat16(vec v) {
   const vec rounded = _mm256_castsi256_ps(_mm256_and_si256(up, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
   return _mm256_blendv_ps(rounded, v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
 }
-// Even and odd words apart, each in the low half of 64 bits: what a multiplication reads. The high halves hold anything.
-struct words {
+struct words {  // even and odd ones apart, as above
   __m256i even, odd;
 };
 constexpr int kWordVectors = 1;

@@ -14,16 +14,16 @@ struct Topology {
   struct Stream {
     Rows x;
     PlanWeights* weights;
-    int64_t column, expert_columns, logits;
+    int64_t column, expert_columns, logits, first;
   };
   struct Gate {
-    int64_t stream, first, logits, seen, probabilities;  // probabilities: column in the gates view
+    int64_t first, logits, seen, probabilities;  // probabilities: column in the gates view
     std::vector<int64_t> expert;
   };
   std::vector<Stream> streams;
   std::vector<Gate> gates;
   std::vector<int64_t> expert_column, seer_offset, seer;
-  int64_t columns = 0, units = 0, activation = 0, row_scratch = 0;
+  int64_t columns = 0, units = 0, activation = 0, logits = 0;
   float inverse_temperature = 1;
 };
 
@@ -55,15 +55,15 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
       gate.seen = op.gate_offset.items[j + 1] - op.gate_offset.items[j];
       gate.probabilities = op.gate_offset.items[j];
       gate.logits = t.columns + column;
-      gate.stream = s, gate.first = column - expert_columns;
+      gate.first = t.logits + column - expert_columns;
       parts.push_back({column, gate.seen, op.gate_kernel.items[j].offset, gate.seen,
                        op.gate_bias.count > 0 && op.gate_bias.items[j].buffer >= 0 ? op.gate_bias.items[j].offset : -1});
       column += gate.seen;
     }
     const int64_t logits = column - expert_columns;
-    t.row_scratch = std::max(t.row_scratch, padded(logits) * kPad);
     PlanWeights& weights = builder.weights(depth, column, std::move(parts), count * units);
-    t.streams.push_back({builder.rows(op.streams.items[s]), &weights, t.columns, expert_columns, logits});
+    t.streams.push_back({builder.rows(op.streams.items[s]), &weights, t.columns, expert_columns, logits, t.logits});
+    t.logits += padded(logits + 3);
     t.columns += weights.weights.columns;
   }
   std::vector<std::vector<int64_t>> seers(experts);
@@ -78,9 +78,6 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
     t.seer.insert(t.seer.end(), list.begin(), list.end());
     t.seer_offset.push_back(static_cast<int64_t>(t.seer.size() / 2));
   }
-  int64_t backward_scratch = 0;
-  for (const auto& gate : t.gates) backward_scratch += padded(gate.seen);
-  t.row_scratch = std::max(t.row_scratch, backward_scratch);
   return t;
 }
 
@@ -91,11 +88,11 @@ struct MixtureOp : RowsOp {
   std::vector<Rows> outputs;  // or doutputs
   int64_t stream_arguments, gate_arguments, gate_rows, row_scratch;
 
-  void reserve(PlanBuilder& builder) {
+  void reserve(PlanBuilder& builder, bool backward) {
     stream_arguments = builder.fixed(static_cast<int64_t>(topology.streams.size() * sizeof(MixtureStream) / sizeof(float) + 1));
     gate_arguments = builder.fixed(static_cast<int64_t>(topology.gates.size() * sizeof(MixtureGate) / sizeof(float) + 1));
     gate_rows = builder.fixed(static_cast<int64_t>(topology.gates.size() * sizeof(float*) / sizeof(float)));
-    row_scratch = builder.fixed(topology.row_scratch);
+    row_scratch = builder.fixed((backward ? 3 : 1) * kPad * topology.logits);
   }
 
   Mixture arguments(const Block& block) const {
@@ -106,12 +103,12 @@ struct MixtureOp : RowsOp {
       const RowPointer x = block.at(from.x);
       streams[s].x = x.data, streams[s].x_row = x.stride;
       streams[s].weights = &from.weights->weights;
-      streams[s].column = from.column, streams[s].expert_columns = from.expert_columns, streams[s].logits = from.logits;
+      streams[s].column = from.column, streams[s].expert_columns = from.expert_columns, streams[s].logits = from.logits, streams[s].first = from.first;
     }
     auto* gate = new (block.fixed(gate_arguments)) MixtureGate[topology.gates.size()]();
     for (size_t j = 0; j < topology.gates.size(); j++) {
       const Topology::Gate& from = topology.gates[j];
-      gate[j].stream = from.stream, gate[j].first = from.first, gate[j].logits = from.logits, gate[j].seen = from.seen;
+      gate[j].first = from.first, gate[j].logits = from.logits, gate[j].seen = from.seen;
       gate[j].expert = from.expert.data();
       gate[j].probabilities = p.data ? p.data + from.probabilities : nullptr;
       gate[j].probabilities_row = p.stride;
@@ -125,7 +122,7 @@ struct MixtureOp : RowsOp {
     m.expert_column = topology.expert_column.data();
     m.seer_offset = topology.seer_offset.data(), m.seer = topology.seer.data();
     m.narrowed = {block.at(narrowed_x).data, block.at(narrowed_dz).data};
-    m.activations = a.data, m.pre = z.data, m.columns = a.stride;
+    m.activations = a.data, m.pre = z.data, m.columns = a.stride, m.logits = topology.logits;
     m.gate_rows = reinterpret_cast<const float**>(block.fixed(gate_rows));
     m.row_scratch = block.fixed(row_scratch);
     return m;
@@ -169,7 +166,7 @@ struct MixtureBackwardOp final : MixtureOp {
 };
 
 // Where activations and pre-activations lie: in the named regions, else in scratch; narrowed operands behind them.
-void place(PlanBuilder& builder, MixtureOp& op, const mg_view& experts, const mg_view& pre, bool need_pre) {
+void place(PlanBuilder& builder, MixtureOp& op, const mg_view& experts, const mg_view& pre, bool need_pre, bool backward) {
   const int64_t columns = op.topology.columns;
   int64_t in_front = 0;
   if (experts.buffer >= 0) {
@@ -188,7 +185,7 @@ void place(PlanBuilder& builder, MixtureOp& op, const mg_view& experts, const mg
   }
   if (rounded == 0) return;
   op.narrowed_x = builder.scratch(depth, in_front);
-  op.narrowed_dz = builder.scratch(2 * rounded, in_front + depth);
+  if (backward) op.narrowed_dz = builder.scratch(2 * rounded, in_front + depth);
 }
 
 }  // namespace
@@ -197,10 +194,10 @@ void compile_op(PlanBuilder& builder, const mg_mixture_forward& op) {
   auto compiled = std::make_unique<MixtureForwardOp>();
   compiled->topology = make_topology(builder, op);
   for (auto& stream : compiled->topology.streams) stream.weights->forward = true;
-  place(builder, *compiled, op.experts, op.pre, false);
+  place(builder, *compiled, op.experts, op.pre, false, false);
   compiled->gates = builder.rows(op.gates);
   for (uint32_t j = 0; j < op.outputs.count; j++) compiled->outputs.push_back(builder.rows(op.outputs.items[j]));
-  compiled->reserve(builder);
+  compiled->reserve(builder, false);
   builder.add(std::move(compiled));
 }
 
@@ -208,7 +205,7 @@ void compile_op(PlanBuilder& builder, const mg_mixture_backward& op) {
   auto compiled = std::make_unique<MixtureBackwardOp>();
   compiled->topology = make_topology(builder, op);
   compiled->recompute = op.experts.buffer < 0;
-  place(builder, *compiled, op.experts, op.pre, op.activation == MG_GELU || op.activation == MG_SWISH);
+  place(builder, *compiled, op.experts, op.pre, op.activation == MG_GELU || op.activation == MG_SWISH, true);
   compiled->gates = builder.rows(op.gates);
   for (uint32_t j = 0; j < op.doutputs.count; j++) compiled->outputs.push_back(builder.rows(op.doutputs.items[j]));
   for (uint32_t s = 0; s < op.streams.count; s++) {
@@ -220,7 +217,7 @@ void compile_op(PlanBuilder& builder, const mg_mixture_backward& op) {
     compiled->dstreams.push_back(builder.rows(dx));
     compiled->accumulate.push_back(s < op.accumulate.count && op.accumulate.items[s] != 0);
   }
-  compiled->reserve(builder);
+  compiled->reserve(builder, true);
   builder.add(std::move(compiled));
 }
 
