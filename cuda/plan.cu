@@ -9,7 +9,7 @@
 namespace mg_cuda {
 namespace {
 
-constexpr int64_t kBlocksOfAGradient = 264;  // that are enough: two on each multiprocessor
+constexpr int64_t kThreadsOfAGradient = 132 * 512;  // that are enough: all multiprocessors of an H200 at once
 constexpr int64_t kMostSplits = 128;         // to be added up in the end
 constexpr int64_t kLeastSplitRows = 128;     // so that a split's traffic stays small beside its products
 
@@ -92,8 +92,8 @@ void PlanBuilder::need_gradient(Weights& weights) {
   if (weights.split >= 0) throw std::invalid_argument("two backward ops use the same weights; each may have one consumer");
   weights.split = plan.split_floats;
   // A stream that nobody reads has no columns.
-  const int64_t tiles = std::max<int64_t>(gradient_tiles(plan.precision, weights), 1);
-  weights.splits = std::clamp<int64_t>(kBlocksOfAGradient / tiles, 1, kMostSplits);
+  const int64_t threads = std::max<int64_t>(gradient_threads(plan.precision, weights), 1);
+  weights.splits = std::clamp<int64_t>(kThreadsOfAGradient / threads, 1, kMostSplits);
   plan.split_floats += weights.elements() * weights.splits;
 }
 

@@ -32,6 +32,18 @@ __device__ __forceinline__ T* shared_memory() {
 __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x) % kWarp; }
 __device__ __forceinline__ int warp() { return static_cast<int>(threadIdx.x) / kWarp; }
 
+// threadIdx.x and blockIdx.x, read anew: what follows from them after a loop need not wait in registers meanwhile.
+__device__ __forceinline__ int thread_again() {
+  int number;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(number));
+  return number;
+}
+__device__ __forceinline__ unsigned block_again() {
+  unsigned number;
+  asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(number));
+  return number;
+}
+
 __device__ __forceinline__ void block_barrier() { __syncthreads(); }
 __device__ __forceinline__ void warp_barrier() { __syncwarp(); }
 

@@ -51,6 +51,9 @@ T* shared_memory() {
 inline int lane() { return static_cast<int>(threadIdx.x) % kWarp; }
 inline int warp() { return static_cast<int>(threadIdx.x) / kWarp; }
 
+inline int thread_again() { return static_cast<int>(threadIdx.x); }
+inline unsigned block_again() { return blockIdx.x; }
+
 inline void block_barrier() { emulation::block_barrier(); }
 inline void warp_barrier() { emulation::meet("warp_barrier", {}, nullptr); }
 

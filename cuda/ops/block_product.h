@@ -9,7 +9,7 @@
 // of it. A load brings four of the depth for one place, or four places for one of the depth; and of its sums a lane has four neighbouring columns,
 // which four lanes continue to 64 bytes.
 //
-// Sums add up in the order of the depth, whatever the grid. In float32 16 of the depth are summed on their own and then added: the matrix
+// Sums add up in the order of the depth, whatever the grid. In float32 8 of the depth are summed on their own and then added: the matrix
 // instructions cut off the bits of a sum that do not fit, an addition rounds them, so that the error of a long sum does not grow to one side.
 #pragma once
 #include <cstddef>
@@ -31,12 +31,12 @@ struct Tile {
   static constexpr int kRowTiles = kRowTilesOfAWarp, kWarpRows = kWarpRowsOfABlock, kWarpColumns = kWarpColumnsOfABlock, kDepthParts = kPartsOfAStage;
   static constexpr int kRows = 16 * kRowTiles * kWarpRows, kColumns = kWarpPlaces * kWarpColumns;
   static constexpr int kWarps = kWarpRows * kWarpColumns, kThreads = kWarp * kWarps * kDepthParts;
-  static constexpr int kBlocks = kThreads == 128 ? 3 : 2;  // on a multiprocessor, at least: 168 or 128 registers a thread
+  static constexpr int kBlocks = kThreads == 128 ? 3 : 512 / kThreads;  // on a multiprocessor, at least: 168 or 128 registers a thread
 
-  // Of this thread's warp.
-  static __device__ __forceinline__ int part() { return warp() / kWarps; }
-  static __device__ __forceinline__ int row() { return warp() % kWarps / kWarpColumns * (16 * kRowTiles); }
-  static __device__ __forceinline__ int column() { return warp() % kWarpColumns * kWarpPlaces; }
+  // Of a thread's warp.
+  static __device__ __forceinline__ int part(int thread) { return thread / kWarp / kWarps; }
+  static __device__ __forceinline__ int row(int thread) { return thread / kWarp % kWarps / kWarpColumns * (16 * kRowTiles); }
+  static __device__ __forceinline__ int column(int thread) { return thread / kWarp % kWarpColumns * kWarpPlaces; }
 };
 
 // Between lines of a stage. kDepth: 4 g + 8 t in all banks, g of two neighbours. kAcross: see StageCopy.
@@ -85,24 +85,25 @@ __device__ __forceinline__ bool moves_quads(const float* data, int64_t stride) {
 // The first of the four places, among 32, that lanes with this g have.
 __device__ __forceinline__ int first_place(int g) { return 4 * (g / 2) + 16 * (g % 2); }
 
-// This thread's copies of an operand, stage after stage. Line l of kDepth is put where lanes look for it: their four places are 8 lines apart.
-// Of line k of kAcross the quads change places: their number is xored with k / 8, so that lanes with four t find theirs in different banks.
+// This thread's copies of an operand, stage after stage: of some lines that follow each other. Line l of kDepth is put where lanes look for it: their
+// four places are 8 lines apart. Of line k of kAcross the quads change places: their number is xored with k / 8, so that lanes with four t find theirs
+// in different banks.
 template <Lines kLines, int kOuter, int kThreads>
 class StageCopy {
-  static constexpr bool kDeep = kLines == Lines::kDepth;
-  static constexpr int kQuads = (kDeep ? kStageDepth : kOuter) / 4;  // of a line
-  static constexpr int kStepLines = kThreads / kQuads, kCopies = (kDeep ? kOuter : kStageDepth) / kStepLines;
-  static_assert(!kDeep || kStepLines == 16 || kStepLines == 32);
+  static constexpr bool kAlong = kLines == Lines::kDepth;
+  static constexpr int kQuads = (kAlong ? kStageDepth : kOuter) / 4;  // of a line
+  static constexpr int kCopies = (kAlong ? kOuter : kStageDepth) * kQuads / kThreads;
+  static_assert(kCopies <= 8);
 
  public:
   __device__ __forceinline__ explicit StageCopy(const GlobalTile& from) {
-    const int thread = static_cast<int>(threadIdx.x), line = thread / kQuads, quad = thread % kQuads;
+    const int thread = static_cast<int>(threadIdx.x), line = thread / kQuads * kCopies, quad = thread % kQuads;
     at_ = from.data + line * from.stride + 4 * quad;
-    step_ = kStepLines * from.stride;
+    stride_ = from.stride;
     lines_ = from.lines - line;
     bytes_ = 4 * (from.width - 4 * quad);
     quads_ = moves_quads(from.data, from.stride);
-    place_ = kDeep ? (8 * (line % 4) + line / 4 % 4 * 2 + line / 16) * kDeepStride + 4 * quad : line * kOuter + 4 * (quad ^ line / 8);
+    place_ = kAlong ? (line / 32 * 32 + line % 4 * 8 + line / 4 % 4 * 2 + line / 16 % 2) * kDeepStride + 4 * quad : line * kOuter + 4 * (quad ^ line / 8);
   }
 
   // Asks for the next stage; see device/async_copy.h for when it is there.
@@ -114,28 +115,24 @@ class StageCopy {
 #pragma unroll
         for (int k = 0; k < 4; k++) async_copy<4>(to + k, from + k, bytes > 4 * k ? 4 : 0);
       });
+    if (kAlong)
+      at_ += kStageDepth, bytes_ -= 4 * kStageDepth;
+    else
+      at_ += kStageDepth * stride_, lines_ -= kStageDepth;
   }
 
  private:
   template <class Copy>
-  __device__ __forceinline__ void copy(float* stage, const Copy& copy_quad) {
+  __device__ __forceinline__ void copy(float* stage, const Copy& copy_quad) const {
     const int bytes = bytes_ < 0 ? 0 : bytes_;
     const float* at = at_;
 #pragma unroll
-    for (int i = 0; i < kCopies; i++, at += step_) copy_quad(stage + place(i), at, i * kStepLines < lines_ ? bytes : 0);
-    if (kDeep)
-      at_ += kStageDepth, bytes_ -= 4 * kStageDepth;
-    else
-      at_ = at, lines_ -= kStageDepth;
-  }
-
-  __device__ __forceinline__ int place(int i) const {
-    const int lines = i * kStepLines;
-    return kDeep ? place_ + (lines / 32 * 32 + lines % 32 / 16) * kDeepStride : (place_ ^ lines / 8 % 4 * 4) + lines * kOuter;
+    for (int i = 0; i < kCopies; i++, at += stride_)
+      copy_quad(stage + place_ + (kAlong ? (8 * (i % 4) + i / 4 * 2) * kDeepStride : i * kOuter), at, i < lines_ ? bytes : 0);
   }
 
   const float* at_;
-  int64_t step_;
+  int64_t stride_;
   int lines_, bytes_, place_;  // from this thread's on; bytes of a line
   bool quads_;
 };
@@ -147,61 +144,75 @@ __device__ __forceinline__ int first_number() {
   return kLines == Lines::kDepth ? g * kDeepStride + 8 * t : 8 * t * kOuter + 4 * (first_place(g) / 4 ^ t);
 }
 
-// A lane's numbers of 32 places and half a stage, [place][depth].
-using Square = float[4][4];
+// Numbers of the depth that a lane takes at once. In float32 fewer: their parts take registers too.
+template <Precision kPrecision>
+inline constexpr int kDeep = kPrecision == Precision::kFloat32 ? 2 : 4;
 
-template <Lines kLines, int kOuter>
-__device__ __forceinline__ void load_square(Square& to, const float* from) {
+// A lane's numbers of 32 places and some of the depth, [place][depth].
+template <int kDepth>
+using Square = float[4][kDepth];
+
+template <Lines kLines, int kOuter, int kDepth>
+__device__ __forceinline__ void load_square(Square<kDepth>& to, const float* from) {
+  struct alignas(4 * kDepth) Along {
+    float number[kDepth];
+  };
+  if constexpr (kLines == Lines::kDepth) {
 #pragma unroll
-  for (int i = 0; i < 4; i++) {
-    const auto quad = *reinterpret_cast<const Quad*>(from + i * (kLines == Lines::kDepth ? 8 * kDeepStride : kOuter));
+    for (int i = 0; i < 4; i++) {
+      const auto along = *reinterpret_cast<const Along*>(from + i * 8 * kDeepStride);
 #pragma unroll
-    for (int k = 0; k < 4; k++) (kLines == Lines::kDepth ? to[i][k] : to[k][i]) = quad.column[k];
+      for (int k = 0; k < kDepth; k++) to[i][k] = along.number[k];
+    }
+  } else {
+#pragma unroll
+    for (int k = 0; k < kDepth; k++) {
+      const auto across = *reinterpret_cast<const Quad*>(from + k * kOuter);
+#pragma unroll
+      for (int i = 0; i < 4; i++) to[i][k] = across.column[i];
+    }
   }
 }
 
-// Words `first` and `first` + `behind` of a fragment of step `step`, from four numbers along the depth.
-template <Precision kPrecision, int kWords>
-__device__ __forceinline__ void set_words(Fragment<kPrecision, kWords>& to, int first, int behind, const float (&depth)[4], int step) {
+// Words `first` and `first` + `behind` of a fragment of step `step`, from numbers along the depth.
+template <Precision kPrecision, int kWords, int kDepth>
+__device__ __forceinline__ void set_words(Fragment<kPrecision, kWords>& to, int first, int behind, const float (&depth)[kDepth], int step) {
 #pragma unroll
   for (int i = 0; i < 2; i++) {
     const int word = first + i * behind;
-    if constexpr (kPrecision == Precision::kBfloat16) {
+    if constexpr (kPrecision == Precision::kBfloat16)
       to.high[word] = to_bf16_pair(depth[2 * i], depth[2 * i + 1]);
-    } else {
-      const float value = depth[2 * step + i];
-      if constexpr (kPrecision == Precision::kFloat32)
-        split_tf32(value, to.high[word], to.low[word]);
-      else
-        to.high[word] = to_tf32(value);
-    }
+    else if constexpr (kPrecision == Precision::kTf32)
+      to.high[word] = to_tf32(depth[2 * step + i]);
+    else
+      split_tf32(depth[i], to.high[word], to.low[word]);
   }
 }
 
-// c += a b for the tiles of a row of them; in float32 all wait for each other's terms, not for their own.
-template <Precision kPrecision, int kSteps>
-__device__ __forceinline__ void multiply_row(float (&c)[4][4], const FragmentA<kPrecision> (&a)[kSteps], const FragmentB<kPrecision> (&b)[kSteps][4]) {
+// c += a b for the four tiles of a row, which in float32 take turns with their terms: none waits for its own.
+template <Precision kPrecision>
+__device__ __forceinline__ void multiply_row(float (&c)[4][4], const FragmentA<kPrecision>& a, const FragmentB<kPrecision> (&b)[4]) {
   if constexpr (kPrecision == Precision::kFloat32) {
     float part[4][4] = {};
 #pragma unroll
-    for (int step = 0; step < kSteps; step++) {
+    for (int j = 0; j < 4; j++) matrix_step_tf32(part[j], a.low, b[j].high);  // small ones first
 #pragma unroll
-      for (int j = 0; j < 4; j++) matrix_step_tf32(part[j], a[step].low, b[step][j].high);  // small ones first
+    for (int j = 0; j < 4; j++) matrix_step_tf32(part[j], a.high, b[j].low);
 #pragma unroll
-      for (int j = 0; j < 4; j++) matrix_step_tf32(part[j], a[step].high, b[step][j].low);
-#pragma unroll
-      for (int j = 0; j < 4; j++) matrix_step_tf32(part[j], a[step].high, b[step][j].high);
-    }
+    for (int j = 0; j < 4; j++) matrix_step_tf32(part[j], a.high, b[j].high);
 #pragma unroll
     for (int j = 0; j < 4; j++)
 #pragma unroll
       for (int k = 0; k < 4; k++) c[j][k] += part[j][k];
   } else {
 #pragma unroll
-    for (int step = 0; step < kSteps; step++)
-#pragma unroll
-      for (int j = 0; j < 4; j++) multiply<kPrecision>(c[j], a[step], b[step][j]);
+    for (int j = 0; j < 4; j++) multiply<kPrecision>(c[j], a, b[j]);
   }
+}
+
+__device__ __forceinline__ void add_quad(Quad& quad, Quad other) {
+#pragma unroll
+  for (int i = 0; i < 4; i++) quad.column[i] += other.column[i];
 }
 
 // A warp's sums, and those of b over the depth, one per column that lanes with this g have.
@@ -210,29 +221,33 @@ struct TileSums {
   float c[Tile::kRowTiles][4][4] = {};
   float of_b[4] = {};
 
-  // += half a stage. a, b: this lane's first numbers.
+  // += kDeep of the depth for each of four lanes. a, b: this lane's first numbers.
   template <Precision kPrecision, Lines kA, Lines kB>
   __device__ __forceinline__ void add(const float* a, const float* b, bool sums_b) {
-    constexpr int kSteps = 16 / kStep<kPrecision>;
-    Square square;
-    load_square<kB, Tile::kColumns>(square, b);
+    constexpr int kDepth = kDeep<kPrecision>;
+    Square<kDepth> of_columns, of_rows;
+    load_square<kB, Tile::kColumns>(of_columns, b);
     if (sums_b)
 #pragma unroll
-      for (int j = 0; j < 4; j++) of_b[j] += square[j][0] + square[j][1] + (square[j][2] + square[j][3]);
-    FragmentB<kPrecision> of_columns[kSteps][4];
+      for (int j = 0; j < 4; j++)
 #pragma unroll
-    for (int step = 0; step < kSteps; step++)
+        for (int k = 0; k < kDepth; k += 2) of_b[j] += of_columns[j][k] + of_columns[j][k + 1];
 #pragma unroll
-      for (int j = 0; j < 4; j++) set_words<kPrecision>(of_columns[step][j], 0, 1, square[j], step);
+    for (int pair = 0; pair < Tile::kRowTiles / 2; pair++) {
+      load_square<kA, Tile::kRows>(of_rows, a + pair * kWarpPlaces * (kA == Lines::kDepth ? kDeepStride : 1));
 #pragma unroll
-    for (int i = 0; i < Tile::kRowTiles; i++) {
-      if (i % 2 == 0) load_square<kA, Tile::kRows>(square, a + i / 2 * kWarpPlaces * (kA == Lines::kDepth ? kDeepStride : 1));
-      FragmentA<kPrecision> of_rows[kSteps];
+      for (int step = 0; step < 4 * kDepth / kStep<kPrecision>; step++) {
+        FragmentB<kPrecision> columns[4];
 #pragma unroll
-      for (int step = 0; step < kSteps; step++)
+        for (int j = 0; j < 4; j++) set_words<kPrecision>(columns[j], 0, 1, of_columns[j], step);
 #pragma unroll
-        for (int half = 0; half < 2; half++) set_words<kPrecision>(of_rows[step], half, 2, square[2 * (i % 2) + half], step);
-      multiply_row<kPrecision, kSteps>(c[i], of_rows, of_columns);
+        for (int i = 0; i < 2; i++) {
+          FragmentA<kPrecision> rows;
+#pragma unroll
+          for (int half = 0; half < 2; half++) set_words<kPrecision>(rows, half, 2, of_rows[2 * i + half], step);
+          multiply_row<kPrecision>(c[2 * pair + i], rows, columns);
+        }
+      }
     }
   }
 
@@ -240,7 +255,8 @@ struct TileSums {
   __device__ __forceinline__ void join(float* shared) {
     if constexpr (Tile::kDepthParts == 2) {
       constexpr int kHalf = Tile::kThreads / 2;
-      float* const mine = shared + static_cast<int>(threadIdx.x) % kHalf;
+      const int thread = thread_again();
+      float* const mine = shared + thread % kHalf;
       const auto each = [&](const auto& work) {
         int number = 0;
 #pragma unroll
@@ -253,26 +269,59 @@ struct TileSums {
         for (int j = 0; j < 4; j++) work(of_b[j], mine[number++ * kHalf]);
       };
       block_barrier();
-      if (Tile::part() == 1) each([](float sum, float& place) { place = sum; });
+      if (Tile::part(thread) == 1) each([](float sum, float& place) { place = sum; });
       block_barrier();
-      if (Tile::part() == 0) each([](float& sum, float place) { sum += place; });
+      if (Tile::part(thread) == 0) each([](float& sum, float place) { sum += place; });
     }
   }
 
-  // Calls at(row, column, quad) for this lane's sums, four columns at a time; after join, if any.
-  template <class At>
-  __device__ __forceinline__ void each(const At& at) const {
-    if (Tile::part() != 0) return;
-    const int row = Tile::row() + first_place(lane() / 4), column = Tile::column() + 4 * (lane() % 4);
+  // Calls work(row, column, quad) for this lane's sums in a pair of row tiles, four columns at a time, which it may change.
+  template <class Work>
+  __device__ __forceinline__ void each(int thread, int pair, const Work& work) {
+    const int row = Tile::row(thread) + kWarpPlaces * pair + first_place(thread % kWarp / 4), column = Tile::column(thread) + 4 * (thread % 4);
 #pragma unroll
-    for (int i = 0; i < Tile::kRowTiles; i++)
+    for (int i = 0; i < 2; i++)
 #pragma unroll
-      for (int half = 0; half < 2; half++)
+      for (int k = 0; k < 4; k++) {
+        auto& of_tile = c[2 * pair + i];
+        Quad quad{{of_tile[0][k], of_tile[1][k], of_tile[2][k], of_tile[3][k]}};
+        work(row + 2 * i + k / 2, column + k % 2 * 16, quad);
 #pragma unroll
-        for (int side = 0; side < 2; side++) {
-          const int k = 2 * half + side;
-          at(row + i / 2 * kWarpPlaces + i % 2 * 2 + half, column + 16 * side, Quad{{c[i][0][k], c[i][1][k], c[i][2][k], c[i][3][k]}});
-        }
+        for (int j = 0; j < 4; j++) of_tile[j][k] = quad.column[j];
+      }
+  }
+  // The same of all.
+  template <class Work>
+  __device__ __forceinline__ void each(int thread, const Work& work) {
+#pragma unroll
+    for (int pair = 0; pair < Tile::kRowTiles / 2; pair++) each(thread, pair, work);
+  }
+
+  // The first [rows, columns] to memory, = or +=; after join, if any. kWhole: `to` starts on 16 bytes, stride and columns are multiples of 4.
+  template <bool kWhole>
+  __device__ __forceinline__ void store(float* to, int64_t stride, int rows, int columns, bool adds) {
+    const int thread = thread_again();
+    if (Tile::part(thread) != 0) return;
+    if (kWhole || (moves_quads(to, stride) && columns % 4 == 0)) {
+      const auto at = [&](int row, int column) { return reinterpret_cast<Quad*>(to + row * stride + column); };
+#pragma unroll
+      for (int pair = 0; pair < Tile::kRowTiles / 2; pair++) {
+        if (adds)  // before any is stored: loads that do not wait for each other
+          each(thread, pair, [&](int row, int column, Quad& quad) {
+            if (row < rows && column < columns) add_quad(quad, *at(row, column));
+          });
+        each(thread, pair, [&](int row, int column, const Quad& quad) {
+          if (row < rows && column < columns) *at(row, column) = quad;
+        });
+      }
+    } else {
+      each(thread, [&](int row, int column, const Quad& quad) {
+        float* const at = to + row * stride + column;
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+          if (row < rows && column + i < columns) at[i] = adds ? at[i] + quad.column[i] : quad.column[i];
+      });
+    }
   }
 };
 
@@ -282,14 +331,15 @@ template <class Tile, Precision kPrecision, Lines kA, Lines kB, bool kRest = fal
 __device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const GlobalTile& a, const GlobalTile& b, int depth, int rounded, float* shared,
                                                  bool sums_b = false) {
   constexpr int kAFloats = stage_floats<kA>(Tile::kRows), kStageFloats = kAFloats + stage_floats<kB>(Tile::kColumns);
-  constexpr int kAHalf = 4 * (kA == Lines::kDepth ? 1 : Tile::kRows), kBHalf = 4 * (kB == Lines::kDepth ? 1 : Tile::kColumns);
+  constexpr int kAStep = kA == Lines::kDepth ? 1 : Tile::kRows, kBStep = kB == Lines::kDepth ? 1 : Tile::kColumns;  // along the depth
+  const auto thread = static_cast<int>(threadIdx.x);
   StageCopy<kA, Tile::kRows, Tile::kThreads> next_a(a);
   StageCopy<kB, Tile::kColumns, Tile::kThreads> next_b(b);
-  const int of_a = first_number<kA, Tile::kRows>() + Tile::row() * (kA == Lines::kDepth ? kDeepStride : 1);
-  const int of_b = kAFloats + first_number<kB, Tile::kColumns>() + Tile::column() * (kB == Lines::kDepth ? kDeepStride : 1);
+  const int of_a = first_number<kA, Tile::kRows>() + Tile::row(thread) * (kA == Lines::kDepth ? kDeepStride : 1);
+  const int of_b = kAFloats + first_number<kB, Tile::kColumns>() + Tile::column(thread) * (kB == Lines::kDepth ? kDeepStride : 1);
   const int stages = (depth + kStageDepth - 1) / kStageDepth, rounded_stages = (rounded + kStageDepth - 1) / kStageDepth;
-  float* const end = shared + kTileStages * kStageFloats;
-  float *filled = shared, *used = shared;
+  constexpr int kEnd = (kTileStages - 1) * kStageFloats;
+  int filled = 0, used = 0;
 #pragma unroll 1
   for (int number = 1 - kTileStages; number < stages; number++) {
     if (number >= 0) {
@@ -297,45 +347,27 @@ __device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const Glo
       block_barrier();  // stage `number` is there, and all have done with the one before it, whose place the next copies take
     }
     if (number + kTileStages - 1 < stages) {
-      next_a.next(filled);
-      next_b.next(filled + kAFloats);
-      filled += kStageFloats;
-      if (filled == end) filled = shared;
+      next_a.next(shared + filled);
+      next_b.next(shared + filled + kAFloats);
+      filled = filled == kEnd ? 0 : filled + kStageFloats;
     }
     async_commit();  // beyond the end too: waits count groups
     if (number < 0) continue;
     const auto multiply_stage = [&](auto precision) {
-      // Halves of float32 one after the other: side by side they need more registers than there are.
-#pragma unroll(decltype(precision)::value == Precision::kFloat32 ? 1 : 2)
-      for (int half = 0; half < 2 / Tile::kDepthParts; half++) {
-        const int at = Tile::kDepthParts == 1 ? half : Tile::part();
-        sums.template add<decltype(precision)::value, kA, kB>(used + of_a + at * kAHalf, used + of_b + at * kBHalf, sums_b);
-      }
+      constexpr Precision kIts = decltype(precision)::value;
+      constexpr int kTimes = kStageDepth / 4 / kDeep<kIts> / Tile::kDepthParts;
+      const int part = Tile::kDepthParts == 1 ? 0 : Tile::part(thread) * kTimes;
+      const float *from_a = shared + used + of_a + part * kDeep<kIts> * kAStep, *from_b = shared + used + of_b + part * kDeep<kIts> * kBStep;
+#pragma unroll 1  // side by side they would take more registers than there are
+      for (int i = 0; i < kTimes; i++, from_a += kDeep<kIts> * kAStep, from_b += kDeep<kIts> * kBStep)
+        sums.template add<kIts, kA, kB>(from_a, from_b, sums_b);
     };
     if (kRest && number >= rounded_stages)
       multiply_stage(PrecisionConstant<Precision::kFloat32>{});
     else
       multiply_stage(PrecisionConstant<kPrecision>{});
-    used += kStageFloats;
-    if (used == end) used = shared;
+    used = used == kEnd ? 0 : used + kStageFloats;
   }
-}
-
-// Stores the first `left` of a quad (= or +=); aligned: 16 bytes may move at a time.
-__device__ __forceinline__ void store_quad(float* to, Quad quad, int left, bool aligned, bool adds) {
-  if (aligned && left >= 4) {
-    auto* const at = reinterpret_cast<Quad*>(to);
-    if (adds) {
-      const Quad before = *at;
-#pragma unroll
-      for (int i = 0; i < 4; i++) quad.column[i] += before.column[i];
-    }
-    *at = quad;
-    return;
-  }
-#pragma unroll
-  for (int i = 0; i < 4; i++)
-    if (i < left) to[i] = adds ? to[i] + quad.column[i] : quad.column[i];
 }
 
 // The least of two numbers, as an int: what is left of a tile.

@@ -16,6 +16,17 @@ namespace {
 
 constexpr int kThreads = 256;
 
+// The first `left` of a quad; aligned: 16 bytes may move at a time.
+__device__ __forceinline__ void store_quad(float* to, const Quad& quad, int left, bool aligned) {
+  if (aligned && left >= 4) {
+    *reinterpret_cast<Quad*>(to) = quad;
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; i++)
+    if (i < left) to[i] = quad.column[i];
+}
+
 // w: packed. Tiles follow each other along y's columns first: blocks that run together share x.
 template <Precision kPrecision, class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
@@ -34,9 +45,10 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   // Through shared memory, so that activations are one piece of code.
   block_barrier();
   auto* const quads = reinterpret_cast<Quad*>(shared);
-  sums.each([&](int r, int c, const Quad& quad) { quads[r * kQuads + c / 4] = quad; });
+  const auto thread = static_cast<int>(threadIdx.x);
+  if (Tile::part(thread) == 0) sums.each(thread, [&](int r, int c, const Quad& quad) { quads[r * kQuads + c / 4] = quad; });
   block_barrier();
-  const int first = static_cast<int>(threadIdx.x) / kQuads, c = static_cast<int>(threadIdx.x) % kQuads * 4;
+  const int first = thread / kQuads, c = thread % kQuads * 4;
   if (c >= tile_columns) return;
   const Quad bias = *reinterpret_cast<const Quad*>(w + static_cast<int64_t>(depth) * w_columns + column + c);
   float *const to_y = y.data + row * y.stride + column + c, *const to_z = z.data == nullptr ? nullptr : z.data + row * z.stride + column + c;
@@ -44,12 +56,11 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 #pragma unroll 1
   for (int r = first; r < tile_rows; r += Tile::kThreads / kQuads) {
     Quad value = quads[r * kQuads + c / 4];
-#pragma unroll
-    for (int k = 0; k < 4; k++) value.column[k] += bias.column[k];
-    if (to_z != nullptr) store_quad(to_z + r * z.stride, value, tile_columns - c, aligned_z, false);
+    add_quad(value, bias);
+    if (to_z != nullptr) store_quad(to_z + r * z.stride, value, tile_columns - c, aligned_z);
 #pragma unroll
     for (int k = 0; k < 4; k++) value.column[k] = activate(activation, value.column[k]);
-    store_quad(to_y + r * y.stride, value, tile_columns - c, aligned_y, false);
+    store_quad(to_y + r * y.stride, value, tile_columns - c, aligned_y);
   }
 }
 

@@ -2,7 +2,7 @@
 //   dx[r, k] (=, +=) sum over c of dz[r, c] W[k, c]     split[k, c] = sum over r of x[r, k] dz[r, c]     split[depth, c] = sum over r of dz[r, c]
 // x and dz may start and be strided anyhow; nothing but the results is written. A block makes a tile [rows, columns] of dx or [depth, columns]
 // of a split, over all columns or all of the split's rows, from first to last: no sum is shared between blocks. Columns from `rounded` on are added
-// after the others (dx) or are tiles of their own (splits), a quarter as wide, since their products in float32 take several times as long.
+// after the others (dx) or are tiles of their own (splits), half as wide, since their products in float32 take several times as long.
 // Per row, with C columns and D of the depth: dx reads 4 C bytes, again for each 128 of D, and W's 4 C D for each 64 rows, and writes 4 D for 2 C D
 // operations; splits read 4 (C + D), x again for each 128 of C and dz for each 128 of D, mostly from the L2 cache, for 2 C D, and write W's size
 // once each. In float32 the matrix instructions do three times the operations.
@@ -18,51 +18,24 @@ namespace {
 template <Precision kPrecision, class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     input_gradient_kernel(int64_t rows, const float* w, int w_columns, int rounded, RowPointer dz, RowPointer dx, int dx_columns, bool accumulate) {
-  const unsigned tiles = static_cast<unsigned>(dx_columns + Tile::kColumns - 1) / Tile::kColumns;
-  const int64_t row = static_cast<int64_t>(blockIdx.x / tiles) * Tile::kRows;
-  const int column = static_cast<int>(blockIdx.x % tiles) * Tile::kColumns;
-  const int tile_rows = least(rows - row, Tile::kRows), tile_columns = least(dx_columns - column, Tile::kColumns);
+  // Calls work(row, column, rows, columns) of the tile.
+  const auto locate = [&](unsigned block, const auto& work) {
+    const unsigned tiles = static_cast<unsigned>(dx_columns + Tile::kColumns - 1) / Tile::kColumns;
+    const int64_t row = static_cast<int64_t>(block / tiles) * Tile::kRows;
+    const int column = static_cast<int>(block % tiles) * Tile::kColumns;
+    work(row, column, least(rows - row, Tile::kRows), least(dx_columns - column, Tile::kColumns));
+  };
   float* shared = shared_memory<float>();
   TileSums<Tile> sums;
-  add_tile_product<Tile, kPrecision, Lines::kDepth, Lines::kDepth, kPrecision != Precision::kFloat32>(
-      sums, {dz.data + row * dz.stride, dz.stride, tile_rows, w_columns},
-      {w + static_cast<int64_t>(column) * w_columns, w_columns, tile_columns, w_columns}, w_columns, rounded, shared);
-  sums.join(shared);
-  float* const to = dx.data + row * dx.stride + column;
-  const bool aligned = moves_quads(to, dx.stride);
-  sums.each([&](int r, int c, const Quad& quad) {
-    if (r < tile_rows) store_quad(to + r * dx.stride + c, quad, tile_columns - c, aligned, accumulate);
+  locate(blockIdx.x, [&](int64_t row, int column, int tile_rows, int tile_columns) {
+    add_tile_product<Tile, kPrecision, Lines::kDepth, Lines::kDepth, kPrecision != Precision::kFloat32>(
+        sums, {dz.data + row * dz.stride, dz.stride, tile_rows, w_columns},
+        {w + static_cast<int64_t>(column) * w_columns, w_columns, tile_columns, w_columns}, w_columns, rounded, shared);
   });
-}
-
-// A tile of a split, and its part of the last row where it has the first rows.
-template <Precision kPrecision, class Tile>
-__device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPointer x, RowPointer dz, int w_depth, int w_columns, int depth, int column,
-                                                     int columns) {
-  const int64_t row = splits.row(blockIdx.y);
-  const auto rows = static_cast<int>(splits.size(blockIdx.y));
-  if (rows == 0 && splits.adds) return;
-  const int tile_depth = least(w_depth - depth, Tile::kRows), tile_columns = least(columns, Tile::kColumns);
-  const bool sums_bias = depth == 0 && Tile::row() == 0;
-  float* shared = shared_memory<float>();
-  TileSums<Tile> sums;
-  add_tile_product<Tile, kPrecision, Lines::kAcross, Lines::kAcross>(sums, {x.data + row * x.stride + depth, x.stride, rows, tile_depth},
-                                                                     {dz.data + row * dz.stride + column, dz.stride, rows, tile_columns}, rows, rows,
-                                                                     shared, sums_bias);
   sums.join(shared);
-  float* const to = splits.matrix(blockIdx.y) + column;
-  sums.each([&](int k, int c, const Quad& quad) {
-    if (k < tile_depth) store_quad(to + static_cast<int64_t>(depth + k) * w_columns + c, quad, tile_columns - c, true, splits.adds);
+  locate(block_again(), [&](int64_t row, int column, int tile_rows, int tile_columns) {
+    sums.template store<false>(dx.data + row * dx.stride + column, dx.stride, tile_rows, tile_columns, accumulate);
   });
-  if (!sums_bias) return;
-  Quad bias;
-#pragma unroll
-  for (int j = 0; j < 4; j++) {
-    bias.column[j] = sums.of_b[j] + shuffle_xor(sums.of_b[j], 1);
-    bias.column[j] += shuffle_xor(bias.column[j], 2);
-  }
-  const int c = Tile::column() + first_place(lane() / 4);
-  if (lane() % 4 == 0 && Tile::part() == 0) store_quad(to + static_cast<int64_t>(w_depth) * w_columns + c, bias, tile_columns - c, true, splits.adds);
 }
 
 // How a weight gradient is divided: tiles of the plan's precision, and of float32.
@@ -73,22 +46,68 @@ struct Division {
   static_assert(Rounded::kThreads == Exact::kThreads && Rounded::kRows == Exact::kRows);
 };
 
-// blockIdx.x: tiles along the columns first, those of float32 in front; blockIdx.y: splits.
+// Of a block of a weight gradient: where its tile begins, and how many columns are left there.
+struct GradientTile {
+  int depth, column, columns;
+  bool exact;
+
+  // Tiles follow each other along the columns, those of float32 in front.
+  template <class Division>
+  static __device__ __forceinline__ GradientTile of(unsigned block, int w_columns, int rounded) {
+    const unsigned exact_tiles = static_cast<unsigned>(w_columns - rounded + Division::Exact::kColumns - 1) / Division::Exact::kColumns;
+    const unsigned tiles = exact_tiles + static_cast<unsigned>(rounded + Division::Rounded::kColumns - 1) / Division::Rounded::kColumns;
+    const unsigned tile = block % tiles;
+    const bool exact = tile < exact_tiles;
+    const int depth = static_cast<int>(block / tiles) * Division::Rounded::kRows;
+    const int column = exact ? rounded + static_cast<int>(tile) * Division::Exact::kColumns : static_cast<int>(tile - exact_tiles) * Division::Rounded::kColumns;
+    return {depth, column, (exact ? w_columns : rounded) - column, exact};
+  }
+};
+
+// A tile of a split, and its part of the last row where it has the first rows.
+template <Precision kPrecision, class Tile, class Locate>
+__device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPointer x, RowPointer dz, int w_depth, int w_columns, const Locate& locate) {
+  float* shared = shared_memory<float>();
+  TileSums<Tile> sums;
+  {
+    const GradientTile tile = locate(blockIdx.x);
+    const int64_t row = splits.row(blockIdx.y);
+    const auto rows = static_cast<int>(splits.size(blockIdx.y));
+    if (rows == 0 && splits.adds) return;
+    add_tile_product<Tile, kPrecision, Lines::kAcross, Lines::kAcross>(
+        sums, {x.data + row * x.stride + tile.depth, x.stride, rows, least(w_depth - tile.depth, Tile::kRows)},
+        {dz.data + row * dz.stride + tile.column, dz.stride, rows, least(tile.columns, Tile::kColumns)}, rows, rows, shared,
+        tile.depth == 0 && Tile::row(static_cast<int>(threadIdx.x)) == 0);
+  }
+  sums.join(shared);
+  const GradientTile tile = locate(block_again());
+  float* const to = splits.matrix(blockIdx.y) + tile.column;
+  sums.template store<true>(to + static_cast<int64_t>(tile.depth) * w_columns, w_columns, least(w_depth - tile.depth, Tile::kRows), tile.columns,
+                            splits.adds);
+  const int thread = thread_again();
+  if (tile.depth != 0 || Tile::row(thread) != 0) return;
+  Quad bias;
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    bias.column[j] = sums.of_b[j] + shuffle_xor(sums.of_b[j], 1);
+    bias.column[j] += shuffle_xor(bias.column[j], 2);
+  }
+  const int c = Tile::column(thread) + first_place(thread % kWarp / 4);
+  if (thread % 4 != 0 || Tile::part(thread) != 0 || c >= tile.columns) return;
+  auto* const last = reinterpret_cast<Quad*>(to + static_cast<int64_t>(w_depth) * w_columns + c);
+  if (splits.adds) add_quad(bias, *last);
+  *last = bias;
+}
+
+// blockIdx.y: splits.
 template <Precision kPrecision, class Division>
 __global__ void __launch_bounds__(Division::Rounded::kThreads, Division::Rounded::kBlocks)
     weight_gradient_kernel(Splits splits, RowPointer x, RowPointer dz, int w_depth, int w_columns, int rounded) {
-  using Rounded = typename Division::Rounded;
-  using Exact = typename Division::Exact;
-  const int exact_tiles = (w_columns - rounded + Exact::kColumns - 1) / Exact::kColumns;
-  const int tiles = exact_tiles + (rounded + Rounded::kColumns - 1) / Rounded::kColumns;
-  const int tile = static_cast<int>(blockIdx.x) % tiles, depth = static_cast<int>(blockIdx.x) / tiles * Rounded::kRows;
-  if (tile >= exact_tiles) {
-    const int column = (tile - exact_tiles) * Rounded::kColumns;
-    weight_gradient_tile<kPrecision, Rounded>(splits, x, dz, w_depth, w_columns, depth, column, rounded - column);
-  } else if constexpr (kPrecision != Precision::kFloat32) {
-    const int column = rounded + tile * Exact::kColumns;
-    weight_gradient_tile<Precision::kFloat32, Exact>(splits, x, dz, w_depth, w_columns, depth, column, w_columns - column);
-  }
+  const auto locate = [&](unsigned block) { return GradientTile::of<Division>(block, w_columns, rounded); };
+  if (kPrecision == Precision::kFloat32 || !locate(blockIdx.x).exact)
+    weight_gradient_tile<kPrecision, typename Division::Rounded>(splits, x, dz, w_depth, w_columns, locate);
+  else
+    weight_gradient_tile<Precision::kFloat32, typename Division::Exact>(splits, x, dz, w_depth, w_columns, locate);
 }
 
 // In float32 all columns are alike.
@@ -102,10 +121,10 @@ void with_division(Precision precision, const Weights& w, const Work& work) {
     constexpr bool kExact = decltype(constant)::value == Precision::kFloat32;
     if (rounded <= 32 && exact <= 32) return work(constant, Type<Division<Tile<2, 2, 1, 2>, Tile<2, 2, 1, 2>>>{});
     if (rounded <= 64 || w.depth <= 64) return work(constant, Type<Division<Tile<2, 2, 2>, Tile<2, 2, 1, 2>>>{});
-    if constexpr (kExact)  // sums of sixteen on their own take registers too
+    if constexpr (kExact)
       work(constant, Type<Division<Tile<2, 4, 2>, Tile<2, 4, 1, 2>>>{});
-    else
-      work(constant, Type<Division<Tile<4, 2, 4>, Tile<2, 4, 1, 2>>>{});
+    else  // bound by what comes from the L2 cache: as large as they can be
+      work(constant, Type<Division<Tile<2, 4, 4>, Tile<2, 4, 2, 2>>>{});
   });
 }
 
@@ -117,11 +136,14 @@ int64_t tiles_of(const Weights& w, int64_t rounded) {
 
 }  // namespace
 
-int64_t gradient_tiles(Precision precision, const Weights& w) {
-  if (is_narrow(w)) return narrow_gradient_tiles(w);
-  int64_t tiles = 0;
-  with_division(precision, w, [&](auto, auto division) { tiles = tiles_of<typename decltype(division)::Is>(w, rounded_columns(precision, w)); });
-  return tiles;
+int64_t gradient_threads(Precision precision, const Weights& w) {
+  if (is_narrow(w)) return narrow_gradient_threads(w);
+  int64_t threads = 0;
+  with_division(precision, w, [&](auto, auto division) {
+    using Of = typename decltype(division)::Is;
+    threads = tiles_of<Of>(w, rounded_columns(precision, w)) * Of::Rounded::kThreads;
+  });
+  return threads;
 }
 
 Splits splits_of(const Context& context, const Weights& w, int64_t first_row, int64_t rows) {

@@ -15,8 +15,8 @@ void launch_input_gradient(const Context& context, const Weights& w, int64_t row
 // sum is of dz as it is.
 void launch_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, RowPointer dz);
 
-// Blocks that a split of a weight gradient takes.
-int64_t gradient_tiles(Precision precision, const Weights& w);
+// Threads that a split of a weight gradient takes.
+int64_t gradient_threads(Precision precision, const Weights& w);
 
 // Where a launch of a weight gradient finds its rows and puts its sums: block y works on split y.
 struct Splits {
