@@ -218,7 +218,7 @@ __device__ __forceinline__ void give_logits(const Block& block, const Chunk& chu
 template <Precision kPrecision, int kGates>
 __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, MixtureLayout layout, Chunk chunk) {
   constexpr int kPanels = division_of(kGates).panels;
-  constexpr bool kKeepsRows = kPrecision == Precision::kBfloat16;
+  constexpr bool kKeepsRows = kPrecision == Precision::kBfloat16 && !(kBeforeHopper && kGates == kMostGates);  // registers decide
   const int64_t in_chunk = static_cast<int64_t>(blockIdx.x) * layout.rows;
   MixtureBlock block(layout, m, chunk.first_row + in_chunk, chunk.first_row + chunk.rows);
   RowPointer p{chunk.p.data + in_chunk * chunk.p.stride, chunk.p.stride}, dp{chunk.dp.data + in_chunk * chunk.dp.stride, chunk.dp.stride};
