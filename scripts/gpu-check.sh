@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # Everything that only a GPU can show, in one go: builds the CUDA backend, checks it against the reference (random and golden cases),
 # runs the memory checker where it is allowed to, times the workloads, and times PyTorch beside them where Python has it.
-#   npm run gpu:check -- --golden DIR --peers DIR [--out FILE.json] [--quick]
-# Needs nvcc, CMake and a C++ compiler; no Node, no network. Ends with a table; everything is in FILE.json
+#   npm run gpu:check -- --golden DIR --peers DIR [--out FILE.json] [--selftest FILE] [--quick]
+# Needs nvcc, CMake and a C++ compiler, or a selftest that was built elsewhere; no Node, no network. Ends with a table; everything is in FILE.json
 # (default build-gpu/gpu-check.json).
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-golden= peers= out=build-gpu/gpu-check.json seconds=1 cases=40
+golden= peers= out=build-gpu/gpu-check.json selftest= seconds=1 cases=40
 while [ $# -gt 0 ]; do
   case $1 in
     --golden) golden=${2:?--golden needs a folder}; shift 2 ;;
     --peers) peers=${2:?--peers needs a folder}; shift 2 ;;
     --out) out=${2:?--out needs a file}; shift 2 ;;
+    --selftest) selftest=${2:?--selftest needs a file}; shift 2 ;;
     --quick) seconds=0 cases=5; shift ;;
-    *) echo "gpu-check: unknown option $1; expected --golden DIR, --peers DIR, --out FILE, --quick" >&2; exit 2 ;;
+    *) echo "gpu-check: unknown option $1; expected --golden DIR, --peers DIR, --out FILE, --selftest FILE, --quick" >&2; exit 2 ;;
   esac
 done
 build=build-gpu
@@ -25,15 +26,23 @@ failed=0
 step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
 
 step 'build'
-if ! { cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DMULTIGATE_SELFTEST_CUDA=ON && cmake --build "$build" --target selftest -j "$(nproc)"; } >"$build/build.log" 2>&1; then
+if [ -n "$selftest" ]; then
+  echo "taken as it is: $selftest"
+elif ! { cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DMULTIGATE_SELFTEST_CUDA=ON && cmake --build "$build" --target selftest -j "$(nproc)"; } >"$build/build.log" 2>&1; then
   tail -30 "$build/build.log"
   exit 1
 fi
-selftest=$build/selftest
+selftest=${selftest:-$build/selftest}
 
 step 'against the reference'
-"$selftest" --device cuda --cases "$cases" ${golden:+--golden "$golden"} 2>&1 | tee "$build/selftest.log" | tail -40
-[ "${PIPESTATUS[0]}" = 0 ] || failed=1
+# The reference's time counts, not the device's: in parts, side by side.
+parts=4 running=()
+for part in $(seq $parts); do
+  "$selftest" --device cuda --cases "$cases" --part "$part/$parts" $([ "$part" = 1 ] && echo ${golden:+--golden "$golden"}) >"$build/selftest-$part.log" 2>&1 &
+  running+=($!)
+done
+for process in "${running[@]}"; do wait "$process" || failed=1; done
+tail -qn 20 "$build"/selftest-?.log
 
 step 'memory checker'
 checker=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -1)
@@ -52,15 +61,22 @@ step 'what the device can do'
 "$selftest" --device cuda --peaks | tee -a "$lines"
 
 step 'times'
-"$selftest" --device cuda --time bench/gpu/programs.json --seconds "$seconds" | tee -a "$lines" | cut -c1-160
+"$selftest" --device cuda --time bench/gpu/programs.json --seconds "$seconds" --profile >"$build/times.jsonl"
+grep median_ms "$build/times.jsonl" | cut -c1-160
+cat "$build/times.jsonl" >>"$lines"
 
 if [ -n "$peers" ]; then
   step 'PyTorch'
   if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
-    for what in layers gemm train; do
-      timeout 150 python3 "$peers/peers.py" --peer torch --device cuda --what "$what" --seconds 0.3 2>"$build/torch-$what.log" | tee -a "$lines" | cut -c1-140
-      grep -h '^skip' "$build/torch-$what.log" | head -5
-    done
+    # Compiling takes most of a minute for a direction of a layer: the forms that are to be compared with, and none beside them.
+    torch_lines() {
+      timeout "$1" python3 "$peers/peers.py" --peer torch --device cuda "${@:2}" --seconds 0.3 2>"$build/torch.log" | grep '^{' | tee -a "$lines" | cut -c1-140
+      grep -h '^skip' "$build/torch.log" | head -5
+    }
+    torch_lines 30 --what gemm
+    torch_lines 150 --what layers --only L1 --variants eager-fp32,eager-bf16-stored,batched-bf16-stored,compiled-bf16-stored
+    torch_lines 110 --what train --only mmoe --variants eager-bf16,compiled-bf16
+    torch_lines 90 --what layers --only L4 --variants compiled-bf16-stored
   else
     echo 'skipped: this Python has no PyTorch that sees a GPU'
   fi

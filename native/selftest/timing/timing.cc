@@ -136,7 +136,7 @@ Measured measure(const Workload& workload, const Data& data, const Place& place,
   };
   once();
   int64_t launches = 0;
-  std::vector<double> times{once()};
+  std::vector<double> times{clock.time != nullptr ? 0 : once()};
   if (clock.time != nullptr) check(clock.time(plan, &run, 1, times.data(), &launches, &error));
   const auto repeats = static_cast<int>(std::clamp(options.seconds * 1000 / std::max(times[0], 1e-3), 5.0, clock.time != nullptr ? 200.0 : 2000.0));
   times.resize(static_cast<size_t>(repeats));
