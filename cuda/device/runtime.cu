@@ -1,6 +1,8 @@
 // See runtime.h.
 #include "cuda/device/runtime.h"
 
+#include "cuda/device/warpgroup.h"
+
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -79,6 +81,8 @@ const DeviceFacts& facts_of(int number) {
   return *known[number];
 }
 
+__global__ void tell_warpgroups_kernel(int* answer) { *answer = kHasWarpgroups ? 1 : 0; }
+
 std::string mebibytes(size_t bytes) { return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB"; }
 
 }  // namespace
@@ -109,6 +113,23 @@ void use_device(int number) {
 }
 
 const DeviceFacts& device_facts() { return facts_of(device_in_use); }
+
+bool has_warpgroups() {
+  if (device_facts().major != 9 || device_facts().minor != 0) return false;
+  static std::mutex mutex;
+  static std::optional<bool> known[kMostDevices];
+  const std::lock_guard lock(mutex);
+  auto& answer = known[device_in_use];
+  if (answer) return *answer;
+  DeviceMemory memory;
+  memory.reserve(sizeof(int));
+  tell_warpgroups_kernel<<<1, 1>>>(memory.data<int>());
+  check(cudaGetLastError(), "a kernel could not be launched");
+  int value = 0;
+  copy_from_device(&value, memory.data(), sizeof value);
+  answer = value != 0;
+  return *answer;
+}
 
 int64_t free_bytes() {
   size_t free_bytes = 0, all_bytes = 0;

@@ -56,6 +56,8 @@ void use_device(int number);
 // Of the device that the calling thread works on.
 const DeviceFacts& device_facts();
 int64_t free_bytes();
+// Whether its kernels have the instructions of a warpgroup (warpgroup.h): it must, and they must be compiled for it.
+bool has_warpgroups();
 
 void* device_allocate(size_t bytes);  // zeroed; MG_OUT_OF_MEMORY says how much was asked for and how much is free
 void device_release(void* data) noexcept;

@@ -21,6 +21,8 @@ const DeviceFacts& device_facts() {
   return facts;
 }
 
+bool has_warpgroups() { return device_facts().major == 9; }
+
 void* device_allocate(size_t bytes) {
   // 256 bytes, as cudaMalloc aligns; exactly as many as were asked for.
   void* data = nullptr;

@@ -245,7 +245,7 @@ CoreLayout MixtureTopology::core_layout(int64_t rows, int seat_tables) const {
 
 bool MixtureTopology::fits_cores(const Plan& plan) const {
   const DeviceFacts& device = device_facts();
-  if (plan.precision != Precision::kBfloat16 || device.major != 9 || device.minor != 0) return false;
+  if (plan.precision != Precision::kBfloat16 || !has_warpgroups()) return false;
   if (depth > kMostCoreDepth || most_logits > kMostLogitTiles * kLogitTilePanels * kPanel) return false;
   // The tables are not made yet: what they take at most, with a pass for every other gate.
   const int64_t slots = (mixture.expert_count + mixture.stream_count) * blocks_of(mixture.gate_count, 2);
