@@ -46,7 +46,7 @@ struct WeightColumns {
 struct Panels {
   int64_t packed = -1;     // floats in front of it in the packed memory; -1: none
   int64_t rounded = 0;     // how many are in the plan's precision
-  int64_t parts_apart = 0; // of cores: the others, as bfloat16, have what rounding left in panels that are so many behind
+  int64_t parts_apart = 0; // of cores: the others are several parts; what rounding left of one is in the panel that is so many behind
   bool cores = false;      // made of cores, bfloat16
 };
 

@@ -39,11 +39,11 @@ __device__ __forceinline__ void put_in_cores(const PackedPart& p, int64_t row, i
     return;
   }
   const int64_t at = place_in_cores(row, column);
-  const auto rounded = static_cast<uint16_t>(to_bf16_pair(value, 0));
-  reinterpret_cast<uint16_t*>(to)[at] = rounded;
-  if (panel < p.panels.rounded) return;
-  const float rest = value - float_of_bits(static_cast<uint32_t>(rounded) << 16);
-  reinterpret_cast<uint16_t*>(to + p.panels.parts_apart * floats)[at] = static_cast<uint16_t>(to_bf16_pair(rest, 0));
+  for (int part = 0; part < (panel < p.panels.rounded ? 1 : kLogitParts); part++) {
+    const auto rounded = static_cast<uint16_t>(to_bf16_pair(value, 0));
+    reinterpret_cast<uint16_t*>(to + part * p.panels.parts_apart * floats)[at] = rounded;
+    value -= float_of_bits(static_cast<uint32_t>(rounded) << 16);
+  }
 }
 
 // packed[row, column + c] = store[offset + row * stride + c]; the last row from the bias. Panels likewise. parts [gridDim.y].

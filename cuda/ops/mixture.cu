@@ -104,7 +104,7 @@ void compile_topology(PlanBuilder& builder, const Op& op, MixtureTopology& t) {
     const Precision precision = builder.plan.precision;
     const int64_t logit_panels = rounded_up(blocks_of(column - logits_begin, kPanel), t.cores ? kLogitTilePanels : 1);
     if (t.cores)
-      builder.need_panels(weights, {-1, experts_panels, logit_panels, true}, (experts_panels + 2 * logit_panels) * core_panel_floats(depth));
+      builder.need_panels(weights, {-1, experts_panels, logit_panels, true}, (experts_panels + kLogitParts * logit_panels) * core_panel_floats(depth));
     else
       builder.need_panels(weights, {-1, experts_panels, 0, false},
                           experts_panels * panel_floats(precision, depth) + logit_panels * panel_floats(Precision::kFloat32, depth));
@@ -235,7 +235,7 @@ CoreLayout MixtureTopology::core_layout(int64_t rows, int seat_tables) const {
     l.table_floats = static_cast<int32_t>(rounded_up(mixture.table_words, 4));
     l.stage_floats = kTilePanels * panel;
     l.stages_floats = std::max(kCoreStages * l.stage_floats,
-                               static_cast<int32_t>(2 * rounded_up(blocks_of(most_logits, kPanel), kLogitTilePanels) * panel));
+                               static_cast<int32_t>(kLogitParts * rounded_up(blocks_of(most_logits, kPanel), kLogitTilePanels) * panel));
     if (l.floats() * static_cast<int64_t>(sizeof(float)) > static_cast<int64_t>(device_facts().shared_bytes)) continue;
     const int64_t work = blocks_of(blocks_of(rows, l.rows), multiprocessors) * (l.rows + kRowsOfABlock);
     if (work <= least) best = l, least = work;
@@ -247,8 +247,8 @@ bool MixtureTopology::fits_cores(const Plan& plan) const {
   const DeviceFacts& device = device_facts();
   if (plan.precision != Precision::kBfloat16 || !has_warpgroups()) return false;
   if (depth > kMostCoreDepth || most_logits > kMostLogitTiles * kLogitTilePanels * kPanel) return false;
-  // The tables are not made yet: what they take at most, with a pass for every other gate.
-  const int64_t slots = (mixture.expert_count + mixture.stream_count) * blocks_of(mixture.gate_count, 2);
+  // The tables are not made yet: what they take at most, with a pass for every gate.
+  const int64_t slots = static_cast<int64_t>(mixture.expert_count + mixture.stream_count) * mixture.gate_count;
   const int64_t words = (mixture.stream_count * sizeof(CoreStream) + slots * sizeof(CoreSlot)) / sizeof(int32_t) + 2 * places_of_seats.size();
   const int64_t bytes = core_layout(1, 2).floats() * static_cast<int64_t>(sizeof(float));
   return bytes > 0 && bytes + words * static_cast<int64_t>(sizeof(int32_t)) <= static_cast<int64_t>(device.shared_bytes);

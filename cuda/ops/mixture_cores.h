@@ -2,8 +2,8 @@
 //
 // A block keeps 64 or 128 rows, 64 to a warpgroup, in shared memory as cores (device/warpgroup.h), rounded once. The weights of a stream's experts
 // are tiles of 64 columns, one behind the other in memory: several small experts, one, or a part of a larger one. While the matrix
-// instructions make the next tile's products, the warps activate and mix the one before. Logits are products of two parts of each operand, high high +
-// high low + low high, that is 16 bits of both.
+// instructions make the next tile's products, the warps activate and mix the one before. Logits are float32: operands are sums of three
+// bfloat16, and of their products the six largest are taken.
 #pragma once
 #include "cuda/device/warpgroup.h"
 #include "cuda/ops/mixture.h"
@@ -21,7 +21,7 @@ inline constexpr int64_t kMostCoreDepth = 256;
 inline constexpr int kStepsOfPanels = 2;          // panels' depth is a multiple of so many steps
 
 struct alignas(16) CoreStream {
-  const float *tiles, *logits;  // logits: high parts, then low ones
+  const float *tiles, *logits;  // logits: a part after the other
   RowPointer x;                 // row 0
   int32_t depth, tile_count, first_slot, logit_tiles, logit_count, first_logit;
 };
@@ -92,9 +92,11 @@ __device__ __forceinline__ Quad load_quad(const float* row, bool present, bool a
   return quad;
 }
 
-// What rounding to bfloat16 has left of a pair.
-__device__ __forceinline__ uint32_t rest_of_pair(float low, float high, uint32_t rounded) {
-  return to_bf16_pair(low - float_of_bits(rounded << 16), high - float_of_bits(rounded & 0xFFFF0000u));
+// What rounding to bfloat16 has left of a pair, and what rounding that has.
+__device__ __forceinline__ void split_rest(float first, float second, uint32_t rounded, uint32_t& middle, uint32_t& low) {
+  first -= float_of_bits(rounded << 16), second -= float_of_bits(rounded & 0xFFFF0000u);
+  middle = to_bf16_pair(first, second);
+  low = to_bf16_pair(first - float_of_bits(middle << 16), second - float_of_bits(middle & 0xFFFF0000u));
 }
 
 // Two steps' depth of the lane's two rows.
@@ -154,18 +156,17 @@ __device__ __forceinline__ void copy_floats(float* to, const float* from, int fl
 template <int kTiles, class Put>
 __device__ __forceinline__ void make_logits_of(CoreBlock& block, int s, const Put& put) {
   const CoreStream& stream = block.streams(s);
-  const int panel = static_cast<int>(core_panel_floats(stream.depth)), panel_bytes = panel * 4, rest_at = kTiles * kLogitTilePanels * panel_bytes;
+  const int panel = static_cast<int>(core_panel_floats(stream.depth)), panel_bytes = panel * 4, part_bytes = kTiles * kLogitTilePanels * panel_bytes;
   const char* const weights = reinterpret_cast<const char*>(block.stages());
   float sums[kTiles][16];
   load_x(block, s, [&](int first, const uint32_t (&words)[kStepsOfPanels][4], const XRows& rows) {
-    uint32_t rest[kStepsOfPanels][4];
+    uint32_t middle[kStepsOfPanels][4], low[kStepsOfPanels][4];
 #pragma unroll
     for (int i = 0; i < kStepsOfPanels; i++)
 #pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const auto& column = rows.quads[i][half].column;
-        rest[i][half] = rest_of_pair(column[0], column[1], words[i][half]);
-        rest[i][half + 2] = rest_of_pair(column[2], column[3], words[i][half + 2]);
+      for (int word = 0; word < 4; word++) {
+        const float* const pair = rows.quads[i][word % 2].column + word / 2 * 2;
+        split_rest(pair[0], pair[1], words[i][word], middle[i][word], low[i][word]);
       }
     warpgroup_begin();
 #pragma unroll
@@ -173,9 +174,13 @@ __device__ __forceinline__ void make_logits_of(CoreBlock& block, int s, const Pu
 #pragma unroll
       for (int n = 0; n < kTiles; n++) {
         const char* const high = weights + (first + i) * kStepCores * kCoreBytes + n * kLogitTilePanels * panel_bytes;
-        warpgroup_step(sums[n], rest[i], {high, panel_bytes}, first + i > 0);
-        warpgroup_step(sums[n], words[i], {high + rest_at, panel_bytes}, true);
-        warpgroup_step(sums[n], words[i], {high, panel_bytes}, true);
+        const Cores parts[kLogitParts] = {{high, panel_bytes}, {high + part_bytes, panel_bytes}, {high + 2 * part_bytes, panel_bytes}};
+        warpgroup_step(sums[n], low[i], parts[0], first + i > 0);  // small ones first
+        warpgroup_step(sums[n], words[i], parts[2], true);
+        warpgroup_step(sums[n], middle[i], parts[1], true);
+        warpgroup_step(sums[n], middle[i], parts[0], true);
+        warpgroup_step(sums[n], words[i], parts[1], true);
+        warpgroup_step(sums[n], words[i], parts[0], true);
       }
     warpgroup_commit();
     warpgroup_wait<0>();
@@ -201,7 +206,7 @@ template <class Put>
 __device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& put) {
   const CoreStream& stream = block.streams(s);
   block_barrier();  // whoever used the stages, or x, before is done
-  copy_floats(block.stages(), stream.logits, 2 * stream.logit_tiles * kLogitTilePanels * static_cast<int>(core_panel_floats(stream.depth)));
+  copy_floats(block.stages(), stream.logits, kLogitParts * stream.logit_tiles * kLogitTilePanels * static_cast<int>(core_panel_floats(stream.depth)));
   async_commit();
   async_wait<0>();
   shared_written();

@@ -27,6 +27,8 @@ __host__ __device__ constexpr int64_t place_in_panel(Precision precision, int64_
 // Panels for the instructions of a warpgroup (device/warpgroup.h), bfloat16: 8 columns over the whole depth, a multiple of 32, as cores that follow each
 // other, zeros beyond its end, then the biases in float32. Of each 16 of the depth numbers 4 t and 4 t + 1 stand where a lane's first word is, 4 t + 2 and
 // 4 t + 3 where its second one is: rows are loaded as above.
+// Logits have each operand as a sum of three bfloat16, 24 bits, in panels of their own.
+inline constexpr int kLogitParts = 3;
 __host__ __device__ constexpr int64_t cores_of(int64_t depth) { return (depth + 31) / 32 * 4; }
 __host__ __device__ constexpr int64_t core_panel_floats(int64_t depth) { return cores_of(depth) * 32 + kPanel; }
 // bfloat16 numbers of a panel in front of that of row k.
