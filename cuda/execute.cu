@@ -229,9 +229,15 @@ size_t time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds
 std::vector<KernelTime> profile_ops(Plan& plan, const mg_run& run) {
   prepare(plan, run);
   std::vector<KernelTime> times;
-  plan.stream->profile(&times), plan.side->profile(&times);
-  queue_ops(Context(plan, run), !plan.weights.empty() && !plan.divisible, true);
-  plan.stream->profile(nullptr), plan.side->profile(nullptr);
+  const auto profile = [&](std::vector<KernelTime>* to) { plan.stream->profile(to), plan.side->profile(to); };
+  profile(&times);
+  try {
+    queue_ops(Context(plan, run), !plan.weights.empty() && !plan.divisible, true);
+  } catch (...) {
+    profile(nullptr);  // the list is gone
+    throw;
+  }
+  profile(nullptr);
   plan.stream->synchronize();
   return times;
 }
