@@ -45,6 +45,15 @@ struct WeightGradient {
   bool first;  // overwrite instead of adding: the first block of a slot
 };
 
+// Parameters on their way through a step: rows of a table, or one row that is any range of elements.
+struct Parameters {
+  int64_t rows, width;
+  const int32_t* ids;  // which rows of the table they are; null: the first ones
+  float* w;
+  float *moment1, *moment2, *moment3;  // laid out as w; null: the rule has none
+  float* gradient;                     // [rows, width], without gaps
+};
+
 // Rows of a gradient that belong to some ids, one id after another: those of id i stand in rows[start[i] .. start[i + 1]).
 struct SumRows {
   int64_t dim, count;
@@ -55,6 +64,7 @@ struct SumRows {
   const float* scale;  // per row; null: 1
   float* sum;          // [count, dim]
   bool accumulate;     // += instead of =
+  Parameters wanted;   // of the ids, fetched meanwhile; w null: none
 };
 
 // A row view: its column 0 at the first row of the block, and the floats between rows.
@@ -197,15 +207,6 @@ struct UpdateRule {
   float decay;         // learning rate times weight decay
   float ftrl_l1, ftrl_l2, ftrl_l2_shrinkage, ftrl_beta;
   float ftrl_power;    // of the sum of squares: minus the learning rate power
-};
-
-// Parameters on their way through a step: rows of a table, or one row that is any range of elements.
-struct Parameters {
-  int64_t rows, width;
-  const int32_t* ids;  // which rows of the table they are; null: the first ones
-  float* w;
-  float *moment1, *moment2, *moment3;  // laid out as w; null: the rule has none
-  float* gradient;                     // [rows, width], without gaps
 };
 
 // kernels never see more than one slot, one block or one range of elements at a time.

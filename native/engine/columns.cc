@@ -1,7 +1,9 @@
 // Dataset columns; see columns.h.
 #include "engine/columns.h"
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -29,13 +31,15 @@ Columns::~Columns() { forget_data_set(number_); }
 
 void Columns::add(int32_t dtype, int64_t width, int64_t limit, const void* values) {
   const int64_t count = rows_ * width;
-  Column column{dtype, width, limit, {}};
+  Column column{dtype, width, limit, true, {}};
   void* data = column.data.reserve(static_cast<size_t>(count > 0 ? count : 1) * 4);
   if (dtype == MG_I32) {
     copy_ids(static_cast<const int32_t*>(values), static_cast<int32_t*>(data), count, limit, width,
              text_of("column ", columns_.size()));
   } else if (count > 0) {
     std::memcpy(data, values, static_cast<size_t>(count) * 4);
+    const auto* floats = static_cast<const float*>(data);
+    column.complete = std::none_of(floats, floats + count, [](float value) { return std::isnan(value); });
   }
   bytes_ += count * 4;
   columns_.push_back(std::move(column));

@@ -14,6 +14,7 @@ struct Column {
   int32_t dtype = 0;  // MG_F32 or MG_I32
   int64_t width = 0;
   int64_t limit = 0;  // ids lie in [0, limit)
+  bool complete = true;  // no NaN among its floats
   AlignedBuffer data;
 };
 

@@ -12,6 +12,7 @@ double denominator(int64_t reduction, int64_t rows, const RowColumn& label, cons
     for (int64_t row = 0; row < rows; ++row) sum += std::isnan(label[row]) ? 0.0 : static_cast<double>(weight[row]);
     return sum;
   }
+  if (label.complete) return static_cast<double>(rows);
   int64_t labelled = 0;  // no chain of additions: labels of rows in any order come as fast as memory brings them
   for (int64_t row = 0; row < rows; ++row) labelled += std::isnan(label[row]) ? 0 : 1;
   return static_cast<double>(labelled);

@@ -12,6 +12,7 @@ struct RowColumn {
   const float* data;  // element (row, column) at data[row * stride]; null: absent
   int64_t stride;
   const int32_t* row_index;  // null: sequential
+  bool complete;             // known to have no NaN
 
   float operator[](int64_t row) const { return data[(row_index == nullptr ? row : row_index[row]) * stride]; }
 };

@@ -29,6 +29,7 @@ Plan::Plan(const mg_backend& backend, const Program& program, const std::string&
       facts_(validate(program)),
       memories_(program.buffers.size()),
       data_(program.buffers.size(), nullptr),
+      complete_(program.buffers.size(), 0),
       held_(program.buffers.size()),
       copies_(program.buffers.size()),
       scalars_in_(program.scalar_inputs),
@@ -115,7 +116,10 @@ Step::~Step() {
     plan_->data_[i] = nullptr;
   }
   // No pointer into a caller's array outlives the step.
-  for (const int32_t number : plan_->facts_.row_inputs) plan_->data_[static_cast<size_t>(number)] = nullptr;
+  for (const int32_t number : plan_->facts_.row_inputs) {
+    plan_->data_[static_cast<size_t>(number)] = nullptr;
+    plan_->complete_[static_cast<size_t>(number)] = 0;
+  }
   for (const int32_t number : plan_->facts_.row_outputs) plan_->data_[static_cast<size_t>(number)] = nullptr;
   if (columns_ != nullptr) columns_->end_use();
   plan_->busy_ = false;
@@ -165,6 +169,7 @@ void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64
       fail(text_of(", a column of ids below ", column.limit), text_of("ids below ", limit, ", the rows of the table they are gathered from"));
     }
     plan_->data_[i] = static_cast<char*>(column.data.data()) + (shuffled ? 0 : start * column.width * 4);
+    plan_->complete_[i] = column.complete;
   }
   row_index_ = shuffled ? columns->order() + start : nullptr;
   first_of_columns_ = start, data_place_ = place;
@@ -185,9 +190,9 @@ void Step::set_scalars(const double* values) noexcept {
 
 void Step::compute_denominators() noexcept {
   const auto column = [&](const mg_view& view) -> RowColumn {
-    if (view.buffer < 0) return {nullptr, 0, nullptr};
+    if (view.buffer < 0) return {nullptr, 0, nullptr, false};
     const auto i = static_cast<size_t>(view.buffer);
-    return {static_cast<const float*>(plan_->data_[i]) + view.offset, plan_->buffers_[i].width, row_index_};
+    return {static_cast<const float*>(plan_->data_[i]) + view.offset, plan_->buffers_[i].width, row_index_, plan_->complete_[i] != 0};
   };
   double* result = plan_->scalars_out_.data() + plan_->scalars_out_.size() - plan_->denominators_.size();
   for (const mg_denominator& d : plan_->denominators_) {

@@ -54,6 +54,7 @@ class Plan {
 
   // Scratch of the step under way.
   std::vector<void*> data_;                 // per buffer: what mg_run.data is
+  std::vector<char> complete_;              // per buffer: its rows are known to have no NaN
   std::vector<std::shared_ptr<void>> held_;  // per buffer: the block, while the step needs it
   std::vector<AlignedBuffer> copies_;       // per buffer: copied inputs and native outputs
   std::vector<double> scalars_in_;

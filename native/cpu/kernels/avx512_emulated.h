@@ -102,6 +102,8 @@ inline __m512 _mm512_maskz_loadu_ps(__mmask16 mask, const void* p) {
     if (mask >> i & 1) v[i] = static_cast<const float*>(p)[i];
   return v;
 }
+inline __m512i _mm512_maskz_loadu_epi32(__mmask16 mask, const void* p) { return _mm512_castps_si512(_mm512_maskz_loadu_ps(mask, p)); }
+inline __mmask16 _mm512_test_epi32_mask(__m512i a, __m512i b) { return gathered(reinterpret_cast<lanes32>((bits_of(a) & bits_of(b)) != 0)); }
 inline void _mm512_mask_storeu_ps(void* p, __mmask16 mask, __m512 v) {
   for (int i = 0; i < 16; i++)
     if (mask >> i & 1) static_cast<float*>(p)[i] = v[i];

@@ -35,37 +35,43 @@ inline void gather_rows(const Gather* g) {
   }
 }
 
-// kVectors vectors of the sum of a bag's rows, the last of them `last` wide, times scale.
+// Calls each(id) for the ids of a bag, in order; returns how many there are. One loop ends at an unknown place, not one per id.
+template <class Each>
+inline int64_t each_present(const int32_t* ids, int64_t length, const Each& each) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < length; i += kLanes) {
+    uint32_t left = present(ids + i, least(kLanes, length - i));
+    count += __builtin_popcount(left);
+    for (; left != 0; left &= left - 1) each(ids[i + __builtin_ctz(left)]);
+  }
+  return count;
+}
+
+// kVectors vectors of the sum or mean of a bag's rows, the last of them `last` wide.
 template <int kVectors>
-inline void bag_sum(const int32_t* ids, int64_t length, const float* table, int64_t dim, vec scale, float* y, int64_t last) {
+inline void gather_bag(const Gather* g, const int32_t* ids, int64_t c, float* y, int64_t last) {
   vec sum[kVectors];
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; v++) sum[v] = zero();
-  for (int64_t i = 0; i < length; i++) {
-    if (ids[i] == 0) continue;
-    const float* from = table + ids[i] * dim;
+  const int64_t count = each_present(ids, g->length, [&](int64_t id) {
+    const float* from = g->table + id * g->dim + c;
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; v++) sum[v] = add(sum[v], load_n(from + v * kLanes, v < kVectors - 1 ? kLanes : last));
-  }
+  });
+  const vec scale = set1(g->combiner == 1 && count > 0 ? 1.0f / static_cast<float>(count) : 1.0f);
 #pragma GCC unroll 4
-  for (int v = 0; v < kVectors; v++) store_n(y + v * kLanes, mul(sum[v], scale), v < kVectors - 1 ? kLanes : last);
+  for (int v = 0; v < kVectors; v++) store_n(y + c + v * kLanes, mul(sum[v], scale), v < kVectors - 1 ? kLanes : last);
 }
 
-inline void gather_bags(const Gather* g) {
-  const int64_t rows = g->rows, dim = g->dim, length = g->length;
-  const float* const table = g->table;
-  for (int64_t r = 0; r < rows; r++) {
-    const int32_t* const ids = g->ids + r * length;
-    int64_t end = length, count = 0;  // behind the last id; ids
-    while (end > 0 && ids[end - 1] == 0) end--;
-    if (r + 1 < rows)
-      for (int64_t i = length; i < 2 * length && ids[i] != 0; i++) prefetch_row(table + ids[i] * dim, dim);
-    for (int64_t i = 0; i < end; i++) count += ids[i] != 0;
-    const vec scale = set1(g->combiner == 1 && count > 0 ? 1.0f / static_cast<float>(count) : 1.0f);
-    float* const y = g->y + r * g->y_row;
+inline void gather_bags(const Gather* arguments) {
+  const Gather g = *arguments;  // no store can change it
+  for (int64_t r = 0; r < g.rows; r++) {
+    const int32_t* const ids = g.ids + r * g.length;
+    if (r + 1 < g.rows) each_present(ids + g.length, g.length, [&](int64_t id) { prefetch_row(g.table + id * g.dim, g.dim); });
+    float* const y = g.y + r * g.y_row;
     int64_t c = 0;
-    for (; c + 2 * kLanes <= dim; c += 2 * kLanes) bag_sum<2>(ids, end, table + c, dim, scale, y + c, kLanes);
-    for (; c < dim; c += kLanes) bag_sum<1>(ids, end, table + c, dim, scale, y + c, least(kLanes, dim - c));
+    for (; c + 2 * kLanes <= g.dim; c += 2 * kLanes) gather_bag<2>(&g, ids, c, y, kLanes);
+    for (; c < g.dim; c += kLanes) gather_bag<1>(&g, ids, c, y, least(kLanes, g.dim - c));
   }
 }
 
@@ -99,8 +105,12 @@ void sum_rows(const SumRows* s) {
   const float *const x = s->x, *const scale = s->scale;
   float* to = s->sum;
   const bool accumulate = s->accumulate;
+  const Parameters& wanted = s->wanted;
+  const float* const fetched[] = {wanted.w, wanted.moment1, wanted.moment2, wanted.moment3};
   const uint32_t* ahead = rows + start[0];  // the next row to fetch
   for (int64_t i = 0; i < count; i++, to += dim) {
+    for (const float* of : fetched)
+      if (of) prefetch_row(of + wanted.ids[i] * dim, dim);
     const uint32_t *const own = rows + start[i], *const next = rows + start[i + 1];
     for (; ahead < next + kAhead && ahead < end; ahead++) prefetch_row(x + *ahead * x_row, dim);
     int64_t c = 0;

@@ -22,29 +22,32 @@ inline float weight_of(const Loss* b, int64_t r) {
 }
 
 // kLanes rows at a time.
-void binary_loss(const Loss* b) {
-  for (int64_t r = 0; r < b->rows; r += kLanes) {
-    const int64_t n = least(kLanes, b->rows - r);
+void binary_loss(const Loss* arguments) {
+  const Loss b = *arguments;  // no store can change it
+  double loss = *b.loss;
+  for (int64_t r = 0; r < b.rows; r += kLanes) {
+    const int64_t n = least(kLanes, b.rows - r);
     float zs[kLanes], ys[kLanes], ws[kLanes];
     for (int64_t i = 0; i < kLanes; i++) {
       const int64_t row = r + (i < n ? i : 0);
-      ws[i] = i < n ? weight_of(b, row) : 0.0f;
-      zs[i] = b->z.data[row * b->z.stride];
-      ys[i] = ws[i] != 0.0f ? b->label.data[row * b->label.stride] : 0.0f;
+      ws[i] = i < n ? weight_of(&b, row) : 0.0f;
+      zs[i] = b.z.data[row * b.z.stride];
+      ys[i] = ws[i] != 0.0f ? b.label.data[row * b.label.stride] : 0.0f;
     }
     const vec z = load(zs), y = load(ys), w = load(ws), u = exp(sub(zero(), abs(z)));
     float losses[kLanes];
     store(losses, mul(w, add(fnma(z, y, max(z, zero())), log1p_unit(u))));
     for (int64_t i = 0; i < n; i++)
-      if (ws[i] != 0.0f) *b->loss += static_cast<double>(losses[i]);
-    if (!b->dz.data) continue;
+      if (ws[i] != 0.0f) loss += static_cast<double>(losses[i]);
+    if (!b.dz.data) continue;
     float slopes[kLanes];
     // sigmoid(z) - y, from the side where sigmoid(z) is small: no cancellation where the model is sure and right
     const vec rest = div(u, add(set1(1.0f), u));
     const vec slope = select_less(z, zero(), sub(rest, y), sub(sub(set1(1.0f), y), rest));
-    store(slopes, mul(mul(w, set1(b->gradient_scale)), slope));
-    for (int64_t i = 0; i < n; i++) b->dz.data[(r + i) * b->dz.stride] = ws[i] != 0.0f ? slopes[i] : 0.0f;
+    store(slopes, mul(mul(w, set1(b.gradient_scale)), slope));
+    for (int64_t i = 0; i < n; i++) b.dz.data[(r + i) * b.dz.stride] = ws[i] != 0.0f ? slopes[i] : 0.0f;
   }
+  *b.loss = loss;
 }
 
 void binary_predict(int64_t rows, RowPointer logit, RowPointer y) {

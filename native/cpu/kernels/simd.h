@@ -92,6 +92,11 @@ inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit
 }
 // v where the bit of its lane is set, counted from bit `from`; else 0.
 inline vec keep_bits(vec v, uint32_t bits, int from) { return _mm512_maskz_mov_ps(static_cast<__mmask16>(bits >> from), v); }
+// A bit for each of the first `count` ids, kLanes at most, that is not 0.
+inline uint32_t present(const int32_t* ids, int64_t count) {
+  const __m512i all = _mm512_maskz_loadu_epi32(first(count), ids);
+  return _mm512_test_epi32_mask(all, all);
+}
 #if defined(MG_BFLOAT16_PAIRS)
 // Pairs of bfloat16, each in a float's bits. To nearest, ties to even; subnormal numbers become 0, as a dot takes them.
 // Of neighbours: (first[0], first[1]), ... (second[14], second[15]).
@@ -226,6 +231,10 @@ inline vec keep_bits(vec v, uint32_t bits, int from) {
   const __m256i own = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits)), lane);
   return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_cmpeq_epi32(own, lane)));
 }
+inline uint32_t present(const int32_t* ids, int64_t count) {
+  const __m256i absent = _mm256_cmpeq_epi32(_mm256_maskload_epi32(ids, first(count)), _mm256_setzero_si256());
+  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(absent))) ^ 0xFF;
+}
 inline __m128 fold(vec v) { return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)); }
 inline float reduce_max(vec v) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -324,6 +333,11 @@ inline vec keep_bits(vec v, uint32_t bits, int from) {
   const uint32_t lane[kLanes] = {1, 2, 4, 8};
   return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), vtstq_u32(vdupq_n_u32(bits >> from), vld1q_u32(lane))));
 }
+inline uint32_t present(const int32_t* ids, int64_t count) {
+  uint32_t bits = 0;
+  for (int64_t i = 0; i < count; i++) bits |= static_cast<uint32_t>(ids[i] != 0) << i;
+  return bits;
+}
 inline float reduce_max(vec v) { return vmaxvq_f32(v); }
 inline void transpose(vec* row) {
   const vec even_low = vzip1q_f32(row[0], row[2]), even_high = vzip2q_f32(row[0], row[2]);
@@ -391,6 +405,7 @@ inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit
   return uint64_t{w0 >= limit} | uint64_t{w1 >= limit} << 1 | uint64_t{w2 >= limit} << 2 | uint64_t{w3 >= limit} << 3;
 }
 inline vec keep_bits(vec v, uint32_t bits, int from) { return bits >> from & 1 ? v : 0.0f; }
+inline uint32_t present(const int32_t* ids, int64_t count) { return count > 0 && *ids != 0; }
 inline float reduce_max(vec v) { return v; }
 inline void transpose(vec*) {}
 inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) { out[0] = a, out[1] = b, out[2] = c, out[3] = d; }

@@ -164,10 +164,11 @@ class TableUpdate {
         if (r + kAhead < run.rows) __builtin_prefetch(at(r + kAhead)), __builtin_prefetch(at(r + kAhead) + length - 1);
         const int32_t* own = at(r);
         const uint32_t* const before = key;
-        for (int64_t k = 0; k < length; k++) {
-          if (combiner != 0 && own[k] == 0) continue;
-          *key++ = static_cast<uint32_t>(own[k]);
-          *to++ = row;
+        for (int64_t k = 0; k < length; k++) {  // without a branch: padding is written over
+          const auto id = static_cast<uint32_t>(own[k]);
+          const int64_t counts = combiner == 0 || id != 0;
+          *key = id, *to = row;
+          key += counts, to += counts;
         }
         if (combiner == 1) scale[row] = key != before ? 1.0f / static_cast<float>(key - before) : 0.0f;
       }
@@ -193,7 +194,7 @@ class TableUpdate {
         piece.rows = std::min(end - row, rows_at_once()), piece.width = dim, piece.gradient = sums;
         std::fill_n(sums, piece.rows * dim, 0.0f);
         for (; next < index_.distinct() && index_.id(next) < row + piece.rows; next++)
-          sum_gradients(plan, run, next, 1, sums + (index_.id(next) - row) * dim);
+          sum_gradients(plan, run, next, 1, {}, sums + (index_.id(next) - row) * dim);
         penalty += apply(plan, rule, piece);
       }
       return;
@@ -201,7 +202,7 @@ class TableUpdate {
     const auto [first, end] = unit_range(unit, units_, index_.distinct());
     for (int64_t i = first; i < end; i += piece.rows) {
       piece.rows = std::min(end - i, rows_at_once()), piece.ids = index_.ids(i);
-      sum_gradients(plan, run, i, piece.rows, piece.gradient);
+      sum_gradients(plan, run, i, piece.rows, piece, piece.gradient);
       penalty += apply(plan, rule, piece);
     }
   }
@@ -217,13 +218,13 @@ class TableUpdate {
   int64_t rows_at_once() const { return std::max<int64_t>(1, 512 / dim); }
   int64_t piece_floats() const { return padded(rows_at_once() * dim); }
 
-  // sum[k] = the gradient of distinct id i + k: the rows of the first feature come first, then those of the next.
-  void sum_gradients(const Plan& plan, const mg_run& run, int64_t i, int64_t count, float* sum) const {
+  // sum[k] = the gradient of distinct id i + k: the rows of the first feature come first, then those of the next. wanted: as in SumRows.
+  void sum_gradients(const Plan& plan, const mg_run& run, int64_t i, int64_t count, Parameters wanted, float* sum) const {
     const auto sum_feature = [&](size_t f, int64_t ids, const uint32_t* rows, const uint32_t* start, uint32_t listed, float* to) {
       const Rows& g = features[f].gradient;
       // Rows count over all features: from here it is those of this one.
       const float* x = plan.stored.data() + g.region * run.rows + g.column - static_cast<int64_t>(f) * run.rows * g.stride;
-      const SumRows sums{dim, ids, rows, start, listed, x, g.stride, features[f].combiner == 1 ? scale_.data() : nullptr, to, f > 0};
+      const SumRows sums{dim, ids, rows, start, listed, x, g.stride, features[f].combiner == 1 ? scale_.data() : nullptr, to, f > 0, f == 0 ? wanted : Parameters{}};
       plan.kernels->sum_rows(&sums);
     };
     if (features.size() == 1) return sum_feature(0, count, index_.rows(), index_.start(i), index_.listed(), sum);
@@ -236,6 +237,7 @@ class TableUpdate {
         sum_feature(f, 1, row, range, range[1], sum);
         row = next;
       }
+      if (wanted.w) wanted.ids++;
     }
   }
 
