@@ -1,7 +1,7 @@
 // The fused mixture on plain typed arrays: the entry `multigate/ops`. A call writes the parameters, runs one program and
 // returns fresh arrays; compiled programs are kept with the topology object, so keep and reuse that.
 
-import { checkInteger } from './core/check.js'
+import { checkInteger, checkKeys } from './core/check.js'
 import { chooseDevice } from './core/device.js'
 import { checkPrecision } from './core/precision.js'
 import type { Topology } from './core/topology.js'
@@ -278,7 +278,11 @@ async function runLater<Result>(call: Call<Result>, place: Place): Promise<Resul
   }
 }
 
-function placeOf({ device = 'auto', precision = 'float32', threads, isa }: MixtureRunOptions = {}): Place {
+const runOptions: readonly (keyof MixtureRunOptions)[] = ['device', 'precision', 'threads', 'isa']
+
+function placeOf(options: MixtureRunOptions = {}): Place {
+  checkKeys('options', options, runOptions)
+  const { device = 'auto', precision = 'float32', threads, isa } = options
   if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
   const native = loadNative()
   const chosen = chooseDevice(native, device, isa)

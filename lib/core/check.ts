@@ -44,6 +44,15 @@ export function checkOneOf<const T extends string>(field: string, value: unknown
   throw invalidArgument(field, `one of ${values.map((candidate) => `'${candidate}'`).join(', ')}`, value)
 }
 
+/** @throws ERR_MULTIGATE_ARGUMENT unless `options` is an object without other keys than these. */
+export function checkKeys(what: string, options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw invalidArgument(what, 'an object of options', options)
+  const other = Object.keys(options).find((key) => !known.includes(key))
+  if (other === undefined) return
+  const { field, message } = unknownKey(`${what}.${other}`, other, known)
+  throw new ArgumentError(message, { field })
+}
+
 /**
  * Checks options against a schema and gives them with defaults filled in.
  * @throws ERR_MULTIGATE_ARGUMENT that names the path of every wrong field below `what`: `model.tasks[0].weight`.

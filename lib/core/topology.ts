@@ -3,7 +3,7 @@
 // has been checked when it exists, and is frozen: compiled plans are cached by its identity.
 
 import { type Activation, activationNames } from './activation.js'
-import { checkFailed, checkInteger, checkOneOf } from './check.js'
+import { checkFailed, checkInteger, checkKeys, checkOneOf } from './check.js'
 import { type FusionOption, fusedWidth, fusionParts } from './fusion.js'
 
 /** An expert: a stack of dense layers over a stream. */
@@ -88,8 +88,20 @@ export interface PleOptions extends CgcOptions {
   readonly fusion?: FusionOption
 }
 
+const ofLayers = ['units', 'expertHidden', 'gateHidden', 'activation', 'gateBias', 'gateTemperature'] as const
+const ofLevel: readonly (keyof LevelOptions)[] = [...ofLayers, 'streams', 'experts', 'gates', 'outputs']
+const ofBottom: readonly (keyof SharedBottomOptions)[] = ['units', 'expertHidden', 'activation', 'inputDim', 'numTasks']
+const ofMixture: readonly (keyof MixtureOptions)[] = [...ofLayers, 'inputDim', 'numExperts', 'numTasks']
+const ofCgc: readonly (keyof CgcOptions)[] = [...ofLayers, 'inputDim', 'numTasks', 'numSpecificExperts', 'numSharedExperts']
+const ofPle: readonly (keyof PleOptions)[] = [...ofCgc, 'numLevels', 'fusion']
+
 /** Any level, checked. @throws ERR_MULTIGATE_TOPOLOGY naming the stream, expert, gate or output that is wrong. */
-function level({ streams, experts, gates, outputs, ...options }: LevelOptions): Topology {
+function level(options: LevelOptions): Topology {
+  checkKeys('topology.level', options, ofLevel)
+  return levelOf(options)
+}
+
+function levelOf({ streams, experts, gates, outputs, ...options }: LevelOptions): Topology {
   const layers = layersOf(options)
   if (streams.length === 0) fail('a topology needs a stream')
   streams.forEach((width, stream) => checkInteger(`streams[${stream}]`, width, { min: 1 }))
@@ -111,22 +123,25 @@ function level({ streams, experts, gates, outputs, ...options }: LevelOptions): 
 
 /** One gate per task, each over all experts. */
 function mmoe(options: MixtureOptions): Topology {
+  checkKeys('topology.mmoe', options, ofMixture)
   const { streams, experts } = oneStream(options, options.numExperts)
   checkInteger('numTasks', options.numTasks, { min: 1 })
   const all = range(experts.length)
-  return level({ ...options, streams, experts, gates: range(options.numTasks).map(() => ({ stream: 0, experts: all })) })
+  return levelOf({ ...options, streams, experts, gates: range(options.numTasks).map(() => ({ stream: 0, experts: all })) })
 }
 
 /** One gate over all experts; its mix is every task's output. */
 function omoe(options: MixtureOptions): Topology {
+  checkKeys('topology.omoe', options, ofMixture)
   const { streams, experts } = oneStream(options, options.numExperts)
   checkInteger('numTasks', options.numTasks, { min: 1 })
   const gates = [{ stream: 0, experts: range(experts.length) }]
-  return level({ ...options, streams, experts, gates, outputs: range(options.numTasks).map(() => 0) })
+  return levelOf({ ...options, streams, experts, gates, outputs: range(options.numTasks).map(() => 0) })
 }
 
 /** One gate per task over the shared experts, then its own. Experts: shared first, then specific, task by task. */
 function cgc(options: CgcOptions): Topology {
+  checkKeys('topology.cgc', options, ofCgc)
   checkInteger('inputDim', options.inputDim, { min: 1 })
   return extraction(options, [options.inputDim], false)
 }
@@ -137,6 +152,7 @@ function cgc(options: CgcOptions): Topology {
  * the shared one), where what belongs to a task reads that task's; or one, with fusion.
  */
 function ple(options: PleOptions): readonly Topology[] {
+  checkKeys('topology.ple', options, ofPle)
   const { inputDim, numLevels, numTasks, units, fusion = 'none' } = options
   checkInteger('numLevels', numLevels, { min: 1 })
   checkInteger('inputDim', inputDim, { min: 1 })
@@ -162,14 +178,15 @@ function extraction(options: CgcOptions, streams: readonly number[], sharedGate:
   })
   const specific = range(experts.length).slice(numSharedExperts)
   if (sharedGate) gates.push({ stream: streamOf(numTasks), experts: [...specific, ...shared] })
-  return level({ ...options, streams, experts, gates })
+  return levelOf({ ...options, streams, experts, gates })
 }
 
 /** One expert passed to every task as it is: no gate, no gate parameters. */
 function sharedBottom(options: SharedBottomOptions): Topology {
+  checkKeys('topology.sharedBottom', options, ofBottom)
   checkInteger('numTasks', options.numTasks, { min: 1 })
   const { streams, experts } = oneStream(options, 1)
-  return level({ ...options, streams, experts, gates: [], outputs: range(options.numTasks).map(() => 0) })
+  return levelOf({ ...options, streams, experts, gates: [], outputs: range(options.numTasks).map(() => 0) })
 }
 
 /** Makes the topology of one level. */

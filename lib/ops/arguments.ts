@@ -2,7 +2,7 @@
 // the argument, what it must be and what was found. Nothing here loops over rows except the sum of upstream gradients of
 // outputs that share a gate (OMoE).
 
-import { checkFailed } from '../core/check.js'
+import { checkFailed, describeValue, invalidArgument } from '../core/check.js'
 import { elementsOf, type Tensor } from '../core/layout.js'
 import { expertsOf, gateWidths, type Topology } from '../core/topology.js'
 import type { ExpertLayer, MixtureTensors } from '../layers/mixture-tensors.js'
@@ -50,7 +50,11 @@ interface ParameterMap {
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT where a length is not a whole number of rows or streams disagree. */
-export function checkStreams({ streams }: Topology, x: StreamRows, name: string): Streams {
+export function checkStreams(topology: Topology, x: StreamRows, name: string): Streams {
+  // PLE's are a list, one per level.
+  if (!Array.isArray((topology as Topology | null)?.streams)) throw invalidArgument('topology', 'that of one level', topology)
+  const { streams } = topology
+  if (!isArray(x) && !(Array.isArray(x) && x.every(isArray))) throw notFloats(name, streams.length, x)
   const arrays = isArray(x) ? [x] : x
   checkCount(name, arrays, streams.length, 'stream')
   const [first, width] = [arrays[0]?.length ?? 0, streams[0] ?? 1]
@@ -241,8 +245,7 @@ function wholeOf(tensor: Tensor, array: number): Piece {
 function checkParameter(name: string, given: unknown, { shapes, single }: ParameterMap): readonly FloatArray[] {
   const value = given as FloatArray | readonly FloatArray[] | undefined
   if (value === undefined) throw fail(`${name}: missing; expected ${single ? 'an array' : `a list of ${shapes.length} arrays`}`)
-  if (single && !isArray(value)) throw fail(`${name}: expected one array, found a list of ${value.length}`)
-  if (!single && isArray(value)) throw fail(`${name}: expected a list of ${shapes.length} arrays, found one array`)
+  if (single ? !isArray(value) : !Array.isArray(value)) throw notFloats(name, single ? 1 : shapes.length, value)
   const arrays = isArray(value) ? [value] : value
   if (arrays.length !== shapes.length) throw fail(`${name}: expected ${shapes.length} arrays, found ${arrays.length}`)
   shapes.forEach((shape, index) => checkLength(single ? name : `${name}[${index}]`, arrays[index], shape))
@@ -250,13 +253,12 @@ function checkParameter(name: string, given: unknown, { shapes, single }: Parame
 }
 
 function checkCount(name: string, list: readonly unknown[], expected: number, what: string): void {
-  if (Array.isArray(list) && list.length === expected) return
-  throw fail(`${name}: expected a list of ${expected}, one per ${what}, found ${Array.isArray(list) ? list.length : typeof list}`)
+  const found = Array.isArray(list) ? list.length : describeValue(list)
+  if (found !== expected) throw fail(`${name}: expected a list of ${expected}, one per ${what}, found ${found}`)
 }
 
 function checkLength(name: string, array: FloatArray | undefined, shape: readonly number[]): void {
-  if (array === undefined || !isArray(array))
-    throw fail(`${name}: expected a Float32Array or Float64Array, found ${typeof array}`)
+  if (!isArray(array)) throw notFloats(name, 1, array)
   const expected = elementsOf(shape)
   if (array.length === expected) return
   throw fail(`${name}: expected ${shape.join(' x ')} = ${expected} elements, found ${array.length}`)
@@ -274,6 +276,11 @@ function add(left: FloatArray, right: FloatArray): FloatArray {
   const sum = left.slice()
   for (let index = 0; index < sum.length; index += 1) sum[index] = (sum[index] ?? 0) + (right[index] ?? 0)
   return sum
+}
+
+function notFloats(name: string, count: number, found: unknown): Error {
+  const expected = count === 1 ? 'a Float32Array or Float64Array' : `a list of ${count} Float32Arrays or Float64Arrays`
+  return fail(`${name}: expected ${expected}, found ${describeValue(found)}`)
 }
 
 function fail(message: string): Error {

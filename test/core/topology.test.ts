@@ -85,6 +85,17 @@ describe('checks', () => {
     ['a wrong width', () => topology.mmoe({ ...base, inputDim: 0, numExperts: 1 }), 'inputDim'],
     ['a fraction', () => topology.mmoe({ ...base, numExperts: 1.5 }), 'numExperts'],
     ['a wrong activation', () => topology.mmoe({ ...base, numExperts: 1, activation: 'selu' as 'relu' }), 'activation'],
+    ['no options', () => topology.mmoe(undefined as never), 'topology.mmoe: expected an object of options, found nothing'],
+    [
+      'an option of another name',
+      () => topology.mmoe({ ...base, numExperts: 1, gatebias: true } as never),
+      "topology.mmoe.gatebias: unknown option; did you mean 'gateBias'",
+    ],
+    [
+      'an option of another level',
+      () => topology.sharedBottom({ ...base, gateBias: true } as never),
+      'topology.sharedBottom.gateBias: unknown option',
+    ],
     [
       'a missing task',
       () => topology.cgc({ ...base, numSharedExperts: 1, numSpecificExperts: [1] }),

@@ -26,7 +26,7 @@ describe('wrong arguments are named with what was expected and found', () => {
     [
       'a list for one kernel',
       forward({ expertKernel: [new Float32Array(24)] }),
-      'params.expertKernel: expected one array, found a list of 1',
+      'params.expertKernel: expected a Float32Array or Float64Array, found [Float32Array(24)]',
     ],
     ['a missing bias', forward({ expertBias: undefined }), 'params.expertBias: missing'],
     [
@@ -40,7 +40,36 @@ describe('wrong arguments are named with what was expected and found', () => {
       forward({ gateBias: [new Float32Array(3), new Float32Array(3)] }),
       'params.gateBias: expected none',
     ],
-    ['ids for rows', () => mixtureForward(level, params, new Int32Array(20) as unknown as Float32Array), 'x'],
+    [
+      'a kernel of integers',
+      forward({ expertKernel: new Int32Array(24) }),
+      'params.expertKernel: expected a Float32Array or Float64Array, found Int32Array(24)',
+    ],
+    [
+      'one gate for two',
+      forward({ gateKernel: new Float32Array(24) }),
+      'params.gateKernel: expected a list of 2 Float32Arrays or Float64Arrays, found Float32Array(24)',
+    ],
+    [
+      'ids for rows',
+      () => mixtureForward(level, params, new Int32Array(20) as unknown as Float32Array),
+      'x: expected a Float32Array or Float64Array, found Int32Array(20)',
+    ],
+    [
+      'numbers for rows',
+      () => mixtureForward(level, params, Array.from(x) as unknown as Float32Array),
+      'x: expected a Float32Array or Float64Array, found an array of 20',
+    ],
+    [
+      'all levels of a PLE for one',
+      () => mixtureForward([level] as never, params, x),
+      'topology: expected that of one level, found [{ streams, experts, gates, outputs, units, expertHidden, gateHidden, activation }]',
+    ],
+    [
+      'an option that is none',
+      () => mixtureForward(level, params, x, { thread: 2 } as object),
+      "options.thread: unknown option; did you mean 'threads'",
+    ],
     [
       'half a row',
       () => mixtureForward(level, params, new Float32Array(21)),
