@@ -27,16 +27,6 @@ export function checkInteger(
   throw invalidArgument(field, `an integer${bounds(min, max)}`, value)
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless `value` is a finite number within the bounds, both inclusive. */
-export function checkNumber(
-  field: string,
-  value: unknown,
-  { min = -Infinity, max = Infinity }: { readonly min?: number; readonly max?: number } = {},
-): number {
-  if (typeof value === 'number' && Number.isFinite(value) && value >= min && value <= max) return value
-  throw invalidArgument(field, `a number${bounds(min, max)}`, value)
-}
-
 /** @throws ERR_MULTIGATE_ARGUMENT unless `value` is one of `values`. */
 export function checkOneOf<const T extends string>(field: string, value: unknown, values: readonly T[]): T {
   const found = values.find((candidate) => candidate === value)

@@ -38,15 +38,6 @@ interface Database {
   readonly database?: string | undefined
 }
 
-/** Runs `use` on a database and closes it whatever happens. */
-export async function withDuckDB<T>(what: string, options: Database, use: (session: Session) => Promise<T>): Promise<T> {
-  const results = usingDuckDB(what, options, async function* (session) {
-    yield await use(session)
-  })
-  for await (const result of results) return result
-  throw new Error('a generator that yields once has yielded nothing')
-}
-
 /** What `use` yields on a database, which is closed after it, or where its reader has had enough. */
 export async function* usingDuckDB<T>(
   what: string,

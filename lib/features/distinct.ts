@@ -31,11 +31,6 @@ export function countKeys({ keys, codes }: CodedColumn): Int32Array {
   return counts
 }
 
-/** The first row with this code, for messages. */
-export function firstRowOf({ codes }: CodedColumn, code: number): number {
-  return codes.indexOf(code)
-}
-
 /** An error for a value that a feature cannot take; `row` undefined where it is not known. */
 export function wrongValue(feature: string, row: number | undefined, expected: string, value: unknown, next?: string): DataError {
   const place = row === undefined ? `feature ${quote(feature)}` : `feature ${quote(feature)}, row ${row}`

@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { type Activation, activationNames } from '../core/activation.js'
+import { activationNames } from '../core/activation.js'
 import { initializerNames } from '../core/initializers.js'
 import type { ParameterGroup } from '../core/layout.js'
 import { largestWidth, mostExperts } from '../core/limits.js'
@@ -92,12 +92,6 @@ const commonSchema = z.strictObject(commonOptions)
 
 /** The common options with their defaults filled in. */
 export type CommonOptions = z.output<typeof commonSchema>
-
-/** The common options as a user writes them. */
-export type CommonInput = z.input<typeof commonSchema>
-
-/** Activations of the groups that have one. */
-export type GroupActivations = Readonly<Record<'expert' | 'tower' | 'bottom', Activation>>
 
 /** The penalty of one group: its own key, or `kernel` for all but embeddings, or none. */
 export function penaltyOf({ l1, l2 }: CommonOptions, group: ParameterGroup | 'embedding'): Penalty {
