@@ -3,6 +3,7 @@
 
 import { checkInteger, checkKeys } from './core/check.js'
 import { chooseDevice } from './core/device.js'
+import { mostThreads } from './core/limits.js'
 import { checkPrecision } from './core/precision.js'
 import type { Topology } from './core/topology.js'
 import type { DeviceName, FloatArray, Precision } from './native/binding.js'
@@ -283,7 +284,7 @@ const runOptions: readonly (keyof MixtureRunOptions)[] = ['device', 'precision',
 function placeOf(options: MixtureRunOptions = {}): Place {
   checkKeys('options', options, runOptions)
   const { device = 'auto', precision = 'float32', threads, isa } = options
-  if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
+  if (threads !== undefined) checkInteger('threads', threads, { min: 1, max: mostThreads })
   const native = loadNative()
   const chosen = chooseDevice(native, device, isa)
   return {

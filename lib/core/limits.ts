@@ -8,5 +8,7 @@ export const largestWidth = 2 ** 24
 export const mostTableRows = 2 ** 31
 /** Experts of a level, of all tasks together. */
 export const mostExperts = 2 ** 12
+/** Threads of a run. */
+export const mostThreads = 2 ** 12
 /** Levels of a model. */
 export const mostLevels = 2 ** 10

@@ -5,6 +5,7 @@ import { z } from 'zod'
 
 import { checkFailed, checkInteger, invalidArgument } from '../core/check.js'
 import { chooseDevice } from '../core/device.js'
+import { mostThreads } from '../core/limits.js'
 import { checkPrecision } from '../core/precision.js'
 import type { DataResidence, DeviceInfo, DeviceName, Precision } from '../native/binding.js'
 import type { PlanTarget } from '../native/compile.js'
@@ -42,7 +43,7 @@ export interface Compute extends PlanTarget {
  *   this precision.
  */
 export function resolveCompute({ device = 'auto', threads, isa, precision = 'float32' }: ComputeOptions): Compute {
-  if (threads !== undefined) checkInteger('threads', threads, { min: 1 })
+  if (threads !== undefined) checkInteger('threads', threads, { min: 1, max: mostThreads })
   const native = loadNative()
   const chosen = chooseDevice(native, device === 'auto' ? device : usable(native.devices(), device), isa)
   return {

@@ -68,6 +68,11 @@ describe('what is refused', () => {
       () => new ESMM({ ...common, tasks: [binary('click'), binary('buy'), binary('buy_given_click')] }),
       'ESMM.tasks[2].name: expected another name than those of the steps, buy_given_click, buy_given_click_given_buy, found',
     ],
+    [
+      'more threads than there can be',
+      () => new MMoE({ ...common, ...experts, threads: 10_000 }),
+      'threads: expected an integer in [1, 4096], found 10000',
+    ],
     ['a name that no object can have', () => binary('__proto__', { label: 'buy' }), "expected any name but '__proto__'"],
   ])('%s', (_, make, message) => {
     expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
