@@ -107,6 +107,9 @@ export class Dataset {
     if (typeof columns !== 'object' || columns === null) {
       throw invalidArgument('columns', 'an object of columns by name', columns)
     }
+    if (Symbol.iterator in columns) {
+      throw invalidArgument('columns', 'an object of columns by name', columns, 'rows are for Dataset.fromRows')
+    }
     return Dataset.#of(new Map(Object.entries(columns).map(([name, values]) => [name, columnOfValues(name, values)])))
   }
 

@@ -31,6 +31,9 @@ export type ColumnValues = ScalarValues | readonly Value[] | FlatLists
 
 /** A column from values. @throws ERR_MULTIGATE_DATA naming the row of a value that does not fit. */
 export function columnOfValues(name: string, values: ColumnValues): Column {
+  if (ArrayBuffer.isView(values) && isDetached(values)) {
+    throw new DataError(`column ${quote(name)}: expected an array, found one whose memory was transferred away`, { column: name })
+  }
   if (isFlatLists(values)) return { kind: 'list', items: itemsOf(name, values), offsets: offsetsOf(name, values) }
   if (isNumberArray(values)) return { kind: 'number', values: numbersOf(values) }
   if (!isArray(values)) {
@@ -74,6 +77,17 @@ function offsetsOf(name: string, { items, offsets }: FlatLists): Int32Array {
   }
   if (last !== items.length) throw wrong(offsets.length - 1, `${items.length}, the number of items`)
   return copy
+}
+
+/** It looks empty; newer versions of Node.js say so. */
+function isDetached({ byteLength, buffer }: ArrayBufferView): boolean {
+  if (byteLength > 0) return false
+  try {
+    new Uint8Array(buffer)
+    return false
+  } catch {
+    return true
+  }
 }
 
 function isFlatLists(values: ColumnValues): values is FlatLists {

@@ -7,6 +7,9 @@ import type { ColumnValues } from '../../lib/data/values.js'
 const values = (data: Dataset, name: string): unknown[] =>
   Array.from({ length: data.rows }, (_, row) => rowValue(data.column(name), row))
 
+const detached = new Float32Array(2)
+structuredClone(detached.buffer, { transfer: [detached.buffer] })
+
 describe('fromColumns', () => {
   it('keeps numbers, texts and lists, and what is missing', () => {
     const data = Dataset.fromColumns({
@@ -100,6 +103,7 @@ describe('fromColumns', () => {
     ['lengths', { a: [1, 2], b: [1] }, 'column "b": expected 2 rows, as "a" has, found 1'],
     ['no array', { a: 'abc' as unknown as ColumnValues }, 'expected an array, a typed array or { items, offsets }, found "abc"'],
     ['nothing', {}, 'at least one column'],
+    ["memory that is another thread's now", { a: detached }, 'column "a": expected an array, found one whose memory was'],
   ])('names %s', (_, columns, message) => {
     expect(() => Dataset.fromColumns(columns)).toThrow(
       expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message) }),
@@ -133,6 +137,11 @@ describe('fromRows', () => {
 
 it.each<[string, () => Promise<unknown>, string]>([
   ['fromColumns', async () => Dataset.fromColumns(null as never), 'columns: expected an object of columns by name, found null'],
+  [
+    'fromColumns, of rows,',
+    async () => Dataset.fromColumns([{ a: 1 }] as never),
+    'columns: expected an object of columns by name, found [{ a }]; rows are for Dataset.fromRows',
+  ],
   [
     'fromRows',
     () => Dataset.fromRows(undefined as never),
