@@ -280,6 +280,7 @@ export class Model<
     const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
     const optimizer = parseOptimizer(chosen, 'fit.optimizer')
     checkDataset('fit.train', train)
+    if (validation !== undefined) checkRows(validation, 'validation')
     checkDataResidence(settings.data, this.#compute.device)
     const checkpoint = (): void => {
       if (this.#disposed) throw new DisposedError(`the ${this.name} model`)

@@ -34,6 +34,16 @@ describe('fit', () => {
     expect(history.epochs[5]?.metrics.val_auc).toBeCloseTo(((after.tasks.click.auc ?? 0) + (after.tasks.buy.auc ?? 0)) / 2, 12)
   })
 
+  it('says which of its datasets has no rows', async () => {
+    using net = model()
+    const none = (what: string) => ({
+      code: 'ERR_MULTIGATE_DATA',
+      message: `expected rows for ${what}, found a dataset without any`,
+    })
+    await expect(net.fit(train.slice(0, 0))).rejects.toMatchObject(none('training'))
+    await expect(net.fit(train, { validation: train.slice(0, 0) })).rejects.toMatchObject(none('validation'))
+  })
+
   it('gives the same bits with 1 and 2 threads, and other weights with another seed', async () => {
     const scores = async (options: { threads?: number; seed?: number }): Promise<Float32Array> => {
       using net = model(options)
