@@ -37,7 +37,7 @@ export type {
 export { sequence } from './features/sequence.js'
 export { sparse } from './features/sparse.js'
 export { type AucResult, auc, type GroupedAucResult, groupedAuc } from './metrics/auc.js'
-export type { Numbers, ScoredRows } from './metrics/rows.js'
+export type { ScoredRows } from './metrics/rows.js'
 export type { TaskName } from './models/definition.js'
 export type { DataResidence, DeviceInfo, DeviceName, Precision } from './native/binding.js'
 export { type Adagrad, type AdagradOptions, adagrad } from './optimizers/adagrad.js'

@@ -2,8 +2,9 @@
 // 1 - y of a negative one. One class alone has no AUC: undefined, with its counts and the reason.
 
 import { invalidArgument } from '../core/check.js'
+import type { NumberValues } from '../core/columns.js'
 import { orderByScore } from './order.js'
-import { checkRows, labelledRows, type MetricResult, type Numbers, type ScoredRows, unusable } from './rows.js'
+import { checkRows, labelledRows, type MetricResult, type ScoredRows, unusable } from './rows.js'
 
 export interface AucResult extends MetricResult {
   /** Labelled rows that are positive; soft labels add up. Weights do not count here. */
@@ -38,10 +39,10 @@ export interface GroupedAucResult extends MetricResult {
 
 /**
  * GAUC: the AUC of each group (a user), averaged by labelled rows over the groups that have both classes (Zhu et al., 2017).
- * `groups` has one number per row; rows of equal number are a group.
+ * `groups` has one number per row, such as the values of a column of numbers or the codes of one of texts; rows of equal number are a group.
  * @throws ERR_MULTIGATE_ARGUMENT where lengths differ, or naming the row of a label outside [0, 1] or a weight below 0.
  */
-export function groupedAuc(rows: ScoredRows & { readonly groups: Int32Array | Numbers }): GroupedAucResult {
+export function groupedAuc(rows: ScoredRows & { readonly groups: NumberValues }): GroupedAucResult {
   checkRows('groups', rows.groups.length, rows.scores.length)
   const labelled = binaryRows(rows)
   const none = { value: undefined, mean: undefined, groups: 0, skipped: 0 }
@@ -97,7 +98,7 @@ function areaOf(order: Int32Array, from: number, to: number, { scores, labels, w
 }
 
 /** Rows group by group, keeping their order inside each: a counting sort. */
-function byGroup(order: Int32Array, groups: Int32Array | Numbers): { order: Int32Array; starts: Int32Array } {
+function byGroup(order: Int32Array, groups: NumberValues): { order: Int32Array; starts: Int32Array } {
   const numberOf = new Map<number, number>()
   const groupOf = new Int32Array(order.length)
   for (let index = 0; index < order.length; index += 1) {

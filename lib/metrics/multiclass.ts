@@ -1,7 +1,8 @@
 // Metrics of classes: scores are the probabilities of every class, row by row.
 
+import type { NumberValues } from '../core/columns.js'
 import { ArgumentError } from '../core/errors.js'
-import { type MetricResult, meanOver, type Numbers, type ScoredRows } from './rows.js'
+import { type MetricResult, meanOver, type ScoredRows } from './rows.js'
 
 /** Probabilities [rows, classes], numbers of classes as labels (NaN: missing), and a weight for each row where rows have one. */
 export interface ClassifiedRows extends ScoredRows {
@@ -34,7 +35,7 @@ export function classAccuracy(rows: ClassifiedRows): MetricResult {
 
 function overRows(
   { scores, labels, weights, classes }: ClassifiedRows,
-  of: (scores: Numbers, from: number, label: number) => number,
+  of: (scores: NumberValues, from: number, label: number) => number,
 ): MetricResult {
   if (scores.length !== labels.length * classes) {
     const expected = `${labels.length} rows x ${classes} classes`

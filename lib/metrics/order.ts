@@ -1,12 +1,12 @@
 // Sorts rows by score: a radix sort on the bits, 11 at a time, stable, about ten times faster than a comparator.
 
-import type { Numbers } from './rows.js'
+import type { NumberValues } from '../core/columns.js'
 
 const digitBits = 11
 const buckets = 1 << digitBits
 
 /** `rows` in ascending order of score; equal scores (0 and -0 too) keep their order. Scores must not be NaN. */
-export function orderByScore(rows: Int32Array, scores: Numbers): Int32Array {
+export function orderByScore(rows: Int32Array, scores: NumberValues): Int32Array {
   const single = scores instanceof Float32Array
   const values = single ? new Float32Array(rows.length) : new Float64Array(rows.length)
   for (let index = 0; index < rows.length; index += 1) values[index] = (scores[rows[index] ?? 0] ?? 0) + 0

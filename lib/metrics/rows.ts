@@ -1,15 +1,13 @@
 // The rows that a metric counts: those with a label. Lengths are checked here, once for every metric.
 
+import type { NumberValues } from '../core/columns.js'
 import { ArgumentError } from '../core/errors.js'
 
-/** Numbers by row. */
-export type Numbers = Float32Array | Float64Array
-
-/** Scores and labels of the same rows, and a weight >= 0 for each where rows have one. Labels that are NaN are missing. */
+/** Scores and labels of the same rows, such as the values of a dataset's column, and a weight >= 0 for each where rows have one. Labels that are NaN are missing. */
 export interface ScoredRows {
-  readonly scores: Numbers
-  readonly labels: Numbers
-  readonly weights?: Numbers | undefined
+  readonly scores: NumberValues
+  readonly labels: NumberValues
+  readonly weights?: NumberValues | undefined
 }
 
 /** A metric's value, or why it has none. Never NaN. */
@@ -38,7 +36,7 @@ export function checkRows(field: string, found: number, rows: number): void {
 }
 
 /** Why the rows give no value, or undefined where they do: none labelled, or a score that is no number (a model that diverged). */
-export function unusable(rows: Int32Array, scores: Numbers): string | undefined {
+export function unusable(rows: Int32Array, scores: NumberValues): string | undefined {
   if (rows.length === 0) return 'no row has a label'
   for (const row of rows) if (Number.isNaN(scores[row])) return `the score of row ${row} is NaN`
   return undefined

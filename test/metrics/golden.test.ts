@@ -2,10 +2,10 @@
 
 import { describe, expect, it } from 'vitest'
 
+import type { NumberValues } from '../../lib/core/columns.js'
 import { auc, groupedAuc } from '../../lib/metrics/auc.js'
 import { accuracy, logLoss } from '../../lib/metrics/classification.js'
 import { mae, rmse } from '../../lib/metrics/regression.js'
-import type { Numbers } from '../../lib/metrics/rows.js'
 import { goldenIndex, goldenNumbers, readGolden } from '../support/golden.js'
 
 const cases = goldenIndex('metrics').map((entry) => [entry.id, entry] as const)
@@ -13,9 +13,9 @@ const cases = goldenIndex('metrics').map((entry) => [entry.id, entry] as const)
 describe.skipIf(cases.length === 0)('golden metrics', () => {
   it.each(cases)('%s', (_, { file, expected }) => {
     const tensors = readGolden(file)
-    const scores = goldenNumbers(tensors, 'in/pred') as Numbers
-    const labels = goldenNumbers(tensors, 'in/label') as Numbers
-    const weights = goldenNumbers(tensors, 'in/weight') as Numbers
+    const scores = goldenNumbers(tensors, 'in/pred') as NumberValues
+    const labels = goldenNumbers(tensors, 'in/label') as NumberValues
+    const weights = goldenNumbers(tensors, 'in/weight') as NumberValues
     const groups = goldenNumbers(tensors, 'in/user') as Int32Array
     const grouped = () => groupedAuc({ scores, labels, groups })
     const measure: Record<string, () => number | undefined> = {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
+import { Dataset } from '../../lib/data/dataset.js'
 import { auc, groupedAuc } from '../../lib/metrics/auc.js'
 import { accuracy, logLoss } from '../../lib/metrics/classification.js'
 import { orderByScore } from '../../lib/metrics/order.js'
@@ -95,6 +96,15 @@ it('orders by score, stable, zeros of both signs alike', () => {
       ),
     ]).toEqual(want.filter((row) => row % 3 === 0))
   }
+})
+
+it('takes labels and groups as a dataset has them', () => {
+  const data = Dataset.fromColumns({ user: ['b', 'a', 'b', 'a'], like: [1, 0, 0, 1] })
+  const [user, like] = [data.column('user'), data.column('like')]
+  if (user.kind !== 'string' || like.kind !== 'number') throw new Error('a column of texts, and one of numbers')
+  const rows = { scores: f32(0.9, 0.1, 0.2, 0.8), labels: like.values }
+  expect(auc(rows).value).toBe(1)
+  expect(groupedAuc({ ...rows, groups: user.codes })).toEqual({ value: 1, mean: 1, groups: 2, skipped: 0 })
 })
 
 it('groups: one-class ones are left out and counted', () => {
