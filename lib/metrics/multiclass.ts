@@ -25,6 +25,7 @@ export function classLogLoss(rows: ClassifiedRows): MetricResult {
  */
 export function classAccuracy(rows: ClassifiedRows): MetricResult {
   return overRows(rows, (scores, from, label) => {
+    if (Number.isNaN(scores[from + label])) return NaN
     let best = 0
     for (let index = 1; index < rows.classes; index += 1) {
       if ((scores[from + index] ?? NaN) > (scores[from + best] ?? NaN)) best = index

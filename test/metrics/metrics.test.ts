@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Dataset } from '../../lib/data/dataset.js'
 import { auc, groupedAuc } from '../../lib/metrics/auc.js'
 import { accuracy, logLoss } from '../../lib/metrics/classification.js'
+import { classAccuracy } from '../../lib/metrics/multiclass.js'
 import { orderByScore } from '../../lib/metrics/order.js'
 import { mae, rmse } from '../../lib/metrics/regression.js'
 import { randomOf } from '../../lib/verify/numbers.js'
@@ -54,6 +55,12 @@ describe('auc', () => {
     expect(auc({ scores: f32(-Infinity, Infinity), labels: f32(0, 1) }).value).toBe(1)
     // The score of a row without a label is not looked at.
     expect(auc({ scores: f32(0.1, NaN, 0.2), labels: f32(0, NaN, 1) })).toEqual({ value: 1, positives: 1, negatives: 1 })
+  })
+
+  it('has no share of classes where a model has diverged', () => {
+    const rows = { scores: f32(NaN, NaN, 0.2, 0.8), labels: f32(0, 1), classes: 2 }
+    expect(classAccuracy(rows)).toEqual({ value: undefined, reason: 'the score of row 0 is NaN' })
+    expect(classAccuracy({ ...rows, labels: f32(NaN, 1) })).toEqual({ value: 1 })
   })
 
   it('names a label and a weight that are none', () => {
