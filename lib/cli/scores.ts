@@ -53,10 +53,11 @@ async function* csv(parts: AsyncIterable<ScorePart>): AsyncGenerator<string, voi
   }
 }
 
+/** Of a model that has diverged, `null`: JSON has no NaN. */
 async function* jsonLines(parts: AsyncIterable<ScorePart>): AsyncGenerator<string, void, undefined> {
   for await (const columns of parts) {
     const keys = columns.map(({ name }) => JSON.stringify(name))
-    yield* lines(columns, (values) => `{${values.map((value, index) => `${keys[index]}:${value}`).join(',')}}`)
+    yield* lines(columns, (values) => `{${values.map((value, index) => `${keys[index]}:${JSON.stringify(value)}`).join(',')}}`)
   }
 }
 

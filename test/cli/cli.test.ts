@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 
+import { writeScores } from '../../lib/cli/scores.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import { loadNative } from '../../lib/native/loader.js'
 import { loadModel } from '../../lib/training/load.js'
@@ -276,6 +277,21 @@ function lineNamed(message: string, path: string): string | undefined {
   expect(named).toBe(path)
   return readFileSync(path, 'utf8').split('\n')[Number(line) - 1]
 }
+
+it('scores that are no numbers are null in JSON lines', async () => {
+  async function* parts() {
+    yield [{ name: 'like', values: Float32Array.of(0.5, NaN, Infinity) }]
+  }
+  const path = join(folder, 'nan.jsonl')
+  await writeScores(path, parts())
+  expect(readFileSync(path, 'utf8')).toBe('{"like":0.5}\n{"like":null}\n{"like":null}\n')
+})
+
+it('help says where a model goes, and nothing of a default that is none', () => {
+  const { out } = run('train', '--help')
+  expect(out).toContain('(default: <config>.safetensors')
+  expect(out).not.toContain('(default: true)')
+})
 
 describe('mistakes', () => {
   const wrong = (change: object): string => write('wrong.json', JSON.stringify({ ...config, ...change }, null, 2))

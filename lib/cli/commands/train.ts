@@ -24,7 +24,7 @@ import { type ComputeFlags, computeOf, integer, withCompute } from '../options.j
 interface Flags extends ComputeFlags {
   readonly data: string
   /** false: not at all. */
-  readonly save: string | boolean
+  readonly save?: string | false
   readonly seed?: number
   readonly epochs?: number
   readonly checkpoint?: string
@@ -38,17 +38,16 @@ export function train(done: (code: number) => void): Command {
     .description('train a model')
     .argument('<config>', 'a configuration file, JSON')
     .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
-    .option('--save <file>', 'where to write the model (default: <config>.safetensors in this folder)', true)
+    .option('--save <file>', 'where to write the model (default: <config>.safetensors in this folder)')
     .option('--no-save', 'do not write the model')
     .option('--seed <n>', 'instead of the seed of the configuration', integer(0))
     .option('--epochs <n>', 'instead of the epochs of the configuration', integer(1))
     .option('--checkpoint <file>', 'write it after every epoch, with what resuming needs')
-    .option('--resume <file>', 'go on from a checkpoint of the same configuration')
+    .option('--resume <file>', 'go on from a checkpoint of the same configuration; its epochs count too')
     .option('--json', 'print one JSON object as the last line of stdout')
     .option('--quiet', 'no progress')
   return withCompute(command).action(async (config: string, { save, ...flags }: Flags) => {
-    const path = save === true ? `${basename(config, '.json')}.safetensors` : save
-    done(await run(await readConfig(config), { ...flags, save: path }))
+    done(await run(await readConfig(config), { ...flags, save: save ?? `${basename(config, '.json')}.safetensors` }))
   })
 }
 
@@ -131,7 +130,7 @@ function print(model: Model, { history, results, split, saved }: Outcome, { json
     '',
     resultsTable(results),
     '',
-    `trained ${epochs.length} epochs in ${duration(seconds)}, ${count(rowsPerSecond)} rows/s; weights of epoch ${weightsOf}`,
+    `trained ${epochs.length} ${epochs.length === 1 ? 'epoch' : 'epochs'} in ${duration(seconds)}, ${count(rowsPerSecond)} rows/s; weights of epoch ${weightsOf}`,
     ...(saved === undefined ? [] : [`saved to ${saved}`]),
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
