@@ -155,7 +155,9 @@ function unknownKey(field: string, key: string, known: readonly string[]): Probl
 }
 
 function knownKeys(schema: unknown): readonly string[] {
-  const shape = (schema as { shape?: unknown }).shape
+  const { shape, in: checked } = schema as { readonly shape?: unknown; readonly in?: unknown }
+  // What is transformed after its check.
+  if (checked !== undefined) return knownKeys(checked)
   return typeof shape === 'object' && shape !== null ? Object.keys(shape) : []
 }
 

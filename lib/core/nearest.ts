@@ -8,10 +8,15 @@ export function nearest(wanted: string, names: Iterable<string>, limit = 5): str
   const scored: { name: string; distance: number }[] = []
   for (const name of names) {
     if (scored.length === mostCompared) break
-    scored.push({ name, distance: distanceOf(plain, name.trim().toLowerCase()) })
+    scored.push({ name, distance: plain === initialsOf(name) ? 0 : distanceOf(plain, name.trim().toLowerCase()) })
   }
   scored.sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
   return scored.slice(0, limit).map(({ name }) => name)
+}
+
+/** `lr` of `learningRate`. */
+function initialsOf(name: string): string {
+  return name.replace(/(?<!^)[^A-Z]/g, '').toLowerCase()
 }
 
 /** A beginning of the other is near however long the rest is. */

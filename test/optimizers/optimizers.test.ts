@@ -31,6 +31,12 @@ it('fills in the defaults of each form', () => {
   expect(Object.isFrozen(adam()) && Object.isFrozen(sgd())).toBe(true)
 })
 
+it('says what an option is called that others call otherwise', () => {
+  expect(() => adam({ lr: 0.01 } as object)).toThrow("adam.lr: unknown option; did you mean 'learningRate'")
+  expect(() => sgd({ lr: 0.01 } as object)).toThrow("did you mean 'learningRate'")
+  expect(() => adamw({ wd: 0.01 } as object)).toThrow("did you mean 'weightDecay'")
+})
+
 it('reads what it gives, and names alone', () => {
   const changed = [
     adam({ beta1: 0.5, form: 'torch' }),
