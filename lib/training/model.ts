@@ -110,6 +110,7 @@ export class Model<
     this.#features = checkNamed(`${this.name}.features`, features, parseFeature)
     this.#tasks = checkNamed<Task>(`${this.name}.tasks`, tasks, parseTask)
     checkColumns(`${this.name}.features`, this.#features, this.#tasks)
+    checkMonitors(`${this.name}.tasks`, this.#tasks)
     definition.checkTasks(this.#tasks, this.#network)
     this.#config = { model: this.name, tasks: this.#tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa, precision })
@@ -411,6 +412,14 @@ function checkColumns(field: string, features: readonly Feature[], tasks: readon
     if (taken.has(name))
       throw invalidArgument(`${field}[${index}].name`, "another name than a task's labels or weights have", name)
   })
+}
+
+/** `<task>_loss` of a task must not be the `val_loss` of all, nor the `val_<task>_loss` of another. */
+function checkMonitors(field: string, tasks: readonly Task[]): void {
+  const taken = new Set(['val', ...tasks.map(({ name }) => `val_${name}`)])
+  const wrong = tasks.findIndex(({ name }) => taken.has(name))
+  if (wrong < 0) return
+  throw invalidArgument(`${field}[${wrong}].name`, 'a name whose loss is not called as a validation loss is', tasks[wrong]?.name)
 }
 
 function toFloat32(values: FloatArray): Float32Array {

@@ -73,6 +73,16 @@ describe('what is refused', () => {
       () => new MMoE({ ...common, ...experts, threads: 10_000 }),
       'threads: expected an integer in [1, 4096], found 10000',
     ],
+    [
+      'a task whose loss would have the name of the validation loss',
+      () => new MMoE({ ...common, ...experts, tasks: [binary('val')] }),
+      'MMoE.tasks[0].name: expected a name whose loss is not called as a validation loss is, found "val"',
+    ],
+    [
+      "and of another task's",
+      () => new MMoE({ ...common, ...experts, tasks: [binary('val_buy'), binary('buy')] }),
+      'MMoE.tasks[0].name',
+    ],
     ['a name that no object can have', () => binary('__proto__', { label: 'buy' }), "expected any name but '__proto__'"],
   ])('%s', (_, make, message) => {
     expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
