@@ -90,6 +90,11 @@ export interface RunRequest {
   columnOf?: readonly number[]
   start?: number
   shuffled?: boolean
+  /**
+   * Steps that follow each other in one call, each over the next `rows` rows of `columns`, for programs without row outputs. Scalars, inputs and
+   * results, come step after step. Default 1.
+   */
+  steps?: number
   /** Where a device with memory of its own reads the rows of `columns` from. Default `'auto'`. */
   data?: DataResidence
   /** One entry per row output buffer, in order: rows * width elements of the backend's type. Written. */

@@ -93,7 +93,7 @@ class Bar implements Callback {
     this.#lines.onStart(plan)
   }
 
-  onStep(step: StepRecord): void {
+  onProgress(step: StepRecord): void {
     const plan = this.#plan
     if (plan === undefined) return
     const now = performance.now()

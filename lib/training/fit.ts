@@ -135,7 +135,8 @@ class Run {
       stepsBefore: run.resumed?.state.steps ?? 0,
       rows: run.train,
       threads: run.runner.compute.threads,
-      onStep: (step) => this.#onStep(step),
+      onStep: callbacks.some(({ onStep }) => onStep !== undefined) ? (step) => this.#tell('onStep', step) : undefined,
+      onProgress: (step) => this.#tell('onProgress', step),
     })
   }
 
@@ -172,10 +173,10 @@ class Run {
   }
 
   /** One callback after the other, from one on; a promise only where one of them gives one. */
-  #onStep(step: StepRecord, from = 0): Promise<void> | undefined {
+  #tell(what: 'onStep' | 'onProgress', step: StepRecord, from = 0): Promise<void> | undefined {
     for (let index = from; index < this.#callbacks.length; index += 1) {
-      const waiting: unknown = this.#callbacks[index]?.onStep?.(step)
-      if (isObject(waiting) && 'then' in waiting) return Promise.resolve(waiting).then(() => this.#onStep(step, index + 1))
+      const waiting: unknown = this.#callbacks[index]?.[what]?.(step)
+      if (isObject(waiting) && 'then' in waiting) return Promise.resolve(waiting).then(() => this.#tell(what, step, index + 1))
     }
     return undefined
   }

@@ -1,4 +1,5 @@
-// The step loop of `fit`: epochs of shuffled batches, one call into the addon per step, the last, smaller batch included.
+// The step loop of `fit`: epochs of shuffled batches, the last, smaller one included. Short steps go together, some milliseconds
+// in one call into the addon, as going from thread to thread and back costs as much as a step of a thousand rows.
 // It stops at step boundaries only, so that weights are never half updated.
 
 import type { LoweredProgram } from '../core/program.js'
@@ -24,23 +25,28 @@ export interface StepLoopOptions {
   readonly turns: Turns
   /** Thrown before each step where training must not go on. */
   readonly checkpoint: () => void
-  readonly onStep: (step: StepRecord) => Promise<void> | undefined
+  /** Absent: nobody wants to know of every step. */
+  readonly onStep: ((step: StepRecord) => Promise<void> | undefined) | undefined
+  readonly onProgress: (step: StepRecord) => Promise<void> | undefined
   /** Steps that the optimizer has done already. */
   readonly stepsBefore: number
   /** Counts on with every epoch and step. */
   readonly drawn: Drawn
 }
 
+/** What one call takes at most, in milliseconds: so long an abort or a prediction waits. */
+const callMilliseconds = 10
+
 export class StepLoop {
   readonly #options: StepLoopOptions
-  readonly #scalars: Float64Array
   readonly #columnOf: readonly number[]
   #steps: number
+  /** Whole batches of the next call. */
+  #together = 1
 
   constructor(options: StepLoopOptions) {
     this.#options = options
     this.#steps = options.stepsBefore
-    this.#scalars = new Float64Array(options.program.spec.scalarInputs)
     this.#columnOf = options.rows.columnOf(options.program)
   }
 
@@ -51,43 +57,65 @@ export class StepLoop {
 
   /** All rows once. */
   async epoch(epoch: number): Promise<EpochLosses> {
-    const { program, tasks, rows: data, batchSize, shuffle, seed, turns, checkpoint, onStep, drawn } = this.#options
+    const { program, tasks, rows: data, batchSize, shuffle, seed, turns, checkpoint, onStep, onProgress, drawn } = this.#options
     const losses = new EpochLosses(program, tasks)
     drawn.epochs += 1
     if (shuffle) await turns.take(() => data.columns.shuffle(seed, drawn.epochs))
-    for (let start = 0, step = 1; start < data.rows; start += batchSize, step += 1) {
+    for (let start = 0, step = 0; start < data.rows; ) {
       checkpoint()
       const rows = Math.min(batchSize, data.rows - start)
-      losses.add(await turns.take(() => this.#step(start, rows)), rows, { epoch, step })
-      const waiting = onStep({ epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total })
+      const steps = rows < batchSize ? 1 : Math.min(this.#together, Math.floor((data.rows - start) / batchSize))
+      const results = await turns.take(() => this.#run(start, rows, steps))
+      const record = (): StepRecord => ({ epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total })
+      const width = results.length / steps
+      for (let k = 0; k < steps; k += 1) {
+        step += 1
+        losses.add(results.subarray(k * width, (k + 1) * width), rows, { epoch, step })
+        const waiting = onStep?.(record())
+        if (waiting !== undefined) await waiting
+      }
+      const waiting = onProgress(record())
       if (waiting !== undefined) await waiting
+      start += steps * rows
     }
     checkpoint()
     return losses
   }
 
-  #step(start: number, rows: number): Promise<Float64Array> {
-    const { plan, program, rows: encoded, data, learningRate, shuffle, threads, drawn } = this.#options
-    this.#steps += 1
-    drawn.steps += 1
-    this.#set(program, 'learningRate', learningRate)
-    this.#set(program, 'step', this.#steps)
-    this.#set(program, 'draw', drawn.steps)
-    return plan.runAsync({
+  /** Steps that follow each other. How long they take says how many go together next time. */
+  async #run(start: number, rows: number, steps: number): Promise<Float64Array> {
+    const { plan, rows: encoded, data, shuffle, threads, onStep } = this.#options
+    const begin = performance.now()
+    const results = await plan.runAsync({
       rows,
       columns: encoded.columns,
       columnOf: this.#columnOf,
       start,
+      steps,
       shuffled: shuffle,
       data,
       outputs: [],
-      scalars: this.#scalars,
+      scalars: this.#scalars(steps),
       threads,
     })
+    const each = (performance.now() - begin) / steps
+    if (onStep === undefined) this.#together = Math.max(1, Math.floor(callMilliseconds / each))
+    return results
   }
 
-  #set({ scalarInputs }: LoweredProgram, name: string, value: number): void {
-    const number = scalarInputs[name]
-    if (number !== undefined) this.#scalars[number] = value
+  /** Of the next steps, which count from here on. */
+  #scalars(steps: number): Float64Array {
+    const { program, learningRate, drawn } = this.#options
+    const { scalarInputs, spec } = program
+    const scalars = new Float64Array(steps * spec.scalarInputs)
+    for (let k = 0; k < steps; k += 1) {
+      this.#steps += 1
+      drawn.steps += 1
+      for (const [name, value] of Object.entries({ learningRate, step: this.#steps, draw: drawn.steps })) {
+        const number = scalarInputs[name]
+        if (number !== undefined) scalars[k * spec.scalarInputs + number] = value
+      }
+    }
+    return scalars
   }
 }

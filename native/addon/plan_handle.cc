@@ -29,7 +29,7 @@ Napi::Value PlanHandle::bind(const Napi::CallbackInfo& info) {
 Napi::Value PlanHandle::run(const Napi::CallbackInfo& info) {
   const Request request = read_request(info[0]);
   // From here on no JavaScript runs: what is checked stays true.
-  Step step(live_pointer(), request.rows, request.threads);
+  Step step(live_pointer(), request.rows, request.threads, request.steps);
   fill_in_place(request, live(), step);
   step.execute();
   const std::vector<double>& scalars = step.results();
@@ -41,7 +41,7 @@ Napi::Value PlanHandle::run(const Napi::CallbackInfo& info) {
 Napi::Value PlanHandle::run_async(const Napi::CallbackInfo& info) {
   const Request request = read_request(info[0]);
   AsyncQueue& queue = Environment::of(info.Env()).queue(info.Env());
-  auto step = std::make_unique<Step>(live_pointer(), request.rows, request.threads);
+  auto step = std::make_unique<Step>(live_pointer(), request.rows, request.threads, request.steps);
   std::vector<AsyncRun::Output> outputs = fill_by_copy(request, live(), *step);
   return queue.post(std::make_unique<AsyncRun>(info.Env(), std::move(step), std::move(outputs)));
 }

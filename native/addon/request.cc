@@ -86,7 +86,7 @@ void fill_inputs(const Request& request, const Plan& plan, Step& step, const std
 }
 
 void fill_scalars(const Request& request, const Plan& plan, Step& step) {
-  const Span span = input_span(Where("scalars"), request.scalars, napi_float64_array, plan.scalar_inputs());
+  const Span span = input_span(Where("scalars"), request.scalars, napi_float64_array, plan.scalar_inputs() * request.steps);
   step.set_scalars(static_cast<const double*>(span.data));
 }
 
@@ -97,6 +97,8 @@ Request read_request(const Napi::Value& value) {
   Request request;
   request.rows = to_integer(Where("rows"), property(object, "rows"), 1, kMaxRows);
   request.threads = static_cast<int>(to_integer(Where("threads"), property(object, "threads"), 1, kMaxThreads));
+  const Napi::Value steps = property(object, "steps");
+  if (!steps.IsUndefined()) request.steps = to_integer(Where("steps"), steps, 1, kMaxSteps);
   const Napi::Value inputs = property(object, "inputs");
   request.columns = property(object, "columns");
   request.from_columns = !request.columns.IsUndefined();
@@ -115,6 +117,7 @@ Request read_request(const Napi::Value& value) {
     const Napi::Value data = property(object, "data");
     if (!data.IsUndefined()) request.place = static_cast<mg_data_place>(to_choice(Where("data"), data, kPlaces));
   } else {
+    if (request.steps != 1) throw Failure(Code::argument, text_of("steps is ", request.steps, ", expected 1 where inputs are arrays; several follow each other in columns"));
     request.inputs = read_entries(Where("inputs"), inputs);
   }
   request.outputs = read_entries(Where("outputs"), property(object, "outputs"));

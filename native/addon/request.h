@@ -13,9 +13,11 @@
 namespace multigate::addon {
 
 constexpr int64_t kMaxThreads = 4096;
+constexpr int64_t kMaxSteps = 1 << 20;  // of a call
 
 struct Request {
   int64_t rows = 0;
+  int64_t steps = 1;
   int threads = 1;
   bool from_columns = false;
   std::vector<Napi::Value> inputs;   // where not from columns

@@ -27,13 +27,13 @@ Plan::Plan(const mg_backend& backend, const Program& program, const std::string&
       buffers_(program.buffers),
       denominators_(program.denominators),
       facts_(validate(program)),
+      scalar_inputs_(program.scalar_inputs),
+      scalar_outputs_(program.scalar_outputs),
       memories_(program.buffers.size()),
       data_(program.buffers.size(), nullptr),
       complete_(program.buffers.size(), 0),
       held_(program.buffers.size()),
-      copies_(program.buffers.size()),
-      scalars_in_(program.scalar_inputs),
-      scalars_out_(program.scalar_outputs + program.denominators.size()) {
+      copies_(program.buffers.size()) {
   const mg_program compiled = program.abi();
   const mg_compile_options options{chosen_isa(backend, isa), precision};
   mg_error error{};
@@ -81,9 +81,15 @@ PlanInfo Plan::info(int64_t rows) const {
   return {info.block_rows, info.slots, info.arena_bytes, info.stored_bytes, info.emulated != 0, info.isa != nullptr ? info.isa : ""};
 }
 
-Step::Step(std::shared_ptr<Plan> plan, int64_t rows, int threads) : plan_(std::move(plan)), rows_(rows), threads_(threads) {
+Step::Step(std::shared_ptr<Plan> plan, int64_t rows, int threads, int64_t steps)
+    : plan_(std::move(plan)), rows_(rows), steps_(steps), threads_(threads) {
   plan_->check_rows(rows);
+  if (steps > 1 && !plan_->facts_.row_outputs.empty()) {
+    throw Failure(Code::argument, text_of("steps is ", steps, ", expected 1: this program has row outputs"));
+  }
   check_usable();
+  plan_->scalars_in_.resize(plan_->scalar_inputs_ * static_cast<size_t>(steps));
+  plan_->scalars_out_.resize((plan_->scalar_outputs_ + plan_->denominators_.size()) * static_cast<size_t>(steps));
   // Nothing below throws: marks are set all or none.
   plan_->busy_ = true;
   for (const int32_t number : plan_->facts_.bound) {
@@ -148,8 +154,8 @@ void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64
   if (column_of.size() != inputs.size()) {
     throw Failure(Code::argument, text_of("columnOf has ", column_of.size(), " entries, expected ", inputs.size(), ", one per row input"));
   }
-  if (start < 0 || start > columns->rows() || rows_ > columns->rows() - start) {
-    throw Failure(Code::argument, text_of("start and rows are ", start, " and ", rows_, ", expected a range inside the columns' ", columns->rows(), " rows"));
+  if (start < 0 || start > columns->rows() || rows_ > (columns->rows() - start) / steps_) {
+    throw Failure(Code::argument, text_of("start and rows are ", start, " and ", rows_, steps_ == 1 ? "" : text_of(" in ", steps_, " steps"), ", expected a range inside the columns' ", columns->rows(), " rows"));
   }
   if (shuffled && columns->order() == nullptr) throw Failure(Code::argument, "shuffled is true, expected a call of shuffle() first");
   for (size_t k = 0; k < inputs.size(); ++k) {
@@ -188,24 +194,49 @@ void Step::set_scalars(const double* values) noexcept {
   if (!plan_->scalars_in_.empty()) std::memcpy(plan_->scalars_in_.data(), values, plan_->scalars_in_.size() * sizeof(double));
 }
 
-void Step::compute_denominators() noexcept {
+void Step::compute_denominators(double* scalars_in, double* results) noexcept {
   const auto column = [&](const mg_view& view) -> RowColumn {
     if (view.buffer < 0) return {nullptr, 0, nullptr, false};
     const auto i = static_cast<size_t>(view.buffer);
     return {static_cast<const float*>(plan_->data_[i]) + view.offset, plan_->buffers_[i].width, row_index_, plan_->complete_[i] != 0};
   };
-  double* result = plan_->scalars_out_.data() + plan_->scalars_out_.size() - plan_->denominators_.size();
   for (const mg_denominator& d : plan_->denominators_) {
-    *result = denominator(d.reduction, rows_, column(d.label), column(d.weight));
-    plan_->scalars_in_[static_cast<size_t>(d.scalar)] = *result++;
+    *results = denominator(d.reduction, rows_, column(d.label), column(d.weight));
+    scalars_in[d.scalar] = *results++;
+  }
+}
+
+/// To the next step's rows, and weights that this one has changed.
+void Step::advance() noexcept {
+  if (row_index_ != nullptr) {
+    row_index_ += rows_;
+  } else {
+    for (const int32_t number : plan_->facts_.row_inputs) {
+      const auto i = static_cast<size_t>(number);
+      plan_->data_[i] = static_cast<char*>(plan_->data_[i]) + rows_ * plan_->buffers_[i].width * 4;
+    }
+  }
+  first_of_columns_ += rows_;
+  for (const int32_t number : plan_->facts_.bound) {
+    const auto i = static_cast<size_t>(number);
+    if (plan_->facts_.written[i]) plan_->memories_[i]->bump_version();
   }
 }
 
 void Step::execute() {
+  for (int64_t step = 0; step < steps_; ++step) {
+    if (step > 0) advance();
+    execute_one(step);
+  }
+}
+
+void Step::execute_one(int64_t step) {
+  double* const scalars_in = plan_->scalars_in_.data() + step * plan_->scalar_inputs_;
+  double* const scalars_out = plan_->scalars_out_.data() + step * static_cast<int64_t>(plan_->scalar_outputs_ + plan_->denominators_.size());
   for (const int32_t number : plan_->facts_.zeroed) {
     std::memset(plan_->data_[static_cast<size_t>(number)], 0, static_cast<size_t>(elements(number)) * element_bytes(plan_->backend_));
   }
-  compute_denominators();
+  compute_denominators(scalars_in, scalars_out + plan_->scalar_outputs_);
   mg_run run{};
   run.rows = rows_;
   run.data = plan_->data_.data();
@@ -214,8 +245,8 @@ void Step::execute() {
     run.data_set = columns_->number(), run.data_set_rows = columns_->rows(), run.data_set_first = first_of_columns_;
     run.data_place = data_place_, run.next_rows = std::min(rows_, columns_->rows() - first_of_columns_ - rows_);
   }
-  run.scalars_in = plan_->scalars_in_.data();
-  run.scalars_out = plan_->scalars_out_.data();
+  run.scalars_in = scalars_in;
+  run.scalars_out = scalars_out;
   run.parameter_version = plan_->facts_.parameter < 0 ? 0 : plan_->memories_[static_cast<size_t>(plan_->facts_.parameter)]->version();
   run.threads = threads_;
   mg_error error{};

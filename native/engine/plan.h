@@ -1,6 +1,6 @@
-// A compiled program with the memory bound to it, and one step of it.
+// A compiled program with the memory bound to it, and one step of it, or some that follow each other.
 //
-// A Plan runs one step at a time. A Step is that step: made and destroyed on the environment's thread (where it marks plan,
+// A Plan runs one Step at a time: made and destroyed on the environment's thread (where it marks plan,
 // memories and columns as in use), filled from host arrays, and executed on any one thread. Between making and destroying
 // nothing else may use the plan's scratch buffers, which is why they need no lock and are never allocated per step.
 #pragma once
@@ -35,7 +35,7 @@ class Plan {
   const mg_backend& backend() const noexcept { return backend_; }
   const ProgramFacts& facts() const noexcept { return facts_; }
   const mg_buffer& buffer(int32_t number) const { return buffers_[static_cast<size_t>(number)]; }
-  uint32_t scalar_inputs() const noexcept { return static_cast<uint32_t>(scalars_in_.size()); }
+  uint32_t scalar_inputs() const noexcept { return scalar_inputs_; }
 
   void bind(int64_t buffer, std::shared_ptr<Memory> memory);
   PlanInfo info(int64_t rows) const;
@@ -48,6 +48,7 @@ class Plan {
   std::vector<mg_buffer> buffers_;
   std::vector<mg_denominator> denominators_;
   ProgramFacts facts_;
+  uint32_t scalar_inputs_, scalar_outputs_;
   mg_plan* plan_ = nullptr;
   std::vector<std::shared_ptr<Memory>> memories_;  // per buffer
   bool busy_ = false;
@@ -57,14 +58,15 @@ class Plan {
   std::vector<char> complete_;              // per buffer: its rows are known to have no NaN
   std::vector<std::shared_ptr<void>> held_;  // per buffer: the block, while the step needs it
   std::vector<AlignedBuffer> copies_;       // per buffer: copied inputs and native outputs
-  std::vector<double> scalars_in_;
-  std::vector<double> scalars_out_;  // the program's, then its denominators
+  std::vector<double> scalars_in_;   // step after step
+  std::vector<double> scalars_out_;  // the same; of a step the program's, then its denominators
 };
 
 class Step {
  public:
-  /// Marks everything in use. @throws Failure (argument, busy, disposed).
-  Step(std::shared_ptr<Plan> plan, int64_t rows, int threads);
+  /// Marks everything in use. steps: how many follow each other, each of `rows` rows of columns; programs with row outputs do one at a time.
+  /// @throws Failure (argument, busy, disposed).
+  Step(std::shared_ptr<Plan> plan, int64_t rows, int threads, int64_t steps = 1);
   Step(const Step&) = delete;
   Step& operator=(const Step&) = delete;
   ~Step();
@@ -84,20 +86,24 @@ class Step {
   void own_output(int32_t buffer);
   const void* output(int32_t buffer) const noexcept { return plan_->data_[static_cast<size_t>(buffer)]; }
 
+  /// All scalar inputs, step after step.
   void set_scalars(const double* values) noexcept;
-  /// Scalar outputs, then denominators, each in the program's order: a loss beside what it was divided by.
+  /// Step after step: scalar outputs, then denominators, each in the program's order, a loss beside what it was divided by.
   const std::vector<double>& results() const noexcept { return plan_->scalars_out_; }
 
-  /// Runs the step on this thread. @throws Failure.
+  /// Runs the steps on this thread. @throws Failure.
   void execute();
 
  private:
   void check_usable() const;
-  void compute_denominators() noexcept;
+  void execute_one(int64_t step);
+  void compute_denominators(double* scalars_in, double* results) noexcept;
+  void advance() noexcept;
 
   std::shared_ptr<Plan> plan_;
   std::shared_ptr<Columns> columns_;
   int64_t rows_;
+  int64_t steps_;
   int threads_;
   int64_t first_of_columns_ = 0;
   mg_data_place data_place_ = MG_DATA_AUTO;

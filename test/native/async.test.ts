@@ -121,6 +121,66 @@ describe.each(devices)('%s', (device) => {
     columns.shuffle(1, 2)
   })
 
+  it.each([false, true])('does steps that follow each other in one call as in several, shuffled: %s', async (shuffled) => {
+    const program = trainingProgram()
+    const random = (count: number) => Float32Array.from({ length: count }, (_, i) => ((i * 37) % 11) / 11)
+    const columns = binding.createColumns(
+      [
+        { data: Int32Array.from({ length: 14 }, (_, i) => i % 5), width: 1, limit: 5 },
+        { data: random(14), width: 1, limit: 0 },
+        { data: random(14).map((x) => (x > 0.8 ? Number.NaN : Math.round(x))), width: 1, limit: 0 },
+      ],
+      14,
+    )
+    columns.shuffle(3, 1)
+    const scalars = (step: number) => Array.from({ length: program.scalarInputs }, (_, i) => 0.01 * (i + 1) + step)
+    const train = async (together: number) => {
+      const { plan, memories } = boundPlan(device, program)
+      for (const memory of memories.values()) memory.write(0, floats(device, [...random(memory.elements)]))
+      const results: number[] = []
+      for (let step = 0; step < 4; step += together) {
+        const own = Array.from({ length: together }, (_, k) => scalars(step + k)).flat()
+        const request = {
+          rows: 3,
+          steps: together,
+          columns,
+          columnOf: [0, 1, 2],
+          start: 1 + 3 * step,
+          shuffled,
+          outputs: [],
+          threads: 2,
+        }
+        results.push(...(await plan.runAsync({ ...request, scalars: new Float64Array(own) })))
+      }
+      return { results, weights: [...memories].map(([number, memory]) => [number, [...memory.read(0, memory.elements)]]) }
+    }
+    const one = await train(1)
+    expect(one.results).toHaveLength(4 * (program.scalarOutputs + program.denominators.length))
+    expect(await train(2)).toEqual(one)
+    expect(await train(4)).toEqual(one)
+  })
+
+  it('refuses steps beyond the columns, of arrays, and of programs with row outputs', () => {
+    const program = trainingProgram()
+    const { plan } = boundPlan(device, program)
+    const ids = { data: new Int32Array(8), width: 1, limit: 5 }
+    const column = { data: new Float32Array(8), width: 1, limit: 0 }
+    const columns = binding.createColumns([ids, column, column], 8)
+    const shared = { rows: 3, outputs: [], scalars: new Float64Array(3 * program.scalarInputs), threads: 1 }
+    const run = { ...shared, columns, columnOf: [0, 1, 2] }
+    expectCode(() => plan.runAsync({ ...run, steps: 3 }), 'ARGUMENT', 'start and rows are 0 and 3 in 3 steps', '8 rows')
+    expectCode(() => plan.runAsync({ ...run, steps: 0 }), 'ARGUMENT', 'steps')
+    expectCode(() => plan.runAsync({ ...run, steps: 2 }), 'ARGUMENT', 'scalars')
+    expectCode(
+      () => plan.runAsync({ ...requestFor(device, program, 3), steps: 2 }),
+      'ARGUMENT',
+      'steps is 2, expected 1 where inputs are arrays',
+    )
+    const wide = binding.createColumns([{ data: new Float32Array(24), width: 3, limit: 0 }], 8)
+    const dense = { rows: 2, steps: 2, columns: wide, columnOf: [0], outputs: [floats(device, 4)], scalars: none, threads: 1 }
+    expectCode(() => densePlan(device).plan.runAsync(dense), 'ARGUMENT', 'steps is 2, expected 1: this program has row outputs')
+  })
+
   it('rejects where an output was detached meanwhile, and writes none of the others', async () => {
     const program = mixtureProgram()
     const { plan } = boundPlan(device, program)

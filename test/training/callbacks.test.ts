@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
-import type { CallbackLike, Control, RunPlan } from '../../lib/training/callbacks.js'
+import { adam } from '../../lib/optimizers/adam.js'
+import type { Callback, CallbackLike, Control, RunPlan, StepRecord } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import type { EpochRecord } from '../../lib/training/history.js'
@@ -155,6 +156,24 @@ describe('callbacks that return promises', () => {
     const onStep = (name: string) => ({ onStep: () => later(() => void order.push(name)) })
     await net.fit(train, { batchSize: 300, callbacks: [onStep('a'), onStep('b'), { onStep: () => order.push('c') }] })
     expect(order.join('')).toBe('abcabc')
+  })
+
+  it('that want to know of every step change nothing but the time it takes', async () => {
+    const fit = async (callback: Callback) => {
+      using net = model()
+      const { epochs } = await net.fit(train, { batchSize: 7, epochs: 3, optimizer: adam(), callbacks: [callback] })
+      return { losses: epochs.map(({ loss, steps }) => [loss, steps]), scores: (await net.predict(validation)).click }
+    }
+    const steps: number[] = []
+    const progress: StepRecord[] = []
+    const one = await fit({ onStep: ({ step }) => void steps.push(step) })
+    const together = await fit({ onProgress: (step) => void progress.push(step) })
+    expect(together).toEqual(one)
+    const perEpoch = Math.ceil(train.rows / 7)
+    expect(steps).toEqual([1, 2, 3].flatMap(() => Array.from({ length: perEpoch }, (_, i) => i + 1)))
+    expect(progress.length).toBeLessThan(steps.length)
+    expect(progress.filter(({ step }) => step === perEpoch)).toHaveLength(3)
+    expect(progress.at(-1)).toMatchObject({ epoch: 3, rows: train.rows, loss: one.losses[2]?.[0] })
   })
 
   it('keep their state in checkpoints, and take it up', async () => {
