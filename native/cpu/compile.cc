@@ -20,6 +20,8 @@ constexpr int64_t kLeastBlockRows = 64, kLeastBlockRowsOfLargeSlots = 160, kMost
 // thread some microseconds to come by, and each reads all weights again. Two blocks for two threads pay with less.
 constexpr int64_t kLeastBlockFlops = 2'000'000, kMostSmallBlocks = 8;
 constexpr int64_t kFlopsOfArenaFloat = 8;  // what it takes to bring a number there, against a multiply-add
+// So are training steps of a few rows: their blocks pass over a slot each besides.
+constexpr int64_t kLeastTrainedRows = 128;
 
 // More slots let more threads share the gradient, but each must be summed once a step.
 constexpr int64_t kMostSlots = 16, kMostSlotBytes = int64_t{256} << 20;
@@ -42,7 +44,7 @@ void Floats::reserve(int64_t count) {
 
 int64_t Plan::slot_count(int64_t rows) const {
   const int64_t blocks = block_count(rows);
-  int64_t slots = std::clamp<int64_t>(blocks / 2, 1, kMostSlots);
+  int64_t slots = std::clamp<int64_t>(blocks <= kMostSmallBlocks ? blocks : blocks / 2, 1, kMostSlots);
   if (slot_floats > 0) slots = std::clamp<int64_t>(kMostSlotBytes / (slot_floats * 4), 1, slots);
   if (gradient_buffer < 0) slots = std::clamp<int64_t>(blocks, 1, 256);  // only losses to keep apart
   return slots;
@@ -213,6 +215,7 @@ void PlanBuilder::finish() {
   }
 
   if (plan.gradient_buffer < 0) return;
+  plan.least_block_rows = std::min(kLeastTrainedRows, plan.block_rows);
   std::vector<std::pair<int64_t, int64_t>> covered;  // ranges of the gradient that some op writes
   for (const auto& w : plan.weights) {
     if (!w->gradient) continue;

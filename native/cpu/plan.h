@@ -104,7 +104,7 @@ struct Plan {
   std::vector<std::unique_ptr<PlanWeights>> weights;
 
   int64_t block_rows = 0;           // at most: the arena is laid out for so many
-  int64_t least_block_rows = 0;     // programs whose result no division into blocks changes: as few; else block_rows
+  int64_t least_block_rows = 0;     // few rows are cut into blocks of as few; block_rows: into none
   int64_t arena_row_floats = 0;     // per row of a block
   int64_t arena_fixed_floats = 0;   // per thread
   int64_t scratch_region = 0;
