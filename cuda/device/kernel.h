@@ -67,6 +67,12 @@ __device__ __forceinline__ uint32_t shared_add(uint32_t* to, uint32_t value) { r
 __device__ __forceinline__ uint32_t multiply_high(uint32_t a, uint32_t b) { return __umulhi(a, b); }
 // a b + c, rounded once.
 __device__ __forceinline__ float fused(float a, float b, float c) { return fmaf(a, b, c); }
+// The larger number; NaN if one is.
+__device__ __forceinline__ float larger(float a, float b) {
+  float result;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+  return result;
+}
 
 }  // namespace mg_cuda
 #endif

@@ -103,6 +103,7 @@ inline uint32_t shared_add(uint32_t* to, uint32_t value) {
 
 inline uint32_t multiply_high(uint32_t a, uint32_t b) { return static_cast<uint32_t>((static_cast<uint64_t>(a) * b) >> 32); }
 inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
+inline float larger(float a, float b) { return a > b || a != a ? a : b; }
 
 // See device/async_copy.h. A copy is made as late as the waits allow: whoever reads without a wait reads what was there before.
 namespace emulation {

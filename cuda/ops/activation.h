@@ -30,33 +30,6 @@ __device__ __forceinline__ float activate(int kind, float z) {
   }
 }
 
-// work(constant) with the activation as a constant, constant.value: one branch for all elements of a lane.
-template <int kKind>
-struct ActivationConstant {
-  static constexpr int value = kKind;
-};
-template <class Work>
-__device__ __forceinline__ void with_activation(int kind, const Work& work) {
-  switch (kind) {
-    case MG_RELU: return work(ActivationConstant<MG_RELU>{});
-    case MG_TANH: return work(ActivationConstant<MG_TANH>{});
-    case MG_SIGMOID: return work(ActivationConstant<MG_SIGMOID>{});
-    case MG_GELU: return work(ActivationConstant<MG_GELU>{});
-    case MG_SWISH: return work(ActivationConstant<MG_SWISH>{});
-    default: return work(ActivationConstant<MG_LINEAR>{});
-  }
-}
-
-// What a kernel is compiled for beside its shape: code that is not there takes no room in the instruction caches, which a kernel that runs through
-// once feels.
-enum class Activations { kAll, kReluOrLinear };
-inline bool is_relu_or_linear(int64_t activation) { return activation == MG_RELU || activation == MG_LINEAR; }
-template <Activations kWhich, class Work>
-__device__ __forceinline__ void with_activation_of(int kind, const Work& work) {
-  if constexpr (kWhich == Activations::kAll) return with_activation(kind, work);
-  kind == MG_RELU ? work(ActivationConstant<MG_RELU>{}) : work(ActivationConstant<MG_LINEAR>{});
-}
-
 // f'(z) from what slope_needs_z() says. That of relu at 0 is 0.
 __device__ __forceinline__ float slope(int kind, float y_or_z) {
   switch (kind) {
@@ -69,6 +42,39 @@ __device__ __forceinline__ float slope(int kind, float y_or_z) {
       return s * (1 + y_or_z * (1 - s));
     }
     default: return 1;
+  }
+}
+
+// What a kernel is compiled for beside its shape: code that is not there takes no room in the instruction caches, which a kernel that runs through
+// once feels.
+enum class Activations { kAll, kReluOrLinear };
+__host__ __device__ constexpr bool is_relu_or_linear(int64_t activation) { return activation == MG_RELU || activation == MG_LINEAR; }
+
+// Either, without a branch: those that code for both would take apart it for all that follows.
+class ReluOrLinear {
+ public:
+  __device__ __forceinline__ explicit ReluOrLinear(int kind) : linear_(kind == MG_LINEAR), least_(linear_ ? -HUGE_VALF : 0) {}
+  __device__ __forceinline__ float value(float z) const { return larger(z, least_); }
+  __device__ __forceinline__ float slope(float, float y) const { return linear_ || y > 0 ? 1 : 0; }
+
+ private:
+  bool linear_;
+  float least_;
+};
+
+// The others, each known when compiled.
+template <int kKind>
+struct ActivationConstant {
+  __device__ __forceinline__ float value(float z) const { return activate(kKind, z); }
+  __device__ __forceinline__ float slope(float z, float y) const { return mg_cuda::slope(kKind, slope_needs_z(kKind) ? z : y); }
+};
+template <class Work>
+__device__ __forceinline__ void with_function(int kind, const Work& work) {
+  switch (kind) {
+    case MG_TANH: return work(ActivationConstant<MG_TANH>{});
+    case MG_SIGMOID: return work(ActivationConstant<MG_SIGMOID>{});
+    case MG_GELU: return work(ActivationConstant<MG_GELU>{});
+    default: return work(ActivationConstant<MG_SWISH>{});
   }
 }
 

@@ -77,11 +77,6 @@ struct GlobalTile {
   int lines, width;  // of it that exist: the rest of the shared tile becomes 0
 };
 
-// Whether 16 bytes may move at a time. The same for all threads.
-__device__ __forceinline__ bool moves_quads(const float* data, int64_t stride) {
-  return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 4 == 0;
-}
-
 // The first of the four places, among 32, that lanes with this g have.
 __device__ __forceinline__ int first_place(int g) { return 4 * (g / 2) + 16 * (g % 2); }
 

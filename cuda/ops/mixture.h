@@ -137,6 +137,38 @@ struct MixtureBlock {
 template <int kPanels, int kRows = kRowTiles>
 using MixtureSums = float[kRows][kPanels][4];
 
+// The first four numbers of a lane become its last ones.
+template <int kRows, int kPanels>
+__device__ __forceinline__ void rotate(float (&sums)[kRows][kPanels][4]) {
+#pragma unroll
+  for (int k = 0; k < 4; k++) {
+    const float first = sums[0][0][k];
+#pragma unroll
+    for (int i = 1; i < kRows * kPanels; i++) sums[(i - 1) / kPanels][(i - 1) % kPanels][k] = sums[i / kPanels][i % kPanels][k];
+    sums[kRows - 1][kPanels - 1][k] = first;
+  }
+}
+
+// Calls work(f, four numbers of each of the sums) for all, f with value and slope as in activation.h. Functions that take many instructions are
+// there once, in a loop.
+template <Activations kActivations, int kRows, int kPanels, class Work, class... More>
+__device__ __forceinline__ void activate_all(int activation, const Work& work, float (&sums)[kRows][kPanels][4], More&... more) {
+  if (kActivations == Activations::kReluOrLinear || is_relu_or_linear(activation)) {
+    const ReluOrLinear f(activation);
+#pragma unroll
+    for (int i = 0; i < kRows; i++)
+#pragma unroll
+      for (int j = 0; j < kPanels; j++) work(f, sums[i][j], more[i][j]...);
+  } else {
+#pragma unroll 1
+    for (int i = 0; i < kRows * kPanels; i++) {
+      with_function(activation, [&](const auto& f) { work(f, sums[0][0], more[0][0]...); });
+      rotate(sums);
+      (rotate(more), ...);
+    }
+  }
+}
+
 // A block of the depth of a warp's rows.
 using WarpRows = RowBlock[kRowTiles];
 
@@ -194,12 +226,12 @@ __device__ __forceinline__ void each_own_quad(const MixtureBlock& block, int wid
 
 // Asks for `width` columns of the block's rows of a tile's x, from column k on; zeros where there is none.
 __device__ __forceinline__ void copy_rows(const MixtureBlock& block, const MixtureTile& tile, int k, int width, float* to, int stride) {
-  const bool aligned = reinterpret_cast<uintptr_t>(tile.x.data) % 16 == 0 && tile.x.stride % 4 == 0;
+  const bool quads = moves_quads(tile.x.data, tile.x.stride);
   const float* const first = tile.x.data + block.first_row * tile.x.stride + k;
   each_own_quad(block, width, to, stride, [&](float* at, int row, int c) {
     const int left = row < block.rows ? tile.depth - k - c : 0;
     const float* const from = first + row * tile.x.stride + c;
-    if (aligned && left >= 4) return async_copy<16>(at, from);
+    if (quads && left >= 4) return async_copy<16>(at, from);
 #pragma unroll 1
     for (int i = 0; i < 4; i++) {
       if (i < left)
@@ -314,24 +346,29 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
       }
       if (panel_count <= 0) continue;
       const float* const mine = weights + 4 * lane();
-      const auto multiply_all = [&](auto whole) {
+      const auto multiply_at = [&](int b, auto whole) {
         constexpr bool kWhole = decltype(whole)::value;
-#pragma unroll
-        for (int b = 0; b < kBlocks; b++) {
-          if (!kWhole && b >= blocks) break;
-          if constexpr (kKeepsRows) {
-            multiply_block<kPrecision, kWhole>(sums, kept[b], mine + b * kBlockFloats, slot, panel_count);
-          } else {
-            WarpRows rows;
-            load_warp_rows<kPrecision>(rows, x + b * kBlockDepth, stride);
-            multiply_block<kPrecision, kWhole>(sums, rows, mine + b * kBlockFloats, slot, panel_count);
-          }
+        if constexpr (kKeepsRows) {
+          multiply_block<kPrecision, kWhole>(sums, kept[b], mine + b * kBlockFloats, slot, panel_count);
+        } else {
+          WarpRows rows;
+          load_warp_rows<kPrecision>(rows, x + b * kBlockDepth, stride);
+          multiply_block<kPrecision, kWhole>(sums, rows, mine + b * kBlockFloats, slot, panel_count);
         }
       };
-      if (blocks == kBlocks && panel_count == kPanels)
-        multiply_all(std::true_type{});
-      else
-        multiply_all(std::false_type{});
+      if (blocks == kBlocks && panel_count == kPanels) {
+#pragma unroll
+        for (int b = 0; b < kBlocks; b++) multiply_at(b, std::true_type{});
+      } else if constexpr (kKeepsRows) {
+#pragma unroll
+        for (int b = 0; b < kBlocks; b++) {
+          if (b >= blocks) break;
+          multiply_at(b, std::false_type{});
+        }
+      } else {
+#pragma unroll 1
+        for (int b = 0; b < blocks; b++) multiply_at(b, std::false_type{});
+      }
       if (left > piece) continue;
 #pragma unroll
       for (int j = 0; j < kPanels; j++) {
@@ -348,15 +385,14 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
   async_wait<0>();
 }
 
-// Of so many gates, those that a kernel takes at a time: 1, 2, 4 or most.
-inline int gates_at_a_time(int gate_count, int most) { return gate_count <= 2 ? std::min(gate_count, most) : gate_count <= 4 ? std::min(4, most) : most; }
+// Of so many gates, those that a kernel takes at a time: 2, 4 or most.
+inline int gates_at_a_time(int gate_count, int most) { return gate_count <= 2 ? 2 : gate_count <= 4 ? std::min(4, most) : most; }
 
-// Calls work(precision, gates), both constants of the kernel to launch. gates: 1, 2, 4 or kMost.
+// Calls work(precision, gates), both constants of the kernel to launch. gates: 2, 4 or kMost.
 template <int kMost, class Work>
 void with_precision_and_gates(Precision precision, int gates, const Work& work) {
   const auto with_gates = [&](auto of_kernel) {
     switch (gates) {
-      case 1: return work(of_kernel, std::integral_constant<int, 1>{});
       case 2: return work(of_kernel, std::integral_constant<int, 2>{});
       case 4: return work(of_kernel, std::integral_constant<int, 4>{});
       default: return work(of_kernel, std::integral_constant<int, kMost>{});
@@ -371,15 +407,6 @@ void with_precision_and_gates(Precision precision, int gates, const Work& work) 
 
 struct CoreMixture;
 struct CoreLayout;
-
-// Calls work(activations, dense), both constants of the kernel to launch. dense: every gate sees every expert.
-template <class Work>
-void with_kind(int64_t activation, bool dense, const Work& work) {
-  using All = std::integral_constant<Activations, Activations::kAll>;
-  using Simple = std::integral_constant<Activations, Activations::kReluOrLinear>;
-  if (!is_relu_or_linear(activation)) return work(All{}, std::false_type{});
-  dense ? work(Simple{}, std::true_type{}) : work(Simple{}, std::false_type{});
-}
 
 // The host's side: what a topology is compiled to.
 struct MixtureTopology {
@@ -413,8 +440,10 @@ struct MixtureTopology {
   // Without rows where nothing fits.
   CoreLayout core_layout(int64_t rows, int seat_tables) const;
   bool fits_cores(const Plan& plan) const;
-  // Whether all gates, and no more than a kernel takes at a time, see all experts.
-  bool is_dense(int gates) const { return gates == mixture.gate_count && mixture.seat_count == mixture.gate_count * mixture.expert_count; }
+  // Whether every gate sees every expert.
+  bool is_dense() const { return mixture.seat_count == mixture.gate_count * mixture.expert_count; }
+  bool is_simple() const { return is_relu_or_linear(mixture.activation); }
+  bool is_whole() const { return core_columns() == kTileColumns; }  // see mixture_cores.h
 
  private:
   // Of gates [first, first + gates).

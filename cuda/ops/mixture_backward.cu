@@ -56,23 +56,27 @@ struct Back {
   // A lane's part of a gate's dout; 0 where it does not exist.
   __device__ __forceinline__ void load_doutput(Tile& to, int gate) const {
     const RowPointer at = chunk.doutputs[gate];
-    const float* const first = at.data == nullptr ? nullptr : at.data + (block.first_row + block.lane_row()) * at.stride + unit;
-    const int rows = at.data == nullptr ? 0 : block.rows - block.lane_row(), units = block.m.units - unit;
-    const bool pairs = reinterpret_cast<uintptr_t>(first) % 8 == 0 && at.stride % 2 == 0 && units % 2 == 0;
+    const float* const first = at.data + (block.first_row + block.lane_row()) * at.stride + unit + column(0);
+    const int rows = at.data == nullptr ? 0 : block.rows - block.lane_row(), units = block.m.units - unit - column(0);
+    const auto each_pair = [&](const auto& work) {
 #pragma unroll
-    for (int i = 0; i < 2 * kRows; i++)
+      for (int i = 0; i < 2 * kRows; i++)
 #pragma unroll
-      for (int j = 0; j < kPanels; j++) {
-        Pair pair{};
-        const float* const from = first + 8 * i * at.stride + column(j);
-        if (8 * i < rows && column(j) < units) {
-          if (pairs)
-            pair = *reinterpret_cast<const Pair*>(from);
-          else
-            pair = {from[0], column(j) + 1 < units ? from[1] : 0};
+        for (int j = 0; j < kPanels; j++) {
+          Pair pair{};
+          work(pair, first + 8 * i * at.stride + j * kPanel, 8 * i < rows ? units - j * kPanel : 0);
+          to[i / 2][j][i % 2 * 2] = pair.first, to[i / 2][j][i % 2 * 2 + 1] = pair.second;
         }
-        to[i / 2][j][i % 2 * 2] = pair.first, to[i / 2][j][i % 2 * 2 + 1] = pair.second;
-      }
+    };
+    if (reinterpret_cast<uintptr_t>(at.data + unit) % 8 == 0 && at.stride % 2 == 0 && block.m.units % 2 == 0)
+      each_pair([](Pair& pair, const float* from, int left) {
+        if (left > 0) pair = *reinterpret_cast<const Pair*>(from);
+      });
+    else
+      each_pair([](Pair& pair, const float* from, int left) {
+        if (left > 0) pair.first = from[0];
+        if (left > 1) pair.second = from[1];
+      });
   }
 
   __device__ __forceinline__ void load_doutputs() const {
@@ -120,17 +124,16 @@ struct Back {
   __device__ __forceinline__ void operator()(int number, float* dz, int columns, Tile& z) const {
     const Mixture& m = block.m;
     Tile a, da = {};
-    with_activation_of<kActivations>(m.activation, [&](auto kind) {  // z becomes the slope
-#pragma unroll
-      for (int i = 0; i < kRows; i++)
-#pragma unroll
-        for (int j = 0; j < kPanels; j++)
+    activate_all<kActivations>(
+        m.activation,
+        [](const auto& f, float (&z_or_slope)[4], float (&of_a)[4]) {
 #pragma unroll
           for (int k = 0; k < 4; k++) {
-            a[i][j][k] = activate(kind.value, z[i][j][k]);
-            z[i][j][k] = slope(kind.value, slope_needs_z(kind.value) ? z[i][j][k] : a[i][j][k]);
+            of_a[k] = f.value(z_or_slope[k]);
+            z_or_slope[k] = f.slope(z_or_slope[k], of_a[k]);
           }
-    });
+        },
+        z, a);
     MixtureRun run = block.run(0, number);
 #pragma unroll
     for (int g = 0; g < kGates; g++)
@@ -146,15 +149,15 @@ struct Back {
         add_gate(da, a, d, run.place++);
       }
     }
-    const int left = (m.units + 3) / 4 * 4 - unit;  // the expert's padding too: da is 0 there
-    float* const to = dz + block.lane_row() * static_cast<int64_t>(columns) + unit;
+    const int left = (m.units + 3) / 4 * 4 - unit - column(0);  // the expert's padding too: da is 0 there
+    float* const to = dz + block.lane_row() * static_cast<int64_t>(columns) + unit + column(0);
 #pragma unroll
     for (int i = 0; i < 2 * kRows; i++) {
-      if (block.lane_row() + 8 * i >= block.rows) break;
+      const bool present = block.lane_row() + 8 * i < block.rows;
 #pragma unroll
       for (int j = 0; j < kPanels; j++)
-        if (column(j) < left)
-          *reinterpret_cast<Pair*>(to + 8 * i * static_cast<int64_t>(columns) + column(j)) = {
+        if (present && j * kPanel < left)
+          *reinterpret_cast<Pair*>(to + 8 * i * static_cast<int64_t>(columns) + j * kPanel) = {
               da[i / 2][j][i % 2 * 2] * z[i / 2][j][i % 2 * 2], da[i / 2][j][i % 2 * 2 + 1] * z[i / 2][j][i % 2 * 2 + 1]};
     }
   }
@@ -310,8 +313,12 @@ struct MixtureBackward final : Op {
     });
   }
 
-  // dout of a gate takes 16 or 32 registers.
-  int core_gates() const { return gates_at_a_time(topology.mixture.gate_count, topology.core_columns() == kTileColumns ? 2 : kMostGates); }
+  // As forward; dout of a gate takes 16 or 32 registers.
+  bool is_dense() const {
+    const int gates = topology.mixture.gate_count;
+    return topology.is_dense() && topology.is_simple() && (gates <= 2 || (!topology.is_whole() && gates == kMostGates));
+  }
+  int core_gates() const { return is_dense() ? topology.mixture.gate_count : topology.is_whole() ? 2 : kMostGates; }
 
   void launch_cores(const Context& context, const Chunk& chunk) const {
     const CoreLayout layout = topology.core_layout(chunk.rows, 2);
@@ -319,16 +326,16 @@ struct MixtureBackward final : Op {
       context.stream.launch(kernel, {static_cast<unsigned>(blocks_of(chunk.rows, layout.rows))}, layout.rows / kGroupRows * kWarpgroup,
                             static_cast<size_t>(layout.floats()) * sizeof(float), core_mixture, layout, chunk);
     };
-    const bool whole = topology.core_columns() == kTileColumns;
-    with_kind(topology.mixture.activation, topology.is_dense(core_gates()), [&](auto activations, auto dense) {
-      constexpr Activations kActivations = decltype(activations)::value;
-      constexpr bool kDense = decltype(dense)::value;
-      switch (core_gates()) {
-        case 1: return whole ? launch(core_dz_kernel<1, true, kActivations, kDense>) : launch(core_dz_kernel<1, false, kActivations, kDense>);
-        case 2: return whole ? launch(core_dz_kernel<2, true, kActivations, kDense>) : launch(core_dz_kernel<2, false, kActivations, kDense>);
-        default: return launch(core_dz_kernel<4, false, kActivations, kDense>);
-      }
-    });
+    constexpr auto kSimple = Activations::kReluOrLinear;
+    const bool whole = topology.is_whole();
+    if (!topology.is_simple())
+      return whole ? launch(core_dz_kernel<2, true, Activations::kAll, false>) : launch(core_dz_kernel<kMostGates, false, Activations::kAll, false>);
+    if (!is_dense()) return whole ? launch(core_dz_kernel<2, true, kSimple, false>) : launch(core_dz_kernel<kMostGates, false, kSimple, false>);
+    switch (core_gates()) {
+      case 1: return whole ? launch(core_dz_kernel<1, true, kSimple, true>) : launch(core_dz_kernel<1, false, kSimple, true>);
+      case 2: return whole ? launch(core_dz_kernel<2, true, kSimple, true>) : launch(core_dz_kernel<2, false, kSimple, true>);
+      default: return launch(core_dz_kernel<kMostGates, false, kSimple, true>);
+    }
   }
 
   void launch(const Context& context) const override {

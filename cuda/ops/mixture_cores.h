@@ -81,17 +81,6 @@ struct CoreBlock {
   __device__ __forceinline__ float* stages() const { return shared + layout.stages_at(); }
 };
 
-// Four numbers of a row of x from column c on; zeros where there are none.
-__device__ __forceinline__ Quad load_quad(const float* row, bool present, bool aligned, int c, int depth) {
-  if (!present) return {};
-  if (aligned && c + 4 <= depth) return *reinterpret_cast<const Quad*>(row + c);
-  Quad quad{};
-#pragma unroll
-  for (int i = 0; i < 4; i++)
-    if (c + i < depth) quad.column[i] = row[c + i];
-  return quad;
-}
-
 // What rounding to bfloat16 has left of a pair, and what rounding that has.
 __device__ __forceinline__ void split_rest(float first, float second, uint32_t rounded, uint32_t& middle, uint32_t& low) {
   first -= float_of_bits(rounded << 16), second -= float_of_bits(rounded & 0xFFFF0000u);
@@ -110,25 +99,36 @@ template <class Each>
 __device__ __forceinline__ void load_x(CoreBlock& block, int s, const Each& each) {
   const CoreStream& stream = block.streams(s);
   const int depth = stream.depth, cores = static_cast<int>(cores_of(depth)), steps = cores / kStepCores, row = block.lane_row();
-  const bool aligned = reinterpret_cast<uintptr_t>(stream.x.data) % 16 == 0 && stream.x.stride % 4 == 0;
-  const float* const from = stream.x.data + (block.first_row + row) * stream.x.stride;
+  const bool quads = moves_quads(stream.x.data, stream.x.stride) && depth % 4 == 0;
+  const float* const from = stream.x.data + (block.first_row + row) * stream.x.stride + lane() % 4 * 4;
   const int64_t below = 8 * stream.x.stride;
-  const bool present[2] = {row < block.rows, row + 8 < block.rows};
   auto* const to = reinterpret_cast<uint32_t*>(block.shared) + warp() * 2 * cores * (kCoreBytes / 4) + lane();
-  const auto load = [&](XRows& rows, int first) {
+  // work(quad, where it is, how many of its numbers exist) for those from step `first` on.
+  const auto each_quad = [&](XRows& rows, int first, const auto& work) {
 #pragma unroll
     for (int i = 0; i < kStepsOfPanels; i++)
 #pragma unroll
-      for (int half = 0; half < 2; half++)
-        rows.quads[i][half] = load_quad(from + half * below, present[half], aligned, (first + i) * 16 + lane() % 4 * 4, depth);
+      for (int half = 0; half < 2; half++) {
+        const int k = (first + i) * 16;
+        work(rows.quads[i][half], from + half * below + k, row + 8 * half < block.rows ? depth - k - lane() % 4 * 4 : 0);
+      }
   };
   block.stream = s;
-  XRows rows;
-  load(rows, 0);
+  XRows rows, next{};
 #pragma unroll 1
-  for (int first = 0; first < steps; first += kStepsOfPanels) {
-    XRows next;
-    load(next, first + kStepsOfPanels);  // zeros beyond the end
+  for (int first = -kStepsOfPanels; first < steps; first += kStepsOfPanels) {
+    rows = next, next = {};
+    if (quads)
+      each_quad(next, first + kStepsOfPanels, [](Quad& quad, const float* at, int left) {
+        if (left > 0) quad = *reinterpret_cast<const Quad*>(at);
+      });
+    else
+      each_quad(next, first + kStepsOfPanels, [](Quad& quad, const float* at, int left) {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+          if (i < left) quad.column[i] = at[i];
+      });
+    if (first < 0) continue;
     uint32_t words[kStepsOfPanels][4];
 #pragma unroll
     for (int i = 0; i < kStepsOfPanels; i++)
@@ -142,7 +142,6 @@ __device__ __forceinline__ void load_x(CoreBlock& block, int s, const Each& each
         core[kCoreBytes / 4] = words[i][half + 2];
       }
     each(first, words, rows);
-    rows = next;
   }
   shared_written();
 }
@@ -153,71 +152,79 @@ __device__ __forceinline__ void copy_floats(float* to, const float* from, int fl
   for (int i = 4 * static_cast<int>(threadIdx.x); i < floats; i += 4 * static_cast<int>(blockDim.x)) async_copy<16>(to + i, from + i);
 }
 
-template <int kTiles, class Put>
-__device__ __forceinline__ void make_logits_of(CoreBlock& block, int s, const Put& put) {
-  const CoreStream& stream = block.streams(s);
-  const int panel = static_cast<int>(core_panel_floats(stream.depth)), panel_bytes = panel * 4, part_bytes = kTiles * kLogitTilePanels * panel_bytes;
-  const char* const weights = reinterpret_cast<const char*>(block.stages());
-  float sums[kTiles][16];
-  load_x(block, s, [&](int first, const uint32_t (&words)[kStepsOfPanels][4], const XRows& rows) {
-    uint32_t middle[kStepsOfPanels][4], low[kStepsOfPanels][4];
+// What x and its parts of two steps' depth add to the logits of the first kTiles tiles. weights: of the first part, at these steps.
+template <int kTiles>
+__device__ __forceinline__ void multiply_logits(float (&sums)[kMostLogitTiles][16], const uint32_t (&high)[kStepsOfPanels][4],
+                                                const uint32_t (&middle)[kStepsOfPanels][4], const uint32_t (&low)[kStepsOfPanels][4],
+                                                const char* weights, int panel_bytes, bool adds) {
+  const int tile_bytes = kLogitTilePanels * panel_bytes, part_bytes = kTiles * tile_bytes;
+  warpgroup_begin();
 #pragma unroll
-    for (int i = 0; i < kStepsOfPanels; i++)
+  for (int i = 0; i < kStepsOfPanels; i++)
 #pragma unroll
-      for (int word = 0; word < 4; word++) {
-        const float* const pair = rows.quads[i][word % 2].column + word / 2 * 2;
-        split_rest(pair[0], pair[1], words[i][word], middle[i][word], low[i][word]);
-      }
-    warpgroup_begin();
+    for (int n = 0; n < kTiles; n++) {
+      const char* const first = weights + i * kStepCores * kCoreBytes + n * tile_bytes;
+      const Cores parts[kLogitParts] = {{first, panel_bytes}, {first + part_bytes, panel_bytes}, {first + 2 * part_bytes, panel_bytes}};
+      warpgroup_step(sums[n], low[i], parts[0], adds || i > 0);  // small ones first
+      warpgroup_step(sums[n], high[i], parts[2], true);
+      warpgroup_step(sums[n], middle[i], parts[1], true);
+      warpgroup_step(sums[n], middle[i], parts[0], true);
+      warpgroup_step(sums[n], high[i], parts[1], true);
+      warpgroup_step(sums[n], high[i], parts[0], true);
+    }
+  warpgroup_commit();
+  warpgroup_wait<0>();
 #pragma unroll
-    for (int i = 0; i < kStepsOfPanels; i++)
-#pragma unroll
-      for (int n = 0; n < kTiles; n++) {
-        const char* const high = weights + (first + i) * kStepCores * kCoreBytes + n * kLogitTilePanels * panel_bytes;
-        const Cores parts[kLogitParts] = {{high, panel_bytes}, {high + part_bytes, panel_bytes}, {high + 2 * part_bytes, panel_bytes}};
-        warpgroup_step(sums[n], low[i], parts[0], first + i > 0);  // small ones first
-        warpgroup_step(sums[n], words[i], parts[2], true);
-        warpgroup_step(sums[n], middle[i], parts[1], true);
-        warpgroup_step(sums[n], middle[i], parts[0], true);
-        warpgroup_step(sums[n], words[i], parts[1], true);
-        warpgroup_step(sums[n], words[i], parts[0], true);
-      }
-    warpgroup_commit();
-    warpgroup_wait<0>();
-#pragma unroll
-    for (int n = 0; n < kTiles; n++) pin(sums[n]);
-  });
-#pragma unroll
-  for (int n = 0; n < kTiles; n++)
-#pragma unroll
-    for (int j = 0; j < kLogitTilePanels; j++)
-#pragma unroll
-      for (int odd = 0; odd < 2; odd++) {
-        const int c = (n * kLogitTilePanels + j) * kPanel + 2 * (lane() % 4) + odd;
-        if (c >= stream.logit_count) continue;
-        const float bias = block.stages()[(n * kLogitTilePanels + j + 1) * panel - kPanel + c % kPanel];
-        put(c, 0, sums[n][4 * j + odd] + bias);
-        put(c, 1, sums[n][4 * j + 2 + odd] + bias);
-      }
+  for (int n = 0; n < kTiles; n++) pin(sums[n]);
 }
 
-// Logits of a stream, and its x in shared memory. put(column, row 0 or 1 of the lane, logit). All threads of the block take part.
+// Logits of a stream, and its x in shared memory. put(column, logits of the lane's two rows). All threads of the block take part.
 template <class Put>
 __device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& put) {
   const CoreStream& stream = block.streams(s);
+  const int panel = static_cast<int>(core_panel_floats(stream.depth)), tiles = stream.logit_tiles;
   block_barrier();  // whoever used the stages, or x, before is done
-  copy_floats(block.stages(), stream.logits, kLogitParts * stream.logit_tiles * kLogitTilePanels * static_cast<int>(core_panel_floats(stream.depth)));
+  copy_floats(block.stages(), stream.logits, kLogitParts * tiles * kLogitTilePanels * panel);
   async_commit();
   async_wait<0>();
   shared_written();
   block_barrier();
-  static_assert(kMostLogitTiles == 4);
-  switch (stream.logit_tiles) {
-    case 0: break;  // x comes with the first expert
-    case 1: make_logits_of<1>(block, s, put); break;
-    case 2: make_logits_of<2>(block, s, put); break;
-    case 3: make_logits_of<3>(block, s, put); break;
-    default: make_logits_of<4>(block, s, put);
+  if (tiles > 0) {  // else x comes with the first expert
+    float sums[kMostLogitTiles][16] = {};
+    load_x(block, s, [&](int first, const uint32_t (&high)[kStepsOfPanels][4], const XRows& rows) {
+      uint32_t middle[kStepsOfPanels][4], low[kStepsOfPanels][4];
+#pragma unroll
+      for (int i = 0; i < kStepsOfPanels; i++)
+#pragma unroll
+        for (int word = 0; word < 4; word++) {
+          const float* const pair = rows.quads[i][word % 2].column + word / 2 * 2;
+          split_rest(pair[0], pair[1], high[i][word], middle[i][word], low[i][word]);
+        }
+      const auto multiply = [&](auto count) {
+        const char* const weights = reinterpret_cast<const char*>(block.stages()) + first * kStepCores * kCoreBytes;
+        multiply_logits<decltype(count)::value>(sums, high, middle, low, weights, panel * 4, first > 0);
+      };
+      static_assert(kMostLogitTiles == 4);
+      switch (tiles) {
+        case 1: return multiply(std::integral_constant<int, 1>{});
+        case 2: return multiply(std::integral_constant<int, 2>{});
+        case 3: return multiply(std::integral_constant<int, 3>{});
+        default: return multiply(std::integral_constant<int, 4>{});
+      }
+    });
+    const int first = 2 * (lane() % 4), left = stream.logit_count - first;  // of the lane's columns
+    const float* const biases = block.stages() + panel - kPanel + first;
+#pragma unroll
+    for (int j = 0; j < kMostLogitTiles * kLogitTilePanels; j++) {
+      const auto& of_tile = sums[j / kLogitTilePanels];
+#pragma unroll
+      for (int odd = 0; odd < 2; odd++)
+        if (j * kPanel + odd < left) {
+          const int at = j % kLogitTilePanels * 4 + odd;
+          const float bias = biases[j * panel + odd];
+          put(j * kPanel + first + odd, of_tile[at] + bias, of_tile[at + 2] + bias);
+        }
+    }
   }
   block_barrier();
 }

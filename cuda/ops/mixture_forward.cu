@@ -89,16 +89,13 @@ struct Mix {
 
   __device__ __forceinline__ void operator()(MixtureRun run, MixtureSums<kPanels, kRows>& z) const {
     if (kDense && run.gates == 0) return;  // an empty place
-    with_activation_of<kActivations>(activation, [&](auto kind) {
+    activate_all<kActivations>(
+        activation,
+        [](const auto& f, float (&four)[4]) {
 #pragma unroll
-      for (int i = 0; i < kRows; i++)
-#pragma unroll
-        for (int j = 0; j < kPanels; j++) {
-#pragma unroll
-          for (int k = 0; k < 4; k++) z[i][j][k] = activate(kind.value, z[i][j][k]);
-          if constexpr (kActivations == Activations::kAll) pin(z[i][j]);  // a few at a time: functions need registers
-        }
-    });
+          for (float& value : four) value = f.value(value);
+        },
+        z);
     const float* at = p + run.place;
     if (kDense || (run.gates & kWholeRun) != 0) {
       float all[2 * kRows][kGates];
@@ -125,30 +122,28 @@ struct Mix {
   }
 };
 
-// Whether pairs of columns that begin at even ones can be moved at once.
-__device__ __forceinline__ bool has_pairs(RowPointer at) { return reinterpret_cast<uintptr_t>(at.data) % 8 == 0 && at.stride % 2 == 0; }
-
 // Stores the sums of one gate from registers. to: the block's first row, at the first of `units` columns; column: this lane's first.
 template <int kPanels, int kRows, class Block>
 __device__ __forceinline__ void store(const MixtureSums<kPanels, kRows>& out, const Block& block, RowPointer to, int column, int units) {
-  const bool pairs = has_pairs(to);
+  const auto each_pair = [&](const auto& work) {
+    float* const first = to.data + block.lane_row() * to.stride + column;
 #pragma unroll
-  for (int i = 0; i < 2 * kRows; i++) {
-    const int row = block.lane_row() + 8 * i;
-    if (row >= block.rows) break;
-    float* const at = to.data + row * to.stride + column;
+    for (int i = 0; i < 2 * kRows; i++)
 #pragma unroll
-    for (int j = 0; j < kPanels; j++) {
-      const int left = units - column - j * kPanel;
-      const Pair pair{out[i / 2][j][i % 2 * 2], out[i / 2][j][i % 2 * 2 + 1]};
-      if (pairs && left > 1) {
-        *reinterpret_cast<Pair*>(at + j * kPanel) = pair;
-      } else {
-        if (left > 0) at[j * kPanel] = pair.first;
-        if (left > 1) at[j * kPanel + 1] = pair.second;
+      for (int j = 0; j < kPanels; j++) {
+        const int left = block.lane_row() + 8 * i < block.rows ? units - column - j * kPanel : 0;
+        work(first + 8 * i * to.stride + j * kPanel, left, Pair{out[i / 2][j][i % 2 * 2], out[i / 2][j][i % 2 * 2 + 1]});
       }
-    }
-  }
+  };
+  if (reinterpret_cast<uintptr_t>(to.data) % 8 == 0 && to.stride % 2 == 0 && units % 2 == 0)
+    each_pair([](float* at, int left, Pair pair) {
+      if (left > 0) *reinterpret_cast<Pair*>(at) = pair;
+    });
+  else
+    each_pair([](float* at, int left, Pair pair) {
+      if (left > 0) at[0] = pair.first;
+      if (left > 1) at[1] = pair.second;
+    });
 }
 
 // The same where several groups work on the same units: their sums are added first, one after the other, in `shared`, whose lines of rows are
@@ -238,10 +233,13 @@ __global__ void __launch_bounds__(kCoreThreads, 1)
     const RowPointer p{block.shared + layout.seats_at(), layout.seat_stride};
     float* const p_row = p.data + block.lane_row() * p.stride;
     block_barrier();
-    for (int s = 0; s < m.stream_count; s++)
-      make_logits(block, s, [&](int column, int half, float logit) {
-        p_row[8 * half * p.stride + block.places_of_logits()[block.streams(s).first_logit + column]] = logit;
+    for (int s = 0; s < m.stream_count; s++) {
+      const int32_t* const places = block.places_of_logits() + block.streams(s).first_logit;
+      make_logits(block, s, [&](int column, float logit, float logit_below) {
+        float* const at = p_row + places[column];
+        at[0] = logit, at[8 * p.stride] = logit_below;
       });
+    }
     softmax<kDense>(block, p);
     block_barrier();
     if (gates.data != nullptr && blockIdx.y == 0) store_gates(block, p, gates);
@@ -290,10 +288,14 @@ struct MixtureForward final : Op {
 
   MixtureDivision division() const { return division_of(gates_at_a_time(topology.mixture.gate_count, kMostGates)); }
 
-  // Sums of a gate take 16 or 32 registers; functions beside relu need some themselves.
+  // Whether there is a kernel for just this: sums of a gate take 16 or 32 registers.
+  bool is_dense() const {
+    const int gates = topology.mixture.gate_count;
+    return topology.is_dense() && topology.is_simple() && (gates <= 2 || (!topology.is_whole() && (gates == 4 || gates == kMostGates)));
+  }
   int core_gates() const {
-    const bool whole = topology.core_columns() == kTileColumns, simple = is_relu_or_linear(topology.mixture.activation);
-    return gates_at_a_time(topology.mixture.gate_count, simple ? (whole ? 2 : kMostGates) : whole ? 1 : 2);
+    const int gates = topology.mixture.gate_count;
+    return is_dense() ? gates : topology.is_whole() ? 2 : topology.is_simple() && gates > 4 ? kMostGates : 4;
   }
 
   // The fewest groups, in powers of two, that have all units between them.
@@ -312,18 +314,21 @@ struct MixtureForward final : Op {
       context.stream.launch(kernel, grid, layout.rows / kGroupRows * kWarpgroup, static_cast<size_t>(layout.floats()) * sizeof(float), core_mixture,
                             layout, context.rows, outputs_table.data(), context.at(gates));
     };
-    const bool whole = topology.core_columns() == kTileColumns;
-    with_kind(topology.mixture.activation, topology.is_dense(core_gates()), [&](auto activations, auto dense) {
-      constexpr Activations kActivations = decltype(activations)::value;
-      constexpr bool kDense = decltype(dense)::value;
-      const int at_a_time = core_gates();
-      if (at_a_time == 1) return whole ? launch(core_forward_kernel<1, true, kActivations, kDense>) : launch(core_forward_kernel<1, false, kActivations, kDense>);
-      if (at_a_time == 2 && !whole) return launch(core_forward_kernel<2, false, kActivations, kDense>);
-      if constexpr (kActivations == Activations::kReluOrLinear) {
-        if (at_a_time == 2) return launch(core_forward_kernel<2, true, kActivations, kDense>);
-        at_a_time == 4 ? launch(core_forward_kernel<4, false, kActivations, kDense>) : launch(core_forward_kernel<kMostGates, false, kActivations, kDense>);
-      }
-    });
+    constexpr auto kSimple = Activations::kReluOrLinear;
+    const bool whole = topology.is_whole();
+    const int gates_of_kernel = core_gates();
+    if (!topology.is_simple())
+      return whole ? launch(core_forward_kernel<2, true, Activations::kAll, false>) : launch(core_forward_kernel<4, false, Activations::kAll, false>);
+    if (!is_dense()) {
+      if (whole) return launch(core_forward_kernel<2, true, kSimple, false>);
+      return gates_of_kernel == 4 ? launch(core_forward_kernel<4, false, kSimple, false>) : launch(core_forward_kernel<kMostGates, false, kSimple, false>);
+    }
+    switch (gates_of_kernel) {
+      case 1: return whole ? launch(core_forward_kernel<1, true, kSimple, true>) : launch(core_forward_kernel<1, false, kSimple, true>);
+      case 2: return whole ? launch(core_forward_kernel<2, true, kSimple, true>) : launch(core_forward_kernel<2, false, kSimple, true>);
+      case 4: return launch(core_forward_kernel<4, false, kSimple, true>);
+      default: return launch(core_forward_kernel<kMostGates, false, kSimple, true>);
+    }
   }
 
   void launch(const Context& context) const override {

@@ -24,6 +24,11 @@ struct alignas(16) Quad {
   float column[4];
 };
 
+// Whether 16 bytes may move at a time. The same for all threads.
+__device__ __forceinline__ bool moves_quads(const float* data, int64_t stride) {
+  return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 4 == 0;
+}
+
 // 16 x kStep of a, or kStep x 8 of b.
 template <Precision kPrecision, int kWords>
 struct Fragment {
