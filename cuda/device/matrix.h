@@ -38,6 +38,10 @@ __device__ __forceinline__ uint32_t to_bf16_pair(float low, float high) {
   return word;
 }
 
+// The low halves of two words, and their high halves; those of the first one low.
+__device__ __forceinline__ uint32_t low_halves(uint32_t first, uint32_t second) { return __byte_perm(first, second, 0x5410); }
+__device__ __forceinline__ uint32_t high_halves(uint32_t first, uint32_t second) { return __byte_perm(first, second, 0x7632); }
+
 __device__ __forceinline__ float float_of_bits(uint32_t bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ uint32_t bits_of_float(float value) { return __float_as_uint(value); }
 

@@ -29,6 +29,9 @@ inline uint32_t to_tf32(float value) {
   return is_finite_bits(bits) ? (bits + 0x1000u) & 0xFFFFE000u : bits;
 }
 
+inline uint32_t low_halves(uint32_t first, uint32_t second) { return (first & 0xFFFFu) | second << 16; }
+inline uint32_t high_halves(uint32_t first, uint32_t second) { return first >> 16 | (second & 0xFFFF0000u); }
+
 inline uint32_t to_bf16_pair(float low, float high) {
   const auto round = [](float value) {
     const uint32_t bits = bits_of_float(value);

@@ -2,7 +2,7 @@
 // a stage is multiplied. Bias, activation and where sums go are the kernel's.
 //
 // An operand lies in memory with its depth side by side (kDepth: [m][k] of a, [n][k] of b) or across (kAcross: [k][m], [k][n]). Shared memory
-// has float32 in the same lines; what precision asks for becomes of them in registers.
+// has the same numbers in the same lines; of float32 becomes what precision asks for in registers, bfloat16 is as it is.
 //
 // Which lane has which numbers is free as long as both operands agree on the depth, so that everything moves by 16 bytes: of 32 places across
 // the depth a lane (g = lane / 4, t = lane % 4) has the four from 4 (g / 2) + 16 (g % 2) on, of a stage's depth those from 8 t on, four in each half
@@ -13,6 +13,7 @@
 // instructions cut off the bits of a sum that do not fit, an addition rounds them, so that the error of a long sum does not grow to one side.
 #pragma once
 #include <cstddef>
+#include <type_traits>
 
 #include "cuda/ops/product.h"
 
@@ -70,9 +71,10 @@ struct Type {
   using Is = T;
 };
 
-// A part of a matrix in global memory, [lines, width], lines `stride` floats apart.
+// A part of a matrix in global memory, [lines, width], lines `stride` numbers apart.
+template <class Number = float>
 struct GlobalTile {
-  const float* data;
+  const Number* data;
   int64_t stride;
   int lines, width;  // of it that exist: the rest of the shared tile becomes 0
 };
@@ -80,30 +82,42 @@ struct GlobalTile {
 // The first of the four places, among 32, that lanes with this g have.
 __device__ __forceinline__ int first_place(int g) { return 4 * (g / 2) + 16 * (g % 2); }
 
-// This thread's copies of an operand, stage after stage: of some lines that follow each other. Line l of kDepth is put where lanes look for it: their
-// four places are 8 lines apart. Of line k of kAcross the quads change places: their number is xored with k / 8, so that lanes with four t find theirs
-// in different banks.
-template <Lines kLines, int kOuter, int kThreads>
+// Lines of a stage that have their depth side by side are so many numbers apart; of bfloat16 two lines are in all banks as they are.
+template <class Number>
+inline constexpr int kLineStride = sizeof(Number) == sizeof(float) ? kDeepStride : kStageDepth;
+
+// What the number of 16 bytes of line k of kAcross is xored with, in a block of 8 lines (k / 8), so that lanes with four t find theirs in different
+// banks: of bfloat16 they take 8 bytes, those at 0 and 2 of every four at once.
+template <class Number, int kOuter>
+__device__ __forceinline__ int mixed(int block) {
+  return sizeof(Number) == sizeof(float) ? block : block % 2 + (kOuter < 64 ? 0 : block / 2 * 4);
+}
+
+// This thread's copies of an operand, stage after stage, by 16 bytes: of some lines that follow each other. Line l of kDepth is put where lanes look for
+// it: their four places are 8 lines apart. In a line of kAcross they change places.
+template <Lines kLines, int kOuter, int kThreads, class Number>
 class StageCopy {
-  static constexpr bool kAlong = kLines == Lines::kDepth;
-  static constexpr int kQuads = (kAlong ? kStageDepth : kOuter) / 4;  // of a line
-  static constexpr int kCopies = (kAlong ? kOuter : kStageDepth) * kQuads / kThreads;
-  static_assert(kCopies <= 8);
+  static constexpr bool kAlong = kLines == Lines::kDepth, kExact = sizeof(Number) == sizeof(float);
+  static constexpr int kSome = 16 / sizeof(Number);                      // numbers of a copy
+  static constexpr int kOfLine = (kAlong ? kStageDepth : kOuter) / kSome;  // copies
+  static constexpr int kCopies = (kAlong ? kOuter : kStageDepth) * kOfLine / kThreads, kStride = kLineStride<Number>;
+  static_assert(kCopies >= 1 && kCopies <= 8);
 
  public:
-  __device__ __forceinline__ explicit StageCopy(const GlobalTile& from) {
-    const int thread = static_cast<int>(threadIdx.x), line = thread / kQuads * kCopies, quad = thread % kQuads;
-    at_ = from.data + line * from.stride + 4 * quad;
+  __device__ __forceinline__ explicit StageCopy(const GlobalTile<Number>& from) {
+    const int thread = static_cast<int>(threadIdx.x), line = thread / kOfLine * kCopies, of_line = thread % kOfLine;
+    at_ = from.data + line * from.stride + kSome * of_line;
     stride_ = from.stride;
     lines_ = from.lines - line;
-    bytes_ = 4 * (from.width - 4 * quad);
-    quads_ = moves_quads(from.data, from.stride);
-    place_ = kAlong ? (line / 32 * 32 + line % 4 * 8 + line / 4 % 4 * 2 + line / 16 % 2) * kDeepStride + 4 * quad : line * kOuter + 4 * (quad ^ line / 8);
+    bytes_ = static_cast<int>(sizeof(Number)) * (from.width - kSome * of_line);
+    if constexpr (kExact) quads_ = moves_quads(from.data, from.stride);
+    place_ = kAlong ? (line / 32 * 32 + line % 4 * 8 + line / 4 % 4 * 2 + line / 16 % 2) * kStride + kSome * of_line
+                    : line * kOuter + kSome * (of_line ^ mixed<Number, kOuter>(line / 8));
   }
 
-  // Asks for the next stage; see device/async_copy.h for when it is there.
+  // Asks for the next stage; see device/async_copy.h for when it is there. bfloat16 starts on 16 bytes.
   __device__ __forceinline__ void next(float* stage) {
-    if (quads_)
+    if (!kExact || quads_)
       copy(stage, [](float* to, const float* from, int bytes) { async_copy<16>(to, from, bytes < 16 ? bytes : 16); });
     else
       copy(stage, [](float* to, const float* from, int bytes) {
@@ -111,7 +125,7 @@ class StageCopy {
         for (int k = 0; k < 4; k++) async_copy<4>(to + k, from + k, bytes > 4 * k ? 4 : 0);
       });
     if (kAlong)
-      at_ += kStageDepth, bytes_ -= 4 * kStageDepth;
+      at_ += kStageDepth, bytes_ -= static_cast<int>(sizeof(Number)) * kStageDepth;
     else
       at_ += kStageDepth * stride_, lines_ -= kStageDepth;
   }
@@ -120,23 +134,27 @@ class StageCopy {
   template <class Copy>
   __device__ __forceinline__ void copy(float* stage, const Copy& copy_quad) const {
     const int bytes = bytes_ < 0 ? 0 : bytes_;
-    const float* at = at_;
+    const Number* at = at_;
 #pragma unroll
-    for (int i = 0; i < kCopies; i++, at += stride_)
-      copy_quad(stage + place_ + (kAlong ? (8 * (i % 4) + i / 4 * 2) * kDeepStride : i * kOuter), at, i < lines_ ? bytes : 0);
+    for (int i = 0; i < kCopies; i++, at += stride_) {
+      Number* const to = reinterpret_cast<Number*>(stage) + place_ + (kAlong ? (8 * (i % 4) + i / 4 * 2) * kStride : i * kOuter);
+      copy_quad(reinterpret_cast<float*>(to), reinterpret_cast<const float*>(at), i < lines_ ? bytes : 0);
+    }
   }
 
-  const float* at_;
+  const Number* at_;
   int64_t stride_;
   int lines_, bytes_, place_;  // from this thread's on; bytes of a line
-  bool quads_;
+  bool quads_ = true;
 };
 
-// The first of a lane's numbers in a stage.
-template <Lines kLines, int kOuter>
-__device__ __forceinline__ int first_number() {
-  const int g = lane() / 4, t = lane() % 4;
-  return kLines == Lines::kDepth ? g * kDeepStride + 8 * t : 8 * t * kOuter + 4 * (first_place(g) / 4 ^ t);
+// The first of a lane's numbers in a stage, for a warp whose places begin at `outer`.
+template <Lines kLines, int kOuter, class Number>
+__device__ __forceinline__ int first_number(int outer) {
+  constexpr int kSome = 16 / sizeof(Number);
+  const int g = lane() / 4, t = lane() % 4, place = outer + first_place(g);
+  if (kLines == Lines::kDepth) return (outer + g) * kLineStride<Number> + 8 * t;
+  return 8 * t * kOuter + kSome * (place / kSome ^ mixed<Number, kOuter>(t)) + place % kSome;
 }
 
 // Numbers of the depth that a lane takes at once. In float32 fewer: their parts take registers too.
@@ -146,6 +164,36 @@ inline constexpr int kDeep = kPrecision == Precision::kFloat32 ? 2 : 4;
 // A lane's numbers of 32 places and some of the depth, [place][depth].
 template <int kDepth>
 using Square = float[4][kDepth];
+
+// The same of bfloat16, as pairs along the depth.
+using SquareOfPairs = uint32_t[4][2];
+template <class Number, int kDepth>
+using SquareOf = std::conditional_t<std::is_same_v<Number, float>, Square<kDepth>, SquareOfPairs>;
+
+struct alignas(8) TwoWords {
+  uint32_t word[2];
+};
+
+template <Lines kLines, int kOuter>
+__device__ __forceinline__ void load_square(SquareOfPairs& to, const Bfloat16* from) {
+  if constexpr (kLines == Lines::kDepth) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const auto pairs = *reinterpret_cast<const TwoWords*>(from + i * 8 * kLineStride<Bfloat16>);
+      to[i][0] = pairs.word[0], to[i][1] = pairs.word[1];
+    }
+  } else {
+#pragma unroll
+    for (int k = 0; k < 2; k++) {
+      const auto first = *reinterpret_cast<const TwoWords*>(from + 2 * k * kOuter), second = *reinterpret_cast<const TwoWords*>(from + (2 * k + 1) * kOuter);
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        to[2 * i][k] = low_halves(first.word[i], second.word[i]);
+        to[2 * i + 1][k] = high_halves(first.word[i], second.word[i]);
+      }
+    }
+  }
+}
 
 template <Lines kLines, int kOuter, int kDepth>
 __device__ __forceinline__ void load_square(Square<kDepth>& to, const float* from) {
@@ -184,6 +232,11 @@ __device__ __forceinline__ void set_words(Fragment<kPrecision, kWords>& to, int 
   }
 }
 
+template <Precision kPrecision, int kWords>
+__device__ __forceinline__ void set_words(Fragment<kPrecision, kWords>& to, int first, int behind, const uint32_t (&pairs)[2], int) {
+  to.high[first] = pairs[0], to.high[first + behind] = pairs[1];
+}
+
 // c += a b for the four tiles of a row, which in float32 take turns with their terms: none waits for its own.
 template <Precision kPrecision>
 __device__ __forceinline__ void multiply_row(float (&c)[4][4], const FragmentA<kPrecision>& a, const FragmentB<kPrecision> (&b)[4]) {
@@ -217,19 +270,22 @@ struct TileSums {
   float of_b[4] = {};
 
   // += kDeep of the depth for each of four lanes. a, b: this lane's first numbers.
-  template <Precision kPrecision, Lines kA, Lines kB>
-  __device__ __forceinline__ void add(const float* a, const float* b, bool sums_b) {
+  template <Precision kPrecision, Lines kA, Lines kB, class A, class B>
+  __device__ __forceinline__ void add(const A* a, const B* b, bool sums_b) {
     constexpr int kDepth = kDeep<kPrecision>;
-    Square<kDepth> of_columns, of_rows;
+    SquareOf<B, kDepth> of_columns;
+    SquareOf<A, kDepth> of_rows;
     load_square<kB, Tile::kColumns>(of_columns, b);
-    if (sums_b)
+    if constexpr (std::is_same_v<B, float>) {
+      if (sums_b)
 #pragma unroll
-      for (int j = 0; j < 4; j++)
+        for (int j = 0; j < 4; j++)
 #pragma unroll
-        for (int k = 0; k < kDepth; k += 2) of_b[j] += of_columns[j][k] + of_columns[j][k + 1];
+          for (int k = 0; k < kDepth; k += 2) of_b[j] += of_columns[j][k] + of_columns[j][k + 1];
+    }
 #pragma unroll
     for (int pair = 0; pair < Tile::kRowTiles / 2; pair++) {
-      load_square<kA, Tile::kRows>(of_rows, a + pair * kWarpPlaces * (kA == Lines::kDepth ? kDeepStride : 1));
+      load_square<kA, Tile::kRows>(of_rows, a + pair * kWarpPlaces * (kA == Lines::kDepth ? kLineStride<A> : 1));
 #pragma unroll
       for (int step = 0; step < 4 * kDepth / kStep<kPrecision>; step++) {
         FragmentB<kPrecision> columns[4];
@@ -320,18 +376,35 @@ struct TileSums {
   }
 };
 
+// Numbers from one of the depth to the next.
+template <Lines kLines>
+__host__ __device__ constexpr int along(int outer) {
+  return kLines == Lines::kDepth ? 1 : outer;
+}
+
+// A lane's part of an operand in a stage.
+template <Lines kLines, int kOuter, class Number>
+struct StagePart {
+  int first;
+  __device__ __forceinline__ explicit StagePart(int outer) : first(first_number<kLines, kOuter, Number>(outer)) {}
+  __device__ __forceinline__ const Number* in(const float* stage) const { return reinterpret_cast<const Number*>(stage) + first; }
+};
+
 // sums += a b over `depth`. a, b: the whole depth of the tile's rows and columns. From `rounded` of the depth on, whole stages, in
-// float32, where kRest. sums_b: whether sums.of_b is asked for, of this warp. Ends with the stages still being read; see join.
-template <class Tile, Precision kPrecision, Lines kA, Lines kB, bool kRest = false>
-__device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const GlobalTile& a, const GlobalTile& b, int depth, int rounded, float* shared,
-                                                 bool sums_b = false) {
+// float32, where kRest; then a of bfloat16 is the rounded depth alone, and `rest` what is behind it. sums_b: whether sums.of_b is asked for, of this
+// warp; of a b in float32. Ends with the stages still being read; see join.
+template <class Tile, Precision kPrecision, Lines kA, Lines kB, bool kRest = false, class A, class B>
+__device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const GlobalTile<A>& a, const GlobalTile<B>& b, int depth, int rounded, float* shared,
+                                                 bool sums_b = false, const GlobalTile<>& rest = {}) {
   constexpr int kAFloats = stage_floats<kA>(Tile::kRows), kStageFloats = kAFloats + stage_floats<kB>(Tile::kColumns);
-  constexpr int kAStep = kA == Lines::kDepth ? 1 : Tile::kRows, kBStep = kB == Lines::kDepth ? 1 : Tile::kColumns;  // along the depth
+  constexpr bool kRestApart = kRest && !std::is_same_v<A, float>;
   const auto thread = static_cast<int>(threadIdx.x);
-  StageCopy<kA, Tile::kRows, Tile::kThreads> next_a(a);
-  StageCopy<kB, Tile::kColumns, Tile::kThreads> next_b(b);
-  const int of_a = first_number<kA, Tile::kRows>() + Tile::row(thread) * (kA == Lines::kDepth ? kDeepStride : 1);
-  const int of_b = kAFloats + first_number<kB, Tile::kColumns>() + Tile::column(thread) * (kB == Lines::kDepth ? kDeepStride : 1);
+  StageCopy<kA, Tile::kRows, Tile::kThreads, A> next_a(a);
+  StageCopy<kA, Tile::kRows, Tile::kThreads, float> next_rest(rest);
+  StageCopy<kB, Tile::kColumns, Tile::kThreads, B> next_b(b);
+  const StagePart<kA, Tile::kRows, A> part_of_a(Tile::row(thread));
+  const StagePart<kA, Tile::kRows, float> part_of_rest(Tile::row(thread));
+  const StagePart<kB, Tile::kColumns, B> part_of_b(Tile::column(thread));
   const int stages = (depth + kStageDepth - 1) / kStageDepth, rounded_stages = (rounded + kStageDepth - 1) / kStageDepth;
   constexpr int kEnd = (kTileStages - 1) * kStageFloats;
   int filled = 0, used = 0;
@@ -342,25 +415,34 @@ __device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const Glo
       block_barrier();  // stage `number` is there, and all have done with the one before it, whose place the next copies take
     }
     if (number + kTileStages - 1 < stages) {
-      next_a.next(shared + filled);
+      if (kRestApart && number + kTileStages - 1 >= rounded_stages)
+        next_rest.next(shared + filled);
+      else
+        next_a.next(shared + filled);
       next_b.next(shared + filled + kAFloats);
       filled = filled == kEnd ? 0 : filled + kStageFloats;
     }
     async_commit();  // beyond the end too: waits count groups
     if (number < 0) continue;
-    const auto multiply_stage = [&](auto precision) {
+    const auto multiply_stage = [&](auto precision, const auto& of_a) {
       constexpr Precision kIts = decltype(precision)::value;
       constexpr int kTimes = kStageDepth / 4 / kDeep<kIts> / Tile::kDepthParts;
       const int part = Tile::kDepthParts == 1 ? 0 : Tile::part(thread) * kTimes;
-      const float *from_a = shared + used + of_a + part * kDeep<kIts> * kAStep, *from_b = shared + used + of_b + part * kDeep<kIts> * kBStep;
+      constexpr int kAStep = kDeep<kIts> * along<kA>(Tile::kRows), kBStep = kDeep<kIts> * along<kB>(Tile::kColumns);
+      const auto* from_a = of_a.in(shared + used) + part * kAStep;
+      const auto* from_b = part_of_b.in(shared + used + kAFloats) + part * kBStep;
 #pragma unroll 1  // side by side they would take more registers than there are
-      for (int i = 0; i < kTimes; i++, from_a += kDeep<kIts> * kAStep, from_b += kDeep<kIts> * kBStep)
+      for (int i = 0; i < kTimes; i++, from_a += kAStep, from_b += kBStep)
         sums.template add<kIts, kA, kB>(from_a, from_b, sums_b);
     };
-    if (kRest && number >= rounded_stages)
-      multiply_stage(PrecisionConstant<Precision::kFloat32>{});
-    else
-      multiply_stage(PrecisionConstant<kPrecision>{});
+    if constexpr (kRest) {
+      if (number >= rounded_stages)
+        multiply_stage(PrecisionConstant<Precision::kFloat32>{}, part_of_rest);
+      else
+        multiply_stage(PrecisionConstant<kPrecision>{}, part_of_a);
+    } else {
+      multiply_stage(PrecisionConstant<kPrecision>{}, part_of_a);
+    }
     used = used == kEnd ? 0 : used + kStageFloats;
   }
 }

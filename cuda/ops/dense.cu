@@ -39,8 +39,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   float* shared = shared_memory<float>();
   TileSums<Tile> sums;
   add_tile_product<Tile, kPrecision, Lines::kDepth, Lines::kAcross>(
-      sums, {x.data + row * x.stride, x.stride, tile_rows, depth}, {w + column, w_columns, depth, least(w_columns - column, Tile::kColumns)}, depth, depth,
-      shared);
+      sums, GlobalTile<>{x.data + row * x.stride, x.stride, tile_rows, depth},
+      GlobalTile<>{w + column, w_columns, depth, least(w_columns - column, Tile::kColumns)}, depth, depth, shared);
   sums.join(shared);
   // Through shared memory, so that activations are one piece of code.
   block_barrier();
@@ -133,8 +133,8 @@ struct DenseBackward final : Op {
                             context.at(source), context.scratch<Quad>(), static_cast<int>(activation));
       dz = {context.scratch<float>(), w.columns};
     }
-    launch_weight_gradient(context, w, 0, context.rows, context.at(x), dz);
-    if (dx.buffer >= 0) launch_input_gradient(context, w, context.rows, dz, context.at(dx), dx.width, accumulate);
+    launch_weight_gradient(context, w, 0, context.rows, context.at(x), {dz});
+    if (dx.buffer >= 0) launch_input_gradient(context, w, context.rows, {dz}, context.at(dx), dx.width, accumulate);
   }
 };
 

@@ -1,6 +1,6 @@
 // The two products of a backward pass; see gradients.h. Of dz [n, columns], W [depth + 1, columns] packed and x [n, depth]:
 //   dx[r, k] (=, +=) sum over c of dz[r, c] W[k, c]     split[k, c] = sum over r of x[r, k] dz[r, c]     split[depth, c] = sum over r of dz[r, c]
-// x and dz may start and be strided anyhow; nothing but the results is written. A block makes a tile [rows, columns] of dx or [depth, columns]
+// x and dz may start and be strided anyhow, but for dz in bfloat16; nothing but the results is written. A block makes a tile [rows, columns] of dx or [depth, columns]
 // of a split, over all columns or all of the split's rows, from first to last: no sum is shared between blocks. Columns from `rounded` on are added
 // after the others (dx) or are tiles of their own (splits), half as wide, since their products in float32 take several times as long.
 // Per row, with C columns and D of the depth: dx reads 4 C bytes, again for each 128 of D, and W's 4 C D for each 64 rows, and writes 4 D for 2 C D
@@ -15,9 +15,9 @@ namespace mg_cuda {
 namespace {
 
 // Tiles follow each other along dx's columns first: blocks that run together share dz.
-template <Precision kPrecision, class Tile>
+template <Precision kPrecision, class Tile, class Number>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    input_gradient_kernel(int64_t rows, const float* w, int w_columns, int rounded, RowPointer dz, RowPointer dx, int dx_columns, bool accumulate) {
+    input_gradient_kernel(int64_t rows, const float* w, int w_columns, int rounded, Dz dz, RowPointer dx, int dx_columns, bool accumulate) {
   // Calls work(row, column, rows, columns) of the tile.
   const auto locate = [&](unsigned block, const auto& work) {
     const unsigned tiles = static_cast<unsigned>(dx_columns + Tile::kColumns - 1) / Tile::kColumns;
@@ -28,9 +28,16 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   float* shared = shared_memory<float>();
   TileSums<Tile> sums;
   locate(blockIdx.x, [&](int64_t row, int column, int tile_rows, int tile_columns) {
-    add_tile_product<Tile, kPrecision, Lines::kDepth, Lines::kDepth, kPrecision != Precision::kFloat32>(
-        sums, {dz.data + row * dz.stride, dz.stride, tile_rows, w_columns},
-        {w + static_cast<int64_t>(column) * w_columns, w_columns, tile_columns, w_columns}, w_columns, rounded, shared);
+    constexpr bool kRest = kPrecision != Precision::kFloat32;
+    const GlobalTile<> weights{w + static_cast<int64_t>(column) * w_columns, w_columns, tile_columns, w_columns};
+    GlobalTile<> exact{dz.exact.data + row * dz.exact.stride, dz.exact.stride, tile_rows, w_columns};
+    if constexpr (std::is_same_v<Number, float>) {
+      add_tile_product<Tile, kPrecision, Lines::kDepth, Lines::kDepth, kRest>(sums, exact, weights, w_columns, rounded, shared);
+    } else {
+      exact.width -= rounded;
+      const GlobalTile<Bfloat16> first{dz.rounded + row * dz.rounded_stride, dz.rounded_stride, tile_rows, rounded};
+      add_tile_product<Tile, kPrecision, Lines::kDepth, Lines::kDepth, kRest>(sums, first, weights, w_columns, rounded, shared, false, exact);
+    }
   });
   sums.join(shared);
   locate(block_again(), [&](int64_t row, int column, int tile_rows, int tile_columns) {
@@ -48,7 +55,7 @@ struct Division {
 
 // Of a block of a weight gradient: where its tile begins, and how many columns are left there.
 struct GradientTile {
-  int depth, column, columns;
+  int depth, column, columns, first;  // first: column of its precision
   bool exact;
 
   // Tiles follow each other along the columns, those of float32 in front.
@@ -60,13 +67,23 @@ struct GradientTile {
     const bool exact = tile < exact_tiles;
     const int depth = static_cast<int>(block / tiles) * Division::Rounded::kRows;
     const int column = exact ? rounded + static_cast<int>(tile) * Division::Exact::kColumns : static_cast<int>(tile - exact_tiles) * Division::Rounded::kColumns;
-    return {depth, column, (exact ? w_columns : rounded) - column, exact};
+    return {depth, column, (exact ? w_columns : rounded) - column, exact ? rounded : 0, exact};
   }
 };
 
+// A tile's columns of dz, from `row` on.
+template <class Number>
+__device__ __forceinline__ GlobalTile<Number> columns_of(const Dz& dz, int64_t row, const GradientTile& tile, int rows, int most) {
+  const int columns = least(tile.columns, most);
+  if constexpr (!std::is_same_v<Number, float>)
+    return {dz.rounded + row * dz.rounded_stride + tile.column, dz.rounded_stride, rows, columns};
+  else
+    return {dz.exact.data + row * dz.exact.stride + tile.column - (dz.rounded == nullptr ? 0 : tile.first), dz.exact.stride, rows, columns};
+}
+
 // A tile of a split, and its part of the last row where it has the first rows.
-template <Precision kPrecision, class Tile, class Locate>
-__device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPointer x, RowPointer dz, int w_depth, int w_columns, const Locate& locate) {
+template <Precision kPrecision, class Tile, class Number, class Locate>
+__device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPointer x, const Dz& dz, int w_depth, int w_columns, const Locate& locate) {
   float* shared = shared_memory<float>();
   TileSums<Tile> sums;
   {
@@ -75,9 +92,8 @@ __device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPo
     const auto rows = static_cast<int>(splits.size(blockIdx.y));
     if (rows == 0 && splits.adds) return;
     add_tile_product<Tile, kPrecision, Lines::kAcross, Lines::kAcross>(
-        sums, {x.data + row * x.stride + tile.depth, x.stride, rows, least(w_depth - tile.depth, Tile::kRows)},
-        {dz.data + row * dz.stride + tile.column, dz.stride, rows, least(tile.columns, Tile::kColumns)}, rows, rows, shared,
-        tile.depth == 0 && Tile::row(static_cast<int>(threadIdx.x)) == 0);
+        sums, GlobalTile<>{x.data + row * x.stride + tile.depth, x.stride, rows, least(w_depth - tile.depth, Tile::kRows)},
+        columns_of<Number>(dz, row, tile, rows, Tile::kColumns), rows, rows, shared, tile.depth == 0 && Tile::row(static_cast<int>(threadIdx.x)) == 0);
   }
   sums.join(shared);
   const GradientTile tile = locate(block_again());
@@ -85,6 +101,18 @@ __device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPo
   sums.template store<true>(to + static_cast<int64_t>(tile.depth) * w_columns, w_columns, least(w_depth - tile.depth, Tile::kRows), tile.columns,
                             splits.adds);
   const int thread = thread_again();
+  if constexpr (!std::is_same_v<Number, float>) {
+    if (tile.depth != 0 || thread >= Tile::kColumns || thread >= tile.columns) return;
+    const int64_t stride = dz.rounded_stride, row = splits.row(blockIdx.y);
+    const float* at = dz.sums + row / dz.rows_of_sum * stride + tile.column + thread;
+    const auto rows = static_cast<int>(splits.size(blockIdx.y));
+    float bias = 0;
+#pragma unroll 4
+    for (int i = 0; i < rows; i += dz.rows_of_sum, at += stride) bias += *at;
+    float* const last = to + static_cast<int64_t>(w_depth) * w_columns + thread;
+    *last = splits.adds ? *last + bias : bias;
+    return;
+  }
   if (tile.depth != 0 || Tile::row(thread) != 0) return;
   Quad bias;
 #pragma unroll
@@ -100,14 +128,14 @@ __device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPo
 }
 
 // blockIdx.y: splits.
-template <Precision kPrecision, class Division>
+template <Precision kPrecision, class Division, class Number>
 __global__ void __launch_bounds__(Division::Rounded::kThreads, Division::Rounded::kBlocks)
-    weight_gradient_kernel(Splits splits, RowPointer x, RowPointer dz, int w_depth, int w_columns, int rounded) {
+    weight_gradient_kernel(Splits splits, RowPointer x, Dz dz, int w_depth, int w_columns, int rounded) {
   const auto locate = [&](unsigned block) { return GradientTile::of<Division>(block, w_columns, rounded); };
   if (kPrecision == Precision::kFloat32 || !locate(blockIdx.x).exact)
-    weight_gradient_tile<kPrecision, typename Division::Rounded>(splits, x, dz, w_depth, w_columns, locate);
+    weight_gradient_tile<kPrecision, typename Division::Rounded, Number>(splits, x, dz, w_depth, w_columns, locate);
   else
-    weight_gradient_tile<Precision::kFloat32, typename Division::Exact>(splits, x, dz, w_depth, w_columns, locate);
+    weight_gradient_tile<Precision::kFloat32, typename Division::Exact, float>(splits, x, dz, w_depth, w_columns, locate);
 }
 
 // In float32 all columns are alike.
@@ -126,6 +154,14 @@ void with_division(Precision precision, const Weights& w, const Work& work) {
     else  // bound by what comes from the L2 cache: as large as they can be
       work(constant, Type<Division<Tile<2, 4, 4>, Tile<2, 4, 2, 2>>>{});
   });
+}
+
+// work(type) with that of the numbers of dz that are rounded.
+template <Precision kPrecision, class Work>
+void with_number(const Dz& dz, const Work& work) {
+  if constexpr (kPrecision == Precision::kBfloat16)
+    if (dz.rounded != nullptr) return work(Type<Bfloat16>{});
+  work(Type<float>{});
 }
 
 template <class Division>
@@ -151,17 +187,19 @@ Splits splits_of(const Context& context, const Weights& w, int64_t first_row, in
   return {rows, split_rows, count, context.splits(w), w.elements(), first_row > 0};
 }
 
-void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, RowPointer dz, RowPointer dx, int64_t dx_columns,
+void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns,
                            bool accumulate) {
-  if (is_narrow(w)) return launch_narrow_input_gradient(context, w, rows, dz, dx, dx_columns, accumulate);
+  if (is_narrow(w)) return launch_narrow_input_gradient(context, w, rows, dz.exact, dx, dx_columns, accumulate);
   with_precision(context.plan.precision, [&](auto precision) {
     constexpr Precision kPrecision = decltype(precision)::value;
     const auto launch = [&](auto type) {
       using Of = typename decltype(type)::Is;
       const int64_t blocks = blocks_of(rows, Of::kRows) * blocks_of(dx_columns, Of::kColumns);
-      context.stream.launch(input_gradient_kernel<kPrecision, Of>, {static_cast<unsigned>(blocks)}, Of::kThreads,
-                            tile_shared_bytes<Of, Lines::kDepth, Lines::kDepth>(), rows, context.packed(w), static_cast<int>(w.columns),
-                            static_cast<int>(rounded_columns(kPrecision, w)), dz, dx, static_cast<int>(dx_columns), accumulate);
+      with_number<kPrecision>(dz, [&](auto number) {
+        context.stream.launch(input_gradient_kernel<kPrecision, Of, typename decltype(number)::Is>, {static_cast<unsigned>(blocks)}, Of::kThreads,
+                              tile_shared_bytes<Of, Lines::kDepth, Lines::kDepth>(), rows, context.packed(w), static_cast<int>(w.columns),
+                              static_cast<int>(rounded_columns(kPrecision, w)), dz, dx, static_cast<int>(dx_columns), accumulate);
+      });
     };
     if (dx_columns <= 32)
       launch(Type<Tile<2, 2, 1, 2>>{});
@@ -172,17 +210,19 @@ void launch_input_gradient(const Context& context, const Weights& w, int64_t row
   });
 }
 
-void launch_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, RowPointer dz) {
-  if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, first_row, rows, x, dz);
+void launch_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, const Dz& dz) {
+  if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, first_row, rows, x, dz.exact);
   const Splits splits = splits_of(context, w, first_row, rows);
   with_division(context.plan.precision, w, [&](auto precision, auto type) {
     constexpr Precision kPrecision = decltype(precision)::value;
     using Of = typename decltype(type)::Is;
     constexpr size_t kRoundedBytes = tile_shared_bytes<typename Of::Rounded, Lines::kAcross, Lines::kAcross>();
     const int64_t rounded = rounded_columns(kPrecision, w);
-    context.stream.launch(weight_gradient_kernel<kPrecision, Of>, {static_cast<unsigned>(tiles_of<Of>(w, rounded)), static_cast<unsigned>(splits.count)},
-                          Of::Rounded::kThreads, kRoundedBytes, splits, x, dz, static_cast<int>(w.depth), static_cast<int>(w.columns),
-                          static_cast<int>(rounded));
+    with_number<kPrecision>(dz, [&](auto number) {
+      context.stream.launch(weight_gradient_kernel<kPrecision, Of, typename decltype(number)::Is>,
+                            {static_cast<unsigned>(tiles_of<Of>(w, rounded)), static_cast<unsigned>(splits.count)}, Of::Rounded::kThreads,
+                            kRoundedBytes, splits, x, dz, static_cast<int>(w.depth), static_cast<int>(w.columns), static_cast<int>(rounded));
+    });
   });
 }
 

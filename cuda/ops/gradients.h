@@ -1,19 +1,29 @@
 // The two products of a backward pass, which dense layers and mixtures share: dz against the weights, and the rows against dz.
 #pragma once
 #include "cuda/device/kernel.h"
-#include "cuda/plan.h"
+#include "cuda/ops/product.h"
 
 namespace mg_cuda {
+
+// dz[rows, w.columns]: float32; or, of a mixture in bfloat16, the first w.rounded columns as bfloat16, with their sums over every `rows_of_sum` rows as
+// they were before they were rounded, and the others in float32.
+struct Dz {
+  RowPointer exact;  // where `rounded` is null all columns, else those from w.rounded on
+  const Bfloat16* rounded = nullptr;
+  const float* sums = nullptr;
+  int64_t rounded_stride = 0;  // of both; rows of `rounded` start on 16 bytes
+  int rows_of_sum = 0;         // divides 32
+};
 
 // dx[rows, dx_columns] (= or, with accumulate, +=) dz[rows, w.columns] W^T, for the first dx_columns of w.depth. The first w.rounded
 // columns in the plan's precision, the others in float32; where there are others, w.rounded is a multiple of 32. The padding of dz (columns
 // that no part of w has) must be 0.
-void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, RowPointer dz, RowPointer dx, int64_t dx_columns, bool accumulate);
+void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate);
 
 // Each split of the gradient, [w.depth, w.columns] = x^T dz and the last row = the sum of dz, over its share of rows [first_row, first_row + rows);
 // += where first_row > 0: the rows of a run may come in several calls, in order. x and dz point at row first_row. Precision as above; the bias's
 // sum is of dz as it is.
-void launch_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, RowPointer dz);
+void launch_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, const Dz& dz);
 
 // Threads that a split of a weight gradient takes.
 int64_t gradient_threads(Precision precision, const Weights& w);

@@ -109,9 +109,9 @@ void compile_topology(PlanBuilder& builder, const Op& op, MixtureTopology& t) {
       builder.need_panels(weights, {-1, experts_panels, 0, false},
                           experts_panels * panel_floats(precision, depth) + logit_panels * panel_floats(Precision::kFloat32, depth));
     t.weights.push_back(&weights);
-    t.ranges.push_back({t.columns, static_cast<int32_t>(weights.columns), static_cast<int32_t>(experts_end), static_cast<int32_t>(logits_begin),
+    t.ranges.push_back({t.columns, t.rounded, static_cast<int32_t>(weights.columns), static_cast<int32_t>(experts_end), static_cast<int32_t>(logits_begin),
                         static_cast<int32_t>(column - logits_begin), static_cast<int32_t>(first_logit)});
-    t.columns += weights.columns;
+    t.columns += weights.columns, t.rounded += logits_begin;
   }
   std::vector<int32_t> offsets;
   for (uint32_t j = 0; j <= gates; j++) offsets.push_back(static_cast<int32_t>(op.gate_offset.items[j]));

@@ -53,7 +53,7 @@ struct alignas(16) MixtureTile {
 };
 
 struct MixtureStream {
-  int64_t columns_before;  // of the streams in front of this one
+  int64_t columns_before, rounded_before;  // of the streams in front of this one: columns, and those in front of their logits
   int32_t columns, experts_end, logits_begin, logits, first_logit;  // columns of the combined matrix; first_logit: as a tile's number
 };
 
@@ -421,7 +421,8 @@ struct MixtureTopology {
   std::vector<int32_t> places_of_logits, places_of_seats;
   int64_t run_alignment = 1;            // of all runs
   bool cores = false;                   // whether the panels, and the kernels, are those of mixture_cores.h
-  int64_t columns = 0, depth = 0, most_logits = 0;  // of all streams together; of the deepest; of the one with most
+  int64_t columns = 0, rounded = 0;     // of all streams together; of them in front of logits
+  int64_t depth = 0, most_logits = 0;   // of the deepest; of the one with most
   Mixture mixture{};                    // all but the tables
   Table<MixtureStream> streams_table;
   Table<int32_t> gate_offset, tables;

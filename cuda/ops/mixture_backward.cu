@@ -3,12 +3,13 @@
 //   a_i and f'(z_i) are computed again from x; da_i = sum_j p_j[i] dout_j, dz_i = da_i f'(z_i)
 //   dp_j[i] = dout_j . a_i, dlogit_j = p_j (dp_j - p_j . dp_j) / temperature
 // For a chunk one launch writes dz and dlogits side by side, [rows of the chunk, columns] per stream in the order of the combined
-// weights, padding 0, into scratch; then two launches per stream take it up: dx = dz W^T and dW = x^T dz (gradients.h). The next chunk
-// writes over it: dz of all rows never lies in memory, nor do activations. A block of the first launch is as in mixture_forward.cu:
-// dout of up to kGates gates in registers, that of more gates read again for every expert.
+// weights, padding 0, into scratch; in bfloat16 dz of the experts as such, apart, and in front of that rounding its sums over the rows of a
+// warp, for the biases. Then two launches per stream take it up: dx = dz W^T and dW = x^T dz (gradients.h). The next chunk writes over it: dz
+// of all rows never lies in memory, nor do activations. A block of the first launch is as in mixture_forward.cu: dout of up to kGates gates in
+// registers, that of more gates read again for every expert.
 // x [n, d] per stream; gates [n, seats]; doutputs [n, units] per gate, nullable: 0. dstreams nullable, = or +=.
 // What recomputing costs: 2 d h e FLOPs per row. What it saves: writing and reading 4 (e h) bytes per row, twice that for gelu and swish.
-// Bytes per row: x twice per chunk and stream, dout and p once; dz is written once and read twice, from the L2 cache.
+// Bytes per row: x twice per chunk and stream, dout and p once; dz, 4 or 2 bytes a number, is written once and read twice, from the L2 cache.
 // Order of reduction: dp over the columns of a lane, then the 4 lanes of a row, then the passes over the units; da over the gates; the rest
 // as gradients.h.
 #include <algorithm>
@@ -26,6 +27,7 @@ constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests of a thous
 constexpr int64_t kChunkFloats = int64_t{8} << 20;  // of dz: 32 MiB, of the 50 of an H100's L2 cache
 #endif
 constexpr int64_t kChunkUnit = 128;  // rows
+constexpr int kCoreWarpRows = kGroupRows / 4;
 
 // dout takes 8 registers per gate and panel; products, slopes and da take as many as three gates.
 constexpr int kMostGates = 4;
@@ -33,12 +35,41 @@ __host__ __device__ constexpr MixtureDivision division_of(int gates) { return {2
 
 // What the kernel takes beside the topology. Row 0 of dz and of p in global memory is the chunk's first row, that of all else is the run's.
 struct Chunk {
-  int64_t first_row, rows;
-  float* dz;      // [pitch, columns] per stream, one after the other
-  int64_t pitch;
+  int64_t first_row, rows, pitch;
+  float* dz;          // [pitch, columns] per stream, one after the other; of logits alone where dz of experts is bfloat16
+  Bfloat16* rounded;  // that: [pitch, columns in front of the logits] per stream
+  float* sums;        // its sums over the rows of a warp, likewise
   RowPointer gates;
   RowPointer p, dp;  // where they lie if not in shared memory
   const RowPointer* doutputs;
+};
+
+// Where dz of a stream's experts goes: its first column in the block's first row, and that of the sums over the rows of the block's first warp.
+template <class Number>
+struct DzOfExperts {
+  Number* data;
+  float* sums;
+  int64_t stride;
+
+  template <class Block>
+  __device__ __forceinline__ DzOfExperts(const Block& block, const Chunk& chunk, int s, int rows_of_warp) {
+    const MixtureStream& stream = block.m.streams[s];
+    const int64_t row = block.first_row - chunk.first_row;
+    if constexpr (std::is_same_v<Number, float>) {
+      stride = stream.columns;
+      data = chunk.dz + stream.columns_before * chunk.pitch + row * stride, sums = nullptr;
+    } else {
+      stride = stream.logits_begin;
+      data = chunk.rounded + stream.rounded_before * chunk.pitch + row * stride;
+      sums = chunk.sums + stream.rounded_before * ((chunk.pitch + rows_of_warp - 1) / rows_of_warp) + row / rows_of_warp * stride;
+    }
+  }
+  __device__ __forceinline__ DzOfExperts from(int column) const {
+    DzOfExperts result = *this;
+    result.data += column;
+    if constexpr (!std::is_same_v<Number, float>) result.sums += column;
+    return result;
+  }
 };
 
 // dz and dp from the products of an expert's columns. kRows: tiles of 16 rows that a warp has. kDense: all gates see all experts.
@@ -120,8 +151,26 @@ struct Back {
     *to = unit == 0 ? sum : *to + sum;
   }
 
-  // number: the expert as block.run() knows it. dz: where its first column is in the block's first row, rows `columns` apart.
-  __device__ __forceinline__ void operator()(int number, float* dz, int columns, Tile& z) const {
+  // Sums over the eight rows of lanes, of the columns of each: every lane gives one, or two lanes one where there are four. to: the lane's first column.
+  __device__ __forceinline__ static void give_sums(float (&sums)[2 * kPanels], float* to, int left) {
+    int place = 0;
+#pragma unroll
+    for (int mask = kWarp / 2, count = kPanels; mask >= 4; mask /= 2, count /= 2) {
+      const bool upper = (lane() & mask) != 0;
+      if (count == 0) sums[0] += shuffle_xor(sums[0], mask);
+#pragma unroll
+      for (int k = 0; k < count; k++) {
+        const float other = shuffle_xor(upper ? sums[k] : sums[k + count], mask);
+        sums[k] = (upper ? sums[k + count] : sums[k]) + other;
+      }
+      place += upper ? count : 0;
+    }
+    if (place / 2 * kPanel < left) to[place / 2 * kPanel + place % 2] = sums[0];
+  }
+
+  // number: the expert as block.run() knows it. dz_of_expert(): where its first column goes, asked for as late as can be.
+  template <class DzOfExpert>
+  __device__ __forceinline__ void operator()(int number, Tile& z, const DzOfExpert& dz_of_expert) const {
     const Mixture& m = block.m;
     Tile a, da = {};
     activate_all<kActivations>(
@@ -150,33 +199,41 @@ struct Back {
       }
     }
     const int left = (m.units + 3) / 4 * 4 - unit - column(0);  // the expert's padding too: da is 0 there
-    float* const to = dz + block.lane_row() * static_cast<int64_t>(columns) + unit + column(0);
+    const auto dz = dz_of_expert();
+    using Number = std::remove_pointer_t<decltype(dz.data)>;
+    constexpr bool kRounds = !std::is_same_v<Number, float>;
+    Number* const to = dz.data + block.lane_row() * dz.stride + unit + column(0);
+    float sums[2 * kPanels] = {};
 #pragma unroll
     for (int i = 0; i < 2 * kRows; i++) {
       const bool present = block.lane_row() + 8 * i < block.rows;
 #pragma unroll
-      for (int j = 0; j < kPanels; j++)
-        if (present && j * kPanel < left)
-          *reinterpret_cast<Pair*>(to + 8 * i * static_cast<int64_t>(columns) + j * kPanel) = {
-              da[i / 2][j][i % 2 * 2] * z[i / 2][j][i % 2 * 2], da[i / 2][j][i % 2 * 2 + 1] * z[i / 2][j][i % 2 * 2 + 1]};
+      for (int j = 0; j < kPanels; j++) {
+        const int k = i % 2 * 2;
+        const Pair pair{da[i / 2][j][k] * z[i / 2][j][k], da[i / 2][j][k + 1] * z[i / 2][j][k + 1]};
+        Number* const at = to + 8 * i * dz.stride + j * kPanel;
+        if constexpr (kRounds) {
+          sums[2 * j] += pair.first, sums[2 * j + 1] += pair.second;
+          if (present && j * kPanel < left) *reinterpret_cast<uint32_t*>(at) = to_bf16_pair(pair.first, pair.second);
+        } else {
+          if (present && j * kPanel < left) *reinterpret_cast<Pair*>(at) = pair;
+        }
+      }
+    }
+    if constexpr (kRounds) {
+      const int row = block.lane_row() - lane() / 4;  // the warp's first one
+      give_sums(sums, dz.sums + row / (16 * kRows) * dz.stride + unit + column(0), row < block.rows ? left : 0);
     }
   }
 };
 
-// p of the block's rows = the view `gates`.
+// p of the block's rows = the view `gates`, 0 where there is no row, so that dz is 0 there too.
 template <class Block>
 __device__ __forceinline__ void load_gates(const Block& block, RowPointer gates, RowPointer p) {
   const int32_t* const places = block.places_of_seats();
-  for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
+  for (int row = warp(); row < block.layout.rows; row += static_cast<int>(blockDim.x) / kWarp)
     for (int seat = lane(); seat < block.m.seat_count; seat += kWarp)
-      p.data[row * p.stride + places[seat]] = gates.data[(block.first_row + row) * gates.stride + seat];
-}
-
-// Where dz of a stream begins in the block's first row.
-template <class Block>
-__device__ __forceinline__ float* dz_of(const Block& block, const Chunk& chunk, int s) {
-  const MixtureStream& stream = block.m.streams[s];
-  return chunk.dz + stream.columns_before * chunk.pitch + (block.first_row - chunk.first_row) * stream.columns;
+      p.data[row * p.stride + places[seat]] = row < block.rows ? gates.data[(block.first_row + row) * gates.stride + seat] : 0;
 }
 
 // dp becomes dlogit, in place; one thread per row and gate, those of a row side by side.
@@ -198,28 +255,33 @@ __device__ __forceinline__ void softmax_backward(const Block& block, RowPointer 
   }
 }
 
-// dlogits from dp, behind the experts' columns of dz.
-template <bool kDense, class Block>
-__device__ __forceinline__ void give_logits(const Block& block, const Chunk& chunk, RowPointer p, RowPointer dp) {
+// dlogits from dp, behind the experts' columns of dz, and zeros between them.
+template <class Number, bool kDense, class Block>
+__device__ __forceinline__ void give_logits(const Block& block, const Chunk& chunk, RowPointer p, RowPointer dp, int rows_of_warp) {
   block_barrier();
   softmax_backward<kDense>(block, p, dp);
   block_barrier();
   for (int s = 0; s < block.m.stream_count; s++) {
     const MixtureStream stream = block.m.streams[s];
-    const int width = stream.columns - stream.experts_end;
     const int32_t* const places = block.places_of_logits() + stream.first_logit;
-    float* const to = dz_of(block, chunk, s) + stream.experts_end;
-    for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp)
-      for (int c = lane(); c < width; c += kWarp) {
-        const int logit = c - (stream.logits_begin - stream.experts_end);
-        const bool present = logit >= 0 && logit < stream.logits;
-        to[static_cast<int64_t>(row) * stream.columns + c] = present ? dp.data[row * dp.stride + places[logit]] : 0;
+    const auto dz = DzOfExperts<Number>(block, chunk, s, rows_of_warp).from(stream.experts_end);
+    const int padding = stream.logits_begin - stream.experts_end, width = stream.columns - stream.logits_begin;
+    float* to = chunk.dz + (stream.columns_before - stream.rounded_before) * chunk.pitch + (block.first_row - chunk.first_row) * width;
+    int64_t stride = width;
+    if constexpr (std::is_same_v<Number, float>) to = dz.data + padding, stride = dz.stride;
+    for (int row = warp(); row < block.rows; row += static_cast<int>(blockDim.x) / kWarp) {
+      if (lane() < padding) {
+        dz.data[row * dz.stride + lane()] = 0;
+        if (!std::is_same_v<Number, float> && row % rows_of_warp == 0) dz.sums[row / rows_of_warp * dz.stride + lane()] = 0;
       }
+      for (int c = lane(); c < width; c += kWarp) to[row * stride + c] = c < stream.logits ? dp.data[row * dp.stride + places[c]] : 0;
+    }
   }
 }
 
 template <Precision kPrecision, int kGates>
 __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, MixtureLayout layout, Chunk chunk) {
+  using Number = std::conditional_t<kPrecision == Precision::kBfloat16, Bfloat16, float>;
   constexpr int kPanels = division_of(kGates).panels;
   constexpr bool kKeepsRows = kPrecision == Precision::kBfloat16 && !(kBeforeHopper && kGates == kMostGates);  // registers decide
   const int64_t in_chunk = static_cast<int64_t>(blockIdx.x) * layout.rows;
@@ -237,10 +299,10 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, 
     back.load_doutputs();
     for_each_tile<kPrecision, kPanels, kExpertPiece, kKeepsRows>(
         block, block.expert_tiles(), m.expert_items, unit, [&](const MixtureTile& tile, MixtureSums<kPanels>& z) {
-          back(tile.number, dz_of(block, chunk, tile.stream) + tile.column, tile.columns, z);
+          back(tile.number, z, [&] { return DzOfExperts<Number>(block, chunk, tile.stream, kWarpRows).from(tile.column); });
         });
   }
-  give_logits<false>(block, chunk, p, dp);
+  give_logits<Number, false>(block, chunk, p, dp, kWarpRows);
 }
 
 // The same with mixture_cores.h. kWhole: a tile is of one expert, else of two.
@@ -260,15 +322,14 @@ __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture co
 #pragma unroll
       for (int part = 0; part < kParts; part++) back(part).load_doutputs();
       for (int s = 0; s < cores.m.stream_count; s++) {
-        float* const dz = dz_of(block, chunk, s);
-        const int columns = cores.m.streams[s].columns;
+        const DzOfExperts<Bfloat16> dz(block, chunk, s, kCoreWarpRows);
         for_each_core_tile<kWhole>(block, s, pass, [&](int half, int slot, HalfTile& z) {
           const int column = block.slots(0)[slot].column;
-          if (column >= 0) back(kWhole ? half : 0)(slot, dz + column, columns, z);
+          if (column >= 0) back(kWhole ? half : 0)(slot, z, [&] { return dz.from(column); });
         });
       }
     }
-    give_logits<kDense>(block, chunk, p, dp);
+    give_logits<Bfloat16, kDense>(block, chunk, p, dp, kCoreWarpRows);
   }
 }
 
@@ -280,16 +341,30 @@ struct MixtureBackward final : Op {
   Table<RowPointer> doutputs_table;
   CoreMixture core_mixture{};
 
+  // What dz of a chunk takes: of bfloat16, with sums over the rows of a warp, where `rounds`.
+  struct Place {
+    bool rounds;
+    int64_t rows_of_sum, rounded, exact;  // columns in bfloat16, and in float32
+    int64_t rounded_bytes(int64_t rows) const { return rows * rounded * static_cast<int64_t>(sizeof(Bfloat16)); }
+    int64_t exact_floats(int64_t rows) const { return rows * exact; }
+    int64_t sums(int64_t rows) const { return rounds ? blocks_of(rows, rows_of_sum) * rounded : 0; }
+    int64_t floats(int64_t rows) const { return rounded_bytes(rows) / static_cast<int64_t>(sizeof(float)) + exact_floats(rows) + sums(rows); }
+  };
+  Place place(const Plan& plan) const {
+    const bool rounds = plan.precision == Precision::kBfloat16;
+    return {rounds, topology.cores ? kCoreWarpRows : kWarpRows, rounds ? topology.rounded : 0, topology.columns - (rounds ? topology.rounded : 0)};
+  }
+
   // Chunks of about the same size.
-  int64_t most_chunk_rows() const { return std::max<int64_t>(kChunkFloats / (topology.columns * kChunkUnit), 1) * kChunkUnit; }
-  int64_t chunk_rows(int64_t rows) const {
-    return std::min(blocks_of(blocks_of(rows, blocks_of(rows, most_chunk_rows())), kChunkUnit) * kChunkUnit, rows);
+  int64_t most_chunk_rows(const Place& place) const { return std::max<int64_t>(kChunkFloats / std::max<int64_t>(place.floats(kChunkUnit), 1), 1) * kChunkUnit; }
+  int64_t chunk_rows(const Place& place, int64_t rows) const {
+    return std::min(blocks_of(blocks_of(rows, blocks_of(rows, most_chunk_rows(place))), kChunkUnit) * kChunkUnit, rows);
   }
 
   // For any number of rows up to this one.
-  size_t scratch_bytes(const Plan&, int64_t rows) const override {
-    const int64_t some = std::min(rows, most_chunk_rows());
-    return static_cast<size_t>(some * topology.columns) * sizeof(float) + (topology.cores ? 0 : topology.seat_bytes(some, 2));
+  size_t scratch_bytes(const Plan& plan, int64_t rows) const override {
+    const int64_t some = std::min(rows, most_chunk_rows(place(plan)));
+    return static_cast<size_t>(place(plan).floats(some)) * sizeof(float) + (topology.cores ? 0 : topology.seat_bytes(some, 2));
   }
 
   void bind(const Context& context) override {
@@ -339,13 +414,15 @@ struct MixtureBackward final : Op {
   }
 
   void launch(const Context& context) const override {
-    const int64_t pitch = chunk_rows(context.rows);
-    float* const dz = context.scratch<float>();
+    const Place of_dz = place(context.plan);
+    const int64_t pitch = chunk_rows(of_dz, context.rows), places = topology.mixture.place_count;
+    auto* const rounded = of_dz.rounds ? context.scratch<Bfloat16>() : nullptr;
+    float* const dz = context.scratch<float>() + of_dz.rounded_bytes(pitch) / static_cast<int64_t>(sizeof(float));
+    float* const sums = dz + of_dz.exact_floats(pitch);
+    float* const p = sums + of_dz.sums(pitch);  // behind it dp, where they are not in shared memory
     for (int64_t first = 0; first < context.rows; first += pitch) {
-      const int64_t rows = std::min(pitch, context.rows - first), places = topology.mixture.place_count;
-      float* const p = dz + topology.columns * pitch;  // behind it dp, where they are not in shared memory
-      const Chunk chunk{first, rows, dz, pitch, context.at(gates), {p, places}, {p + (pitch + kMostRowWarps * kWarpRows) * places, places},
-                        doutputs_table.data()};
+      const Chunk chunk{first, std::min(pitch, context.rows - first), pitch, dz, rounded, sums, context.at(gates), {p, places},
+                        {p + (pitch + kMostRowWarps * kWarpRows) * places, places}, doutputs_table.data()};
       topology.cores ? launch_cores(context, chunk) : launch_tiles(context, chunk);
       for (size_t s = 0; s < topology.streams.size(); s++) products(context, s, chunk);
     }
@@ -357,7 +434,12 @@ struct MixtureBackward final : Op {
       return RowPointer{all.data + chunk.first_row * all.stride, all.stride};
     };
     const Weights& w = *topology.weights[s];
-    const RowPointer dz{chunk.dz + topology.ranges[s].columns_before * chunk.pitch, w.columns};
+    const MixtureStream& range = topology.ranges[s];
+    Dz dz{{chunk.dz + range.columns_before * chunk.pitch, w.columns}};
+    if (const Place of_dz = place(context.plan); of_dz.rounds)
+      dz = {{chunk.dz + (range.columns_before - range.rounded_before) * chunk.pitch, w.columns - w.rounded},
+            chunk.rounded + range.rounded_before * chunk.pitch,
+            chunk.sums + range.rounded_before * blocks_of(chunk.pitch, of_dz.rows_of_sum), w.rounded, static_cast<int>(of_dz.rows_of_sum)};
     // A stream that nobody reads has no columns: its gradient is 0.
     if (dstreams[s].buffer >= 0)
       launch_input_gradient(context, w, chunk.rows, dz, from_chunk(dstreams[s]), dstreams[s].width, accumulate[s] != 0);

@@ -24,6 +24,9 @@ struct alignas(16) Quad {
   float column[4];
 };
 
+// A number that memory holds as bfloat16.
+using Bfloat16 = uint16_t;
+
 // Whether 16 bytes may move at a time. The same for all threads.
 __device__ __forceinline__ bool moves_quads(const float* data, int64_t stride) {
   return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 4 == 0;
