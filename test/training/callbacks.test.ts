@@ -159,15 +159,15 @@ describe('callbacks that return promises', () => {
   })
 
   it('that want to know of every step change nothing but the time it takes', async () => {
-    const fit = async (callback: Callback) => {
+    const outcome = async (callback: Callback) => {
       using net = model()
       const { epochs } = await net.fit(train, { batchSize: 7, epochs: 3, optimizer: adam(), callbacks: [callback] })
       return { losses: epochs.map(({ loss, steps }) => [loss, steps]), scores: (await net.predict(validation)).click }
     }
     const steps: number[] = []
     const progress: StepRecord[] = []
-    const one = await fit({ onStep: ({ step }) => void steps.push(step) })
-    const together = await fit({ onProgress: (step) => void progress.push(step) })
+    const one = await outcome({ onStep: ({ step }) => void steps.push(step) })
+    const together = await outcome({ onProgress: (step) => void progress.push(step) })
     expect(together).toEqual(one)
     const perEpoch = Math.ceil(train.rows / 7)
     expect(steps).toEqual([1, 2, 3].flatMap(() => Array.from({ length: perEpoch }, (_, i) => i + 1)))
