@@ -58,6 +58,10 @@ int64_t Plan::block_rows_for(int64_t rows) const {
   return least_block_rows == block_rows ? block_rows : std::min((rows + blocks - 1) / blocks, block_rows);
 }
 
+const int32_t* Plan::ids_of(int32_t buffer) const {
+  return std::find_if(id_inputs.begin(), id_inputs.end(), [&](const IdInput& input) { return input.buffer == buffer; })->ids;
+}
+
 RowPointer Block::at(const Rows& view) const {
   float* const in_arena = arena + view.region * plan.block_rows + view.column;
   switch (view.place) {
@@ -118,6 +122,15 @@ Rows PlanBuilder::rows(const mg_view& view) {
   result.column = view.offset;
   result.width = view.width;
   return result;
+}
+
+const mg_view& PlanBuilder::ids(const mg_view& view) {
+  const auto same = [&](const IdInput& input) { return input.buffer == view.buffer; };
+  if (std::none_of(plan.id_inputs.begin(), plan.id_inputs.end(), same)) {
+    plan.id_inputs.push_back({view.buffer, view.width, plan.id_row_width, nullptr});
+    plan.id_row_width += view.width;
+  }
+  return view;
 }
 
 Rows PlanBuilder::region(int32_t buffer, int64_t width) {

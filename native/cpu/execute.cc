@@ -36,27 +36,49 @@ void pack(Plan& plan, const mg_run& run, Team& team) {
   plan.is_packed = true;
 }
 
-constexpr int64_t kAhead = 16;  // rows that are fetched before they are wanted
+constexpr int64_t kAhead = 16;     // rows that are fetched before they are wanted
+constexpr int64_t kIdRows = 512;   // of a unit of ids
+
+// Copies the rows that `index` picks.
+void copy_rows(const float* from, int64_t width, const int32_t* index, int64_t rows, float* to, int64_t stride) {
+  const auto row = [&](int64_t r) { return from + index[r] * width; };
+  const auto fetch = [&](int64_t r) { __builtin_prefetch(row(r)), __builtin_prefetch(row(r) + width - 1); };
+  for (int64_t r = 0; r < std::min(kAhead, rows); r++) fetch(r);
+  for (int64_t r = 0; r < rows; r++, to += stride) {
+    if (r + kAhead < rows) fetch(r + kAhead);
+    if (width == 1)  // most inputs: not worth a call
+      *to = *row(r);
+    else
+      std::memcpy(to, row(r), static_cast<size_t>(width) * sizeof(float));
+  }
+}
+
+void bring_ids(Plan& plan, const mg_run& run, Team& team) {
+  if (run.row_index) plan.ids.reserve(plan.id_row_width * run.rows);
+  for (IdInput& input : plan.id_inputs)
+    input.ids = reinterpret_cast<const int32_t*>(run.row_index ? plan.ids.data() + input.region * run.rows
+                                                               : static_cast<const float*>(run.data[input.buffer]));
+  if (!run.row_index || plan.id_inputs.empty()) return;
+  team.parallel((run.rows + kIdRows - 1) / kIdRows, [&](int64_t unit, int) {
+    const int64_t first = unit * kIdRows, rows = std::min(kIdRows, run.rows - first);
+    for (const IdInput& input : plan.id_inputs)
+      copy_rows(static_cast<const float*>(run.data[input.buffer]), input.width, run.row_index + first, rows,
+                plan.ids.data() + input.region * run.rows + first * input.width, input.width);
+  });
+}
 
 // Copies the block's rows of row inputs into the arena: all of them where row_index picks rows, else those that say `always`.
 void copy_inputs(const Block& block) {
-  const int32_t* const index = block.run.row_index ? block.run.row_index + block.first_row : nullptr;
+  const mg_run& run = block.run;
   for (const CopiedInput& input : block.plan.copied_inputs) {
-    if (!index && !input.always) continue;
-    const size_t width = static_cast<size_t>(block.plan.buffers[static_cast<size_t>(input.buffer)].width);
-    const auto* from = static_cast<const float*>(block.run.data[input.buffer]);
-    float* to = block.arena + input.region * block.plan.block_rows;
-    const auto row = [&](int64_t r) { return from + static_cast<size_t>(index ? index[r] : block.first_row + r) * width; };
-    const auto fetch = [&](int64_t r) { __builtin_prefetch(row(r)), __builtin_prefetch(row(r) + width - 1); };
-    const int64_t rows = block.rows;
-    for (int64_t r = 0; r < std::min(kAhead, rows); r++) fetch(r);
-    for (int64_t r = 0; r < rows; r++, to += input.stride) {
-      if (r + kAhead < rows) fetch(r + kAhead);
-      if (width == 1)  // most inputs: not worth a call
-        *to = *row(r);
-      else
-        std::memcpy(to, row(r), width * sizeof(float));
-    }
+    if (!run.row_index && !input.always) continue;
+    const int64_t width = block.plan.buffers[static_cast<size_t>(input.buffer)].width;
+    const auto* from = static_cast<const float*>(run.data[input.buffer]);
+    float* const to = block.arena + input.region * block.plan.block_rows;
+    if (run.row_index)
+      copy_rows(from, width, run.row_index + block.first_row, block.rows, to, input.stride);
+    else
+      block.plan.kernels->copy_columns(block.rows, width, from + block.first_row * width, width, to, input.stride);
   }
 }
 
@@ -106,6 +128,7 @@ void execute(Plan& plan, const mg_run& run) {
   GatheredTeam gathered(*plan.pool, threads);
   Team& team = *gathered;
   pack(plan, run, team);
+  bring_ids(plan, run, team);
   team.parallel(early + slots, [&](int64_t unit, int member) {
     for (const auto& op : plan.step_ops) {
       const int64_t units = op->early_units(plan);

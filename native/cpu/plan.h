@@ -59,6 +59,13 @@ struct CopiedInput {
   bool always;
 };
 
+// Ids are read by rows ops and by step ops. Where a run picks rows by index, they are brought together first, [rows, width] in batch order.
+struct IdInput {
+  int32_t buffer;
+  int64_t width, region;  // ids per row, and those in front of it
+  const int32_t* ids;     // of the run
+};
+
 struct Plan;
 
 // What one thread works on: some rows, its arena, its slot.
@@ -111,10 +118,12 @@ struct Plan {
   int64_t stored_row_floats = 0;
   int64_t slot_floats = 0;
   std::vector<CopiedInput> copied_inputs;
+  std::vector<IdInput> id_inputs;
+  int64_t id_row_width = 0;         // of all of them
   std::vector<std::pair<int64_t, int64_t>> uncovered;        // ranges of the gradient that no op writes
 
   std::vector<std::unique_ptr<Floats>> arenas;
-  Floats packed, stored, slots;
+  Floats packed, stored, slots, ids;
   std::vector<double> losses;  // [slots][scalar outputs]
   int64_t packed_floats = 0;
   const void* packed_from = nullptr;
@@ -126,6 +135,7 @@ struct Plan {
   int64_t block_rows_for(int64_t rows) const;
   int64_t block_count(int64_t rows) const { return (rows + block_rows_for(rows) - 1) / block_rows_for(rows); }
   int64_t slot_count(int64_t rows) const;
+  const int32_t* ids_of(int32_t buffer) const;
 };
 
 // Hands out the arena and collects ops while a program is compiled.
@@ -133,6 +143,7 @@ class PlanBuilder {
  public:
   explicit PlanBuilder(Plan& plan);
   Rows rows(const mg_view& view);
+  const mg_view& ids(const mg_view& view);  // a whole row input
   // The arena region that an opaque buffer names (-1: a new one), `width` floats per row instead of the buffer's own.
   Rows region(int32_t buffer, int64_t width);
   Rows scratch(int64_t width, int64_t in_front = 0);  // shared by all ops, holds its values within one; floats per row before it

@@ -14,25 +14,45 @@ namespace mg {
 namespace {
 
 struct GatherOp final : RowsOp {
-  Rows ids, y;
-  mg_view table;
-  int64_t dim, combiner;
+  mg_view ids, table;
+  Rows y;
+  int64_t combiner;
 
   void run(const Block& block) const override {
-    const RowPointer from = block.at(ids), to = block.at(y);
-    const Gather arguments{block.rows, ids.width, dim, combiner, reinterpret_cast<const int32_t*>(from.data),
+    const RowPointer to = block.at(y);
+    const Gather arguments{block.rows, ids.width, y.width, combiner, block.plan.ids_of(ids.buffer) + block.first_row * ids.width,
                            bound(block.run, table), to.data, to.stride};
     block.plan.kernels->gather(&arguments);
   }
 };
-
-constexpr int64_t kAhead = 16;  // rows whose ids are fetched before they are wanted
 
 struct Feature {
   int32_t ids;  // row input buffer
   int64_t length, combiner;
   Rows gradient;
 };
+
+// Where the next occurrence of an id goes.
+struct Occurrences {
+  uint32_t *key, *row;
+};
+
+// Appends a feature's ids, [rows, length], and their rows, counted from `first`; scale[r] = 1 / ids of row r, if wanted. A function of
+// its own, so that what it counts stays in registers.
+__attribute__((noinline)) Occurrences list_ids(const int32_t* ids, int64_t rows, int64_t length, bool bags, uint32_t first, float* scale,
+                                               Occurrences to) {
+  for (int64_t r = 0; r < rows; r++, ids += length) {
+    const uint32_t row = first + static_cast<uint32_t>(r);
+    int64_t count = 0;
+    for (int64_t k = 0; k < length; k++) {  // without a branch: padding is written over
+      to.key[count] = static_cast<uint32_t>(ids[k]), to.row[count] = row;
+      count += !bags || ids[k] != 0;
+    }
+    to.key += count, to.row += count;
+    if (scale) scale[r] = count > 0 ? 1.0f / static_cast<float>(count) : 0.0f;
+  }
+  return to;
+}
 
 // The occurrences of one batch, sorted by id.
 class IdIndex {
@@ -51,8 +71,8 @@ class IdIndex {
     if (begin_.size() < static_cast<size_t>(bins)) begin_.resize(static_cast<size_t>(bins));
   }
 
-  // Where the next occurrences go, in order; then their number is to be said.
-  std::pair<uint32_t*, uint32_t*> fill() { return {keys_.data(), rows_.data()}; }
+  // Where the occurrences go, in order; then their number is to be said.
+  Occurrences fill() { return {keys_.data(), rows_.data()}; }
   void filled(int64_t count) { count_ = static_cast<size_t>(count); }
 
   void sort(int64_t table_rows) {
@@ -150,30 +170,16 @@ class TableUpdate {
     penalties_.assign(static_cast<size_t>(units_), 0.0);
   }
 
-  void build_index(const mg_run& run) {
-    const auto [first_key, first_row] = index_.fill();
-    uint32_t *key = first_key, *to = first_row;
+  void build_index(const Plan& plan, int64_t rows) {
+    Occurrences found = index_.fill();
+    const uint32_t* const first = found.key;
     uint32_t row = 0;  // of all features, one after another
     for (const Feature& feature : features) {
-      const int64_t length = feature.length, combiner = feature.combiner;
-      const auto* ids = static_cast<const int32_t*>(run.data[feature.ids]);
-      const int32_t* const order = run.row_index;
-      const auto at = [&](int64_t r) { return ids + (order ? order[r] : r) * length; };
-      float* const scale = scale_.data();
-      for (int64_t r = 0; r < run.rows; r++, row++) {
-        if (r + kAhead < run.rows) __builtin_prefetch(at(r + kAhead)), __builtin_prefetch(at(r + kAhead) + length - 1);
-        const int32_t* own = at(r);
-        const uint32_t* const before = key;
-        for (int64_t k = 0; k < length; k++) {  // without a branch: padding is written over
-          const auto id = static_cast<uint32_t>(own[k]);
-          const int64_t counts = combiner == 0 || id != 0;
-          *key = id, *to = row;
-          key += counts, to += counts;
-        }
-        if (combiner == 1) scale[row] = key != before ? 1.0f / static_cast<float>(key - before) : 0.0f;
-      }
+      float* const scale = feature.combiner == 1 ? scale_.data() + row : nullptr;
+      found = list_ids(plan.ids_of(feature.ids), rows, feature.length, feature.combiner != 0, row, scale, found);
+      row += static_cast<uint32_t>(rows);
     }
-    index_.filled(key - first_key);
+    index_.filled(found.key - first);
     index_.sort(table_rows);
   }
 
@@ -263,7 +269,7 @@ struct UpdateTables final : StepOp {
     for (const auto& table : tables) table->reserve(rows);
   }
   int64_t early_units(const Plan&) const override { return static_cast<int64_t>(tables.size()); }
-  void early(const Plan&, const mg_run& run, int64_t unit) override { tables[static_cast<size_t>(unit)]->build_index(run); }
+  void early(const Plan& plan, const mg_run& run, int64_t unit) override { tables[static_cast<size_t>(unit)]->build_index(plan, run.rows); }
 
   void run(Plan& plan, const mg_run& run, Team& team) override {
     int64_t units = 0;
@@ -283,10 +289,9 @@ struct UpdateTables final : StepOp {
 
 void compile_op(PlanBuilder& builder, const mg_embedding_gather& op) {
   auto compiled = std::make_unique<GatherOp>();
-  compiled->ids = builder.rows(op.ids);
+  compiled->ids = builder.ids(op.ids);
   compiled->y = builder.rows(op.y);
   compiled->table = op.table;
-  compiled->dim = op.y.width;
   compiled->combiner = op.combiner;
   builder.add(std::move(compiled));
 }
@@ -299,7 +304,7 @@ void compile_op(PlanBuilder& builder, const mg_embedding_update& op) {
   table->dim = buffer.width;
   for (uint32_t i = 0; i < op.ids.count; i++)
     table->features.push_back(
-        {op.ids.items[i].buffer, op.ids.items[i].width, op.combiners.items[i], builder.rows(op.gradients.items[i])});
+        {builder.ids(op.ids.items[i]).buffer, op.ids.items[i].width, op.combiners.items[i], builder.rows(op.gradients.items[i])});
   // the lists belong to the program, which may be gone when the plan runs
   table->op.ids = {}, table->op.gradients = {}, table->op.combiners = {};
   auto* last = builder.plan.step_ops.empty() ? nullptr : dynamic_cast<UpdateTables*>(builder.plan.step_ops.back().get());
