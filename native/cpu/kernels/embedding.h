@@ -11,6 +11,7 @@ namespace mg {
 namespace {
 
 constexpr int64_t kAhead = 16;  // cache lines: somewhat less than a core can keep under way
+constexpr int64_t kBagsAhead = 3;
 
 // Inlined whatever comes: GCC takes a call of what only fetches for one without effect, and drops it.
 inline __attribute__((always_inline)) void prefetch_row(const float* row, int64_t dim) {
@@ -66,9 +67,13 @@ inline void gather_bag(const Gather* g, const int32_t* ids, int64_t c, float* y,
 
 inline void gather_bags(const Gather* arguments) {
   const Gather g = *arguments;  // no store can change it
+  const auto fetch = [&](int64_t r) {
+    if (r < g.rows) each_present(g.ids + r * g.length, g.length, [&](int64_t id) { prefetch_row(g.table + id * g.dim, g.dim); });
+  };
+  for (int64_t r = 0; r < kBagsAhead; r++) fetch(r);
   for (int64_t r = 0; r < g.rows; r++) {
+    fetch(r + kBagsAhead);
     const int32_t* const ids = g.ids + r * g.length;
-    if (r + 1 < g.rows) each_present(ids + g.length, g.length, [&](int64_t id) { prefetch_row(g.table + id * g.dim, g.dim); });
     float* const y = g.y + r * g.y_row;
     int64_t c = 0;
     for (; c + 2 * kLanes <= g.dim; c += 2 * kLanes) gather_bag<2>(&g, ids, c, y, kLanes);
