@@ -27,7 +27,7 @@ std::map<Key, DeviceMemory>& copies() {
 
 const char* column_of(const Plan& plan, const mg_run& run, size_t buffer) {
   const int64_t first = run.row_index != nullptr ? 0 : run.data_set_first;
-  return static_cast<const char*>(run.data[buffer]) - static_cast<size_t>(first) * plan.row_bytes(buffer);
+  return static_cast<const char*>(run.data[buffer]) - static_cast<size_t>(first) * plan.host_row_bytes(run, buffer);
 }
 
 struct InputColumn {
@@ -69,6 +69,13 @@ std::vector<size_t> arrival_places(const Plan& plan, int64_t rows) {
   return places;
 }
 
+// Brings rows that lie `stride` bytes apart together.
+void copy_rows(char* to, const char* from, size_t bytes, size_t stride, int64_t rows) {
+  if (stride == bytes) std::memcpy(to, from, static_cast<size_t>(rows) * bytes);
+  else
+    for (int64_t r = 0; r < rows; r++) std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(r) * stride, bytes);
+}
+
 // Which rows of which columns of a data set are meant: rows [first, first + rows) of the run and beyond it.
 void name_rows(const Plan& plan, const mg_run& run, int64_t first, int64_t rows, std::vector<const void*>& columns, std::vector<int32_t>& numbers) {
   columns.clear();
@@ -88,14 +95,14 @@ void fetch(Plan& plan, Plan::Arrival& arrival, const mg_run& run, int64_t first,
   const size_t most = arrival_places(plan, plan.capacity).back();
   arrival.staged.reserve(most), arrival.device.reserve(most);
   for (size_t k = 0; k < inputs.size(); k++) {
-    const size_t bytes = plan.row_bytes(inputs[k]);
+    const size_t bytes = plan.row_bytes(inputs[k]), stride = plan.host_row_bytes(run, inputs[k]);
     const auto* from = static_cast<const char*>(run.data[inputs[k]]);
     char* to = arrival.staged.data<char>() + places[k];
     if (run.row_index == nullptr)
-      std::memcpy(to, from + static_cast<size_t>(first) * bytes, static_cast<size_t>(rows) * bytes);
+      copy_rows(to, from + static_cast<size_t>(first) * stride, bytes, stride, rows);
     else
       for (int64_t r = 0; r < rows; r++)
-        std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(run.row_index[first + r]) * bytes, bytes);
+        std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(run.row_index[first + r]) * stride, bytes);
   }
   plan.copies->upload(arrival.device.data(), arrival.staged.data(), places.back());
   if (run.data_set == 0) return;
@@ -109,6 +116,17 @@ bool has_arrived(const Plan& plan, const Plan::Arrival& arrival, const mg_run& r
   std::vector<int32_t> numbers;
   name_rows(plan, run, 0, run.rows, columns, numbers);
   return arrival.columns == columns && arrival.numbers == numbers;
+}
+
+// A column of a data set, some MiB at a time.
+void upload_column(char* to, const char* from, size_t bytes, size_t stride, int64_t rows) {
+  const int64_t most = std::max<int64_t>(1, (int64_t{4} << 20) / static_cast<int64_t>(bytes));
+  std::vector<char> some(static_cast<size_t>(std::min(most, rows)) * bytes);
+  for (int64_t first = 0; first < rows; first += most) {
+    const int64_t count = std::min(most, rows - first);
+    copy_rows(some.data(), from + static_cast<size_t>(first) * stride, bytes, stride, count);
+    copy_to_device(to + static_cast<size_t>(first) * bytes, some.data(), static_cast<size_t>(count) * bytes);
+  }
 }
 
 std::string mebibytes(int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
@@ -141,7 +159,7 @@ bool keep_data_set(Plan& plan, const mg_run& run) {
     DeviceMemory& copy = copies()[key];
     try {
       copy.reserve(bytes);
-      copy_to_device(copy.data(), column, bytes);
+      upload_column(copy.data<char>(), column, plan.row_bytes(i), plan.host_row_bytes(run, i), run.data_set_rows);
     } catch (const Fault&) {
       copies().erase(key);
       throw;

@@ -191,7 +191,7 @@ mg_run part_of(const Plan& plan, const mg_run& run, int64_t first, int64_t rows,
   data.assign(run.data, run.data + plan.buffers.size());
   for (size_t i = 0; i < plan.buffers.size(); i++)
     if (plan.is_output(i) || (plan.is_input(i) && run.row_index == nullptr))
-      data[i] = static_cast<char*>(run.data[i]) + static_cast<size_t>(first) * plan.row_bytes(i);
+      data[i] = static_cast<char*>(run.data[i]) + static_cast<size_t>(first) * (plan.is_input(i) ? plan.host_row_bytes(run, i) : plan.row_bytes(i));
   part.data = data.data();
   return part;
 }

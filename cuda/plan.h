@@ -115,6 +115,8 @@ struct Plan {
   int64_t most_splits(int64_t rows) const;
   int64_t stride(int32_t buffer) const;
   size_t row_bytes(size_t buffer) const { return static_cast<size_t>(stride(static_cast<int32_t>(buffer))) * sizeof(float); }
+  // From a row of a row input on the host to its next.
+  size_t host_row_bytes(const mg_run& run, size_t buffer) const { return run.row_stride != 0 ? static_cast<size_t>(run.row_stride) * 4 : row_bytes(buffer); }
   bool is_input(size_t buffer) const { return buffers[buffer].buffer_class == MG_ROW_INPUT; }
   bool is_output(size_t buffer) const { return buffers[buffer].buffer_class == MG_ROW_OUTPUT; }
   // Whether rows of it lie in device memory: a row buffer, and not one that ops name and leave alone.

@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 to 0006 say what a backend owes. */
-#define MG_ABI_VERSION 5u
+#define MG_ABI_VERSION 6u
 
 typedef enum mg_status {
   MG_OK = 0,
@@ -150,6 +150,7 @@ typedef struct mg_run {
   int64_t rows;               /* n >= 1 */
   void* const* data;          /* one per buffer; null for activations and stored buffers. Row outputs [n, width] */
   const int32_t* row_index;   /* null: row r of a row input is its row r; else its row row_index[r] */
+  int64_t row_stride;         /* elements from a row of a row input to its next, of all of them; 0: each one's width */
   int64_t first_row;          /* position of row 0 in the batch, where a batch is run in parts; 0 otherwise */
   uint64_t data_set;          /* 0: row inputs may change from run to run. Else they are a data set's, whose rows stay what they are: a
                                  backend may keep copies, by this number and the buffer's address, until forget(data_set) */

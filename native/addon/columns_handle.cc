@@ -46,7 +46,7 @@ std::shared_ptr<Columns> read_columns(const Napi::Value& specs, const Napi::Valu
     arguments.push_back({data, width, property(spec, "limit"), !is_absent(detached) && to_boolean(Where(where, "detach"), detached)});
   }
   const int64_t rows = to_integer(Where("rows"), rows_value, 0, kMaxRows);
-  auto columns = std::make_shared<Columns>(rows);
+  std::vector<Column> given;
   for (uint32_t i = 0; i < length; ++i) {
     const Where where(root, static_cast<int64_t>(i));
     const ColumnArgument& argument = arguments[i];
@@ -54,8 +54,9 @@ std::shared_ptr<Columns> read_columns(const Napi::Value& specs, const Napi::Valu
     const bool ids = span_of(at, argument.data, "a Float32Array or Int32Array").type == napi_int32_array;
     const int64_t limit = ids ? to_integer(Where(where, "limit"), argument.limit, 1, int64_t{1} << 31) : 0;
     const Span span = input_span(at, argument.data, ids ? napi_int32_array : napi_float32_array, rows * argument.width);
-    columns->add(ids ? MG_I32 : MG_F32, argument.width, limit, span.data);
+    given.push_back({ids ? MG_I32 : MG_F32, argument.width, limit, span.data});
   }
+  auto columns = std::make_shared<Columns>(rows, std::move(given));
   for (uint32_t i = 0; i < length; ++i)
     if (arguments[i].detach) detach(Where(Where(root, static_cast<int64_t>(i)), "data"), arguments[i].data);
 #if defined(__GLIBC__)

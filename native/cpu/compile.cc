@@ -65,9 +65,11 @@ const int32_t* Plan::ids_of(int32_t buffer) const {
 RowPointer Block::at(const Rows& view) const {
   float* const in_arena = arena + view.region * plan.block_rows + view.column;
   switch (view.place) {
-    case Rows::Place::kInput:
+    case Rows::Place::kInput: {
       if (run.row_index) return {in_arena, view.stride};
-      [[fallthrough]];
+      const int64_t stride = run.row_stride ? run.row_stride : view.stride;
+      return {static_cast<float*>(run.data[view.buffer]) + first_row * stride + view.column, stride};
+    }
     case Rows::Place::kOutput:
       return {static_cast<float*>(run.data[view.buffer]) + first_row * view.stride + view.column, view.stride};
     case Rows::Place::kArena:
@@ -222,7 +224,7 @@ void PlanBuilder::finish() {
   // Without sums over rows a row's result is its own, whatever block it stands in.
   plan.least_block_rows = plan.block_rows;
   if (plan.gradient_buffer < 0 && plan.scalar_outputs == 0) {
-    int64_t flops = kFlopsOfArenaFloat * plan.arena_row_floats;
+    int64_t flops = std::max<int64_t>(1, kFlopsOfArenaFloat * plan.arena_row_floats);  // 1: gathers alone
     for (const auto& w : plan.weights) flops += 2 * w->weights.depth * w->weights.columns;
     plan.least_block_rows = std::clamp<int64_t>(kLeastBlockFlops / flops, 1, plan.block_rows);
   }

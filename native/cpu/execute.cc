@@ -39,9 +39,12 @@ void pack(Plan& plan, const mg_run& run, Team& team) {
 constexpr int64_t kAhead = 16;     // rows that are fetched before they are wanted
 constexpr int64_t kIdRows = 512;   // of a unit of ids
 
-// Copies the rows that `index` picks.
-void copy_rows(const float* from, int64_t width, const int32_t* index, int64_t rows, float* to, int64_t stride) {
-  const auto row = [&](int64_t r) { return from + index[r] * width; };
+// Copies rows `first` to first + rows of a row input.
+void copy_rows(const Plan& plan, const mg_run& run, int32_t buffer, int64_t first, int64_t rows, float* to, int64_t stride) {
+  const int64_t width = plan.buffers[static_cast<size_t>(buffer)].width, from_stride = run.row_stride ? run.row_stride : width;
+  const auto* from = static_cast<const float*>(run.data[buffer]);
+  const int32_t* const index = run.row_index ? run.row_index + first : nullptr;
+  const auto row = [&](int64_t r) { return from + (index ? index[r] : first + r) * from_stride; };
   const auto fetch = [&](int64_t r) { __builtin_prefetch(row(r)), __builtin_prefetch(row(r) + width - 1); };
   for (int64_t r = 0; r < std::min(kAhead, rows); r++) fetch(r);
   for (int64_t r = 0; r < rows; r++, to += stride) {
@@ -54,32 +57,24 @@ void copy_rows(const float* from, int64_t width, const int32_t* index, int64_t r
 }
 
 void bring_ids(Plan& plan, const mg_run& run, Team& team) {
-  if (run.row_index) plan.ids.reserve(plan.id_row_width * run.rows);
+  const bool apart = run.row_index || run.row_stride;
+  if (apart) plan.ids.reserve(plan.id_row_width * run.rows);
   for (IdInput& input : plan.id_inputs)
-    input.ids = reinterpret_cast<const int32_t*>(run.row_index ? plan.ids.data() + input.region * run.rows
-                                                               : static_cast<const float*>(run.data[input.buffer]));
-  if (!run.row_index || plan.id_inputs.empty()) return;
+    input.ids = static_cast<const int32_t*>(apart ? plan.ids.data() + input.region * run.rows : run.data[input.buffer]);
+  if (!apart || plan.id_inputs.empty()) return;
   team.parallel((run.rows + kIdRows - 1) / kIdRows, [&](int64_t unit, int) {
     const int64_t first = unit * kIdRows, rows = std::min(kIdRows, run.rows - first);
     for (const IdInput& input : plan.id_inputs)
-      copy_rows(static_cast<const float*>(run.data[input.buffer]), input.width, run.row_index + first, rows,
-                plan.ids.data() + input.region * run.rows + first * input.width, input.width);
+      copy_rows(plan, run, input.buffer, first, rows, plan.ids.data() + input.region * run.rows + first * input.width, input.width);
   });
 }
 
 // Copies the block's rows of row inputs into the arena: all of them where row_index picks rows, else those that say `always`.
 void copy_inputs(const Block& block) {
-  const mg_run& run = block.run;
-  for (const CopiedInput& input : block.plan.copied_inputs) {
-    if (!run.row_index && !input.always) continue;
-    const int64_t width = block.plan.buffers[static_cast<size_t>(input.buffer)].width;
-    const auto* from = static_cast<const float*>(run.data[input.buffer]);
-    float* const to = block.arena + input.region * block.plan.block_rows;
-    if (run.row_index)
-      copy_rows(from, width, run.row_index + block.first_row, block.rows, to, input.stride);
-    else
-      block.plan.kernels->copy_columns(block.rows, width, from + block.first_row * width, width, to, input.stride);
-  }
+  for (const CopiedInput& input : block.plan.copied_inputs)
+    if (block.run.row_index || input.always)
+      copy_rows(block.plan, block.run, input.buffer, block.first_row, block.rows, block.arena + input.region * block.plan.block_rows,
+                input.stride);
 }
 
 void work_slot(const Plan& plan, const mg_run& run, int64_t slot, int64_t slots, float* arena, double* losses) {

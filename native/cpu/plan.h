@@ -59,7 +59,7 @@ struct CopiedInput {
   bool always;
 };
 
-// Ids are read by rows ops and by step ops. Where a run picks rows by index, they are brought together first, [rows, width] in batch order.
+// Ids are read by rows ops and by step ops. Those of a data set are brought together first, [rows, width] in the order of the batch.
 struct IdInput {
   int32_t buffer;
   int64_t width, region;  // ids per row, and those in front of it

@@ -1,4 +1,5 @@
-// The encoded columns of a dataset, copied in once, and the order in which an epoch reads their rows.
+// The encoded columns of a dataset, copied in once, and the order in which an epoch reads their rows. A row's values lie side by side:
+// rows are picked at random, and so one has a few cache lines and a page or two to wait for, not those of every column.
 // Ids are range-checked in the copy, so nothing that happens to the caller's array later can make one wrong.
 #pragma once
 
@@ -14,13 +15,15 @@ struct Column {
   int32_t dtype = 0;  // MG_F32 or MG_I32
   int64_t width = 0;
   int64_t limit = 0;  // ids lie in [0, limit)
-  bool complete = true;  // no NaN among its floats
-  AlignedBuffer data;
+  const void* values = nullptr;  // [rows, width], read while it is copied only
+  int64_t offset = 0;            // in a row
+  bool complete = true;          // no NaN among its floats
 };
 
 class Columns {
  public:
-  explicit Columns(int64_t rows);
+  /// Copies the columns' values. @throws Failure (argument) naming column, row, id and limit.
+  Columns(int64_t rows, std::vector<Column> columns);
   Columns(const Columns&) = delete;
   Columns& operator=(const Columns&) = delete;
   ~Columns();
@@ -28,14 +31,14 @@ class Columns {
   /// Unique in the process: backends know copies of these columns by it.
   uint64_t number() const noexcept { return number_; }
 
-  /// Copies rows * width values. @throws Failure (argument) naming column, row, id and limit.
-  void add(int32_t dtype, int64_t width, int64_t limit, const void* values);
-
   int64_t rows() const noexcept { return rows_; }
   const std::vector<Column>& columns() const noexcept { return columns_; }
+  /// Elements of a row.
+  int64_t stride() const noexcept { return stride_; }
+  char* row(int64_t number) const noexcept { return static_cast<char*>(values_.data()) + number * stride_ * 4; }
   /// The shuffled order, or null before the first shuffle().
   const int32_t* order() const noexcept { return static_cast<const int32_t*>(order_.data()); }
-  int64_t bytes() const noexcept { return bytes_; }
+  int64_t bytes() const noexcept { return rows_ * stride_ * 4; }
 
   /// @throws Failure (busy) while a run reads the order.
   void shuffle(uint64_t seed, uint64_t epoch);
@@ -44,15 +47,17 @@ class Columns {
   void end_use() noexcept { --users_; }
 
  private:
+  void copy_rows(size_t number, int64_t first, int64_t rows, int32_t* scratch);
+
   uint64_t number_;
   int64_t rows_;
-  int64_t bytes_ = 0;
+  int64_t stride_ = 0;
   std::vector<Column> columns_;
-  AlignedBuffer order_;
+  AlignedBuffer values_, order_;
   int users_ = 0;
 };
 
-/// Copies `count` ids, then checks the copy. `what` starts the error's text; `width` is ids per row.
-void copy_ids(const int32_t* from, int32_t* to, int64_t count, int64_t limit, int64_t width, const std::string& what);
+/// Copies `count` ids of rows from `first_row` on, then checks the copy. `what` starts the error's text; `width` is ids per row.
+void copy_ids(const int32_t* from, int32_t* to, int64_t count, int64_t limit, int64_t width, int64_t first_row, const std::string& what);
 
 }  // namespace multigate

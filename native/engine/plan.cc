@@ -141,7 +141,7 @@ void Step::copy_input(int32_t buffer, const void* data, const std::string& name)
   void* copy = plan_->copies_[i].reserve(static_cast<size_t>(count) * 4);
   const mg_buffer& spec = plan_->buffers_[i];
   if (spec.dtype == MG_I32) {
-    copy_ids(static_cast<const int32_t*>(data), static_cast<int32_t*>(copy), count, plan_->facts_.id_limit[i], spec.width, name);
+    copy_ids(static_cast<const int32_t*>(data), static_cast<int32_t*>(copy), count, plan_->facts_.id_limit[i], spec.width, 0, name);
   } else {
     std::memcpy(copy, data, static_cast<size_t>(count) * 4);
   }
@@ -174,7 +174,7 @@ void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64
     if (spec.dtype == MG_I32 && column.limit > limit) {
       fail(text_of(", a column of ids below ", column.limit), text_of("ids below ", limit, ", the rows of the table they are gathered from"));
     }
-    plan_->data_[i] = static_cast<char*>(column.data.data()) + (shuffled ? 0 : start * column.width * 4);
+    plan_->data_[i] = columns->row(shuffled ? 0 : start) + column.offset * 4;
     plan_->complete_[i] = column.complete;
   }
   row_index_ = shuffled ? columns->order() + start : nullptr;
@@ -198,7 +198,8 @@ void Step::compute_denominators(double* scalars_in, double* results) noexcept {
   const auto column = [&](const mg_view& view) -> RowColumn {
     if (view.buffer < 0) return {nullptr, 0, nullptr, false};
     const auto i = static_cast<size_t>(view.buffer);
-    return {static_cast<const float*>(plan_->data_[i]) + view.offset, plan_->buffers_[i].width, row_index_, plan_->complete_[i] != 0};
+    const int64_t stride = columns_ != nullptr ? columns_->stride() : plan_->buffers_[i].width;
+    return {static_cast<const float*>(plan_->data_[i]) + view.offset, stride, row_index_, plan_->complete_[i] != 0};
   };
   for (const mg_denominator& d : plan_->denominators_) {
     *results = denominator(d.reduction, rows_, column(d.label), column(d.weight));
@@ -206,14 +207,14 @@ void Step::compute_denominators(double* scalars_in, double* results) noexcept {
   }
 }
 
-/// To the next step's rows, and weights that this one has changed.
+/// To the next step's rows of the columns, and weights that this one has changed.
 void Step::advance() noexcept {
   if (row_index_ != nullptr) {
     row_index_ += rows_;
   } else {
     for (const int32_t number : plan_->facts_.row_inputs) {
       const auto i = static_cast<size_t>(number);
-      plan_->data_[i] = static_cast<char*>(plan_->data_[i]) + rows_ * plan_->buffers_[i].width * 4;
+      plan_->data_[i] = static_cast<char*>(plan_->data_[i]) + rows_ * columns_->stride() * 4;
     }
   }
   first_of_columns_ += rows_;
@@ -242,6 +243,7 @@ void Step::execute_one(int64_t step) {
   run.data = plan_->data_.data();
   run.row_index = row_index_;
   if (columns_ != nullptr) {
+    run.row_stride = columns_->stride();
     run.data_set = columns_->number(), run.data_set_rows = columns_->rows(), run.data_set_first = first_of_columns_;
     run.data_place = data_place_, run.next_rows = std::min(rows_, columns_->rows() - first_of_columns_ - rows_);
   }

@@ -1,7 +1,7 @@
 // What the reference ops work on: one run of a program with every buffer in double, all rows at once.
 //
 // Plain loops and no tricks: this backend is the executable specification. Row buffers of the backend's own are [n, width]
-// doubles; row inputs are float32 or int32 and are read through row_index.
+// doubles; row inputs are float32 or int32 and are read through row_index and row_stride.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -23,18 +23,21 @@ struct State {
   static bool has(const mg_view& view) { return view.buffer >= 0; }
 
   const mg_buffer& buffer(const mg_view& view) const { return buffers[static_cast<size_t>(view.buffer)]; }
-  int64_t input_row(int64_t row) const { return run.row_index ? run.row_index[row] : row; }
+  /// Where a row of a row input begins in its data.
+  int64_t input_row(const mg_buffer& b, int64_t row) const {
+    return (run.row_index ? run.row_index[row] : row) * (run.row_stride ? run.row_stride : b.width);
+  }
 
   /// Column c of a row view, for reading.
   double get(const mg_view& view, int64_t row, int64_t c) const {
     const mg_buffer& b = buffer(view);
     if (b.buffer_class != MG_ROW_INPUT) return const_cast<State*>(this)->at(view, row, c);
-    const int64_t at = input_row(row) * b.width + view.offset + c;
+    const int64_t at = input_row(b, row) + view.offset + c;
     const void* data = run.data[view.buffer];
     return b.dtype == MG_I32 ? static_cast<const int32_t*>(data)[at] : static_cast<double>(static_cast<const float*>(data)[at]);
   }
   int64_t id(const mg_view& view, int64_t row, int64_t c) const {
-    return static_cast<const int32_t*>(run.data[view.buffer])[input_row(row) * buffer(view).width + view.offset + c];
+    return static_cast<const int32_t*>(run.data[view.buffer])[input_row(buffer(view), row) + view.offset + c];
   }
   /// Column c of a row view of ours or an output, for writing.
   double& at(const mg_view& view, int64_t row, int64_t c) {

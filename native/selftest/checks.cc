@@ -50,7 +50,9 @@ void check_bits(Report& report, const std::string& what, const Program& program,
   }
   std::vector<int32_t> index;
   const Program moved = shuffled(program, index);
-  report.compare(what + " on " + place.name + " through row_index", program, run(moved, place, {2, index.data()}), one, 0);
+  report.compare(what + " on " + place.name + " through row_index", program, run(moved, place, {2, index.data(), true}), one, 0);
+  if (place.threads.size() > 1)  // devices copy them either way
+    report.compare(what + " on " + place.name + " side by side", program, run(program, place, {2, nullptr, true}), one, 0);
 }
 
 namespace {

@@ -7,7 +7,7 @@ namespace selftest {
 /// A kernel's results are the reference's.
 void check_parity(Report& report, const std::string& what, const Program& program, const Place& place, const Result& reference);
 
-/// Any number of threads gives the same bits, and so do rows picked by row_index and rows copied beforehand.
+/// Any number of threads gives the same bits, and so do rows whose inputs lie side by side, in place and picked by row_index.
 void check_bits(Report& report, const std::string& what, const Program& program, const Place& place);
 
 /// The reference's gradients are those of its outputs, by finite differences.

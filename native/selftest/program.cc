@@ -1,5 +1,6 @@
 #include "selftest/program.h"
 
+#include <cstring>
 
 namespace selftest {
 
@@ -94,6 +95,26 @@ struct Runner {
     return result;
   }
 
+  /// The inputs of a row side by side, and something that is none of them; returns how far apart rows are.
+  int64_t lay_side_by_side(std::vector<float>& rows, std::vector<void*>& data) const {
+    const auto is_input = [&](size_t i) { return program.buffers[i].buffer_class == MG_ROW_INPUT; };
+    int64_t stride = 1;
+    for (size_t i = 0; i < data.size(); i++)
+      if (is_input(i)) stride += program.buffers[i].width;
+    rows.assign(static_cast<size_t>(program.rows * stride), 1e30f);
+    float* to = rows.data();
+    for (size_t i = 0; i < data.size(); i++) {
+      if (!is_input(i)) continue;
+      const int64_t width = program.buffers[i].width;
+      const void* from = program.buffers[i].dtype == MG_I32 ? static_cast<const void*>(program.ints[i].data()) : program.floats[i].data();
+      for (int64_t r = 0; r < program.rows; r++)
+        std::memcpy(to + r * stride, static_cast<const float*>(from) + r * width, static_cast<size_t>(width) * sizeof(float));
+      data[i] = to;
+      to += width;
+    }
+    return stride;
+  }
+
   Result operator()() {
     const mg_backend& backend = *place.backend;
     const mg_program compiled{program.buffers.data(), static_cast<uint32_t>(program.buffers.size()),
@@ -112,10 +133,12 @@ struct Runner {
     std::vector<void*> data(count, nullptr);
     std::vector<std::vector<Element>> outputs(count);
     std::deque<Memory> memories;
+    std::vector<float> rows;
+    const int64_t row_stride = options.side_by_side ? lay_side_by_side(rows, data) : 0;
     for (size_t i = 0; i < count; i++) {
       const mg_buffer& buffer = program.buffers[i];
       if (buffer.buffer_class == MG_ROW_INPUT) {
-        data[i] = buffer.dtype == MG_I32 ? const_cast<int32_t*>(program.ints[i].data())
+        if (!options.side_by_side) data[i] = buffer.dtype == MG_I32 ? const_cast<int32_t*>(program.ints[i].data())
                                          : static_cast<void*>(const_cast<float*>(program.floats[i].data()));
       } else if (buffer.buffer_class == MG_ROW_OUTPUT) {
         outputs[i].resize(static_cast<size_t>(program.rows * buffer.width));
@@ -137,6 +160,7 @@ struct Runner {
     request.rows = program.rows;
     request.data = data.data();
     request.row_index = options.row_index;
+    request.row_stride = row_stride;
     request.scalars_in = program.scalars.data();
     request.scalars_out = result.scalars.data();
     request.parameter_version = 1;

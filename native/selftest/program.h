@@ -91,6 +91,7 @@ struct Place {
 struct RunOptions {
   int threads = 2;
   const int32_t* row_index = nullptr;
+  bool side_by_side = false;  // the inputs of a row, as in a data set
 };
 
 Result run(const Program& program, const Place& place, const RunOptions& options = {});
