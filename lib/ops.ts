@@ -9,6 +9,7 @@ import type { Topology } from './core/topology.js'
 import type { DeviceName, FloatArray, Precision } from './native/binding.js'
 import { loadNative } from './native/loader.js'
 import {
+  checkCache,
   checkProbabilities,
   checkStreams,
   checkUpstream,
@@ -223,7 +224,7 @@ function backwardCall(
   dOutputs: Upstream,
   { device }: Place,
 ): Call<MixtureBackward<MixtureParameters, StreamRows, FloatArray>> {
-  const streams = checkStreams(topology, cache.x, 'cache.x')
+  const streams = checkStreams(topology, checkCache(cache).x, 'cache.x')
   checkProbabilities(topology, streams.rows, cache.gates)
   const upstream = checkUpstream(topology, streams.rows, dOutputs, isDouble(device))
   const probabilities = cache.gates.map((gate, index) => [`probabilities:${index}`, gate] as const)

@@ -27,6 +27,18 @@ export function checkInteger(
   throw invalidArgument(field, `an integer${bounds(min, max)}`, value)
 }
 
+/** @throws ERR_MULTIGATE_ARGUMENT unless `value` is an array. */
+export function checkList<T>(field: string, value: readonly T[], of: string): readonly T[] {
+  if (Array.isArray(value)) return value
+  throw invalidArgument(field, `a list of ${of}`, value)
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT unless `value` is an object, and no list or typed array. */
+export function checkObject<T extends object>(field: string, value: T, what: string): T {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)) return value
+  throw invalidArgument(field, what, value)
+}
+
 /** @throws ERR_MULTIGATE_ARGUMENT unless `value` is one of `values`. */
 export function checkOneOf<const T extends string>(field: string, value: unknown, values: readonly T[]): T {
   const found = values.find((candidate) => candidate === value)

@@ -1,6 +1,6 @@
 // Fusion: how the outputs of one level become the one input of the next.
 
-import { checkOneOf } from './check.js'
+import { checkList, checkOneOf } from './check.js'
 
 /** `concat`: side by side; `sum` and `product`: element by element. */
 export const fusionNames = ['concat', 'sum', 'product'] as const
@@ -13,7 +13,9 @@ export type FusionOption = 'none' | Fusion | readonly Fusion[]
 /** The parts that are concatenated; none for `'none'`. @throws ERR_MULTIGATE_ARGUMENT naming the part. */
 export function fusionParts(fusion: FusionOption): readonly Fusion[] {
   if (typeof fusion !== 'string') {
-    fusion.forEach((part, index) => checkOneOf(`fusion[${index}]`, part, fusionNames))
+    checkList('fusion', fusion, `names, or one of 'none', 'concat', 'sum', 'product'`).forEach((part, index) =>
+      checkOneOf(`fusion[${index}]`, part, fusionNames),
+    )
     return fusion
   }
   checkOneOf('fusion', fusion, ['none', ...fusionNames])

@@ -3,7 +3,16 @@
 // has been checked when it exists, and is frozen: compiled plans are cached by its identity.
 
 import { type Activation, activationNames } from './activation.js'
-import { checkFailed, checkInteger, checkKeys, checkOneOf } from './check.js'
+import {
+  checkFailed,
+  checkInteger,
+  checkKeys,
+  checkList,
+  checkObject,
+  checkOneOf,
+  describeValue,
+  invalidArgument,
+} from './check.js'
 import { type FusionOption, fusedWidth, fusionParts } from './fusion.js'
 
 /** An expert: a stack of dense layers over a stream. */
@@ -103,6 +112,9 @@ function level(options: LevelOptions): Topology {
 
 function levelOf({ streams, experts, gates, outputs, ...options }: LevelOptions): Topology {
   const layers = layersOf(options)
+  checkList('streams', streams, 'widths')
+  checkList('experts', experts, 'experts').forEach((expert, index) => checkObject(`experts[${index}]`, expert, '{ stream }'))
+  checkList('gates', gates, 'gates').forEach((gate, index) => checkObject(`gates[${index}]`, gate, '{ stream, experts }'))
   if (streams.length === 0) fail('a topology needs a stream')
   streams.forEach((width, stream) => checkInteger(`streams[${stream}]`, width, { min: 1 }))
   if (experts.length === 0) fail('a topology needs an expert')
@@ -111,7 +123,9 @@ function levelOf({ streams, experts, gates, outputs, ...options }: LevelOptions)
   if (gates.length === 0 && experts.length > 1)
     fail(`${experts.length} experts need a gate; only one alone is passed on as it is`)
   const sources = outputs ?? (gates.length === 0 ? [0] : gates.map((_, gate) => gate))
-  sources.forEach((gate, output) => checkReference(`output ${output} is`, 'gate', gate, Math.max(gates.length, 1)))
+  checkList('outputs', sources, 'gates').forEach((gate, output) =>
+    checkReference(`output ${output} is`, 'gate', gate, Math.max(gates.length, 1)),
+  )
   return Object.freeze({
     streams: Object.freeze([...streams]),
     experts: Object.freeze(experts.map(({ stream }) => Object.freeze({ stream }))),
@@ -157,6 +171,7 @@ function ple(options: PleOptions): readonly Topology[] {
   checkInteger('numLevels', numLevels, { min: 1 })
   checkInteger('inputDim', inputDim, { min: 1 })
   checkInteger('numTasks', numTasks, { min: 1 })
+  checkInteger('units', units, { min: 1 })
   const parts = fusionParts(fusion)
   const between = parts.length === 0 ? range(numTasks + 1).map(() => units) : [fusedWidth(parts, numTasks + 1, units)]
   return range(numLevels).map((index) => extraction(options, index === 0 ? [inputDim] : between, index + 1 < numLevels))
@@ -209,6 +224,7 @@ function oneStream({ inputDim }: { readonly inputDim: number }, numExperts: numb
 }
 
 function specificExperts(counts: number | readonly number[], numTasks: number): readonly number[] {
+  if (typeof counts !== 'number') checkList('numSpecificExperts', counts, 'numbers, one per task, or one number for all')
   const list = typeof counts === 'number' ? range(numTasks).map(() => counts) : counts
   if (list.length !== numTasks) {
     fail(`numSpecificExperts: expected one number per task (${numTasks}), found ${list.length}`)
@@ -227,11 +243,14 @@ function layersOf({
   gateTemperature = 1,
 }: LayerOptions) {
   checkInteger('units', units, { min: 1 })
-  expertHidden.forEach((width, layer) => checkInteger(`expertHidden[${layer}]`, width, { min: 1 }))
-  gateHidden.forEach((width, layer) => checkInteger(`gateHidden[${layer}]`, width, { min: 1 }))
+  checkList('expertHidden', expertHidden, 'widths').forEach((width, layer) =>
+    checkInteger(`expertHidden[${layer}]`, width, { min: 1 }),
+  )
+  checkList('gateHidden', gateHidden, 'widths').forEach((width, layer) => checkInteger(`gateHidden[${layer}]`, width, { min: 1 }))
   checkOneOf('activation', activation, activationNames)
-  if (!(gateTemperature > 0 && gateTemperature < Infinity))
-    fail(`gateTemperature: expected a number > 0, found ${gateTemperature}`)
+  if (typeof gateBias !== 'boolean') throw invalidArgument('gateBias', 'true or false', gateBias)
+  if (!(typeof gateTemperature === 'number' && gateTemperature > 0 && gateTemperature < Infinity))
+    fail(`gateTemperature: expected a number > 0, found ${describeValue(gateTemperature)}`)
   return {
     units,
     expertHidden: Object.freeze([...expertHidden]),
@@ -244,7 +263,7 @@ function layersOf({
 
 function checkGate({ stream, experts }: Gate, gate: number, streams: number, count: number): void {
   checkReference(`gate ${gate} reads`, 'stream', stream, streams)
-  if (experts.length === 0) fail(`gate ${gate} sees no expert`)
+  if (checkList(`gates[${gate}].experts`, experts, 'experts').length === 0) fail(`gate ${gate} sees no expert`)
   experts.forEach((expert, position) => {
     checkReference(`gate ${gate} sees`, 'expert', expert, count)
     if (experts.indexOf(expert) !== position) fail(`gate ${gate} sees expert ${expert} twice`)
@@ -253,7 +272,7 @@ function checkGate({ stream, experts }: Gate, gate: number, streams: number, cou
 
 function checkReference(who: string, what: string, index: number, count: number): void {
   if (Number.isInteger(index) && index >= 0 && index < count) return
-  fail(`${who} ${what} ${index} but there ${count === 1 ? `is 1 ${what}` : `are ${count} ${what}s`}`)
+  fail(`${who} ${what} ${describeValue(index)} but there ${count === 1 ? `is 1 ${what}` : `are ${count} ${what}s`}`)
 }
 
 function fail(message: string): never {

@@ -4,7 +4,7 @@
 import { invalidArgument } from '../core/check.js'
 import type { NumberValues } from '../core/columns.js'
 import { orderByScore } from './order.js'
-import { checkRows, labelledRows, type MetricResult, type ScoredRows, unusable } from './rows.js'
+import { checkNumbers, checkRows, checkScored, labelledRows, type MetricResult, type ScoredRows, unusable } from './rows.js'
 
 export interface AucResult extends MetricResult {
   /** Labelled rows that are positive; soft labels add up. Weights do not count here. */
@@ -17,7 +17,7 @@ export interface AucResult extends MetricResult {
  * @throws ERR_MULTIGATE_ARGUMENT where lengths differ, or naming the row of a label outside [0, 1] or a weight below 0.
  */
 export function auc(rows: ScoredRows): AucResult {
-  const labelled = binaryRows(rows)
+  const labelled = binaryRows(checkScored(rows))
   let positives = 0
   for (const row of labelled) positives += rows.labels[row] ?? 0
   const counts = { positives, negatives: labelled.length - positives }
@@ -43,7 +43,7 @@ export interface GroupedAucResult extends MetricResult {
  * @throws ERR_MULTIGATE_ARGUMENT where lengths differ, or naming the row of a label outside [0, 1] or a weight below 0.
  */
 export function groupedAuc(rows: ScoredRows & { readonly groups: NumberValues }): GroupedAucResult {
-  checkRows('groups', rows.groups.length, rows.scores.length)
+  checkRows('groups', checkNumbers('groups', checkScored(rows).groups).length, rows.scores.length)
   const labelled = binaryRows(rows)
   const none = { value: undefined, mean: undefined, groups: 0, skipped: 0 }
   const unusableReason = unusable(labelled, rows.scores)

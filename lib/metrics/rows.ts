@@ -1,5 +1,6 @@
 // The rows that a metric counts: those with a label. Lengths are checked here, once for every metric.
 
+import { checkObject, invalidArgument } from '../core/check.js'
 import type { NumberValues } from '../core/columns.js'
 import { ArgumentError } from '../core/errors.js'
 
@@ -27,6 +28,21 @@ export function labelledRows({ scores, labels, weights }: ScoredRows): Int32Arra
     if (!Number.isNaN(label)) rows[count++] = row
   }
   return rows.subarray(0, count)
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT unless it has scores and labels. */
+export function checkScored<Rows extends ScoredRows>(rows: Rows): Rows {
+  const { scores, labels, weights } = checkObject('rows', rows, 'an object of scores and labels')
+  checkNumbers('scores', scores)
+  checkNumbers('labels', labels)
+  if (weights !== undefined) checkNumbers('weights', weights)
+  return rows
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT unless it is a list. */
+export function checkNumbers(field: string, values: NumberValues): NumberValues {
+  if (Array.isArray(values) || (ArrayBuffer.isView(values) && 'length' in values)) return values
+  throw invalidArgument(field, 'numbers, one per row', values)
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless there are as many as scores. */

@@ -2,7 +2,7 @@
 // the argument, what it must be and what was found. Nothing here loops over rows except the sum of upstream gradients of
 // outputs that share a gate (OMoE).
 
-import { checkFailed, describeValue, invalidArgument } from '../core/check.js'
+import { checkFailed, checkList, checkObject, describeValue, invalidArgument } from '../core/check.js'
 import { elementsOf, type Tensor } from '../core/layout.js'
 import { expertsOf, gateWidths, type Topology } from '../core/topology.js'
 import type { ExpertLayer, MixtureTensors } from '../layers/mixture-tensors.js'
@@ -26,6 +26,11 @@ export interface MixtureParameters {
 
 /** Rows of one stream, or of each of several. */
 export type StreamRows = FloatArray | readonly FloatArray[]
+
+/** Checked cache of a forward pass, but for its arrays. */
+export function checkCache<Cache extends object>(cache: Cache): Cache {
+  return checkObject('cache', cache, 'the cache that mixtureForward gave')
+}
 
 /** Checked rows of all streams. */
 export interface Streams {
@@ -107,7 +112,7 @@ export function writeParameters(
   parameters: MixtureParameters,
   memory: NativeMemory,
 ): void {
-  checkAbsent(topology, parameters)
+  checkAbsent(topology, checkObject('params', parameters, 'an object of parameters by name'))
   for (const { path, map } of parameterMaps(topology, tensors)) {
     const arrays = checkParameter(`params.${textOf(path)}`, valueAt(parameters, path), map)
     for (const { tensor, tensorOffset, array, arrayOffset, elements } of map.pieces) {
@@ -154,11 +159,13 @@ function place(into: Nested, [key = '', ...rest]: Path, value: unknown): void {
 /** What a level of this topology does not have. */
 function checkAbsent(topology: Topology, { gateBias, expertHidden = [], gateHidden = [] }: MixtureParameters): void {
   if (gateBias !== undefined && !topology.gateBias) throw fail('params.gateBias: expected none, the topology has gateBias: false')
-  const check = (name: string, found: number, expected: number): void => {
+  const check = (name: string, layers: readonly unknown[], expected: number): void => {
+    const found = checkList(`params.${name}`, layers, 'layers').length
     if (found > expected) throw fail(`params.${name}: expected ${expected} layers, as the topology has, found ${found}`)
   }
-  check('expertHidden', expertHidden.length, topology.expertHidden.length)
-  gateHidden.forEach((layers, gate) => check(`gateHidden[${gate}]`, layers.length, topology.gateHidden.length))
+  check('expertHidden', expertHidden, topology.expertHidden.length)
+  const ofGates = checkList('params.gateHidden', gateHidden, 'layers per gate')
+  ofGates.forEach((layers, gate) => check(`gateHidden[${gate}]`, layers, topology.gateHidden.length))
 }
 
 function readPieces(pieces: readonly Piece[], elements: number, memory: NativeMemory): FloatArray {

@@ -109,4 +109,30 @@ describe('checks', () => {
   ])('names %s', (_, make, message) => {
     expect(make).toThrow(message)
   })
+
+  const whole = { streams: [4], experts: [{ stream: 0 }], gates: [{ stream: 0, experts: [0] }], units: 3 }
+  const wrong: readonly [object, string][] = [
+    [{ streams: undefined }, 'streams: expected a list of widths, found nothing'],
+    [{ experts: null }, 'experts: expected a list of experts, found null'],
+    [{ experts: [null] }, 'experts[0]: expected { stream }, found null'],
+    [{ gates: undefined }, 'gates: expected a list of gates, found nothing'],
+    [{ gates: [undefined] }, 'gates[0]: expected { stream, experts }, found nothing'],
+    [{ gates: [{ stream: 0 }] }, 'gates[0].experts: expected a list of experts, found nothing'],
+    [{ outputs: 0 }, 'outputs: expected a list of gates, found 0'],
+    [{ expertHidden: null }, 'expertHidden: expected a list of widths, found null'],
+    [{ gateHidden: 3 }, 'gateHidden: expected a list of widths, found 3'],
+    [{ gateBias: 'no' }, 'gateBias: expected true or false, found "no"'],
+  ]
+  it.each(wrong)('refuses %o', (change, message) => {
+    const refused = expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message })
+    expect(() => topology.level({ ...whole, ...change } as never)).toThrow(refused)
+  })
+
+  it('refuses counts and fusions that are none', () => {
+    const ple = { ...base, numSharedExperts: 1, numSpecificExperts: 1, numLevels: 2 }
+    const make = (change: object) => () => topology.ple({ ...ple, ...change } as never)
+    expect(make({ numSpecificExperts: null })).toThrow('numSpecificExperts: expected a list of numbers, one per task')
+    expect(make({ fusion: null })).toThrow('fusion: expected a list of names, or one of')
+    expect(make({ units: 3n })).toThrow('units: expected an integer >= 1, found 3n')
+  })
 })

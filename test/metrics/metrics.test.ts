@@ -149,6 +149,14 @@ describe('means over rows', () => {
     expect(rmse({ scores: f32(NaN), labels: f32(1) })).toMatchObject({ value: undefined, reason: 'the score of row 0 is NaN' })
   })
 
+  it('refuse what has no scores or labels by name', () => {
+    const rows = { scores: f32(0.5), labels: f32(1) }
+    expect(() => auc(null as never)).toThrow('rows: expected an object of scores and labels, found null')
+    expect(() => auc({ scores: rows.scores } as never)).toThrow('labels: expected numbers, one per row, found nothing')
+    expect(() => auc({ ...rows, weights: null as never })).toThrow('weights: expected numbers, one per row, found null')
+    expect(() => groupedAuc(rows as never)).toThrow('groups: expected numbers, one per row, found nothing')
+  })
+
   it('refuse other lengths by name', () => {
     expect(() => logLoss({ scores: f32(0.5), labels: f32(1, 0) })).toThrow('labels: expected 1 rows, as scores has, found 2')
     expect(() => auc({ scores: f32(0.5), labels: f32(1), weights: f32() })).toThrow('weights: expected 1 rows')
