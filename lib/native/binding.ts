@@ -110,7 +110,7 @@ export interface NativePreparedRun {
   readonly memory: ArrayBuffer
   /** Where each of them begins, in bytes. */
   readonly offsets: readonly number[]
-  /** Runs the first `rows` rows on this thread. Ids are copied and checked in the copy. */
+  /** Runs the first `rows` rows, or none, on this thread. Ids are copied and checked in the copy. */
   run(rows: number): void
   /** Lets go of the plan and detaches the memory. */
   dispose(): void

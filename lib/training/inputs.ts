@@ -65,9 +65,9 @@ export class Batch {
   /** Writes encoded rows, all features or none. */
   write(features: ReadonlyMap<string, Int32Array | Float32Array>, rows: number): void {
     this.check()
-    if (rows < 1 || rows > this.capacity) {
+    if (rows > this.capacity) {
       throw new DataError(
-        `fill: expected 1 to ${this.capacity} rows, as many as the batch holds, found ${rows}; make larger inputs`,
+        `fill: expected at most ${this.capacity} rows, as many as the batch holds, found ${rows}; make larger inputs`,
       )
     }
     for (const [name, data] of features) this.inputs[name]?.set(data as Int32Array<ArrayBuffer>)

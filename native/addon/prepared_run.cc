@@ -60,10 +60,11 @@ Napi::Object PreparedRun::wrap(Napi::Env env, std::shared_ptr<PreparedRun> run) 
 Napi::Value PreparedRun::call_run(const Napi::CallbackInfo& info) {
   PreparedRun& self = run_of(info);
   return guarded(info.Env(), [&] {
-    const int64_t rows = to_integer(Where("rows"), info[0], 1, self.capacity_);
+    const int64_t rows = to_integer(Where("rows"), info[0], 0, self.capacity_);
     // From here on no JavaScript runs: where the block is stays true.
     const std::shared_ptr<Plan> plan = self.plan();
-    self.run(plan, rows, self.block(info.Env()));
+    float* block = self.block(info.Env());
+    if (rows > 0) self.run(plan, rows, block);
     return Napi::Value();
   });
 }

@@ -150,18 +150,30 @@ describe('a batch', () => {
 
   it('refuses wrong rows', () => {
     const batch = model.inputs(8)
-    for (const wrong of [0, 9, 1.5, -1, NaN, '3', null, {}, 2 ** 40]) {
+    for (const wrong of [9, 1.5, -1, NaN, '3', null, {}, 2 ** 40]) {
       const act = () => model.predictSync(batch, { rows: wrong as number })
       if (wrong === null) expect(act().click).toHaveLength(8)
-      else expect(act, String(wrong)).toThrow(refusal('ARGUMENT', /rows is .*, expected an integer in \[1, 8\]/))
+      else expect(act, String(wrong)).toThrow(refusal('ARGUMENT', /rows is .*, expected an integer in \[0, 8\]/))
     }
     for (const wrong of [0, -1, 1.5, NaN, '3', 2 ** 31]) {
       expect(() => model.inputs(wrong as number)).toThrow(refusal('ARGUMENT', 'inputs.rows: expected an integer'))
     }
-    expect(() => model.fill(batch, train)).toThrow(refusal('DATA', 'expected 1 to 8 rows, as many as the batch holds, found 300'))
+    expect(() => model.fill(batch, train)).toThrow(
+      refusal('DATA', 'expected at most 8 rows, as many as the batch holds, found 300'),
+    )
     expect(() => model.fill(batch, { user: [31], city: ['Oslo'], tags: [[]], price: [1] })).toThrow(
       refusal('DATA', 'feature "user"'),
     )
+  })
+
+  it('of no rows has no scores, as predict does', async () => {
+    const batch = model.inputs(8)
+    const scores = model.predictSync(batch, { rows: model.fill(batch, train.slice(0, 0)) })
+    expect(scores).toEqual({ click: new Float32Array(0), spent: new Float32Array(0), kind: new Float32Array(0) })
+    expect(scores).toEqual(await model.predict(train.slice(0, 0)))
+    for (const rows of [1, 8]) expect(model.predictSync(batch, { rows }).kind).toHaveLength(3 * rows)
+    batch[Symbol.dispose]()
+    expect(() => model.predictSync(batch, { rows: 0 })).toThrow(refusal('DISPOSED', 'this batch of inputs'))
   })
 
   it('refuses what is none of its own', async () => {
