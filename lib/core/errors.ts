@@ -18,6 +18,8 @@ export class ArgumentError extends MultigateError {
 
 /** Where in the data something is wrong. Rows count from 0, the header line not counted. */
 export interface DataPlace {
+  /** In `fit`, which takes two: `'training'` or `'validation'`. */
+  readonly dataset?: string | undefined
   readonly file?: string | undefined
   readonly row?: number | undefined
   readonly column?: string | undefined
@@ -26,13 +28,15 @@ export interface DataPlace {
 
 /** The data are wrong: a value out of range, a column that is not there, a file that does not parse. */
 export class DataError extends MultigateError implements DataPlace {
+  readonly dataset: string | undefined
   readonly file: string | undefined
   readonly row: number | undefined
   readonly column: string | undefined
   readonly value: unknown
 
-  constructor(message: string, { file, row, column, value, ...options }: ErrorOptions & DataPlace = {}) {
+  constructor(message: string, { dataset, file, row, column, value, ...options }: ErrorOptions & DataPlace = {}) {
     super('ERR_MULTIGATE_DATA', message, options)
+    this.dataset = dataset
     this.file = file
     this.row = row
     this.column = column

@@ -8,7 +8,7 @@ import { type Column, mapInto, type NumberValues, numberOf, rowsOf, type ScalarC
 import { DataError } from '../core/errors.js'
 import { largestWidth } from '../core/limits.js'
 import { nameSchema } from '../core/name.js'
-import { wrongValue } from './distinct.js'
+import { notFinite, wrongValue } from './distinct.js'
 import { checkWidth } from './encode-ids.js'
 import type { DenseEncoder } from './encoder.js'
 
@@ -105,7 +105,9 @@ export function denseEncoder(feature: DenseFeature, { offset, scale, fill }: Den
           throw wrongValue(name, rowOf(position), 'a number', null, "give missing values one with missing: 'mean'")
         const encoded = Number.isNaN(value) ? (fill ?? 0) : (transformed(feature, value, rowOf(position)) - offset) / scale
         if (!(Math.abs(encoded) <= largestFloat32)) {
-          throw wrongValue(name, rowOf(position), 'a number that float32 can hold', value)
+          if (!Number.isFinite(value)) throw notFinite(name, rowOf(position), value)
+          const next = "choose a transform that makes it smaller, such as 'log1p'"
+          throw wrongValue(name, rowOf(position), 'a number that float32 can hold', value, next)
         }
         data[position] = encoded
       }
@@ -138,7 +140,7 @@ function statisticsOf(feature: DenseFeature, column: Column) {
     const value = values[position] ?? NaN
     if (Number.isNaN(value)) continue
     const row = Math.floor(position / (feature.width ?? 1))
-    if (!Number.isFinite(value)) throw wrongValue(feature.name, row, 'a finite number', value)
+    if (!Number.isFinite(value)) throw notFinite(feature.name, row, value)
     const changed = transformed(feature, value, row)
     count += 1
     sum += changed
@@ -170,7 +172,10 @@ function numbersOf({ name, width = 1 }: DenseFeature, column: Column): NumberVal
   for (let row = 0; row < rows; row += 1) {
     const [start, end] = [offsets[row] ?? 0, offsets[row + 1] ?? 0]
     if (start === end) continue
-    if (end - start !== width) throw wrongValue(name, row, `${width} numbers`, end - start)
+    if (end - start !== width) {
+      const next = "say how many a row has with 'width', or leave an incomplete list empty"
+      throw wrongValue(name, row, `${width} numbers`, end - start, next)
+    }
     numbers.set(items.subarray(start, end), row * width)
   }
   return numbers

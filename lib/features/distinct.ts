@@ -38,6 +38,11 @@ export function wrongValue(feature: string, row: number | undefined, expected: s
   return new DataError(next === undefined ? message : `${message}; ${next}`, { column: feature, row, value })
 }
 
+/** An infinite number is never fed on. */
+export function notFinite(feature: string, row: number, value: unknown): DataError {
+  return wrongValue(feature, row, 'a finite number', value, 'make it missing (NaN or null), or leave the row out')
+}
+
 interface Range {
   readonly low: number
   readonly high: number
@@ -54,7 +59,7 @@ function integerRange(feature: string, values: NumberValues): Range | undefined 
   }
   if (low === -Infinity || high === Infinity) {
     const row = values.findIndex((value) => value === Infinity || value === -Infinity)
-    throw wrongValue(feature, row, 'a finite number', values[row])
+    throw notFinite(feature, row, values[row])
   }
   return integers && high - low < 4 * values.length + 1024 ? { low, high } : undefined
 }

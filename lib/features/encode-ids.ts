@@ -4,7 +4,7 @@
 import { describeValue } from '../core/check.js'
 import type { NumberValues, ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
-import { type CodedColumn, codedColumn, wrongValue } from './distinct.js'
+import { type CodedColumn, codedColumn, notFinite, wrongValue } from './distinct.js'
 import { type IdSource, refused } from './ids.js'
 
 /** Values of all rows: row r has those from offsets[r] to offsets[r + 1]; without offsets one value per row. */
@@ -91,9 +91,7 @@ function wrongId(
   const value = 'codes' in values ? values.keys[values.codes[position] ?? -1] : values[position]
   if (value === undefined || Number.isNaN(value)) return wrongValue(feature, row, source.expected, null, source.next)
   const infinite = value === Infinity || value === -Infinity
-  return infinite
-    ? wrongValue(feature, row, 'a finite number', value)
-    : wrongValue(feature, row, source.expected, value, source.next)
+  return infinite ? notFinite(feature, row, value) : wrongValue(feature, row, source.expected, value, source.next)
 }
 
 /** Checks ids that are encoded already. @throws ERR_MULTIGATE_DATA naming row and id. */

@@ -33,7 +33,8 @@ interface Labelled {
 
 /** @throws ERR_MULTIGATE_DATA where rows have lists. */
 export function singleColumn(task: Labelled, column: Column): SingleColumn {
-  if (column.kind === 'list') throw wrongLabel(task, undefined, 'one label per row, found lists')
+  if (column.kind === 'list')
+    throw wrongLabel(task, undefined, "one label per row, found lists; say with 'label' which column has them")
   return column
 }
 
@@ -71,7 +72,12 @@ export function countKnown(labels: Float32Array): number {
 /** @throws ERR_MULTIGATE_DATA where no training row has a label. */
 export function checkSomeKnown(task: Labelled, labels: Float32Array): number {
   const known = countKnown(labels)
-  if (known === 0) throw wrongLabel(task, undefined, 'a label in the training rows, found only missing ones')
+  if (known === 0)
+    throw wrongLabel(
+      task,
+      undefined,
+      "a label in the training rows, found only missing ones; say with 'label' which column has them, or leave the task out",
+    )
   return known
 }
 

@@ -60,16 +60,19 @@ export function encodeMulticlassLabels(task: MulticlassTask, column: Column): Fl
   if (typeof classes === 'number') {
     return numericLabels(task, single, (value, found) => {
       const known = value !== undefined && Number.isInteger(value) && value >= 0 && value < classes
-      return known ? undefined : `an integer in [0, ${classes}), found ${found()}`
+      return known
+        ? undefined
+        : `an integer in [0, ${classes}), found ${found()}; raise classes, or make it missing (NaN or null)`
     })
   }
   const expected = `one of ${classes.map((value) => JSON.stringify(value)).join(', ')}`
+  const next = 'list it among the classes, or make it missing (NaN or null)'
   const labels = new Float32Array(rowsOf(single))
   if (single.kind === 'number') {
     const numbers = classes.map((value) => (typeof value === 'number' ? value : numberOf(value)))
     return mapInto(labels, single.values, (value, row) => {
       const number = Number.isNaN(value) ? NaN : numbers.indexOf(value)
-      if (number < 0) throw wrongLabel(task, row, `${expected}, found ${value}`, value)
+      if (number < 0) throw wrongLabel(task, row, `${expected}, found ${value}; ${next}`, value)
       return number
     })
   }
@@ -79,7 +82,7 @@ export function encodeMulticlassLabels(task: MulticlassTask, column: Column): Fl
   })
   return mapInto(labels, codes, (code, row) => {
     const number = code < 0 ? NaN : (known[code] ?? -1)
-    if (number < 0) throw wrongLabel(task, row, `${expected}, found ${quote(dictionary[code] ?? '')}`, dictionary[code])
+    if (number < 0) throw wrongLabel(task, row, `${expected}, found ${quote(dictionary[code] ?? '')}; ${next}`, dictionary[code])
     return number
   })
 }
@@ -89,5 +92,9 @@ export function checkMulticlassLabels(task: MulticlassTask, _column: Column, lab
   const known = checkSomeKnown(task, labels)
   const first = labels.find((label) => !Number.isNaN(label))
   if (labels.some((label) => !Number.isNaN(label) && label !== first)) return
-  throw wrongLabel(task, undefined, `two classes at least in the training rows, found ${known} labels of one class`)
+  throw wrongLabel(
+    task,
+    undefined,
+    `two classes at least in the training rows, found ${known} labels of one class; a model that was built with rows of two trains on these too`,
+  )
 }

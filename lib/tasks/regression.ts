@@ -31,7 +31,9 @@ export function regression<const Name extends string>(name: Name, options: Regre
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
 export function encodeRegressionLabels(task: RegressionTask, column: Column): Float32Array {
   return numericLabels(task, singleColumn(task, column), (value, found) => {
-    return value !== undefined && Math.abs(value) < 3.4e38 ? undefined : `a finite number, found ${found()}`
+    return value !== undefined && Math.abs(value) < 3.4e38
+      ? undefined
+      : `a finite number, found ${found()}; make it missing (NaN or null), or leave the row out`
   })
 }
 

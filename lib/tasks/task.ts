@@ -63,13 +63,20 @@ export function encodeLabels(
 export function encodeWeights({ name, weightColumn = 'weight' }: Task, column: Column): Float32Array {
   const place = `task ${quote(name)}, column ${quote(weightColumn)}`
   if (column.kind !== 'number') {
-    throw new DataError(`${place}: expected numbers, found ${column.kind === 'string' ? 'text' : 'lists'}`, {
-      column: weightColumn,
-    })
+    throw new DataError(
+      `${place}: expected numbers, found ${column.kind === 'string' ? 'text' : 'lists'}; say with 'weightColumn' which column has them`,
+      {
+        column: weightColumn,
+      },
+    )
   }
   return mapInto(new Float32Array(column.values.length), column.values, (value, row) => {
     if (value >= 0 && value < 3.4e38) return value
     const found = Number.isNaN(value) ? 'a missing value' : String(value)
-    throw new DataError(`${place}, row ${row}: expected a weight >= 0, found ${found}`, { column: weightColumn, row, value })
+    throw new DataError(`${place}, row ${row}: expected a weight >= 0, found ${found}; give a row that is not to count 0`, {
+      column: weightColumn,
+      row,
+      value,
+    })
   })
 }

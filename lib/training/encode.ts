@@ -1,6 +1,8 @@
 // From raw columns to what a network is fed: one fitted encoder per feature, labels and weights per task. Encoders are
 // fitted once, on training rows, and frozen.
 
+import { quote } from '../core/check.js'
+import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { Dataset } from '../data/dataset.js'
@@ -30,9 +32,8 @@ export class DataEncoder {
 
   /** Fits every open encoder. @throws ERR_MULTIGATE_DATA naming the feature and the value that it cannot take. */
   static fit(train: Dataset, features: readonly Feature[], tasks: readonly Task[]): DataEncoder {
-    checkRows(train, 'training')
     return new DataEncoder(
-      features.map((feature) => fitEncoder(feature, train.column(columnNameOf(feature)))),
+      features.map((feature) => fitEncoder(feature, featureColumn(train, feature))),
       tasks,
     )
   }
@@ -65,18 +66,17 @@ export class DataEncoder {
   /** Encoded features by name, [rows * width] each. @throws ERR_MULTIGATE_DATA. */
   encodeFeatures(data: Dataset): Map<string, Int32Array | Float32Array> {
     return new Map(
-      this.encoders.map((encoder) => [encoder.feature.name, encoder.encode(data.column(columnNameOf(encoder.feature))).data]),
+      this.encoders.map((encoder) => [encoder.feature.name, encoder.encode(featureColumn(data, encoder.feature)).data]),
     )
   }
 
   /** Encodes a dataset and hands it to the addon, which copies it. To be disposed. */
   encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
-    if (purpose !== 'prediction') checkRows(data, purpose)
     const columns = new Map<string, ColumnSpec>()
     const unknown: Record<string, number> = {}
     for (const encoder of this.encoders) {
       const { name } = encoder.feature
-      const { unknown: count, ...encoded } = encoder.encode(data.column(columnNameOf(encoder.feature)))
+      const { unknown: count, ...encoded } = encoder.encode(featureColumn(data, encoder.feature))
       columns.set(name, { ...encoded, limit: encoder.kind === 'dense' ? 0 : encoder.tableRows, detach: true })
       if (count !== undefined && count > 0) unknown[name] = count
     }
@@ -145,14 +145,44 @@ function networkFeature(encoder: Encoder): NetworkFeature {
 }
 
 function targetsOf(task: Task, data: Dataset, purpose: Purpose): Targets {
+  const { weightColumn } = task
+  const column = (name: string, option: string): Column => columnOf(data, name, `task ${quote(task.name)}`, option)
   return {
     task,
-    labels: encodeLabels(task, data.column(labelColumnOf(task)), { training: purpose === 'training' }),
-    weights: task.weightColumn === undefined ? undefined : encodeWeights(task, data.column(task.weightColumn)),
+    labels: encodeLabels(task, column(labelColumnOf(task), 'label'), { training: purpose === 'training' }),
+    weights: weightColumn === undefined ? undefined : encodeWeights(task, column(weightColumn, 'weightColumn')),
+  }
+}
+
+function featureColumn(data: Dataset, feature: Feature): Column {
+  return columnOf(data, columnNameOf(feature), `feature ${quote(feature.name)}`, 'column')
+}
+
+/** The column that a feature or task reads, which `option` can say. */
+function columnOf(data: Dataset, name: string, reader: string, option: string): Column {
+  if (data.has(name)) return data.column(name)
+  return inData({ before: `${reader}: `, after: `; say which one it reads with '${option}'` }, () => data.column(name))
+}
+
+/** What `fit` does with one of its datasets: an error about the data says which one. */
+export function ofDataset<Result>(dataset: 'training' | 'validation', work: () => Result): Result {
+  return inData({ before: `${dataset} data: `, dataset }, work)
+}
+
+function inData<Result>(
+  { before, after = '', dataset }: { readonly before: string; readonly after?: string; readonly dataset?: string },
+  work: () => Result,
+): Result {
+  try {
+    return work()
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error
+    const { file, row, column, value } = error
+    throw new DataError(`${before}${error.message}${after}`, { dataset, file, row, column, value, cause: error })
   }
 }
 
 /** @throws ERR_MULTIGATE_DATA where there is none. */
-export function checkRows({ rows }: Dataset, purpose: string): void {
-  if (rows === 0) throw new DataError(`expected rows for ${purpose}, found a dataset without any`)
+export function checkRows({ rows }: Dataset): void {
+  if (rows === 0) throw new DataError('expected one row at least, found none; look at how the data were read, filtered or split')
 }

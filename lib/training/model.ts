@@ -16,7 +16,7 @@ import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from './callbacks.js'
 import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from './compute.js'
-import { checkRows, DataEncoder, type EncodedRows } from './encode.js'
+import { checkRows, DataEncoder, type EncodedRows, ofDataset } from './encode.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { fitSchema, runFit } from './fit.js'
 import { type GateWeights, gateWeights } from './gates.js'
@@ -62,7 +62,7 @@ export interface FitOptions {
   /**
    * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
    * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
-   * the file's; `epochs` counts its epochs too. With the same data and options the end is the same to the bit as without the break.
+   * the file's; `epochs` counts its epochs too: where they leave none, nothing is trained, as `progress` says. With the same data and options the end is the same to the bit as without the break.
    */
   readonly resume?: string | undefined
 }
@@ -136,6 +136,7 @@ export class Model<
     this.#checkFree('build')
     checkDataset('build.train', train)
     if (this.#built !== undefined) return
+    checkRows(train)
     const built = this.#make(train)
     try {
       built.encoder.checkLabels(train)
@@ -150,7 +151,7 @@ export class Model<
    * Trains, and gives one record per epoch. The first call builds the model from `train`, where every task must have something to
    * learn, a positive label, say; later rows need not.
    * @throws ERR_MULTIGATE_BUSY while another `fit` runs, ERR_MULTIGATE_ABORTED by its signal, ERR_MULTIGATE_DIVERGED where a
-   * loss is no finite number, ERR_MULTIGATE_DATA as `build`.
+   * loss is no finite number, ERR_MULTIGATE_DATA as `build`, saying of which dataset.
    */
   async fit(train: Dataset, options: FitOptions = {}): Promise<History> {
     this.#checkFree('fit')
@@ -164,11 +165,13 @@ export class Model<
 
   /**
    * Losses and metrics on a dataset that has labels. During `fit` it waits for the end of a step.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task,
+   * and for no rows, which have no mean loss.
    */
   async evaluate(data: Dataset): Promise<Evaluation<TaskName<Tasks>>> {
     const built = this.#need('evaluate')
-    using rows = built.encoder.encode(checkDataset('evaluate.data', data), this.#compute.native, 'evaluation')
+    checkRows(checkDataset('evaluate.data', data))
+    using rows = built.encoder.encode(data, this.#compute.native, 'evaluation')
     return await this.#evaluate(built, rows)
   }
 
@@ -218,7 +221,7 @@ export class Model<
    * Scores of the rows of a batch, computed on this thread before it returns: for a few rows, where a promise would cost more
    * than the scores. Nothing is allocated: the arrays are the batch's own, the same every time for the same number of rows,
    * and the next call overwrites them. Scores are those of `predict`, to the bit.
-   * @param options.rows only the first so many. Default: all that the batch holds.
+   * @param options.rows only the first so many; of 0 rows there are no scores, as with `predict`. Default: all that the batch holds.
    * @throws ERR_MULTIGATE_ARGUMENT naming feature, row and id where an id is none of its table, and for a batch of another
    * model or one whose memory was transferred away; ERR_MULTIGATE_BUSY while `fit` runs; ERR_MULTIGATE_NOT_BUILT;
    * ERR_MULTIGATE_DISPOSED.
@@ -234,12 +237,12 @@ export class Model<
   /**
    * How the gates weigh the experts: mean weights over these rows, level by level. Empty for a model without gates. Labels are
    * not looked at; during `fit` it waits for the end of a step.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_DATA for no rows, which have no mean.
    */
   async gates(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<GateWeights[]> {
     const { encoder, runner } = this.#need('gates')
     const dataset = datasetOf(data)
-    checkRows(dataset, 'gates')
+    checkRows(dataset)
     using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
     return await this.#turns.take(() => gateWeights(runner, rows))
   }
@@ -281,7 +284,8 @@ export class Model<
     const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
     const optimizer = parseOptimizer(chosen, 'fit.optimizer')
     checkDataset('fit.train', train)
-    if (validation !== undefined) checkRows(validation, 'validation')
+    ofDataset('training', () => checkRows(train))
+    if (validation !== undefined) ofDataset('validation', () => checkRows(validation))
     checkDataResidence(settings.data, this.#compute.device)
     const checkpoint = (): void => {
       if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
@@ -290,13 +294,14 @@ export class Model<
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
     const state = file && (await this.#resume(file, optimizer))
-    const built = state?.built ?? this.#built ?? this.#make(train)
+    const built = state?.built ?? this.#built ?? ofDataset('training', () => this.#make(train))
     // Until its data are known to be right it is not built: another call may come with other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     const { native } = this.#compute
     const started = performance.now()
-    using rows = built.encoder.encode(train, native, (state ?? this.#built) ? 'more training' : 'training')
-    using held = validation === undefined ? undefined : built.encoder.encode(validation, native, 'evaluation')
+    const purpose = (state ?? this.#built) ? 'more training' : 'training'
+    using rows = ofDataset('training', () => built.encoder.encode(train, native, purpose))
+    using held = validation && ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation'))
     this.#built = built
     return await runFit({
       ...settings,

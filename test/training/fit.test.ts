@@ -36,12 +36,47 @@ describe('fit', () => {
 
   it('says which of its datasets has no rows', async () => {
     using net = model()
-    const none = (what: string) => ({
+    const none = (dataset: string) => ({
       code: 'ERR_MULTIGATE_DATA',
-      message: `expected rows for ${what}, found a dataset without any`,
+      dataset,
+      message: `${dataset} data: expected one row at least, found none; look at how the data were read, filtered or split`,
     })
     await expect(net.fit(train.slice(0, 0))).rejects.toMatchObject(none('training'))
     await expect(net.fit(train, { validation: train.slice(0, 0) })).rejects.toMatchObject(none('validation'))
+    await net.build(train)
+    for (const measured of [net.evaluate(train.slice(0, 0)), net.gates(train.slice(0, 0))]) {
+      await expect(measured).rejects.toMatchObject({
+        code: 'ERR_MULTIGATE_DATA',
+        message: expect.stringMatching(/^expected one row at least/) as string,
+      })
+    }
+  })
+
+  it.each<[string, Record<string, unknown>, string]>([
+    ['id', { user: [3, 31, 4] }, 'feature "user", row 1: expected an integer in [0, 30), found 31; raise vocabulary'],
+    ['number', { price: [1, 2, Infinity] }, 'feature "price", row 2: expected a finite number, found Infinity; make it missing'],
+    ['text', { price: ['1', '2', 'x'] }, 'feature "price", row 2: expected a number, found "x"; if it means missing'],
+    ['label', { buy: [0, 2, 1] }, 'task "buy", column "buy", row 1: expected a label in [0, 1], found 2; say with'],
+    ['lists for labels', { buy: [[0], [1], [1]] }, 'task "buy", column "buy": expected one label per row, found lists; say with'],
+    ['column', { price: undefined }, 'feature "price": no column "price" among the 4; the nearest are'],
+    ['labels', { buy: undefined }, 'task "buy": no column "buy" among the 4; the nearest are'],
+  ])('says in which of its datasets a wrong %s is, and of what', async (_, change, message) => {
+    const wrong = { ...columns({ rows: 3 }), click: [0, 1, 1], buy: [0, 1, 1], ...change }
+    const given = Object.entries(wrong).filter(([, values]) => values !== undefined)
+    const bad = Dataset.fromColumns(Object.fromEntries(given) as never)
+    using net = model()
+    const refused = (dataset: string) => ({
+      code: 'ERR_MULTIGATE_DATA',
+      dataset,
+      column: Object.keys(change)[0],
+      message: expect.stringContaining(`${dataset} data: ${message}`) as string,
+    })
+    await expect(net.fit(bad)).rejects.toMatchObject(refused('training'))
+    await expect(net.fit(train, { validation: bad })).rejects.toMatchObject(refused('validation'))
+    expect(net.built).toBe(false)
+    await net.build(train)
+    await expect(net.fit(bad)).rejects.toMatchObject(refused('training'))
+    await expect(net.evaluate(bad)).rejects.toMatchObject({ message: expect.stringMatching(/^(feature|task) "/) })
   })
 
   it('gives the same bits with 1 and 2 threads, and other weights with another seed', async () => {
