@@ -8,9 +8,9 @@ import { MultigateError } from '../core/errors.js'
 /** What the command returns to the shell. */
 export const exitCodes = {
   ok: 0,
-  /** Data, training or the machine: the message says what. */
+  /** Data, training or a file: the message says what. */
   failed: 1,
-  /** The command line or the configuration is wrong; nothing was done. */
+  /** The command line or the configuration is wrong, or asks for what this machine has not; nothing was done. */
   usage: 2,
   /** Ctrl-C (128 + SIGINT). */
   interrupted: 130,
@@ -35,6 +35,8 @@ export function watchOutputs(): () => number | undefined {
   return () => code
 }
 
+const usageErrors = new Set<string>(['ERR_MULTIGATE_ARGUMENT', 'ERR_MULTIGATE_DEVICE', 'ERR_MULTIGATE_UNSUPPORTED'])
+
 /** Says what went wrong on stderr; the exit code for it. */
 export function report(error: unknown): number {
   // `watchOutputs` has it.
@@ -42,7 +44,7 @@ export function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
   if (error instanceof MultigateError) {
     process.stderr.write(`multigate: ${error.message}\n`)
-    return error.code === 'ERR_MULTIGATE_ARGUMENT' ? exitCodes.usage : exitCodes.failed
+    return usageErrors.has(error.code) ? exitCodes.usage : exitCodes.failed
   }
   process.stderr.write(`multigate: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
   return exitCodes.failed

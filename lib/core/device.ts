@@ -1,7 +1,9 @@
 // Which device 'auto' stands for. An instruction set is the processor's: whoever names one does not mean a GPU.
 
+import { readdirSync } from 'node:fs'
+
 import type { DeviceName, NativeBinding } from '../native/binding.js'
-import { checkFailed } from './check.js'
+import { checkFailed, checkOneOf, invalidArgument } from './check.js'
 
 export interface ChosenDevice {
   readonly device: DeviceName
@@ -11,9 +13,11 @@ export interface ChosenDevice {
 
 /**
  * The device to compute on: the one that was named, or for `'auto'` the GPU where it can be used, else the CPU.
- * @throws ERR_MULTIGATE_ARGUMENT for an instruction set with a GPU.
+ * @throws ERR_MULTIGATE_ARGUMENT for an instruction set that this machine has not, and for one with a GPU.
  */
 export function chooseDevice(native: NativeBinding, device: DeviceName | 'auto', isa: string | undefined): ChosenDevice {
+  checkDeviceName(device)
+  if (isa !== undefined) checkOneOf('isa', isa, native.isas())
   if (device !== 'auto') {
     if (isa === undefined || !isGpu(device)) return { device, reason: undefined }
     throw checkFailed(
@@ -24,6 +28,20 @@ export function chooseDevice(native: NativeBinding, device: DeviceName | 'auto',
   const gpu = native.devices().find(({ name }) => name === 'cuda')
   if (isa === undefined && gpu?.available === true) return { device: 'cuda', reason: undefined }
   return { device: 'cpu', reason: isa === undefined ? gpu?.reason : `isa '${isa}' is the CPU's` }
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT for what is no name at all. */
+export function checkDeviceName(device: unknown): void {
+  if (typeof device !== 'string') throw invalidArgument('device', "the name of a device, such as 'auto', 'cpu' or 'cuda'", device)
+}
+
+/** Whether an NVIDIA GPU is here, usable or not: Linux lists one by its number. */
+export function seesGpu(folder = '/dev'): boolean {
+  try {
+    return readdirSync(folder).some((name) => /^nvidia\d+$/.test(name))
+  } catch {
+    return false
+  }
 }
 
 export function isGpu(device: DeviceName): boolean {

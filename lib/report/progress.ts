@@ -61,7 +61,9 @@ class Lines implements Callback {
 
   onEnd(history: History): void {
     const last = history.epochs.at(-1)
-    if (history.stopped !== undefined && last !== undefined) this.#write(`stopped after epoch ${last.epoch}: ${history.stopped}`)
+    if (last !== undefined && last.epoch === this.#plan?.epochsBefore) this.#write(noneLeft(history, last.epoch))
+    else if (history.stopped !== undefined && last !== undefined)
+      this.#write(`stopped after epoch ${last.epoch}: ${history.stopped}`)
     if (last !== undefined && history.weightsOf !== last.epoch) this.#write(`weights taken back to epoch ${history.weightsOf}`)
   }
 }
@@ -175,7 +177,7 @@ function opening(plan: RunPlan): string[] {
   const rows = `${count(trainRows)} rows${validationRows > 0 ? `, ${count(validationRows)} for validation` : ''}`
   return [
     `${model}: ${count(parameters)} parameters; ${rows}, encoded at ${count(encodedRowsPerSecond)} rows/s; batches of ${count(batchSize)}; ${where}`,
-    ...(fallback === undefined ? [] : [`not on the GPU: ${fallback}`]),
+    ...(fallback === undefined ? [] : [`the GPU of this machine is not used: ${fallback}`]),
   ]
 }
 
@@ -191,6 +193,13 @@ function epochLine({ epoch, loss, tasks, validation, seconds, rowsPerSecond }: E
     }
   }
   return parts.join('  ')
+}
+
+/** Of a resumed run that had no epoch to train. */
+function noneLeft({ stopped }: History, epoch: number): string {
+  return stopped === undefined
+    ? `nothing left to train: the checkpoint is at epoch ${epoch}; set epochs to more than ${epoch} to go on`
+    : `nothing left to train: the run of the checkpoint stopped after epoch ${epoch}: ${stopped}; load it with loadModel to train it anew`
 }
 
 function lossText(loss: number, losses: Readonly<Record<string, number>>): string {

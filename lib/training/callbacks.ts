@@ -10,12 +10,14 @@ export interface RunPlan {
   readonly device: string
   readonly isa: string
   readonly threads: number
-  /** Why `device: 'auto'` did not take the GPU. */
+  /** Why `device: 'auto'` did not take the GPU of this machine; undefined where it has none. */
   readonly fallback: string | undefined
   /** Numbers that training changes, embeddings included. */
   readonly parameters: number
   readonly tasks: readonly string[]
   readonly epochs: number
+  /** Of those, how many the checkpoint has that is resumed from; else 0. */
+  readonly epochsBefore: number
   readonly stepsPerEpoch: number
   readonly batchSize: number
   readonly trainRows: number

@@ -4,7 +4,7 @@
 import { z } from 'zod'
 
 import { checkFailed, checkInteger, invalidArgument } from '../core/check.js'
-import { chooseDevice } from '../core/device.js'
+import { checkDeviceName, chooseDevice } from '../core/device.js'
 import { mostThreads } from '../core/limits.js'
 import { checkPrecision } from '../core/precision.js'
 import type { DataResidence, DeviceInfo, DeviceName, Precision } from '../native/binding.js'
@@ -44,6 +44,7 @@ export interface Compute extends PlanTarget {
  */
 export function resolveCompute({ device = 'auto', threads, isa, precision = 'float32' }: ComputeOptions): Compute {
   if (threads !== undefined) checkInteger('threads', threads, { min: 1, max: mostThreads })
+  checkDeviceName(device)
   const native = loadNative()
   const chosen = chooseDevice(native, device === 'auto' ? device : usable(native.devices(), device), isa)
   return {

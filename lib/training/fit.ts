@@ -4,6 +4,7 @@
 import { z } from 'zod'
 
 import { describeValue } from '../core/check.js'
+import { seesGpu } from '../core/device.js'
 import { elementsOf } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
 import { Dataset } from '../data/dataset.js'
@@ -216,7 +217,7 @@ class Run {
   }
 
   #plan(): RunPlan {
-    const { model, runner, tasks, epochs, batchSize, train, validation, encodeSeconds } = this.#run
+    const { model, runner, tasks, epochs, batchSize, train, validation, encodeSeconds, resumed } = this.#run
     const { network, compute } = runner
     const names = tasks.map(({ name }) => name)
     const tensors = network.parameters.tensors.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
@@ -225,10 +226,11 @@ class Run {
       device: compute.device,
       isa: runner.info(Math.min(batchSize, train.rows)).isa,
       threads: compute.threads,
-      fallback: compute.reason,
+      fallback: seesGpu() ? compute.reason : undefined,
       parameters: network.tables.reduce((sum, { rows, dim }) => sum + rows * dim, tensors),
       tasks: names,
       epochs,
+      epochsBefore: resumed?.state.epochs.length ?? 0,
       stepsPerEpoch: Math.ceil(train.rows / batchSize),
       batchSize,
       trainRows: train.rows,

@@ -327,7 +327,26 @@ describe('mistakes', () => {
       2,
       '--part: expected --config',
     ],
-    ['an ISA that is none', ['train', 'config.json', '--data', 'log.csv', '--isa', 'mmx'], 1, 'mmx'],
+    ['an ISA that is none', ['train', 'config.json', '--data', 'none.csv', '--isa', 'mmx'], 2, 'isa: expected one of'],
+    [
+      'a device that is none',
+      ['train', 'config.json', '--data', 'none.csv', '--device', 'gpu'],
+      2,
+      "device: 'gpu' cannot be used",
+    ],
+    [
+      'a precision of others',
+      ['train', 'config.json', '--data', 'none.csv', '--device', 'cpu', '--precision', 'tf32'],
+      2,
+      'tf32',
+    ],
+    [
+      'an ISA that is none, to score',
+      ['predict', 'config.safetensors', '--data', 'log.csv', '--isa', 'mmx'],
+      2,
+      'isa: expected one of',
+    ],
+    ['an ISA that is none, to time', ['bench', '--isa', 'mmx'], 2, 'isa: expected one of'],
   ])('%s', (_, args, code, text) => {
     const result = run(...args)
     expect(result.err).toContain(text)

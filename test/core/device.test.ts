@@ -1,12 +1,19 @@
 // What 'auto' stands for, with a GPU that can be used and without one.
 
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { chooseDevice } from '../../lib/core/device.js'
+
+import { chooseDevice, seesGpu } from '../../lib/core/device.js'
 import { checkPrecision } from '../../lib/core/precision.js'
 import type { NativeBinding } from '../../lib/native/binding.js'
 
 const native = (available: boolean) =>
-  ({ devices: () => [{ name: 'cuda', available, reason: available ? '' : 'no driver' }] }) as unknown as NativeBinding
+  ({
+    isas: () => ['avx2'],
+    devices: () => [{ name: 'cuda', available, reason: available ? '' : 'no driver' }],
+  }) as unknown as NativeBinding
 
 test("'auto' takes the GPU where there is one, else the CPU, and says why", () => {
   expect(chooseDevice(native(true), 'auto', undefined)).toEqual({ device: 'cuda', reason: undefined })
@@ -22,6 +29,19 @@ test('an instruction set means the CPU', () => {
       message: "isa: 'avx2' is an instruction set of the CPU, and this is device 'cuda:1'; expected none, or device: 'cpu'",
     }),
   )
+})
+
+test('an instruction set that is none of this machine is refused, with those that are', () => {
+  expect(() => chooseDevice(native(false), 'auto', 'mmx')).toThrow('isa: expected one of \'avx2\', found "mmx"')
+})
+
+test('a GPU is seen by its number', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'multigate-dev-'))
+  for (const other of ['null', 'nvidiactl', 'nvidia-uvm']) writeFileSync(join(folder, other), '')
+  expect(seesGpu(folder)).toBe(false)
+  writeFileSync(join(folder, 'nvidia3'), '')
+  expect(seesGpu(folder)).toBe(true)
+  expect(seesGpu(join(folder, 'none'))).toBe(false)
 })
 
 test('every GPU has tf32', () => {

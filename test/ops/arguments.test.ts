@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
 
-import { type MixtureParameters, mixtureBackward, mixtureForward, mixtureGrad, topology } from '../../lib/ops.js'
+import {
+  type MixtureParameters,
+  mixtureBackward,
+  mixtureForward,
+  mixtureForwardAsync,
+  mixtureGrad,
+  topology,
+} from '../../lib/ops.js'
 
 const level = topology.mmoe({ inputDim: 4, numExperts: 3, units: 2, numTasks: 2 })
 const params = {
@@ -92,11 +99,37 @@ describe('wrong arguments are named with what was expected and found', () => {
       () => mixtureBackward(level, params, { ...cache, gates: [new Float32Array(15), x] }, up),
       'cache.gates[1]: expected 5 x 3 = 15 elements, found 20',
     ],
+    [
+      'no cache',
+      () => mixtureBackward(level, params, null as never, up),
+      'cache: expected the cache that mixtureForward gave, found null',
+    ],
+    ['a device that is no name', () => mixtureForward(level, params, x, { device: Symbol('cpu') as never }), 'device: expected'],
     ['a precision', () => mixtureForward(level, params, x, { precision: 'float16' as 'float32' }), 'precision: expected one of'],
     ['a fraction of a thread', () => mixtureForward(level, params, x, { threads: 1.5 }), 'threads'],
     ['an unknown ISA', () => mixtureForward(level, params, x, { device: 'cpu', isa: 'mmx' }), 'mmx'],
   ])('%s', (_, call, message) => {
     expect(call).toThrow(message)
+  })
+
+  const floats = (length: number): Float32Array => new Float32Array(length)
+  const wrongParams: readonly [unknown, string][] = [
+    [undefined, 'params: expected an object of parameters by name, found nothing'],
+    [null, 'params: expected an object of parameters by name, found null'],
+    [[floats(24)], 'params: expected an object of parameters by name, found [Float32Array(24)]'],
+    [{ ...params, expertKernel: null }, 'params.expertKernel: expected a Float32Array or Float64Array, found null'],
+    [{ ...params, gateKernel: [null, floats(12)] }, 'params.gateKernel[0]: expected a Float32Array or Float64Array, found null'],
+    [{ ...params, expertHidden: null }, 'params.expertHidden: expected a list of layers, found null'],
+    [{ ...params, gateHidden: 0 }, 'params.gateHidden: expected a list of layers per gate, found 0'],
+    [{ ...params, gateHidden: [null, []] }, 'params.gateHidden[0]: expected a list of layers, found null'],
+  ]
+  it.each(wrongParams)('parameters %o', async (wrong, message) => {
+    const refused = expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) })
+    const given = wrong as typeof params
+    expect(() => mixtureForward(level, given, x)).toThrow(refused)
+    expect(() => mixtureBackward(level, given, cache, up)).toThrow(refused)
+    expect(() => mixtureGrad(level, given, x, up)).toThrow(refused)
+    await expect(mixtureForwardAsync(level, given, x)).rejects.toEqual(refused)
   })
 
   it('names the stream of several', () => {

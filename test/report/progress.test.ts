@@ -2,6 +2,7 @@ import { Writable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 
 import { progress } from '../../lib/report/progress.js'
+import type { Callback } from '../../lib/training/callbacks.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import { data, model } from '../training/data.js'
 
@@ -45,6 +46,17 @@ describe.each([true, false])('on a terminal: %s', (isTTY) => {
     await net.fit(train, { epochs: 2, callbacks: [progress({ stream, interval: 1 })] })
     for (const mode of ['25l', '7l']) expect(text()).not.toContain(`\u001b[?${mode}`)
   })
+})
+
+it.each([undefined, 'no driver'])('says why a GPU is not used: %s', async (fallback) => {
+  const { stream, text } = screen(false)
+  const shown = progress({ stream })
+  using net = model()
+  const onStart: Callback['onStart'] = (plan, control) => shown.onStart?.({ ...plan, fallback }, control)
+  await net.fit(train, { callbacks: [{ onStart }] })
+  expect(text().split('\n').slice(1)).toEqual(
+    fallback === undefined ? [''] : ['the GPU of this machine is not used: no driver', ''],
+  )
 })
 
 it.each<[unknown, string]>([

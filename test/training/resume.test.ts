@@ -16,6 +16,7 @@ import { ftrl } from '../../lib/optimizers/ftrl.js'
 import type { Optimizer } from '../../lib/optimizers/optimizer.js'
 import { rmsprop } from '../../lib/optimizers/rmsprop.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
+import { progress } from '../../lib/report/progress.js'
 import type { CallbackLike } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
@@ -43,6 +44,18 @@ async function run(options: Options & object, make: object = {}): Promise<Ending
   await net.save(path)
   const { tensors } = await readSafetensors(path)
   return { weights: new Map([...tensors].map(([name, tensor]) => [name, tensor.data])), history: timeless(history) }
+}
+
+/** What `progress` says of a run, its opening aside. */
+function listener() {
+  let text = ''
+  const stream = { write: (line: string) => void (text += line) } as unknown as NodeJS.WriteStream
+  const said = (): string[] => {
+    const lines = text.trim().split('\n').slice(1)
+    text = ''
+    return lines.filter((line) => !/^(the GPU|weights)/.test(line))
+  }
+  return { said, callback: progress({ stream, bar: false }) }
 }
 
 function timeless({ epochs, ...rest }: History): object {
@@ -120,10 +133,21 @@ describe('a resumed run equals one without a break', () => {
     expect((await net.fit(train, { resume: path, epochs: 2 })).epochs).toHaveLength(2)
   })
 
-  it('with as many epochs as there were, trains no more', async () => {
+  it('with as many epochs as there were, trains no more, and says so', async () => {
     const path = newPath()
+    const early = (): CallbackLike => earlyStopping({ monitor: 'loss', mode: 'max', patience: 1 })
     const whole = await run({ epochs: 2, callbacks: [checkpoint({ path })] })
-    expect(await run({ epochs: 2, resume: path })).toEqual(whole)
+    const { said, callback } = listener()
+    expect(await run({ epochs: 2, resume: path, callbacks: [callback] })).toEqual(whole)
+    expect(said()).toEqual(['nothing left to train: the checkpoint is at epoch 2; set epochs to more than 2 to go on'])
+    await run({ epochs: 3, resume: path, callbacks: [callback] })
+    expect(said()).toEqual([expect.stringContaining('epoch 3/3')])
+    await run({ epochs: 9, callbacks: [early(), checkpoint({ path })] })
+    await run({ epochs: 9, resume: path, callbacks: [early(), callback] })
+    expect(said()[0]).toMatch(
+      /^nothing left to train: the run of the checkpoint stopped after epoch 2: .*; load it with loadModel/,
+    )
+    await run({ epochs: 2, resume: path })
     expect((await loadModel(path)).name).toBe('MMoE')
   })
 })

@@ -1,8 +1,8 @@
 // `multigate bench`: how fast this machine runs the layers, training steps, predictions and serving, and what share of its peak that is.
 
 import { Command, InvalidArgumentError, Option } from 'commander'
-
 import { type BenchResult, bench as run, type WorkloadName, workloadNames } from '../../bench/bench.js'
+import { checkOneOf } from '../../core/check.js'
 import { loadNative } from '../../native/loader.js'
 import { count, table } from '../../report/text.js'
 import { exitCodes } from '../exit.js'
@@ -29,6 +29,7 @@ export function bench(done: (code: number) => void): Command {
     .action(async ({ json = false, ...flags }: Flags) => {
       const native = loadNative()
       const { isa = native.isas()[0] ?? '', threads = native.processors() } = flags
+      checkOneOf('isa', isa, native.isas())
       const results: BenchResult[] = []
       for await (const result of run({ ...flags, isa, threads })) {
         results.push(result)
