@@ -48,7 +48,16 @@ const copy = join(work, 'multigate')
 const files = run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], root, process.env)
   .split('\0')
   .filter(Boolean)
-for (const file of files) if (existsSync(join(root, file))) cpSync(join(root, file), join(copy, file))
+for (const file of files)
+  if (existsSync(join(root, file))) cpSync(join(root, file), join(copy, file), { preserveTimestamps: true })
+// What this tree has compiled, but for the addon itself: make holds it against every source, header and flag of the copy. The tarball is
+// compiled from nothing.
+const withoutAddon = { recursive: true, filter: (path) => !path.endsWith('.node') }
+for (const name of ['obj.target', '.deps']) {
+  const folder = join('build', 'Release', name)
+  if (existsSync(join(root, folder)))
+    cpSync(join(root, folder), join(copy, folder), { ...withoutAddon, preserveTimestamps: true })
+}
 
 const uses = `
 const { loadNative } = await import('./dist/native/loader.js')
@@ -107,9 +116,9 @@ for (const scripts of [true, false]) {
       console.error(`without a binary: expected ERR_MULTIGATE_NATIVE and the command that builds it, found\n${stderr}`)
       process.exit(1)
     }
-    // What the other one has compiled, but for the addon itself: make holds it against every source and header of this package.
+    // What the other one has compiled: make holds it against this package.
     const build = join(folder, 'node_modules', 'multigate', 'build')
-    cpSync(built, build, { recursive: true, filter: (path) => !path.endsWith('.node') })
+    cpSync(built, build, withoutAddon)
     run('npx', ['multigate', 'build'], folder, bare)
   }
   run(process.execPath, ['-e', required], folder, bare)
