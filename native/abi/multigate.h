@@ -19,7 +19,7 @@ extern "C" {
 #define MG_NOEXCEPT
 #endif
 
-/* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 to 0006 say what a backend owes. */
+/* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 to 0006 and 0008 say what a backend owes. */
 #define MG_ABI_VERSION 6u
 
 typedef enum mg_status {

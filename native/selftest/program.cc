@@ -138,8 +138,9 @@ struct Runner {
     for (size_t i = 0; i < count; i++) {
       const mg_buffer& buffer = program.buffers[i];
       if (buffer.buffer_class == MG_ROW_INPUT) {
-        if (!options.side_by_side) data[i] = buffer.dtype == MG_I32 ? const_cast<int32_t*>(program.ints[i].data())
-                                         : static_cast<void*>(const_cast<float*>(program.floats[i].data()));
+        if (!options.side_by_side)
+          data[i] = buffer.dtype == MG_I32 ? const_cast<int32_t*>(program.ints[i].data())
+                                           : static_cast<void*>(const_cast<float*>(program.floats[i].data()));
       } else if (buffer.buffer_class == MG_ROW_OUTPUT) {
         outputs[i].resize(static_cast<size_t>(program.rows * buffer.width));
         data[i] = outputs[i].data();
