@@ -88,7 +88,7 @@ async function* training(name: string, options: BenchOptions): AsyncGenerator<Be
   using model = feedModel(kind, { isa, precision, threads, sparseUpdate: exact ?? 'lazy' })
   const data = feedRows()
   const [first = 100] = await stepTimes(model, data, 1)
-  const times = await stepTimes(model, data, Math.max(1, Math.ceil((seconds * 1000) / (9 * first))))
+  const times = await stepTimes(model, data, Math.max(1, Math.ceil((seconds * 1000) / (10 * first))))
   yield result(name, 'train', batchSize, times, options)
 }
 

@@ -95,6 +95,8 @@ export interface RunRequest {
    * results, come step after step. Default 1.
    */
   steps?: number
+  /** No step begins later than this after the first one: the results are of as many as were done. Default a day. */
+  milliseconds?: number
   /** Where a device with memory of its own reads the rows of `columns` from. Default `'auto'`. */
   data?: DataResidence
   /** One entry per row output buffer, in order: rows * width elements of the backend's type. Written. */
@@ -138,7 +140,10 @@ export interface NativePlan {
   bind(buffer: number, memory: NativeMemory): void
   /** Runs on this thread; the scalar outputs, then the denominators that the batch gave, each in the program's order. */
   run(request: RunRequest): Float64Array
-  /** Runs off the main thread. Inputs are copied before it returns, outputs written just before the promise resolves. */
+  /**
+   * Runs off the main thread, after the runs before it, which give way. Inputs are copied before it returns, outputs written just before the
+   * promise resolves.
+   */
   runAsync(request: RunRequest): Promise<Float64Array>
   /**
    * Binds a run of at most `rows` rows to memory of its own, for programs without scalar inputs.
@@ -171,6 +176,8 @@ export interface NativeBinding {
   devices(): DeviceInfo[]
   /** Processors this process may use. */
   processors(): number
+  /** Somebody waits for the asynchronous runs under way: of several steps, none begins later than 10 ms after the first one. */
+  giveWay(): void
   createMemory(device: DeviceName, elements: number): NativeMemory
   createColumns(columns: readonly ColumnSpec[], rows: number): NativeColumns
   /** @throws ERR_MULTIGATE_PROGRAM for a program that is not well formed, ERR_MULTIGATE_UNSUPPORTED for an unknown ISA. */

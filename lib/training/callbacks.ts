@@ -64,7 +64,7 @@ export interface Callback {
   onStart?(plan: RunPlan, control: Control): unknown
   /** After every step; the next one waits for it. To be quick. Steps of a few milliseconds get slower by being told one by one: see `onProgress`. */
   onStep?(step: StepRecord): unknown
-  /** After the last of some steps that were done together: some milliseconds lie between two calls. The next ones wait for it. To be quick. */
+  /** After the last of some steps that were done together: about a tenth of a second lies between two calls. The next ones wait for it. To be quick. */
   onProgress?(step: StepRecord): unknown
   /** After the steps of an epoch, before it is validated. */
   onValidation?(epoch: number): unknown

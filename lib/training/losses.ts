@@ -17,6 +17,11 @@ interface Mean {
   divisor: number
 }
 
+/** How many results a step gives: scalar outputs, then denominators. */
+export function resultsOf({ spec }: LoweredProgram): number {
+  return spec.scalarOutputs + spec.denominators.length
+}
+
 export class EpochLosses {
   readonly #means: readonly Mean[]
   readonly #tasks: readonly { readonly task: NetworkTask; readonly mean: Mean }[]
@@ -44,7 +49,7 @@ export class EpochLosses {
   }
 
   /**
-   * Takes in what a step gives: scalar outputs, then denominators.
+   * Takes in what a step gives.
    * @throws ERR_MULTIGATE_DIVERGED naming the task, the epoch and the step of a loss that is no number.
    */
   add(results: Float64Array, rows: number, place: { readonly epoch: number; readonly step: number }): void {

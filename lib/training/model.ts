@@ -94,7 +94,7 @@ export class Model<
   readonly #features: readonly Feature[]
   readonly #tasks: readonly Task[]
   readonly #compute: Compute
-  readonly #turns = new Turns()
+  readonly #turns: Turns
   #built: Built | undefined
   /** What has the model to itself. */
   #busy: string | undefined
@@ -114,6 +114,7 @@ export class Model<
     definition.checkTasks(this.#tasks, this.#network)
     this.#config = { model: this.name, tasks: this.#tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa, precision })
+    this.#turns = new Turns(() => this.#compute.native.giveWay())
   }
 
   /** Whether encoders are fitted and weights exist. */

@@ -1,13 +1,13 @@
-// The step loop of `fit`: epochs of shuffled batches, the last, smaller one included. Short steps go together, some milliseconds
-// in one call into the addon, as going from thread to thread and back costs as much as a step of a thousand rows.
-// It stops at step boundaries only, so that weights are never half updated.
+// The step loop of `fit`: epochs of shuffled batches, the last, smaller one included. Steps go together, a tenth of a second in one
+// call into the addon, as going from thread to thread and back costs as much as a step of a thousand rows. A call ends sooner
+// where others wait, and at step boundaries only, so that weights are never half updated.
 
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
 import type { DataResidence, NativePlan } from '../native/binding.js'
 import type { StepRecord } from './callbacks.js'
 import type { EncodedRows } from './encode.js'
-import { EpochLosses } from './losses.js'
+import { EpochLosses, resultsOf } from './losses.js'
 import type { Drawn } from './training-state.js'
 import type { Turns } from './turns.js'
 
@@ -34,15 +34,15 @@ export interface StepLoopOptions {
   readonly drawn: Drawn
 }
 
-/** What one call takes at most, in milliseconds: so long an abort or a prediction waits. */
-const callMilliseconds = 10
+/** What one call takes, about, in milliseconds: so long an abort waits, and a display. */
+const callMilliseconds = 100
+/** Of one call at most: their scalars are laid out before it. */
+const mostSteps = 1024
 
 export class StepLoop {
   readonly #options: StepLoopOptions
   readonly #columnOf: readonly number[]
   #steps: number
-  /** Whole batches of the next call. */
-  #together = 1
 
   constructor(options: StepLoopOptions) {
     this.#options = options
@@ -59,47 +59,48 @@ export class StepLoop {
   async epoch(epoch: number): Promise<EpochLosses> {
     const { program, tasks, rows: data, batchSize, shuffle, seed, turns, checkpoint, onStep, onProgress, drawn } = this.#options
     const losses = new EpochLosses(program, tasks)
+    const width = resultsOf(program)
     drawn.epochs += 1
     if (shuffle) await turns.take(() => data.columns.shuffle(seed, drawn.epochs))
     for (let start = 0, step = 0; start < data.rows; ) {
       checkpoint()
       const rows = Math.min(batchSize, data.rows - start)
-      const steps = rows < batchSize ? 1 : Math.min(this.#together, Math.floor((data.rows - start) / batchSize))
-      const results = await turns.take(() => this.#run(start, rows, steps))
+      const whole = onStep === undefined ? Math.min(Math.floor((data.rows - start) / batchSize), mostSteps) : 1
+      const results = await turns.take(() => this.#run(start, rows, Math.max(whole, 1)))
       const record = (): StepRecord => ({ epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total })
-      const width = results.length / steps
-      for (let k = 0; k < steps; k += 1) {
+      for (let at = 0; at < results.length; at += width) {
         step += 1
-        losses.add(results.subarray(k * width, (k + 1) * width), rows, { epoch, step })
+        losses.add(results.subarray(at, at + width), rows, { epoch, step })
+        start += rows
         const waiting = onStep?.(record())
         if (waiting !== undefined) await waiting
       }
       const waiting = onProgress(record())
       if (waiting !== undefined) await waiting
-      start += steps * rows
     }
     checkpoint()
     return losses
   }
 
-  /** Steps that follow each other. How long they take says how many go together next time. */
+  /** Steps that follow each other, `steps` at most. */
   async #run(start: number, rows: number, steps: number): Promise<Float64Array> {
-    const { plan, rows: encoded, data, shuffle, threads, onStep } = this.#options
-    const begin = performance.now()
+    const { plan, program, rows: encoded, data, shuffle, threads, drawn } = this.#options
     const results = await plan.runAsync({
       rows,
       columns: encoded.columns,
       columnOf: this.#columnOf,
       start,
       steps,
+      milliseconds: callMilliseconds,
       shuffled: shuffle,
       data,
       outputs: [],
       scalars: this.#scalars(steps),
       threads,
     })
-    const each = (performance.now() - begin) / steps
-    if (onStep === undefined) this.#together = Math.max(1, Math.floor(callMilliseconds / each))
+    const done = results.length / resultsOf(program)
+    this.#steps += done
+    drawn.steps += done
     return results
   }
 
@@ -109,9 +110,7 @@ export class StepLoop {
     const { scalarInputs, spec } = program
     const scalars = new Float64Array(steps * spec.scalarInputs)
     for (let k = 0; k < steps; k += 1) {
-      this.#steps += 1
-      drawn.steps += 1
-      for (const [name, value] of Object.entries({ learningRate, step: this.#steps, draw: drawn.steps })) {
+      for (const [name, value] of Object.entries({ learningRate, step: this.#steps + k + 1, draw: drawn.steps + k + 1 })) {
         const number = scalarInputs[name]
         if (number !== undefined) scalars[k * spec.scalarInputs + number] = value
       }

@@ -1,11 +1,18 @@
-// The order in which those who use a model's memory take turns: one at a time, first come first served. A training step is
+// The order in which those who use a model's memory take turns: one at a time, first come first served. Some training steps are
 // one turn, so what is asked for during `fit` runs between two steps and sees weights that no step is writing.
 
 export class Turns {
+  readonly #giveWay: () => void
   #last: Promise<unknown> = Promise.resolve()
+
+  /** @param giveWay asks whoever has the turn to end it soon. */
+  constructor(giveWay: () => void) {
+    this.#giveWay = giveWay
+  }
 
   /** Runs `job` when all jobs before it have ended, whether or not they failed. */
   take<Result>(job: () => Result | Promise<Result>): Promise<Result> {
+    this.#giveWay()
     const turn = this.#last.then(job)
     this.#last = turn.catch(() => undefined)
     return turn

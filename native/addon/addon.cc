@@ -40,6 +40,11 @@ Napi::Value list_devices(const Napi::CallbackInfo& info) {
 
 Napi::Value count_processors(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), processors()); }
 
+Napi::Value give_way(const Napi::CallbackInfo& info) {
+  Environment::of(info.Env()).give_way();
+  return info.Env().Undefined();
+}
+
 Napi::Value create_memory(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const std::string device = to_string(Where("device"), info[0]);
@@ -103,6 +108,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("isas", Napi::Function::New<isas>(env, "isas"));
   exports.Set("devices", Napi::Function::New<list_devices>(env, "devices"));
   exports.Set("processors", Napi::Function::New<count_processors>(env, "processors"));
+  exports.Set("giveWay", Napi::Function::New<give_way>(env, "giveWay"));
   exports.Set("createMemory", Napi::Function::New<create_memory>(env, "createMemory"));
   exports.Set("createColumns", Napi::Function::New<create_columns>(env, "createColumns"));
   exports.Set("compile", Napi::Function::New<compile>(env, "compile"));

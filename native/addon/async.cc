@@ -70,7 +70,12 @@ AsyncQueue::AsyncQueue(Napi::Env env) : env_(env) {
   }
 }
 
+void AsyncQueue::give_way() noexcept {
+  for (const auto& run : runs_) run->give_way();
+}
+
 Napi::Promise AsyncQueue::post(std::unique_ptr<AsyncRun> run) {
+  give_way();
   AsyncRun* executed = run.get();
   const Napi::Promise promise = run->promise();
   runs_.push_back(std::move(run));
@@ -110,6 +115,7 @@ void AsyncQueue::settle_finished(Napi::Env env) {
 
 void AsyncQueue::on_cleanup(void* queue) {
   auto* self = static_cast<AsyncQueue*>(queue);
+  self->give_way();
   self->runner_.stop();
   self->runs_.clear();
   self->settled_ = self->finished_.load();

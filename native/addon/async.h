@@ -33,6 +33,7 @@ class AsyncRun {
       : step_(std::move(step)), outputs_(std::move(outputs)), deferred_(Napi::Promise::Deferred::New(env)) {}
 
   Napi::Promise promise() const { return deferred_.Promise(); }
+  void give_way() noexcept { step_->give_way(); }
 
   /// On the runner's thread; keeps a failure for settle().
   void execute() noexcept;
@@ -54,7 +55,9 @@ class AsyncQueue {
   AsyncQueue(const AsyncQueue&) = delete;
   AsyncQueue& operator=(const AsyncQueue&) = delete;
 
+  /// Runs before it give way.
   Napi::Promise post(std::unique_ptr<AsyncRun> run);
+  void give_way() noexcept;
 
  private:
   static void on_signal(napi_env env, napi_value, void* context, void*);

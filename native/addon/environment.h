@@ -21,6 +21,10 @@ class Environment {
 
   /// Made with the first asynchronous run.
   AsyncQueue& queue(Napi::Env env);
+  /// Asynchronous runs under way.
+  void give_way() noexcept {
+    if (queue_ != nullptr) queue_->give_way();
+  }
 
   /// A zeroed array of the genuine constructor; unlike Node-API's, it throws where memory is short instead of aborting.
   Napi::Value new_float_array(Napi::Env env, bool doubles, int64_t length);

@@ -31,6 +31,7 @@ Napi::Value PlanHandle::run(const Napi::CallbackInfo& info) {
   // From here on no JavaScript runs: what is checked stays true.
   Step step(live_pointer(), request.rows, request.threads, request.steps);
   fill_in_place(request, live(), step);
+  step.set_limit(std::chrono::milliseconds(request.milliseconds));
   step.execute();
   const std::vector<double>& scalars = step.results();
   Napi::Float64Array result = Napi::Float64Array::New(info.Env(), scalars.size());
@@ -43,6 +44,7 @@ Napi::Value PlanHandle::run_async(const Napi::CallbackInfo& info) {
   AsyncQueue& queue = Environment::of(info.Env()).queue(info.Env());
   auto step = std::make_unique<Step>(live_pointer(), request.rows, request.threads, request.steps);
   std::vector<AsyncRun::Output> outputs = fill_by_copy(request, live(), *step);
+  step->set_limit(std::chrono::milliseconds(request.milliseconds));
   return queue.post(std::make_unique<AsyncRun>(info.Env(), std::move(step), std::move(outputs)));
 }
 

@@ -99,6 +99,8 @@ Request read_request(const Napi::Value& value) {
   request.threads = static_cast<int>(to_integer(Where("threads"), property(object, "threads"), 1, kMaxThreads));
   const Napi::Value steps = property(object, "steps");
   if (!steps.IsUndefined()) request.steps = to_integer(Where("steps"), steps, 1, kMaxSteps);
+  const Napi::Value milliseconds = property(object, "milliseconds");
+  if (!milliseconds.IsUndefined()) request.milliseconds = to_integer(Where("milliseconds"), milliseconds, 0, kMaxMilliseconds);
   const Napi::Value inputs = property(object, "inputs");
   request.columns = property(object, "columns");
   request.from_columns = !request.columns.IsUndefined();

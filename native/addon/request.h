@@ -14,10 +14,12 @@ namespace multigate::addon {
 
 constexpr int64_t kMaxThreads = 4096;
 constexpr int64_t kMaxSteps = 1 << 20;  // of a call
+constexpr int64_t kMaxMilliseconds = 24 * 3600 * 1000;
 
 struct Request {
   int64_t rows = 0;
   int64_t steps = 1;
+  int64_t milliseconds = kMaxMilliseconds;
   int threads = 1;
   bool from_columns = false;
   std::vector<Napi::Value> inputs;   // where not from columns

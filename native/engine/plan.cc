@@ -89,7 +89,7 @@ Step::Step(std::shared_ptr<Plan> plan, int64_t rows, int threads, int64_t steps)
   }
   check_usable();
   plan_->scalars_in_.resize(plan_->scalar_inputs_ * static_cast<size_t>(steps));
-  plan_->scalars_out_.resize((plan_->scalar_outputs_ + plan_->denominators_.size()) * static_cast<size_t>(steps));
+  plan_->scalars_out_.resize(plan_->results_of_step() * static_cast<size_t>(steps));
   // Nothing below throws: marks are set all or none.
   plan_->busy_ = true;
   for (const int32_t number : plan_->facts_.bound) {
@@ -224,16 +224,23 @@ void Step::advance() noexcept {
   }
 }
 
+bool Step::over(std::chrono::steady_clock::duration taken) const noexcept {
+  return taken >= limit_ || (taken >= kTurn && others_wait_.load(std::memory_order_relaxed));
+}
+
 void Step::execute() {
-  for (int64_t step = 0; step < steps_; ++step) {
-    if (step > 0) advance();
-    execute_one(step);
-  }
+  const auto begin = std::chrono::steady_clock::now();
+  int64_t done = 0;
+  do {
+    if (done > 0) advance();
+    execute_one(done++);
+  } while (done < steps_ && !over(std::chrono::steady_clock::now() - begin));
+  plan_->scalars_out_.resize(plan_->results_of_step() * static_cast<size_t>(done));
 }
 
 void Step::execute_one(int64_t step) {
   double* const scalars_in = plan_->scalars_in_.data() + step * plan_->scalar_inputs_;
-  double* const scalars_out = plan_->scalars_out_.data() + step * static_cast<int64_t>(plan_->scalar_outputs_ + plan_->denominators_.size());
+  double* const scalars_out = plan_->scalars_out_.data() + step * static_cast<int64_t>(plan_->results_of_step());
   for (const int32_t number : plan_->facts_.zeroed) {
     std::memset(plan_->data_[static_cast<size_t>(number)], 0, static_cast<size_t>(elements(number)) * element_bytes(plan_->backend_));
   }

@@ -5,6 +5,8 @@
 // nothing else may use the plan's scratch buffers, which is why they need no lock and are never allocated per step.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -43,6 +45,8 @@ class Plan {
 
  private:
   friend class Step;
+
+  size_t results_of_step() const noexcept { return scalar_outputs_ + denominators_.size(); }
 
   const mg_backend& backend_;
   std::vector<mg_buffer> buffers_;
@@ -88,14 +92,23 @@ class Step {
 
   /// All scalar inputs, step after step.
   void set_scalars(const double* values) noexcept;
-  /// Step after step: scalar outputs, then denominators, each in the program's order, a loss beside what it was divided by.
+  /// Of the steps that were done, one after the other: scalar outputs, then denominators, each in the program's order, a loss beside what
+  /// it was divided by.
   const std::vector<double>& results() const noexcept { return plan_->scalars_out_; }
 
-  /// Runs the steps on this thread. @throws Failure.
+  /// No step begins later than this after the first one.
+  void set_limit(std::chrono::milliseconds limit) noexcept { limit_ = limit; }
+  /// From any thread: others wait. No step begins later than kTurn after the first one.
+  void give_way() noexcept { others_wait_.store(true, std::memory_order_relaxed); }
+
+  /// Runs the steps on this thread, the first one in any case. @throws Failure.
   void execute();
 
  private:
+  static constexpr std::chrono::milliseconds kTurn{10};
+
   void check_usable() const;
+  bool over(std::chrono::steady_clock::duration taken) const noexcept;
   void execute_one(int64_t step);
   void compute_denominators(double* scalars_in, double* results) noexcept;
   void advance() noexcept;
@@ -105,6 +118,8 @@ class Step {
   int64_t rows_;
   int64_t steps_;
   int threads_;
+  std::chrono::milliseconds limit_ = std::chrono::milliseconds::max();
+  std::atomic<bool> others_wait_{false};
   int64_t first_of_columns_ = 0;
   mg_data_place data_place_ = MG_DATA_AUTO;
   const int32_t* row_index_ = nullptr;
