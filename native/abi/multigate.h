@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 to 0006 and 0008 say what a backend owes. */
-#define MG_ABI_VERSION 6u
+#define MG_ABI_VERSION 7u
 
 typedef enum mg_status {
   MG_OK = 0,

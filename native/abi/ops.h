@@ -131,10 +131,10 @@
   INTS(accumulate)                                               \
   INT(kind)
 
-/* y[n,w] = x / (1 - rate) where the element is kept, else 0; the same op with x = dy gives dx.
- * Element (row, c) is kept where word c % 4 of Philox4x32-10 is >= floor(rate 2^32): key = (seed low, stream), counter =
- * (first_row + row, step, c / 4, seed high | 2 << 22). 0 <= rate < 1. seed < 2^53, stream < 2^32. row: the position in the
- * batch, not in the dataset. step: scalar input. first_row: of mg_run. */
+/* y[n,w] = x / (1 - T / 2^16) where the element is kept, else 0; the same op with x = dy gives dx. T = rate 2^16, rounded to
+ * nearest, 2^16 - 1 at most. Element (row, c) is kept where half c % 8 of the words of Philox4x32-10 (low halves first) is >= T: key =
+ * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22). 0 <= rate < 1. seed < 2^53, stream < 2^32. row:
+ * the position in the batch, not in the dataset. step: scalar input. first_row: of mg_run. */
 #define MG_FIELDS_dropout(VIEW, VIEWS, INT, INTS, FLOAT) \
   VIEW(x)                                                \
   VIEW(y)                                                \

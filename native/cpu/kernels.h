@@ -175,10 +175,10 @@ struct Dropout {
   int64_t rows, width;
   RowPointer x, y;
   uint32_t key[2], first_row, step, high;  // words of Philox, as ops.h has them
-  uint32_t limit;                          // an element is dropped where its word is below
-  float scale;                             // 1 / (1 - rate)
-  uint32_t* kept;                          // [rows, ceil(width / 32)]: a bit per element
-  int64_t kept_row;
+  uint16_t limit;                          // an element is dropped where its number is below
+  float scale;
+  uint8_t* kept;                           // a bit per element, a byte per call
+  int64_t kept_row;                        // bytes from row to row
   bool drawn;                              // `kept` is there: read it; else it is written
 };
 

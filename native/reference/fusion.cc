@@ -46,13 +46,14 @@ void run_op(State& s, const mg_fusion_backward& op) {
 
 void run_op(State& s, const mg_dropout& op) {
   const auto seed = static_cast<uint64_t>(op.seed), stream = static_cast<uint64_t>(op.stream);
-  const auto limit = static_cast<uint32_t>(op.rate * 4294967296.0);
+  const double limit = std::fmin(std::round(op.rate * 65536), 65535);
   for (int64_t r = 0; r < s.rows(); r++)
     for (int64_t c = 0; c < op.x.width; c++) {
       uint32_t counter[4] = {static_cast<uint32_t>(s.run.first_row + r), static_cast<uint32_t>(s.run.scalars_in[op.step]),
-                             static_cast<uint32_t>(c / 4), static_cast<uint32_t>(seed >> 32) | 2u << 22};
+                             static_cast<uint32_t>(c / 8), static_cast<uint32_t>(seed >> 32) | 2u << 22};
       philox(counter, static_cast<uint32_t>(seed), static_cast<uint32_t>(stream));
-      s.at(op.y, r, c) = counter[c % 4] >= limit ? s.get(op.x, r, c) / (1 - op.rate) : 0;
+      const uint32_t half = counter[c % 8 / 2] >> c % 2 * 16 & 0xFFFF;
+      s.at(op.y, r, c) = half >= limit ? s.get(op.x, r, c) / (1 - limit / 65536) : 0;
     }
 }
 

@@ -14,7 +14,7 @@
 
 // Macros where the compiler does not optimise.
 #undef _mm512_cmp_ps_mask
-#undef _mm512_cmpge_epu32_mask
+#undef _mm512_cmpge_epu16_mask
 #undef _mm512_cvtne2ps_pbh
 #undef _mm512_dpbf16_ps
 #undef _mm512_extractf32x8_ps
@@ -88,6 +88,7 @@ inline __m256 _mm512_castps512_ps256(__m512 v) { return half(v, 0); }
 inline __m256 _mm512_extractf32x8_ps(__m512 v, int i) { return half(v, i & 1); }
 
 inline __m512 _mm512_set1_ps(float x) { return __m512{} + x; }
+inline __m512i _mm512_set1_epi16(short x) { return integers(lanes32{} + static_cast<uint16_t>(x) * 0x10001u); }
 inline __m512i _mm512_set1_epi32(int x) { return integers(lanes32{} + static_cast<uint32_t>(x)); }
 inline __m512i _mm512_setr_epi32(int a, int b, int c, int d, int e, int f, int g, int h, int i, int j, int k, int l, int m, int n, int o, int p) {
   return whole(_mm256_setr_epi32(a, b, c, d, e, f, g, h), _mm256_setr_epi32(i, j, k, l, m, n, o, p));
@@ -160,8 +161,10 @@ inline __m512i _mm512_slli_epi32(__m512i a, unsigned n) { return n > 31 ? __m512
 inline __m512i _mm512_srli_epi32(__m512i a, unsigned n) { return n > 31 ? __m512i{} : integers(bits_of(a) >> n); }
 inline __m512i _mm512_slli_epi64(__m512i a, unsigned n) { return n > 63 ? __m512i{} : integers(quads_of(a) << n); }
 inline __m512i _mm512_srli_epi64(__m512i a, unsigned n) { return n > 63 ? __m512i{} : integers(quads_of(a) >> n); }
-inline __mmask16 _mm512_cmpge_epu32_mask(__m512i a, __m512i b) {
-  return gathered(reinterpret_cast<lanes32>(bits_of(a) >= bits_of(b)));
+inline __mmask32 _mm512_cmpge_epu16_mask(__m512i a, __m512i b) {
+  __mmask32 mask = 0;
+  for (int i = 0; i < 32; i++) mask |= static_cast<__mmask32>((bits_of(a)[i / 2] >> i % 2 * 16 & 0xFFFF) >= (bits_of(b)[i / 2] >> i % 2 * 16 & 0xFFFF)) << i;
+  return mask;
 }
 inline __m512i _mm512_ternarylogic_epi32(__m512i a, __m512i b, __m512i c, int table) {
   const lanes32 x = bits_of(a), y = bits_of(b), z = bits_of(c);
@@ -169,10 +172,6 @@ inline __m512i _mm512_ternarylogic_epi32(__m512i a, __m512i b, __m512i c, int ta
   for (int i = 0; i < 8; i++)
     if (table >> i & 1) result |= (i & 4 ? x : ~x) & (i & 2 ? y : ~y) & (i & 1 ? z : ~z);
   return integers(result);
-}
-inline __mmask64 _mm512_movepi8_mask(__m512i v) {
-  const auto low = static_cast<uint32_t>(_mm256_movemask_epi8(half(v, 0))), high = static_cast<uint32_t>(_mm256_movemask_epi8(half(v, 1)));
-  return low | __mmask64{high} << 32;
 }
 inline __m256i _mm512_cvtepi32_epi16(__m512i v) {
   uint16_t low[16];
@@ -183,10 +182,11 @@ inline __m256i _mm512_cvtepi32_epi16(__m512i v) {
 inline __m512 _mm512_mask_blend_ps(__mmask16 mask, __m512 a, __m512 b) { return floats(choose(mask, bits_of(b), bits_of(a))); }
 inline __m512i _mm512_mask_blend_epi32(__mmask16 mask, __m512i a, __m512i b) { return integers(choose(mask, bits_of(b), bits_of(a))); }
 inline __m512 _mm512_maskz_mov_ps(__mmask16 mask, __m512 v) { return floats(choose(mask, bits_of(v), lanes32{})); }
-inline __m512i _mm512_maskz_set1_epi32(__mmask16 mask, int x) { return integers(choose(mask, lanes32{} + static_cast<uint32_t>(x), lanes32{})); }
 
 inline __m512 _mm512_unpacklo_ps(__m512 a, __m512 b) { return MG_HALVES_2(_mm256_unpacklo_ps, a, b); }
 inline __m512 _mm512_unpackhi_ps(__m512 a, __m512 b) { return MG_HALVES_2(_mm256_unpackhi_ps, a, b); }
+inline __m512i _mm512_unpacklo_epi64(__m512i a, __m512i b) { return MG_HALVES_2(_mm256_unpacklo_epi64, a, b); }
+inline __m512i _mm512_unpackhi_epi64(__m512i a, __m512i b) { return MG_HALVES_2(_mm256_unpackhi_epi64, a, b); }
 inline __m512d _mm512_unpacklo_pd(__m512d a, __m512d b) { return MG_HALVES_2(_mm256_unpacklo_pd, a, b); }
 inline __m512d _mm512_unpackhi_pd(__m512d a, __m512d b) { return MG_HALVES_2(_mm256_unpackhi_pd, a, b); }
 // The lane is reckoned apart: GCC 12's UndefinedBehaviorSanitizer loses it where the vector is a choice of two.

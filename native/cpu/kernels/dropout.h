@@ -1,7 +1,7 @@
-// Dropout by counted random numbers: Philox4x32-10 (Salmon et al., SC 2011), one call for four columns of a row.
+// Dropout by counted random numbers: Philox4x32-10 (Salmon et al., SC 2011), one call for eight columns of a row.
 //
 // Drawn once a step: the op that comes first keeps a bit per element, the op with the same numbers (its backward) reads it.
-// kept[row][c / 32], bit c % 32: column c is kept. kCalls calls go side by side and run on from row to row, so that a
+// kept[row][c / 8], bit c % 8: column c is kept. kCalls calls go side by side and run on from row to row, so that a
 // narrow row wastes none. Per call: 20 multiplications and 40 exclusive ors; then an element in and out for each bit.
 #pragma once
 #include "cpu/kernels.h"
@@ -10,7 +10,7 @@
 namespace mg {
 namespace {
 
-constexpr int kRounds = 10, kCalls = kWordVectors * kLanes, kCallsOfBits = kCalls < 16 ? kCalls : 16;
+constexpr int kRounds = 10, kCalls = kWordVectors * kLanes;
 
 struct PhiloxKeys {
   words first[kRounds], second[kRounds];
@@ -22,9 +22,9 @@ inline void round_keys(const Dropout* d, PhiloxKeys* keys) {
     keys->first[round] = set_words(first), keys->second[round] = set_words(second);
 }
 
-// Bit 4 i + w, in words of 64: word w of the call with counter (row[i], step, group[i], high) is at least the limit. All vectors
-// go through a round together: one alone would wait for its multiplications.
-inline void philox(const Dropout* d, const PhiloxKeys& keys, const uint32_t* row, const uint32_t* group, uint64_t* bits) {
+// A byte per call, that of (row[i], step, group[i], high), as bits_from has them. All vectors go through a round together: one alone would
+// wait for its multiplications.
+inline void philox(const Dropout* d, const PhiloxKeys& keys, const uint32_t* row, const uint32_t* group, uint8_t* bits) {
   const words first_factor = set_words(0xD2511F53u), second_factor = set_words(0xCD9E8D57u);
   words w0[kWordVectors], w1[kWordVectors], w2[kWordVectors], w3[kWordVectors];
   for (int v = 0; v < kWordVectors; v++) {
@@ -41,60 +41,43 @@ inline void philox(const Dropout* d, const PhiloxKeys& keys, const uint32_t* row
       w0[v] = exclusive_or(high2, w1[v], keys.first[round]), w2[v] = exclusive_or(high0, w3[v], keys.second[round]);
       w1[v] = low2, w3[v] = low0;
     }
-  for (int v = 0, i = 0; v < kWordVectors; v++, i += kLanes) {
-    const uint64_t own = bits_from(w0[v], w1[v], w2[v], w3[v], d->limit);
-    if (i % kCallsOfBits == 0)
-      bits[i / kCallsOfBits] = own;
-    else
-      bits[i / kCallsOfBits] |= own << 4 * (i % kCallsOfBits);
-  }
+  for (int v = 0; v < kWordVectors; v++) bits_from(w0[v], w1[v], w2[v], w3[v], d->limit, bits + v * kLanes);
 }
 
 inline void draw(const Dropout* d) {
   PhiloxKeys keys;
   round_keys(d, &keys);
-  const auto groups = static_cast<uint32_t>((d->width + 3) / 4);  // calls of a row
-  uint32_t rows[kCalls], columns[kCalls];                         // of the next calls
-  for (uint32_t i = 0; i < kCalls; i++) rows[i] = d->first_row + i / groups, columns[i] = i % groups;
+  const auto groups = static_cast<uint32_t>((d->width + 7) / 8);  // calls of a row
+  uint32_t rows[kCalls], columns[kCalls];                         // of the next calls, by lane
+  for (int i = 0; i < kCalls; i++) {
+    const int lane = i - i % kLanes + call_lane(i % kLanes);
+    rows[lane] = d->first_row + static_cast<uint32_t>(i) / groups, columns[lane] = static_cast<uint32_t>(i) % groups;
+  }
   int64_t row = 0, group = 0;  // of the next call that is used
   while (row < d->rows) {
-    uint64_t drawn[kCalls / kCallsOfBits];
+    uint8_t drawn[kCalls];
     philox(d, keys, rows, columns, drawn);
     for (int i = 0; i < kCalls; i++) {
       const uint32_t next = columns[i] + kCalls % groups, over = next >= groups ? 1 : 0;
       columns[i] = next - over * groups, rows[i] += kCalls / groups + over;
     }
-    for (uint64_t bits : drawn)
-      for (int64_t left = kCallsOfBits; left > 0 && row < d->rows;) {
-        // As many calls as the row still needs, within one word.
-        const int64_t calls = least(least(left, groups - group), 8 - group % 8);
-        const auto word = static_cast<uint32_t>(bits & ((uint64_t{1} << 4 * calls) - 1));
-        uint32_t* const to = d->kept + row * d->kept_row + group / 8;
-        *to = group % 8 == 0 ? word : *to | word << group % 8 * 4;
-        bits >>= 4 * calls, left -= calls, group += calls;
-        if (group == groups) group = 0, row++;
-      }
+    for (int64_t used = 0; used < kCalls && row < d->rows;) {
+      const int64_t calls = least(kCalls - used, groups - group);
+      memcpy(d->kept + row * d->kept_row + group, drawn + used, static_cast<size_t>(calls));
+      used += calls, group += calls;
+      if (group == groups) group = 0, row++;
+    }
   }
 }
 
 void dropout(const Dropout* d) {
   if (!d->drawn) draw(d);
   const vec scale = set1(d->scale);
-  const int64_t width = d->width;
   for (int64_t r = 0; r < d->rows; r++) {
     const float* x = d->x.data + r * d->x.stride;
     float* y = d->y.data + r * d->y.stride;
-    const uint32_t* kept = d->kept + r * d->kept_row;
-    int64_t c = 0;
-    for (; c + 32 <= width; c += 32) {
-      const uint32_t bits = kept[c / 32];
-#pragma GCC unroll 32
-      for (int i = 0; i < 32; i += kLanes) store(y + c + i, keep_bits(mul(load(x + c + i), scale), bits, i));
-    }
-    for (; c < width; c += kLanes) {
-      const int64_t n = least(kLanes, width - c);
-      store_n(y + c, keep_bits(mul(load_n(x + c, n), scale), kept[c / 32] >> c % 32, 0), n);
-    }
+    const uint8_t* kept = d->kept + r * d->kept_row;
+    each_vector(d->width, [&](int64_t c, int64_t n) { store_n(y + c, keep_bits(mul(load_n(x + c, n), scale), kept, c), n); });
   }
 }
 

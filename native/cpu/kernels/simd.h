@@ -80,18 +80,27 @@ inline void multiply_wide(words a, words b, words* high, words* low) {
   *low = {_mm512_mul_epu32(a.even, b.even), _mm512_mul_epu32(a.odd, b.odd)};
   *high = {_mm512_srli_epi64(low->even, 32), _mm512_srli_epi64(low->odd, 32)};
 }
-// Bit 4 lane + k: w_k[lane] >= limit.
-inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit) {
-  const __m512i least_kept = _mm512_set1_epi32(static_cast<int>(limit));
-  const auto byte = [&](words w, int k) {
-    const __m512i all = _mm512_mask_blend_epi32(0xAAAA, w.even, _mm512_slli_epi64(w.odd, 32));
-    return _mm512_maskz_set1_epi32(_mm512_cmpge_epu32_mask(all, least_kept), 0x80 << 8 * k);
+// Four words to a lane: 128 random bits of a call. Bit k of byte i: half k of those of lane call_lane(i) is at least the limit.
+constexpr int call_lane(int i) { return 4 * (i % 4) + i / 4; }
+inline void bits_from(words w0, words w1, words w2, words w3, uint16_t limit, uint8_t* bits) {
+  const __m512i least_kept = _mm512_set1_epi16(static_cast<short>(limit));
+  const auto two = [](__m512i low, __m512i high) { return _mm512_mask_blend_epi32(0xAAAA, low, _mm512_slli_epi64(high, 32)); };
+  const auto four_calls = [&](int at, __m512i halves) {
+    const uint32_t kept = _mm512_cmpge_epu16_mask(halves, least_kept);
+    memcpy(bits + at, &kept, sizeof kept);
   };
-  const __m512i low = _mm512_or_si512(byte(w0, 0), byte(w1, 1)), high = _mm512_or_si512(byte(w2, 2), byte(w3, 3));
-  return _mm512_movepi8_mask(_mm512_or_si512(low, high));
+  const __m512i even01 = two(w0.even, w1.even), even23 = two(w2.even, w3.even), odd01 = two(w0.odd, w1.odd), odd23 = two(w2.odd, w3.odd);
+  four_calls(0, _mm512_unpacklo_epi64(even01, even23));
+  four_calls(4, _mm512_unpacklo_epi64(odd01, odd23));
+  four_calls(8, _mm512_unpackhi_epi64(even01, even23));
+  four_calls(12, _mm512_unpackhi_epi64(odd01, odd23));
 }
-// v where the bit of its lane is set, counted from bit `from`; else 0.
-inline vec keep_bits(vec v, uint32_t bits, int from) { return _mm512_maskz_mov_ps(static_cast<__mmask16>(bits >> from), v); }
+// v where the bit of its lane is set, counted from bit `from` of these bytes, a multiple of kLanes; else 0.
+inline vec keep_bits(vec v, const uint8_t* bits, int64_t from) {
+  __mmask16 own;
+  memcpy(&own, bits + from / 8, sizeof own);
+  return _mm512_maskz_mov_ps(own, v);
+}
 // A bit for each of the first `count` ids, kLanes at most, that is not 0.
 inline uint32_t present(const int32_t* ids, int64_t count) {
   const __m512i all = _mm512_maskz_loadu_epi32(first(count), ids);
@@ -217,18 +226,22 @@ inline void multiply_wide(words a, words b, words* high, words* low) {
   *low = {_mm256_mul_epu32(a.even, b.even), _mm256_mul_epu32(a.odd, b.odd)};
   *high = {_mm256_srli_epi64(low->even, 32), _mm256_srli_epi64(low->odd, 32)};
 }
-inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit) {
-  const __m256i least_kept = _mm256_set1_epi32(static_cast<int>(limit));
-  const auto kept = [&](words w) {
-    const __m256i all = _mm256_blend_epi32(w.even, _mm256_slli_epi64(w.odd, 32), 0xAA);
-    return _mm256_cmpeq_epi32(_mm256_max_epu32(all, least_kept), all);
+constexpr int call_lane(int i) { return i % 2 + i / 2 % 2 * 4 + i / 4 * 2; }
+inline void bits_from(words w0, words w1, words w2, words w3, uint16_t limit, uint8_t* bits) {
+  const __m256i least_kept = _mm256_set1_epi16(static_cast<short>(limit));
+  const auto two = [](__m256i low, __m256i high) { return _mm256_blend_epi32(low, _mm256_slli_epi64(high, 32), 0xAA); };
+  const auto kept = [&](__m256i halves) { return _mm256_cmpeq_epi16(_mm256_max_epu16(halves, least_kept), halves); };
+  const auto four_calls = [&](int at, __m256i even, __m256i odd) {
+    const int found = _mm256_movemask_epi8(_mm256_packs_epi16(kept(even), kept(odd)));
+    memcpy(bits + at, &found, sizeof found);
   };
-  const __m256i even = _mm256_blend_epi16(kept(w0), kept(w2), 0xAA), odd = _mm256_blend_epi16(kept(w1), kept(w3), 0xAA);
-  return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_blendv_epi8(even, odd, _mm256_set1_epi16(static_cast<short>(0xFF00)))));
+  const __m256i even01 = two(w0.even, w1.even), even23 = two(w2.even, w3.even), odd01 = two(w0.odd, w1.odd), odd23 = two(w2.odd, w3.odd);
+  four_calls(0, _mm256_unpacklo_epi64(even01, even23), _mm256_unpacklo_epi64(odd01, odd23));
+  four_calls(4, _mm256_unpackhi_epi64(even01, even23), _mm256_unpackhi_epi64(odd01, odd23));
 }
-inline vec keep_bits(vec v, uint32_t bits, int from) {
-  const __m256i lane = _mm256_slli_epi32(_mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), from);
-  const __m256i own = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits)), lane);
+inline vec keep_bits(vec v, const uint8_t* bits, int64_t from) {
+  const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const __m256i own = _mm256_and_si256(_mm256_set1_epi32(bits[from / 8]), lane);
   return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_cmpeq_epi32(own, lane)));
 }
 inline uint32_t present(const int32_t* ids, int64_t count) {
@@ -322,16 +335,23 @@ inline void multiply_wide(words a, words b, words* high, words* low) {
   const uint32x4_t last_two = vreinterpretq_u32_u64(vmull_high_u32(a, b));
   *low = vuzp1q_u32(first_two, last_two), *high = vuzp2q_u32(first_two, last_two);
 }
-inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit) {
-  const uint32_t lane[kLanes] = {1, 1 << 4, 1 << 8, 1 << 12};
-  const uint32x4_t least_kept = vdupq_n_u32(limit), first_bits = vld1q_u32(lane);
-  const uint32x4_t b0 = vandq_u32(vcgeq_u32(w0, least_kept), first_bits), b1 = vandq_u32(vcgeq_u32(w1, least_kept), first_bits);
-  const uint32x4_t b2 = vandq_u32(vcgeq_u32(w2, least_kept), first_bits), b3 = vandq_u32(vcgeq_u32(w3, least_kept), first_bits);
-  return vaddvq_u32(vaddq_u32(vaddq_u32(b0, vshlq_n_u32(b1, 1)), vaddq_u32(vshlq_n_u32(b2, 2), vshlq_n_u32(b3, 3))));
+constexpr int call_lane(int i) { return i; }
+inline void bits_from(words w0, words w1, words w2, words w3, uint16_t limit, uint8_t* bits) {
+  const uint8_t bit[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+  const uint16x8_t least_kept = vdupq_n_u16(limit);
+  const auto call = [&](int at, uint64x2_t low, uint64x2_t high, int lane) {
+    const uint16x8_t halves = vreinterpretq_u16_u64(lane == 0 ? vzip1q_u64(low, high) : vzip2q_u64(low, high));
+    bits[at] = vaddv_u8(vand_u8(vmovn_u16(vcgeq_u16(halves, least_kept)), vld1_u8(bit)));
+  };
+  const uint64x2_t first01 = vreinterpretq_u64_u32(vzip1q_u32(w0, w1)), first23 = vreinterpretq_u64_u32(vzip1q_u32(w2, w3));
+  const uint64x2_t last01 = vreinterpretq_u64_u32(vzip2q_u32(w0, w1)), last23 = vreinterpretq_u64_u32(vzip2q_u32(w2, w3));
+  call(0, first01, first23, 0), call(1, first01, first23, 1);
+  call(2, last01, last23, 0), call(3, last01, last23, 1);
 }
-inline vec keep_bits(vec v, uint32_t bits, int from) {
+inline vec keep_bits(vec v, const uint8_t* bits, int64_t from) {
   const uint32_t lane[kLanes] = {1, 2, 4, 8};
-  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), vtstq_u32(vdupq_n_u32(bits >> from), vld1q_u32(lane))));
+  const uint32x4_t own = vdupq_n_u32(static_cast<uint32_t>(bits[from / 8]) >> from % 8);
+  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), vtstq_u32(own, vld1q_u32(lane))));
 }
 inline uint32_t present(const int32_t* ids, int64_t count) {
   uint32_t bits = 0;
@@ -401,10 +421,14 @@ inline void multiply_wide(words a, words b, words* high, words* low) {
   const uint64_t product = uint64_t{a} * b;
   *high = static_cast<uint32_t>(product >> 32), *low = static_cast<uint32_t>(product);
 }
-inline uint64_t bits_from(words w0, words w1, words w2, words w3, uint32_t limit) {
-  return uint64_t{w0 >= limit} | uint64_t{w1 >= limit} << 1 | uint64_t{w2 >= limit} << 2 | uint64_t{w3 >= limit} << 3;
+constexpr int call_lane(int i) { return i; }
+inline void bits_from(words w0, words w1, words w2, words w3, uint16_t limit, uint8_t* bits) {
+  const words all[4] = {w0, w1, w2, w3};
+  int kept = 0;
+  for (int k = 0; k < 8; k++) kept |= ((all[k / 2] >> k % 2 * 16 & 0xFFFF) >= limit) << k;
+  *bits = static_cast<uint8_t>(kept);
 }
-inline vec keep_bits(vec v, uint32_t bits, int from) { return bits >> from & 1 ? v : 0.0f; }
+inline vec keep_bits(vec v, const uint8_t* bits, int64_t from) { return bits[from / 8] >> from % 8 & 1 ? v : 0.0f; }
 inline uint32_t present(const int32_t* ids, int64_t count) { return count > 0 && *ids != 0; }
 inline float reduce_max(vec v) { return v; }
 inline void transpose(vec*) {}

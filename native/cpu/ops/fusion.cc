@@ -1,4 +1,6 @@
 // Fusion and dropout: views to pointers, then the kernels.
+#include <algorithm>
+#include <cmath>
 #include <new>
 #include <tuple>
 
@@ -52,10 +54,10 @@ struct DropoutOp final : RowsOp {
     d.first_row = static_cast<uint32_t>(block.run.first_row + block.first_row);
     d.step = static_cast<uint32_t>(block.run.scalars_in[step]);
     d.high = static_cast<uint32_t>(seed >> 32) | 2u << 22;
-    d.limit = static_cast<uint32_t>(rate * 4294967296.0);
-    d.scale = static_cast<float>(1 / (1 - rate));
+    d.limit = static_cast<uint16_t>(std::min(std::round(rate * 65536), 65535.0));
+    d.scale = static_cast<float>(1 / (1 - d.limit / 65536.0));
     const RowPointer bits = block.at(kept);
-    d.kept = reinterpret_cast<uint32_t*>(bits.data), d.kept_row = bits.stride, d.drawn = drawn;
+    d.kept = reinterpret_cast<uint8_t*>(bits.data), d.kept_row = bits.stride * static_cast<int64_t>(sizeof(float)), d.drawn = drawn;
     block.plan.kernels->dropout(&d);
   }
 };

@@ -146,7 +146,7 @@ Program dropout_case(Random& random, int64_t rows) {
     op.x = p.input(width, random.floats(rows * width)), op.y = p.output(width);
     op.seed = static_cast<int64_t>(random.bits() >> 11), op.stream = random.between(0, 1000);
     op.step = p.scalar(static_cast<double>(random.between(1, 1000)));
-    op.rate = random.pick<double>({0, 0.1, 0.5, 0.99});
+    op.rate = random.pick<double>({0, 0.1, 0.3, 0.99, 0.999999});
     p.add(op);
     if (random.chance(0.2)) {  // of what the one before has left
       op.x = p.activation(width), p.ops.back().fields.dropout.y = op.x;
