@@ -76,12 +76,15 @@ float WeightStream::operator()(uint64_t index) const noexcept {
 
 void shuffle_order(int32_t* order, int64_t count, uint64_t seed, uint64_t epoch) noexcept {
   for (int64_t i = 0; i < count; ++i) order[i] = static_cast<int32_t>(i);
-  for (int64_t i = count - 1; i > 0; --i) {
+  // High 64 bits of (64 random bits x range): the bias is below range / 2^64.
+  const auto pick = [order](int64_t i, uint32_t high, uint32_t low) {
+    const uint64_t bits = static_cast<uint64_t>(high) << 32 | low;
+    std::swap(order[i], order[static_cast<int64_t>(static_cast<unsigned __int128>(bits) * static_cast<uint64_t>(i + 1) >> 64)]);
+  };
+  for (int64_t i = count - 1; i > 0; i -= 2) {
     const PhiloxCounter words = draw(static_cast<uint64_t>(i), seed, epoch, kPurposeShuffle, 0);
-    // High 64 bits of (64 random bits x range): the bias is below range / 2^64.
-    const uint64_t bits = static_cast<uint64_t>(words[0]) << 32 | words[1];
-    const auto pick = static_cast<int64_t>(static_cast<unsigned __int128>(bits) * static_cast<uint64_t>(i + 1) >> 64);
-    std::swap(order[i], order[pick]);
+    pick(i, words[0], words[1]);
+    if (i > 1) pick(i - 1, words[2], words[3]);
   }
 }
 
