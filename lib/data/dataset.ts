@@ -3,7 +3,7 @@
 
 import { checkInteger, invalidArgument, quote } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
-import { ArgumentError, DataError } from '../core/errors.js'
+import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import { type CsvOptions, csvParts, readCsv } from './csv.js'
@@ -37,6 +37,10 @@ export class Dataset {
   readonly #columns: ReadonlyMap<string, Column>
 
   private constructor(columns: ReadonlyMap<string, Column>, rows: number) {
+    if (!(columns instanceof Map)) {
+      const next = 'make a Dataset with Dataset.fromColumns, fromRows, fromCsv or fromParquet'
+      throw invalidArgument('columns', 'those that the library makes', columns, next)
+    }
     this.rows = rows
     this.columnNames = Object.freeze([...columns.keys()])
     this.#columns = columns
@@ -147,6 +151,7 @@ export class Dataset {
   column(name: string): Column {
     const column = this.#columns.get(name)
     if (column !== undefined) return column
+    if (typeof name !== 'string') throw invalidArgument('name', 'the name of a column', name)
     const near = nearest(name, this.columnNames).map(quote).join(', ')
     throw new DataError(`no column ${quote(name)} among the ${this.columnNames.length}; the nearest are ${near}`, {
       column: name,
@@ -165,13 +170,12 @@ export class Dataset {
    * @throws ERR_MULTIGATE_ARGUMENT for a row that is not there.
    */
   select(rowIndices: ArrayLike<number>): Dataset {
+    if (!Number.isInteger(rowIndices?.length)) throw invalidArgument('rowIndices', 'a list of row numbers', rowIndices)
     const indices = new Int32Array(rowIndices.length)
     for (let position = 0; position < indices.length; position += 1) {
       const row = rowIndices[position] ?? NaN
-      if (!Number.isInteger(row) || row < 0 || row >= this.rows) {
-        const field = `rowIndices[${position}]`
-        throw new ArgumentError(`${field}: expected a row in [0, ${this.rows}), found ${row}`, { field })
-      }
+      if (!Number.isInteger(row) || row < 0 || row >= this.rows)
+        throw invalidArgument(`rowIndices[${position}]`, `a row in [0, ${this.rows})`, row)
       indices[position] = row
     }
     return this.#map((column) => selectRows(column, indices), indices.length)

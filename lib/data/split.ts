@@ -4,8 +4,9 @@ import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
+import { frozen } from '../core/schemas.js'
 
-const remainders = z.array(z.int().min(0)).readonly()
+const remainders = frozen(z.array(z.int().min(0)))
 
 /** The schema of `split` in a configuration. */
 export const splitSchema = z.strictObject({
