@@ -192,6 +192,15 @@ describe('parts of a dataset', () => {
     expect(rowsOfPart(data.slice(2).select([1, 5]))).toEqual([whole[3], whole[7]])
   })
 
+  it('know which rows of all theirs are', () => {
+    const { train, test } = data.split({ rowMod: 10, validation: [8], test: [9] })
+    const picked = data.slice(3).select([5, 1, 5])
+    for (const part of [data, train, test, train.slice(2, 9), picked, picked.slice(1)]) {
+      const rows = Array.from({ length: part.rows }, (_, row) => part.sourceRow(row))
+      expect(rows).toEqual(values(part, 'n'))
+    }
+  })
+
   it('splits by row number', () => {
     const { train, validation, test } = data.split({ rowMod: 10, validation: [8], test: [9] })
     expect(values(validation, 'n')).toEqual([8, 18])
