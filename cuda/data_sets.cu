@@ -69,11 +69,12 @@ std::vector<size_t> arrival_places(const Plan& plan, int64_t rows) {
   return places;
 }
 
-// Brings rows that lie `stride` bytes apart together.
-void copy_rows(char* to, const char* from, size_t bytes, size_t stride, int64_t rows) {
-  if (stride == bytes) std::memcpy(to, from, static_cast<size_t>(rows) * bytes);
+// Brings rows that lie `stride` bytes apart together: those of these numbers; number null: the first ones.
+void copy_rows(char* to, const char* from, size_t bytes, size_t stride, int64_t rows, const int32_t* number = nullptr) {
+  if (number == nullptr && stride == bytes) std::memcpy(to, from, static_cast<size_t>(rows) * bytes);
   else
-    for (int64_t r = 0; r < rows; r++) std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(r) * stride, bytes);
+    for (int64_t r = 0; r < rows; r++)
+      std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(number == nullptr ? r : number[r]) * stride, bytes);
 }
 
 // Which rows of which columns of a data set are meant: rows [first, first + rows) of the run and beyond it.
@@ -94,15 +95,12 @@ void fetch(Plan& plan, Plan::Arrival& arrival, const mg_run& run, int64_t first,
   const std::vector<size_t> inputs = inputs_of(plan), places = arrival_places(plan, rows);
   const size_t most = arrival_places(plan, plan.capacity).back();
   arrival.staged.reserve(most), arrival.device.reserve(most);
+  const int32_t* number = run.row_index == nullptr ? nullptr : run.row_index + first;
+  const auto start = static_cast<size_t>(number == nullptr ? first : 0);
   for (size_t k = 0; k < inputs.size(); k++) {
     const size_t bytes = plan.row_bytes(inputs[k]), stride = plan.host_row_bytes(run, inputs[k]);
-    const auto* from = static_cast<const char*>(run.data[inputs[k]]);
-    char* to = arrival.staged.data<char>() + places[k];
-    if (run.row_index == nullptr)
-      copy_rows(to, from + static_cast<size_t>(first) * stride, bytes, stride, rows);
-    else
-      for (int64_t r = 0; r < rows; r++)
-        std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(run.row_index[first + r]) * stride, bytes);
+    const char* from = static_cast<const char*>(run.data[inputs[k]]) + start * stride;
+    copy_rows(arrival.staged.data<char>() + places[k], from, bytes, stride, rows, number);
   }
   plan.copies->upload(arrival.device.data(), arrival.staged.data(), places.back());
   if (run.data_set == 0) return;

@@ -5,7 +5,7 @@ import { checkInteger, checkKeys } from './core/check.js'
 import { chooseDevice } from './core/device.js'
 import { mostThreads } from './core/limits.js'
 import { checkPrecision } from './core/precision.js'
-import type { Topology } from './core/topology.js'
+import { checkedTopology, type Topology } from './core/topology.js'
 import type { DeviceName, FloatArray, Precision } from './native/binding.js'
 import { loadNative } from './native/loader.js'
 import {
@@ -201,7 +201,8 @@ interface Call<Result> {
   readonly result: (outputs: RowOutputs, workspace: Workspace) => Result
 }
 
-function forwardCall(topology: Topology, params: MixtureParameters, x: StreamRows): Call<MixtureForward<StreamRows, FloatArray>> {
+function forwardCall(given: Topology, params: MixtureParameters, x: StreamRows): Call<MixtureForward<StreamRows, FloatArray>> {
+  const topology = checkedTopology(given)
   const streams = checkStreams(topology, x, 'x')
   const copy = isList(x) ? x.map((stream) => stream.slice()) : x.slice()
   return {
@@ -218,12 +219,13 @@ function forwardCall(topology: Topology, params: MixtureParameters, x: StreamRow
 }
 
 function backwardCall(
-  topology: Topology,
+  given: Topology,
   params: MixtureParameters,
   cache: MixtureCache,
   dOutputs: Upstream,
   { device }: Place,
 ): Call<MixtureBackward<MixtureParameters, StreamRows, FloatArray>> {
+  const topology = checkedTopology(given)
   const streams = checkStreams(topology, checkCache(cache).x, 'cache.x')
   checkProbabilities(topology, streams.rows, cache.gates)
   const upstream = checkUpstream(topology, streams.rows, dOutputs, isDouble(device))
@@ -239,12 +241,13 @@ function backwardCall(
 }
 
 function gradCall(
-  topology: Topology,
+  given: Topology,
   params: MixtureParameters,
   x: StreamRows,
   dOutputs: Upstream,
   { device }: Place,
 ): Call<MixtureGrad<MixtureParameters, StreamRows, FloatArray>> {
+  const topology = checkedTopology(given)
   const streams = checkStreams(topology, x, 'x')
   const upstream = checkUpstream(topology, streams.rows, dOutputs, isDouble(device))
   return {

@@ -39,6 +39,17 @@ export function checkObject<T extends object>(field: string, value: T, what: str
   throw invalidArgument(field, what, value)
 }
 
+/** @throws ERR_MULTIGATE_ARGUMENT unless `path` is text that can name a file. */
+export function checkPath(field: string, path: string): string {
+  if (typeof path === 'string' && path !== '') return path
+  throw invalidArgument(field, 'the path of a file', path)
+}
+
+/** What errors call a feature or task by the name that it was given, which may be no name. */
+export function called(what: string, name: unknown): string {
+  return typeof name === 'string' ? `${what} ${quote(name)}` : what
+}
+
 /** @throws ERR_MULTIGATE_ARGUMENT unless `value` is one of `values`. */
 export function checkOneOf<const T extends string>(field: string, value: unknown, values: readonly T[]): T {
   const found = values.find((candidate) => candidate === value)
@@ -101,9 +112,18 @@ export function describeValue(value: unknown): string {
   if (typeof value !== 'object' || value === null) return String(value)
   if (ArrayBuffer.isView(value))
     return `${value.constructor.name}(${'length' in value ? String(value.length) : value.byteLength})`
-  if (Array.isArray(value)) return value.length > 8 ? `an array of ${value.length}` : `[${value.map(describeValue).join(', ')}]`
+  if (Array.isArray(value)) return value.length > 8 ? sizeOf(value) : `[${value.map(describeItem).join(', ')}]`
   const name = (Object.getPrototypeOf(value) as object | null)?.constructor?.name ?? 'Object'
   return name === 'Object' ? `{ ${Object.keys(value).slice(0, 8).join(', ')} }` : `a ${name}`
+}
+
+/** An array inside another by its length alone: one may hold itself. */
+function describeItem(item: unknown): string {
+  return Array.isArray(item) ? sizeOf(item) : describeValue(item)
+}
+
+function sizeOf(array: readonly unknown[]): string {
+  return `an array of ${array.length}`
 }
 
 /** A text in quotes, cut where it is long. */
@@ -148,6 +168,7 @@ const typeNames: Readonly<Record<string, string>> = {
   boolean: 'true or false',
   array: 'an array',
   object: 'an object',
+  record: 'an object of values by name',
 }
 
 function sized(origin: string, sign: string, limit: number | bigint): string {

@@ -16,7 +16,7 @@ export class ArgumentError extends MultigateError {
   }
 }
 
-/** Where in the data something is wrong. Rows count from 0, the header line not counted. */
+/** Where in the data something is wrong. Rows count from 0, the header line not counted; of a part of some data within that part. */
 export interface DataPlace {
   /** In `fit`, which takes two: `'training'` or `'validation'`. */
   readonly dataset?: string | undefined

@@ -110,6 +110,24 @@ function level(options: LevelOptions): Topology {
   return levelOf(options)
 }
 
+const checkedOf = new WeakMap<object, Topology>()
+
+/**
+ * A topology that may have been made by hand, or be a copy that came from another thread.
+ * @throws as `topology.level`.
+ */
+export function checkedTopology(topology: Topology): Topology {
+  // PLE's are a list, one per level.
+  checkObject('topology', topology, 'that of one level')
+  return checkedOf.get(topology) ?? kept(topology, level(topology))
+}
+
+/** Remembered, so that compiled programs are found again. */
+function kept(topology: object, checked: Topology): Topology {
+  checkedOf.set(topology, checked)
+  return checked
+}
+
 function levelOf({ streams, experts, gates, outputs, ...options }: LevelOptions): Topology {
   const layers = layersOf(options)
   checkList('streams', streams, 'widths')
@@ -126,13 +144,14 @@ function levelOf({ streams, experts, gates, outputs, ...options }: LevelOptions)
   checkList('outputs', sources, 'gates').forEach((gate, output) =>
     checkReference(`output ${output} is`, 'gate', gate, Math.max(gates.length, 1)),
   )
-  return Object.freeze({
+  const checked = Object.freeze({
     streams: Object.freeze([...streams]),
     experts: Object.freeze(experts.map(({ stream }) => Object.freeze({ stream }))),
     gates: Object.freeze(gates.map((gate) => Object.freeze({ stream: gate.stream, experts: Object.freeze([...gate.experts]) }))),
     outputs: Object.freeze([...sources]),
     ...layers,
   })
+  return kept(checked, checked)
 }
 
 /** One gate per task, each over all experts. */

@@ -27,7 +27,7 @@ const lists = /^(List|FixedSizeList\[\d+\])<(.*)>$/
 /** The columns of a table. @throws ERR_MULTIGATE_DATA naming the column whose type is neither number, text nor list. */
 export async function readArrow(source: ArrowTable | Uint8Array): Promise<Map<string, Column>> {
   const table = source instanceof Uint8Array ? await tableOf(source) : source
-  if (typeof table?.getChild !== 'function')
+  if (typeof table?.getChild !== 'function' || !Array.isArray(table.schema?.fields))
     throw invalidArgument('source', "a table of apache-arrow, or Arrow's IPC bytes", source)
   const names = table.schema.fields.map(({ name }) => name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)

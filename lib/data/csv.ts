@@ -7,6 +7,7 @@ import { parseOptions, quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
+import { frozen } from '../core/schemas.js'
 import { readHeader } from './csv-header.js'
 import { literal, pathLiteral, type Session, usingDuckDB } from './duckdb.js'
 import { checkFile } from './file.js'
@@ -32,7 +33,7 @@ const schema = z.strictObject({
     .refine((text) => !/["\r\n]/.test(text), 'expected no quote and no line end')
     .optional(),
   trim: z.boolean().default(false),
-  nullValues: z.array(z.string()).readonly().default(['']),
+  nullValues: frozen(z.array(z.string())).default(['']),
   types: z.record(z.string(), z.enum(['number', 'string'])).default({}),
 })
 

@@ -3,14 +3,14 @@
 
 import { checkInteger, invalidArgument, quote } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
-import { ArgumentError, DataError } from '../core/errors.js'
+import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import { type CsvOptions, csvParts, readCsv } from './csv.js'
 import { parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
-import { type SplitOptions, splitRows } from './split.js'
+import { type Part, rowBeforeSplit, type SplitOptions, splitRows } from './split.js'
 import { type ColumnValues, columnOfValues } from './values.js'
 
 /** The three parts of a dataset. A part that was not asked for has no rows. */
@@ -35,11 +35,17 @@ export class Dataset {
   /** In the order of the source. */
   readonly columnNames: readonly string[]
   readonly #columns: ReadonlyMap<string, Column>
+  readonly #sourceRow: (row: number) => number
 
-  private constructor(columns: ReadonlyMap<string, Column>, rows: number) {
+  private constructor(columns: ReadonlyMap<string, Column>, rows: number, sourceRow: (row: number) => number) {
+    if (!(columns instanceof Map)) {
+      const next = 'make a Dataset with Dataset.fromColumns, fromRows, fromCsv or fromParquet'
+      throw invalidArgument('columns', 'those that the library makes', columns, next)
+    }
     this.rows = rows
     this.columnNames = Object.freeze([...columns.keys()])
     this.#columns = columns
+    this.#sourceRow = sourceRow
   }
 
   /**
@@ -69,13 +75,13 @@ export class Dataset {
    */
   static async *streamCsv(path: string, options: CsvOptions = {}, rows = defaultPart): AsyncGenerator<Dataset, void, undefined> {
     checkInteger('rows', rows, { min: 1 })
-    for await (const columns of csvParts(path, options, rows)) yield Dataset.#of(columns)
+    yield* Dataset.#parts(csvParts(path, options, rows))
   }
 
   /** Reads a Parquet file as `fromParquet`, some rows at a time. */
   static async *streamParquet(path: string, rows = defaultPart): AsyncGenerator<Dataset, void, undefined> {
     checkInteger('rows', rows, { min: 1 })
-    for await (const columns of parquetParts(path, rows)) yield Dataset.#of(columns)
+    yield* Dataset.#parts(parquetParts(path, rows))
   }
 
   /**
@@ -121,7 +127,16 @@ export class Dataset {
     return Dataset.#of(await columnsOfRows(rows))
   }
 
-  static #of(columns: ReadonlyMap<string, Column>): Dataset {
+  static async *#parts(parts: AsyncIterable<ReadonlyMap<string, Column>>): AsyncGenerator<Dataset, void, undefined> {
+    let start = 0
+    for await (const columns of parts) {
+      const part = Dataset.#of(columns, start)
+      start += part.rows
+      yield part
+    }
+  }
+
+  static #of(columns: ReadonlyMap<string, Column>, start = 0): Dataset {
     const [first] = columns
     if (first === undefined) throw new DataError('a dataset needs at least one column, found none')
     const rows = rowsOf(first[1])
@@ -132,7 +147,7 @@ export class Dataset {
         column: name,
       })
     }
-    return new Dataset(columns, rows)
+    return new Dataset(columns, rows, (row) => start + row)
   }
 
   /** Whether there is a column of this name. */
@@ -147,6 +162,7 @@ export class Dataset {
   column(name: string): Column {
     const column = this.#columns.get(name)
     if (column !== undefined) return column
+    if (typeof name !== 'string') throw invalidArgument('name', 'the name of a column', name)
     const near = nearest(name, this.columnNames).map(quote).join(', ')
     throw new DataError(`no column ${quote(name)} among the ${this.columnNames.length}; the nearest are ${near}`, {
       column: name,
@@ -157,7 +173,11 @@ export class Dataset {
   slice(start: number, end: number = this.rows): Dataset {
     const from = Math.min(checkInteger('start', start, { min: 0 }), this.rows)
     const to = Math.max(from, Math.min(checkInteger('end', end, { min: 0 }), this.rows))
-    return this.#map((column) => sliceRows(column, from, to), to - from)
+    return this.#part(
+      (column) => sliceRows(column, from, to),
+      to - from,
+      (row) => from + row,
+    )
   }
 
   /**
@@ -165,16 +185,15 @@ export class Dataset {
    * @throws ERR_MULTIGATE_ARGUMENT for a row that is not there.
    */
   select(rowIndices: ArrayLike<number>): Dataset {
+    if (!Number.isInteger(rowIndices?.length)) throw invalidArgument('rowIndices', 'a list of row numbers', rowIndices)
     const indices = new Int32Array(rowIndices.length)
     for (let position = 0; position < indices.length; position += 1) {
       const row = rowIndices[position] ?? NaN
-      if (!Number.isInteger(row) || row < 0 || row >= this.rows) {
-        const field = `rowIndices[${position}]`
-        throw new ArgumentError(`${field}: expected a row in [0, ${this.rows}), found ${row}`, { field })
-      }
+      if (!Number.isInteger(row) || row < 0 || row >= this.rows)
+        throw invalidArgument(`rowIndices[${position}]`, `a row in [0, ${this.rows})`, row)
       indices[position] = row
     }
-    return this.#map((column) => selectRows(column, indices), indices.length)
+    return this.#select(indices, (row) => indices[row] ?? row)
   }
 
   /**
@@ -183,11 +202,25 @@ export class Dataset {
    * @throws ERR_MULTIGATE_ARGUMENT for a remainder out of range or listed twice, or where nothing is left to train on.
    */
   split(options: SplitOptions): DatasetSplit {
-    const { train, validation, test } = splitRows(this.rows, options)
-    return { train: this.select(train), validation: this.select(validation), test: this.select(test) }
+    const rows = splitRows(this.rows, options)
+    const part = (name: Part): Dataset => this.#select(rows[name], rowBeforeSplit(this.rows, options, name))
+    return { train: part('train'), validation: part('validation'), test: part('test') }
   }
 
-  #map(change: (column: Column) => Column, rows: number): Dataset {
-    return new Dataset(new Map([...this.#columns].map(([name, column]) => [name, change(column)])), rows)
+  /** @internal The number of a row in the data that this was streamed, sliced, selected or split from: its own in a whole dataset. */
+  sourceRow(row: number): number {
+    return this.#sourceRow(row)
+  }
+
+  #select(rows: Int32Array, rowHere: (row: number) => number): Dataset {
+    return this.#part((column) => selectRows(column, rows), rows.length, rowHere)
+  }
+
+  #part(change: (column: Column) => Column, rows: number, rowHere: (row: number) => number): Dataset {
+    const columns = new Map<string, Column>()
+    for (const [name, column] of this.#columns) columns.set(name, change(column))
+    // Not `this`, whose columns would live as long as the part.
+    const sourceRow = this.#sourceRow
+    return new Dataset(columns, rows, (row) => sourceRow(rowHere(row)))
   }
 }

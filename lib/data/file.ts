@@ -3,12 +3,12 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 
-import { invalidArgument } from '../core/check.js'
+import { checkPath } from '../core/check.js'
 import { DataError } from '../core/errors.js'
 
 /** @throws ERR_MULTIGATE_DATA naming the whole path, unless it is a file; ERR_MULTIGATE_ARGUMENT for what is no path. */
 export async function checkFile(path: string): Promise<void> {
-  if (typeof path !== 'string' || path === '') throw invalidArgument('path', 'the path of a file', path)
+  checkPath('path', path)
   const found = await stat(path).catch((cause: unknown) => {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
     const what = missing ? 'there is no such file' : String(cause)

@@ -10,7 +10,12 @@ export type Row = Readonly<Record<string, Value>>
 
 /** Columns in the order in which their names first come. @throws as `Dataset.fromRows` says. */
 export async function columnsOfRows(rows: Iterable<Row> | AsyncIterable<Row>): Promise<Map<string, Column>> {
-  if (typeof rows !== 'object' || rows === null || !(Symbol.iterator in rows || Symbol.asyncIterator in rows)) {
+  if (
+    typeof rows !== 'object' ||
+    rows === null ||
+    ArrayBuffer.isView(rows) ||
+    !(Symbol.iterator in rows || Symbol.asyncIterator in rows)
+  ) {
     throw invalidArgument('rows', 'an array of objects, or another iterable of them', rows)
   }
   const builders = new Map<string, ColumnBuilder>()

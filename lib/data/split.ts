@@ -4,8 +4,9 @@ import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
+import { frozen } from '../core/schemas.js'
 
-const remainders = z.array(z.int().min(0)).readonly()
+const remainders = frozen(z.array(z.int().min(0)))
 
 /** The schema of `split` in a configuration. */
 export const splitSchema = z.strictObject({
@@ -21,8 +22,10 @@ export interface SplitOptions {
   readonly test?: readonly number[]
 }
 
+export type Part = 'train' | 'validation' | 'test'
+
 /** Row numbers of each part, ascending. @throws ERR_MULTIGATE_ARGUMENT naming the remainder that is wrong. */
-export function splitRows(rows: number, options: SplitOptions): Record<'train' | 'validation' | 'test', Int32Array> {
+export function splitRows(rows: number, options: SplitOptions): Record<Part, Int32Array> {
   const { rowMod, validation, test } = parseOptions('split', splitSchema, options)
   const partOf = new Map<number, 'validation' | 'test'>()
   for (const [part, list] of [
@@ -44,7 +47,13 @@ export function splitRows(rows: number, options: SplitOptions): Record<'train' |
       field: 'split',
     })
   }
-  const parts: Record<'train' | 'validation' | 'test', number[]> = { train: [], validation: [], test: [] }
+  const parts: Record<Part, number[]> = { train: [], validation: [], test: [] }
   for (let row = 0; row < rows; row += 1) parts[partOf.get(row % rowMod) ?? 'train'].push(row)
   return { train: Int32Array.from(parts.train), validation: Int32Array.from(parts.validation), test: Int32Array.from(parts.test) }
+}
+
+/** Which row of all a row of a part is; worked out anew when it is asked for, so that a part does not hold its row numbers. */
+export function rowBeforeSplit(rows: number, options: SplitOptions, part: Part): (row: number) => number {
+  const kept = structuredClone(options)
+  return (row) => splitRows(rows, kept)[part][row] ?? row
 }

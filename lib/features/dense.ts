@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { describeValue, parseOptions, quote } from '../core/check.js'
+import { called, describeValue, parseOptions } from '../core/check.js'
 import { type Column, mapInto, type NumberValues, numberOf, rowsOf, type ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { largestWidth } from '../core/limits.js'
@@ -56,7 +56,7 @@ export interface DenseFeature<Name extends string = string> {
  */
 export function dense<const Name extends string>(name: Name, options: DenseOptions = {}): DenseFeature<Name> {
   const spec = { ...options, kind: 'dense', name }
-  return Object.freeze(parseOptions(`feature ${quote(String(name))}`, denseSchema, spec)) as DenseFeature<Name>
+  return Object.freeze(parseOptions(called('feature', name), denseSchema, spec)) as DenseFeature<Name>
 }
 
 /** What is fitted: a value x becomes (f(x) - offset) / scale, a missing one `fill`. */

@@ -1,9 +1,9 @@
 // Options of features that are embedded: how wide, and where their ids come from.
 
 import { z } from 'zod'
-
 import { largestWidth, mostTableRows } from '../core/limits.js'
 import { nameSchema } from '../core/name.js'
+import { frozen } from '../core/schemas.js'
 
 const tableRows = z.int().min(1).max(mostTableRows)
 
@@ -22,16 +22,17 @@ export const idOptions = {
   vocabulary: z
     .union([
       tableRows,
-      z
-        .array(z.union([z.string(), z.number()]))
-        .min(1)
-        .refine(unique, twice)
-        .refine(oneType, mixed)
-        .readonly(),
+      frozen(
+        z
+          .array(z.union([z.string(), z.number()]))
+          .min(1)
+          .refine(unique, twice)
+          .refine(oneType, mixed),
+      ),
     ])
     .optional(),
   hash: tableRows.min(2).optional(),
-  buckets: z.array(z.number()).min(1).refine(ascending, notAscending).readonly().optional(),
+  buckets: frozen(z.array(z.number()).min(1).refine(ascending, notAscending)).optional(),
   minCount: z.int().min(1).optional(),
   outOfRange: z.enum(['error', 'oov']).optional(),
   column: z.string().min(1).optional(),

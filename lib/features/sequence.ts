@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { parseOptions, quote } from '../core/check.js'
+import { called, parseOptions } from '../core/check.js'
 import { type Column, numberText, type StringColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { largestWidth } from '../core/limits.js'
@@ -45,7 +45,7 @@ export interface SequenceFeature<Name extends string = string> extends SequenceO
  */
 export function sequence<const Name extends string>(name: Name, options: SequenceOptions): SequenceFeature<Name> {
   const spec = { ...options, kind: 'sequence', name }
-  return Object.freeze(parseOptions(`feature ${quote(String(name))}`, sequenceSchema, spec)) as SequenceFeature<Name>
+  return Object.freeze(parseOptions(called('feature', name), sequenceSchema, spec)) as SequenceFeature<Name>
 }
 
 /** Fits a vocabulary on the training rows, where the feature has an open one. */

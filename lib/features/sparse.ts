@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-import { parseOptions, quote } from '../core/check.js'
+import { called, parseOptions } from '../core/check.js'
 import type { Column, ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { codedColumn, countKeys } from './distinct.js'
@@ -26,7 +26,7 @@ export interface SparseFeature<Name extends string = string> extends IdOptions {
  */
 export function sparse<const Name extends string>(name: Name, options: IdOptions): SparseFeature<Name> {
   const spec = { ...options, kind: 'sparse', name }
-  return Object.freeze(parseOptions(`feature ${quote(String(name))}`, sparseSchema, spec)) as SparseFeature<Name>
+  return Object.freeze(parseOptions(called('feature', name), sparseSchema, spec)) as SparseFeature<Name>
 }
 
 /** Fits a vocabulary on the training rows, where the feature has an open one. */

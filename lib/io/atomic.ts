@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { access, constants, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 
-import { invalidArgument } from '../core/check.js'
+import { checkPath } from '../core/check.js'
 import { WriteError } from '../core/errors.js'
 
 /** Where the new content goes, in order. */
@@ -27,7 +27,7 @@ export interface Replacement {
  * @throws ERR_MULTIGATE_ARGUMENT for what is no path, ERR_MULTIGATE_WRITE with what stands in the way.
  */
 export async function checkWritable(path: string): Promise<Replacement> {
-  if (typeof path !== 'string' || path === '') throw invalidArgument('path', 'the path of a file', path)
+  checkPath('path', path)
   const target = await realpath(path).catch(() => path)
   const found = await stat(target).catch(() => undefined)
   if (found?.isFile() === false) {

@@ -3,7 +3,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises'
 
-import { describeValue, quote } from '../core/check.js'
+import { checkPath, describeValue, quote } from '../core/check.js'
 import { ArgumentError, DisposedError, FormatError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
 import { type FileSink, writeAtomically } from './atomic.js'
@@ -44,10 +44,11 @@ export class SafetensorsFile {
 
   /**
    * Opens a file and checks its header.
-   * @throws ERR_MULTIGATE_FORMAT naming the field that is wrong, or where the file cannot be opened.
+   * @throws ERR_MULTIGATE_FORMAT naming the field that is wrong, or where the file cannot be opened; ERR_MULTIGATE_ARGUMENT for what is no
+   * path.
    */
   static async open(path: string): Promise<SafetensorsFile> {
-    const handle = await open(path, 'r').catch((cause: unknown) => {
+    const handle = await open(checkPath('path', path), 'r').catch((cause: unknown) => {
       throw new FormatError(`${path}: cannot open it: ${cause instanceof Error ? cause.message : String(cause)}`, {
         file: path,
         cause,

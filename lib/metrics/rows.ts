@@ -39,10 +39,14 @@ export function checkScored<Rows extends ScoredRows>(rows: Rows): Rows {
   return rows
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless it is a list. */
+/** @throws ERR_MULTIGATE_ARGUMENT unless it is a list of numbers. */
 export function checkNumbers(field: string, values: NumberValues): NumberValues {
-  if (Array.isArray(values) || (ArrayBuffer.isView(values) && 'length' in values)) return values
-  throw invalidArgument(field, 'numbers, one per row', values)
+  const list: readonly unknown[] | undefined = Array.isArray(values) ? values : undefined
+  if (list === undefined && !(ArrayBuffer.isView(values) && typeof values[0] !== 'bigint' && 'length' in values))
+    throw invalidArgument(field, 'numbers, one per row', values)
+  const wrong = list?.findIndex((value) => typeof value !== 'number') ?? -1
+  if (wrong >= 0) throw invalidArgument(`${field}[${wrong}]`, 'a number', list?.[wrong])
+  return values
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless there are as many as scores. */

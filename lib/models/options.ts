@@ -2,11 +2,11 @@
 // own to `commonOptions`. Unknown keys are errors: a misspelt option must not be a silent default.
 
 import { z } from 'zod'
-
 import { activationNames } from '../core/activation.js'
 import { initializerNames } from '../core/initializers.js'
 import type { ParameterGroup } from '../core/layout.js'
 import { largestWidth, mostExperts } from '../core/limits.js'
+import { frozen } from '../core/schemas.js'
 import type { Penalty } from '../layers/update.js'
 
 /** Width of a layer. */
@@ -14,7 +14,7 @@ export const units = z.int().min(1).max(largestWidth)
 const amount = z.number().min(0)
 
 /** Widths of hidden layers, first to last. */
-export const hiddenUnits = z.array(units).readonly()
+export const hiddenUnits = frozen(z.array(units))
 
 const activation = z.enum(activationNames)
 
@@ -68,7 +68,7 @@ export const commonOptions = {
 /** Options of experts and gates. */
 export const expertOptions = {
   /** Widths of an expert's layers, the last of which is what gates mix. */
-  expertHiddenUnits: z.array(units).min(1).readonly(),
+  expertHiddenUnits: frozen(z.array(units).min(1)),
   /** Widths of a gate's layers before its softmax. */
   gateHiddenUnits: hiddenUnits.default([]),
   /** Whether softmax layers of gates have a bias; the papers' have none. */
@@ -81,7 +81,7 @@ export const expertOptions = {
 export const expertCount = z.int().min(0).max(mostExperts)
 
 /** How many experts are each task's own: one number for all tasks, or one per task. */
-export const numSpecificExperts = z.union([expertCount, z.array(expertCount).min(1).readonly()])
+export const numSpecificExperts = z.union([expertCount, frozen(z.array(expertCount).min(1))])
 
 const expertSchema = z.strictObject({ ...commonOptions, ...expertOptions })
 

@@ -1,9 +1,9 @@
 // Progressive layered extraction (Tang et al., RecSys 2020): levels of customized gate control, one after another.
 
 import { z } from 'zod'
-
 import { fusionNames, fusionParts } from '../core/fusion.js'
 import { mostLevels } from '../core/limits.js'
+import { frozen } from '../core/schemas.js'
 import { topology } from '../core/topology.js'
 import { checkSpecificExperts } from './check.js'
 import { defineModel, type Written } from './definition.js'
@@ -21,7 +21,7 @@ const schema = z.strictObject({
   /** Of every level. */
   numSpecificExperts,
   /** What becomes of a level's outputs before the next one. The paper's is `'none'`: each task's and the shared one pass on alone. */
-  fusion: z.union([z.enum(['none', ...fusionNames]), z.array(fusionPart).min(1).readonly()]).default('none'),
+  fusion: z.union([z.enum(['none', ...fusionNames]), frozen(z.array(fusionPart).min(1))]).default('none'),
 })
 
 /** A PLE's options as a user writes them, without features and tasks. */

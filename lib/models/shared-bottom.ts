@@ -2,13 +2,14 @@
 
 import { z } from 'zod'
 
+import { frozen } from '../core/schemas.js'
 import { defineModel, type Written } from './definition.js'
 import { commonOptions, units } from './options.js'
 
 const schema = z.strictObject({
   ...commonOptions,
   /** Widths of the layers that all tasks share. */
-  bottomHiddenUnits: z.array(units).min(1).readonly(),
+  bottomHiddenUnits: frozen(z.array(units).min(1)),
 })
 
 /** A shared bottom's options as a user writes them, without features and tasks. */

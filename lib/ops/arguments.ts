@@ -2,7 +2,7 @@
 // the argument, what it must be and what was found. Nothing here loops over rows except the sum of upstream gradients of
 // outputs that share a gate (OMoE).
 
-import { checkFailed, checkList, checkObject, describeValue, invalidArgument } from '../core/check.js'
+import { checkFailed, checkList, checkObject, describeValue } from '../core/check.js'
 import { elementsOf, type Tensor } from '../core/layout.js'
 import { expertsOf, gateWidths, type Topology } from '../core/topology.js'
 import type { ExpertLayer, MixtureTensors } from '../layers/mixture-tensors.js'
@@ -56,8 +56,6 @@ interface ParameterMap {
 
 /** @throws ERR_MULTIGATE_ARGUMENT where a length is not a whole number of rows or streams disagree. */
 export function checkStreams(topology: Topology, x: StreamRows, name: string): Streams {
-  // PLE's are a list, one per level.
-  if (!Array.isArray((topology as Topology | null)?.streams)) throw invalidArgument('topology', 'that of one level', topology)
   const { streams } = topology
   if (!isArray(x) && !(Array.isArray(x) && x.every(isArray))) throw notFloats(name, streams.length, x)
   const arrays = isArray(x) ? [x] : x

@@ -1,7 +1,19 @@
 // The gates' mean weights as a text table: a bar and a percentage per expert, one block of lines per level.
 
+import { z } from 'zod'
+
+import { parseOptions } from '../core/check.js'
+import { anyNumber } from '../core/schemas.js'
 import type { GateWeights } from '../training/gates.js'
 import { table } from './text.js'
+
+const schema = z.array(
+  z.looseObject({
+    level: anyNumber,
+    gate: z.string(),
+    experts: z.array(z.looseObject({ name: z.string(), weight: anyNumber })),
+  }),
+)
 
 const blocks = ' ▏▎▍▌▋▊▉█'
 const barWidth = 6
@@ -11,8 +23,10 @@ const mostColumns = 10
 /**
  * One line per gate, one column per expert that any gate of the level sees, or of more than ten experts one per owner. A full
  * bar is a weight of 1.
+ * @throws ERR_MULTIGATE_ARGUMENT naming what is not as `model.gates` gives it.
  */
 export function gatesTable(gates: readonly GateWeights[]): string {
+  parseOptions('gates', schema, gates)
   const levels = [...new Set(gates.map(({ level }) => level))]
   return levels
     .map((level) => {
@@ -44,7 +58,7 @@ function summed(gates: readonly GateWeights[]): readonly GateWeights[] {
 
 function cell(weight: number | undefined): string {
   if (weight === undefined) return ''
-  const eighths = Math.round(weight * barWidth * 8)
+  const eighths = Math.round(Math.min(Math.max(weight, 0), 1) * barWidth * 8)
   const bar = '█'.repeat(Math.floor(eighths / 8)) + (blocks[eighths % 8] ?? '').trim()
   return `${`${Math.round(100 * weight)}%`.padStart(4)} ${bar}`.padEnd(5 + barWidth)
 }

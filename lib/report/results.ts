@@ -1,13 +1,43 @@
 // Results as text tables: what `fit` and `evaluate` return, for people.
 
+import { z } from 'zod'
+
+import { parseOptions } from '../core/check.js'
+import { anyNumber } from '../core/schemas.js'
 import type { Evaluation, TaskEvaluation } from '../training/evaluate.js'
 import type { History } from '../training/history.js'
 import { count, decimals, duration, table } from './text.js'
 
 const metrics = ['auc', 'logloss', 'accuracy', 'rmse', 'mae'] as const
 
-/** One line per data set and task, one column per metric that any of them has. */
+const numbers = z.record(z.string(), anyNumber)
+const some = anyNumber.optional()
+const taskSchema = z.looseObject({
+  rows: anyNumber,
+  positives: some,
+  auc: some,
+  logloss: some,
+  accuracy: some,
+  rmse: some,
+  mae: some,
+})
+const evaluationSchema = z.looseObject({ tasks: z.record(z.string(), taskSchema), unknown: numbers.optional() })
+const epochSchema = z.looseObject({
+  epoch: anyNumber,
+  loss: anyNumber,
+  validation: evaluationSchema.extend({ loss: anyNumber }).optional(),
+  metrics: numbers,
+  seconds: anyNumber,
+})
+const historySchema = z.looseObject({ epochs: z.array(epochSchema), weightsOf: anyNumber })
+
+/**
+ * One line per data set and task, one column per metric that any of them has.
+ * @throws ERR_MULTIGATE_ARGUMENT naming what is not as `evaluate` gives it.
+ * @example console.log(resultsTable({ test: await model.evaluate(test) }))
+ */
 export function resultsTable(results: Readonly<Record<string, Evaluation>>): string {
+  parseOptions('results', z.record(z.string(), evaluationSchema), results)
   const lines = Object.entries(results).flatMap(([data, { tasks }]) =>
     Object.entries(tasks).map(([task, result]) => ({ data, task, result })),
   )
@@ -39,8 +69,13 @@ export function headline(result: TaskEvaluation): { readonly metric: string; rea
   return { metric: 'accuracy', value: result.accuracy }
 }
 
-/** One line per epoch: loss, validation loss, the metric that speaks for each task on the validation data. */
-export function historyTable({ epochs, weightsOf }: History): string {
+/**
+ * One line per epoch: loss, validation loss, the metric that speaks for each task on the validation data.
+ * @throws ERR_MULTIGATE_ARGUMENT naming what is not as `fit` gives it.
+ */
+export function historyTable(history: History): string {
+  parseOptions('history', historySchema, history)
+  const { epochs, weightsOf } = history
   const validated = epochs.find(({ validation }) => validation !== undefined)?.validation
   const columns = Object.entries(validated?.tasks ?? {}).map(([task, result]) => ({ task, metric: headline(result).metric }))
   const names = columns.map(({ task, metric }) => `val_${task}_${metric}`)

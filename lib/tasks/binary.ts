@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { describeValue, parseOptions, quote } from '../core/check.js'
+import { called, describeValue, parseOptions, quote } from '../core/check.js'
 import { type Column, mapInto, numberOf, numberText, rowsOf } from '../core/columns.js'
 import { nearest } from '../core/nearest.js'
 import {
@@ -41,7 +41,7 @@ export interface BinaryTask<Name extends string = string> extends BinaryOptions 
  */
 export function binary<const Name extends string>(name: Name, options: BinaryOptions = {}): BinaryTask<Name> {
   const spec = { ...options, kind: 'binary', name }
-  return Object.freeze(parseOptions(`task ${quote(String(name))}`, binarySchema, spec)) as BinaryTask<Name>
+  return Object.freeze(parseOptions(called('task', name), binarySchema, spec)) as BinaryTask<Name>
 }
 
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-import { parseOptions, quote } from '../core/check.js'
+import { called, parseOptions, quote } from '../core/check.js'
 import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { largestWidth } from '../core/limits.js'
 import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, singleColumn, wrongLabel } from './labels.js'
@@ -40,7 +40,7 @@ export interface MulticlassTask<Name extends string = string> extends Multiclass
  */
 export function multiclass<const Name extends string>(name: Name, options: MulticlassOptions): MulticlassTask<Name> {
   const spec = { ...options, kind: 'multiclass', name }
-  return Object.freeze(parseOptions(`task ${quote(String(name))}`, multiclassSchema, spec)) as MulticlassTask<Name>
+  return Object.freeze(parseOptions(called('task', name), multiclassSchema, spec)) as MulticlassTask<Name>
 }
 
 /** How many classes a task has. */

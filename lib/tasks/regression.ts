@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-import { parseOptions, quote } from '../core/check.js'
+import { called, parseOptions } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, singleColumn } from './labels.js'
 
@@ -25,7 +25,7 @@ export interface RegressionTask<Name extends string = string> extends Regression
  */
 export function regression<const Name extends string>(name: Name, options: RegressionOptions = {}): RegressionTask<Name> {
   const spec = { ...options, kind: 'regression', name }
-  return Object.freeze(parseOptions(`task ${quote(String(name))}`, regressionSchema, spec)) as RegressionTask<Name>
+  return Object.freeze(parseOptions(called('task', name), regressionSchema, spec)) as RegressionTask<Name>
 }
 
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */

@@ -32,10 +32,8 @@ export class DataEncoder {
 
   /** Fits every open encoder. @throws ERR_MULTIGATE_DATA naming the feature and the value that it cannot take. */
   static fit(train: Dataset, features: readonly Feature[], tasks: readonly Task[]): DataEncoder {
-    return new DataEncoder(
-      features.map((feature) => fitEncoder(feature, featureColumn(train, feature))),
-      tasks,
-    )
+    const fitted = ofSource(train, () => features.map((feature) => fitEncoder(feature, featureColumn(train, feature))))
+    return new DataEncoder(fitted, tasks)
   }
 
   get features(): NetworkFeature[] {
@@ -57,21 +55,24 @@ export class DataEncoder {
    * @throws ERR_MULTIGATE_DATA naming the task.
    */
   checkLabels(train: Dataset): void {
-    for (const task of this.#tasks) {
-      const column = labelColumnOf(task)
-      if (train.has(column)) encodeLabels(task, train.column(column), { training: true })
-    }
+    const labelled = this.#tasks.filter((task) => train.has(labelColumnOf(task)))
+    ofSource(train, () => {
+      for (const task of labelled) encodeLabels(task, train.column(labelColumnOf(task)), { training: true })
+    })
   }
 
   /** Encoded features by name, [rows * width] each. @throws ERR_MULTIGATE_DATA. */
   encodeFeatures(data: Dataset): Map<string, Int32Array | Float32Array> {
-    return new Map(
-      this.encoders.map((encoder) => [encoder.feature.name, encoder.encode(featureColumn(data, encoder.feature)).data]),
-    )
+    const encoded = (encoder: Encoder) => encoder.encode(featureColumn(data, encoder.feature)).data
+    return ofSource(data, () => new Map(this.encoders.map((encoder) => [encoder.feature.name, encoded(encoder)])))
   }
 
   /** Encodes a dataset and hands it to the addon, which copies it. To be disposed. */
   encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
+    return ofSource(data, () => this.#encode(data, native, purpose))
+  }
+
+  #encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
     const columns = new Map<string, ColumnSpec>()
     const unknown: Record<string, number> = {}
     for (const encoder of this.encoders) {
@@ -161,7 +162,7 @@ function featureColumn(data: Dataset, feature: Feature): Column {
 /** The column that a feature or task reads, which `option` can say. */
 function columnOf(data: Dataset, name: string, reader: string, option: string): Column {
   if (data.has(name)) return data.column(name)
-  return inData({ before: `${reader}: `, after: `; say which one it reads with '${option}'` }, () => data.column(name))
+  return inData({ before: `${reader}: `, after: () => `; say which one it reads with '${option}'` }, () => data.column(name))
 }
 
 /** What `fit` does with one of its datasets: an error about the data says which one. */
@@ -169,8 +170,21 @@ export function ofDataset<Result>(dataset: 'training' | 'validation', work: () =
   return inData({ before: `${dataset} data: `, dataset }, work)
 }
 
+/** An error about a row of a part of some data says which row of all it is. */
+function ofSource<Result>(data: Dataset, work: () => Result): Result {
+  const after = ({ row }: DataError): string => {
+    const source = row === undefined ? undefined : data.sourceRow(row)
+    return source === row ? '' : `; it is row ${source} of the data that these rows were taken from`
+  }
+  return inData({ before: '', after }, work)
+}
+
 function inData<Result>(
-  { before, after = '', dataset }: { readonly before: string; readonly after?: string; readonly dataset?: string },
+  {
+    before,
+    after = () => '',
+    dataset,
+  }: { readonly before: string; readonly after?: (error: DataError) => string; readonly dataset?: string },
   work: () => Result,
 ): Result {
   try {
@@ -178,7 +192,7 @@ function inData<Result>(
   } catch (error) {
     if (!(error instanceof DataError)) throw error
     const { file, row, column, value } = error
-    throw new DataError(`${before}${error.message}${after}`, { dataset, file, row, column, value, cause: error })
+    throw new DataError(`${before}${error.message}${after(error)}`, { dataset, file, row, column, value, cause: error })
   }
 }
 

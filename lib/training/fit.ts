@@ -3,10 +3,11 @@
 
 import { z } from 'zod'
 
-import { describeValue } from '../core/check.js'
+import { describeValue, invalidArgument } from '../core/check.js'
 import { seesGpu } from '../core/device.js'
 import { elementsOf } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
+import { frozen } from '../core/schemas.js'
 import { Dataset } from '../data/dataset.js'
 import type { NetworkTask } from '../models/network.js'
 import type { DataResidence, NativePlan } from '../native/binding.js'
@@ -25,7 +26,7 @@ import type { Turns } from './turns.js'
 /** The options of `fit`, the optimizer apart. */
 export const fitSchema = z.strictObject({
   validation: checkedBy<Dataset>('a Dataset', (value) => value instanceof Dataset).optional(),
-  callbacks: z.array(checkedBy<CallbackLike>('a callback or a function', isCallback)).readonly().default([]),
+  callbacks: frozen(z.array(checkedBy<CallbackLike>('a function, or an object of functions', isCallback))).default([]),
   signal: checkedBy<AbortSignal>('an AbortSignal', (value) => isObject(value) && typeof value.aborted === 'boolean').optional(),
   resume: z.string().min(1).optional(),
   optimizer: z.unknown().optional(),
@@ -39,8 +40,22 @@ function checkedBy<T>(expected: string, check: (value: unknown) => boolean): z.Z
   return z.custom<T>(check, { error: ({ input }) => `expected ${expected}, found ${describeValue(input)}` })
 }
 
+const hooks = [
+  'onStart',
+  'onStep',
+  'onProgress',
+  'onValidation',
+  'onEpoch',
+  'onEpochEnd',
+  'onEnd',
+  'onFailure',
+  'state',
+  'resume',
+]
+
 function isCallback(value: unknown): boolean {
-  return typeof value === 'function' || isObject(value)
+  if (!isObject(value)) return typeof value === 'function'
+  return hooks.every((hook) => value[hook] === undefined || typeof value[hook] === 'function')
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -191,7 +206,7 @@ class Run {
   async #state(): Promise<TrainingState> {
     const { steps } = this.#loop
     const callbacks: TrainingState['callbacks'][number][] = []
-    for (const callback of this.#callbacks) callbacks.push(await callback.state?.())
+    for (const callback of this.#callbacks) callbacks.push((await callback.state?.()) ?? undefined)
     return { optimizer: this.#run.optimizer, steps, ...this.#soFar(), callbacks }
   }
 
@@ -207,6 +222,7 @@ class Run {
       },
       snapshot: () => turns.take(() => runner.memories.snapshot()),
       restore: async (snapshot, epoch) => {
+        if (!(snapshot instanceof Map)) throw invalidArgument('snapshot', 'what snapshot() gave', snapshot)
         await turns.take(() => {
           runner.memories.restore(snapshot)
         })

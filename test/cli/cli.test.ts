@@ -191,7 +191,9 @@ describe('the commands, one after another', () => {
     const features = [{ kind: 'sparse', name: 'user', vocabulary: 20, dim: 4 }]
     const path = write('narrow.json', JSON.stringify({ ...config, features }))
     const { code, err } = run('train', path, '--data', 'wrong.csv', '--quiet')
-    expect(err).toMatch(/trained and saved to narrow.safetensors, but not measured:\n.*found 777/)
+    expect(err).toMatch(
+      /trained and saved to narrow.safetensors, but not measured:\n.*row 0: .*found 777.*; it is row 9 of the data/,
+    )
     expect(code).toBe(1)
     expect(existsSync(join(folder, 'narrow.safetensors'))).toBe(true)
   })

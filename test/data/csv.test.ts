@@ -55,6 +55,7 @@ describe('what is read', () => {
       expect(parts.every((part) => part.column(name).kind === whole.column(name).kind)).toBe(true)
       expect(parts.flatMap((part) => values(part, name))).toEqual(values(whole, name))
     }
+    expect(parts.map((part) => part.sourceRow(3))).toEqual([3, 1003, 2003])
     // A reader that has had enough closes the file.
     for await (const part of Dataset.streamCsv(path, {}, 1000)) {
       expect(part.rows).toBe(1000)

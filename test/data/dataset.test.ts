@@ -149,8 +149,18 @@ it.each<[string, () => Promise<unknown>, string]>([
   ],
   ['fromArrow', () => Dataset.fromArrow({} as never), "source: expected a table of apache-arrow, or Arrow's IPC bytes, found"],
   ['fromCsv', () => Dataset.fromCsv(undefined as never), 'path: expected the path of a file, found nothing'],
+  [
+    'fromCsv, a symbol,',
+    () => Dataset.fromCsv(Symbol('a.csv') as never),
+    'path: expected the path of a file, found Symbol(a.csv)',
+  ],
   ['fromParquet', () => Dataset.fromParquet(''), 'path: expected the path of a file, found ""'],
   ['fromQuery', () => Dataset.fromQuery(undefined as never), 'sql: expected a SELECT, found nothing'],
+  [
+    'the constructor',
+    async () => new (Dataset as unknown as new (columns: unknown) => Dataset)({ a: [1] }),
+    'columns: expected those that the library makes, found { a }; make a Dataset with Dataset.fromColumns',
+  ],
 ])('%s names an argument that is none', async (_, make, message) => {
   await expect(make()).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) })
 })
@@ -180,6 +190,15 @@ describe('parts of a dataset', () => {
     const picked = [24, 3, 3, 0, 7]
     expect(rowsOfPart(data.select(picked))).toEqual(picked.map((row) => whole[row]))
     expect(rowsOfPart(data.slice(2).select([1, 5]))).toEqual([whole[3], whole[7]])
+  })
+
+  it('know which rows of all theirs are', () => {
+    const { train, test } = data.split({ rowMod: 10, validation: [8], test: [9] })
+    const picked = data.slice(3).select([5, 1, 5])
+    for (const part of [data, train, test, train.slice(2, 9), picked, picked.slice(1)]) {
+      const rows = Array.from({ length: part.rows }, (_, row) => part.sourceRow(row))
+      expect(rows).toEqual(values(part, 'n'))
+    }
   })
 
   it('splits by row number', () => {
@@ -214,6 +233,9 @@ describe('parts of a dataset', () => {
     expect(() => data.column('N')).toThrow('no column "N" among the 3; the nearest are "n"')
     expect(() => data.select([0, 25])).toThrow('rowIndices[1]: expected a row in [0, 25), found 25')
     expect(() => data.select([0.5])).toThrow('rowIndices[0]')
+    expect(() => data.select([Symbol('row') as never])).toThrow('rowIndices[0]: expected a row in [0, 25), found Symbol(row)')
+    expect(() => data.select(3 as never)).toThrow('rowIndices: expected a list of row numbers, found 3')
+    expect(() => data.column(3 as never)).toThrow('name: expected the name of a column, found 3')
     expect(() => data.slice(-1)).toThrow('start: expected an integer >= 0, found -1')
     expect(data.has('n')).toBe(true)
     expect(data.has('N')).toBe(false)

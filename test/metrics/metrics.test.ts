@@ -155,6 +155,11 @@ describe('means over rows', () => {
     expect(() => auc({ scores: rows.scores } as never)).toThrow('labels: expected numbers, one per row, found nothing')
     expect(() => auc({ ...rows, weights: null as never })).toThrow('weights: expected numbers, one per row, found null')
     expect(() => groupedAuc(rows as never)).toThrow('groups: expected numbers, one per row, found nothing')
+    expect(() => auc({ ...rows, scores: [null] as never })).toThrow('scores[0]: expected a number, found null')
+    expect(() => auc({ ...rows, labels: BigInt64Array.of(1n) as never })).toThrow('labels: expected numbers, one per row, found')
+    const knot: unknown[] = []
+    knot.push(knot)
+    expect(() => auc(knot as never)).toThrow('rows: expected an object of scores and labels, found [an array of 1]')
   })
 
   it('refuse other lengths by name', () => {

@@ -132,6 +132,12 @@ describe('wrong arguments are named with what was expected and found', () => {
     await expect(mixtureForwardAsync(level, given, x)).rejects.toEqual(refused)
   })
 
+  it('takes a copy of a topology, and checks one made by hand', () => {
+    expect(mixtureForward(structuredClone(level), params, x).outputs).toEqual(mixtureForward(level, params, x).outputs)
+    const wrong = { ...level, gates: [{ stream: 0, experts: [7] }] }
+    expect(() => mixtureForward(wrong, params, x)).toThrow('gate 0 sees expert 7 but there are 3 experts')
+  })
+
   it('names the stream of several', () => {
     const streams = topology.level({ streams: [2, 3], experts: [{ stream: 0 }], gates: [{ stream: 1, experts: [0] }], units: 1 })
     const call = (): unknown => mixtureForward(streams, params, [new Float32Array(4), new Float32Array(5)])

@@ -79,6 +79,22 @@ describe('fit', () => {
     await expect(net.evaluate(bad)).rejects.toMatchObject({ message: expect.stringMatching(/^(feature|task) "/) })
   })
 
+  it('says of a wrong row in a part which row of all it is', async () => {
+    const all = columns({ rows: 100 })
+    const click = [...(all.click as number[])]
+    click[18] = 7
+    const { train: part, validation } = Dataset.fromColumns({ ...all, click }).split({ rowMod: 10, validation: [8], test: [9] })
+    using net = model()
+    await expect(net.fit(part, { validation })).rejects.toMatchObject({
+      message: expect.stringMatching(/^validation data: task "click", .*, row 1: .*; it is row 18 of the data that these rows/),
+      row: 1,
+    })
+    await net.build(part)
+    const prices = [...(all.price as number[])].map((price, row) => (row === 21 ? Infinity : price))
+    const later = Dataset.fromColumns({ ...all, price: prices }).slice(20)
+    await expect(net.predict(later)).rejects.toThrow(/row 1: .*; it is row 21 of the data/)
+  })
+
   it('gives the same bits with 1 and 2 threads, and other weights with another seed', async () => {
     const scores = async (options: { threads?: number; seed?: number }): Promise<Float32Array> => {
       using net = model(options)
@@ -138,7 +154,8 @@ describe('fit', () => {
     ['optimizer', 'adagrat', 'fit.optimizer.name: expected one of'],
     ['optimizer', { learningRate: 1 }, 'fit.optimizer.name: expected one of'],
     ['callbacks', earlyStopping(), 'fit.callbacks: expected an array, found { onStart'],
-    ['callbacks', [null], 'fit.callbacks[0]: expected a callback or a function, found null'],
+    ['callbacks', [null], 'fit.callbacks[0]: expected a function, or an object of functions, found null'],
+    ['callbacks', [{ onEpoch: 'log' }], 'fit.callbacks[0]: expected a function, or an object of functions, found { onEpoch }'],
     ['validation', columns({ rows: 3 }), 'fit.validation: expected a Dataset, found { user, city, price, click, buy }'],
     ['signal', 'stop', 'fit.signal: expected an AbortSignal, found "stop"'],
     ['resume', 3, 'fit.resume: expected a string, found 3'],

@@ -83,6 +83,12 @@ describe('what is refused', () => {
       () => new MMoE({ ...common, ...experts, tasks: [binary('val_buy'), binary('buy')] }),
       'MMoE.tasks[0].name',
     ],
+    ['a name that is none', () => binary(Object.create(null)), 'task.name: expected a string, found {  }'],
+    [
+      'a list that is a typed array',
+      () => new MMoE({ ...common, ...experts, expertHiddenUnits: Int32Array.of(4) as never }),
+      'MMoE.expertHiddenUnits: expected an array, found Int32Array(1)',
+    ],
     ['a name that no object can have', () => binary('__proto__', { label: 'buy' }), "expected any name but '__proto__'"],
   ])('%s', (_, make, message) => {
     expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
@@ -97,5 +103,7 @@ it('loadModel tells wrong options from wrong files', async () => {
   const wrong = (field: string) => ({ code: 'ERR_MULTIGATE_ARGUMENT', field })
   await expect(loadModel(path, { threads: 0 })).rejects.toMatchObject(wrong('threads'))
   await expect(loadModel(path, { thread: 1 } as never)).rejects.toMatchObject(wrong('loadModel.thread'))
+  await expect(loadModel(Symbol(path) as never)).rejects.toMatchObject(wrong('path'))
+  await expect(net.save(Symbol(path) as never)).rejects.toMatchObject(wrong('path'))
   await expect(loadModel(path, { device: 'gpu' as never })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DEVICE' })
 })
