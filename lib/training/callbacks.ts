@@ -81,6 +81,20 @@ export interface Callback {
   resume?(state: CallbackState): unknown
 }
 
+/** The names of its methods. */
+export const hooks: readonly (keyof Callback)[] = [
+  'onStart',
+  'onStep',
+  'onProgress',
+  'onValidation',
+  'onEpoch',
+  'onEpochEnd',
+  'onEnd',
+  'onFailure',
+  'state',
+  'resume',
+]
+
 /** A callback, or what to do after every epoch. */
 export type CallbackLike = Callback | ((record: EpochRecord, control: Control) => unknown)
 

@@ -12,7 +12,7 @@ import { Dataset } from '../data/dataset.js'
 import type { NetworkTask } from '../models/network.js'
 import type { DataResidence, NativePlan } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
-import { type Callback, type CallbackLike, type Control, type RunPlan, type StepRecord, toCallback } from './callbacks.js'
+import { type Callback, type CallbackLike, type Control, hooks, type RunPlan, type StepRecord, toCallback } from './callbacks.js'
 import type { EncodedRows } from './encode.js'
 import type { Evaluation } from './evaluate.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
@@ -39,19 +39,6 @@ export const fitSchema = z.strictObject({
 function checkedBy<T>(expected: string, check: (value: unknown) => boolean): z.ZodType<T, T> {
   return z.custom<T>(check, { error: ({ input }) => `expected ${expected}, found ${describeValue(input)}` })
 }
-
-const hooks = [
-  'onStart',
-  'onStep',
-  'onProgress',
-  'onValidation',
-  'onEpoch',
-  'onEpochEnd',
-  'onEnd',
-  'onFailure',
-  'state',
-  'resume',
-]
 
 function isCallback(value: unknown): boolean {
   if (!isObject(value)) return typeof value === 'function'
