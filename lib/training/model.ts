@@ -57,7 +57,7 @@ export interface FitOptions {
    * where they take half of what is free at most. The results are the same to the bit. `'device'` is an error on other devices.
    */
   readonly data?: DataResidence | undefined
-  /** Looked at between two steps. The model keeps the weights of the last whole step. */
+  /** Looked at between two steps, of short ones ten times a second. The model keeps the weights of the last whole step. */
   readonly signal?: AbortSignal | undefined
   /**
    * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
