@@ -55,7 +55,10 @@ function columnOf(table: ArrowTable, name: string, type: string): Column {
   const vector = table.getChild(name)
   const item = lists.exec(type)?.[2]?.replace(/^.*?: /, '')
   if (vector === null || !(numbers.test(item ?? type) || texts.test(item ?? type))) {
-    throw new DataError(`column ${quote(name)}: expected numbers, text or lists of them, found ${type}`, { column: name })
+    throw new DataError(
+      `column ${quote(name)}: expected numbers, text or lists of them, found ${type}; leave it out with table.select([...]), or cast it`,
+      { column: name },
+    )
   }
   const whole = vector.nullCount === 0 && /^(Int(8|16|32)|Uint(8|16|32)|Float(32|64))$/.test(type) ? vector.toArray() : undefined
   if (ArrayBuffer.isView(whole)) return { kind: 'number', values: numbersOf(whole as NumberArray) }

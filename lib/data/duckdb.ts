@@ -57,6 +57,8 @@ export async function* usingDuckDB<T>(
   try {
     const connection = await instance.connect()
     try {
+      // The text of a moment must not depend on where the program runs.
+      await connection.run("SET TimeZone = 'UTC'")
       yield* use({ connection, rows: async (sql) => (await connection.runAndReadAll(sql)).getRowsJS() })
     } catch (cause) {
       throw cause instanceof MultigateError ? cause : failed(what, cause)

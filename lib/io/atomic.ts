@@ -3,7 +3,7 @@
 // replaced: a device such as /dev/null stays what it is.
 
 import { randomBytes } from 'node:crypto'
-import { access, constants, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
+import { access, constants, type FileHandle, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 
 import { checkPath } from '../core/check.js'
@@ -42,8 +42,12 @@ export async function checkWritable(path: string): Promise<Replacement> {
   return { target, temporary: join(folder, `.${basename(target)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`) }
 }
 
+/** After so long without a change a temporary file is one that a killed process has left. */
+const abandonedAfter = 3_600_000
+
 /**
- * Writes a file atomically. A link is followed; the folder must be there.
+ * Writes a file atomically. A link is followed; the folder must be there. What a process that was killed while it wrote the
+ * same file has left behind is removed, once it is an hour old.
  * @throws what `write` throws, or as `checkWritable`; the old file is then as it was and nothing is left behind.
  */
 export async function writeAtomically(path: string, write: (sink: FileSink) => Promise<void>): Promise<void> {
@@ -63,6 +67,20 @@ export async function writeAtomically(path: string, write: (sink: FileSink) => P
     throw error
   }
   await syncFolder(dirname(temporary))
+  await removeAbandoned(target)
+}
+
+/** Best effort: the file itself is written. */
+async function removeAbandoned(target: string): Promise<void> {
+  const folder = dirname(resolve(target))
+  const [start, end] = [`.${basename(target)}.`, /^\d+\.[0-9a-f]{12}\.tmp$/]
+  const names = await readdir(folder).catch(() => [])
+  for (const name of names.filter((name) => name.startsWith(start) && end.test(name.slice(start.length)))) {
+    const path = join(folder, name)
+    const changed = await stat(path).catch(() => undefined)
+    if (changed !== undefined && Date.now() - changed.mtimeMs > abandonedAfter)
+      await rm(path, { force: true }).catch(() => undefined)
+  }
 }
 
 /** Turns the system's error into ours. */

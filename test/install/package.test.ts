@@ -1,7 +1,7 @@
 // What a user's first import meets: both module systems, and a loader that says what to do when there is no binary.
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -26,6 +26,15 @@ beforeAll(() => {
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
 const call = `const { loadNative } = loader; try { loadNative() } catch (error) { console.log(error.code); console.log(error.message) }`
+
+test('the range of DuckDB is one that npm finds a release in', () => {
+  const { peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<
+    string,
+    Record<string, string>
+  >
+  // All of its releases are prereleases by their numbers, 1.5.6-r.1: no other range matches them all.
+  expect(peerDependencies?.['@duckdb/node-api']).toBe('*')
+})
 
 test('import and require both give the public names, without loading the binary', () => {
   const names = 'console.log(typeof all.MMoE, typeof ops.mixtureGrad)'

@@ -1,7 +1,17 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 
 import { writeAtomically } from '../../lib/io/atomic.js'
@@ -123,6 +133,20 @@ describe('atomic writes', () => {
     await expect(failing).rejects.toThrow('disk on fire')
     expect(readFileSync(path, 'utf8')).toBe('old')
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
+  })
+
+  it('remove what killed processes have left of the same file, and nothing else', async () => {
+    const left = join(folder, `.${basename(path)}.123.0123456789ab.tmp`)
+    const others = [left.replace('.123.', '.124.'), `${left}.txt`, left.replace(basename(path), `other-${basename(path)}`)]
+    for (const file of [left, ...others]) writeFileSync(file, 'half')
+    const old = Date.now() / 1000 - 7200
+    for (const file of [left, ...others.slice(1)]) utimesSync(file, old, old)
+    await writeAtomically(path, async (sink) => sink.write(Buffer.from('new')))
+    expect(existsSync(left)).toBe(false)
+    for (const file of others) {
+      expect(existsSync(file)).toBe(true)
+      rmSync(file)
+    }
   })
 
   it.each<[string, () => string, RegExp]>([

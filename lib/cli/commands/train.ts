@@ -52,11 +52,13 @@ export function train(done: (code: number) => void): Command {
 }
 
 async function run(config: Config, flags: Flags): Promise<number> {
-  using interrupt = onInterrupt()
   using model = create(config, flags)
   // Before hours of training whose result they are to hold.
   for (const path of [flags.save, flags.checkpoint]) if (typeof path === 'string') await checkWritable(path)
+  if (flags.quiet !== true) process.stderr.write(`reading ${flags.data}\n`)
   const data = await readData(flags.data, config.csv)
+  // Until here Ctrl-C ends the process at once: there is nothing to save.
+  using interrupt = onInterrupt()
   const split = config.split === undefined ? whole(data) : data.split(config.split)
   const epochs: EpochRecord[] = []
   try {
