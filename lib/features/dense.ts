@@ -26,16 +26,16 @@ export interface DenseOptions {
    * Default `'standardize'`: (x - mean) / deviation of the training rows (population deviation; 1 where it is 0). `'minmax'`:
    * (x - min) / (max - min) of the training rows, not cut; 0 where they are equal. `'log1p'`: log(1 + x), for x > -1. `'none'`: x.
    */
-  readonly transform?: 'standardize' | 'none' | 'log1p' | 'minmax'
+  readonly transform?: 'standardize' | 'none' | 'log1p' | 'minmax' | undefined
   /** What a missing value becomes: the mean of the transformed training values (default), an error, or this raw value. */
-  readonly missing?: 'mean' | 'error' | number
+  readonly missing?: 'mean' | 'error' | number | undefined
   /** The column it reads. Default: the feature's name. */
-  readonly column?: string
+  readonly column?: string | undefined
   /**
    * Numbers per row, 1 by default. From 2 on the column holds lists of so many, such as an embedding that another model has
    * computed; they share one mean and deviation, or range.
    */
-  readonly width?: number
+  readonly width?: number | undefined
 }
 
 /** One number per row, or `width` of them. */
@@ -44,8 +44,8 @@ export interface DenseFeature<Name extends string = string> {
   readonly name: Name
   readonly transform: 'standardize' | 'none' | 'log1p' | 'minmax'
   readonly missing: 'mean' | 'error' | number
-  readonly column?: string
-  readonly width?: number
+  readonly column?: string | undefined
+  readonly width?: number | undefined
 }
 
 /**

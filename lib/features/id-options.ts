@@ -43,17 +43,17 @@ export interface IdOptions {
   /** Width of the embedding. */
   readonly dim: number
   /** A number: values are integers in [0, vocabulary), used as they are. A list: these values get ids 1, 2, ..., all others id 0. */
-  readonly vocabulary?: number | readonly string[] | readonly number[]
+  readonly vocabulary?: number | readonly string[] | readonly number[] | undefined
   /** With a number for `vocabulary`: values outside and missing ones are an error (the default), or id 0. */
-  readonly outOfRange?: 'error' | 'oov'
+  readonly outOfRange?: 'error' | 'oov' | undefined
   /** Values are hashed into ids [1, hash); missing ones are id 0. */
-  readonly hash?: number
+  readonly hash?: number | undefined
   /** Values are numbers; the id says between which of these boundaries one lies: 1 below the first, missing ones are id 0. */
-  readonly buckets?: readonly number[]
+  readonly buckets?: readonly number[] | undefined
   /** Fitted: values that come less often get id 0. Default 1. */
-  readonly minCount?: number
+  readonly minCount?: number | undefined
   /** The column it reads. Default: the feature's name. */
-  readonly column?: string
+  readonly column?: string | undefined
 }
 
 interface IdFields {

@@ -29,7 +29,7 @@ export interface SequenceOptions extends IdOptions {
   /** How the embeddings of a row become one; id 0 is padding and not counted. */
   readonly combiner: 'mean' | 'sum'
   /** Splits the text of a column of texts into items: `'a|b'` by `'|'`. Empty items are left out. */
-  readonly separator?: string
+  readonly separator?: string | undefined
 }
 
 /** A list of ids per row, embedded and combined. */

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { formSchema, learningRateSchema, notNegative, type OptimizerForm } from './form.js'
+import { type Filled, formSchema, learningRateSchema, notNegative, type OptimizerForm } from './form.js'
 
 /** Each library's own. */
 const defaults = {
@@ -31,16 +31,16 @@ export const adagradSchema = z
 
 export interface AdagradOptions {
   /** Default 0.001; 0.01 in torch's form. */
-  readonly learningRate?: number
+  readonly learningRate?: number | undefined
   /** What the sum of squares starts from. Default 0.1; 0 in torch's form. */
-  readonly initialAccumulator?: number
+  readonly initialAccumulator?: number | undefined
   /** Default 1e-7; 1e-10 in torch's form. */
-  readonly epsilon?: number
+  readonly epsilon?: number | undefined
   /** a += g^2, then `'keras'` (default): w -= lr g / sqrt(a + eps). `'torch'`: w -= lr g / (sqrt(a) + eps). */
-  readonly form?: OptimizerForm
+  readonly form?: OptimizerForm | undefined
 }
 
-export interface Adagrad extends Required<AdagradOptions> {
+export interface Adagrad extends Filled<AdagradOptions> {
   readonly name: 'adagrad'
 }
 

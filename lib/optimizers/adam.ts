@@ -3,7 +3,7 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { decaySchema, formSchema, learningRateSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
+import { decaySchema, type Filled, formSchema, learningRateSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
 
 /** What Adam and AdamW share. */
 export const adamFields = {
@@ -22,18 +22,18 @@ export const adamSchema = z
 
 export interface AdamOptions {
   /** Default 0.001. */
-  readonly learningRate?: number
+  readonly learningRate?: number | undefined
   /** Decay of the mean of gradients. Default 0.9. */
-  readonly beta1?: number
+  readonly beta1?: number | undefined
   /** Decay of the mean of squared gradients. Default 0.999. */
-  readonly beta2?: number
+  readonly beta2?: number | undefined
   /** Default 1e-7; 1e-8 in torch's form. */
-  readonly epsilon?: number
+  readonly epsilon?: number | undefined
   /** `'keras'` (default): w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps). `'torch'`: w -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps). */
-  readonly form?: OptimizerForm
+  readonly form?: OptimizerForm | undefined
 }
 
-export interface Adam extends Required<AdamOptions> {
+export interface Adam extends Filled<AdamOptions> {
   readonly name: 'adam'
 }
 

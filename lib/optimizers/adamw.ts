@@ -4,7 +4,7 @@ import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import { type AdamOptions, adamEpsilon, adamFields } from './adam.js'
-import { notNegative, withEpsilon } from './form.js'
+import { type Filled, notNegative, withEpsilon } from './form.js'
 
 const defaultDecay = { keras: 0.004, torch: 0.01 } as const
 
@@ -22,10 +22,10 @@ export interface AdamWOptions extends AdamOptions {
    * Before each of Adam's steps, w -= lr decay w: kernels, biases and embedding rows alike (of a lazily updated table, the
    * rows of the batch). Default 0.004; 0.01 in torch's form.
    */
-  readonly weightDecay?: number
+  readonly weightDecay?: number | undefined
 }
 
-export interface AdamW extends Required<AdamWOptions> {
+export interface AdamW extends Filled<AdamWOptions> {
   readonly name: 'adamw'
 }
 

@@ -10,6 +10,9 @@ export const learningRateSchema = z.number().min(0)
 export const decaySchema = z.number().min(0).lt(1)
 export const notNegative = z.number().min(0)
 
+/** Options as they are once every number is filled in. */
+export type Filled<Options> = { readonly [Key in keyof Options]-?: Exclude<Options[Key], undefined> }
+
 /** Options with `epsilon` filled in: each library's own default. */
 export function withEpsilon<Options extends { readonly epsilon?: number | undefined; readonly form: OptimizerForm }>(
   options: Options,

@@ -4,7 +4,7 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { notNegative } from './form.js'
+import { type Filled, notNegative } from './form.js'
 
 export const ftrlSchema = z.strictObject({
   name: z.literal('ftrl').default('ftrl'),
@@ -19,26 +19,26 @@ export const ftrlSchema = z.strictObject({
 
 export interface FtrlOptions {
   /** More than 0: the rule divides by it. Default 0.001. */
-  readonly learningRate?: number
+  readonly learningRate?: number | undefined
   /** How the rate falls with the sum of squares; 0: not at all. Default -0.5. */
-  readonly learningRatePower?: number
+  readonly learningRatePower?: number | undefined
   /** What the sum of squares starts from. Default 0.1. */
-  readonly initialAccumulator?: number
+  readonly initialAccumulator?: number | undefined
   /** Pulls weights to exactly 0. Default 0. */
-  readonly l1?: number
+  readonly l1?: number | undefined
   /** Default 0. */
-  readonly l2?: number
+  readonly l2?: number | undefined
   /** An l2 of the gradient only, which does not pull weights to 0. Default 0. */
-  readonly l2Shrinkage?: number
+  readonly l2Shrinkage?: number | undefined
   /** Added, over the rate, to the l2 of every weight. Default 0. */
-  readonly beta?: number
+  readonly beta?: number | undefined
 }
 
 /**
  * n' = n + g^2; z += g + 2 l2Shrinkage w - (n'^-power - n^-power) / lr w;
  * w = (clip(z, -l1, l1) - z) / ((n'^-power + beta) / lr + 2 l2).
  */
-export interface Ftrl extends Required<FtrlOptions> {
+export interface Ftrl extends Filled<FtrlOptions> {
   readonly name: 'ftrl'
 }
 

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { decaySchema, formSchema, learningRateSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
+import { decaySchema, type Filled, formSchema, learningRateSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
 
 /** Each library's own. */
 const defaults = {
@@ -31,20 +31,20 @@ export const rmspropSchema = z
 
 export interface RMSpropOptions {
   /** Default 0.001; 0.01 in torch's form. */
-  readonly learningRate?: number
+  readonly learningRate?: number | undefined
   /** Decay of the mean of squared gradients; torch's alpha. Default 0.9; 0.99 in torch's form. */
-  readonly rho?: number
+  readonly rho?: number | undefined
   /** Default 0. */
-  readonly momentum?: number
+  readonly momentum?: number | undefined
   /** Divide by the deviation instead of the root mean square. Default false. */
-  readonly centered?: boolean
+  readonly centered?: boolean | undefined
   /** Default 1e-7; 1e-8 in torch's form. */
-  readonly epsilon?: number
+  readonly epsilon?: number | undefined
   /** `'keras'` (default): w -= lr g / sqrt(v + eps). `'torch'`: w -= lr g / (sqrt(v) + eps). */
-  readonly form?: OptimizerForm
+  readonly form?: OptimizerForm | undefined
 }
 
-export interface RMSprop extends Required<RMSpropOptions> {
+export interface RMSprop extends Filled<RMSpropOptions> {
   readonly name: 'rmsprop'
 }
 

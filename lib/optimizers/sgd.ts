@@ -4,7 +4,7 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { decaySchema, formSchema, learningRateSchema, type OptimizerForm } from './form.js'
+import { decaySchema, type Filled, formSchema, learningRateSchema, type OptimizerForm } from './form.js'
 
 export const sgdSchema = z
   .strictObject({
@@ -21,16 +21,16 @@ export const sgdSchema = z
 
 export interface SgdOptions {
   /** Default 0.01. */
-  readonly learningRate?: number
+  readonly learningRate?: number | undefined
   /** Default 0: w -= lr g. */
-  readonly momentum?: number
+  readonly momentum?: number | undefined
   /** One step of momentum ahead: w += momentum m - lr g with the new m, or torch's w -= lr (momentum m + g). Default false. */
-  readonly nesterov?: boolean
+  readonly nesterov?: boolean | undefined
   /** `'keras'` (default): m = momentum m - lr g; w += m. `'torch'`: m = momentum m + g; w -= lr m. */
-  readonly form?: OptimizerForm
+  readonly form?: OptimizerForm | undefined
 }
 
-export interface Sgd extends Required<SgdOptions> {
+export interface Sgd extends Filled<SgdOptions> {
   readonly name: 'sgd'
 }
 

@@ -24,7 +24,7 @@ export const binarySchema = z.strictObject({
 
 export interface BinaryOptions extends LabelOptions {
   /** The value that counts as 1, every other one as 0. Without it labels are numbers in [0, 1]. */
-  readonly positive?: string | number
+  readonly positive?: string | number | undefined
 }
 
 /** A probability, trained with binary cross-entropy. */

@@ -9,11 +9,11 @@ import { nameSchema } from '../core/name.js'
 
 export interface LabelOptions {
   /** The column of labels. Default: the task's name. */
-  readonly label?: string
+  readonly label?: string | undefined
   /** Weight of the task in the total loss. Default 1. */
-  readonly weight?: number
+  readonly weight?: number | undefined
   /** A column of weights >= 0, one per row, for loss and metrics. Default: every row counts 1. */
-  readonly weightColumn?: string
+  readonly weightColumn?: string | undefined
 }
 
 export const labelOptions = {
@@ -28,7 +28,7 @@ export type SingleColumn = Exclude<Column, { kind: 'list' }>
 
 interface Labelled {
   readonly name: string
-  readonly label?: string
+  readonly label?: string | undefined
 }
 
 /** @throws ERR_MULTIGATE_DATA where rows have lists. */
