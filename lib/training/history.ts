@@ -6,7 +6,7 @@ import type { Evaluation, TaskEvaluation } from './evaluate.js'
 import type { EpochLosses } from './losses.js'
 
 /** One epoch, as the history and callbacks see it. */
-export interface EpochRecord {
+export interface EpochRecord<Name extends string = string> {
   /** From 1. */
   readonly epoch: number
   readonly steps: number
@@ -16,9 +16,9 @@ export interface EpochRecord {
    * Loss of each task, without its weight and without penalties: the mean over the epoch's rows with a label, as `lossReduction`
    * counts them, each taken before the update of its step. 0 where there are none.
    */
-  readonly tasks: Readonly<Record<string, { readonly loss: number }>>
+  readonly tasks: Readonly<Record<Name, { readonly loss: number }>>
   /** What was measured on the validation data after the epoch. */
-  readonly validation: Evaluation | undefined
+  readonly validation: Evaluation<Name> | undefined
   /** Everything that can be monitored, by name: `loss`, `<task>_loss`, and with validation data `val_loss`, `val_<metric>`, `val_<task>_<metric>`. A metric that is undefined, and the loss of a task without labels, is absent. */
   readonly metrics: Readonly<Record<string, number>>
   /** Spent on training steps, validation not counted. */
@@ -26,8 +26,8 @@ export interface EpochRecord {
   readonly rowsPerSecond: number
 }
 
-export interface History {
-  readonly epochs: readonly EpochRecord[]
+export interface History<Name extends string = string> {
+  readonly epochs: readonly EpochRecord<Name>[]
   /** Why training ended before its last epoch. */
   readonly stopped: string | undefined
   /** The epoch whose weights the model has now. */

@@ -154,7 +154,7 @@ export class Model<
    * @throws ERR_MULTIGATE_BUSY while another `fit` runs, ERR_MULTIGATE_ABORTED by its signal, ERR_MULTIGATE_DIVERGED where a
    * loss is no finite number, ERR_MULTIGATE_DATA as `build`, saying of which dataset.
    */
-  async fit(train: Dataset, options: FitOptions = {}): Promise<History> {
+  async fit(train: Dataset, options: FitOptions = {}): Promise<History<TaskName<Tasks>>> {
     this.#checkFree('fit')
     this.#busy = 'fit'
     try {
