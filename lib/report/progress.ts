@@ -10,9 +10,16 @@ import type { EpochRecord, History } from '../training/history.js'
 import { headline } from './results.js'
 import { count, decimals, duration } from './text.js'
 
+/** Where progress is written: any stream of Node's will do. */
+export interface ProgressStream {
+  write(text: string): unknown
+  /** Whether it is a terminal. */
+  readonly isTTY?: boolean | undefined
+}
+
 export interface ProgressOptions {
   /** Default: `process.stderr`. */
-  readonly stream?: NodeJS.WriteStream | undefined
+  readonly stream?: ProgressStream | undefined
   /** A live bar; default: where the stream is a terminal. */
   readonly bar?: boolean | undefined
   /** Least milliseconds between two drawings of the bar. Default 100. */
@@ -21,7 +28,7 @@ export interface ProgressOptions {
 
 const schema = z.strictObject({
   stream: z
-    .custom<NodeJS.WriteStream>((value) => typeof (value as { write?: unknown } | null)?.write === 'function', {
+    .custom<ProgressStream>((value) => typeof (value as { write?: unknown } | null)?.write === 'function', {
       error: ({ input }) => `expected a stream that can be written to, found ${describeValue(input)}`,
     })
     .optional(),
@@ -69,7 +76,7 @@ class Lines implements Callback {
 }
 
 class Bar implements Callback {
-  readonly #stream: NodeJS.WriteStream
+  readonly #stream: ProgressStream
   readonly #lines: Lines
   readonly #interval: number
   /** Of the run under way; lines go above it. */
@@ -79,7 +86,7 @@ class Bar implements Callback {
   #pace = new Pace()
   #drawn = 0
 
-  constructor(stream: NodeJS.WriteStream, interval: number) {
+  constructor(stream: ProgressStream, interval: number) {
     this.#stream = stream
     this.#interval = interval
     this.#lines = new Lines((line) => {
@@ -130,7 +137,7 @@ class Bar implements Callback {
       barCompleteChar: '=',
       barIncompleteChar: ' ',
       barsize: 20,
-      stream: this.#stream,
+      stream: this.#stream as NodeJS.WriteStream,
       clearOnComplete: true,
       forceRedraw: true,
       fps: 1000 / this.#interval,

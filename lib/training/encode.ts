@@ -1,6 +1,8 @@
 // From raw columns to what a network is fed: one fitted encoder per feature, labels and weights per task. Encoders are
 // fitted once, on training rows, and frozen.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'

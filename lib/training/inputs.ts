@@ -2,6 +2,8 @@
 // batch lie in one block of memory, which is what keeps a call short. A batch knows neither encoders nor whether its model
 // is busy.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { checkInteger, invalidArgument } from '../core/check.js'
 import { DataError, DisposedError } from '../core/errors.js'
 import type { LoweredProgram } from '../core/program.js'

@@ -1,6 +1,8 @@
 // A model as users hold it: options, then (once built) weights on a device. This class keeps the rules of life (built, busy,
 // disposed) and hands the work to the files beside it.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import { Dataset } from '../data/dataset.js'
@@ -57,8 +59,8 @@ export interface FitOptions {
    * where they take half of what is free at most. The results are the same to the bit. `'device'` is an error on other devices.
    */
   readonly data?: DataResidence | undefined
-  /** Looked at between two steps, of short ones ten times a second. The model keeps the weights of the last whole step. */
-  readonly signal?: AbortSignal | undefined
+  /** An `AbortSignal`, looked at between two steps, of short ones ten times a second. The model keeps the weights of the last whole step. */
+  readonly signal?: { readonly aborted: boolean; readonly reason: unknown } | undefined
   /**
    * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
    * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
@@ -281,7 +283,7 @@ export class Model<
     this.#built = this.#assemble(encoder, drawn)
   }
 
-  async #fit(train: Dataset, options: FitOptions): Promise<History> {
+  async #fit(train: Dataset, options: FitOptions): Promise<History<TaskName<Tasks>>> {
     const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
     const optimizer = parseOptimizer(chosen, 'fit.optimizer')
     checkDataset('fit.train', train)

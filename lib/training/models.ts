@@ -13,6 +13,12 @@ import { type SingleTaskNetworkOptions, singleTask } from '../models/single-task
 import type { Task } from '../tasks/task.js'
 import { Model, type ModelInput } from './model.js'
 
+/** What `new MMoE` takes; a part of it that models share is a `Partial<MMoEOptions>`. */
+export type MMoEOptions<
+  Tasks extends readonly Task[] = readonly Task[],
+  Features extends readonly Feature[] = readonly Feature[],
+> = ModelInput<MMoENetworkOptions, Tasks, Features>
+
 /**
  * Multi-gate mixture of experts: every task has its own gate over experts that all share.
  * @example
@@ -22,10 +28,16 @@ export class MMoE<
   const Tasks extends readonly Task[] = readonly Task[],
   const Features extends readonly Feature[] = readonly Feature[],
 > extends Model<Tasks, TaskName<Tasks>, Features> {
-  constructor(options: ModelInput<MMoENetworkOptions, Tasks, Features>) {
+  constructor(options: MMoEOptions<Tasks, Features>) {
     super(mmoe, options)
   }
 }
+
+/** What `new PLE` takes; a part of it that models share is a `Partial<PLEOptions>`. */
+export type PLEOptions<
+  Tasks extends readonly Task[] = readonly Task[],
+  Features extends readonly Feature[] = readonly Feature[],
+> = ModelInput<PLENetworkOptions, Tasks, Features>
 
 /**
  * Progressive layered extraction: levels of shared experts and of experts of each task's own.
@@ -36,10 +48,16 @@ export class PLE<
   const Tasks extends readonly Task[] = readonly Task[],
   const Features extends readonly Feature[] = readonly Feature[],
 > extends Model<Tasks, TaskName<Tasks>, Features> {
-  constructor(options: ModelInput<PLENetworkOptions, Tasks, Features>) {
+  constructor(options: PLEOptions<Tasks, Features>) {
     super(ple, options)
   }
 }
+
+/** What `new CGC` takes; a part of it that models share is a `Partial<CGCOptions>`. */
+export type CGCOptions<
+  Tasks extends readonly Task[] = readonly Task[],
+  Features extends readonly Feature[] = readonly Feature[],
+> = ModelInput<CGCNetworkOptions, Tasks, Features>
 
 /**
  * Customized gate control: one level of PLE.
@@ -50,10 +68,16 @@ export class CGC<
   const Tasks extends readonly Task[] = readonly Task[],
   const Features extends readonly Feature[] = readonly Feature[],
 > extends Model<Tasks, TaskName<Tasks>, Features> {
-  constructor(options: ModelInput<CGCNetworkOptions, Tasks, Features>) {
+  constructor(options: CGCOptions<Tasks, Features>) {
     super(cgc, options)
   }
 }
+
+/** What `new OMoE` takes; a part of it that models share is a `Partial<OMoEOptions>`. */
+export type OMoEOptions<
+  Tasks extends readonly Task[] = readonly Task[],
+  Features extends readonly Feature[] = readonly Feature[],
+> = ModelInput<OMoENetworkOptions, Tasks, Features>
 
 /**
  * One-gate mixture of experts: all tasks share one mix.
@@ -64,10 +88,16 @@ export class OMoE<
   const Tasks extends readonly Task[] = readonly Task[],
   const Features extends readonly Feature[] = readonly Feature[],
 > extends Model<Tasks, TaskName<Tasks>, Features> {
-  constructor(options: ModelInput<OMoENetworkOptions, Tasks, Features>) {
+  constructor(options: OMoEOptions<Tasks, Features>) {
     super(omoe, options)
   }
 }
+
+/** What `new SharedBottom` takes; a part of it that models share is a `Partial<SharedBottomOptions>`. */
+export type SharedBottomOptions<
+  Tasks extends readonly Task[] = readonly Task[],
+  Features extends readonly Feature[] = readonly Feature[],
+> = ModelInput<SharedBottomNetworkOptions, Tasks, Features>
 
 /**
  * Shared bottom: the layers of `bottomHiddenUnits` for all tasks, then a tower each.
@@ -78,10 +108,16 @@ export class SharedBottom<
   const Tasks extends readonly Task[] = readonly Task[],
   const Features extends readonly Feature[] = readonly Feature[],
 > extends Model<Tasks, TaskName<Tasks>, Features> {
-  constructor(options: ModelInput<SharedBottomNetworkOptions, Tasks, Features>) {
+  constructor(options: SharedBottomOptions<Tasks, Features>) {
     super(sharedBottom, options)
   }
 }
+
+/** What `new SingleTask` takes; a part of it that models share is a `Partial<SingleTaskOptions>`. */
+export type SingleTaskOptions<
+  Tasks extends readonly Task[] = readonly Task[],
+  Features extends readonly Feature[] = readonly Feature[],
+> = ModelInput<SingleTaskNetworkOptions, Tasks, Features>
 
 /**
  * A network for one task alone: what a multi-task model must beat.
@@ -92,7 +128,7 @@ export class SingleTask<
   const Tasks extends readonly Task[] = readonly Task[],
   const Features extends readonly Feature[] = readonly Feature[],
 > extends Model<Tasks, TaskName<Tasks>, Features> {
-  constructor(options: ModelInput<SingleTaskNetworkOptions, Tasks, Features>) {
+  constructor(options: SingleTaskOptions<Tasks, Features>) {
     super(singleTask, options)
   }
 }
@@ -106,6 +142,12 @@ type Given<Tasks extends readonly Task[]> = Tasks extends readonly [
   ? `${Second['name']}_given_${First['name']}` | Given<readonly [Second, ...Extract<Rest, readonly Task[]>]>
   : never
 
+/** What `new ESMM` takes; a part of it that models share is a `Partial<ESMMOptions>`. */
+export type ESMMOptions<
+  Tasks extends readonly Task[] = readonly Task[],
+  Features extends readonly Feature[] = readonly Feature[],
+> = ModelInput<ESMMNetworkOptions, Tasks, Features>
+
 /**
  * Entire-space multi-task model: tasks in the order of a funnel, each only possible after the one before. Predicts every task
  * over all rows, as the product of the steps down to it, and each step by itself.
@@ -117,7 +159,7 @@ export class ESMM<
   const Tasks extends readonly Task[] = readonly Task[],
   const Features extends readonly Feature[] = readonly Feature[],
 > extends Model<Tasks, TaskName<Tasks> | Given<Tasks>, Features> {
-  constructor(options: ModelInput<ESMMNetworkOptions, Tasks, Features>) {
+  constructor(options: ESMMOptions<Tasks, Features>) {
     super(esmm, options)
   }
 }

@@ -74,3 +74,18 @@ test('a consumer in TypeScript finds the types', () => {
   expect(node([tsc, ...options, 'good.ts'])).toMatchObject({ status: 0 })
   expect(node([tsc, ...options, 'bad.ts']).stdout).toContain("Type 'string' is not assignable to type 'number'")
 })
+
+test('the declarations need neither types of Node nor a newer library than es2022', () => {
+  writeFileSync(
+    join(work, 'bare.ts'),
+    `import { MMoE, progress } from 'multigate'\nimport * as ops from 'multigate/ops'\nexport { MMoE, ops, progress }\n`,
+  )
+  const options = { module: 'nodenext', target: 'es2022', lib: ['es2022'], types: [], strict: true, skipLibCheck: false }
+  writeFileSync(
+    join(work, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions: { ...options, noEmit: true }, files: ['bare.ts'] }),
+  )
+  // Those of zod want a URL.
+  const found = node([tsc, '-p', '.']).stdout.split('\n')
+  expect(found.filter((line) => line !== '' && !/\/zod\/.*'URL'/.test(line))).toEqual([])
+})
