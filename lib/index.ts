@@ -49,7 +49,7 @@ export type { Optimizer } from './optimizers/optimizer.js'
 export { type RMSprop, type RMSpropOptions, rmsprop } from './optimizers/rmsprop.js'
 export { type Sgd, type SgdOptions, sgd } from './optimizers/sgd.js'
 export { gatesTable } from './report/gates.js'
-export { type ProgressOptions, progress } from './report/progress.js'
+export { type ProgressOptions, type ProgressStream, progress } from './report/progress.js'
 export { historyTable, resultsTable } from './report/results.js'
 export { type BinaryOptions, type BinaryTask, binary } from './tasks/binary.js'
 export type { LabelOptions } from './tasks/labels.js'
@@ -67,7 +67,22 @@ export type { Inputs } from './training/inputs.js'
 export { loadModel } from './training/load.js'
 export type { Snapshot } from './training/memories.js'
 export type { FitOptions, Model, ModelInput, Scores } from './training/model.js'
-export { CGC, ESMM, MMoE, OMoE, PLE, SharedBottom, SingleTask } from './training/models.js'
+export {
+  CGC,
+  type CGCOptions,
+  ESMM,
+  type ESMMOptions,
+  MMoE,
+  type MMoEOptions,
+  OMoE,
+  type OMoEOptions,
+  PLE,
+  type PLEOptions,
+  SharedBottom,
+  type SharedBottomOptions,
+  SingleTask,
+  type SingleTaskOptions,
+} from './training/models.js'
 
 /**
  * The devices of this machine, and why one cannot be used.

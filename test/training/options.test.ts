@@ -3,14 +3,18 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, expectTypeOf, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
 import { dense } from '../../lib/features/dense.js'
+import { sequence } from '../../lib/features/sequence.js'
 import { sparse } from '../../lib/features/sparse.js'
+import { adam } from '../../lib/optimizers/adam.js'
+import { sgd } from '../../lib/optimizers/sgd.js'
 import { binary } from '../../lib/tasks/binary.js'
+import type { History } from '../../lib/training/history.js'
 import { loadModel } from '../../lib/training/load.js'
-import { CGC, ESMM, MMoE, PLE } from '../../lib/training/models.js'
+import { CGC, ESMM, MMoE, PLE, type PLEOptions } from '../../lib/training/models.js'
 import { columns, data, model } from './data.js'
 
 const train = data({ rows: 300 })
@@ -27,6 +31,30 @@ it('features and tasks may be plain data: defaults are filled in', async () => {
   await net.fit(train)
   await same.fit(train)
   expect(await net.predict(train)).toEqual(await same.predict(train))
+})
+
+it('options that models share have a type', async () => {
+  const shared = { fusion: 'concat', activation: 'relu', device: 'cpu', seed: 3 } satisfies Partial<PLEOptions>
+  const { features, tasks } = common
+  const counts = { numSharedExperts: 1, numSpecificExperts: 1, expertHiddenUnits: [4] }
+  using net = new PLE({ ...shared, ...counts, features, tasks: [binary('click'), binary('buy')] })
+  const options: PLEOptions = { ...shared, ...counts, features, tasks }
+  using same = new PLE(options)
+  const history = await net.fit(train)
+  expectTypeOf(history).toEqualTypeOf<History<'click' | 'buy'>>()
+  expectTypeOf(history).toExtend<History>()
+  expect(await same.fit(train)).toMatchObject({ epochs: [{ loss: history.epochs[0]?.loss }] })
+})
+
+it('an option that is undefined is as if it were left out', () => {
+  expect(adam({ learningRate: undefined, epsilon: undefined })).toEqual(adam())
+  expect(sgd({ momentum: undefined, form: undefined })).toEqual(sgd())
+  expectTypeOf(adam().epsilon).toEqualTypeOf<number>()
+  expect(binary('click', { label: undefined, weight: undefined, positive: undefined })).toEqual(binary('click'))
+  expect(dense('price', { transform: undefined, width: undefined })).toEqual(dense('price'))
+  expect(sparse('user', { dim: 2, hash: undefined, vocabulary: undefined })).toEqual(sparse('user', { dim: 2 }))
+  const tags = { dim: 2, maxLength: 3, combiner: 'mean' } as const
+  expect(sequence('tags', { ...tags, separator: undefined })).toEqual(sequence('tags', tags))
 })
 
 describe('what is refused', () => {
