@@ -7,10 +7,10 @@ import { type Config, readConfig } from './config.js'
 export const parts = ['train', 'validation', 'test'] as const
 export type Part = (typeof parts)[number]
 
-/** Reads `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet`. */
-export async function readData(path: string, csv: Config['csv']): Promise<Dataset> {
-  if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path)
-  if (isCsv(path)) return Dataset.fromCsv(path, csv)
+/** Reads columns of `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet`. */
+export async function readData(path: string, columns: readonly string[], csv: Config['csv']): Promise<Dataset> {
+  if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path, { columns })
+  if (isCsv(path)) return Dataset.fromCsv(path, { columns, ...csv })
   throw unknownEnding(path)
 }
 
@@ -27,21 +27,26 @@ function unknownEnding(path: string): ArgumentError {
 /** The rows of a file part by part; all of one part of a split at once. */
 export async function* streamPart(
   path: string,
+  columns: readonly string[],
   options: { readonly config?: string; readonly part?: Part },
 ): AsyncGenerator<Dataset, void, undefined> {
-  if (options.part !== undefined) return yield await readPart(path, options)
+  if (options.part !== undefined) return yield await readPart(path, columns, options)
   const config = options.config === undefined ? undefined : await readConfig(options.config)
-  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path)
-  else if (isCsv(path)) yield* Dataset.streamCsv(path, config?.csv)
+  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path, undefined, { columns })
+  else if (isCsv(path)) yield* Dataset.streamCsv(path, { columns, ...config?.csv })
   else throw unknownEnding(path)
 }
 
 /** All rows of a file, or with a configuration one part of them. */
-export async function readPart(path: string, options: { readonly config?: string; readonly part?: Part }): Promise<Dataset> {
+export async function readPart(
+  path: string,
+  columns: readonly string[],
+  options: { readonly config?: string; readonly part?: Part },
+): Promise<Dataset> {
   const config = options.config === undefined ? undefined : await readConfig(options.config)
   if (options.part !== undefined && config?.split === undefined) {
     throw new ArgumentError('--part: expected --config with a file that has a split, found none', { field: '--part' })
   }
-  const data = await readData(path, config?.csv ?? {})
+  const data = await readData(path, columns, config?.csv ?? {})
   return options.part === undefined || config?.split === undefined ? data : data.split(config.split)[options.part]
 }

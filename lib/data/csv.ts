@@ -8,13 +8,14 @@ import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import { frozen } from '../core/schemas.js'
+import { type ColumnsOptions, chosenColumns, columnsSchema } from './chosen.js'
 import { readHeader } from './csv-header.js'
 import { literal, pathLiteral, type Session, usingDuckDB } from './duckdb.js'
 import { checkFile } from './file.js'
 import { type ColumnPlan, tableParts } from './table.js'
 
 /** How a CSV file is written. */
-export interface CsvOptions {
+export interface CsvOptions extends ColumnsOptions {
   /** One character. Default `,`, and a tab for `.tsv` and `.tsv.gz`. */
   readonly delimiter?: string
   /** Removes blanks and tabs around every field. Default false. */
@@ -35,6 +36,7 @@ const schema = z.strictObject({
   trim: z.boolean().default(false),
   nullValues: frozen(z.array(z.string())).default(['']),
   types: z.record(z.string(), z.enum(['number', 'string'])).default({}),
+  columns: columnsSchema,
 })
 
 type Options = z.output<typeof schema>
@@ -63,11 +65,13 @@ export async function* csvParts(
   const delimiter = parsed.delimiter ?? (/\.tsv(\.gz)?$/i.test(path) ? '\t' : ',')
   const names = await readHeader(path, delimiter, parsed.trim)
   checkTypes(path, names, parsed.types)
+  const chosen = new Set(chosenColumns(path, names, parsed.columns))
+  const read = [...names.keys()].filter((index) => chosen.has(names[index] ?? ''))
   yield* usingDuckDB(`reading ${path}`, {}, async function* (session) {
     await loadTexts(session, path, delimiter, names, parsed)
-    const numeric = await numericColumns(session, names, parsed)
-    const plans = names.map((name, index): ColumnPlan => {
-      return { source: `c${index}`, name, kind: numeric.has(index) ? 'number' : 'string' }
+    const numeric = await numericColumns(session, names, read, parsed)
+    const plans = read.map((index): ColumnPlan => {
+      return { source: `c${index}`, name: names[index] ?? '', kind: numeric.has(index) ? 'number' : 'string' }
     })
     yield* tableParts(session, table, plans, rows)
   })
@@ -121,13 +125,19 @@ function malformed(path: string, cause: unknown): DataError {
   return new DataError(`${place}: ${detail}`, { file: path, row: Number.isNaN(line) ? undefined : line - 2, cause })
 }
 
-/** Positions of the columns that are numbers. */
-async function numericColumns(session: Session, names: readonly string[], { types }: Options): Promise<Set<number>> {
-  const open = [...names.keys()].filter((index) => types[names[index] ?? ''] === undefined)
+/** Positions of the columns that are numbers, of those that are read. */
+async function numericColumns(
+  session: Session,
+  names: readonly string[],
+  read: readonly number[],
+  { types }: Options,
+): Promise<Set<number>> {
+  const open = read.filter((index) => types[names[index] ?? ''] === undefined)
   // Most columns of text show it in their first rows; only the others are read whole.
   const likely = await allNumbers(session, open, `(SELECT * FROM ${table} LIMIT ${sampledRows})`)
   const numeric = new Set(await allNumbers(session, likely, table))
-  for (const [index, name] of names.entries()) {
+  for (const index of read) {
+    const name = names[index] ?? ''
     if (types[name] !== 'number') continue
     await checkNumbers(session, index, name)
     numeric.add(index)

@@ -7,7 +7,7 @@ import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import { type CsvOptions, csvParts, readCsv } from './csv.js'
-import { parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
+import { type ParquetOptions, parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
 import { type Part, rowBeforeSplit, type SplitOptions, splitRows } from './split.js'
@@ -60,11 +60,11 @@ export class Dataset {
   }
 
   /**
-   * Reads a Parquet file. Integers and floats are numbers, dates and times text, lists lists.
+   * Reads a Parquet file. Integers and floats are numbers, dates and times text (moments with a time zone in UTC), lists lists.
    * @throws ERR_MULTIGATE_DATA, ERR_MULTIGATE_MISSING_PACKAGE as `fromCsv`.
    */
-  static async fromParquet(path: string): Promise<Dataset> {
-    return Dataset.#of(await readParquet(path))
+  static async fromParquet(path: string, options: ParquetOptions = {}): Promise<Dataset> {
+    return Dataset.#of(await readParquet(path, options))
   }
 
   /**
@@ -79,9 +79,13 @@ export class Dataset {
   }
 
   /** Reads a Parquet file as `fromParquet`, some rows at a time. */
-  static async *streamParquet(path: string, rows = defaultPart): AsyncGenerator<Dataset, void, undefined> {
+  static async *streamParquet(
+    path: string,
+    rows = defaultPart,
+    options: ParquetOptions = {},
+  ): AsyncGenerator<Dataset, void, undefined> {
     checkInteger('rows', rows, { min: 1 })
-    yield* Dataset.#parts(parquetParts(path, rows))
+    yield* Dataset.#parts(parquetParts(path, rows, options))
   }
 
   /**

@@ -4,14 +4,15 @@ import { z } from 'zod'
 
 import { invalidArgument, parseOptions } from '../core/check.js'
 import type { Column } from '../core/columns.js'
-import { pathLiteral, usingDuckDB } from './duckdb.js'
+import { type ColumnsOptions, chosenColumns, columnsSchema } from './chosen.js'
+import { identifier, pathLiteral, type Session, usingDuckDB } from './duckdb.js'
 import { checkFile } from './file.js'
 import { planOfTable, tableParts } from './table.js'
 
 /** Where a query runs. */
 export interface QueryOptions {
   /** A DuckDB database file, opened read-only. Default: an empty database in memory; queries can name files. */
-  readonly database?: string
+  readonly database?: string | undefined
 }
 
 const schema = z.strictObject({ database: z.string().min(1).optional() })
@@ -22,13 +23,20 @@ export async function readQuery(sql: string, options: QueryOptions): Promise<Map
   const { database } = parseOptions('query', schema, options)
   if (typeof sql !== 'string' || sql.trim() === '') throw invalidArgument('sql', 'a SELECT', sql)
   if (database !== undefined) await checkFile(database)
-  for await (const columns of selectParts('the query', sql.trim().replace(/;+\s*$/, ''), database, undefined)) return columns
+  const select = sql.trim().replace(/;+\s*$/, '')
+  const parts = usingDuckDB('the query', { database }, (session) => selected(session, select, undefined))
+  for await (const columns of parts) return columns
   throw new Error('a table has at least one part')
 }
 
+/** How a Parquet file is read. */
+export type ParquetOptions = ColumnsOptions
+
+const parquetSchema = z.strictObject({ columns: columnsSchema })
+
 /** The columns of a Parquet file. @throws as `Dataset.fromParquet` says. */
-export async function readParquet(path: string): Promise<Map<string, Column>> {
-  for await (const columns of parquetParts(path, undefined)) return columns
+export async function readParquet(path: string, options: ParquetOptions): Promise<Map<string, Column>> {
+  for await (const columns of parquetParts(path, undefined, options)) return columns
   throw new Error('a table has at least one part')
 }
 
@@ -36,20 +44,24 @@ export async function readParquet(path: string): Promise<Map<string, Column>> {
 export async function* parquetParts(
   path: string,
   rows: number | undefined,
+  options: ParquetOptions,
 ): AsyncGenerator<Map<string, Column>, void, undefined> {
+  const { columns } = parseOptions('parquet', parquetSchema, options)
   await checkFile(path)
-  yield* selectParts(`reading ${path}`, `SELECT * FROM read_parquet(${pathLiteral(path)})`, undefined, rows)
+  const file = `read_parquet(${pathLiteral(path)})`
+  yield* usingDuckDB(`reading ${path}`, {}, async function* (session) {
+    const names = (await session.rows(`DESCRIBE SELECT * FROM ${file}`)).map(([name]) => String(name))
+    const chosen = chosenColumns(path, names, columns).map(identifier)
+    yield* selected(session, `SELECT ${chosen.join(', ')} FROM ${file}`, rows)
+  })
 }
 
-function selectParts(
-  what: string,
+async function* selected(
+  session: Session,
   select: string,
-  database: string | undefined,
   rows: number | undefined,
 ): AsyncGenerator<Map<string, Column>, void, undefined> {
-  return usingDuckDB(what, { database }, async function* (session) {
-    // On a line of its own: the query may end in a comment.
-    await session.connection.run(`CREATE TEMP TABLE ${table} AS (\n${select}\n)`)
-    yield* tableParts(session, table, await planOfTable(session, table), rows)
-  })
+  // On a line of its own: the query may end in a comment.
+  await session.connection.run(`CREATE TEMP TABLE ${table} AS (\n${select}\n)`)
+  yield* tableParts(session, table, await planOfTable(session, table), rows)
 }

@@ -85,7 +85,7 @@ async function kindOf(session: Session, table: string, name: string, type: strin
   if (smallNumbers.test(scalar)) return list === undefined ? 'number' : 'numbers'
   if (!bigIntegers.test(scalar)) {
     throw new DataError(
-      `column ${quote(name)}: expected numbers, text or lists of them, found ${type}; cast or leave it out with Dataset.fromQuery`,
+      `column ${quote(name)}: expected numbers, text or lists of them, found ${type}; read others alone (columns: [...]), or cast it with Dataset.fromQuery`,
       { column: name },
     )
   }

@@ -40,6 +40,11 @@ export function labelColumnOf({ name, label }: Task): string {
   return label ?? name
 }
 
+/** The columns that a task reads: labels, and weights where rows have them. */
+export function targetColumnsOf(task: Task): string[] {
+  return task.weightColumn === undefined ? [labelColumnOf(task)] : [labelColumnOf(task), task.weightColumn]
+}
+
 /**
  * Labels of a task, [rows]; NaN is missing.
  * @param training checks too that there is something to learn: a positive label, say.

@@ -7,7 +7,7 @@ import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
-import { type Feature, parseFeature } from '../features/feature.js'
+import { columnNameOf, type Feature, parseFeature } from '../features/feature.js'
 import { labelInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { Network } from '../models/network.js'
@@ -15,7 +15,7 @@ import type { CommonOptions } from '../models/options.js'
 import type { DataResidence, FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
-import { parseTask, type Task } from '../tasks/task.js'
+import { parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
 import type { CallbackLike } from './callbacks.js'
 import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from './compute.js'
 import { checkRows, DataEncoder, type EncodedRows, ofDataset } from './encode.js'
@@ -71,6 +71,8 @@ export interface FitOptions {
 
 /** Not for users: how inspection looks into a model. */
 export const inside = Symbol('inside')
+/** Not for users: which columns a model reads. */
+export const reads = Symbol('reads')
 /** Not for users: how `loadModel` fills a model. */
 export const load = Symbol('load')
 
@@ -179,7 +181,8 @@ export class Model<
   }
 
   /**
-   * Scores of every row, by task name; of no rows none. During `fit` it waits for the end of a step. Labels are not looked at.
+   * Scores of every row, by task name; of no rows none. While this model or another of the same thread trains it waits for the end of a
+   * step, 10 ms where steps are shorter; `predictSync` of another model does not wait. Labels are not looked at.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
    */
   async predict(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<Scores<Output>> {
@@ -276,6 +279,11 @@ export class Model<
   /** @internal */
   get [inside](): Inside {
     return { ...this.#need('inspect'), config: this.#config }
+  }
+
+  /** @internal The names of the columns that it reads of a dataset, each once. */
+  [reads]({ labels }: { readonly labels: boolean }): string[] {
+    return [...new Set([...this.#features.map(columnNameOf), ...(labels ? this.#tasks.flatMap(targetColumnsOf) : [])])]
   }
 
   /** @internal Builds it from saved encoders; the weights are zero and the caller's to write. */

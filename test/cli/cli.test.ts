@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } fro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { DuckDBInstance } from '@duckdb/node-api'
 import { beforeAll, describe, expect, it } from 'vitest'
 
 import { writeScores } from '../../lib/cli/scores.js'
@@ -144,6 +145,30 @@ describe('the commands, one after another', () => {
     expect(parquet).toEqual(csv)
     const wrong = run('predict', 'config.safetensors', '--data', 'log.csv', '--out', 's.txt')
     expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('--out: expected a file that ends in .csv') as string })
+  })
+
+  it('read no other columns of a file than the model does', async () => {
+    const instance = await DuckDBInstance.create()
+    const connection = await instance.connect()
+    const path = join(folder, 'wide.parquet')
+    const rows = `read_csv('${join(folder, 'log.csv')}', header = true, types = {'buy': 'VARCHAR'})`
+    await connection.run(`COPY (SELECT *, {'x': 1} AS s FROM ${rows}) TO '${path}'`)
+    await connection.run(
+      `COPY (SELECT 'one' AS label, * EXCLUDE (click, buy), {'x': 1} AS s FROM ${rows}) TO '${join(folder, 'unlabelled.parquet')}'`,
+    )
+    connection.closeSync()
+    instance.closeSync()
+    expect(run('train', 'config.json', '--data', 'wide.parquet', '--epochs', '1', '--no-save')).toMatchObject({
+      code: 0,
+      err: expect.stringContaining('reading wide.parquet\n') as string,
+    })
+    expect(run('evaluate', 'config.safetensors', '--data', 'wide.parquet')).toMatchObject({ code: 0, err: '' })
+    const scores = run('predict', 'config.safetensors', '--data', 'unlabelled.parquet')
+    expect(scores).toMatchObject({ code: 0, err: '', out: run('predict', 'config.safetensors', '--data', 'log.csv').out })
+    expect(run('evaluate', 'config.safetensors', '--data', 'unlabelled.parquet')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('no column "click" among the 5 of unlabelled.parquet; the nearest are') as string,
+    })
   })
 
   it('a configuration says where and how to compute, unless a flag does', () => {

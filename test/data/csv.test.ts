@@ -97,6 +97,12 @@ describe('what is read', () => {
   })
 })
 
+it('reads the columns that are named alone, in the order of the file', async () => {
+  const data = await read('a,b,c,d\n1,x,3,4\n2,y,z,5\n', { columns: ['d', 'b'], types: { a: 'string', d: 'string' } })
+  expect(data.columnNames).toEqual(['b', 'd'])
+  expect([data.column('b').kind, data.column('d')]).toMatchObject(['string', { kind: 'string', dictionary: ['4', '5'] }])
+})
+
 describe('what is refused', () => {
   it.each<[string, string | Uint8Array, CsvOptions, string]>([
     ['a short row', 'a,b\n1,x\n2\n3,z\n', {}, 'line 3: Original Line: 2; Expected Number of Columns: 2 Found: 1'],
@@ -106,6 +112,7 @@ describe('what is refused', () => {
     ['an empty file', '', {}, 'the file is empty'],
     ['a column without a name', 'a,,c\n1,2,3\n', {}, 'column 2 has no name'],
     ['two columns of one name', 'a,b,a\n1,2,3\n', {}, 'two columns are named "a"'],
+    ['a column that is not there', 'price,b\n1,x\n', { columns: ['b', 'prise'] }, 'no column "prise" among the 2 of'],
     ['a kind of no column', 'price,b\n1,x\n', { types: { prize: 'string' } }, 'no column "prize"'],
     [
       'numbers that are not',

@@ -52,6 +52,32 @@ it('gives the types of the source', async () => {
   }
 })
 
+it('reads of a Parquet file the columns that are named alone, in its order, and no others whatever they are', async () => {
+  const path = join(folder, 'odd.parquet')
+  const instance = await DuckDBInstance.create()
+  const connection = await instance.connect()
+  await connection.run(`COPY (SELECT i AS "a ""b""", {'x': i} AS s, 'c' || i AS c, i / 2 AS d FROM range(30) t(i)) TO '${path}'`)
+  connection.closeSync()
+  instance.closeSync()
+  await expect(Dataset.fromParquet(path)).rejects.toThrow('column "s": expected numbers, text or lists of them, found STRUCT')
+  const data = await Dataset.fromParquet(path, { columns: ['d', 'a "b"'] })
+  expect(data.columnNames).toEqual(['a "b"', 'd'])
+  expect(row(data, 3)).toEqual({ 'a "b"': 3, d: 1.5 })
+  const parts: Dataset[] = []
+  for await (const part of Dataset.streamParquet(path, 20, { columns: ['c'] })) parts.push(part)
+  expect(parts.map(({ rows, columnNames }) => [rows, columnNames])).toEqual([
+    [20, ['c']],
+    [10, ['c']],
+  ])
+  await expect(Dataset.fromParquet(path, { columns: ['d', 'C'] })).rejects.toMatchObject({
+    code: 'ERR_MULTIGATE_DATA',
+    column: 'C',
+    message: expect.stringContaining('no column "C" among the 4 of') as string,
+  })
+  await expect(Dataset.fromParquet(path, { columns: [] })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT' })
+  await expect(Dataset.fromParquet(path, { column: 'd' } as never)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT' })
+})
+
 it('keeps the order of a query, and takes one that ends in a comment', async () => {
   const data = await Dataset.fromQuery(`SELECT i FROM range(10000) t(i) ORDER BY (i * 7919) % 10007 -- shuffled`)
   const want = Array.from({ length: 10_000 }, (_, i) => i).sort((a, b) => ((a * 7919) % 10007) - ((b * 7919) % 10007))
