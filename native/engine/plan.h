@@ -118,7 +118,7 @@ class Step {
   int64_t rows_;
   int64_t steps_;
   int threads_;
-  std::chrono::milliseconds limit_ = std::chrono::milliseconds::max();
+  std::chrono::milliseconds limit_ = std::chrono::hours(24);
   std::atomic<bool> others_wait_{false};
   int64_t first_of_columns_ = 0;
   mg_data_place data_place_ = MG_DATA_AUTO;
