@@ -6,8 +6,9 @@ import { type Column, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import { type ArrowTable, readArrow } from './arrow.js'
+import type { ColumnsOptions } from './chosen.js'
 import { type CsvOptions, csvParts, readCsv } from './csv.js'
-import { type ParquetOptions, parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
+import { parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
 import { type Part, rowBeforeSplit, type SplitOptions, splitRows } from './split.js'
@@ -63,7 +64,7 @@ export class Dataset {
    * Reads a Parquet file. Integers and floats are numbers, dates and times text (moments with a time zone in UTC), lists lists.
    * @throws ERR_MULTIGATE_DATA, ERR_MULTIGATE_MISSING_PACKAGE as `fromCsv`.
    */
-  static async fromParquet(path: string, options: ParquetOptions = {}): Promise<Dataset> {
+  static async fromParquet(path: string, options: ColumnsOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readParquet(path, options))
   }
 
@@ -82,7 +83,7 @@ export class Dataset {
   static async *streamParquet(
     path: string,
     rows = defaultPart,
-    options: ParquetOptions = {},
+    options: ColumnsOptions = {},
   ): AsyncGenerator<Dataset, void, undefined> {
     checkInteger('rows', rows, { min: 1 })
     yield* Dataset.#parts(parquetParts(path, rows, options))

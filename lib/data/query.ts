@@ -29,13 +29,10 @@ export async function readQuery(sql: string, options: QueryOptions): Promise<Map
   throw new Error('a table has at least one part')
 }
 
-/** How a Parquet file is read. */
-export type ParquetOptions = ColumnsOptions
-
 const parquetSchema = z.strictObject({ columns: columnsSchema })
 
 /** The columns of a Parquet file. @throws as `Dataset.fromParquet` says. */
-export async function readParquet(path: string, options: ParquetOptions): Promise<Map<string, Column>> {
+export async function readParquet(path: string, options: ColumnsOptions): Promise<Map<string, Column>> {
   for await (const columns of parquetParts(path, undefined, options)) return columns
   throw new Error('a table has at least one part')
 }
@@ -44,7 +41,7 @@ export async function readParquet(path: string, options: ParquetOptions): Promis
 export async function* parquetParts(
   path: string,
   rows: number | undefined,
-  options: ParquetOptions,
+  options: ColumnsOptions,
 ): AsyncGenerator<Map<string, Column>, void, undefined> {
   const { columns } = parseOptions('parquet', parquetSchema, options)
   await checkFile(path)
