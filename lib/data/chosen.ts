@@ -9,7 +9,7 @@ import { frozen } from '../core/schemas.js'
 
 /** Whichever file it is. */
 export interface ColumnsOptions {
-  /** Reads these columns alone. Others cost nothing then, and may be of types that are neither numbers, text nor lists. Default: all. */
+  /** Reads these columns alone. Others are left out, and may be of types that are neither numbers, text nor lists. Default: all. */
   readonly columns?: readonly string[] | undefined
 }
 
