@@ -4,16 +4,25 @@
 /** How numbers are kept: as 32-bit integers or floats where nothing is lost, for half the memory. */
 export type NumberValues = Float64Array | Float32Array | Int32Array
 
+/** What the values of a column stand for. Dates are kept as texts, booleans as the numbers 0 and 1. */
+export type ValueType = 'number' | 'string' | 'boolean' | 'date'
+
 /** Numbers; NaN is a missing value. */
 export interface NumberColumn {
   readonly kind: 'number'
   /** [rows] */
   readonly values: NumberValues
+  /** `'boolean'`: 0 is false and 1 is true. Default: numbers. */
+  readonly type?: 'boolean'
+  /** Each number was read from the very text that `numberText` makes of it, so that this text may stand for it. */
+  readonly asWritten?: true
 }
 
 /** Texts, each kept once and byte for byte. */
 export interface StringColumn {
   readonly kind: 'string'
+  /** `'date'`: days and moments as `dateText` writes them. Default: texts. */
+  readonly type?: 'date'
   /** Distinct texts. Some may occur in no row: slices share the dictionary of the whole. */
   readonly dictionary: readonly string[]
   /** [rows], positions in the dictionary; -1 is a missing value. */
@@ -30,6 +39,11 @@ export interface ListColumn {
 
 export type ScalarColumn = NumberColumn | StringColumn
 export type Column = ScalarColumn | ListColumn
+
+/** What the values of a column without lists stand for. */
+export function valueTypeOf(column: ScalarColumn): ValueType {
+  return column.type ?? column.kind
+}
 
 /** Number of rows of a column. */
 export function rowsOf(column: Column): number {
@@ -65,6 +79,20 @@ export function mapInto<Floats extends Float32Array | Float64Array>(
 ): Floats {
   for (let row = 0; row < from.length; row += 1) into[row] = change(from[row] ?? NaN, row)
   return into
+}
+
+const dateForm = /^(\d{4,6}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:Z|[+-]00(?::?00)?)?)?$/
+
+/**
+ * A day or moment, as ISO 8601 and DuckDB write one, in the one text that stands for it: `2024-01-02`, and where the time is not
+ * midnight `2024-01-02 03:04:05.6`. Moments are in UTC. Undefined for any other text.
+ */
+export function dateText(text: string): string | undefined {
+  const [, day, time = '', fraction = ''] = dateForm.exec(text) ?? []
+  if (day === undefined) return undefined
+  const digits = fraction.replace(/0+$/, '')
+  if (digits === '' && (time === '' || time === '00:00:00')) return day
+  return digits === '' ? `${day} ${time}` : `${day} ${time}.${digits}`
 }
 
 /** The text of a number: one that reads back as the same number. What hashing and comparing with texts use. */
