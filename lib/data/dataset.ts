@@ -174,6 +174,11 @@ export class Dataset {
     })
   }
 
+  /** @internal Rows `from` to `to` (exclusive) of a raw column, for loops that go through a dataset a part at a time. */
+  columnPart(name: string, from: number, to: number): Column {
+    return sliceRows(this.column(name), from, to)
+  }
+
   /** Rows `start` to `end` (exclusive), without a copy where that can be. Bounds beyond the rows are cut. */
   slice(start: number, end: number = this.rows): Dataset {
     const from = Math.min(checkInteger('start', start, { min: 0 }), this.rows)

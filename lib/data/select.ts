@@ -17,19 +17,19 @@ export function selectRows(column: Column, rows: Int32Array): Column {
 }
 
 function sliceScalar(column: ScalarColumn, from: number, to: number): ScalarColumn {
-  if (column.kind === 'number') return { kind: 'number', values: column.values.subarray(from, to) }
-  return { kind: 'string', dictionary: column.dictionary, codes: column.codes.subarray(from, to) }
+  if (column.kind === 'number') return { ...column, values: column.values.subarray(from, to) }
+  return { ...column, codes: column.codes.subarray(from, to) }
 }
 
 function selectScalars(column: ScalarColumn, rows: Int32Array): ScalarColumn {
   if (column.kind === 'number') {
     const values = new (column.values.constructor as new (length: number) => NumberValues)(rows.length)
     for (let index = 0; index < rows.length; index += 1) values[index] = column.values[rows[index] ?? 0] ?? NaN
-    return { kind: 'number', values }
+    return { ...column, values }
   }
   const codes = new Int32Array(rows.length)
   for (let index = 0; index < rows.length; index += 1) codes[index] = column.codes[rows[index] ?? 0] ?? -1
-  return { kind: 'string', dictionary: column.dictionary, codes }
+  return { ...column, codes }
 }
 
 function selectLists({ offsets, items }: ListColumn, rows: Int32Array): ListColumn {
