@@ -65,6 +65,10 @@ export class Memories {
     this.#compute = compute
   }
 
+  has(memory: string): boolean {
+    return this.#memories.has(memory)
+  }
+
   /** Binds every memory that a program names, making those that are missing: all zero, until `fill`. */
   bind(plan: NativePlan, { bindings, spec, initial }: LoweredProgram): void {
     for (const [name, number] of Object.entries(bindings)) {

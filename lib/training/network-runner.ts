@@ -95,7 +95,7 @@ export class NetworkRunner {
   }
 
   #compile(program: LoweredProgram): NativePlan {
-    checkWeightsFit(this.network, program, this.compute)
+    checkWeightsFit(this.network, program, this.memories, this.compute)
     const plan = compilePlan(this.compute, program.spec)
     try {
       this.memories.bind(plan, program)
