@@ -1,11 +1,13 @@
 // Reads and writes safetensors files: named tensors and text metadata, nothing that runs. Big tensors pass in chunks; no
 // buffer of the whole file is ever made. Tensors are written widest element first, so that each is aligned in the file.
 
-import { type FileHandle, open } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 
-import { checkPath, describeValue, quote } from '../core/check.js'
+import { describeValue, quote } from '../core/check.js'
 import { ArgumentError, DisposedError, FormatError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
+import { pathOf } from '../core/path.js'
 import { type FileSink, writeAtomically } from './atomic.js'
 import { type Header, headerLength, largestHeader, parseHeader, type TensorEntry } from './safetensors-header.js'
 import { arrayTypes, bytesOf, type DType, dtypeOf, dtypes, elementBytes, type Tensor, type TensorArray } from './tensors.js'
@@ -47,16 +49,11 @@ export class SafetensorsFile {
    * @throws ERR_MULTIGATE_FORMAT naming the field that is wrong, or where the file cannot be opened; ERR_MULTIGATE_ARGUMENT for what is no
    * path.
    */
-  static async open(path: string): Promise<SafetensorsFile> {
-    const handle = await open(checkPath('path', path), 'r').catch((cause: unknown) => {
-      throw new FormatError(`${path}: cannot open it: ${cause instanceof Error ? cause.message : String(cause)}`, {
-        file: path,
-        cause,
-      })
-    })
+  static async open(given: string | URL): Promise<SafetensorsFile> {
+    const path = pathOf('path', given)
+    const handle = await openFile(path)
     try {
       const stat = await handle.stat()
-      if (!stat.isFile()) throw new FormatError(`${path}: expected a file, found something else`, { file: path })
       const first = new Uint8Array(Math.min(8, stat.size))
       await readFully(path, handle, first, 0)
       const header = new Uint8Array(headerLength(path, first, stat.size))
@@ -109,7 +106,7 @@ export class SafetensorsFile {
 
 /** Reads a whole file. @throws ERR_MULTIGATE_FORMAT as `SafetensorsFile.open`. */
 export async function readSafetensors(
-  path: string,
+  path: string | URL,
 ): Promise<{ metadata: Readonly<Record<string, string>>; tensors: Map<string, Tensor> }> {
   const file = await SafetensorsFile.open(path)
   try {
@@ -126,7 +123,7 @@ export async function readSafetensors(
  * @throws ERR_MULTIGATE_ARGUMENT naming the tensor whose data do not fit its shape, or a name that comes twice.
  */
 export async function writeSafetensors(
-  path: string,
+  path: string | URL,
   { tensors, metadata = {} }: { readonly tensors: Iterable<TensorSource>; readonly metadata?: Readonly<Record<string, string>> },
 ): Promise<void> {
   const planned = [...tensors].map(checkSource).sort((a, b) => elementBytes(b.dtype) - elementBytes(a.dtype))
@@ -206,6 +203,22 @@ async function writeTensor(sink: FileSink, { name, dtype, shape, bytes, chunks }
 function lengthError(name: string, shape: readonly number[], found: number): ArgumentError {
   const expected = `${shape.join(' x ') || '1'} = ${elementsOf(shape)} elements`
   return new ArgumentError(`tensor ${quote(name)}: expected ${expected}, found ${found}`, { field: name })
+}
+
+/** Opens what is a plain file: a pipe would wait for a writer, and opening a device may do anything. */
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    const found = await stat(path)
+    if (!found.isFile()) {
+      const what = found.isDirectory() ? 'a directory' : 'a device or a pipe'
+      throw new FormatError(`${path}: expected a file, found ${what}`, { file: path })
+    }
+    // Should it become a pipe now, it does not wait.
+    return await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+  } catch (cause) {
+    if (cause instanceof FormatError) throw cause
+    throw new FormatError(`${path}: cannot open it: ${(cause as Error).message}`, { file: path, cause })
+  }
 }
 
 /** Fills `into` from `position` on; one read call gives at most 2 GiB. */

@@ -4,6 +4,7 @@ import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import { anyNumber } from '../core/schemas.js'
+import { visible } from '../core/visible.js'
 import type { Evaluation, TaskEvaluation } from '../training/evaluate.js'
 import type { History } from '../training/history.js'
 import { count, decimals, duration, table } from './text.js'
@@ -57,9 +58,10 @@ export function resultsTable(results: Readonly<Record<string, Evaluation>>): str
     const parts = Object.entries(found).map(([feature, values]) => `${feature} ${count(values)}`)
     return parts.length === 0 ? [] : [`${data}: values that no vocabulary knows: ${parts.join(', ')}`]
   })
-  return [table(['data', 'task', ...shown, ...(withPositives ? ['positives'] : []), 'rows'], rows), ...reasons, ...unknown].join(
-    '\n',
-  )
+  return [
+    table(['data', 'task', ...shown, ...(withPositives ? ['positives'] : []), 'rows'], rows),
+    ...[...reasons, ...unknown].map(visible),
+  ].join('\n')
 }
 
 /** The metric that speaks for a task: AUC, or RMSE, or accuracy. */

@@ -1,20 +1,8 @@
-import { execFileSync } from 'node:child_process'
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 
-import { writeAtomically } from '../../lib/io/atomic.js'
 import { readSafetensors, SafetensorsFile, type TensorSource, writeSafetensors } from '../../lib/io/safetensors.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 import { goldenDir, goldenIndex, readGolden } from '../support/golden.js'
@@ -121,70 +109,6 @@ it.skipIf(goldenDir() === undefined)('reads the files of another writer', async 
     expect([...tensors.keys()].sort()).toEqual([...want.keys()].sort())
     for (const [name, { dtype, shape, data }] of want) expect(tensors.get(name)).toEqual({ dtype, shape, data })
   }
-})
-
-describe('atomic writes', () => {
-  it('leave the old file and nothing else when they fail', async () => {
-    writeFileSync(path, 'old')
-    const failing = writeAtomically(path, async (sink) => {
-      await sink.write(Buffer.from('half'))
-      throw new Error('disk on fire')
-    })
-    await expect(failing).rejects.toThrow('disk on fire')
-    expect(readFileSync(path, 'utf8')).toBe('old')
-    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
-  })
-
-  it('remove what killed processes have left of the same file, and nothing else', async () => {
-    const left = join(folder, `.${basename(path)}.123.0123456789ab.tmp`)
-    const others = [left.replace('.123.', '.124.'), `${left}.txt`, left.replace(basename(path), `other-${basename(path)}`)]
-    for (const file of [left, ...others]) writeFileSync(file, 'half')
-    const old = Date.now() / 1000 - 7200
-    for (const file of [left, ...others.slice(1)]) utimesSync(file, old, old)
-    await writeAtomically(path, async (sink) => sink.write(Buffer.from('new')))
-    expect(existsSync(left)).toBe(false)
-    for (const file of others) {
-      expect(existsSync(file)).toBe(true)
-      rmSync(file)
-    }
-  })
-
-  it.each<[string, () => string, RegExp]>([
-    [
-      'a folder that is not there',
-      () => join(folder, 'none', 'x'),
-      /none.x: cannot write it: there is no folder .*none; make it first/,
-    ],
-    ['a file as a folder', () => join(path, 'x'), /is not a folder/],
-    ['a folder', () => folder, /cannot write it: expected a file or nothing there, found a directory/],
-  ])('say what stands in the way: %s', async (_, place, message) => {
-    writeFileSync(path, 'old')
-    const writing = writeAtomically(place(), async (sink) => sink.write(Buffer.from('new')))
-    await expect(writing).rejects.toThrow(message)
-    await expect(writing).rejects.toMatchObject({ code: 'ERR_MULTIGATE_WRITE', file: place() })
-    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
-  })
-
-  it('never take the place of what is no file, such as a device', async () => {
-    const pipe = join(folder, 'pipe')
-    execFileSync('mkfifo', [pipe])
-    await expect(writeAtomically(pipe, async () => undefined)).rejects.toThrow('found a device or a pipe')
-    expect(statSync(pipe).isFIFO()).toBe(true)
-  })
-
-  it.each([undefined, '', 3])('take a path and nothing else: %s', async (wrong) => {
-    await expect(writeAtomically(wrong as string, async () => undefined)).rejects.toMatchObject({
-      code: 'ERR_MULTIGATE_ARGUMENT',
-      field: 'path',
-    })
-  })
-
-  it('follow a link', async () => {
-    const link = join(folder, 'link')
-    symlinkSync(path, link)
-    await writeAtomically(link, (sink) => sink.write(Buffer.from('new')))
-    expect(readFileSync(path, 'utf8')).toBe('new')
-  })
 })
 
 /** A file with this header and `data` bytes of zeros. */
