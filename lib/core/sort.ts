@@ -28,12 +28,7 @@ export function* sortedBy(order: Int32Array, compare: (left: number, right: numb
   return from
 }
 
-function insertionSort(
-  order: Int32Array,
-  start: number,
-  end: number,
-  compare: (left: number, right: number) => number,
-): void {
+function insertionSort(order: Int32Array, start: number, end: number, compare: (left: number, right: number) => number): void {
   for (let at = start + 1; at < end; at += 1) {
     const item = order[at] ?? 0
     let to = at

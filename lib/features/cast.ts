@@ -73,7 +73,12 @@ function booleanOfText(text: string): number | undefined {
   return /^(false|0)$/i.test(text) ? 0 : undefined
 }
 
-const names: Readonly<Record<ValueType, string>> = { number: 'a number', string: 'text', boolean: 'true or false', date: 'a date' }
+const names: Readonly<Record<ValueType, string>> = {
+  number: 'a number',
+  string: 'text',
+  boolean: 'true or false',
+  date: 'a date',
+}
 
 /** What a feature of this type takes, for messages. */
 export function describeType(type: ValueType): string {
@@ -88,5 +93,6 @@ export function adviceFor(to: ValueType, column: ScalarColumn): string {
       ? "read the column as text (`types: { ...: 'string' }` of Dataset.fromCsv, or the model's `csvOptions()`), cast it to VARCHAR in a query, or pass strings"
       : `the texts that these ${from === 'date' ? 'dates' : 'booleans'} were read from are not known: cast the column to VARCHAR as it was in the training rows`
   }
-  return `say type: '${from}' or type: 'string' in the feature before it is trained, or give it values of its own type`
+  const types = [...new Set([from, 'string'])].map((type) => `type: '${type}'`).join(' or ')
+  return `say ${types} in the feature before it is trained, or give it values of its own type`
 }

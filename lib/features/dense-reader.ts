@@ -1,7 +1,7 @@
 // The numbers of a dense feature's column: numbers, texts that spell them, lists of either, or texts that are split.
 
 import { isTypedArray } from '../core/arrays.js'
-import { type Column, numberOf, type NumberValues, rowsOf, type ScalarColumn, type StringColumn } from '../core/columns.js'
+import { type Column, type NumberValues, numberOf, rowsOf, type ScalarColumn, type StringColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import type { DenseFeature } from './dense.js'
 import { wrongValue } from './errors.js'
@@ -32,8 +32,7 @@ export class DenseReader {
     if (column.kind === 'list') return this.#lists(column, before)
     // What no row has has no kind.
     if (isMissing(column)) return new Float64Array(rowsOf(column) * width).fill(NaN)
-    const [found, next] =
-      column.kind === 'number' ? ['one number', ''] : ['text', "; say how to split it: separator: ' '"]
+    const [found, next] = column.kind === 'number' ? ['one number', ''] : ['text', "; say how to split it: separator: ' '"]
     throw new DataError(`feature "${name}": expected lists of ${width} numbers, found ${found} per row${next}`, { column: name })
   }
 
@@ -66,7 +65,9 @@ export class DenseReader {
     const scalars = this.#scalars(items, (position) => {
       return before + offsets.findIndex((_, row) => (offsets[row + 1] ?? 0) > position)
     })
-    const numbers = (isTypedArray(scalars, 'Float32Array') ? new Float32Array(rows * width) : new Float64Array(rows * width)).fill(NaN)
+    const numbers = (
+      isTypedArray(scalars, 'Float32Array') ? new Float32Array(rows * width) : new Float64Array(rows * width)
+    ).fill(NaN)
     for (let row = 0; row < rows; row += 1) {
       const [start, end] = [offsets[row] ?? 0, offsets[row + 1] ?? 0]
       if (start === end) continue

@@ -1,9 +1,9 @@
 // Ids of rows, laid out as a network is fed them: what sparse and sequence encoders share.
 
+import { isTypedArray } from '../core/arrays.js'
 import { describeValue } from '../core/check.js'
 import type { ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
-import { isTypedArray } from '../core/arrays.js'
 import { wrongValue } from './errors.js'
 import type { IdSource } from './ids.js'
 import { absent, KeyReader, refused, refusedValue } from './key-reader.js'

@@ -8,13 +8,7 @@ import { FormatError, MultigateError } from '../core/errors.js'
 import { atOnce } from '../core/slices.js'
 import { denseEncoder, denseFitter } from './dense.js'
 import type { DenseEncoder, Encoder, Fitter, SequenceEncoder, SparseEncoder, ValueCounts } from './encoder.js'
-import {
-  type DenseFeature,
-  type Feature,
-  parseFeature,
-  type SequenceFeature,
-  type SparseFeature,
-} from './feature.js'
+import { type DenseFeature, type Feature, parseFeature, type SequenceFeature, type SparseFeature } from './feature.js'
 import { fittedIds, givenIds } from './ids.js'
 import { indexOfKeys } from './key-counter.js'
 import { type KeyIndex, NumberIndex } from './key-index.js'
@@ -95,7 +89,8 @@ export async function encoderFromJSON(
   // Files of before tell numbers and texts apart by how they come, and have vocabularies as JSON.
   const type = 'type' in state ? parse(what, z.strictObject({ type: typeSchema }), state).type : undefined
   const given = givenIds(feature, type ?? undefined)
-  if (type === undefined && given === undefined) return encoderOf(fittedIds(listedKeys(parse(what, fittedState, state).values), undefined))
+  if (type === undefined && given === undefined)
+    return encoderOf(fittedIds(listedKeys(parse(what, fittedState, state).values), undefined))
   if (type === undefined) parse(what, z.strictObject({}), state)
   return encoderOf(given ?? fittedIds(await vocabularyOf(feature, type ?? null), type ?? undefined))
 }

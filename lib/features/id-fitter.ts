@@ -33,7 +33,7 @@ export class IdFitter {
   *finish(): Sliced<IdSource> {
     const given = givenIds(this.#feature, this.#type)
     if (given !== undefined) return given
-    return fittedIds((yield* this.#counter?.finish(this.#feature.minCount ?? 1) ?? none()), this.#type)
+    return fittedIds(yield* this.#counter?.finish(this.#feature.minCount ?? 1) ?? none(), this.#type)
   }
 
   *#count(values: Values, type: ValueType): Sliced<void> {
@@ -44,7 +44,7 @@ export class IdFitter {
     const row = this.#rows + rowOfPosition(values, wrong)
     const text = values.items.kind === 'string' ? values.items.dictionary[values.items.codes[wrong] ?? -1] : undefined
     if (type === 'string' && text !== undefined && loneSurrogate.test(text)) throw illFormed(name, row, text)
-    throw refusedValue(name, row, values.items, wrong, { type, expected: 'a value' })
+    throw refusedValue(name, row, values.items, wrong, { type })
   }
 }
 

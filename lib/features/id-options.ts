@@ -88,8 +88,7 @@ export function oneKindOfIds<Shape extends z.ZodType<IdFields>>(schema: Shape): 
     if (outOfRange !== undefined && typeof vocabulary !== 'number')
       fail('outOfRange', 'expected only beside a vocabulary that is a number, found it alone')
     const numbers = buckets !== undefined || typeof vocabulary === 'number' || typeof (vocabulary as unknown[])?.[0] === 'number'
-    if (type !== undefined && type !== 'number' && numbers)
-      fail('type', `expected 'number', as ${first} has, found '${type}'`)
+    if (type !== undefined && type !== 'number' && numbers) fail('type', `expected 'number', as ${first} has, found '${type}'`)
     if (type !== undefined && type !== 'string' && typeof vocabulary === 'object' && typeof vocabulary[0] === 'string')
       fail('type', `expected 'string', as vocabulary has, found '${type}'`)
   })

@@ -3,7 +3,7 @@
 
 import { numberOf, type ValueType } from '../core/columns.js'
 import { atOnce } from '../core/slices.js'
-import { type Key, sameNumber } from './cast.js'
+import { describeType, type Key, sameNumber } from './cast.js'
 import { hashedId, hashedNumber } from './hash.js'
 import type { IdOptions } from './id-options.js'
 import { indexOfKeys } from './key-counter.js'
@@ -46,11 +46,12 @@ export function givenIds(options: IdOptions, type: ValueType | undefined): IdSou
 
 /** The id source of a fitted vocabulary: id 0 for what is not in it. */
 export function fittedIds(vocabulary: KeyIndex, type: ValueType | undefined): IdSource {
-  const source = { type, tableRows: vocabulary.size + 1, missing: 0, vocabulary, expected: 'text, as in the training rows' }
+  const source = { type, tableRows: vocabulary.size + 1, missing: 0, vocabulary }
   if (type !== undefined) return { ...source, idOf: (key) => vocabulary.indexOf(key) + 1 }
   const texts = typeof vocabulary.keyAt(0) === 'string'
   return {
     ...source,
+    expected: 'text, as in the training rows',
     next: "read the column as text (`types: { ...: 'string' }` of Dataset.fromCsv) or pass strings",
     idOf(key) {
       if (typeof key === 'string' && !texts) return vocabulary.indexOf(numberOf(key) ?? NaN) + 1
@@ -83,7 +84,7 @@ function listedIds(values: readonly Key[], type: ValueType | undefined): IdSourc
   const ofValues = typeof values[0] === 'string' ? 'string' : 'number'
   const keys = type === 'number' ? values.map((value) => sameNumber(Number(value))) : values
   const { vocabulary: _, ...source } = fittedIds(atOnce(indexOfKeys(type ?? ofValues, keys.length, (at) => keys[at] ?? '')), type)
-  return { ...source, expected: 'text, as in the vocabulary' }
+  return { ...source, expected: `${describeType(type ?? ofValues)}, as in the vocabulary` }
 }
 
 function bucketIds(boundaries: readonly number[], type: ValueType | undefined): IdSource {
@@ -115,7 +116,6 @@ function hashedIds(size: number, type: ValueType | undefined): IdSource {
     type,
     tableRows: size,
     missing: 0,
-    expected: 'a number or text',
     idOf: (key) => (typeof key === 'number' ? hashedNumber(key, size) : hashedId(key, size)),
   }
 }

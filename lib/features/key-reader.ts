@@ -83,7 +83,8 @@ export class KeyReader {
 /** What a feature takes, for messages. */
 export interface Expected {
   readonly type: ValueType | undefined
-  readonly expected: string
+  /** Default: what the type says. */
+  readonly expected?: string | undefined
   /** What to do about a value that it does not take. */
   readonly next?: string | undefined
 }
@@ -96,14 +97,9 @@ export function refusedValue(
   position: number,
   { type, expected, next }: Expected,
 ): Error {
+  const what = expected ?? (type === undefined ? 'a number or text' : `${describeType(type)}, as in the training rows`)
   const value = column.kind === 'number' ? column.values[position] : column.dictionary[column.codes[position] ?? -1]
-  if (value === undefined || Number.isNaN(value)) return wrongValue(feature, row, expected, null, next)
+  if (value === undefined || Number.isNaN(value)) return wrongValue(feature, row, what, null, next)
   if (value === Infinity || value === -Infinity) return notFinite(feature, row, value)
-  if (type === undefined || takes(type, column, value)) return wrongValue(feature, row, expected, value, next)
-  return wrongValue(feature, row, `${describeType(type)}, as in the training rows`, value, adviceFor(type, column))
-}
-
-function takes(type: ValueType, column: ScalarColumn, value: Key): boolean {
-  const key = typeof value === 'number' ? castNumbers(type, column)?.(value) : castTexts(type, column)?.(value)
-  return key !== undefined
+  return wrongValue(feature, row, what, value, next ?? (type === undefined ? undefined : adviceFor(type, column)))
 }

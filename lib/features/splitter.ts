@@ -55,12 +55,20 @@ export class Splitter {
         code: 'MULTIGATE_SEQUENCE_TEXT',
       })
     }
-    if (bracketed > 0) say(this.#examples.bracketed, 'texts begin with a bracket, which is taken for a part of the first item; take brackets off, or read lists (Dataset.fromQuery, fromParquet)')
+    if (bracketed > 0)
+      say(
+        this.#examples.bracketed,
+        'texts begin with a bracket, which is taken for a part of the first item; take brackets off, or read lists (Dataset.fromQuery, fromParquet)',
+      )
     else if (separated === 0 && this.#texts > 1)
       say(this.#examples.any, `the separator ${quote(this.#separator)} occurs in none of ${this.#texts} texts`)
-    if (words > 0) say(this.#examples.words, `an item that usually fills lists up counts like any other; say padding: '...' to leave it out`)
+    if (words > 0)
+      say(this.#examples.words, `an item that usually fills lists up counts like any other; say padding: '...' to leave it out`)
     else if (!zeroIsPadding && 2 * zeros > this.#texts && this.#texts > 1)
-      say(this.#examples.zeros, "most lists end with the item \"0\", which counts like any other; say padding: '0' if it fills them up")
+      say(
+        this.#examples.zeros,
+        'most lists end with the item "0", which counts like any other; say padding: \'0\' if it fills them up',
+      )
   }
 
   #listOf(code: number): readonly number[] {
@@ -103,7 +111,11 @@ export class Splitter {
     const items = this.#itemsIn(text)
     const some = items.slice(0, 3).map(quote).join(', ')
     if (items.length === 0) return 'no item'
-    return items.length > 3 ? `${items.length} items, ${some}, ...` : items.length === 1 ? `one item, ${some}` : `the items ${some}`
+    return items.length > 3
+      ? `${items.length} items, ${some}, ...`
+      : items.length === 1
+        ? `one item, ${some}`
+        : `the items ${some}`
   }
 }
 

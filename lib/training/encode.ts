@@ -18,6 +18,7 @@ import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
 import { classCount } from '../tasks/multiclass.js'
 import { checkLearnable, encodeLabels, encodeWeights, labelColumnOf, type Task } from '../tasks/task.js'
+import { createColumns } from './room.js'
 
 /**
  * Which columns of a dataset are encoded beside the features: labels and weights, none for prediction. The first rows of all to
@@ -61,7 +62,8 @@ export class DataEncoder {
    */
   async checkLabels(train: Dataset): Promise<void> {
     const labelled = this.#tasks.filter((task) => train.has(labelColumnOf(task)))
-    for (const task of labelled) await ofSource(train, () => inSlices(targetsOf({ ...task, weightColumn: undefined }, train, 'training')))
+    for (const task of labelled)
+      await ofSource(train, () => inSlices(targetsOf({ ...task, weightColumn: undefined }, train, 'training')))
   }
 
   /** Encoded features by name, [rows * width] each, at once: for a few rows. @throws ERR_MULTIGATE_DATA. */
@@ -81,10 +83,12 @@ export class DataEncoder {
   }
 
   *#encode(data: Dataset, native: NativeBinding, purpose: Purpose): Sliced<EncodedRows> {
+    const features = this.encoders.map((encoder) => featureSource(encoder, data))
     const targets: Targets[] = []
     for (const task of purpose === 'prediction' ? [] : this.#tasks) targets.push(yield* targetsOf(task, data, purpose))
-    const sources = [...this.encoders.map((encoder) => featureSource(encoder, data)), ...targets.flatMap(targetSources)]
-    const columns = native.createColumns(
+    const sources = [...features, ...targets.flatMap(targetSources)]
+    const columns = createColumns(
+      native,
       sources.map(({ spec }) => spec),
       data.rows,
     )
@@ -95,7 +99,12 @@ export class DataEncoder {
       throw error
     }
     const counts = new Map(sources.flatMap(({ name, counts }) => ofEntry(name, counts?.())))
-    return new EncodedRows(columns, sources.map(({ name }) => name), targets, counts)
+    return new EncodedRows(
+      columns,
+      sources.map(({ name }) => name),
+      targets,
+      counts,
+    )
   }
 }
 
@@ -242,7 +251,11 @@ function* targetsOf(task: Task, data: Dataset, purpose: Purpose): Sliced<Targets
   const labels = yield* numbersOf(data, ofLabels, (values) => encodeLabels(task, values))
   if (purpose === 'training') checkLearnable(task, labels, () => data.column(ofLabels))
   if (weightColumn === undefined) return { task, labels, weights: undefined }
-  return { task, labels, weights: yield* numbersOf(data, column(weightColumn, 'weightColumn'), (values) => encodeWeights(task, values)) }
+  return {
+    task,
+    labels,
+    weights: yield* numbersOf(data, column(weightColumn, 'weightColumn'), (values) => encodeWeights(task, values)),
+  }
 }
 
 /** What `encode` makes of a column, part by part. */
@@ -278,7 +291,10 @@ function columnOf(data: Dataset, name: string, reader: string, option: string): 
 }
 
 /** What `fit` does with one of its datasets: an error about the data says which one. */
-export async function ofDataset<Result>(dataset: 'training' | 'validation', work: () => Result | Promise<Result>): Promise<Result> {
+export async function ofDataset<Result>(
+  dataset: 'training' | 'validation',
+  work: () => Result | Promise<Result>,
+): Promise<Result> {
   try {
     return await work()
   } catch (error) {

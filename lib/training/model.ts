@@ -5,9 +5,12 @@
 
 import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
+import type { CsvOptions } from '../data/csv.js'
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
+import type { Encoder } from '../features/encoder.js'
 import { columnNameOf, type Feature, parseFeature } from '../features/feature.js'
+import { declaredType } from '../features/ids.js'
 import { labelInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { Network } from '../models/network.js'
@@ -28,7 +31,7 @@ import { ModelFile } from './model-file.js'
 import { NetworkRunner } from './network-runner.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
 import { type Built, type ModelConfig, writeModel } from './save.js'
-import type { Drawn, TrainingState } from './training-state.js'
+import type { TrainingState } from './training-state.js'
 import { Turns } from './turns.js'
 
 /** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
@@ -71,10 +74,11 @@ export interface FitOptions {
 
 /** Not for users: how inspection looks into a model. */
 export const inside = Symbol('inside')
-/** Not for users: which columns a model reads. */
-export const reads = Symbol('reads')
 /** Not for users: how `loadModel` fills a model. */
 export const load = Symbol('load')
+
+/** What a model brings from before. */
+type Past = { readonly [Key in 'drawn' | 'reading']?: Built[Key] | undefined }
 
 /** A built model from inside. */
 export interface Inside extends Built {
@@ -174,7 +178,8 @@ export class Model<
   async evaluate(data: Dataset): Promise<Evaluation<TaskName<Tasks>>> {
     const built = this.#need('evaluate')
     checkRows(checkDataset('evaluate.data', data))
-    using rows = built.encoder.encode(data, this.#compute.native, 'evaluation')
+    using rows = await built.encoder.encode(data, this.#compute.native, 'evaluation')
+    this.#checkAlive()
     return await this.#evaluate(built, rows)
   }
 
@@ -186,7 +191,8 @@ export class Model<
   async predict(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<Scores<Output>> {
     const { encoder, runner } = this.#need('predict')
     const dataset = datasetOf(data)
-    using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
+    using rows = await encoder.encode(dataset, this.#compute.native, 'prediction')
+    this.#checkAlive()
     const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows))
     const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
     return Object.fromEntries(scores) as Scores<Output>
@@ -247,7 +253,8 @@ export class Model<
     const { encoder, runner } = this.#need('gates')
     const dataset = datasetOf(data)
     checkRows(dataset)
-    using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
+    using rows = await encoder.encode(dataset, this.#compute.native, 'prediction')
+    this.#checkAlive()
     return await this.#turns.take(() => gateWeights(runner, rows))
   }
 
@@ -261,6 +268,20 @@ export class Model<
     const built = this.#need('save')
     this.#checkFree('save')
     await this.#save(built, path)
+  }
+
+  /**
+   * Options of `Dataset.fromCsv` that read a file as the training rows were read: the columns that this model reads, those of text
+   * ids as text whatever they look like, and where the training rows came from a CSV file how that was written (delimiter,
+   * `trim`, `nullValues`, ...). Before `fit` or `build` what its features say.
+   * @param options.labels the columns of labels and row weights too. Default false.
+   * @example const scores = await model.predict(await Dataset.fromCsv('today.csv', model.csvOptions()))
+   */
+  csvOptions({ labels = false }: { readonly labels?: boolean } = {}): CsvOptions & { readonly columns: readonly string[] } {
+    this.#checkAlive()
+    const columns = [...this.#features.map(columnNameOf), ...(labels ? this.#tasks.flatMap(targetColumnsOf) : [])]
+    const types = textColumns(this.#built?.encoder.encoders ?? this.#features)
+    return { ...this.#built?.reading, columns: [...new Set(columns)], types }
   }
 
   /** Frees the native memory, after the step that is under way. A `fit` that runs ends with ERR_MULTIGATE_DISPOSED. */
@@ -279,20 +300,15 @@ export class Model<
     return { ...this.#need('inspect'), config: this.#config }
   }
 
-  /** @internal The names of the columns that it reads of a dataset, each once. */
-  [reads]({ labels }: { readonly labels: boolean }): string[] {
-    return [...new Set([...this.#features.map(columnNameOf), ...(labels ? this.#tasks.flatMap(targetColumnsOf) : [])])]
-  }
-
   /** @internal Builds it from saved encoders; the weights are zero and the caller's to write. */
-  [load](encoder: DataEncoder, drawn?: Drawn): void {
-    this.#built = this.#assemble(encoder, drawn)
+  [load](encoder: DataEncoder, past: Past): void {
+    this.#built = this.#assemble(encoder, past)
   }
 
   async #build(train: Dataset): Promise<void> {
-    const built = this.#make(train)
+    const built = await this.#make(train)
     try {
-      built.encoder.checkLabels(train)
+      await built.encoder.checkLabels(train)
       await this.#draw(built)
     } catch (error) {
       built.runner.dispose()
@@ -305,26 +321,29 @@ export class Model<
     const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
     const optimizer = parseOptimizer(chosen, 'fit.optimizer')
     checkDataset('fit.train', train)
-    ofDataset('training', () => checkRows(train))
-    if (validation !== undefined) ofDataset('validation', () => checkRows(validation))
+    await ofDataset('training', () => checkRows(train))
+    if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
     checkDataResidence(settings.data, this.#compute.device)
     const checkpoint = (): void => {
-      if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+      this.#checkAlive()
       if (signal?.aborted === true) throw new AbortedError('fit', signal.reason)
     }
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
     const state = file && (await this.#resume(file, optimizer))
     const known = state?.built ?? this.#built
-    const built = known ?? ofDataset('training', () => this.#make(train))
+    const built = known ?? (await ofDataset('training', () => this.#make(train)))
     // Until its data are known to be right it is not built: another call may come with other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     if (known === undefined) await this.#draw(built)
     const { native } = this.#compute
     const started = performance.now()
     const purpose = (state ?? this.#built) ? 'more training' : 'training'
-    using rows = ofDataset('training', () => built.encoder.encode(train, native, purpose))
-    using held = validation && ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation'))
+    const cancel = { what: 'fit', signal: signal as AbortSignal | undefined }
+    using rows = await ofDataset('training', () => built.encoder.encode(train, native, purpose, cancel))
+    using held =
+      validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', cancel)))
+    checkpoint()
     this.#built = built
     return await runFit({
       ...settings,
@@ -343,7 +362,7 @@ export class Model<
       checkpoint,
       evaluate: (data) => this.#evaluate(built, data),
       save: (path, training) => {
-        if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+        this.#checkAlive()
         return this.#save(built, path, training)
       },
     })
@@ -361,10 +380,10 @@ export class Model<
     checkSameOptimizer(file, training, optimizer)
     // Files of before `drawn` was written: their `fit` was the model's first.
     const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
-    const built = this.#assemble(file.encoder, drawn)
+    const built = this.#assemble(file.encoder, { drawn, reading: file.reading })
     try {
       await file.readWeights(built.runner)
-      if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+      this.#checkAlive()
     } catch (error) {
       built.runner.dispose()
       throw error
@@ -381,34 +400,53 @@ export class Model<
   }
 
   /** Fits the encoders; the weights are zero. */
-  #make(train: Dataset): Built {
-    return this.#assemble(DataEncoder.fit(train, this.#features, this.#tasks))
+  async #make(train: Dataset): Promise<Built> {
+    const encoder = await DataEncoder.fit(train, this.#features, this.#tasks)
+    this.#checkAlive()
+    return this.#assemble(encoder, { reading: train.reading })
   }
 
   async #draw({ runner }: Built): Promise<void> {
     await runner.memories.initialize(runner.network, this.#network.seed)
-    if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+    this.#checkAlive()
   }
 
-  #assemble(encoder: DataEncoder, { epochs, steps }: Drawn = { epochs: 0, steps: 0 }): Built {
+  #assemble(encoder: DataEncoder, { drawn = { epochs: 0, steps: 0 }, reading }: Past): Built {
     // Only the training program depends on the optimizer, and `fit` lowers that again.
-    return { encoder, runner: new NetworkRunner(this.#lower(encoder, adam()), this.#compute), drawn: { epochs, steps } }
+    const runner = new NetworkRunner(this.#lower(encoder, adam()), this.#compute)
+    return { encoder, runner, drawn: { ...drawn }, reading }
   }
 
   #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {
     return this.#definition.lower(this.#network, { features, tasks, optimizer })
   }
 
-  #need(what: string): Built {
+  #checkAlive(): void {
     if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+  }
+
+  #need(what: string): Built {
+    this.#checkAlive()
     if (this.#built === undefined) throw new NotBuiltError(what)
     return this.#built
   }
 
   #checkFree(what: string): void {
-    if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+    this.#checkAlive()
     if (this.#busy !== undefined) throw new BusyError(what, this.#busy)
   }
+}
+
+/** Columns whose values are texts or are read from texts that must be kept, though they may look like numbers. */
+function textColumns(features: readonly (Encoder | Feature)[]): Record<string, 'string'> {
+  const columns = features.flatMap((one): string[] => {
+    const feature = 'feature' in one ? one.feature : one
+    if (feature.kind === 'dense') return []
+    const split = feature.kind === 'sequence' && feature.separator !== undefined
+    const type = 'type' in one && 'feature' in one ? one.type : (declaredType(feature) ?? (split ? 'string' : undefined))
+    return type === undefined || type === 'number' ? [] : [columnNameOf(feature)]
+  })
+  return Object.fromEntries(columns.map((column) => [column, 'string']))
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT for what is no dataset. */

@@ -128,7 +128,7 @@ describe('after dispose', () => {
     const { runner, encoder } = net[inside]
     const { memories, network } = runner
     const snapshot = await memories.snapshot()
-    using rows = encoder.encode(train, runner.compute.native, 'prediction')
+    using rows = await encoder.encode(train, runner.compute.native, 'prediction')
     await runner.run(network.predict, rows)
     runner.dispose()
     runner.dispose()
