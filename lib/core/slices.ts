@@ -12,6 +12,12 @@ export const sliceValues = 2 ** 16
 /** How long one slice lasts, in milliseconds. */
 const sliceMilliseconds = 10
 
+/** What is looked at of an `AbortSignal`; its own type is not everywhere. */
+export interface Signal {
+  readonly aborted: boolean
+  readonly reason: unknown
+}
+
 /** All of it at once, on this thread. */
 export function atOnce<Result>(work: Sliced<Result>): Result {
   for (;;) {
@@ -26,7 +32,7 @@ export function atOnce<Result>(work: Sliced<Result>): Result {
  */
 export async function inSlices<Result>(
   work: Sliced<Result>,
-  { what = 'the call', signal }: { readonly what?: string; readonly signal?: AbortSignal | undefined } = {},
+  { what = 'the call', signal }: { readonly what?: string; readonly signal?: Signal | undefined } = {},
 ): Promise<Result> {
   for (;;) {
     if (signal?.aborted === true) {

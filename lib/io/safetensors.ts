@@ -7,7 +7,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises'
 import { describeValue, quote } from '../core/check.js'
 import { ArgumentError, DisposedError, FormatError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
-import { pathOf } from '../core/path.js'
+import { type FilePath, pathOf } from '../core/path.js'
 import { type FileSink, writeAtomically } from './atomic.js'
 import { type Header, headerLength, largestHeader, parseHeader, type TensorEntry } from './safetensors-header.js'
 import { arrayTypes, bytesOf, type DType, dtypeOf, dtypes, elementBytes, type Tensor, type TensorArray } from './tensors.js'
@@ -49,7 +49,7 @@ export class SafetensorsFile {
    * @throws ERR_MULTIGATE_FORMAT naming the field that is wrong, or where the file cannot be opened; ERR_MULTIGATE_ARGUMENT for what is no
    * path.
    */
-  static async open(given: string | URL): Promise<SafetensorsFile> {
+  static async open(given: FilePath): Promise<SafetensorsFile> {
     const path = pathOf('path', given)
     const handle = await openFile(path)
     try {
@@ -106,7 +106,7 @@ export class SafetensorsFile {
 
 /** Reads a whole file. @throws ERR_MULTIGATE_FORMAT as `SafetensorsFile.open`. */
 export async function readSafetensors(
-  path: string | URL,
+  path: FilePath,
 ): Promise<{ metadata: Readonly<Record<string, string>>; tensors: Map<string, Tensor> }> {
   const file = await SafetensorsFile.open(path)
   try {
@@ -123,7 +123,7 @@ export async function readSafetensors(
  * @throws ERR_MULTIGATE_ARGUMENT naming the tensor whose data do not fit its shape, or a name that comes twice.
  */
 export async function writeSafetensors(
-  path: string | URL,
+  path: FilePath,
   { tensors, metadata = {} }: { readonly tensors: Iterable<TensorSource>; readonly metadata?: Readonly<Record<string, string>> },
 ): Promise<void> {
   const planned = [...tensors].map(checkSource).sort((a, b) => elementBytes(b.dtype) - elementBytes(a.dtype))

@@ -8,7 +8,7 @@ import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { allocate } from '../core/memory.js'
 import type { LoweredProgram } from '../core/program.js'
-import { inSlices, type Sliced } from '../core/slices.js'
+import { inSlices, type Signal, type Sliced } from '../core/slices.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Encoder, ValueCounts } from '../features/encoder.js'
 import { emptyRows, encodeColumn, fitterOf } from '../features/encoders.js'
@@ -111,7 +111,7 @@ export class DataEncoder {
 /** What an encoding may be stopped by. */
 export interface Cancel {
   readonly what?: string
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: Signal | undefined
 }
 
 /** Of a part of the rows, in the addon's memory. */

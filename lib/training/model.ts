@@ -5,6 +5,7 @@
 
 import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
+import type { Signal } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv.js'
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
@@ -63,7 +64,7 @@ export interface FitOptions {
    */
   readonly data?: DataResidence | undefined
   /** An `AbortSignal`, looked at between two steps, of short ones ten times a second. The model keeps the weights of the last whole step. */
-  readonly signal?: { readonly aborted: boolean; readonly reason: unknown } | undefined
+  readonly signal?: Signal | undefined
   /**
    * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
    * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
@@ -339,7 +340,7 @@ export class Model<
     const { native } = this.#compute
     const started = performance.now()
     const purpose = (state ?? this.#built) ? 'more training' : 'training'
-    const cancel = { what: 'fit', signal: signal as AbortSignal | undefined }
+    const cancel = { what: 'fit', signal }
     using rows = await ofDataset('training', () => built.encoder.encode(train, native, purpose, cancel))
     using held =
       validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', cancel)))

@@ -121,9 +121,7 @@ describe('numbers and classes', () => {
     gone: [null, null, null, null, null],
     lists: [[1], [0], [1], [0], [1]],
   })
-  const encode = (task: Task, training = false): number[] => [
-    ...encoded(task, data, training),
-  ]
+  const encode = (task: Task, training = false): number[] => [...encoded(task, data, training)]
 
   it('are encoded; what is missing stays missing', () => {
     expect(encode(regression('seconds'), true)).toEqual([1.5, NaN, -3, 0, 12])
