@@ -42,3 +42,19 @@ export async function inSlices<Result>(
     await new Promise((resolve) => void setImmediate(resolve))
   }
 }
+
+/**
+ * Goes over `[from, to)` in blocks, and yields after each. `work` is a plain function: loops in it run at full speed.
+ * @param size of a block; less where the work of one number is more than a simple operation.
+ */
+export function* inBlocks(
+  from: number,
+  to: number,
+  work: (from: number, to: number) => void,
+  size: number = sliceValues,
+): Sliced<void> {
+  for (let start = from; start < to; start += size) {
+    work(start, Math.min(start + size, to))
+    yield
+  }
+}
