@@ -4,6 +4,7 @@
 import type { z } from 'zod'
 
 import type { ErrorCode } from '../native/error.js'
+import { lengthOf, typedArrayName } from './arrays.js'
 import { ArgumentError, MultigateError } from './errors.js'
 import { nearest } from './nearest.js'
 
@@ -103,15 +104,24 @@ export function describeIssues(
   })
 }
 
-/** A value as an error shows it: short, strings in quotes so that spaces can be seen. */
+/** A value as an error shows it: short, strings in quotes so that spaces can be seen. Never throws, whatever the value does. */
 export function describeValue(value: unknown): string {
+  try {
+    return described(value)
+  } catch {
+    return 'an object that cannot be read'
+  }
+}
+
+function described(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (typeof value === 'string') return quote(value)
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
-  if (ArrayBuffer.isView(value))
-    return `${value.constructor.name}(${'length' in value ? String(value.length) : value.byteLength})`
+  const typed = typedArrayName(value)
+  if (typed !== undefined) return `${typed}(${lengthOf(value as ArrayBufferView)})`
+  if (ArrayBuffer.isView(value)) return `DataView(${value.byteLength})`
   if (Array.isArray(value)) return value.length > 8 ? sizeOf(value) : `[${value.map(describeItem).join(', ')}]`
   const name = (Object.getPrototypeOf(value) as object | null)?.constructor?.name ?? 'Object'
   return name === 'Object' ? `{ ${Object.keys(value).slice(0, 8).join(', ')} }` : `a ${name}`
