@@ -16,6 +16,7 @@ import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
 import { classCount } from '../tasks/multiclass.js'
 import { encodeLabels, encodeWeights, labelColumnOf, type Task } from '../tasks/task.js'
+import { createColumns } from './room.js'
 
 /**
  * Which columns of a dataset are encoded beside the features: labels and weights, none for prediction. The first rows of all to
@@ -90,7 +91,7 @@ export class DataEncoder {
       if (weights !== undefined) columns.set(weightInput(task.name), { data: weights, type: 'f32', width: 1, limit: 0 })
     }
     const specs = [...columns.values()]
-    const held = native.createColumns(specs, data.rows)
+    const held = createColumns(native, specs, data.rows)
     held.write(
       0,
       specs.map(({ data }) => data),

@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { describeValue, invalidArgument } from '../core/check.js'
+import { describeValue } from '../core/check.js'
 import { seesGpu } from '../core/device.js'
 import { elementsOf } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
@@ -88,7 +88,7 @@ export async function runFit(run: FitRun): Promise<History> {
   const callbacks = run.callbacks.map(toCallback)
   const { memories } = run.runner
   memories.dropMoments()
-  const plan = run.runner.prepare(run.program)
+  const plan = await run.runner.prepare(run.program)
   try {
     const rows = Math.min(run.batchSize, run.train.rows)
     checkRowsFit(rows, plan.info(rows), run.program, run.runner.compute)
@@ -209,10 +209,7 @@ class Run {
       },
       snapshot: () => turns.take(() => runner.memories.snapshot()),
       restore: async (snapshot, epoch) => {
-        if (!(snapshot instanceof Map)) throw invalidArgument('snapshot', 'what snapshot() gave', snapshot)
-        await turns.take(() => {
-          runner.memories.restore(snapshot)
-        })
+        await turns.take(() => runner.memories.restore(snapshot))
         this.#weightsOf = epoch
       },
       save: async (path) => await save(path, await this.#state()),

@@ -142,14 +142,12 @@ export class Model<
     checkDataset('build.train', train)
     if (this.#built !== undefined) return
     checkRows(train)
-    const built = this.#make(train)
+    this.#busy = 'build'
     try {
-      built.encoder.checkLabels(train)
-    } catch (error) {
-      built.runner.dispose()
-      throw error
+      await this.#build(train)
+    } finally {
+      this.#busy = undefined
     }
-    this.#built = built
   }
 
   /**
@@ -291,6 +289,18 @@ export class Model<
     this.#built = this.#assemble(encoder, drawn)
   }
 
+  async #build(train: Dataset): Promise<void> {
+    const built = this.#make(train)
+    try {
+      built.encoder.checkLabels(train)
+      await this.#draw(built)
+    } catch (error) {
+      built.runner.dispose()
+      throw error
+    }
+    this.#built = built
+  }
+
   async #fit(train: Dataset, options: FitOptions): Promise<History<TaskName<Tasks>>> {
     const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
     const optimizer = parseOptimizer(chosen, 'fit.optimizer')
@@ -305,9 +315,11 @@ export class Model<
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
     const state = file && (await this.#resume(file, optimizer))
-    const built = state?.built ?? this.#built ?? ofDataset('training', () => this.#make(train))
+    const known = state?.built ?? this.#built
+    const built = known ?? ofDataset('training', () => this.#make(train))
     // Until its data are known to be right it is not built: another call may come with other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
+    if (known === undefined) await this.#draw(built)
     const { native } = this.#compute
     const started = performance.now()
     const purpose = (state ?? this.#built) ? 'more training' : 'training'
@@ -368,11 +380,14 @@ export class Model<
     await this.#turns.take(() => writeModel(path, this.#config, built, training))
   }
 
-  /** Fits the encoders and draws the weights. */
+  /** Fits the encoders; the weights are zero. */
   #make(train: Dataset): Built {
-    const built = this.#assemble(DataEncoder.fit(train, this.#features, this.#tasks))
-    built.runner.memories.initialize(built.runner.network, this.#network.seed)
-    return built
+    return this.#assemble(DataEncoder.fit(train, this.#features, this.#tasks))
+  }
+
+  async #draw({ runner }: Built): Promise<void> {
+    await runner.memories.initialize(runner.network, this.#network.seed)
+    if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
   }
 
   #assemble(encoder: DataEncoder, { epochs, steps }: Drawn = { epochs: 0, steps: 0 }): Built {

@@ -29,14 +29,14 @@ export class NetworkRunner {
     this.compute = compute
     this.memories = new Memories(compute)
     // Binding is what makes the memories of the weights.
-    this.#plan(network.predict)
+    this.#planOf(network.predict)
   }
 
   /** All rows, or some from `start` on, through a program that updates nothing. */
   async run(program: LoweredProgram, data: EncodedRows, start = 0, rows = data.rows - start): Promise<RunResult> {
     const outputs = this.#outputs(program, rows)
     if (rows === 0) return { outputs, scalars: new Float64Array(program.spec.scalarOutputs) }
-    const plan = this.#plan(program)
+    const plan = this.#planOf(program)
     checkRowsFit(rows, plan.info(rows), program, this.compute)
     const scalars = await plan.runAsync({
       rows,
@@ -50,26 +50,33 @@ export class NetworkRunner {
     return { outputs, scalars }
   }
 
-  /** Compiles a program over the model's memories. The plan is the caller's, to be disposed. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
-  prepare(program: LoweredProgram): NativePlan {
-    checkWeightsFit(this.network, program, this.compute)
-    const plan = compilePlan(this.compute, program.spec)
-    this.memories.bind(plan, program)
-    return plan
+  /**
+   * Compiles a program over the model's memories, and fills those that it is the first to need. The plan is the caller's, to be disposed.
+   * @throws ERR_MULTIGATE_OUT_OF_MEMORY, ERR_MULTIGATE_DISPOSED.
+   */
+  async prepare(program: LoweredProgram): Promise<NativePlan> {
+    const plan = this.#compile(program)
+    try {
+      await this.memories.fill()
+      return plan
+    } catch (error) {
+      plan.dispose()
+      throw error
+    }
   }
 
   /** A prediction that is bound once, for at most `rows` rows at a time. */
   prepareRun(rows: number): NativePreparedRun {
     const { predict } = this.network
     // A plan of its own: an asynchronous prediction under way does not stand in the way.
-    this.#serving ??= this.prepare(predict)
+    this.#serving ??= this.#compile(predict)
     const names = predict.rowInputs.map((name) => `feature ${quote(name)}`)
     return this.#serving.prepare(rows, names, this.compute.threads)
   }
 
   /** How a program runs over this many rows. */
   info(rows: number): PlanInfo {
-    return this.#plan(this.network.predict).info(rows)
+    return this.#planOf(this.network.predict).info(rows)
   }
 
   dispose(): void {
@@ -79,12 +86,24 @@ export class NetworkRunner {
     this.memories.dispose()
   }
 
-  #plan(program: LoweredProgram): NativePlan {
+  #planOf(program: LoweredProgram): NativePlan {
     const known = this.#plans.get(program)
     if (known !== undefined) return known
-    const plan = this.prepare(program)
+    const plan = this.#compile(program)
     this.#plans.set(program, plan)
     return plan
+  }
+
+  #compile(program: LoweredProgram): NativePlan {
+    checkWeightsFit(this.network, program, this.memories, this.compute)
+    const plan = compilePlan(this.compute, program.spec)
+    try {
+      this.memories.bind(plan, program)
+      return plan
+    } catch (error) {
+      plan.dispose()
+      throw error
+    }
   }
 
   #outputs({ spec, rowOutputs }: LoweredProgram, rows: number): Map<string, FloatArray> {
