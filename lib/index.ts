@@ -67,7 +67,8 @@ export type { EpochRecord, History } from './training/history.js'
 export type { Inputs } from './training/inputs.js'
 export { loadModel } from './training/load.js'
 export type { Snapshot } from './training/memories.js'
-export type { FitOptions, Model, ModelInput, Scores } from './training/model.js'
+export type { CallOptions, FitOptions, Model, ModelInput, Scores } from './training/model.js'
+export type { UnknownValues } from './training/unknown.js'
 export {
   CGC,
   type CGCOptions,

@@ -22,17 +22,25 @@ export function atOnce<Result>(work: Sliced<Result>): Result {
 
 /**
  * All of it, slice by slice: other work of this thread runs between two slices.
- * @param signal looked at between two slices. @throws ERR_MULTIGATE_ABORTED naming `what`.
+ * @param signal looked at before each slice. @param check called before each slice: what it throws ends the work.
+ * @throws ERR_MULTIGATE_ABORTED naming `what`.
  */
 export async function inSlices<Result>(
   work: Sliced<Result>,
-  { what = 'the call', signal }: { readonly what?: string; readonly signal?: AbortSignal | undefined } = {},
+  {
+    what = 'the call',
+    signal,
+    check,
+  }: { readonly what?: string; readonly signal?: AbortSignal | undefined; readonly check?: () => void } = {},
 ): Promise<Result> {
   for (;;) {
-    if (signal?.aborted === true) {
+    try {
+      check?.()
+      if (signal?.aborted === true) throw new AbortedError(what, signal.reason)
+    } catch (error) {
       // Ends what the work holds open.
       work.return(undefined as never)
-      throw new AbortedError(what, signal.reason)
+      throw error
     }
     const end = performance.now() + sliceMilliseconds
     do {

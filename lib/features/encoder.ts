@@ -10,6 +10,12 @@ export interface EncoderJson {
   readonly [state: string]: unknown
 }
 
+/** Of a feature with ids: how many values there are, and how many of them its vocabulary does not know. */
+export interface ValueCounts {
+  readonly values: number
+  readonly unknown: number
+}
+
 /** Encoded rows. */
 export interface Encoded<Data> {
   readonly data: Data

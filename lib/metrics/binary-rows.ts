@@ -4,7 +4,7 @@ import { isTypedArray } from '../core/arrays.js'
 import { invalidArgument } from '../core/check.js'
 import type { NumberValues, ScalarColumn } from '../core/columns.js'
 import { inBlocks, type Sliced } from '../core/slices.js'
-import { checkNumbers, noWeight, notANumber, type ScoredRows, weightOf } from './rows.js'
+import { checkNumbers, notANumber, noWeight, type ScoredRows, weightOf } from './rows.js'
 
 /** Which rows belong together: a column of a dataset, or one number per row. */
 export type Groups = ScalarColumn | NumberValues

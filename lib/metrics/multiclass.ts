@@ -28,16 +28,20 @@ export function classLogLoss(rows: ClassifiedRows): Sliced<MetricResult> {
 export function classAccuracy(rows: ClassifiedRows): Sliced<MetricResult> {
   checkClassified(rows)
   const { scores, labels, classes } = rows
-  return meanOver(rows, (row) => {
-    const from = row * classes
-    const label = labels[row] ?? NaN
-    if (Number.isNaN(scores[from + label])) return NaN
-    let best = 0
-    for (let index = 1; index < classes; index += 1) {
-      if ((scores[from + index] ?? NaN) > (scores[from + best] ?? NaN)) best = index
-    }
-    return best === label ? 1 : 0
-  }, classes)
+  return meanOver(
+    rows,
+    (row) => {
+      const from = row * classes
+      const label = labels[row] ?? NaN
+      if (Number.isNaN(scores[from + label])) return NaN
+      let best = 0
+      for (let index = 1; index < classes; index += 1) {
+        if ((scores[from + index] ?? NaN) > (scores[from + best] ?? NaN)) best = index
+      }
+      return best === label ? 1 : 0
+    },
+    classes,
+  )
 }
 
 function checkClassified({ scores, labels, classes }: ClassifiedRows): void {

@@ -8,7 +8,7 @@ import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { Dataset } from '../data/dataset.js'
-import type { Encoder } from '../features/encoder.js'
+import type { Encoder, ValueCounts } from '../features/encoder.js'
 import { fitEncoder } from '../features/encoders.js'
 import { columnNameOf, type Feature } from '../features/feature.js'
 import { labelInput, weightInput } from '../layers/heads.js'
@@ -77,13 +77,13 @@ export class DataEncoder {
 
   #encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
     const columns = new Map<string, ColumnSpec & { readonly data: Float32Array | Int32Array }>()
-    const unknown: Record<string, number> = {}
+    const counts = new Map<string, ValueCounts>()
     for (const encoder of this.encoders) {
       const { name } = encoder.feature
       const { unknown: count, ...encoded } = encoder.encode(featureColumn(data, encoder.feature))
       const ids = encoder.kind !== 'dense'
       columns.set(name, { ...encoded, type: ids ? 'i32' : 'f32', limit: ids ? encoder.tableRows : 0 })
-      if (count !== undefined && count > 0) unknown[name] = count
+      if (count !== undefined) counts.set(name, { values: encoded.data.length, unknown: count })
     }
     const targets = purpose === 'prediction' ? [] : this.#tasks.map((task) => targetsOf(task, data, purpose))
     for (const { task, labels, weights } of targets) {
@@ -96,7 +96,7 @@ export class DataEncoder {
       0,
       specs.map(({ data }) => data),
     )
-    return new EncodedRows(held, [...columns.keys()], targets, unknown)
+    return new EncodedRows(held, [...columns.keys()], targets, counts)
   }
 }
 
@@ -112,15 +112,25 @@ export class EncodedRows {
   readonly columns: NativeColumns
   /** Empty for prediction. */
   readonly targets: readonly Targets[]
-  /** Values that a vocabulary does not know, by feature that has any. */
-  readonly unknown: Readonly<Record<string, number>>
+  /** Of every feature with ids: how many values there are, and how many of them its vocabulary does not know. */
+  readonly counts: ReadonlyMap<string, ValueCounts>
   readonly #names: readonly string[]
 
-  constructor(columns: NativeColumns, names: readonly string[], targets: readonly Targets[], unknown: Record<string, number>) {
+  constructor(
+    columns: NativeColumns,
+    names: readonly string[],
+    targets: readonly Targets[],
+    counts: ReadonlyMap<string, ValueCounts>,
+  ) {
     this.columns = columns
-    this.unknown = unknown
+    this.counts = counts
     this.targets = targets
     this.#names = names
+  }
+
+  /** Values that a vocabulary does not know, by feature that has any. */
+  get unknown(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.counts].flatMap(([name, { unknown }]) => (unknown > 0 ? [[name, unknown]] : [])))
   }
 
   get rows(): number {
