@@ -5,6 +5,7 @@ import { MultiBar, type SingleBar } from 'cli-progress'
 import { z } from 'zod'
 
 import { describeValue, parseOptions } from '../core/check.js'
+import { visible } from '../core/visible.js'
 import type { Callback, RunPlan, StepRecord } from '../training/callbacks.js'
 import type { EpochRecord, History } from '../training/history.js'
 import { headline } from './results.js'
@@ -46,7 +47,7 @@ const schema = z.strictObject({
  */
 export function progress(options: ProgressOptions = {}): Callback {
   const { stream = process.stderr, bar = stream.isTTY, interval = 100 } = parseOptions('progress', schema, options)
-  return bar ? new Bar(stream, interval) : new Lines((line) => stream.write(`${line}\n`))
+  return bar ? new Bar(stream, interval) : new Lines((line) => stream.write(`${visible(line)}\n`))
 }
 
 /** One line per epoch. */
@@ -91,8 +92,8 @@ class Bar implements Callback {
     this.#stream = stream
     this.#interval = interval
     this.#lines = new Lines((line) => {
-      if (this.#bars === undefined) stream.write(`${line}\n`)
-      else this.#bars.log(`${line}\n`)
+      if (this.#bars === undefined) stream.write(`${visible(line)}\n`)
+      else this.#bars.log(`${visible(line)}\n`)
     })
   }
 
@@ -115,7 +116,7 @@ class Bar implements Callback {
       label: `epoch ${step.epoch}/${plan.epochs}`,
       pace: `${count(this.#pace.rowsPerSecond)} rows/s`,
       left: duration(this.#pace.secondsLeft(plan, step)),
-      losses: lossText(step.loss, step.losses),
+      losses: visible(lossText(step.loss, step.losses)),
     })
   }
 

@@ -4,6 +4,7 @@ import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import { anyNumber } from '../core/schemas.js'
+import { visible } from '../core/visible.js'
 import type { Evaluation, TaskEvaluation } from '../training/evaluate.js'
 import type { History } from '../training/history.js'
 import { count, decimals, duration, table } from './text.js'
@@ -57,7 +58,7 @@ export function resultsTable(results: Readonly<Record<string, Evaluation>>): str
   })
   const unknown = Object.entries(results).flatMap(([data, evaluation]) => unknownLines(data, evaluation))
   const header = ['data', 'task', ...shown, ...(withPositives ? ['positives'] : []), 'rows']
-  return [table(header, rows), ...reasons, ...unknown].join('\n')
+  return [table(header, rows), ...reasons.map(visible), ...unknown].join('\n')
 }
 
 /** The metric that speaks for a task: AUC, or RMSE, or accuracy. */

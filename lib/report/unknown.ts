@@ -19,7 +19,11 @@ export function unknownLines(
     readonly unknownShares?: Readonly<Record<string, number>> | undefined
   },
 ): string[] {
-  const found = Object.entries(unknownValues).map(([feature, values]) => ({ feature, values, share: unknownShares[feature] ?? 0 }))
+  const found = Object.entries(unknownValues).map(([feature, values]) => ({
+    feature,
+    values,
+    share: unknownShares[feature] ?? 0,
+  }))
   if (found.length === 0) return []
   const parts = found.map(({ feature, values, share }) => `${feature} ${count(values)}${share > 0 ? ` (${percent(share)})` : ''}`)
   const many = found.filter(({ share }) => share >= worthWarning)

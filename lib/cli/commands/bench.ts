@@ -8,6 +8,7 @@ import { loadNative } from '../../native/loader.js'
 import { count, table } from '../../report/text.js'
 import { exitCodes } from '../exit.js'
 import { integer } from '../options.js'
+import { print, status } from '../terminal.js'
 
 interface Flags {
   readonly only: readonly WorkloadName[]
@@ -34,11 +35,11 @@ export function bench(done: (code: number) => void): Command {
       const results: BenchResult[] = []
       for await (const result of run({ ...flags, isa, threads })) {
         results.push(result)
-        if (process.stderr.isTTY) process.stderr.write(`\r${result.workload} ${result.mode}`.padEnd(40))
+        status(`${result.workload} ${result.mode}`)
       }
-      if (process.stderr.isTTY) process.stderr.write(`\r${' '.repeat(40)}\r`)
-      process.stdout.write(`${isa}, ${threads} threads, ${flags.precision}\n${benchTable(results)}\n`)
-      if (json) process.stdout.write(`${JSON.stringify({ node: process.version, results })}\n`)
+      status('')
+      print(`${isa}, ${threads} threads, ${flags.precision}\n${benchTable(results)}`)
+      if (json) print(JSON.stringify({ node: process.version, results }))
       done(exitCodes.ok)
     })
 }

@@ -10,6 +10,7 @@ import { availableBytes, bytesText } from '../../core/memory.js'
 import type { DeviceInfo } from '../../native/binding.js'
 import { loadNative } from '../../native/loader.js'
 import { exitCodes } from '../exit.js'
+import { print } from '../terminal.js'
 
 export function doctor(done: (code: number) => void): Command {
   return new Command('doctor')
@@ -17,7 +18,7 @@ export function doctor(done: (code: number) => void): Command {
     .option('--json', 'print one JSON object')
     .action(({ json = false }: { json?: boolean }) => {
       const found = examine()
-      process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${lines(found).join('\n')}\n`)
+      print(json ? JSON.stringify(found) : lines(found).join('\n'))
       done(found.native.loaded ? exitCodes.ok : exitCodes.failed)
     })
 }

@@ -8,6 +8,7 @@ import { reads } from '../../training/model.js'
 import { readPart } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { type ComputeFlags, computeOf, type DataFlags, withCompute, withData } from '../options.js'
+import { print } from '../terminal.js'
 
 export function evaluate(done: (code: number) => void): Command {
   const command = new Command('evaluate')
@@ -18,9 +19,8 @@ export function evaluate(done: (code: number) => void): Command {
     using model = await loadModel(path, computeOf(flags))
     const result = await model.evaluate(await readPart(flags.data, model[reads]({ labels: true }), flags))
     const part = flags.part ?? 'data'
-    process.stdout.write(`${resultsTable({ [part]: result })}\n`)
-    if (flags.json === true)
-      process.stdout.write(`${JSON.stringify({ [part]: result.tasks, loss: result.loss, rows: result.rows })}\n`)
+    print(resultsTable({ [part]: result }))
+    if (flags.json === true) print(JSON.stringify({ [part]: result.tasks, loss: result.loss, rows: result.rows }))
     done(exitCodes.ok)
   })
 }

@@ -13,6 +13,7 @@ import { exitCodes } from '../exit.js'
 import { onInterrupt } from '../interrupt.js'
 import { type ComputeFlags, computeOf, type DataFlags, withCompute, withData } from '../options.js'
 import { type ScoreColumn, type ScorePart, writeScores } from '../scores.js'
+import { note } from '../terminal.js'
 
 export function predict(done: (code: number) => void): Command {
   const command = new Command('predict')
@@ -30,7 +31,7 @@ export function predict(done: (code: number) => void): Command {
       done(exitCodes.ok)
     } catch (error) {
       if (!(error instanceof AbortedError)) throw error
-      process.stderr.write(flags.out === undefined ? 'interrupted\n' : `interrupted: ${flags.out} is as it was\n`)
+      note(flags.out === undefined ? 'interrupted' : `interrupted: ${flags.out} is as it was`)
       done(exitCodes.interrupted)
     }
   })
