@@ -7,7 +7,9 @@ import { type FileHandle, open, stat } from 'node:fs/promises'
 import { describeValue, quote } from '../core/check.js'
 import { ArgumentError, DisposedError, FormatError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
+import { allocate } from '../core/memory.js'
 import { type FilePath, pathOf } from '../core/path.js'
+import { inSlices } from '../core/slices.js'
 import { type FileSink, writeAtomically } from './atomic.js'
 import { type Header, headerLength, largestHeader, parseHeader, type TensorEntry } from './safetensors-header.js'
 import { arrayTypes, bytesOf, type DType, dtypeOf, dtypes, elementBytes, type Tensor, type TensorArray } from './tensors.js'
@@ -58,7 +60,7 @@ export class SafetensorsFile {
       await readFully(path, handle, first, 0)
       const header = new Uint8Array(headerLength(path, first, stat.size))
       await readFully(path, handle, header, 8)
-      return new SafetensorsFile(path, handle, parseHeader(path, header, stat.size))
+      return new SafetensorsFile(path, handle, await inSlices(parseHeader(path, header, stat.size)))
     } catch (error) {
       await handle.close()
       throw error
@@ -76,9 +78,9 @@ export class SafetensorsFile {
   /** Reads a whole tensor. @throws ERR_MULTIGATE_FORMAT where there is none or the file was cut since it was opened. */
   async read(name: string): Promise<Tensor> {
     const { dtype, shape, start, bytes } = this.entry(name)
-    const buffer = new ArrayBuffer(bytes)
-    await readFully(this.#path, this.#open(), new Uint8Array(buffer), start)
-    return { dtype, shape, data: new arrayTypes[dtype](buffer) }
+    const whole = allocate(`${this.#path}: tensor ${quote(name)}`, Uint8Array, bytes)
+    await readFully(this.#path, this.#open(), whole, start)
+    return { dtype, shape, data: new arrayTypes[dtype](whole.buffer) }
   }
 
   /** Reads a tensor in parts that follow each other, each a new array of at most `elements`. @throws as `read`. */
@@ -104,7 +106,7 @@ export class SafetensorsFile {
   }
 }
 
-/** Reads a whole file. @throws ERR_MULTIGATE_FORMAT as `SafetensorsFile.open`. */
+/** Reads a whole file. @throws ERR_MULTIGATE_FORMAT as `SafetensorsFile.open`; ERR_MULTIGATE_OUT_OF_MEMORY where it is too large for that. */
 export async function readSafetensors(
   path: FilePath,
 ): Promise<{ metadata: Readonly<Record<string, string>>; tensors: Map<string, Tensor> }> {

@@ -8,7 +8,7 @@ import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { allocate } from '../core/memory.js'
 import type { LoweredProgram } from '../core/program.js'
-import { inSlices, type Signal, type Sliced } from '../core/slices.js'
+import { inSlices, type Sliced } from '../core/slices.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Encoder, ValueCounts } from '../features/encoder.js'
 import { emptyRows, encodeColumn, fitterOf } from '../features/encoders.js'
@@ -76,10 +76,18 @@ export class DataEncoder {
 
   /**
    * Encodes a dataset into the addon's memory, slice by slice. To be disposed.
-   * @throws ERR_MULTIGATE_DATA naming row and value; ERR_MULTIGATE_OUT_OF_MEMORY; ERR_MULTIGATE_ABORTED naming `what`.
+   * @param check throws between two slices where it must not go on, and once more at the end.
+   * @throws ERR_MULTIGATE_DATA naming row and value; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
-  encode(data: Dataset, native: NativeBinding, purpose: Purpose, cancel: Cancel = {}): Promise<EncodedRows> {
-    return ofSource(data, () => inSlices(this.#encode(data, native, purpose), cancel))
+  async encode(data: Dataset, native: NativeBinding, purpose: Purpose, check: () => void = () => undefined): Promise<EncodedRows> {
+    const rows = await ofSource(data, () => inSlices(this.#encode(data, native, purpose), { check }))
+    try {
+      check()
+    } catch (error) {
+      rows.columns.dispose()
+      throw error
+    }
+    return rows
   }
 
   *#encode(data: Dataset, native: NativeBinding, purpose: Purpose): Sliced<EncodedRows> {
@@ -106,12 +114,6 @@ export class DataEncoder {
       counts,
     )
   }
-}
-
-/** What an encoding may be stopped by. */
-export interface Cancel {
-  readonly what?: string
-  readonly signal?: Signal | undefined
 }
 
 /** Of a part of the rows, in the addon's memory. */

@@ -24,7 +24,7 @@ import type { CallbackLike } from './callbacks.js'
 import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from './compute.js'
 import { checkRows, DataEncoder, type EncodedRows, ofDataset } from './encode.js'
 import { type Evaluation, evaluate } from './evaluate.js'
-import { fitSchema, runFit } from './fit.js'
+import { callSchema, fitSchema, runFit } from './fit.js'
 import { type GateWeights, gateWeights } from './gates.js'
 import type { History } from './history.js'
 import { Batch, batchOf, checkRowCount, type Inputs } from './inputs.js'
@@ -71,6 +71,12 @@ export interface FitOptions {
    * the file's; `epochs` counts its epochs too: where they leave none, nothing is trained, as `progress` says. With the same data and options the end is the same to the bit as without the break.
    */
   readonly resume?: string | undefined
+}
+
+/** Options of a call that computes. */
+export interface CallOptions {
+  /** An `AbortSignal`, looked at several times a second: the call ends with ERR_MULTIGATE_ABORTED. */
+  readonly signal?: FitOptions['signal']
 }
 
 /** Not for users: how inspection looks into a model. */
@@ -165,7 +171,9 @@ export class Model<
     this.#checkFree('fit')
     this.#busy = 'fit'
     try {
-      return await this.#fit(train, options)
+      const history = await this.#fit(train, options)
+      this.#checkAlive()
+      return history
     } finally {
       this.#busy = undefined
     }
@@ -173,28 +181,28 @@ export class Model<
 
   /**
    * Losses and metrics on a dataset that has labels. During `fit` it waits for the end of a step.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task,
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task,
    * and for no rows, which have no mean loss.
    */
-  async evaluate(data: Dataset): Promise<Evaluation<TaskName<Tasks>>> {
+  async evaluate(data: Dataset, options: CallOptions = {}): Promise<Evaluation<TaskName<Tasks>>> {
+    const check = this.#checking('evaluate', options)
     const built = this.#need('evaluate')
     checkRows(checkDataset('evaluate.data', data))
-    using rows = await built.encoder.encode(data, this.#compute.native, 'evaluation')
-    this.#checkAlive()
-    return await this.#evaluate(built, rows)
+    using rows = await built.encoder.encode(data, this.#compute.native, 'evaluation', check)
+    return await this.#evaluate(built, rows, check)
   }
 
   /**
    * Scores of every row, by task name; of no rows none. While this model or another of the same thread trains it waits for the end of a
    * step, 10 ms where steps are shorter; `predictSync` of another model does not wait. Labels are not looked at.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal.
    */
-  async predict(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<Scores<Output>> {
+  async predict(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<Scores<Output>> {
+    const check = this.#checking('predict', options)
     const { encoder, runner } = this.#need('predict')
     const dataset = datasetOf(data)
-    using rows = await encoder.encode(dataset, this.#compute.native, 'prediction')
-    this.#checkAlive()
-    const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows))
+    using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
+    const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows, check))
     const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
     return Object.fromEntries(scores) as Scores<Output>
   }
@@ -248,15 +256,16 @@ export class Model<
   /**
    * How the gates weigh the experts: mean weights over these rows, level by level. Empty for a model without gates. Labels are
    * not looked at; during `fit` it waits for the end of a step.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_DATA for no rows, which have no mean.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal; ERR_MULTIGATE_DATA for no rows,
+   * which have no mean.
    */
-  async gates(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<GateWeights[]> {
+  async gates(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<GateWeights[]> {
+    const check = this.#checking('gates', options)
     const { encoder, runner } = this.#need('gates')
     const dataset = datasetOf(data)
     checkRows(dataset)
-    using rows = await encoder.encode(dataset, this.#compute.native, 'prediction')
-    this.#checkAlive()
-    return await this.#turns.take(() => gateWeights(runner, rows))
+    using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
+    return await this.#turns.take(() => gateWeights(runner, rows, check))
   }
 
   /**
@@ -285,11 +294,17 @@ export class Model<
     return { ...this.#built?.reading, columns: [...new Set(columns)], types }
   }
 
-  /** Frees the native memory, after the step that is under way. A `fit` that runs ends with ERR_MULTIGATE_DISPOSED. */
+  /**
+   * Frees the native memory, after the step that is under way. Calls that have not ended, `fit` and whatever waits for its turn,
+   * end with ERR_MULTIGATE_DISPOSED.
+   */
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    void this.#turns.take(() => this.#built?.runner.dispose())
+    this.#turns.end(
+      () => this.#ended(),
+      () => this.#built?.runner.dispose(),
+    )
   }
 
   [Symbol.dispose](): void {
@@ -325,10 +340,7 @@ export class Model<
     await ofDataset('training', () => checkRows(train))
     if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
     checkDataResidence(settings.data, this.#compute.device)
-    const checkpoint = (): void => {
-      this.#checkAlive()
-      if (signal?.aborted === true) throw new AbortedError('fit', signal.reason)
-    }
+    const checkpoint = this.#checking('fit', { signal })
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
     const state = file && (await this.#resume(file, optimizer))
@@ -340,10 +352,9 @@ export class Model<
     const { native } = this.#compute
     const started = performance.now()
     const purpose = (state ?? this.#built) ? 'more training' : 'training'
-    const cancel = { what: 'fit', signal }
-    using rows = await ofDataset('training', () => built.encoder.encode(train, native, purpose, cancel))
+    using rows = await ofDataset('training', () => built.encoder.encode(train, native, purpose, checkpoint))
     using held =
-      validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', cancel)))
+      validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', checkpoint)))
     checkpoint()
     this.#built = built
     return await runFit({
@@ -361,11 +372,9 @@ export class Model<
       drawn: built.drawn,
       turns: this.#turns,
       checkpoint,
-      evaluate: (data) => this.#evaluate(built, data),
-      save: (path, training) => {
-        this.#checkAlive()
-        return this.#save(built, path, training)
-      },
+      checkAlive: () => this.#checkAlive(),
+      evaluate: (data) => this.#evaluate(built, data, checkpoint),
+      save: (path, training) => this.#save(built, path, training),
     })
   }
 
@@ -392,8 +401,8 @@ export class Model<
     return { built, training }
   }
 
-  #evaluate({ encoder, runner }: Built, rows: EncodedRows): Promise<Evaluation<TaskName<Tasks>>> {
-    return this.#turns.take(() => evaluate(runner, rows, encoder.tasks, this.#network))
+  #evaluate({ encoder, runner }: Built, rows: EncodedRows, check: () => void): Promise<Evaluation<TaskName<Tasks>>> {
+    return evaluate(runner, rows, encoder.tasks, this.#network, { turns: this.#turns, check })
   }
 
   async #save(built: Built, path: string, training?: TrainingState): Promise<void> {
@@ -422,10 +431,6 @@ export class Model<
     return this.#definition.lower(this.#network, { features, tasks, optimizer })
   }
 
-  #checkAlive(): void {
-    if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
-  }
-
   #need(what: string): Built {
     this.#checkAlive()
     if (this.#built === undefined) throw new NotBuiltError(what)
@@ -435,6 +440,23 @@ export class Model<
   #checkFree(what: string): void {
     this.#checkAlive()
     if (this.#busy !== undefined) throw new BusyError(what, this.#busy)
+  }
+
+  #checkAlive(): void {
+    if (this.#disposed) throw this.#ended()
+  }
+
+  #ended(): DisposedError {
+    return new DisposedError(`the ${this.name} model`)
+  }
+
+  /** What a call asks between its parts: throws where it must not go on. */
+  #checking(what: string, options: CallOptions): () => void {
+    const { signal } = parseOptions(what, callSchema, options)
+    return () => {
+      this.#checkAlive()
+      if (signal?.aborted === true) throw new AbortedError(what, signal.reason)
+    }
   }
 }
 

@@ -1,6 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { runInNewContext } from 'node:vm'
 import { afterAll, describe, expect, it } from 'vitest'
 
 import { readSafetensors, SafetensorsFile, type TensorSource, writeSafetensors } from '../../lib/io/safetensors.js'
@@ -38,6 +41,34 @@ describe('round trip', () => {
     }
     await file.close()
     await expect(file.read('u8')).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DISPOSED' })
+  })
+
+  it('takes arrays of other realms, and file: URLs', async () => {
+    const foreign = runInNewContext('[Float32Array.of(1, 2), BigInt64Array.of(3n), Uint8Array.of(4)]') as [
+      Float32Array,
+      BigInt64Array,
+      Uint8Array,
+    ]
+    const [floats, longs, bytes] = foreign
+    expect(floats).not.toBeInstanceOf(Float32Array)
+    const url = pathToFileURL(path)
+    await writeSafetensors(url, {
+      tensors: [
+        { name: 'whole', shape: [2], data: floats },
+        { name: 'chunked', shape: [2], dtype: 'F32', chunks: () => [floats] },
+        { name: 'longs', shape: [1], data: longs },
+        { name: 'bytes', shape: [1], data: bytes },
+      ],
+    })
+    for (const where of [url, url.href]) {
+      const { tensors } = await readSafetensors(where)
+      expect([...tensors].map(([name, { data }]) => [name, ...data])).toEqual([
+        ['longs', 3n],
+        ['whole', 1, 2],
+        ['chunked', 1, 2],
+        ['bytes', 4],
+      ])
+    }
   })
 
   it('streams a tensor in and out in chunks', async () => {
@@ -177,6 +208,39 @@ describe('hostile files', () => {
       file: path,
       message: expect.stringContaining(message),
     })
+  })
+
+  it('a tensor larger than memory', async () => {
+    // A sparse file: it takes no room on the disk.
+    writeFileSync(path, fileOf({ a: { dtype: 'U8', shape: [2 ** 45], data_offsets: [0, 2 ** 45] } }, 0))
+    truncateSync(path, statSync(path).size + 2 ** 43)
+    await expect(readSafetensors(path)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_FORMAT' })
+    writeFileSync(path, fileOf({ a: { dtype: 'U8', shape: [2 ** 43], data_offsets: [0, 2 ** 43] } }, 0))
+    truncateSync(path, statSync(path).size + 2 ** 43)
+    await expect(readSafetensors(path)).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_OUT_OF_MEMORY',
+      message: expect.stringContaining('tensor "a"'),
+    })
+    writeFileSync(path, '')
+  })
+
+  it('nesting without end', async () => {
+    writeFileSync(path, fileOf(`{"a":${'['.repeat(1_000_000)}`, 0))
+    await expect(readSafetensors(path)).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_FORMAT',
+      message: expect.stringContaining('more than 64 levels'),
+    })
+  })
+
+  it('what is no file is not opened: a pipe would wait for a writer', async () => {
+    const pipe = join(folder, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    for (const [name, found] of [
+      [pipe, 'a device or a pipe'],
+      ['/dev/zero', 'a device or a pipe'],
+      [folder, 'a directory'],
+    ] as const)
+      await expect(SafetensorsFile.open(name)).rejects.toThrow(`${name}: expected a file, found ${found}`)
   })
 
   it('a file that is not there, and a folder', async () => {
