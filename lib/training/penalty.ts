@@ -12,7 +12,8 @@ export function* penaltyOfWeights({ network, memories }: NetworkRunner, options:
   let sum = 0
   for (const { group, role, offset, shape } of network.parameters.tensors) {
     const penalty = penaltyOf(options, group)
-    if (role === 'kernel' && isOn(penalty)) sum += yield* ofParts(penalty, memories.parts({ memory: 'parameters', offset, shape }))
+    if (role === 'kernel' && isOn(penalty))
+      sum += yield* ofParts(penalty, memories.parts({ memory: 'parameters', offset, shape }))
   }
   const penalty = penaltyOf(options, 'embedding')
   if (!isOn(penalty)) return sum
