@@ -1,7 +1,6 @@
 // Evaluation: one pass over a dataset gives losses and scores, from which metrics are taken. Rows without a label count in
 // neither.
 
-import { inSlices } from '../core/slices.js'
 import { headWidth } from '../layers/heads.js'
 import { type Metric, metricsOf } from '../metrics/metric.js'
 import type { NetworkTask } from '../models/network.js'
@@ -51,7 +50,7 @@ export async function evaluate(
   const program = runner.network.evaluate
   const { outputs, scalars } = await runner.run(program, data)
   const results: Record<string, TaskEvaluation> = {}
-  let loss = await inSlices(penaltyOfWeights(runner, options))
+  let loss = penaltyOfWeights(runner, options)
   for (const task of tasks) {
     const { name, weight } = task
     const own = scalars[program.scalarOutputs[`loss:${name}`] ?? -1] ?? Number.NaN
