@@ -1,7 +1,6 @@
 // The penalties of a model's weights as they are: l1 sum|w| + l2 sum(w^2) per group, over every row of every table. What
 // training reports instead covers the rows that a step touched (with lazy updates) and is taken before the update.
 
-import type { Sliced } from '../core/slices.js'
 import type { Penalty } from '../layers/update.js'
 import { type CommonOptions, penaltyOf } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
@@ -12,13 +11,12 @@ export function* penaltyOfWeights({ network, memories }: NetworkRunner, options:
   let sum = 0
   for (const { group, role, offset, shape } of network.parameters.tensors) {
     const penalty = penaltyOf(options, group)
-    if (role === 'kernel' && isOn(penalty))
-      sum += yield* ofParts(penalty, memories.parts({ memory: 'parameters', offset, shape }))
+    if (role === 'kernel' && isOn(penalty)) sum += ofParts(penalty, memories.parts({ memory: 'parameters', offset, shape }))
   }
   const penalty = penaltyOf(options, 'embedding')
   if (!isOn(penalty)) return sum
   for (const { name, rows, dim } of network.tables) {
-    sum += yield* ofParts(penalty, memories.parts({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
+    sum += ofParts(penalty, memories.parts({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
   }
   return sum
 }
@@ -27,7 +25,7 @@ function isOn({ l1, l2 }: Penalty): boolean {
   return l1 !== 0 || l2 !== 0
 }
 
-function* ofParts({ l1, l2 }: Penalty, parts: Iterable<FloatArray>): Sliced<number> {
+function ofParts({ l1, l2 }: Penalty, parts: Iterable<FloatArray>): number {
   let [absolute, squared] = [0, 0]
   for (const part of parts) {
     for (let index = 0; index < part.length; index += 1) {
@@ -35,7 +33,6 @@ function* ofParts({ l1, l2 }: Penalty, parts: Iterable<FloatArray>): Sliced<numb
       absolute += Math.abs(weight)
       squared += weight * weight
     }
-    yield
   }
   return l1 * absolute + l2 * squared
 }
