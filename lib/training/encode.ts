@@ -121,9 +121,10 @@ export class EncodedRows {
 
   /** The columns that a program reads, in the order of its row inputs. */
   columnOf({ rowInputs }: LoweredProgram): number[] {
+    const columns = new Map(this.#names.map((name, column) => [name, column]))
     return rowInputs.map((name) => {
-      const column = this.#names.indexOf(name)
-      if (column < 0) throw new Error(`the program reads ${name}, which was not encoded`)
+      const column = columns.get(name)
+      if (column === undefined) throw new Error(`the program reads ${name}, which was not encoded`)
       return column
     })
   }
