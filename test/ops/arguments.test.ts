@@ -200,7 +200,7 @@ describe('wrong arguments are named with what was expected and found', () => {
   })
 
   it.each([
-    ['rows with a hole', () => mixtureForward(level, params, holed(1, {})), 'x: expected a Float32Array'],
+    ['rows with a hole', () => mixtureForward(level, params, holed<Float32Array>(1, {})), 'x: expected a Float32Array'],
     [
       'gates with a hole',
       forward({ gateKernel: holed(2, { 0: new Float32Array(12) }) }),
