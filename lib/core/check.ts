@@ -4,9 +4,11 @@
 import type { z } from 'zod'
 
 import type { ErrorCode } from '../native/error.js'
+import { lengthOf, typedArrayName } from './arrays.js'
 import { ArgumentError, MultigateError } from './errors.js'
 import { longestList } from './limits.js'
 import { nearest } from './nearest.js'
+import { visible } from './visible.js'
 
 /** An error for a bad argument: `field: expected <expected>, found <found>`. `next` says what to do, where that is not plain. */
 export function invalidArgument(field: string, expected: string, found: unknown, next?: string): ArgumentError {
@@ -108,15 +110,24 @@ export function describeIssues(
   })
 }
 
-/** A value as an error shows it: short, strings in quotes so that spaces can be seen. */
+/** A value as an error shows it: short, strings in quotes so that spaces can be seen. Never throws, whatever the value does. */
 export function describeValue(value: unknown): string {
+  try {
+    return described(value)
+  } catch {
+    return 'an object that cannot be read'
+  }
+}
+
+function described(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (typeof value === 'string') return quote(value)
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
-  if (ArrayBuffer.isView(value))
-    return `${value.constructor.name}(${'length' in value ? String(value.length) : value.byteLength})`
+  const typed = typedArrayName(value)
+  if (typed !== undefined) return `${typed}(${lengthOf(value as ArrayBufferView)})`
+  if (ArrayBuffer.isView(value)) return `DataView(${value.byteLength})`
   if (Array.isArray(value))
     return value.length > 8 ? sizeOf(value) : `[${Array.from(value as ArrayLike<unknown>, describeItem).join(', ')}]`
   const name = (Object.getPrototypeOf(value) as object | null)?.constructor?.name ?? 'Object'
@@ -132,9 +143,9 @@ function sizeOf(array: readonly unknown[]): string {
   return `an array of ${array.length}`
 }
 
-/** A text in quotes, cut where it is long. */
+/** A text in quotes, cut where it is long, without a character that a terminal would obey. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
+  return visible(JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text))
 }
 
 type Leaf = z.core.$ZodIssue

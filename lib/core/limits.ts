@@ -22,3 +22,7 @@ export const mostLayers = 2 ** 10
 export const mostThreads = 2 ** 12
 /** Levels of a model. */
 export const mostLevels = 2 ** 10
+/** Rows of a dataset: row numbers are 32-bit integers. */
+export const mostRows = 2 ** 31 - 1
+/** Items of all lists of a column together: so are their offsets. */
+export const mostItems = 2 ** 31 - 1

@@ -1,17 +1,23 @@
 // A dataset: raw columns under names, as they were read. It knows no model, fits nothing and is never changed: `slice`,
-// `select` and `split` give new ones. Rows count from 0; a header line is not a row.
+// `select` and `split` give new ones, which share the columns and note which rows they have; a column is cut when it is asked
+// for. Rows count from 0; a header line is not a row.
 
 import { checkInteger, invalidArgument, quote } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
+import { mostRows } from '../core/limits.js'
+import { allocate } from '../core/memory.js'
 import { nearest } from '../core/nearest.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import type { ColumnsOptions } from './chosen.js'
 import { type CsvOptions, csvParts, readCsv } from './csv.js'
+import { guarded } from './guarded.js'
+import { aDatasetCannotBeClonedPostItsColumnsOrReadItThere, brand, lostDataset } from './lost.js'
 import { parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
-import { type Part, rowBeforeSplit, type SplitOptions, splitRows } from './split.js'
+import { listOf, rangeOf, type Selection } from './selection.js'
+import { type SplitOptions, splitRows } from './split.js'
 import { type ColumnValues, columnOfValues } from './values.js'
 
 /** The three parts of a dataset. A part that was not asked for has no rows. */
@@ -21,8 +27,53 @@ export interface DatasetSplit {
   readonly test: Dataset
 }
 
+const howToMake = 'make a Dataset with Dataset.fromColumns, fromRows, fromCsv or fromParquet'
+
 /** Rows of a part that is read at a time. */
 const defaultPart = 2 ** 18
+
+/** What a dataset and its parts have in common. */
+class Table {
+  readonly columns: ReadonlyMap<string, Column>
+  /** Of a part of a stream: how many rows came before it. */
+  readonly start: number
+  readonly reading: Reading | undefined
+
+  constructor(columns: ReadonlyMap<string, Column>, start: number, reading: Reading | undefined) {
+    this.columns = columns
+    this.start = start
+    this.reading = reading
+  }
+}
+
+/** The table's row numbers of rows `from` to `to` of a part. */
+interface RowNumbers {
+  readonly from: number
+  readonly to: number
+  readonly list: Int32Array
+}
+
+/** How a CSV file was read. */
+export type Reading = Readonly<Omit<CsvOptions, 'columns' | 'types' | 'signal'>>
+
+function readingOf(options: CsvOptions): Reading {
+  const {
+    columns: _columns,
+    types: _types,
+    signal: _signal,
+    ...reading
+  } = options as CsvOptions & { readonly signal?: AbortSignal }
+  return Object.freeze(reading)
+}
+
+/**
+ * A dataset that this copy of the package made.
+ * @throws ERR_MULTIGATE_ARGUMENT for anything else, by name for one of another copy and for what cloning leaves of one.
+ */
+export function checkDataset(field: string, value: unknown): Dataset {
+  if (value instanceof Dataset) return value
+  throw lostDataset(field, value) ?? invalidArgument(field, 'a Dataset', value, howToMake)
+}
 
 /**
  * Raw columns under names.
@@ -35,18 +86,28 @@ export class Dataset {
   readonly rows: number
   /** In the order of the source. */
   readonly columnNames: readonly string[]
-  readonly #columns: ReadonlyMap<string, Column>
-  readonly #sourceRow: (row: number) => number
+  /** Of a CSV file and its parts: the options with which it was read, without the choice and types of columns. */
+  readonly reading: Reading | undefined
+  /** @internal `structuredClone` and `postMessage` cannot copy a function: their error shows it, instead of a copy without columns. */
+  readonly cannotBeCloned = aDatasetCannotBeClonedPostItsColumnsOrReadItThere
+  readonly #table: Table
+  readonly #selection: Selection
+  /** Columns that were cut and are still in use somewhere. Held weakly: parts must not keep all rows a second time. */
+  readonly #cut = new Map<string, WeakRef<Column>>()
+  #numbers: WeakRef<RowNumbers> | undefined
 
-  private constructor(columns: ReadonlyMap<string, Column>, rows: number, sourceRow: (row: number) => number) {
-    if (!(columns instanceof Map)) {
-      const next = 'make a Dataset with Dataset.fromColumns, fromRows, fromCsv or fromParquet'
-      throw invalidArgument('columns', 'those that the library makes', columns, next)
-    }
-    this.rows = rows
-    this.columnNames = Object.freeze([...columns.keys()])
-    this.#columns = columns
-    this.#sourceRow = sourceRow
+  private constructor(table: Table, selection: Selection) {
+    if (!(table instanceof Table)) throw invalidArgument('columns', 'those that the library makes', table, howToMake)
+    this.rows = selection.rows
+    this.columnNames = Object.freeze([...table.columns.keys()])
+    this.reading = table.reading
+    this.#table = table
+    this.#selection = selection
+  }
+
+  /** @internal Shared by all copies of the package. */
+  get [brand](): true {
+    return true
   }
 
   /**
@@ -57,7 +118,7 @@ export class Dataset {
    * `@duckdb/node-api`; ERR_MULTIGATE_ARGUMENT for a wrong option.
    */
   static async fromCsv(path: string, options: CsvOptions = {}): Promise<Dataset> {
-    return Dataset.#of(await readCsv(path, options))
+    return Dataset.#of(await readCsv(path, options), 0, readingOf(options))
   }
 
   /**
@@ -76,7 +137,7 @@ export class Dataset {
    */
   static async *streamCsv(path: string, options: CsvOptions = {}, rows = defaultPart): AsyncGenerator<Dataset, void, undefined> {
     checkInteger('rows', rows, { min: 1 })
-    yield* Dataset.#parts(csvParts(path, options, rows))
+    yield* Dataset.#parts(csvParts(path, options, rows), options)
   }
 
   /** Reads a Parquet file as `fromParquet`, some rows at a time. */
@@ -115,13 +176,17 @@ export class Dataset {
    * ERR_MULTIGATE_ARGUMENT for what is no object of columns.
    */
   static fromColumns(columns: Readonly<Record<string, ColumnValues>>): Dataset {
-    if (typeof columns !== 'object' || columns === null) {
-      throw invalidArgument('columns', 'an object of columns by name', columns)
+    const expected = 'an object of columns by name'
+    if (typeof columns !== 'object' || columns === null || columns instanceof Dataset) {
+      throw invalidArgument('columns', expected, columns)
     }
-    if (Symbol.iterator in columns) {
-      throw invalidArgument('columns', 'an object of columns by name', columns, 'rows are for Dataset.fromRows')
-    }
-    return Dataset.#of(new Map(Object.entries(columns).map(([name, values]) => [name, columnOfValues(name, values)])))
+    const lost = lostDataset('columns', columns)
+    if (lost !== undefined) throw lost
+    const entries = guarded('columns', undefined, () => {
+      if (Symbol.iterator in columns) throw invalidArgument('columns', expected, columns, 'rows are for Dataset.fromRows')
+      return Object.entries(columns)
+    })
+    return Dataset.#of(new Map(entries.map(([name, values]) => [name, columnOfValues(name, values)])))
   }
 
   /**
@@ -132,19 +197,25 @@ export class Dataset {
     return Dataset.#of(await columnsOfRows(rows))
   }
 
-  static async *#parts(parts: AsyncIterable<ReadonlyMap<string, Column>>): AsyncGenerator<Dataset, void, undefined> {
+  static async *#parts(
+    parts: AsyncIterable<ReadonlyMap<string, Column>>,
+    options?: CsvOptions,
+  ): AsyncGenerator<Dataset, void, undefined> {
     let start = 0
     for await (const columns of parts) {
-      const part = Dataset.#of(columns, start)
+      const part = Dataset.#of(columns, start, options && readingOf(options))
       start += part.rows
       yield part
     }
   }
 
-  static #of(columns: ReadonlyMap<string, Column>, start = 0): Dataset {
+  static #of(columns: ReadonlyMap<string, Column>, start = 0, reading?: Reading): Dataset {
     const [first] = columns
     if (first === undefined) throw new DataError('a dataset needs at least one column, found none')
     const rows = rowsOf(first[1])
+    if (rows > mostRows) {
+      throw new DataError(`expected at most ${mostRows} rows, found ${rows}; take a part of them`)
+    }
     for (const [name, column] of columns) {
       const found = rowsOf(column)
       if (found === rows) continue
@@ -152,20 +223,42 @@ export class Dataset {
         column: name,
       })
     }
-    return new Dataset(columns, rows, (row) => start + row)
+    return new Dataset(new Table(columns, start, reading), rangeOf(0, rows))
   }
 
   /** Whether there is a column of this name. */
   has(name: string): boolean {
-    return this.#columns.has(name)
+    return this.#table.columns.has(name)
   }
 
   /**
-   * A raw column. It is shared: do not write into it.
-   * @throws ERR_MULTIGATE_DATA listing the nearest names where there is none of this name.
+   * A raw column. It is shared: do not write into it. Of a part whose rows do not follow one another it is put together anew
+   * where no one holds it any more, which takes some 5 ns per row; a part keeps none itself.
+   * @throws ERR_MULTIGATE_DATA listing the nearest names where there is none of this name; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   column(name: string): Column {
-    const column = this.#columns.get(name)
+    const known = this.#cut.get(name)?.deref()
+    if (known !== undefined) return known
+    const whole = this.#whole(name)
+    if (this.#selection.first === 0 && this.rows === rowsOf(whole)) return whole
+    const cut = this.#rowsOf(name, whole, 0, this.rows)
+    this.#cut.set(name, new WeakRef(cut))
+    return cut
+  }
+
+  /**
+   * @internal Rows `from` to `to` (exclusive) of a raw column, for loops that go through a dataset a part at a time. It costs what
+   * these rows cost.
+   */
+  columnPart(name: string, from: number, to: number): Column {
+    const whole = this.#whole(name)
+    checkInteger('from', from, { min: 0, max: this.rows })
+    checkInteger('to', to, { min: from, max: this.rows })
+    return this.#rowsOf(name, whole, from, to)
+  }
+
+  #whole(name: string): Column {
+    const column = this.#table.columns.get(name)
     if (column !== undefined) return column
     if (typeof name !== 'string') throw invalidArgument('name', 'the name of a column', name)
     const near = nearest(name, this.columnNames).map(quote).join(', ')
@@ -174,58 +267,68 @@ export class Dataset {
     })
   }
 
-  /** Rows `start` to `end` (exclusive), without a copy where that can be. Bounds beyond the rows are cut. */
+  #rowsOf(name: string, whole: Column, from: number, to: number): Column {
+    const { first } = this.#selection
+    if (first !== undefined) return sliceRows(name, whole, first + from, first + to)
+    return selectRows(name, whole, this.#rowNumbers(from, to))
+  }
+
+  /** Worked out once for all columns that are read of these rows, one after the other. */
+  #rowNumbers(from: number, to: number): Int32Array {
+    const known = this.#numbers?.deref()
+    if (known?.from === from && known.to === to) return known.list
+    const list = allocate(`the numbers of ${to - from} rows`, Int32Array, to - from)
+    for (let row = from; row < to; row += 1) list[row - from] = this.#selection.at(row)
+    this.#numbers = new WeakRef({ from, to, list })
+    return list
+  }
+
+  /** Rows `start` to `end` (exclusive), without a copy. Bounds beyond the rows are cut. The part keeps the memory of the whole. */
   slice(start: number, end: number = this.rows): Dataset {
     const from = Math.min(checkInteger('start', start, { min: 0 }), this.rows)
     const to = Math.max(from, Math.min(checkInteger('end', end, { min: 0 }), this.rows))
-    return this.#part(
-      (column) => sliceRows(column, from, to),
-      to - from,
-      (row) => from + row,
-    )
+    return new Dataset(this.#table, this.#selection.slice(from, to))
   }
 
   /**
-   * The rows of these numbers, in this order; a row may come twice.
-   * @throws ERR_MULTIGATE_ARGUMENT for a row that is not there.
+   * The rows of these numbers, in this order; a row may come twice. The numbers are copied; columns are cut when they are asked
+   * for, so that the part keeps the memory of the whole.
+   * @throws ERR_MULTIGATE_ARGUMENT for a row that is not there; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   select(rowIndices: ArrayLike<number>): Dataset {
-    if (!Number.isInteger(rowIndices?.length)) throw invalidArgument('rowIndices', 'a list of row numbers', rowIndices)
-    const indices = new Int32Array(rowIndices.length)
-    for (let position = 0; position < indices.length; position += 1) {
-      const row = rowIndices[position] ?? NaN
-      if (!Number.isInteger(row) || row < 0 || row >= this.rows)
-        throw invalidArgument(`rowIndices[${position}]`, `a row in [0, ${this.rows})`, row)
-      indices[position] = row
-    }
-    return this.#select(indices, (row) => indices[row] ?? row)
+    const wrong = (): Error => invalidArgument('rowIndices', 'a list of row numbers', rowIndices)
+    if (typeof rowIndices !== 'object' || rowIndices === null) throw wrong()
+    const { rows } = this
+    const indices = guarded('rowIndices', undefined, () => {
+      const { length } = rowIndices
+      if (typeof length !== 'number') throw wrong()
+      checkInteger('rowIndices.length', length, { min: 0, max: mostRows })
+      const indices = allocate(`a selection of ${length} rows`, Int32Array, length)
+      for (let position = 0; position < length; position += 1) {
+        const row = rowIndices[position]
+        if (typeof row !== 'number' || !Number.isInteger(row) || row < 0 || row >= rows)
+          throw invalidArgument(`rowIndices[${position}]`, `a row in [0, ${rows})`, row)
+        indices[position] = this.#selection.at(row)
+      }
+      return indices
+    })
+    return new Dataset(this.#table, listOf(indices))
   }
 
   /**
    * Splits by row number modulo `rowMod`: rows whose remainder is listed under `validation` or `test` go there, all
-   * others to `train`. Order is kept; the same file always splits the same.
+   * others to `train`. Order is kept; the same file always splits the same. Nothing is copied, and no row is looked at.
    * @throws ERR_MULTIGATE_ARGUMENT for a remainder out of range or listed twice, or where nothing is left to train on.
    */
   split(options: SplitOptions): DatasetSplit {
-    const rows = splitRows(this.rows, options)
-    const part = (name: Part): Dataset => this.#select(rows[name], rowBeforeSplit(this.rows, options, name))
-    return { train: part('train'), validation: part('validation'), test: part('test') }
+    const { train, validation, test } = splitRows(this.#selection, options)
+    const part = (rows: Selection): Dataset => new Dataset(this.#table, rows)
+    return { train: part(train), validation: part(validation), test: part(test) }
   }
 
   /** @internal The number of a row in the data that this was streamed, sliced, selected or split from: its own in a whole dataset. */
   sourceRow(row: number): number {
-    return this.#sourceRow(row)
-  }
-
-  #select(rows: Int32Array, rowHere: (row: number) => number): Dataset {
-    return this.#part((column) => selectRows(column, rows), rows.length, rowHere)
-  }
-
-  #part(change: (column: Column) => Column, rows: number, rowHere: (row: number) => number): Dataset {
-    const columns = new Map<string, Column>()
-    for (const [name, column] of this.#columns) columns.set(name, change(column))
-    // Not `this`, whose columns would live as long as the part.
-    const sourceRow = this.#sourceRow
-    return new Dataset(columns, rows, (row) => sourceRow(rowHere(row)))
+    checkInteger('row', row, { min: 0, max: this.rows - 1 })
+    return this.#table.start + this.#selection.at(row)
   }
 }

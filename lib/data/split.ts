@@ -1,10 +1,11 @@
-// Splits by row number: which rows are for training, validation and test. It reads no data.
+// Splits by row number: which rows are for training, validation and test. It reads no data and lists no rows.
 
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
 import { frozen } from '../core/schemas.js'
+import { remaindersOf, type Selection } from './selection.js'
 
 const remainders = frozen(z.array(z.int().min(0)))
 
@@ -24,8 +25,8 @@ export interface SplitOptions {
 
 export type Part = 'train' | 'validation' | 'test'
 
-/** Row numbers of each part, ascending. @throws ERR_MULTIGATE_ARGUMENT naming the remainder that is wrong. */
-export function splitRows(rows: number, options: SplitOptions): Record<Part, Int32Array> {
+/** Rows of each part, in order. @throws ERR_MULTIGATE_ARGUMENT naming the remainder that is wrong. */
+export function splitRows(rows: Selection, options: SplitOptions): Record<Part, Selection> {
   const { rowMod, validation, test } = parseOptions('split', splitSchema, options)
   const partOf = new Map<number, 'validation' | 'test'>()
   for (const [part, list] of [
@@ -47,13 +48,9 @@ export function splitRows(rows: number, options: SplitOptions): Record<Part, Int
       field: 'split',
     })
   }
-  const parts: Record<Part, number[]> = { train: [], validation: [], test: [] }
-  for (let row = 0; row < rows; row += 1) parts[partOf.get(row % rowMod) ?? 'train'].push(row)
-  return { train: Int32Array.from(parts.train), validation: Int32Array.from(parts.validation), test: Int32Array.from(parts.test) }
-}
-
-/** Which row of all a row of a part is; worked out anew when it is asked for, so that a part does not hold its row numbers. */
-export function rowBeforeSplit(rows: number, options: SplitOptions, part: Part): (row: number) => number {
-  const kept = structuredClone(options)
-  return (row) => splitRows(rows, kept)[part][row] ?? row
+  return {
+    train: remaindersOf(rows, rowMod, [...partOf.keys()], { others: true }),
+    validation: remaindersOf(rows, rowMod, validation),
+    test: remaindersOf(rows, rowMod, test),
+  }
 }

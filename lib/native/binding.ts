@@ -58,24 +58,47 @@ export interface NativeMemory {
   read(offset: number, count: number): FloatArray
   /** Draws from the Philox stream (seed, stream): the same numbers on every backend. Element i takes counter i. */
   initialize(offset: number, count: number, initializer: Initializer, seed: number, stream: number): void
+  /**
+   * The same off the main thread, by several threads and after the runs before it; the memory is busy until it resolves. A range may be drawn in
+   * parts: element `offset` is number `first` of the stream.
+   */
+  initializeAsync(drawing: Drawing): Promise<void>
   dispose(): void
 }
 
-/** Encoded columns of a dataset, copied in once; ids are range-checked in the copy. */
+export interface Drawing {
+  readonly offset: number
+  readonly count: number
+  readonly initializer: Initializer
+  readonly seed: number
+  readonly stream: number
+  readonly first: number
+  readonly threads: number
+}
+
+/** Encoded columns of a dataset: zero at first, then written part by part. */
 export interface NativeColumns {
   readonly rows: number
-  /** Draws the order of epoch `epoch`: a permutation keyed by (seed, epoch), used by runs with `shuffled: true`. */
-  shuffle(seed: number, epoch: number): void
+  /**
+   * Copies the next rows of every column in, from row `start` on: one array per column, [rows * width] each, all of as many rows.
+   * @throws ERR_MULTIGATE_ARGUMENT naming column, row, id and limit: ids are range-checked in the copy. ERR_MULTIGATE_BUSY while a run
+   *   reads the columns.
+   */
+  write(start: number, data: readonly (Float32Array | Int32Array)[]): void
+  /**
+   * Draws the order of epoch `epoch`: a permutation keyed by (seed, epoch), used by runs with `shuffled: true`. Off the main thread, after
+   * the asynchronous runs before it and before those after it.
+   */
+  shuffleAsync(seed: number, epoch: number): Promise<void>
   dispose(): void
 }
 
 export interface ColumnSpec {
-  data: Float32Array | Int32Array
-  width: number
+  readonly type: 'f32' | 'i32'
+  /** Elements of a row. */
+  readonly width: number
   /** Ids must lie in [0, limit); ignored for floats. */
-  limit: number
-  /** Detach the array's buffer once it is copied: its memory is free at once. */
-  detach?: boolean
+  readonly limit: number
 }
 
 /** On a GPU: the whole data set in its memory, batches from the host's memory, or the first where it takes half of what is free at most. */
@@ -179,6 +202,7 @@ export interface NativeBinding {
   /** Somebody waits for the asynchronous runs under way: of several steps, none begins later than 10 ms after the first one. */
   giveWay(): void
   createMemory(device: DeviceName, elements: number): NativeMemory
+  /** @throws ERR_MULTIGATE_OUT_OF_MEMORY, before anything is allocated, where this machine cannot hold them. */
   createColumns(columns: readonly ColumnSpec[], rows: number): NativeColumns
   /** @throws ERR_MULTIGATE_PROGRAM for a program that is not well formed, ERR_MULTIGATE_UNSUPPORTED for an unknown ISA. */
   compile(device: DeviceName, program: ProgramSpec, options: { isa?: string; precision?: Precision }): NativePlan

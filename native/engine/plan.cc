@@ -158,7 +158,7 @@ void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64
   if (start < 0 || start > columns->rows() || rows_ > (columns->rows() - start) / steps_) {
     throw Failure(Code::argument, text_of("start and rows are ", start, " and ", rows_, steps_ == 1 ? "" : text_of(" in ", steps_, " steps"), ", expected a range inside the columns' ", columns->rows(), " rows"));
   }
-  if (shuffled && columns->order() == nullptr) throw Failure(Code::argument, "shuffled is true, expected a call of shuffle() first");
+  if (shuffled && columns->order() == nullptr) throw Failure(Code::argument, "shuffled is true, expected a call of shuffleAsync() first");
   for (size_t k = 0; k < inputs.size(); ++k) {
     const auto i = static_cast<size_t>(inputs[k]);
     const mg_buffer& spec = plan_->buffers_[i];

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 
 import type { DataResidence } from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
-import { binding, densePlan, floats } from '../native/programs.js'
+import { columnsOf, densePlan, floats } from '../native/programs.js'
 import { data, model } from '../training/data.js'
 import { onCuda, usable } from './usable.js'
 
@@ -41,10 +41,10 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
     expect(await interrupted('host')).toEqual(await interrupted('device'))
   })
 
-  it('brings the rows that are asked for, whichever were expected next', () => {
+  it('brings the rows that are asked for, whichever were expected next', async () => {
     const { plan } = densePlan('cuda')
     const x = Float32Array.from({ length: 24 }, (_, index) => (index * 7) % 11)
-    const columns = binding.createColumns([{ data: x, width: 3, limit: 0 }], 8)
+    const columns = columnsOf([{ data: x, width: 3, limit: 0 }], 8)
     const run = (place: DataResidence, start: number, count: number, shuffled: boolean): number[] => {
       const y = floats('cuda', 2 * count)
       plan.run({
@@ -70,15 +70,40 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
       [6, 2],
       [0, 2],
     ] as const
-    const inAllOrders = (place: DataResidence): number[][] => {
+    const inAllOrders = async (place: DataResidence): Promise<number[][]> => {
       const straight = asked.map(([start, count]) => run(place, start, count, false))
-      const shuffled = asked.map(([start, count], epoch) => {
-        columns.shuffle(1, epoch) // the rows that were expected are others now
-        return run(place, start, count, true)
-      })
+      const shuffled: number[][] = []
+      for (const [epoch, [start, count]] of asked.entries()) {
+        await columns.shuffleAsync(1, epoch) // the rows that were expected are others now
+        shuffled.push(run(place, start, count, true))
+      }
       return [...straight, ...shuffled, run(place, 2, 2, false)]
     }
-    expect(inAllOrders('host')).toEqual(inAllOrders('device'))
+    expect(await inAllOrders('host')).toEqual(await inAllOrders('device'))
+    columns.dispose()
+  })
+
+  it.each(['device', 'host'] as const)('reads what was written last, %s', (place) => {
+    const { plan } = densePlan('cuda')
+    const columns = columnsOf([{ data: new Float32Array(12), width: 3, limit: 0 }], 4)
+    const read = (): number => {
+      const outputs = [floats('cuda', 2)]
+      const request = {
+        rows: 1,
+        start: 1,
+        columns,
+        columnOf: [0],
+        data: place,
+        outputs,
+        scalars: new Float64Array(0),
+        threads: 1,
+      }
+      plan.run(request)
+      return (outputs[0]?.[0] ?? NaN) - 10
+    }
+    expect(read()).toBe(0)
+    columns.write(1, [new Float32Array([1, 2, 3])])
+    expect(read()).toBe(1 + 3 * 2 + 5 * 3)
     columns.dispose()
   })
 

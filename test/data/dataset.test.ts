@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
-import { type NumberColumn, rowValue } from '../../lib/core/columns.js'
-import { Dataset } from '../../lib/data/dataset.js'
+import { type NumberColumn, rowsOf, rowValue, type StringColumn } from '../../lib/core/columns.js'
+import { checkDataset, Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
 
 const values = (data: Dataset, name: string): unknown[] =>
@@ -209,6 +209,29 @@ describe('parts of a dataset', () => {
     expect(data.split({ rowMod: 2, test: [1] }).validation.rows).toBe(0)
   })
 
+  it('reads some rows of a column alone, as the whole part has them', () => {
+    const { train } = data.split({ rowMod: 10, validation: [8], test: [9] })
+    for (const part of [data, data.slice(3, 20), train, train.slice(2), data.select([24, 3, 3, 0, 7])]) {
+      for (const name of ['n', 's', 'l']) {
+        const column = part.columnPart(name, 1, 4)
+        const rows = Array.from({ length: rowsOf(column) }, (_, row) => rowValue(column, row))
+        expect(rows).toEqual(values(part, name).slice(1, 4))
+        if (column.kind === 'string') expect(column.dictionary).toBe((data.column('s') as StringColumn).dictionary)
+      }
+      expect(rowsOf(part.columnPart('l', part.rows, part.rows))).toBe(0)
+      expect(() => part.columnPart('n', 0, part.rows + 1)).toThrow(`to: expected an integer in [0, ${part.rows}]`)
+      expect(() => part.columnPart('n', -1, 0)).toThrow('from: expected an integer in [0')
+    }
+  })
+
+  it('copies no column before it is asked for, and the same one while it is in use', () => {
+    const { train } = data.split({ rowMod: 10, test: [9] })
+    expect(train.column('n')).toBe(train.column('n'))
+    expect(data.slice(0).column('l')).toBe(data.column('l'))
+    const [whole, part] = [data.column('n'), data.slice(5, 9).column('n')] as NumberColumn[]
+    expect(part?.values.buffer).toBe(whole?.values.buffer)
+  })
+
   it.each([
     [
       'a remainder that never comes',
@@ -236,8 +259,35 @@ describe('parts of a dataset', () => {
     expect(() => data.select([Symbol('row') as never])).toThrow('rowIndices[0]: expected a row in [0, 25), found Symbol(row)')
     expect(() => data.select(3 as never)).toThrow('rowIndices: expected a list of row numbers, found 3')
     expect(() => data.column(3 as never)).toThrow('name: expected the name of a column, found 3')
+    expect(() => data.select({ length: -1 })).toThrow('rowIndices.length: expected an integer in [0, 2147483647], found -1')
+    expect(() => data.select({ length: 1e15 })).toThrow('rowIndices.length: expected')
+    expect(() => data.select({ length: 2 })).toThrow('rowIndices[0]: expected a row in [0, 25), found nothing')
+    expect(() => data.sourceRow(25)).toThrow('row: expected an integer in [0, 24], found 25')
+    expect(() => data.slice(3, 3).sourceRow(0)).toThrow('row: expected')
     expect(() => data.slice(-1)).toThrow('start: expected an integer >= 0, found -1')
     expect(data.has('n')).toBe(true)
     expect(data.has('N')).toBe(false)
+  })
+})
+
+describe('what was a dataset', () => {
+  const data = Dataset.fromColumns({ a: [1, 2] })
+
+  it('cannot be cloned, and the error says why', () => {
+    for (const part of [data, data.slice(1)]) expect(() => structuredClone(part)).toThrow('aDatasetCannotBeCloned')
+  })
+
+  it('is refused by name where a copy arrives nevertheless, or one of another copy of the package', () => {
+    const brand = Symbol.for('multigate.Dataset')
+    expect(brand in data).toBe(true)
+    const shell = JSON.parse(JSON.stringify(data)) as never
+    const foreign = { [brand]: true } as never
+    for (const take of [(value: never) => checkDataset('train', value), (value: never) => Dataset.fromColumns(value)]) {
+      expect(() => take(shell)).toThrow('expected a Dataset, found what copying leaves of one, without its columns')
+      expect(() => take(foreign)).toThrow('expected a Dataset, found one of another copy of multigate; `npm ls multigate`')
+    }
+    expect(() => checkDataset('train', { a: [1] })).toThrow('train: expected a Dataset, found { a }; make a Dataset with')
+    expect(() => Dataset.fromColumns(data as never)).toThrow('columns: expected an object of columns by name, found a Dataset')
+    expect(checkDataset('train', data)).toBe(data)
   })
 })

@@ -5,6 +5,7 @@ import type { FloatArray, RunRequest } from '../../lib/native/binding.js'
 import {
   binding,
   boundPlan,
+  columnsOf,
   densePlan,
   denseProgram,
   devices,
@@ -90,7 +91,7 @@ describe.each(devices)('%s', (device) => {
 
   it('finishes a run whose plan, memory and columns are disposed', async () => {
     const { plan, parameters } = densePlan(device)
-    const columns = binding.createColumns([{ data: new Float32Array([1, 0, 0]), width: 3, limit: 0 }], 1)
+    const columns = columnsOf([{ data: new Float32Array([1, 0, 0]), width: 3, limit: 0 }], 1)
     const y = floats(device, 2)
     const promise = plan.runAsync({ rows: 1, columns, columnOf: [0], outputs: [y], scalars: none, threads: 1 })
     columns.dispose()
@@ -101,30 +102,57 @@ describe.each(devices)('%s', (device) => {
     expect([...y]).toEqual([11, 22])
   })
 
-  it('does not reorder columns under a run', async () => {
-    const { plan } = densePlan(device)
-    const columns = binding.createColumns([{ data: new Float32Array(30), width: 3, limit: 0 }], 10)
-    columns.shuffle(1, 1)
-    const promise = plan.runAsync({
-      rows: 10,
-      columns,
-      columnOf: [0],
-      shuffled: true,
-      outputs: [floats(device, 20)],
-      scalars: none,
-      threads: 1,
-    })
-    expectCode(() => {
-      columns.shuffle(1, 2)
-    }, 'BUSY')
-    await promise
-    columns.shuffle(1, 2)
+  it('shuffles columns in order with runs', async () => {
+    const x = Float32Array.from({ length: 3000 }, (_, index) => (index % 3 === 0 ? index / 3 : 0))
+    const columns = columnsOf([{ data: x, width: 3, limit: 0 }], 1000)
+    const request = () => {
+      const outputs = [floats(device, 2000)]
+      return { rows: 1000, columns, columnOf: [0], shuffled: true, outputs, scalars: none, threads: 1 }
+    }
+    const orderOf = ({ outputs }: RunRequest) => [...(outputs[0] ?? [])].filter((_, index) => index % 2 === 0).map((y) => y - 10)
+    const alone: number[][] = []
+    for (const epoch of [1, 2]) {
+      await columns.shuffleAsync(1, epoch)
+      const run = request()
+      densePlan(device).plan.run(run)
+      alone.push(orderOf(run))
+    }
+    expect(alone[0]).not.toEqual(alone[1])
+
+    const together: RunRequest[] = []
+    const waiting: Promise<unknown>[] = []
+    for (const epoch of [1, 2, 1]) {
+      waiting.push(columns.shuffleAsync(1, epoch))
+      const run = request()
+      together.push(run)
+      waiting.push(densePlan(device).plan.runAsync(run))
+    }
+    // What does not wait for its turn is refused.
+    expectCode(() => densePlan(device).plan.run(request()), 'BUSY', 'shuffled')
+    expectCode(() => columns.write(0, [new Float32Array(3)]), 'BUSY')
+    await Promise.all(waiting)
+    expect(together.map(orderOf)).toEqual([alone[0], alone[1], alone[0]])
+    densePlan(device).plan.run(request())
+    columns.dispose()
+  })
+
+  it('keeps memory and columns that are disposed while they are drawn or shuffled', async () => {
+    const memory = binding.createMemory(device, 200_000)
+    const initializer = { kind: 'uniform', low: 0, high: 1 } as const
+    const drawn = memory.initializeAsync({ offset: 0, count: 200_000, initializer, seed: 0, stream: 0, first: 0, threads: 2 })
+    expectCode(() => memory.read(0, 1), 'BUSY')
+    expectCode(() => memory.write(0, new Float32Array(1)), 'BUSY')
+    memory.dispose()
+    const columns = columnsOf([{ data: new Float32Array(30), width: 3, limit: 0 }], 10)
+    const shuffled = columns.shuffleAsync(1, 1)
+    columns.dispose()
+    expect(await Promise.all([drawn, shuffled])).toEqual([undefined, undefined])
   })
 
   it.each([false, true])('does steps that follow each other in one call as in several, shuffled: %s', async (shuffled) => {
     const program = trainingProgram()
     const random = (count: number) => Float32Array.from({ length: count }, (_, i) => ((i * 37) % 11) / 11)
-    const columns = binding.createColumns(
+    const columns = columnsOf(
       [
         { data: Int32Array.from({ length: 14 }, (_, i) => i % 5), width: 1, limit: 5 },
         { data: random(14), width: 1, limit: 0 },
@@ -132,7 +160,7 @@ describe.each(devices)('%s', (device) => {
       ],
       14,
     )
-    columns.shuffle(3, 1)
+    await columns.shuffleAsync(3, 1)
     const scalars = (step: number) => Array.from({ length: program.scalarInputs }, (_, i) => 0.01 * (i + 1) + step)
     const train = async (together: number) => {
       const { plan, memories } = boundPlan(device, program)
@@ -166,7 +194,7 @@ describe.each(devices)('%s', (device) => {
       const program = trainingProgram()
       const { plan } = boundPlan(device, program)
       const floatColumn = { data: new Float32Array(rows), width: 1, limit: 0 }
-      const columns = binding.createColumns([{ data: new Int32Array(rows), width: 1, limit: 5 }, floatColumn, floatColumn], rows)
+      const columns = columnsOf([{ data: new Int32Array(rows), width: 1, limit: 5 }, floatColumn, floatColumn], rows)
       const scalars = new Float64Array(steps * program.scalarInputs)
       const request = { rows: rows / steps, steps, columns, columnOf: [0, 1, 2], outputs: [], scalars, threads: 1 }
       return { plan, request, width: program.scalarOutputs + program.denominators.length }
@@ -199,7 +227,7 @@ describe.each(devices)('%s', (device) => {
     const { plan } = boundPlan(device, program)
     const ids = { data: new Int32Array(8), width: 1, limit: 5 }
     const column = { data: new Float32Array(8), width: 1, limit: 0 }
-    const columns = binding.createColumns([ids, column, column], 8)
+    const columns = columnsOf([ids, column, column], 8)
     const shared = { rows: 3, outputs: [], scalars: new Float64Array(3 * program.scalarInputs), threads: 1 }
     const run = { ...shared, columns, columnOf: [0, 1, 2] }
     expectCode(() => plan.runAsync({ ...run, steps: 3 }), 'ARGUMENT', 'start and rows are 0 and 3 in 3 steps', '8 rows')
@@ -210,7 +238,7 @@ describe.each(devices)('%s', (device) => {
       'ARGUMENT',
       'steps is 2, expected 1 where inputs are arrays',
     )
-    const wide = binding.createColumns([{ data: new Float32Array(24), width: 3, limit: 0 }], 8)
+    const wide = columnsOf([{ data: new Float32Array(24), width: 3, limit: 0 }], 8)
     const dense = { rows: 2, steps: 2, columns: wide, columnOf: [0], outputs: [floats(device, 4)], scalars: none, threads: 1 }
     expectCode(() => densePlan(device).plan.runAsync(dense), 'ARGUMENT', 'steps is 2, expected 1: this program has row outputs')
   })

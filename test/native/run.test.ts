@@ -1,7 +1,18 @@
 // Good programs give right numbers through the addon: dense, mixture, a training step, columns, shuffling, initial weights.
 import { describe, expect, it } from 'vitest'
 
-import { binding, boundPlan, densePlan, devices, expectCode, floats, mixtureProgram, trainingProgram } from './programs.js'
+import type { DeviceName } from '../../lib/native/binding.js'
+import {
+  binding,
+  boundPlan,
+  columnsOf,
+  densePlan,
+  devices,
+  expectCode,
+  floats,
+  mixtureProgram,
+  trainingProgram,
+} from './programs.js'
 
 describe.each(devices)('%s', (device) => {
   it('runs a dense layer', () => {
@@ -37,11 +48,56 @@ describe.each(devices)('%s', (device) => {
     expect([...(memories.get(8)?.read(0, 4) ?? [])].every(Number.isFinite)).toBe(true)
   })
 
-  it('reads columns in sequence and in shuffled order', () => {
+  it('counts steps of dropout modulo 2^32, and takes whole ones alone', () => {
+    const width = 40
+    const plan = binding.compile(
+      device,
+      {
+        buffers: [
+          { class: 'rowInput', dtype: 'f32', width, count: 0 },
+          { class: 'rowOutput', dtype: 'f32', width, count: 0 },
+        ],
+        ops: [
+          {
+            op: 'dropout',
+            x: { buffer: 0, offset: 0, width },
+            y: { buffer: 1, offset: 0, width },
+            seed: 5,
+            stream: 1,
+            step: 0,
+            rate: 0.5,
+          },
+        ],
+        scalarInputs: 1,
+        scalarOutputs: 0,
+        denominators: [],
+      },
+      {},
+    )
+    const at = (step: number): number[] => {
+      const y = floats(device, width)
+      plan.run({
+        rows: 1,
+        inputs: [new Float32Array(width).fill(1)],
+        outputs: [y],
+        scalars: new Float64Array([step]),
+        threads: 1,
+      })
+      return [...y]
+    }
+    expect(at(2 ** 32 + 3)).toEqual(at(3))
+    expect(at(2 ** 53)).toEqual(at(0))
+    expect(at(2 ** 32 - 1)).not.toEqual(at(0))
+    for (const wrong of [-1, 0.5, NaN, Infinity, 2 ** 53 + 2]) {
+      expectCode(() => at(wrong), 'ARGUMENT', 'scalars[0]', 'step of dropout')
+    }
+  })
+
+  it('reads columns in sequence and in shuffled order', async () => {
     const { plan } = densePlan(device)
     const rows = 50
     const x = Float32Array.from({ length: rows * 3 }, (_, index) => Math.floor(index / 3))
-    const columns = binding.createColumns([{ data: x, width: 3, limit: 0 }], rows)
+    const columns = columnsOf([{ data: x, width: 3, limit: 0 }], rows)
     const y = floats(device, 2 * rows)
     const run = (start: number, count: number, shuffled: boolean): number[] => {
       const output = y.subarray(0, 2 * count)
@@ -58,15 +114,15 @@ describe.each(devices)('%s', (device) => {
       return [...output].filter((_, index) => index % 2 === 0).map((value) => (value - 10) / 9)
     }
     expect(run(7, 3, false)).toEqual([7, 8, 9])
-    expectCode(() => run(0, 1, true), 'ARGUMENT', 'shuffle()')
-    columns.shuffle(3, 0)
+    expectCode(() => run(0, 1, true), 'ARGUMENT', 'shuffleAsync()')
+    await columns.shuffleAsync(3, 0)
     const first = run(0, rows, true)
     expect(first).not.toEqual(first.toSorted((a, b) => a - b))
     expect(new Set(first).size).toBe(rows)
     expect(run(10, 5, true)).toEqual(first.slice(10, 15))
-    columns.shuffle(3, 1)
+    await columns.shuffleAsync(3, 1)
     expect(run(0, rows, true)).not.toEqual(first)
-    columns.shuffle(3, 0)
+    await columns.shuffleAsync(3, 0)
     expect(run(0, rows, true)).toEqual(first)
     columns.dispose()
   })
@@ -101,7 +157,7 @@ describe.each(devices)('%s', (device) => {
 
 describe('initialize', () => {
   const draw = (
-    device: 'cpu' | 'reference',
+    device: DeviceName,
     initializer: Parameters<ReturnType<typeof binding.createMemory>['initialize']>[2],
     count = 20_000,
   ): number[] => {
@@ -127,6 +183,24 @@ describe('initialize', () => {
   it('draws the same numbers on every backend', () => {
     const normal = { kind: 'normal', mean: 0.5, deviation: 2, truncated: false } as const
     expect(draw('cpu', normal)).toEqual(draw('reference', normal))
+  })
+
+  it.each(devices)('draws the same numbers off the main thread, by any number of threads and in parts, on %s', async (device) => {
+    const normal = { kind: 'normal', mean: 0.5, deviation: 2, truncated: true } as const
+    const count = 150_000
+    const want = draw(device, normal, count)
+    const memory = binding.createMemory(device, count + 2)
+    for (const threads of [1, 3]) {
+      memory.write(0, floats(device, count + 2).fill(7))
+      const drawing = { initializer: normal, seed: 0, stream: 0, threads }
+      await Promise.all([
+        memory.initializeAsync({ ...drawing, offset: 1 + 90_000, count: count - 90_000, first: 90_000 }),
+        memory.initializeAsync({ ...drawing, offset: 1, count: 90_000, first: 0 }),
+        memory.initializeAsync({ ...drawing, offset: count + 2, count: 0, first: 0 }),
+      ])
+      expect([...memory.read(0, count + 2)]).toEqual([7, ...want, 7])
+    }
+    memory.dispose()
   })
 
   it('draws from the right distributions', () => {

@@ -37,11 +37,12 @@ class Mutator {
   mg_op& some_op() { return program_.ops[bytes_.choice(program_.ops.size())]; }
 
   int64_t changed(int64_t value) {
+    const auto plus = [value](int64_t more) { return static_cast<int64_t>(static_cast<uint64_t>(value) + static_cast<uint64_t>(more)); };
     switch (bytes_.choice(6)) {
-      case 0: return value + 1;
-      case 1: return value - 1;
+      case 0: return plus(1);
+      case 1: return plus(-1);
       case 2: return value / 2;
-      case 3: return value + bytes_.byte() % 16;
+      case 3: return plus(bytes_.byte() % 16);
       case 4: return bytes_.byte() % 8;
       default: return bytes_.pick<int64_t>({-1, 0, 1, 2, 7, 64, 255, 1 << 16, 1 << 24, INT32_MAX, int64_t{1} << 53, INT64_MAX, INT64_MIN});
     }
@@ -118,9 +119,9 @@ class Mutator {
     mg_buffer& buffer = program_.buffers[bytes_.choice(program_.buffers.size())];
     switch (bytes_.choice(4)) {
       case 0: buffer.buffer_class = static_cast<int32_t>(bytes_.choice(MG_TABLE + 1)); break;
-      case 1: buffer.width = changed(buffer.width); break;
+      case 1: buffer.dtype = static_cast<int32_t>(bytes_.choice(3)); break;
       case 2: buffer.count = changed(buffer.count); break;
-      default: buffer.width += bytes_.byte() % 32;
+      default: buffer.width = changed(buffer.width);
     }
   }
 

@@ -156,12 +156,15 @@ std::string Trial::compare(const Place& place, bool from_columns) const {
     throw;
   }
   const auto finite = [](const std::vector<double>& values) { return std::all_of(values.begin(), values.end(), [](double x) { return std::abs(x) < 1e12; }); };
+  // Beyond that float32 overflows where the reference does not: the same bits for any threads is all there is to ask.
+  bool comparable = finite(want.scalars) && finite(near.scalars);
+  for (size_t i = 0; i < want.buffers.size(); i++) comparable = comparable && finite(want.buffers[i]) && finite(near.buffers[i]);
   const double least = place.precision == MG_PRECISION_BF16 ? 2e-2 : 1e-4;
   const auto check = [&](const std::string& what, const std::vector<double>& result, const std::vector<double>& threaded,
                          const std::vector<double>& right, const std::vector<double>& moved) -> std::string {
     for (size_t i = 0; i < result.size(); i++)
       if (result[i] != threaded[i] && !(std::isnan(result[i]) && std::isnan(threaded[i]))) return what + ": 3 threads give other bits";
-    if (!finite(right) || !finite(moved)) return "";
+    if (!comparable) return "";
     const double allowed = least * (norm(right) + 1e-3 * std::sqrt(static_cast<double>(right.size()))) + 1000 * distance(right, moved);
     const double error = distance(result, right);
     if (error <= allowed) return "";

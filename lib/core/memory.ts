@@ -1,0 +1,64 @@
+// Memory: how much there is, and arrays that are refused by name where it is not enough. A machine that promises more than it
+// has ends the process later, without a word; a size that no array can have is a bare RangeError.
+
+import { freemem, totalmem } from 'node:os'
+
+import { groupLimits } from './cgroups.js'
+import { MultigateError } from './errors.js'
+
+/**
+ * Bytes that this process can still take: of the machine, and within the limits of its container, where others in it hold some.
+ * What only caches files counts as free.
+ * @param root of the file system that says so, for tests.
+ */
+export function availableBytes(root?: string): number {
+  // macOS counts what caches files as taken, and says no more.
+  return Math.min(process.platform === 'darwin' ? totalmem() : freemem(), groupLimits(root).available)
+}
+
+/** Bytes that all processes can have together: of the machine, or of the container. */
+export function totalBytes(root?: string): number {
+  return Math.min(totalmem(), groupLimits(root).memory)
+}
+
+/** Below this many bytes, asking costs more than it saves. */
+const small = 2 ** 20
+
+/**
+ * An array of zeros. `what` says whose it is: `column "id", 5,000 rows`.
+ * @throws ERR_MULTIGATE_OUT_OF_MEMORY where it is larger than what memory there is.
+ */
+export function allocate<A extends ArrayBufferView>(
+  what: string,
+  type: { new (length: number): A; readonly BYTES_PER_ELEMENT: number },
+  length: number,
+  available: () => number = availableBytes,
+): A {
+  checkMemory(what, length * type.BYTES_PER_ELEMENT, available)
+  try {
+    return new type(length)
+  } catch (cause) {
+    throw outOfMemory(what, length * type.BYTES_PER_ELEMENT, available(), cause)
+  }
+}
+
+/** @throws ERR_MULTIGATE_OUT_OF_MEMORY where these bytes are more than what memory there is. */
+export function checkMemory(what: string, bytes: number, available: () => number = availableBytes): void {
+  if (bytes < small) return
+  const there = available()
+  if (!(bytes <= there)) throw outOfMemory(what, bytes, there)
+}
+
+function outOfMemory(what: string, bytes: number, available: number, cause?: unknown): Error {
+  return new MultigateError(
+    'ERR_MULTIGATE_OUT_OF_MEMORY',
+    `${what}: expected memory for ${bytesText(bytes)}, found ${bytesText(available)} available; take fewer rows or columns at once`,
+    cause === undefined ? undefined : { cause },
+  )
+}
+
+/** Bytes as people read them: `1.5 GiB`. */
+export function bytesText(bytes: number): string {
+  const [unit, size] = bytes < 2 ** 30 ? (['MiB', 2 ** 20] as const) : (['GiB', 2 ** 30] as const)
+  return `${(bytes / size).toLocaleString('en-US', { maximumFractionDigits: 1 })} ${unit}`
+}
