@@ -30,7 +30,7 @@ function run(command, args) {
 /** Every case with some seeds and one to three changes; bytes by a fixed rule. */
 function writeSeeds(folder) {
   let state = 1
-  const byte = () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24)
+  const byte = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24
   for (let op = 0; op < ops; op += 1) {
     for (let variant = 0; variant < 4; variant += 1) {
       const changes = Array.from({ length: variant * 8 }, byte)
@@ -45,7 +45,15 @@ if (clang === undefined) {
   process.exit(1)
 }
 mkdirSync(found, { recursive: true })
-const configured = ['-S', root, '-B', build, '-DMULTIGATE_FUZZ=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo', `-DCMAKE_CXX_COMPILER=${clang}`]
+const configured = [
+  '-S',
+  root,
+  '-B',
+  build,
+  '-DMULTIGATE_FUZZ=ON',
+  '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
+  `-DCMAKE_CXX_COMPILER=${clang}`,
+]
 process.env.MULTIGATE_CUDA = '0'
 run('cmake', configured)
 run('cmake', ['--build', build, '--target', 'fuzz', '-j', '2'])
@@ -61,5 +69,11 @@ if (args[0] === '--corpus') {
   console.log(`${readdirSync(corpus).length} inputs in ${corpus}`)
 } else {
   const limits = ['-max_len=256', '-timeout=120', '-rss_limit_mb=4096']
-  run(target, [...limits, ...(args.some((arg) => arg.startsWith('-max_total_time')) ? [] : ['-max_total_time=3600']), ...args, found, corpus])
+  run(target, [
+    ...limits,
+    ...(args.some((arg) => arg.startsWith('-max_total_time')) ? [] : ['-max_total_time=3600']),
+    ...args,
+    found,
+    corpus,
+  ])
 }
