@@ -100,18 +100,21 @@ Result Trial::run(const Place& place, int threads, bool from_columns) const {
     Step step(plan, rows_, threads);
     std::vector<Column> columns;
     std::vector<int64_t> column_of;
+    std::vector<const void*> all_values;
     for (const int32_t number : facts_.row_inputs) {
       const auto i = static_cast<size_t>(number);
       const mg_buffer& buffer = program_.buffers[i];
       const void* values = buffer.dtype == MG_I32 ? static_cast<const void*>(ints_[i].data()) : floats_[i].data();
       column_of.push_back(static_cast<int64_t>(columns.size()));
-      columns.push_back({buffer.dtype, buffer.width, buffer.dtype == MG_I32 ? facts_.id_limit[i] : 0, values});
+      columns.push_back({buffer.dtype, buffer.width, buffer.dtype == MG_I32 ? facts_.id_limit[i] : 0});
+      all_values.push_back(values);
       if (!from_columns) step.copy_input(number, values, "fuzz");
     }
     std::shared_ptr<Columns> set;
     if (from_columns) {
       set = std::make_shared<Columns>(rows_, std::move(columns));
-      set->shuffle(1, 1);
+      set->write(0, rows_, all_values);
+      Shuffle(set, 1, 1).execute();
       step.use_columns(set, column_of, 0, true, MG_DATA_AUTO);
     }
     for (const int32_t number : facts_.row_outputs) {
