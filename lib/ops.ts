@@ -207,7 +207,7 @@ interface Call<Result> {
 function forwardCall(given: Topology, params: MixtureParameters, x: StreamRows): Call<MixtureForward<StreamRows, FloatArray>> {
   const topology = checkedTopology(given)
   const streams = checkStreams(topology, x, 'x')
-  const copy = isList(x) ? x.map((stream) => stream.slice()) : x.slice()
+  const copy = isList(x) ? streams.arrays.map((stream) => stream.slice()) : x.slice()
   return {
     topology,
     params,
@@ -230,9 +230,9 @@ function backwardCall(
 ): Call<MixtureBackward<MixtureParameters, StreamRows, FloatArray>> {
   const topology = checkedTopology(given)
   const streams = checkStreams(topology, checkCache(cache).x, 'cache.x')
-  checkProbabilities(topology, streams.rows, cache.gates)
+  const gates = checkProbabilities(topology, streams.rows, cache.gates)
   const upstream = checkUpstream(topology, streams.rows, dOutputs, isDouble(device))
-  const probabilities = cache.gates.map((gate, index) => [`probabilities:${index}`, gate] as const)
+  const probabilities = gates.map((gate, index) => [`probabilities:${index}`, gate] as const)
   return {
     topology,
     params,

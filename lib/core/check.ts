@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import type { ErrorCode } from '../native/error.js'
 import { lengthOf, typedArrayName } from './arrays.js'
 import { ArgumentError, MultigateError } from './errors.js'
+import { longestList } from './limits.js'
 import { nearest } from './nearest.js'
 import { visible } from './visible.js'
 
@@ -29,10 +30,14 @@ export function checkInteger(
   throw invalidArgument(field, `an integer${bounds(min, max)}`, value)
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless `value` is an array. */
+/** A plain copy, whose holes are `undefined`. @throws ERR_MULTIGATE_ARGUMENT unless `value` is an array that is not too long. */
 export function checkList<T>(field: string, value: readonly T[], of: string): readonly T[] {
-  if (Array.isArray(value)) return value
-  throw invalidArgument(field, `a list of ${of}`, value)
+  if (!Array.isArray(value)) throw invalidArgument(field, `a list of ${of}`, value)
+  const { length } = value
+  if (length > longestList)
+    throw new ArgumentError(`${field}: expected a list of ${longestList} ${of} at most, found ${length}`, { field })
+  // By index: a list without a prototype has no methods.
+  return Array.from({ length }, (_, index) => value[index] as T)
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless `value` is an object, and no list or typed array. */
@@ -123,7 +128,8 @@ function described(value: unknown): string {
   const typed = typedArrayName(value)
   if (typed !== undefined) return `${typed}(${lengthOf(value as ArrayBufferView)})`
   if (ArrayBuffer.isView(value)) return `DataView(${value.byteLength})`
-  if (Array.isArray(value)) return value.length > 8 ? sizeOf(value) : `[${value.map(describeItem).join(', ')}]`
+  if (Array.isArray(value))
+    return value.length > 8 ? sizeOf(value) : `[${Array.from(value as ArrayLike<unknown>, describeItem).join(', ')}]`
   const name = (Object.getPrototypeOf(value) as object | null)?.constructor?.name ?? 'Object'
   return name === 'Object' ? `{ ${Object.keys(value).slice(0, 8).join(', ')} }` : `a ${name}`
 }

@@ -13,10 +13,9 @@ export type FusionOption = 'none' | Fusion | readonly Fusion[]
 /** The parts that are concatenated; none for `'none'`. @throws ERR_MULTIGATE_ARGUMENT naming the part. */
 export function fusionParts(fusion: FusionOption): readonly Fusion[] {
   if (typeof fusion !== 'string') {
-    checkList('fusion', fusion, `names, or one of 'none', 'concat', 'sum', 'product'`).forEach((part, index) =>
+    return checkList('fusion', fusion, `names, or one of 'none', 'concat', 'sum', 'product'`).map((part, index) =>
       checkOneOf(`fusion[${index}]`, part, fusionNames),
     )
-    return fusion
   }
   checkOneOf('fusion', fusion, ['none', ...fusionNames])
   return fusion === 'none' ? [] : [fusion]

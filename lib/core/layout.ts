@@ -2,6 +2,8 @@
 // each is drawn from. It holds no memory. Tensors never overlap; what lies between them stays zero.
 
 import type { Initializer } from '../native/binding.js'
+import { ArgumentError } from './errors.js'
+import { mostTensors } from './limits.js'
 
 /** The regulariser and initialiser group of a tensor. */
 export type ParameterGroup = 'expert' | 'gate' | 'tower' | 'bottom'
@@ -72,6 +74,11 @@ export class Layout {
   /** Adds a tensor to the flat store. */
   tensor({ stacked = false, ...spec }: TensorSpec): Tensor {
     this.#claim(spec.name)
+    if (this.#tensors.length >= mostTensors) {
+      throw new ArgumentError(
+        `the model would have more than ${mostTensors} tensors, the last of them ${spec.name}: expected fewer layers, experts, levels or tasks`,
+      )
+    }
     const tensor = { ...spec, offset: this.#elements, streams: this.#draw(stacked ? (spec.shape[0] ?? 1) : 1) }
     // Numbers, not bit operations: a store may pass 2^31 elements.
     this.#elements += Math.ceil(elementsOf(spec.shape) / alignment) * alignment

@@ -8,6 +8,16 @@ export const largestWidth = 2 ** 24
 export const mostTableRows = 2 ** 31
 /** Experts of a level, of all tasks together. */
 export const mostExperts = 2 ** 12
+/** Entries of any list of a topology. */
+export const longestList = 2 ** 16
+/** What gates see, of all gates of all levels together. */
+export const mostSeats = 2 ** 20
+/** Tensors of a model; ops and buffers of a program (native/engine/program.h). */
+export const mostTensors = 100_000
+export const mostOps = 100_000
+export const mostBuffers = 100_000
+/** Layers of one stack. */
+export const mostLayers = 2 ** 10
 /** Threads of a run. */
 export const mostThreads = 2 ** 12
 /** Levels of a model. */

@@ -5,7 +5,7 @@
 import type { BufferClass, BufferSpec, DenominatorSpec, OpSpec, ProgramSpec } from '../native/binding.js'
 import { ArgumentError } from './errors.js'
 import { elementsOf, type Layout, type Table, type Tensor } from './layout.js'
-import { largestWidth } from './limits.js'
+import { largestWidth, mostBuffers, mostOps } from './limits.js'
 import type { OptionalView, RowsOps, StepOps, View } from './op-fields.js'
 
 /** A program and the names of what goes in and out, in buffer order. */
@@ -135,6 +135,7 @@ export class ProgramBuilder {
   /** Appends an op that works on any range of rows. */
   rows<Op extends keyof RowsOps>(op: Op, fields: RowsOps[Op]): void {
     this.#rowsOps.push({ op, ...fields })
+    if (this.#rowsOps.length > mostOps) throw tooMany(`${mostOps} operations`, op)
   }
 
   /** Appends an op that runs once, after all rows. */
@@ -164,6 +165,7 @@ export class ProgramBuilder {
   #buffer(kind: BufferClass, width: number, count: number, dtype: 'f32' | 'i32' = 'f32'): View {
     if (width > largestWidth) throw tooWide(width, this.#layout)
     this.#buffers.push({ class: kind, dtype, width, count })
+    if (this.#buffers.length > mostBuffers) throw tooMany(`${mostBuffers} signals`, kind)
     return { buffer: this.#buffers.length - 1, offset: 0, width }
   }
 
@@ -191,6 +193,14 @@ function tooWide(width: number, { tensors }: Layout): ArgumentError {
   return new ArgumentError(
     `the rows of a layer would be ${width} numbers wide, expected ${largestWidth} at most: lower dim, hidden units or the number of ` +
       `experts; the largest tensor is ${largest?.name} [${largest?.shape.join(', ')}]`,
+  )
+}
+
+/** Thrown while the program grows, so that no option makes it grow for minutes. */
+function tooMany(most: string, last: string): ArgumentError {
+  return new ArgumentError(
+    `a step of the model would take more than ${most} (${last} was the last): expected fewer layers, experts with hidden layers, ` +
+      'levels, tasks or features',
   )
 }
 

@@ -14,6 +14,7 @@ import {
   invalidArgument,
 } from './check.js'
 import { type FusionOption, fusedWidth, fusionParts } from './fusion.js'
+import { largestWidth, longestList, mostLevels, mostSeats } from './limits.js'
 
 /** An expert: a stack of dense layers over a stream. */
 export interface Expert {
@@ -128,27 +129,37 @@ function kept(topology: object, checked: Topology): Topology {
   return checked
 }
 
-function levelOf({ streams, experts, gates, outputs, ...options }: LevelOptions): Topology {
+/** Everything is read once, by index: holes become `undefined`, and what has been checked is what stays. */
+function levelOf(options: LevelOptions): Topology {
   const layers = layersOf(options)
-  checkList('streams', streams, 'widths')
-  checkList('experts', experts, 'experts').forEach((expert, index) => checkObject(`experts[${index}]`, expert, '{ stream }'))
-  checkList('gates', gates, 'gates').forEach((gate, index) => checkObject(`gates[${index}]`, gate, '{ stream, experts }'))
+  const streams = checkList('streams', options.streams, 'widths')
+  const experts = checkList('experts', options.experts, 'experts').map((expert, index) => {
+    const { stream } = checkObject(`experts[${index}]`, expert, '{ stream }')
+    return Object.freeze({ stream })
+  })
+  let seats = 0
+  const gates = checkList('gates', options.gates, 'gates').map((gate, index) => {
+    const { stream, experts: seen } = checkObject(`gates[${index}]`, gate, '{ stream, experts }')
+    const list = checkList(`gates[${index}].experts`, seen, 'experts')
+    seats += list.length
+    checkSeats(index + 1, seats)
+    return Object.freeze({ stream, experts: Object.freeze(list) })
+  })
   if (streams.length === 0) fail('a topology needs a stream')
-  streams.forEach((width, stream) => checkInteger(`streams[${stream}]`, width, { min: 1 }))
+  streams.forEach((width, stream) => checkInteger(`streams[${stream}]`, width, { min: 1, max: largestWidth }))
   if (experts.length === 0) fail('a topology needs an expert')
   experts.forEach(({ stream }, expert) => checkReference(`expert ${expert} reads`, 'stream', stream, streams.length))
   gates.forEach((gate, index) => checkGate(gate, index, streams.length, experts.length))
   if (gates.length === 0 && experts.length > 1)
     fail(`${experts.length} experts need a gate; only one alone is passed on as it is`)
-  const sources = outputs ?? (gates.length === 0 ? [0] : gates.map((_, gate) => gate))
-  checkList('outputs', sources, 'gates').forEach((gate, output) =>
-    checkReference(`output ${output} is`, 'gate', gate, Math.max(gates.length, 1)),
-  )
+  const each = gates.length === 0 ? [0] : gates.map((_, gate) => gate)
+  const outputs = options.outputs === undefined ? each : checkList('outputs', options.outputs, 'gates')
+  outputs.forEach((gate, output) => checkReference(`output ${output} is`, 'gate', gate, Math.max(gates.length, 1)))
   const checked = Object.freeze({
-    streams: Object.freeze([...streams]),
-    experts: Object.freeze(experts.map(({ stream }) => Object.freeze({ stream }))),
-    gates: Object.freeze(gates.map((gate) => Object.freeze({ stream: gate.stream, experts: Object.freeze([...gate.experts]) }))),
-    outputs: Object.freeze([...sources]),
+    streams: Object.freeze(streams),
+    experts: Object.freeze(experts),
+    gates: Object.freeze(gates),
+    outputs: Object.freeze(outputs),
     ...layers,
   })
   return kept(checked, checked)
@@ -158,7 +169,7 @@ function levelOf({ streams, experts, gates, outputs, ...options }: LevelOptions)
 function mmoe(options: MixtureOptions): Topology {
   checkKeys('topology.mmoe', options, ofMixture)
   const { streams, experts } = oneStream(options, options.numExperts)
-  checkInteger('numTasks', options.numTasks, { min: 1 })
+  checkInteger('numTasks', options.numTasks, { min: 1, max: longestList })
   const all = range(experts.length)
   return levelOf({ ...options, streams, experts, gates: range(options.numTasks).map(() => ({ stream: 0, experts: all })) })
 }
@@ -167,7 +178,7 @@ function mmoe(options: MixtureOptions): Topology {
 function omoe(options: MixtureOptions): Topology {
   checkKeys('topology.omoe', options, ofMixture)
   const { streams, experts } = oneStream(options, options.numExperts)
-  checkInteger('numTasks', options.numTasks, { min: 1 })
+  checkInteger('numTasks', options.numTasks, { min: 1, max: longestList })
   const gates = [{ stream: 0, experts: range(experts.length) }]
   return levelOf({ ...options, streams, experts, gates, outputs: range(options.numTasks).map(() => 0) })
 }
@@ -175,7 +186,7 @@ function omoe(options: MixtureOptions): Topology {
 /** One gate per task over the shared experts, then its own. Experts: shared first, then specific, task by task. */
 function cgc(options: CgcOptions): Topology {
   checkKeys('topology.cgc', options, ofCgc)
-  checkInteger('inputDim', options.inputDim, { min: 1 })
+  checkInteger('inputDim', options.inputDim, { min: 1, max: largestWidth })
   return extraction(options, [options.inputDim], false)
 }
 
@@ -187,21 +198,31 @@ function cgc(options: CgcOptions): Topology {
 function ple(options: PleOptions): readonly Topology[] {
   checkKeys('topology.ple', options, ofPle)
   const { inputDim, numLevels, numTasks, units, fusion = 'none' } = options
-  checkInteger('numLevels', numLevels, { min: 1 })
-  checkInteger('inputDim', inputDim, { min: 1 })
-  checkInteger('numTasks', numTasks, { min: 1 })
-  checkInteger('units', units, { min: 1 })
+  checkInteger('numLevels', numLevels, { min: 1, max: mostLevels })
+  checkInteger('inputDim', inputDim, { min: 1, max: largestWidth })
+  checkInteger('numTasks', numTasks, { min: 1, max: longestList })
+  checkInteger('units', units, { min: 1, max: largestWidth })
   const parts = fusionParts(fusion)
   const between = parts.length === 0 ? range(numTasks + 1).map(() => units) : [fusedWidth(parts, numTasks + 1, units)]
-  return range(numLevels).map((index) => extraction(options, index === 0 ? [inputDim] : between, index + 1 < numLevels))
+  let seats = 0
+  return range(numLevels).map((index) => {
+    const made = extraction(options, index === 0 ? [inputDim] : between, index + 1 < numLevels)
+    seats += gateWidths(made).reduce((sum, width) => sum + width, 0)
+    if (seats > mostSeats)
+      fail(`the gates of ${numLevels} levels see more than ${mostSeats} experts together: fewer levels, tasks or experts`)
+    return made
+  })
 }
 
 /** A level of shared and specific experts; over several streams, tasks' own come first and the shared one last. */
 function extraction(options: CgcOptions, streams: readonly number[], sharedGate: boolean): Topology {
   const { numTasks, numSharedExperts } = options
-  checkInteger('numTasks', numTasks, { min: 1 })
-  checkInteger('numSharedExperts', numSharedExperts, { min: 0 })
+  checkInteger('numTasks', numTasks, { min: 1, max: longestList })
+  checkInteger('numSharedExperts', numSharedExperts, { min: 0, max: longestList })
   const counts = specificExperts(options.numSpecificExperts, numTasks)
+  const specificCount = counts.reduce((sum, count) => sum + count, 0)
+  const ofShared = sharedGate ? specificCount + numSharedExperts : 0
+  checkSeats(numTasks + (sharedGate ? 1 : 0), numTasks * numSharedExperts + specificCount + ofShared)
   const streamOf = (owner: number): number => (streams.length === 1 ? 0 : owner)
   const shared = range(numSharedExperts)
   const experts = shared.map(() => ({ stream: streamOf(numTasks) }))
@@ -218,7 +239,7 @@ function extraction(options: CgcOptions, streams: readonly number[], sharedGate:
 /** One expert passed to every task as it is: no gate, no gate parameters. */
 function sharedBottom(options: SharedBottomOptions): Topology {
   checkKeys('topology.sharedBottom', options, ofBottom)
-  checkInteger('numTasks', options.numTasks, { min: 1 })
+  checkInteger('numTasks', options.numTasks, { min: 1, max: longestList })
   const { streams, experts } = oneStream(options, 1)
   return levelOf({ ...options, streams, experts, gates: [], outputs: range(options.numTasks).map(() => 0) })
 }
@@ -226,9 +247,22 @@ function sharedBottom(options: SharedBottomOptions): Topology {
 /** Makes the topology of one level. */
 export const topology = { level, mmoe, omoe, cgc, ple, sharedBottom } as const
 
-/** The experts that read a stream, in ascending order. */
-export function expertsOf({ experts }: Topology, stream: number): number[] {
-  return range(experts.length).filter((expert) => experts[expert]?.stream === stream)
+/** For each stream the experts that read it, in ascending order. */
+export function expertsByStream({ streams, experts }: Topology): readonly (readonly number[])[] {
+  const lists: number[][] = streams.map(() => [])
+  experts.forEach(({ stream }, expert) => lists[stream]?.push(expert))
+  return lists
+}
+
+/** Each expert's place among those that read its stream. */
+export function expertPositions(topology: Topology): readonly number[] {
+  const positions: number[] = []
+  for (const list of expertsByStream(topology)) {
+    list.forEach((expert, position) => {
+      positions[expert] = position
+    })
+  }
+  return positions
 }
 
 /** Columns of the gate probabilities of all gates side by side: how many experts each gate sees. */
@@ -237,18 +271,20 @@ export function gateWidths({ gates }: Topology): number[] {
 }
 
 function oneStream({ inputDim }: { readonly inputDim: number }, numExperts: number) {
-  checkInteger('inputDim', inputDim, { min: 1 })
-  checkInteger('numExperts', numExperts, { min: 1 })
+  checkInteger('inputDim', inputDim, { min: 1, max: largestWidth })
+  checkInteger('numExperts', numExperts, { min: 1, max: longestList })
   return { streams: [inputDim], experts: range(numExperts).map(() => ({ stream: 0 })) }
 }
 
 function specificExperts(counts: number | readonly number[], numTasks: number): readonly number[] {
-  if (typeof counts !== 'number') checkList('numSpecificExperts', counts, 'numbers, one per task, or one number for all')
-  const list = typeof counts === 'number' ? range(numTasks).map(() => counts) : counts
+  const list =
+    typeof counts === 'number'
+      ? range(numTasks).map(() => counts)
+      : checkList('numSpecificExperts', counts, 'numbers, one per task, or one number for all')
   if (list.length !== numTasks) {
     fail(`numSpecificExperts: expected one number per task (${numTasks}), found ${list.length}`)
   }
-  list.forEach((count, task) => checkInteger(`numSpecificExperts[${task}]`, count, { min: 0 }))
+  list.forEach((count, task) => checkInteger(`numSpecificExperts[${task}]`, count, { min: 0, max: longestList }))
   return list
 }
 
@@ -261,19 +297,20 @@ function layersOf({
   gateBias = false,
   gateTemperature = 1,
 }: LayerOptions) {
-  checkInteger('units', units, { min: 1 })
-  checkList('expertHidden', expertHidden, 'widths').forEach((width, layer) =>
-    checkInteger(`expertHidden[${layer}]`, width, { min: 1 }),
-  )
-  checkList('gateHidden', gateHidden, 'widths').forEach((width, layer) => checkInteger(`gateHidden[${layer}]`, width, { min: 1 }))
+  checkInteger('units', units, { min: 1, max: largestWidth })
+  const widths = (name: string, list: readonly number[]): readonly number[] => {
+    return checkList(name, list, 'widths').map((width, layer) =>
+      checkInteger(`${name}[${layer}]`, width, { min: 1, max: largestWidth }),
+    )
+  }
   checkOneOf('activation', activation, activationNames)
   if (typeof gateBias !== 'boolean') throw invalidArgument('gateBias', 'true or false', gateBias)
   if (!(typeof gateTemperature === 'number' && gateTemperature > 0 && gateTemperature < Infinity))
     fail(`gateTemperature: expected a number > 0, found ${describeValue(gateTemperature)}`)
   return {
     units,
-    expertHidden: Object.freeze([...expertHidden]),
-    gateHidden: Object.freeze([...gateHidden]),
+    expertHidden: Object.freeze(widths('expertHidden', expertHidden)),
+    gateHidden: Object.freeze(widths('gateHidden', gateHidden)),
     activation,
     gateBias,
     gateTemperature,
@@ -282,11 +319,19 @@ function layersOf({
 
 function checkGate({ stream, experts }: Gate, gate: number, streams: number, count: number): void {
   checkReference(`gate ${gate} reads`, 'stream', stream, streams)
-  if (checkList(`gates[${gate}].experts`, experts, 'experts').length === 0) fail(`gate ${gate} sees no expert`)
-  experts.forEach((expert, position) => {
+  if (experts.length === 0) fail(`gate ${gate} sees no expert`)
+  const seen = new Set<number>()
+  for (const expert of experts) {
     checkReference(`gate ${gate} sees`, 'expert', expert, count)
-    if (experts.indexOf(expert) !== position) fail(`gate ${gate} sees expert ${expert} twice`)
-  })
+    if (seen.has(expert)) fail(`gate ${gate} sees expert ${expert} twice`)
+    seen.add(expert)
+  }
+}
+
+/** What all gates of a level see together is one list. */
+function checkSeats(gates: number, seats: number): void {
+  if (seats > longestList)
+    fail(`${gates} gates would see ${seats} experts together, expected ${longestList} at most: fewer experts, or fewer tasks`)
 }
 
 function checkReference(who: string, what: string, index: number, count: number): void {

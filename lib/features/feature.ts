@@ -15,6 +15,7 @@ export type { SparseFeature } from './sparse.js'
 
 export type Feature<Name extends string = string> = SparseFeature<Name> | SequenceFeature<Name> | DenseFeature<Name>
 
+const kindSchema = z.looseObject({ kind: z.enum(['sparse', 'sequence', 'dense']) })
 const schemas = { sparse: sparseSchema, sequence: sequenceSchema, dense: denseSchema }
 
 /**
@@ -22,7 +23,7 @@ const schemas = { sparse: sparseSchema, sequence: sequenceSchema, dense: denseSc
  * @throws ERR_MULTIGATE_ARGUMENT naming the option below `what`.
  */
 export function parseFeature(value: unknown, what = 'feature'): Feature {
-  const { kind } = parseOptions(what, z.looseObject({ kind: z.enum(['sparse', 'sequence', 'dense']) }), value)
+  const { kind } = parseOptions(what, kindSchema, value)
   return Object.freeze(parseOptions<Feature>(what, schemas[kind] as z.ZodType<Feature, unknown>, value))
 }
 

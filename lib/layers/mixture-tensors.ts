@@ -2,7 +2,7 @@
 
 import { type InitializerOption, initializerOf, zeros } from '../core/initializers.js'
 import type { Layout, ParameterGroup, Tensor } from '../core/layout.js'
-import { expertsOf, type Topology } from '../core/topology.js'
+import { expertsByStream, type Topology } from '../core/topology.js'
 import type { Initializer } from '../native/binding.js'
 import type { DenseLayer } from './dense.js'
 
@@ -80,9 +80,10 @@ function declareExpertLayer(
     const initializer = initializerOf(expertInitializer, inputDim, width)
     return declare(layout, 'expert', 'kernel', tensor, [experts, inputDim, width], initializer, true)
   }
+  const readers = expertsByStream(topology)
   const kernel = Array.isArray(inputs)
     ? (inputs as readonly number[]).map((inputDim, stream) => {
-        const experts = expertsOf(topology, stream).length
+        const experts = readers[stream]?.length ?? 0
         if (experts === 0) return null
         return stack(experts, inputDim, inputs.length === 1 ? `${name}.kernel` : `${name}.${stream}.kernel`)
       })

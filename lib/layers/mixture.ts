@@ -5,7 +5,7 @@ import { activationCodes, needsPreActivation } from '../core/activation.js'
 import { elementsOf, type Layout, type Tensor } from '../core/layout.js'
 import type { OptionalView, RowsOps, View } from '../core/op-fields.js'
 import type { ProgramBuilder } from '../core/program.js'
-import { expertsOf, type Gate, gateWidths, type Topology } from '../core/topology.js'
+import { expertPositions, gateWidths, type Topology } from '../core/topology.js'
 import { denseForward } from './dense.js'
 import { declareTensors, type MixtureOptions, type MixtureTensors } from './mixture-tensors.js'
 import type { Signal, Tape, WatchedGate } from './tape.js'
@@ -119,8 +119,9 @@ export class Mixture {
     }
     // Without hidden layers streams keep their numbers: one that nothing reads is still the caller's.
     if (expertHidden.length + gateHidden.length === 0) streams.forEach((signal, stream) => numberOf(`stream ${stream}`, signal))
+    const positions = expertPositions(this.topology)
     const expertStream = experts.map(({ stream }, expert) => {
-      const input = this.#expertInput(tape, streams, expert)
+      const input = this.#expertInput(tape, streams, expert, at(positions, expert))
       return numberOf(expertHidden.length > 0 ? `expert ${expert}` : `stream ${stream}`, input)
     })
     const gateStream = gates.map(({ stream }, gate) => {
@@ -131,13 +132,13 @@ export class Mixture {
     return { streams: read, fields: this.#fields(tape.program, read, expertStream, gateStream) }
   }
 
-  /** What an expert's last layer reads: its stream, or its own hidden layers. */
-  #expertInput(tape: Tape, streams: readonly Signal[], expert: number): Signal {
+  /** What an expert's last layer reads: its stream, or its own hidden layers. `first`: its place among the experts of its stream. */
+  #expertInput(tape: Tape, streams: readonly Signal[], expert: number, first: number): Signal {
     const { stream } = at(this.topology.experts, expert)
     return this.tensors.expertHidden.reduce(
       (x, { kernel, bias }, layer) => {
         const units = at(this.topology.expertHidden, layer)
-        const position = layer === 0 ? expertsOf(this.topology, stream).indexOf(expert) : expert
+        const position = layer === 0 ? first : expert
         const slices = { kernel: sliceOf(kernel[layer === 0 ? stream : 0], position), bias: sliceOf(bias, expert) }
         return tape.dropout(denseForward(tape, x, { ...slices, units, activation: this.topology.activation }))
       },
@@ -150,13 +151,17 @@ export class Mixture {
     const { expert, gateKernel, gateBias } = this.tensors
     const offsets = [0]
     for (const width of gateWidths(this.topology)) offsets.push((offsets.at(-1) ?? 0) + width)
+    const firstOn = new Map<number, number>()
+    expertStream.forEach((stream, expert) => {
+      if (!firstOn.has(stream)) firstOn.set(stream, expert)
+    })
     return {
       streams: streams.map(({ value }) => value),
       expertStream,
       gateStream,
       gateOffset: offsets,
       gateExpert: gates.flatMap((gate) => gate.experts),
-      expertKernel: streams.map((_, stream) => this.#expertKernel(program, expertStream, stream)),
+      expertKernel: streams.map((_, stream) => this.#expertKernel(program, firstOn.get(stream))),
       expertBias: program.parameter(expert.bias),
       gateKernel: gateKernel.map((tensor) => program.parameter(tensor)),
       gateBias: gateBias.map((tensor) => program.parameter(tensor)),
@@ -166,11 +171,10 @@ export class Mixture {
     }
   }
 
-  /** The kernels of the experts that read a stream of the op: the stack of a stream of ours, or with hidden layers one expert's. */
-  #expertKernel(program: ProgramBuilder, expertStream: readonly number[], stream: number): OptionalView {
+  /** The kernels of the experts that read a stream of the op, of which `first` is one: the stack of a stream of ours, or with hidden layers one expert's. */
+  #expertKernel(program: ProgramBuilder, first: number | undefined): OptionalView {
     const { kernel } = this.tensors.expert
-    const first = expertStream.indexOf(stream)
-    if (first < 0) return null
+    if (first === undefined) return null
     if (this.topology.expertHidden.length > 0) return program.parameter(sliceOf(kernel[0], first))
     const tensor = kernel[at(this.topology.experts, first).stream]
     return tensor == null ? null : program.parameter(tensor)
@@ -182,14 +186,20 @@ export const sharedGate = 'shared'
 
 /** Experts that one task's gate alone sees are called after it; others `shared`, or where no task has its own, `expert`. */
 function expertNames({ experts, gates }: Topology, gateNames: readonly string[]): string[] {
-  const ofTasks = gates.filter((_, gate) => gateNames[gate] !== sharedGate)
-  const owners = experts.map((_, expert) => {
-    const seers = ofTasks.filter((gate) => gate.experts.includes(expert))
-    return ofTasks.length > 1 && seers.length === 1 ? gateNames[gates.indexOf(seers[0] as Gate)] : undefined
-  })
+  const ofTasks = gates.flatMap((gate, index) => (gateNames[index] === sharedGate ? [] : [{ gate, name: gateNames[index] }]))
+  const owners: (string | undefined)[] = experts.map(() => undefined)
+  const seers = experts.map(() => 0)
+  for (const { gate, name } of ofTasks) {
+    for (const expert of gate.experts) {
+      seers[expert] = (seers[expert] ?? 0) + 1
+      owners[expert] = ofTasks.length > 1 && seers[expert] === 1 ? name : undefined
+    }
+  }
   const common = owners.every((owner) => owner === undefined) ? 'expert' : 'shared'
-  return owners.map((owner, expert) => {
-    const number = owners.slice(0, expert).filter((other) => other === owner).length + 1
+  const numbers = new Map<string | undefined, number>()
+  return owners.map((owner) => {
+    const number = (numbers.get(owner) ?? 0) + 1
+    numbers.set(owner, number)
     return `${owner ?? common} ${number}`
   })
 }

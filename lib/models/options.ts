@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { activationNames } from '../core/activation.js'
 import { initializerNames } from '../core/initializers.js'
 import type { ParameterGroup } from '../core/layout.js'
-import { largestWidth, mostExperts } from '../core/limits.js'
+import { largestWidth, mostExperts, mostLayers } from '../core/limits.js'
 import { frozen } from '../core/schemas.js'
 import type { Penalty } from '../layers/update.js'
 
@@ -14,7 +14,7 @@ export const units = z.int().min(1).max(largestWidth)
 const amount = z.number().min(0)
 
 /** Widths of hidden layers, first to last. */
-export const hiddenUnits = frozen(z.array(units))
+export const hiddenUnits = frozen(z.array(units).max(mostLayers))
 
 const activation = z.enum(activationNames)
 
@@ -68,7 +68,7 @@ export const commonOptions = {
 /** Options of experts and gates. */
 export const expertOptions = {
   /** Widths of an expert's layers, the last of which is what gates mix. */
-  expertHiddenUnits: frozen(z.array(units).min(1)),
+  expertHiddenUnits: frozen(z.array(units).min(1).max(mostLayers)),
   /** Widths of a gate's layers before its softmax. */
   gateHiddenUnits: hiddenUnits.default([]),
   /** Whether softmax layers of gates have a bias; the papers' have none. */

@@ -5,7 +5,7 @@
 import { isTypedArray } from '../core/arrays.js'
 import { checkFailed, checkList, checkObject, describeValue } from '../core/check.js'
 import { elementsOf, type Tensor } from '../core/layout.js'
-import { expertsOf, gateWidths, type Topology } from '../core/topology.js'
+import { expertPositions, expertsByStream, gateWidths, type Topology } from '../core/topology.js'
 import type { ExpertLayer, MixtureTensors } from '../layers/mixture-tensors.js'
 import type { FloatArray, NativeMemory } from '../native/binding.js'
 
@@ -58,8 +58,9 @@ interface ParameterMap {
 /** @throws ERR_MULTIGATE_ARGUMENT where a length is not a whole number of rows or streams disagree. */
 export function checkStreams(topology: Topology, x: StreamRows, name: string): Streams {
   const { streams } = topology
-  if (!isArray(x) && !(Array.isArray(x) && x.every(isArray))) throw notFloats(name, streams.length, x)
-  const arrays = isArray(x) ? [x] : x
+  if (!isArray(x) && !Array.isArray(x)) throw notFloats(name, streams.length, x)
+  const arrays = isArray(x) ? [x] : checkList(name, x, 'streams')
+  if (!arrays.every(isArray)) throw notFloats(name, streams.length, x)
   checkCount(name, arrays, streams.length, 'stream')
   const [first, width] = [arrays[0]?.length ?? 0, streams[0] ?? 1]
   if (first === 0 || first % width !== 0) {
@@ -85,9 +86,10 @@ export function checkUpstream(
 ): GateUpstream {
   const { outputs, gates, units } = topology
   checkCount('dOutputs', upstream, outputs.length, 'output')
+  const given = checkList('dOutputs', upstream, 'gradients')
   const byGate: FloatArray[][] = Array.from({ length: Math.max(gates.length, 1) }, () => [])
   outputs.forEach((gate, output) => {
-    const gradient = upstream[output] ?? null
+    const gradient = given[output] ?? null
     if (gradient === null) return
     checkLength(`dOutputs[${output}]`, gradient, [rows, units])
     byGate[gate]?.push(gradient)
@@ -98,10 +100,12 @@ export function checkUpstream(
 }
 
 /** Probabilities of a cache, one array per gate. */
-export function checkProbabilities(topology: Topology, rows: number, gates: readonly FloatArray[]): void {
+export function checkProbabilities(topology: Topology, rows: number, gates: readonly FloatArray[]): readonly FloatArray[] {
   const widths = gateWidths(topology)
   checkCount('cache.gates', gates, widths.length, 'gate')
-  widths.forEach((seen, gate) => checkLength(`cache.gates[${gate}]`, gates[gate], [rows, seen]))
+  const given = checkList('cache.gates', gates, 'arrays')
+  widths.forEach((seen, gate) => checkLength(`cache.gates[${gate}]`, given[gate], [rows, seen]))
+  return given
 }
 
 /** Copies parameters into the flat store. */
@@ -205,13 +209,14 @@ function firstKernel(topology: Topology, { kernel: tensors, bias }: ExpertLayer)
   const [, units = 0] = bias.shape
   const [width = 0] = streams
   if (streams.some((other) => other !== width)) {
-    const shapes = streams.map((dim, stream) => [expertsOf(topology, stream).length, dim, units])
+    const shapes = expertsByStream(topology).map((list, stream) => [list.length, streams[stream] ?? 0, units])
     return { shapes, single: false, pieces: tensors.flatMap((tensor, stream) => (tensor ? [wholeOf(tensor, stream)] : [])) }
   }
   const elements = width * units
+  const positions = expertPositions(topology)
   const pieces = experts.flatMap(({ stream }, expert): Piece[] => {
     const tensor = tensors[stream]
-    const position = expertsOf(topology, stream).indexOf(expert)
+    const position = positions[expert] ?? 0
     return tensor ? [{ tensor, tensorOffset: position * elements, array: 0, arrayOffset: expert * elements, elements }] : []
   })
   return { shapes: [[experts.length, width, units]], single: true, pieces: joined(pieces) }
@@ -252,7 +257,7 @@ function checkParameter(name: string, given: unknown, { shapes, single }: Parame
   const value = given as FloatArray | readonly FloatArray[] | undefined
   if (value === undefined) throw fail(`${name}: missing; expected ${single ? 'an array' : `a list of ${shapes.length} arrays`}`)
   if (single ? !isArray(value) : !Array.isArray(value)) throw notFloats(name, single ? 1 : shapes.length, value)
-  const arrays = isArray(value) ? [value] : value
+  const arrays = isArray(value) ? [value] : checkList(name, value, 'arrays')
   if (arrays.length !== shapes.length) throw fail(`${name}: expected ${shapes.length} arrays, found ${arrays.length}`)
   shapes.forEach((shape, index) => checkLength(single ? name : `${name}[${index}]`, arrays[index], shape))
   return arrays

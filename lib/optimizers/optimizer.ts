@@ -23,6 +23,7 @@ const schemas: { readonly [Name in Optimizer['name']]: z.ZodType<Extract<Optimiz
 }
 
 export const optimizerNames = Object.keys(schemas) as readonly Optimizer['name'][]
+const nameSchema = z.looseObject({ name: z.enum(optimizerNames) })
 
 /**
  * An optimizer from its name, or from plain data with a name: `'adam'`, `{ "name": "adam", "learningRate": 0.01 }`.
@@ -30,6 +31,6 @@ export const optimizerNames = Object.keys(schemas) as readonly Optimizer['name']
  */
 export function parseOptimizer(value: unknown, what = 'optimizer'): Optimizer {
   const options = typeof value === 'string' ? { name: value } : value
-  const { name } = parseOptions(what, z.looseObject({ name: z.enum(optimizerNames) }), options)
+  const { name } = parseOptions(what, nameSchema, options)
   return Object.freeze(parseOptions<Optimizer>(what, schemas[name], options))
 }

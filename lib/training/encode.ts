@@ -79,7 +79,12 @@ export class DataEncoder {
    * @param check throws between two slices where it must not go on, and once more at the end.
    * @throws ERR_MULTIGATE_DATA naming row and value; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
-  async encode(data: Dataset, native: NativeBinding, purpose: Purpose, check: () => void = () => undefined): Promise<EncodedRows> {
+  async encode(
+    data: Dataset,
+    native: NativeBinding,
+    purpose: Purpose,
+    check: () => void = () => undefined,
+  ): Promise<EncodedRows> {
     const rows = await ofSource(data, () => inSlices(this.#encode(data, native, purpose), { check }))
     try {
       check()

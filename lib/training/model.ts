@@ -491,9 +491,11 @@ function checkNamed<Spec extends { readonly name: string }>(
 ): readonly Spec[] {
   if (!Array.isArray(specs) || specs.length === 0) throw invalidArgument(field, 'an array of at least one', specs)
   const parsed = specs.map((spec, index) => parse(spec, `${field}[${index}]`))
-  const names = parsed.map(({ name }) => name)
-  const twice = names.findIndex((name, index) => names.indexOf(name) !== index)
-  if (twice >= 0) throw invalidArgument(`${field}[${twice}].name`, 'a name that no other has', names[twice])
+  const names = new Set<string>()
+  parsed.forEach(({ name }, index) => {
+    if (names.has(name)) throw invalidArgument(`${field}[${index}].name`, 'a name that no other has', name)
+    names.add(name)
+  })
   return parsed
 }
 

@@ -11,7 +11,7 @@
  * - A program with a GRADIENT buffer has reduce_gradients, as its first step op. Each parameter, moment and table is
  *   updated by one op. A parameter may have gradients from several ops; backends that cannot add them up refuse the program.
  * - An opaque buffer (`experts`, `pre` of the mixture) is a whole ACTIVATION whose inner order and size are the backend's own: one forward
- *   op writes it, one backward op of the same topology uses it up, and no other op may name it. Streams stay as they are in between.
+ *   op writes it, one backward op of the same topology uses it up, and no other op may name it. Streams and gates stay as they are in between.
  * - A view with buffer -1 is absent. "optional" marks the fields where that is allowed.
  * - Letters: n rows, d input width, h expert width, e experts, g gates, s streams.
  */

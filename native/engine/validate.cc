@@ -165,6 +165,8 @@ void check_pair(Checker& c, const mg_mixture_backward& op, int64_t number) {
     const auto where = [](const mg_view& view) { return Checker::present(view) ? text_of("of buffer ", view.buffer) : std::string("absent"); };
     c.fail("pre", where(op.pre), text_of(where(forward.pre), ", as op ", number, " keeps it beside these experts"));
   }
+  if (!same(op.gates, forward.gates)) c.fail("gates", "another view", text_of("that of op ", number, ", whose experts these are"));
+  c.unchanged_since("gates", op.gates, number);
   for (int64_t s = 0; s < op.streams.count; ++s) c.unchanged_since({"streams", s}, op.streams.items[s], number);
 }
 

@@ -4,6 +4,9 @@
 
 namespace selftest {
 
+/// One training step of every op that keeps, updates or adds up.
+Program good_program();
+
 void check_hostile_files(Report& report);
 void check_hostile_programs(Report& report, const std::vector<Place>& places);
 

@@ -14,7 +14,9 @@ namespace {
 // The ops of the good program, by number.
 enum Op { kGather, kCopy, kMixture, kDrop, kDense, kLoss, kDenseBack, kDropBack, kMixtureBack, kReduce, kPenalty, kOptimize, kTable };
 
-/// One training step of every op that keeps, updates or adds up: embedding and a float, a mixture with gelu, dropout, a dense layer.
+}  // namespace
+
+// An embedding and a float, a mixture with gelu, dropout, a dense layer.
 Program good_program() {
   Random random(3);
   Program p("good");
@@ -69,6 +71,8 @@ Program good_program() {
   p.add(update);
   return p;
 }
+
+namespace {
 
 /// What a case has at hand to change.
 struct Change {
@@ -155,6 +159,16 @@ const std::vector<Case>& cases() {
        {"op 9", "streams", "op 2"}},
       {"a stream that changes in between", [](Change& c) { c.insert(kDrop, {{c.mixture().gates.buffer, 0, 1}, {0, 2, 1}}); },
        {"op 9", "streams[0]", "buffer 0", "op 3 (copy_columns)"}},
+
+      {"gates that change in between", [](Change& c) { c.insert(kDrop, {{0, 0, 1}, {c.mixture().gates.buffer, 1, 1}}); },
+       {"op 9", "gates", "op 3 (copy_columns)"}},
+      {"gates of another forward op",
+       [](Change& c) {
+         const mg_view other = c.buffer(MG_ACTIVATION, 2);
+         c.insert(kDrop, {{0, 0, 2}, other});
+         c.op<mg_mixture_backward>(kMixtureBack + 1).gates = other;
+       },
+       {"op 9", "gates", "op 2"}},
 
       // What is written, and when.
       {"accumulation into columns that nobody wrote", [](Change& c) { c.mixture_back().accumulate = c.ints({1}); }, {"op 8", "dstreams[0]", "before"}},

@@ -1,6 +1,10 @@
 #include "selftest/program.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+
+#include "engine/reflect.h"
 
 namespace selftest {
 
@@ -115,6 +119,18 @@ struct Runner {
     return stride;
   }
 
+  bool is_written_whole(size_t number) const {
+    std::vector<bool> written(static_cast<size_t>(program.buffers[number].width), false);
+    for (const mg_op& op : program.ops)
+      for (const multigate::Field& field : multigate::op_kinds()[static_cast<size_t>(op.kind)].fields) {
+        const bool is_one = field.type == multigate::FieldType::view, is_list = field.type == multigate::FieldType::views;
+        const mg_view* views = is_one ? &multigate::field_of<mg_view>(op, field) : is_list ? multigate::field_of<mg_views>(op, field).items : nullptr;
+        for (uint32_t k = 0; k < (is_one ? 1 : is_list ? multigate::field_of<mg_views>(op, field).count : 0); k++)
+          if (views[k].buffer == static_cast<int32_t>(number)) std::fill_n(written.begin() + views[k].offset, views[k].width, true);
+      }
+    return std::find(written.begin(), written.end(), false) == written.end();
+  }
+
   Result operator()() {
     const mg_backend& backend = *place.backend;
     const mg_program compiled{program.buffers.data(), static_cast<uint32_t>(program.buffers.size()),
@@ -142,7 +158,8 @@ struct Runner {
           data[i] = buffer.dtype == MG_I32 ? const_cast<int32_t*>(program.ints[i].data())
                                            : static_cast<void*>(const_cast<float*>(program.floats[i].data()));
       } else if (buffer.buffer_class == MG_ROW_OUTPUT) {
-        outputs[i].resize(static_cast<size_t>(program.rows * buffer.width));
+        // What is returned has been written: it does not happen to be 0. Columns that no op writes are for the caller to clear.
+        outputs[i].resize(static_cast<size_t>(program.rows * buffer.width), static_cast<Element>(is_written_whole(i) ? NAN : 0));
         data[i] = outputs[i].data();
       } else if (!is_row_class(buffer)) {
         memories.push_back({&backend});

@@ -24,6 +24,21 @@ const dense = (fields: Record<string, unknown>): ProgramSpec => withOp(denseProg
 const mixture = (fields: Record<string, unknown>): ProgramSpec => withOp(mixtureProgram(), 1, fields)
 const training = (number: number, fields: Record<string, unknown>): ProgramSpec => withOp(trainingProgram(), number, fields)
 
+/** The mixture keeps its experts for a backward op: two more buffers (7 kept, 8 an activation as wide), and what else is to change. */
+const keeping = (fields: Record<string, unknown> = {}, kept: Record<string, unknown> = {}): ProgramSpec => {
+  const program = mixture({ experts: view(7, 0, 4), ...fields })
+  const activation = { class: 'activation', dtype: 'f32', width: 4, count: 0 } as const
+  return { ...program, buffers: [...program.buffers, anything({ ...activation, ...kept }), activation] }
+}
+const withCopy = (program: ProgramSpec, before: number, x: unknown, y: unknown): ProgramSpec => ({
+  ...program,
+  ops: program.ops.toSpliced(before, 0, anything({ op: 'copy_columns', x, y })),
+})
+const twice = (program: ProgramSpec, number: number): ProgramSpec => ({
+  ...program,
+  ops: program.ops.toSpliced(number, 0, program.ops[number] ?? anything(undefined)),
+})
+
 /** name, program, parts of the text */
 const wrongPrograms: readonly (readonly [name: string, program: unknown, ...parts: string[]])[] = [
   ['nothing', undefined, 'program is undefined'],
@@ -97,6 +112,35 @@ const wrongPrograms: readonly (readonly [name: string, program: unknown, ...part
   ['units whose product overflows', mixture({ units: 2 ** 24 }), 'expertKernel'],
   ['pre without experts', mixture({ pre: view(6, 0, 3) }), 'pre'],
   ['no streams', mixture({ streams: [] }), 'streams', 'empty'],
+  ['a temperature below float32', mixture({ temperature: 1e-39 }), 'temperature', '1e-39'],
+  [
+    'a copy out of experts',
+    withCopy(keeping(), 2, view(7, 0, 4), view(8, 0, 4)),
+    'op 2',
+    'x',
+    'buffer 7',
+    'op 1 (mixture_forward)',
+  ],
+  [
+    'a copy into experts',
+    withCopy(keeping(), 2, view(0, 0, 2), view(7, 1, 2)),
+    'op 2',
+    'y',
+    'buffer 7',
+    'op 1 (mixture_forward)',
+  ],
+  [
+    'experts that an op has used',
+    withCopy(keeping(), 1, view(0, 0, 2), view(7, 0, 2)),
+    'experts',
+    'buffer 7',
+    'op 1 (copy_columns)',
+  ],
+  ['two mixtures of one experts', twice(keeping(), 1), 'op 2 (mixture_forward)', 'experts', 'buffer 7'],
+  ['experts in a row output', keeping({}, { class: 'rowOutput' }), 'experts', 'rowOutput', 'activation'],
+  ['experts that are stored', keeping({}, { class: 'stored' }), 'experts', 'stored', 'activation'],
+  ['experts within a buffer', keeping({}, { width: 5 }), 'experts', 'the whole buffer, width 5'],
+  ['experts and pre in one', keeping({ pre: view(7, 0, 4) }), 'pre', 'buffer 7'],
 
   ['ids of floats', training(0, { ids: view(1, 0, 1) }), 'ids', 'f32', 'i32'],
   ['ids of an activation', training(0, { ids: view(3, 0, 1) }), 'ids', 'activation', 'rowInput'],
@@ -117,6 +161,15 @@ const wrongPrograms: readonly (readonly [name: string, program: unknown, ...part
   ['a moment of parameters', training(6, { moment1: view(7, 0, 4) }), 'moment1', 'state'],
   ['an unknown rule', training(6, { rule: 5 }), 'rule', '5'],
   ['a learning rate beyond the scalars', training(6, { learningRate: 3 }), 'learningRate'],
+  ['two updates of one table', twice(trainingProgram(), 7), 'op 8 (embedding_update)', 'table', 'already'],
+  ['two optimizers', twice(trainingProgram(), 6), 'op 7 (optimize)', 'parameters', 'already'],
+  ['a learning constant beyond float32', training(6, { epsilon: 1e39 }), 'epsilon', '1e+39'],
+  [
+    'one scalar of two denominators',
+    { ...trainingProgram(), denominators: [...trainingProgram().denominators, ...trainingProgram().denominators] },
+    'denominator 1',
+    'scalar',
+  ],
   ['gradients that are not stored', training(7, { gradients: [view(3, 0, 2)] }), 'gradients[0]', 'stored'],
   ['fewer combiners than ids', training(7, { combiners: [] }), 'combiners', '0 entries'],
   ['step ops before rows ops', { ...trainingProgram(), ops: trainingProgram().ops.toReversed() }, 'op'],

@@ -48,6 +48,51 @@ describe.each(devices)('%s', (device) => {
     expect([...(memories.get(8)?.read(0, 4) ?? [])].every(Number.isFinite)).toBe(true)
   })
 
+  it('counts steps of dropout modulo 2^32, and takes whole ones alone', () => {
+    const width = 40
+    const plan = binding.compile(
+      device,
+      {
+        buffers: [
+          { class: 'rowInput', dtype: 'f32', width, count: 0 },
+          { class: 'rowOutput', dtype: 'f32', width, count: 0 },
+        ],
+        ops: [
+          {
+            op: 'dropout',
+            x: { buffer: 0, offset: 0, width },
+            y: { buffer: 1, offset: 0, width },
+            seed: 5,
+            stream: 1,
+            step: 0,
+            rate: 0.5,
+          },
+        ],
+        scalarInputs: 1,
+        scalarOutputs: 0,
+        denominators: [],
+      },
+      {},
+    )
+    const at = (step: number): number[] => {
+      const y = floats(device, width)
+      plan.run({
+        rows: 1,
+        inputs: [new Float32Array(width).fill(1)],
+        outputs: [y],
+        scalars: new Float64Array([step]),
+        threads: 1,
+      })
+      return [...y]
+    }
+    expect(at(2 ** 32 + 3)).toEqual(at(3))
+    expect(at(2 ** 53)).toEqual(at(0))
+    expect(at(2 ** 32 - 1)).not.toEqual(at(0))
+    for (const wrong of [-1, 0.5, NaN, Infinity, 2 ** 53 + 2]) {
+      expectCode(() => at(wrong), 'ARGUMENT', 'scalars[0]', 'step of dropout')
+    }
+  })
+
   it('reads columns in sequence and in shuffled order', async () => {
     const { plan } = densePlan(device)
     const rows = 50

@@ -138,6 +138,97 @@ describe('wrong arguments are named with what was expected and found', () => {
     expect(() => mixtureForward(wrong, params, x)).toThrow('gate 0 sees expert 7 but there are 3 experts')
   })
 
+  const holed = <T>(length: number, entries: Record<number, T>): T[] => Object.assign(new Array<T>(length), entries)
+  const bare = <T>(list: T[]): T[] => Object.setPrototypeOf([...list], null) as T[]
+  const wrongTopologies: readonly [string, object, string][] = [
+    ['outputs with a hole', { outputs: holed(2, { 1: 0 }) }, 'output 0 is gate nothing but there are 2 gates'],
+    ['outputs that are all holes', { outputs: holed(2, {}) }, 'output 0 is gate nothing'],
+    ['streams with a hole', { streams: holed(2, { 0: 4 }) }, 'streams[1]: expected an integer'],
+    ['experts with a hole', { experts: holed(3, { 2: { stream: 0 } }) }, 'experts[0]: expected { stream }, found nothing'],
+    ['gates with a hole', { gates: holed(2, { 0: level.gates[0] }) }, 'gates[1]: expected { stream, experts }, found nothing'],
+    ['a gate with a hole', { gates: [{ stream: 0, experts: holed(2, { 1: 0 }) }] }, 'gate 0 sees expert nothing'],
+    ['hidden layers with a hole', { expertHidden: holed(1, {}) }, 'expertHidden[0]: expected an integer'],
+    ['outputs that are null', { outputs: null }, 'outputs: expected a list of gates, found null'],
+    [
+      'a sparse list of any length',
+      { outputs: holed(2 ** 32 - 1, {}) },
+      'outputs: expected a list of 65536 gates at most, found 4294967295',
+    ],
+    ['a list without a prototype', { outputs: bare([0, 7]) }, 'output 1 is gate 7'],
+    ['gates without a prototype', { gates: [{ stream: 0, experts: bare([9]) }] }, 'gate 0 sees expert 9'],
+    ['a proxy of a list', { outputs: new Proxy([0, -1], {}) }, 'output 1 is gate -1'],
+    ['units beyond a row', { units: 2 ** 40 }, 'units: expected an integer in [1, 16777216]'],
+    ['a stream beyond a row', { streams: [2 ** 40] }, 'streams[0]: expected an integer in [1, 16777216]'],
+    [
+      'gates that see too much',
+      {
+        experts: Array.from({ length: 60_000 }, () => ({ stream: 0 })),
+        gates: Array.from({ length: 2 }, () => ({ stream: 0, experts: Array.from({ length: 60_000 }, (_, index) => index) })),
+      },
+      '2 gates would see 120000 experts together, expected 65536 at most',
+    ],
+  ]
+  it.each(wrongTopologies)('a topology of %s', (_, change, message) => {
+    const wrong = { ...level, ...change }
+    const refused = expect.objectContaining({
+      code: expect.stringMatching(/^ERR_MULTIGATE_/),
+      message: expect.stringContaining(message),
+    })
+    expect(() => topology.level(wrong)).toThrow(refused)
+    expect(() => mixtureForward(wrong, params, x)).toThrow(refused)
+  })
+
+  it('lists without a prototype are lists', () => {
+    const { outputs } = mixtureForward(
+      { ...level, streams: bare([4]), outputs: bare([0, 1]) },
+      { ...params, gateKernel: bare(params.gateKernel) },
+      bare([x]),
+    )
+    expect(outputs).toEqual(mixtureForward(level, params, x).outputs)
+  })
+
+  it('reads every entry of a topology once', () => {
+    const reads: number[] = []
+    const counted = new Proxy([0, 1], {
+      get: (list, key) => {
+        if (key === '0' || key === '1') reads.push(Number(key))
+        return Reflect.get(list, key) as unknown
+      },
+    })
+    expect(topology.level({ ...level, outputs: counted }).outputs).toEqual([0, 1])
+    expect(reads).toEqual([0, 1])
+  })
+
+  it.each([
+    ['rows with a hole', () => mixtureForward(level, params, holed<Float32Array>(1, {})), 'x: expected a Float32Array'],
+    [
+      'gates with a hole',
+      forward({ gateKernel: holed(2, { 0: new Float32Array(12) }) }),
+      'params.gateKernel[1]: expected a Float32Array',
+    ],
+    [
+      'a PLE of more than can be seen',
+      () => topology.ple({ inputDim: 4, units: 2, numTasks: 1024, numLevels: 2, numSharedExperts: 20, numSpecificExperts: 4000 }),
+      '1025 gates would see',
+    ],
+    [
+      'an MMoE of too many tasks',
+      () => topology.mmoe({ inputDim: 4, units: 2, numExperts: 1000, numTasks: 1000 }),
+      'gates would see',
+    ],
+    [
+      'levels without end',
+      () => topology.ple({ inputDim: 4, units: 2, numTasks: 2, numLevels: 2 ** 30, numSharedExperts: 1, numSpecificExperts: 1 }),
+      'numLevels',
+    ],
+    ['experts without end', () => topology.omoe({ inputDim: 4, units: 2, numTasks: 2, numExperts: 2 ** 40 }), 'numExperts'],
+    ['tasks without end', () => topology.sharedBottom({ inputDim: 4, units: 2, numTasks: 2 ** 40 }), 'numTasks'],
+  ])('%s', (_, call, message) => {
+    expect(call).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/^ERR_MULTIGATE_/), message: expect.stringContaining(message) }),
+    )
+  })
+
   it('names the stream of several', () => {
     const streams = topology.level({ streams: [2, 3], experts: [{ stream: 0 }], gates: [{ stream: 1, experts: [0] }], units: 1 })
     const call = (): unknown => mixtureForward(streams, params, [new Float32Array(4), new Float32Array(5)])

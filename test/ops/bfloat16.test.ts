@@ -43,7 +43,8 @@ describe.each(kernels)('$name', (place) => {
       const test = randomCase(seed, { ...size, activations: ['tanh', 'sigmoid', 'gelu', 'swish', 'linear'] })
       const want = new Map(leaves(grad(test, spec)))
       for (const [name, values] of leaves(grad(test, place))) {
-        expect(relativeError(values, want.get(name) ?? []), `${test.name} ${name}`).toBeLessThan(1e-3)
+        const limit = name.startsWith('.outputs') ? 1e-3 : 5e-3 // docs/numerics.md
+        expect(relativeError(values, want.get(name) ?? []), `${test.name} ${name}`).toBeLessThan(limit)
       }
     }
   })

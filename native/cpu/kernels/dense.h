@@ -83,6 +83,8 @@ inline void input_gradient(int64_t rows, const Weights* w, const float* dz, int6
   g.floor = -INFINITY;
   if (w->rounded > 0) rounded_input_gradient(g, w, narrowed);
   if (g.depth > 0) gemm(g);
+  if (w->columns > 0 || accumulate) return;
+  for (int64_t r = 0; r < rows; r++) memset(dx + r * dx_row, 0, static_cast<size_t>(dx_columns) * sizeof(float));  // of what nobody reads
 }
 
 void dense_forward(const DenseForward* d) {

@@ -116,7 +116,7 @@ Program mixture_case(Random& random, int64_t rows) {
     if (doutputs.back().buffer >= 0) p.weighted_outputs.emplace_back(outputs.back().buffer, doutputs.back().buffer);
   }
   const auto sees = static_cast<int64_t>(gate_expert.size());
-  const auto topology = [&](auto& op) {
+  const auto topology = [&, units = units](auto& op) {
     op.streams = p.list(xs), op.expert_stream = p.list(expert_stream), op.gate_stream = p.list(gate_stream);
     op.gate_offset = p.list(gate_offset), op.gate_expert = p.list(gate_expert);
     op.expert_kernel = p.list(expert_kernels), op.gate_kernel = p.list(gate_kernels), op.gate_bias = p.list(gate_biases);
