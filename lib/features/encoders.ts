@@ -44,7 +44,7 @@ export function fitEncoder(feature: Feature, column: Column): Encoder {
  * @throws ERR_MULTIGATE_FORMAT naming the field that is wrong.
  */
 export function encoderFromJSON(json: unknown, what = 'encoder'): Encoder {
-  const { feature: saved, ...state } = parse(what, z.looseObject({ feature: z.unknown() }), json)
+  const { feature: saved, ...state } = parse(what, stateSchema, json)
   const feature = savedFeature(what, saved)
   switch (feature.kind) {
     case 'sparse':
@@ -56,6 +56,9 @@ export function encoderFromJSON(json: unknown, what = 'encoder'): Encoder {
   }
 }
 
+/** Made once: zod compiles a schema when it is first used. */
+const stateSchema = z.looseObject({ feature: z.unknown() })
+const noState = z.strictObject({})
 const denseState = z.strictObject({
   offset: z.number(),
   scale: z.number().refine((scale) => scale !== 0, 'expected a number other than 0, found 0'),
@@ -70,7 +73,7 @@ const fittedState = z.strictObject({
 function savedIds(what: string, feature: IdOptions, state: unknown): IdSource {
   const given = givenIds(feature)
   if (given === undefined) return fittedIds(parse(what, fittedState, state).values)
-  parse(what, z.strictObject({}), state)
+  parse(what, noState, state)
   return given
 }
 

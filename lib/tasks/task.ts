@@ -25,13 +25,15 @@ const kinds = {
   multiclass: { schema: multiclassSchema, encode: encodeMulticlassLabels, check: checkMulticlassLabels },
 } as const
 const kindNames = Object.keys(kinds) as [Task['kind'], ...Task['kind'][]]
+/** Made once: zod compiles a schema when it is first used. */
+const kindSchema = z.looseObject({ kind: z.enum(kindNames) })
 
 /**
  * A task from plain data, as a configuration or a saved model has it: `{ "kind": "binary", "name": "like" }`.
  * @throws ERR_MULTIGATE_ARGUMENT naming the option below `what`.
  */
 export function parseTask(value: unknown, what = 'task'): Task {
-  const { kind } = parseOptions(what, z.looseObject({ kind: z.enum(kindNames) }), value)
+  const { kind } = parseOptions(what, kindSchema, value)
   return Object.freeze(parseOptions<Task>(what, kinds[kind].schema as z.ZodType<Task, unknown>, value))
 }
 

@@ -49,7 +49,7 @@ export interface Control {
   /** Takes weights back to a copy, which was made after `epoch`. */
   restore(snapshot: Snapshot, epoch: number): Promise<void>
   /** Writes a checkpoint: the model and the state of this run, from which another can be resumed. */
-  save(path: string): Promise<void>
+  save(path: string | URL): Promise<void>
 }
 
 /** What a callback remembers from epoch to epoch: plain JSON, and weights. */

@@ -5,14 +5,20 @@ import { z } from 'zod'
 
 import { describeIssues, quote } from '../core/check.js'
 import { FormatError, MultigateError } from '../core/errors.js'
+import { elementsOf } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
+import { inSlices, type Sliced } from '../core/slices.js'
+import type { Encoder } from '../features/encoder.js'
 import { encoderFromJSON } from '../features/encoders.js'
+import { parseJson } from '../io/json.js'
 import { SafetensorsFile } from '../io/safetensors.js'
+import type { Network } from '../models/network.js'
 import { type ModelName, models } from '../models/registry.js'
 import type { FloatArray } from '../native/binding.js'
 import { parseOptimizer } from '../optimizers/optimizer.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import { DataEncoder } from './encode.js'
+import { type ExtentOptions, leastExtent } from './extent.js'
 import type { EpochRecord } from './history.js'
 import { chunkElements, type Place, type Snapshot, weightsOf } from './memories.js'
 import type { NetworkRunner } from './network-runner.js'
@@ -45,57 +51,74 @@ export class ModelFile {
   readonly drawn: Drawn | undefined
   readonly #file: SafetensorsFile
 
-  private constructor(path: string, file: SafetensorsFile) {
-    const { model, options, tasks, encoders } = readJson(path, file, metadataKeys.model, modelSchema)
-    this.path = path
-    this.drawn =
-      file.metadata[metadataKeys.drawn] === undefined ? undefined : readJson(path, file, metadataKeys.drawn, drawnSchema)
+  private constructor(
+    file: SafetensorsFile,
+    { model, options, tasks, encoder, drawn }: Pick<ModelFile, 'model' | 'options' | 'tasks' | 'encoder' | 'drawn'>,
+  ) {
+    this.path = file.path
     this.#file = file
     this.model = model
     this.options = options
-    this.tasks = this.check(() => tasks.map((task, index) => parseTask(task, `tasks[${index}]`)))
-    const fitted = this.check(() => encoders.map((state, index) => encoderFromJSON(state, `encoders[${index}]`)))
-    this.encoder = new DataEncoder(fitted, this.tasks)
+    this.tasks = tasks
+    this.encoder = encoder
+    this.drawn = drawn
   }
 
   /** Opens a file that `save` or a checkpoint has written. @throws ERR_MULTIGATE_FORMAT naming what is wrong with it. */
-  static async open(path: string): Promise<ModelFile> {
+  static async open(path: string | URL): Promise<ModelFile> {
     const file = await SafetensorsFile.open(path)
     try {
-      const format = file.metadata[metadataKeys.format]
-      if (format !== formatVersion) {
-        const found = format === undefined ? 'none: was this file written by multigate?' : `'${format}'`
-        throw formatError(path, metadataKeys.format, `expected '${formatVersion}', found ${found}`)
-      }
-      return new ModelFile(path, file)
+      return await inSlices(ModelFile.#read(file))
     } catch (error) {
       await file.close()
       throw error
     }
   }
 
-  /** Runs a check whose arguments come from the file: what is wrong with them is the file's fault. */
-  check<Result>(read: () => Result): Result {
-    try {
-      return read()
-    } catch (cause) {
-      const ofContent = cause instanceof MultigateError && /^ERR_MULTIGATE_(ARGUMENT|FORMAT)$/.test(cause.code)
-      if (!ofContent) throw cause
-      throw new FormatError(`${this.path}: ${cause.message}`, { file: this.path, cause })
+  static *#read(file: SafetensorsFile): Sliced<ModelFile> {
+    const format = file.metadata[metadataKeys.format]
+    if (format !== formatVersion) {
+      const found = format === undefined ? 'none: was this file written by multigate?' : `'${format}'`
+      throw formatError(file.path, metadataKeys.format, `expected '${formatVersion}', found ${found}`)
     }
+    const { model, options, ...saved } = yield* readJson(file, metadataKeys.model, modelSchema)
+    const drawn =
+      file.metadata[metadataKeys.drawn] === undefined ? undefined : yield* readJson(file, metadataKeys.drawn, drawnSchema)
+    const tasks: Task[] = []
+    for (const task of saved.tasks) {
+      tasks.push(ofFile(file, () => parseTask(task, `tasks[${tasks.length}]`)))
+      yield
+    }
+    const fitted: Encoder[] = []
+    for (const state of saved.encoders) {
+      fitted.push(ofFile(file, () => encoderFromJSON(state, `encoders[${fitted.length}]`)))
+      yield
+    }
+    const encoder = new DataEncoder(fitted, tasks)
+    checkExtent(file, { model, options, tasks, encoder })
+    return new ModelFile(file, { model, options, tasks, encoder, drawn })
   }
 
-  /** Writes the weights to the memories of the network that they belong to. */
-  async readWeights({ network, memories }: NetworkRunner): Promise<void> {
+  /** Runs a check whose arguments come from the file: what is wrong with them is the file's fault. */
+  check<Result>(read: () => Result): Result {
+    return ofFile(this, read)
+  }
+
+  /**
+   * Checks that the file has the weights of this network and no others: before there is memory for them.
+   * @throws ERR_MULTIGATE_FORMAT naming the tensor.
+   */
+  checkWeights(network: Network): void {
     const weights = weightsOf(network)
     const known = new Set(weights.map(({ name }) => name))
-    const trained = this.#file.metadata[metadataKeys.training] !== undefined
-    const unknown = [...this.#file.tensors.keys()].find(
-      (name) => !known.has(name) && !(trained && name.startsWith(trainingPrefix)),
-    )
+    const unknown = modelTensors(this.#file).find((name) => !known.has(name))
     if (unknown !== undefined) throw formatError(this.path, unknown, 'expected no such tensor, found one')
     for (const { name, shape } of weights) this.#checkShape(name, shape)
-    for (const weight of weights) await this.#copy(weight.name, weight, memories)
+  }
+
+  /** Writes the weights to the memories of the network that they belong to. @throws as `checkWeights`, and for what is no finite number. */
+  async readWeights({ network, memories }: NetworkRunner): Promise<void> {
+    for (const weight of weightsOf(network)) await this.#copy(weight.name, weight, memories)
   }
 
   /** What the run that wrote this file as a checkpoint remembered. @throws ERR_MULTIGATE_FORMAT where `save` has written it. */
@@ -104,23 +127,20 @@ export class ModelFile {
       const what = 'expected the state of a training run, found a model alone: only the checkpoints of fit can be resumed from'
       throw formatError(this.path, metadataKeys.training, what)
     }
-    const { callbacks, stopped, optimizer, epochs, ...rest } = readJson(
-      this.path,
-      this.#file,
-      metadataKeys.training,
-      trainingSchema,
+    const { callbacks, stopped, optimizer, epochs, ...rest } = await inSlices(
+      readJson(this.#file, metadataKeys.training, trainingSchema),
     )
+    const remembered: TrainingState['callbacks'][number][] = []
+    for (const [index, own] of callbacks.entries()) {
+      const weights = own?.hasWeights === true ? await this.#snapshot(index) : undefined
+      remembered.push(own === null ? undefined : { json: own.json, weights })
+    }
     return {
       ...rest,
       optimizer: this.check(() => parseOptimizer(optimizer, `${metadataKeys.training}.optimizer`)),
       epochs: epochs as unknown as EpochRecord[],
       stopped: stopped ?? undefined,
-      callbacks: await Promise.all(
-        callbacks.map(async (own, index) => {
-          if (own === null) return undefined
-          return { json: own.json, weights: own.hasWeights ? await this.#snapshot(index) : undefined }
-        }),
-      ),
+      callbacks: remembered,
     }
   }
 
@@ -145,6 +165,7 @@ export class ModelFile {
       for await (const part of this.#parts(name)) parts.push(part)
       snapshot.set(name.slice(prefix.length), parts)
     }
+    if (snapshot.size === 0) throw formatError(this.path, prefix, 'expected the weights that a callback remembers, found none')
     return snapshot
   }
 
@@ -161,25 +182,73 @@ export class ModelFile {
   }
 
   async *#parts(name: string): AsyncGenerator<FloatArray> {
+    let element = 0
     for await (const part of this.#file.chunks(name, chunkElements)) {
-      if (part instanceof Float32Array || part instanceof Float64Array) yield part
-      else throw formatError(this.path, name, `expected F32 or F64, found ${this.#file.entry(name).dtype}`)
+      const numbers = part as FloatArray
+      const wrong = firstNotFinite(numbers)
+      if (wrong !== undefined) {
+        const what = `expected finite numbers, found ${numbers[wrong]} at element ${element + wrong}; load a file of before that`
+        throw formatError(this.path, name, what)
+      }
+      yield numbers
+      element += part.length
     }
   }
 
   #checkShape(name: string, shape: readonly number[]): void {
-    const found = this.#file.entry(name).shape
-    if (found.join() === shape.join()) return
-    throw formatError(this.path, name, `expected shape [${shape.join(', ')}], found [${found.join(', ')}]`)
+    const { shape: found, dtype } = this.#file.entry(name)
+    if (found.join() !== shape.join())
+      throw formatError(this.path, name, `expected shape [${shape.join(', ')}], found [${found.join(', ')}]`)
+    if (dtype !== 'F32' && dtype !== 'F64') throw formatError(this.path, name, `expected F32 or F64, found ${dtype}`)
   }
 }
 
-function readJson<Output>(path: string, { metadata }: SafetensorsFile, key: string, schema: z.ZodType<Output>): Output {
+/** The names of a model's own tensors. */
+function modelTensors({ metadata, tensors }: SafetensorsFile): string[] {
+  const trained = metadata[metadataKeys.training] !== undefined
+  return [...tensors.keys()].filter((name) => !(trained && name.startsWith(trainingPrefix)))
+}
+
+/** @throws ERR_MULTIGATE_FORMAT where the options describe a network larger than the file, before it is made. */
+function checkExtent(
+  file: SafetensorsFile,
+  { model, options, tasks, encoder }: Pick<ModelFile, 'model' | 'options' | 'tasks' | 'encoder'>,
+): void {
+  const parsed = ofFile<ExtentOptions>(file, () => models[model].parse(options as never))
+  const least = leastExtent(parsed, encoder.features, tasks.length)
+  const own = modelTensors(file)
+  const weights = own.reduce((sum, name) => sum + elementsOf(file.entry(name).shape), 0)
+  if (least.tensors <= own.length && least.weights <= weights) return
+  const [found, expected] = [`${own.length} tensors of ${weights} numbers`, `${least.tensors} of ${least.weights}`]
+  throw formatError(
+    file.path,
+    metadataKeys.model,
+    `expected the weights that its options describe, ${expected} at least, found ${found}`,
+  )
+}
+
+/** Of numbers as float32 has them. */
+function firstNotFinite(values: FloatArray): number | undefined {
+  const at = values.findIndex((value) => !Number.isFinite(Math.fround(value)))
+  return at < 0 ? undefined : at
+}
+
+function ofFile<Result>({ path }: { readonly path: string }, read: () => Result): Result {
+  try {
+    return read()
+  } catch (cause) {
+    const ofContent = cause instanceof MultigateError && /^ERR_MULTIGATE_(ARGUMENT|FORMAT)$/.test(cause.code)
+    if (!ofContent) throw cause
+    throw new FormatError(`${path}: ${cause.message}`, { file: path, cause })
+  }
+}
+
+function* readJson<Output>({ path, metadata }: SafetensorsFile, key: string, schema: z.ZodType<Output>): Sliced<Output> {
   let json: unknown
   try {
-    json = JSON.parse(metadata[key] ?? '')
+    json = yield* parseJson(metadata[key] ?? '')
   } catch (cause) {
-    throw formatError(path, key, 'expected JSON, found something else', cause)
+    throw formatError(path, key, `expected JSON, found something else (${(cause as Error).message})`, cause)
   }
   const result = schema.safeParse(json)
   if (result.success) return result.data

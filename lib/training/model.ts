@@ -66,8 +66,11 @@ export interface FitOptions {
    * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
    * the file's; `epochs` counts its epochs too: where they leave none, nothing is trained, as `progress` says. With the same data and options the end is the same to the bit as without the break.
    */
-  readonly resume?: string | undefined
+  readonly resume?: string | URL | undefined
 }
+
+/** No function can be cloned, and the error of `structuredClone` and `postMessage` shows this one. */
+function aModelCannotBeClonedSaveItAndLoadItThere(): void {}
 
 /** Not for users: how inspection looks into a model. */
 export const inside = Symbol('inside')
@@ -92,6 +95,8 @@ export class Model<
 > {
   /** The model's name in a configuration: `MMoE`. */
   readonly name: string
+  /** @internal `structuredClone` and `postMessage` cannot copy a function: their error shows it, instead of a copy without weights. */
+  readonly cannotBeCloned = aModelCannotBeClonedSaveItAndLoadItThere
   readonly #definition: Definition
   readonly #network: CommonOptions
   readonly #config: ModelConfig
@@ -259,7 +264,7 @@ export class Model<
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_BUSY while `fit` runs, ERR_MULTIGATE_WRITE with what
    * stands in the way of the file.
    */
-  async save(path: string): Promise<void> {
+  async save(path: string | URL): Promise<void> {
     const built = this.#need('save')
     this.#checkFree('save')
     await this.#save(built, path)
@@ -286,9 +291,9 @@ export class Model<
     return [...new Set([...this.#features.map(columnNameOf), ...(labels ? this.#tasks.flatMap(targetColumnsOf) : [])])]
   }
 
-  /** @internal Builds it from saved encoders; the weights are zero and the caller's to write. */
-  [load](encoder: DataEncoder, drawn?: Drawn): void {
-    this.#built = this.#assemble(encoder, drawn)
+  /** @internal Builds it from a file; the weights are zero and the caller's to write. */
+  [load](file: ModelFile): void {
+    this.#built = this.#restore(file, file.drawn)
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History<TaskName<Tasks>>> {
@@ -349,7 +354,7 @@ export class Model<
     checkSameOptimizer(file, training, optimizer)
     // Files of before `drawn` was written: their `fit` was the model's first.
     const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
-    const built = this.#assemble(file.encoder, drawn)
+    const built = this.#restore(file, drawn)
     try {
       await file.readWeights(built.runner)
       if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
@@ -364,22 +369,30 @@ export class Model<
     return this.#turns.take(() => evaluate(runner, rows, encoder.tasks, this.#network))
   }
 
-  async #save(built: Built, path: string, training?: TrainingState): Promise<void> {
+  async #save(built: Built, path: string | URL, training?: TrainingState): Promise<void> {
     await this.#turns.take(() => writeModel(path, this.#config, built, training))
   }
 
   /** Fits the encoders and draws the weights. */
   #make(train: Dataset): Built {
-    const built = this.#assemble(DataEncoder.fit(train, this.#features, this.#tasks))
+    const encoder = DataEncoder.fit(train, this.#features, this.#tasks)
+    const built = this.#assemble(encoder, this.#lower(encoder, adam()))
     built.runner.memories.initialize(built.runner.network, this.#network.seed)
     return built
   }
 
-  #assemble(encoder: DataEncoder, { epochs, steps }: Drawn = { epochs: 0, steps: 0 }): Built {
-    // Only the training program depends on the optimizer, and `fit` lowers that again.
-    return { encoder, runner: new NetworkRunner(this.#lower(encoder, adam()), this.#compute), drawn: { epochs, steps } }
+  #restore(file: ModelFile, drawn?: Drawn): Built {
+    const network = file.check(() => this.#lower(file.encoder, adam()))
+    // Before there is memory for them.
+    file.checkWeights(network)
+    return this.#assemble(file.encoder, network, drawn)
   }
 
+  #assemble(encoder: DataEncoder, network: Network, { epochs, steps }: Drawn = { epochs: 0, steps: 0 }): Built {
+    return { encoder, runner: new NetworkRunner(network, this.#compute), drawn: { epochs, steps } }
+  }
+
+  /** Only the training program depends on the optimizer: whoever trains lowers it again. */
   #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {
     return this.#definition.lower(this.#network, { features, tasks, optimizer })
   }
@@ -415,9 +428,11 @@ function checkNamed<Spec extends { readonly name: string }>(
 ): readonly Spec[] {
   if (!Array.isArray(specs) || specs.length === 0) throw invalidArgument(field, 'an array of at least one', specs)
   const parsed = specs.map((spec, index) => parse(spec, `${field}[${index}]`))
-  const names = parsed.map(({ name }) => name)
-  const twice = names.findIndex((name, index) => names.indexOf(name) !== index)
-  if (twice >= 0) throw invalidArgument(`${field}[${twice}].name`, 'a name that no other has', names[twice])
+  const names = new Set<string>()
+  for (const [index, { name }] of parsed.entries()) {
+    if (names.has(name)) throw invalidArgument(`${field}[${index}].name`, 'a name that no other has', name)
+    names.add(name)
+  }
   return parsed
 }
 

@@ -36,7 +36,7 @@ export interface Built {
 
 /** Writes a model; the file is replaced whole or not at all. */
 export async function writeModel(
-  path: string,
+  path: string | URL,
   config: ModelConfig,
   { encoder, runner, drawn }: Built,
   training?: TrainingState,
