@@ -3,7 +3,7 @@
 import { z } from 'zod'
 
 import { describeValue } from './check.js'
-import { pathOf } from './path.js'
+import { type FilePath, pathOf } from './path.js'
 
 /** Any number: NaN and infinity too, which the schema of a number leaves out. */
 export const anyNumber = z.custom<number>((value) => typeof value === 'number', {
@@ -17,7 +17,7 @@ export function frozen<Schema extends z.ZodArray>(schema: Schema): z.ZodReadonly
 
 /** A path, or a `file:` URL, of which it makes a path. */
 export const pathSchema = z
-  .custom<string | URL>(isPath, {
+  .custom<FilePath>(isPath, {
     error: ({ input }) => `expected the path of a file, or a file: URL, found ${describeValue(input)}`,
   })
   .transform((path) => pathOf('path', path))

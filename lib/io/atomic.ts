@@ -10,7 +10,7 @@ import { access, type FileHandle, open, readlink, realpath, rename, rm, stat } f
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path'
 
 import { WriteError } from '../core/errors.js'
-import { pathOf } from '../core/path.js'
+import { type FilePath, pathOf } from '../core/path.js'
 import { syncFile, syncFolder } from './sync.js'
 import { removeAbandoned, temporaryFor } from './temporaries.js'
 
@@ -33,7 +33,7 @@ interface Target {
  * Checks, without writing, that a file can be replaced or made: before the work whose result it is to hold.
  * @throws ERR_MULTIGATE_ARGUMENT for what is no path, ERR_MULTIGATE_WRITE with what stands in the way.
  */
-export async function checkWritable(path: string | URL): Promise<void> {
+export async function checkWritable(path: FilePath): Promise<void> {
   await targetOf(path)
 }
 
@@ -41,15 +41,12 @@ export async function checkWritable(path: string | URL): Promise<void> {
  * Writes a file atomically. The folder must be there. What a process that was killed while it wrote the same file has left behind is removed.
  * @throws what `write` throws, or as `checkWritable`; the old file is then as it was and nothing is left behind.
  */
-export async function writeAtomically(path: string | URL, write: (sink: FileSink) => Promise<void>): Promise<void> {
+export async function writeAtomically(path: FilePath, write: (sink: FileSink) => Promise<void>): Promise<void> {
   await replaceFile(path, (_, sink) => write(sink))
 }
 
 /** The same for content that others write: to a file of this name, which is there and empty. */
-export async function replaceFile(
-  path: string | URL,
-  write: (temporary: string, sink: FileSink) => Promise<void>,
-): Promise<void> {
+export async function replaceFile(path: FilePath, write: (temporary: string, sink: FileSink) => Promise<void>): Promise<void> {
   const target = await targetOf(path)
   const failed = failedAt(target.path, target.file)
   const temporary = temporaryFor(target.file)
@@ -78,7 +75,7 @@ export async function replaceFile(
   await removeAbandoned(target.file)
 }
 
-async function targetOf(given: string | URL): Promise<Target> {
+async function targetOf(given: FilePath): Promise<Target> {
   const path = pathOf('path', given)
   const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'ENOENT') return failedAt(path)(cause)

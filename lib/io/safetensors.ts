@@ -8,7 +8,7 @@ import { describeValue, quote } from '../core/check.js'
 import { ArgumentError, DisposedError, FormatError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
 import { allocate } from '../core/memory.js'
-import { pathOf } from '../core/path.js'
+import { type FilePath, pathOf } from '../core/path.js'
 import { inSlices } from '../core/slices.js'
 import { type FileSink, writeAtomically } from './atomic.js'
 import { type Header, headerLength, largestHeader, parseHeader, type TensorEntry } from './safetensors-header.js'
@@ -51,7 +51,7 @@ export class SafetensorsFile {
    * @throws ERR_MULTIGATE_FORMAT naming the field that is wrong, or where the file cannot be opened; ERR_MULTIGATE_ARGUMENT for what is no
    * path.
    */
-  static async open(given: string | URL): Promise<SafetensorsFile> {
+  static async open(given: FilePath): Promise<SafetensorsFile> {
     const path = pathOf('path', given)
     const handle = await openFile(path)
     try {
@@ -108,7 +108,7 @@ export class SafetensorsFile {
 
 /** Reads a whole file. @throws ERR_MULTIGATE_FORMAT as `SafetensorsFile.open`; ERR_MULTIGATE_OUT_OF_MEMORY where it is too large for that. */
 export async function readSafetensors(
-  path: string | URL,
+  path: FilePath,
 ): Promise<{ metadata: Readonly<Record<string, string>>; tensors: Map<string, Tensor> }> {
   const file = await SafetensorsFile.open(path)
   try {
@@ -125,7 +125,7 @@ export async function readSafetensors(
  * @throws ERR_MULTIGATE_ARGUMENT naming the tensor whose data do not fit its shape, or a name that comes twice.
  */
 export async function writeSafetensors(
-  path: string | URL,
+  path: FilePath,
   { tensors, metadata = {} }: { readonly tensors: Iterable<TensorSource>; readonly metadata?: Readonly<Record<string, string>> },
 ): Promise<void> {
   const planned = [...tensors].map(checkSource).sort((a, b) => elementBytes(b.dtype) - elementBytes(a.dtype))

@@ -10,6 +10,7 @@ import type { Callback, RunPlan, StepRecord } from '../training/callbacks.js'
 import type { EpochRecord, History } from '../training/history.js'
 import { headline } from './results.js'
 import { count, decimals, duration } from './text.js'
+import { unknownLines } from './unknown.js'
 
 /** Where progress is written: any stream of Node's will do. */
 export interface ProgressStream {
@@ -179,6 +180,7 @@ class Pace {
 }
 
 function opening(plan: RunPlan): string[] {
+  const { unknown } = plan
   const { model, parameters, device, isa, threads, fallback, trainRows, validationRows, batchSize, encodedRowsPerSecond } = plan
   const place = device === 'reference' ? device : `${device} (${isa})`
   const where = device === 'cpu' ? `${place}, ${threads} ${threads === 1 ? 'thread' : 'threads'}` : place
@@ -186,6 +188,8 @@ function opening(plan: RunPlan): string[] {
   return [
     `${model}: ${count(parameters)} parameters; ${rows}, encoded at ${count(encodedRowsPerSecond)} rows/s; batches of ${count(batchSize)}; ${where}`,
     ...(fallback === undefined ? [] : [`the GPU of this machine is not used: ${fallback}`]),
+    ...unknownLines('training data', unknown.training),
+    ...unknownLines('validation data', unknown.validation),
   ]
 }
 

@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
+import type { FilePath } from '../core/path.js'
 import { pathSchema } from '../core/schemas.js'
 import { checkWritable } from '../io/atomic.js'
 import type { Callback } from './callbacks.js'
@@ -18,7 +19,7 @@ const stateSchema = z.strictObject(monitorState)
 
 export interface CheckpointOptions extends MonitorOptions {
   /** The file, a path or a `file:` URL; `{epoch}` in it becomes the epoch's number. It is replaced whole or not at all. */
-  readonly path: string | URL
+  readonly path: FilePath
   /** Writes only where this has become better. Default: after every epoch. */
   readonly monitor?: string | undefined
 }

@@ -6,10 +6,13 @@ import { z } from 'zod'
 import { describeIssues, quote } from '../core/check.js'
 import { FormatError, MultigateError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
+import type { FilePath } from '../core/path.js'
 import type { LoweredProgram } from '../core/program.js'
-import { inSlices, type Sliced } from '../core/slices.js'
+import { givingWay, inSlices, type Sliced } from '../core/slices.js'
+import type { CsvOptions } from '../data/csv.js'
 import type { Encoder } from '../features/encoder.js'
 import { encoderFromJSON } from '../features/encoders.js'
+import type { Feature } from '../features/feature.js'
 import { parseJson } from '../io/json.js'
 import { SafetensorsFile } from '../io/safetensors.js'
 import type { Network } from '../models/network.js'
@@ -22,7 +25,7 @@ import { type ExtentOptions, leastExtent } from './extent.js'
 import type { EpochRecord } from './history.js'
 import { chunkElements, type Place, type Snapshot, weightsOf } from './memories.js'
 import type { NetworkRunner } from './network-runner.js'
-import { formatVersion, metadataKeys } from './save.js'
+import { formatVersions, metadataKeys } from './save.js'
 import {
   callbackTensor,
   type Drawn,
@@ -32,6 +35,7 @@ import {
   trainingPrefix,
   trainingSchema,
 } from './training-state.js'
+import { readVocabulary, vocabularyNames } from './vocabularies.js'
 
 const modelSchema = z.strictObject({
   model: z.enum(Object.keys(models) as [ModelName, ...ModelName[]]),
@@ -39,6 +43,9 @@ const modelSchema = z.strictObject({
   tasks: z.array(z.unknown()),
   encoders: z.array(z.unknown()),
 })
+
+/** Options of `Dataset.fromCsv`, which checks them. */
+const readingSchema: z.ZodType<CsvOptions> = z.record(z.string(), z.unknown())
 
 export class ModelFile {
   readonly path: string
@@ -49,12 +56,11 @@ export class ModelFile {
   readonly encoder: DataEncoder
   /** Undefined in files of before it was written. */
   readonly drawn: Drawn | undefined
+  /** Undefined where the training rows were not read from a CSV file. */
+  readonly reading: CsvOptions | undefined
   readonly #file: SafetensorsFile
 
-  private constructor(
-    file: SafetensorsFile,
-    { model, options, tasks, encoder, drawn }: Pick<ModelFile, 'model' | 'options' | 'tasks' | 'encoder' | 'drawn'>,
-  ) {
+  private constructor(file: SafetensorsFile, { model, options, tasks, encoder, drawn, reading }: Content) {
     this.path = file.path
     this.#file = file
     this.model = model
@@ -62,46 +68,25 @@ export class ModelFile {
     this.tasks = tasks
     this.encoder = encoder
     this.drawn = drawn
+    this.reading = reading
   }
 
   /** Opens a file that `save` or a checkpoint has written. @throws ERR_MULTIGATE_FORMAT naming what is wrong with it. */
-  static async open(path: string | URL): Promise<ModelFile> {
+  static async open(path: FilePath): Promise<ModelFile> {
     const file = await SafetensorsFile.open(path)
     try {
-      return await inSlices(ModelFile.#read(file))
+      const content = await readContent(file)
+      checkExtent(file, content)
+      return new ModelFile(file, content)
     } catch (error) {
       await file.close()
       throw error
     }
   }
 
-  static *#read(file: SafetensorsFile): Sliced<ModelFile> {
-    const format = file.metadata[metadataKeys.format]
-    if (format !== formatVersion) {
-      const found = format === undefined ? 'none: was this file written by multigate?' : `'${format}'`
-      throw formatError(file.path, metadataKeys.format, `expected '${formatVersion}', found ${found}`)
-    }
-    const { model, options, ...saved } = yield* readJson(file, metadataKeys.model, modelSchema)
-    const drawn =
-      file.metadata[metadataKeys.drawn] === undefined ? undefined : yield* readJson(file, metadataKeys.drawn, drawnSchema)
-    const tasks: Task[] = []
-    for (const task of saved.tasks) {
-      tasks.push(ofFile(file, () => parseTask(task, `tasks[${tasks.length}]`)))
-      yield
-    }
-    const fitted: Encoder[] = []
-    for (const state of saved.encoders) {
-      fitted.push(ofFile(file, () => encoderFromJSON(state, `encoders[${fitted.length}]`)))
-      yield
-    }
-    const encoder = new DataEncoder(fitted, tasks)
-    checkExtent(file, { model, options, tasks, encoder })
-    return new ModelFile(file, { model, options, tasks, encoder, drawn })
-  }
-
   /** Runs a check whose arguments come from the file: what is wrong with them is the file's fault. */
   check<Result>(read: () => Result): Result {
-    return ofFile(this, read)
+    return ofFile(this.path, read)
   }
 
   /**
@@ -111,7 +96,7 @@ export class ModelFile {
   checkWeights(network: Network): void {
     const weights = weightsOf(network)
     const known = new Set(weights.map(({ name }) => name))
-    const unknown = modelTensors(this.#file).find((name) => !known.has(name))
+    const unknown = weightNames(this.#file, this).find((name) => !known.has(name))
     if (unknown !== undefined) throw formatError(this.path, unknown, 'expected no such tensor, found one')
     for (const { name, shape } of weights) this.#checkShape(name, shape)
   }
@@ -127,9 +112,7 @@ export class ModelFile {
       const what = 'expected the state of a training run, found a model alone: only the checkpoints of fit can be resumed from'
       throw formatError(this.path, metadataKeys.training, what)
     }
-    const { callbacks, stopped, optimizer, epochs, ...rest } = await inSlices(
-      readJson(this.#file, metadataKeys.training, trainingSchema),
-    )
+    const { callbacks, stopped, optimizer, epochs, ...rest } = await readJson(this.#file, metadataKeys.training, trainingSchema)
     const remembered: TrainingState['callbacks'][number][] = []
     for (const [index, own] of callbacks.entries()) {
       const weights = own?.hasWeights === true ? await this.#snapshot(index) : undefined
@@ -182,41 +165,82 @@ export class ModelFile {
   }
 
   async *#parts(name: string): AsyncGenerator<FloatArray> {
+    this.#checkFloat(name)
     let element = 0
     for await (const part of this.#file.chunks(name, chunkElements)) {
       const numbers = part as FloatArray
-      const wrong = firstNotFinite(numbers)
-      if (wrong !== undefined) {
+      // As float32 has them.
+      const wrong = numbers.findIndex((number) => !Number.isFinite(Math.fround(number)))
+      if (wrong >= 0) {
         const what = `expected finite numbers, found ${numbers[wrong]} at element ${element + wrong}; load a file of before that`
         throw formatError(this.path, name, what)
       }
       yield numbers
-      element += part.length
+      element += numbers.length
     }
   }
 
   #checkShape(name: string, shape: readonly number[]): void {
-    const { shape: found, dtype } = this.#file.entry(name)
+    const found = this.#file.entry(name).shape
     if (found.join() !== shape.join())
       throw formatError(this.path, name, `expected shape [${shape.join(', ')}], found [${found.join(', ')}]`)
+    this.#checkFloat(name)
+  }
+
+  #checkFloat(name: string): void {
+    const { dtype } = this.#file.entry(name)
     if (dtype !== 'F32' && dtype !== 'F64') throw formatError(this.path, name, `expected F32 or F64, found ${dtype}`)
   }
 }
 
-/** The names of a model's own tensors. */
-function modelTensors({ metadata, tensors }: SafetensorsFile): string[] {
+type Content = Pick<ModelFile, 'model' | 'options' | 'tasks' | 'encoder' | 'drawn' | 'reading'>
+
+async function readContent(file: SafetensorsFile): Promise<Content> {
+  const { path, metadata } = file
+  const format = metadata[metadataKeys.format]
+  if (!formatVersions.some((version) => version === format)) {
+    const found = format === undefined ? 'none: was this file written by multigate?' : `'${format}'`
+    const expected = formatVersions.map((version) => `'${version}'`).join(' or ')
+    throw formatError(path, metadataKeys.format, `expected ${expected}, found ${found}`)
+  }
+  const { model, options, ...saved } = await readJson(file, metadataKeys.model, modelSchema)
+  const tasks = await inSlices(tasksOf(file, saved.tasks))
+  const encoders: Encoder[] = []
+  const vocabularyOf = ({ name }: Feature) => readVocabulary(path, file, name)
+  const giveWay = givingWay()
+  for (const [index, state] of saved.encoders.entries()) {
+    encoders.push(await ofFile(path, () => encoderFromJSON(state, `encoders[${index}]`, vocabularyOf)))
+    await giveWay()
+  }
+  const optional = async <Output>(key: string, schema: z.ZodType<Output>): Promise<Output | undefined> =>
+    metadata[key] === undefined ? undefined : await readJson(file, key, schema)
+  const drawn = await optional(metadataKeys.drawn, drawnSchema)
+  const reading = await optional(metadataKeys.reading, readingSchema)
+  return { model, options, tasks, encoder: new DataEncoder(encoders, tasks), drawn, reading }
+}
+
+function* tasksOf({ path }: SafetensorsFile, saved: readonly unknown[]): Sliced<Task[]> {
+  const tasks: Task[] = []
+  for (const [index, task] of saved.entries()) {
+    tasks.push(ofFile(path, () => parseTask(task, `tasks[${index}]`)))
+    yield
+  }
+  return tasks
+}
+
+/** The names of tensors that are weights: neither vocabularies nor the state of a training run. */
+function weightNames({ metadata, tensors }: SafetensorsFile, { encoder }: Pick<Content, 'encoder'>): string[] {
   const trained = metadata[metadataKeys.training] !== undefined
-  return [...tensors.keys()].filter((name) => !(trained && name.startsWith(trainingPrefix)))
+  const vocabularies = new Set(vocabularyNames(encoder.encoders))
+  return [...tensors.keys()].filter((name) => !vocabularies.has(name) && !(trained && name.startsWith(trainingPrefix)))
 }
 
 /** @throws ERR_MULTIGATE_FORMAT where the options describe a network larger than the file, before it is made. */
-function checkExtent(
-  file: SafetensorsFile,
-  { model, options, tasks, encoder }: Pick<ModelFile, 'model' | 'options' | 'tasks' | 'encoder'>,
-): void {
-  const parsed = ofFile<ExtentOptions>(file, () => models[model].parse(options as never))
+function checkExtent(file: SafetensorsFile, content: Content): void {
+  const { model, options, tasks, encoder } = content
+  const parsed = ofFile<ExtentOptions>(file.path, () => models[model].parse(options as never))
   const least = leastExtent(parsed, encoder.features, tasks.length)
-  const own = modelTensors(file)
+  const own = weightNames(file, content)
   const weights = own.reduce((sum, name) => sum + elementsOf(file.entry(name).shape), 0)
   if (least.tensors <= own.length && least.weights <= weights) return
   const [found, expected] = [`${own.length} tensors of ${weights} numbers`, `${least.tensors} of ${least.weights}`]
@@ -227,29 +251,24 @@ function checkExtent(
   )
 }
 
-/** Of numbers as float32 has them. */
-function firstNotFinite(values: FloatArray): number | undefined {
-  const at = values.findIndex((value) => !Number.isFinite(Math.fround(value)))
-  return at < 0 ? undefined : at
-}
-
-function ofFile<Result>({ path }: { readonly path: string }, read: () => Result): Result {
-  try {
-    return read()
-  } catch (cause) {
+function ofFile<Result>(path: string, read: () => Result): Result {
+  const wrong = (cause: unknown): unknown => {
     const ofContent = cause instanceof MultigateError && /^ERR_MULTIGATE_(ARGUMENT|FORMAT)$/.test(cause.code)
-    if (!ofContent) throw cause
-    throw new FormatError(`${path}: ${cause.message}`, { file: path, cause })
+    if (!ofContent || cause.message.startsWith(path)) return cause
+    return new FormatError(`${path}: ${cause.message}`, { file: path, cause })
+  }
+  try {
+    const result = read()
+    return result instanceof Promise ? (result.catch((cause: unknown) => Promise.reject(wrong(cause))) as Result) : result
+  } catch (cause) {
+    throw wrong(cause)
   }
 }
 
-function* readJson<Output>({ path, metadata }: SafetensorsFile, key: string, schema: z.ZodType<Output>): Sliced<Output> {
-  let json: unknown
-  try {
-    json = yield* parseJson(metadata[key] ?? '')
-  } catch (cause) {
-    throw formatError(path, key, `expected JSON, found something else (${(cause as Error).message})`, cause)
-  }
+async function readJson<Output>({ path, metadata }: SafetensorsFile, key: string, schema: z.ZodType<Output>): Promise<Output> {
+  const json = await inSlices(parseJson(metadata[key] ?? '')).catch((cause: Error) => {
+    throw formatError(path, key, `expected JSON, found something else (${cause.message})`, cause)
+  })
   const result = schema.safeParse(json)
   if (result.success) return result.data
   const [problem] = describeIssues(key, result.error.issues, json)

@@ -2,6 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type BenchResult, bench as run, type WorkloadName, workloadNames } from '../../bench/bench.js'
+import { threadsWithin } from '../../core/cgroups.js'
 import { checkOneOf } from '../../core/check.js'
 import { loadNative } from '../../native/loader.js'
 import { count, table } from '../../report/text.js'
@@ -29,7 +30,7 @@ export function bench(done: (code: number) => void): Command {
     .option('--json', 'print one JSON object as the last line of stdout')
     .action(async ({ json = false, ...flags }: Flags) => {
       const native = loadNative()
-      const { isa = native.isas()[0] ?? '', threads = native.processors() } = flags
+      const { isa = native.isas()[0] ?? '', threads = threadsWithin(native.processors()) } = flags
       checkOneOf('isa', isa, native.isas())
       const results: BenchResult[] = []
       for await (const result of run({ ...flags, isa, threads })) {

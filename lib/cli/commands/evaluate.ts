@@ -4,7 +4,6 @@ import { Command } from 'commander'
 
 import { resultsTable } from '../../report/results.js'
 import { loadModel } from '../../training/load.js'
-import { reads } from '../../training/model.js'
 import { readPart } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { type ComputeFlags, computeOf, type DataFlags, withCompute, withData } from '../options.js'
@@ -17,7 +16,7 @@ export function evaluate(done: (code: number) => void): Command {
     .option('--json', 'print one JSON object as the last line of stdout')
   return withCompute(withData(command)).action(async (path: string, flags: ComputeFlags & DataFlags & { json?: boolean }) => {
     using model = await loadModel(path, computeOf(flags))
-    const result = await model.evaluate(await readPart(flags.data, model[reads]({ labels: true }), flags))
+    const result = await model.evaluate(await readPart(flags.data, model.csvOptions({ labels: true }), flags))
     const part = flags.part ?? 'data'
     print(resultsTable({ [part]: result }))
     if (flags.json === true) print(JSON.stringify({ [part]: result.tasks, loss: result.loss, rows: result.rows }))

@@ -13,7 +13,7 @@ import { count, duration } from '../../report/text.js'
 import { checkpoint } from '../../training/checkpoint.js'
 import type { Evaluation } from '../../training/evaluate.js'
 import type { EpochRecord, History } from '../../training/history.js'
-import { type Model, reads } from '../../training/model.js'
+import type { Model } from '../../training/model.js'
 import { modelClasses } from '../../training/models.js'
 import { type Config, readConfig } from '../config.js'
 import { readData } from '../data.js'
@@ -57,7 +57,7 @@ async function run(config: Config, flags: Flags): Promise<number> {
   // Before hours of training whose result they are to hold.
   for (const path of [flags.save, flags.checkpoint]) if (typeof path === 'string') await checkWritable(path)
   if (flags.quiet !== true) note(`reading ${flags.data}`)
-  const data = await readData(flags.data, model[reads]({ labels: true }), config.csv)
+  const data = await readData(flags.data, model.csvOptions({ labels: true }), config.csv)
   // Until here Ctrl-C ends the process at once: there is nothing to save.
   using interrupt = onInterrupt()
   const split = config.split === undefined ? whole(data) : data.split(config.split)
