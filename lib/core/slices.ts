@@ -73,9 +73,9 @@ export function* inBlocks(
   }
 }
 
-/** For work that awaits, where it may be interrupted: lets others have the thread once a slice is over. */
+/** For work that awaits it where it may be interrupted: lets others have the thread the first time, and whenever a slice is over. */
 export function givingWay(): () => Promise<void> {
-  let end = performance.now() + sliceMilliseconds
+  let end = 0
   return async () => {
     if (performance.now() < end) return
     await new Promise((resolve) => void setImmediate(resolve))

@@ -23,7 +23,7 @@ export async function loadModel(path: FilePath, compute: ComputeOptions = {}): P
   // The constructor checks the options: their type is known only at run time here.
   const model = file.check(() => new modelClasses[file.model]({ ...options, features, tasks, ...where } as never))
   try {
-    model[load](file)
+    await model[load](file)
     await file.readWeights(model[inside].runner)
   } catch (error) {
     model.dispose()

@@ -6,7 +6,7 @@
 import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import type { FilePath } from '../core/path.js'
-import type { Signal } from '../core/slices.js'
+import { givingWay, type Signal } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv.js'
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
@@ -323,8 +323,8 @@ export class Model<
   }
 
   /** @internal Builds it from a file; the weights are zero and the caller's to write. */
-  [load](file: ModelFile): void {
-    this.#built = this.#restore(file, file)
+  async [load](file: ModelFile): Promise<void> {
+    this.#built = await this.#restore(file, file)
   }
 
   async #build(train: Dataset): Promise<void> {
@@ -396,7 +396,7 @@ export class Model<
     checkSameOptimizer(file, training, optimizer)
     // Files of before `drawn` was written: their `fit` was the model's first.
     const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
-    const built = this.#restore(file, { drawn, reading: file.reading })
+    const built = await this.#restore(file, { drawn, reading: file.reading })
     try {
       await file.readWeights(built.runner)
       this.#checkAlive()
@@ -427,10 +427,15 @@ export class Model<
     this.#checkAlive()
   }
 
-  #restore(file: ModelFile, past: Past): Built {
+  async #restore(file: ModelFile, past: Past): Promise<Built> {
+    const giveWay = givingWay()
+    await giveWay()
     const network = file.check(() => this.#lower(file.encoder, adam()))
+    await giveWay()
     // Before there is memory for them.
     file.checkWeights(network)
+    await giveWay()
+    this.#checkAlive()
     return this.#assemble(file.encoder, network, past)
   }
 
