@@ -1,5 +1,7 @@
 // The package's entry: every public name. `multigate/ops` has the fused kernels themselves.
 
+import './core/disposable.js'
+
 import type { DeviceInfo } from './native/binding.js'
 import { loadNative } from './native/loader.js'
 

@@ -1,6 +1,8 @@
 // The fused mixture on plain typed arrays: the entry `multigate/ops`. A call writes the parameters, runs one program and
 // returns fresh arrays; compiled programs are kept with the topology object, so keep and reuse that.
 
+import './core/disposable.js'
+
 import { threadsWithin } from './core/cgroups.js'
 import { checkInteger, checkKeys } from './core/check.js'
 import { chooseDevice } from './core/device.js'

@@ -192,8 +192,8 @@ export interface DeviceInfo {
 
 export interface NativeBinding {
   readonly abiVersion: number
-  /** Makes every error that the addon throws in this environment a `new errorClass(code, message)`. */
-  throwAs(errorClass: new (code: ErrorCode, message: string) => Error): void
+  /** The same addon for one copy of the library, whose errors are each a `new errorClass(code, message)`; here they are plain ones with a code. */
+  throwAs(errorClass: new (code: ErrorCode, message: string) => Error): NativeBinding
   /** CPU ISAs of this machine, best first. */
   isas(): string[]
   devices(): DeviceInfo[]

@@ -12,7 +12,7 @@ const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 let binding: NativeBinding | undefined
 
 /**
- * The native addon, loaded once per environment.
+ * The native addon, loaded once per environment and bound once per copy of this file.
  * @throws ERR_MULTIGATE_NATIVE when it is not built or cannot be loaded here; the message has the command that builds it.
  */
 export function loadNative(): NativeBinding {
@@ -22,9 +22,7 @@ export function loadNative(): NativeBinding {
 
 function load(path: string): NativeBinding {
   try {
-    const loaded = createRequire(import.meta.url)(path) as NativeBinding
-    loaded.throwAs(MultigateError)
-    return loaded
+    return (createRequire(import.meta.url)(path) as NativeBinding).throwAs(MultigateError)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
     throw new MultigateError(

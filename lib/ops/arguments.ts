@@ -2,6 +2,7 @@
 // the argument, what it must be and what was found. Nothing here loops over rows except the sum of upstream gradients of
 // outputs that share a gate (OMoE).
 
+import { isTypedArray } from '../core/arrays.js'
 import { checkFailed, checkList, checkObject, describeValue } from '../core/check.js'
 import { elementsOf, type Tensor } from '../core/layout.js'
 import { expertsOf, gateWidths, type Topology } from '../core/topology.js'
@@ -172,7 +173,7 @@ function readPieces(pieces: readonly Piece[], elements: number, memory: NativeMe
   if (first === undefined) return memory.read(0, 0)
   if (rest.length === 0) return read(first)
   const parts = pieces.map(read)
-  const whole = parts[0] instanceof Float64Array ? new Float64Array(elements) : new Float32Array(elements)
+  const whole = isTypedArray(parts[0], 'Float64Array') ? new Float64Array(elements) : new Float32Array(elements)
   pieces.forEach(({ arrayOffset }, part) => whole.set(parts[part] ?? [], arrayOffset))
   return whole
 }
@@ -274,7 +275,7 @@ function nameOf(name: string, x: StreamRows, stream: number): string {
 }
 
 function isArray(value: unknown): value is FloatArray {
-  return value instanceof Float32Array || value instanceof Float64Array
+  return isTypedArray(value, 'Float32Array') || isTypedArray(value, 'Float64Array')
 }
 
 function add(left: FloatArray, right: FloatArray): FloatArray {

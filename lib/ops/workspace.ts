@@ -1,6 +1,7 @@
 // Where a call of an op happens: one topology on one device, with its memories and compiled plans. A workspace serves one
 // call at a time; calls under way at once (the Async twins) get one each, so that none sees another's parameters.
 
+import { isTypedArray } from '../core/arrays.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { Topology } from '../core/topology.js'
 import type { DeviceName, FloatArray, NativeMemory, NativePlan, RunRequest } from '../native/binding.js'
@@ -138,5 +139,5 @@ export class Pass {
 /** Row inputs are float32 on every device. */
 function toFloat32(rows: FloatArray | undefined): Float32Array {
   if (rows === undefined) throw new Error('a row input of this program was not given')
-  return rows instanceof Float32Array ? rows : Float32Array.from(rows)
+  return isTypedArray(rows, 'Float32Array') ? rows : Float32Array.from(rows)
 }

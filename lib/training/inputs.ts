@@ -4,8 +4,9 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import { isGone } from '../core/arrays.js'
 import { checkInteger, invalidArgument } from '../core/check.js'
-import { DataError, DisposedError } from '../core/errors.js'
+import { ArgumentError, DataError, DisposedError } from '../core/errors.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { Feature } from '../features/feature.js'
 import type { NativePreparedRun } from '../native/binding.js'
@@ -71,6 +72,11 @@ export class Batch {
       throw new DataError(
         `fill: expected at most ${this.capacity} rows, as many as the batch holds, found ${rows}; make larger inputs`,
       )
+    }
+    if (Object.values(this.inputs).some(isGone)) {
+      const message =
+        'fill.batch: expected arrays that stay in place, found some whose memory was transferred away; make new inputs'
+      throw new ArgumentError(message, { field: 'fill.batch' })
     }
     for (const [name, data] of features) this.inputs[name]?.set(data as Int32Array<ArrayBuffer>)
   }

@@ -2,9 +2,10 @@
 // moments, by the names of `LoweredProgram.bindings`. Several programs bind the same memory; one runs at a time.
 
 import { typedArrayName } from '../core/arrays.js'
-import { invalidArgument, quote } from '../core/check.js'
+import { checkFailed, invalidArgument, quote } from '../core/check.js'
 import { DisposedError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
+import { availableBytes, bytesText } from '../core/memory.js'
 import type { LoweredProgram } from '../core/program.js'
 import { inSlices, type Sliced } from '../core/slices.js'
 import type { Network } from '../models/network.js'
@@ -158,6 +159,7 @@ export class Memories {
   }
 
   *#copied(): Sliced<Snapshot> {
+    this.#checkCopyFits()
     const copy = new Map<string, readonly FloatArray[]>()
     for (const [memory, { elements }] of this.#weights()) {
       const parts: FloatArray[] = []
@@ -168,6 +170,15 @@ export class Memories {
       copy.set(memory, parts)
     }
     return copy
+  }
+
+  #checkCopyFits(): void {
+    const elements = [...this.#weights().values()].reduce((sum, memory) => sum + memory.elements, 0)
+    const bytes = elements * this.#compute.element.BYTES_PER_ELEMENT
+    const available = availableBytes()
+    if (bytes <= available) return
+    const message = `a copy of the weights takes ${bytesText(bytes)}, ${bytesText(available)} are available; early stopping keeps none with restoreBest: false`
+    throw checkFailed('ERR_MULTIGATE_OUT_OF_MEMORY', message)
   }
 
   /**

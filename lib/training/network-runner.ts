@@ -2,6 +2,7 @@
 // neither datasets nor turns: whoever calls it sees to it that one program runs at a time.
 
 import { quote } from '../core/check.js'
+import { allocate } from '../core/memory.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { Network } from '../models/network.js'
 import type { FloatArray, NativePlan, NativePreparedRun, PlanInfo } from '../native/binding.js'
@@ -88,7 +89,9 @@ export class NetworkRunner {
   /** Arrays for the row outputs of a program, by name. */
   outputs({ spec, rowOutputs }: LoweredProgram, rows: number): Map<string, FloatArray> {
     const widths = spec.buffers.filter((buffer) => buffer.class === 'rowOutput').map((buffer) => buffer.width)
-    return new Map(rowOutputs.map((name, index) => [name, new this.compute.element(rows * (widths[index] ?? 0))]))
+    const array = (name: string, width: number): FloatArray =>
+      allocate<FloatArray>(`scores of ${quote(name)}, ${rows} rows`, this.compute.element, rows * width)
+    return new Map(rowOutputs.map((name, index) => [name, array(name, widths[index] ?? 0)]))
   }
 
   /**

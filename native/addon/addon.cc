@@ -18,24 +18,22 @@ Napi::Value isas(const Napi::CallbackInfo& info) {
 
 Napi::Value list_devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guarded(env, [&] {
-    Napi::Array list = Napi::Array::New(env);
-    uint32_t count = 0;
-    for (const DeviceReport& report : devices()) {
-      Napi::Object device = Napi::Object::New(env);
-      device.Set("name", Napi::String::New(env, report.name));
-      device.Set("available", Napi::Boolean::New(env, report.available));
-      device.Set("reason", Napi::String::New(env, report.reason));
-      if (report.info.name[0] != 0) device.Set("processor", Napi::String::New(env, report.info.name));
-      if (report.info.capability[0] != 0) device.Set("capability", Napi::String::New(env, report.info.capability));
-      if (report.info.memory_bytes > 0) {
-        device.Set("memoryBytes", Napi::Number::New(env, static_cast<double>(report.info.memory_bytes)));
-        device.Set("freeBytes", Napi::Number::New(env, static_cast<double>(report.info.free_bytes)));
-      }
-      list.Set(count++, device);
+  Napi::Array list = Napi::Array::New(env);
+  uint32_t count = 0;
+  for (const DeviceReport& report : devices()) {
+    Napi::Object device = Napi::Object::New(env);
+    device.Set("name", Napi::String::New(env, report.name));
+    device.Set("available", Napi::Boolean::New(env, report.available));
+    device.Set("reason", Napi::String::New(env, report.reason));
+    if (report.info.name[0] != 0) device.Set("processor", Napi::String::New(env, report.info.name));
+    if (report.info.capability[0] != 0) device.Set("capability", Napi::String::New(env, report.info.capability));
+    if (report.info.memory_bytes > 0) {
+      device.Set("memoryBytes", Napi::Number::New(env, static_cast<double>(report.info.memory_bytes)));
+      device.Set("freeBytes", Napi::Number::New(env, static_cast<double>(report.info.free_bytes)));
     }
-    return list;
-  });
+    list.Set(count++, device);
+  }
+  return list;
 }
 
 Napi::Value count_processors(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), processors()); }
@@ -46,19 +44,15 @@ Napi::Value give_way(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value create_memory(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] {
-    const std::string device = to_string(Where("device"), info[0]);
-    const int64_t elements = to_integer(Where("elements"), info[1], 1, static_cast<int64_t>(kMaxSafeInteger));
-    Environment& environment = Environment::of(info.Env());
-    return environment.wrap(environment.memory, std::make_shared<Memory>(backend_named(device), elements));
-  });
+  const std::string device = to_string(Where("device"), info[0]);
+  const int64_t elements = to_integer(Where("elements"), info[1], 1, static_cast<int64_t>(kMaxSafeInteger));
+  Environment& environment = Environment::of(info.Env());
+  return environment.wrap(environment.memory, std::make_shared<Memory>(backend_named(device), elements));
 }
 
 Napi::Value create_columns(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] {
-    Environment& environment = Environment::of(info.Env());
-    return environment.wrap(environment.columns, read_columns(info[0], info[1]));
-  });
+  Environment& environment = Environment::of(info.Env());
+  return environment.wrap(environment.columns, read_columns(info[0], info[1]));
 }
 
 mg_precision to_precision(const Napi::Value& value) {
@@ -68,52 +62,64 @@ mg_precision to_precision(const Napi::Value& value) {
 }
 
 Napi::Value compile(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] {
-    const std::string device = to_string(Where("device"), info[0]);
-    const Program program = read_program(info[1]);
-    std::string isa;
-    mg_precision precision = MG_PRECISION_F32;
-    if (!info[2].IsUndefined()) {
-      const Napi::Object options = to_object(Where("options"), info[2]);
-      const Napi::Value chosen = property(options, "isa");
-      if (!chosen.IsUndefined()) isa = to_string(Where("options.isa"), chosen);
-      if (!chosen.IsUndefined() && isa.empty()) wrong(Where("options.isa"), chosen, "the name of an ISA");
-      precision = to_precision(property(options, "precision"));
-    }
-    Environment& environment = Environment::of(info.Env());
-    return environment.wrap(environment.plan, std::make_shared<Plan>(backend_named(device), program, isa, precision));
-  });
+  const std::string device = to_string(Where("device"), info[0]);
+  const Program program = read_program(info[1]);
+  std::string isa;
+  mg_precision precision = MG_PRECISION_F32;
+  if (!info[2].IsUndefined()) {
+    const Napi::Object options = to_object(Where("options"), info[2]);
+    const Napi::Value chosen = property(options, "isa");
+    if (!chosen.IsUndefined()) isa = to_string(Where("options.isa"), chosen);
+    if (!chosen.IsUndefined() && isa.empty()) wrong(Where("options.isa"), chosen, "the name of an ISA");
+    precision = to_precision(property(options, "precision"));
+  }
+  Environment& environment = Environment::of(info.Env());
+  return environment.wrap(environment.plan, std::make_shared<Plan>(backend_named(device), program, isa, precision));
 }
 
 Napi::Value measure_peak(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] {
-    const std::string isa = to_string(Where("isa"), info[0]);
-    const auto threads = static_cast<int>(to_integer(Where("threads"), info[1], 1, kMaxPeakThreads));
-    return Napi::Number::New(info.Env(), peak(isa, threads));
-  });
+  const std::string isa = to_string(Where("isa"), info[0]);
+  const auto threads = static_cast<int>(to_integer(Where("threads"), info[1], 1, kMaxPeakThreads));
+  return Napi::Number::New(info.Env(), peak(isa, threads));
+}
+
+/// A function whose errors are those of the library that its data name, or plain ones.
+template <Napi::Value (*Body)(const Napi::CallbackInfo&)>
+Napi::Value call(const Napi::CallbackInfo& info) {
+  const Environment::Scope scope(info.Env(), static_cast<const Library*>(info.Data()));
+  return guarded(info.Env(), [&] { return Body(info); });
+}
+
+template <Napi::Value (*Body)(const Napi::CallbackInfo&)>
+void add(Napi::Object exports, const char* name, const Library* library) {
+  exports.Set(name, Napi::Function::New<call<Body>>(exports.Env(), name, const_cast<Library*>(library)));
+}
+
+Napi::Value throw_as(const Napi::CallbackInfo& info);
+
+Napi::Object fill(Napi::Object exports, const Library* library) {
+  exports.Set("abiVersion", Napi::Number::New(exports.Env(), MG_ABI_VERSION));
+  add<throw_as>(exports, "throwAs", library);
+  add<isas>(exports, "isas", library);
+  add<list_devices>(exports, "devices", library);
+  add<count_processors>(exports, "processors", library);
+  add<give_way>(exports, "giveWay", library);
+  add<create_memory>(exports, "createMemory", library);
+  add<create_columns>(exports, "createColumns", library);
+  add<compile>(exports, "compile", library);
+  add<measure_peak>(exports, "peak", library);
+  return exports;
 }
 
 Napi::Value throw_as(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value {
-    if (!info[0].IsFunction()) wrong(Where("errorClass"), info[0], "a class");
-    Environment::of(info.Env()).error_class = Napi::Persistent(info[0].As<Napi::Function>());
-    return info.Env().Undefined();
-  });
+  if (!info[0].IsFunction()) wrong(Where("errorClass"), info[0], "a class");
+  const Library& library = Environment::of(info.Env()).add_library(info[0].As<Napi::Function>());
+  return fill(Napi::Object::New(info.Env()), &library);
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment(env));
-  exports.Set("abiVersion", Napi::Number::New(env, MG_ABI_VERSION));
-  exports.Set("throwAs", Napi::Function::New<throw_as>(env, "throwAs"));
-  exports.Set("isas", Napi::Function::New<isas>(env, "isas"));
-  exports.Set("devices", Napi::Function::New<list_devices>(env, "devices"));
-  exports.Set("processors", Napi::Function::New<count_processors>(env, "processors"));
-  exports.Set("giveWay", Napi::Function::New<give_way>(env, "giveWay"));
-  exports.Set("createMemory", Napi::Function::New<create_memory>(env, "createMemory"));
-  exports.Set("createColumns", Napi::Function::New<create_columns>(env, "createColumns"));
-  exports.Set("compile", Napi::Function::New<compile>(env, "compile"));
-  exports.Set("peak", Napi::Function::New<measure_peak>(env, "peak"));
-  return exports;
+  return fill(exports, nullptr);
 }
 
 }  // namespace
@@ -124,6 +130,11 @@ Environment::Environment(Napi::Env env)
       plan(Napi::Persistent(PlanHandle::define(env))),
       float32_(Napi::Persistent(env.Global().Get("Float32Array").As<Napi::Function>())),
       float64_(Napi::Persistent(env.Global().Get("Float64Array").As<Napi::Function>())) {}
+
+const Library& Environment::add_library(Napi::Function error_class) {
+  libraries_.push_back({Napi::Weak(error_class)});
+  return libraries_.back();
+}
 
 AsyncQueue& Environment::queue(Napi::Env env) {
   if (queue_ == nullptr) queue_ = std::make_unique<AsyncQueue>(env);

@@ -9,6 +9,8 @@
 
 namespace multigate::addon {
 
+AsyncJob::AsyncJob(Napi::Env env) : deferred_(Napi::Promise::Deferred::New(env)), library_(Environment::of(env).library()) {}
+
 void AsyncJob::execute() noexcept {
   try {
     work();
@@ -22,6 +24,7 @@ void AsyncJob::execute() noexcept {
 }
 
 void AsyncJob::settle(Napi::Env env) {
+  const Environment::Scope scope(env, library_);
   Napi::Value value;
   try {
     if (!failure_) value = result(env);

@@ -20,10 +20,12 @@
 
 namespace multigate::addon {
 
+struct Library;
+
 /// Work that is executed on the runner's thread, and the promise that waits for it.
 class AsyncJob {
  public:
-  explicit AsyncJob(Napi::Env env) : deferred_(Napi::Promise::Deferred::New(env)) {}
+  explicit AsyncJob(Napi::Env env);
   AsyncJob(const AsyncJob&) = delete;
   AsyncJob& operator=(const AsyncJob&) = delete;
   virtual ~AsyncJob() = default;
@@ -44,6 +46,7 @@ class AsyncJob {
 
  private:
   Napi::Promise::Deferred deferred_;
+  const Library* library_;  // which asked for it
   std::optional<Failure> failure_;
 };
 

@@ -4,20 +4,42 @@
 
 #include "addon/napi_setup.h"
 
+#include <deque>
 #include <memory>
 
 #include "addon/async.h"
 
 namespace multigate::addon {
 
+/// One copy of the library that is at work in an environment: test runners load one per file, each in a realm of its own.
+struct Library {
+  /// new (code, message): what errors are thrown as. Weak: a realm that is gone is not kept by it.
+  Napi::FunctionReference error_class;
+};
+
 class Environment {
  public:
+  /// Errors are those of this library until the end of the scope.
+  class Scope {
+   public:
+    Scope(Napi::Env env, const Library* library) : environment_(of(env)), before_(environment_.library_) { environment_.library_ = library; }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    ~Scope() { environment_.library_ = before_; }
+
+   private:
+    Environment& environment_;
+    const Library* before_;
+  };
+
   explicit Environment(Napi::Env env);
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
   Napi::FunctionReference memory, columns, plan;
-  /// new (code, message): what errors are thrown as. Empty until the library has handed it in; then plain Errors with a code.
-  Napi::FunctionReference error_class;
+
+  const Library& add_library(Napi::Function error_class);
+  /// Whose call is under way; null outside of every call, and for those who use the addon without the library: plain Errors with a code.
+  const Library* library() const noexcept { return library_; }
 
   /// Made with the first asynchronous run.
   AsyncQueue& queue(Napi::Env env);
@@ -52,6 +74,8 @@ class Environment {
  private:
   Napi::FunctionReference float32_, float64_;
   std::shared_ptr<void> pending_;
+  std::deque<Library> libraries_;
+  const Library* library_ = nullptr;
   std::unique_ptr<AsyncQueue> queue_;
 };
 

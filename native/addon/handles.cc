@@ -7,7 +7,7 @@ namespace multigate::addon {
 
 template <class Handle, class Engine>
 HandleBase<Handle, Engine>::HandleBase(const Napi::CallbackInfo& info, std::shared_ptr<Engine> object)
-    : Napi::ObjectWrap<Handle>(info), object_(std::move(object)) {
+    : Napi::ObjectWrap<Handle>(info), object_(std::move(object)), library_(Environment::of(info.Env()).library()) {
   info.This().template As<Napi::Object>().TypeTag(&Handle::kTag);
 }
 

@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "addon/environment.h"
 #include "addon/values.h"
 #include "engine/columns.h"
 #include "engine/memory.h"
@@ -49,7 +50,9 @@ class HandleBase : public Napi::ObjectWrap<Handle> {
   static napi_value call(napi_env env, napi_callback_info raw) {
     try {
       const Napi::CallbackInfo info(env, raw);
-      return guarded(env, [&] { return (handle_of(Where("this"), info.This())->*Method)(info); });
+      Handle* const handle = guarded(env, [&] { return handle_of(Where("this"), info.This()); });
+      const Environment::Scope scope(env, handle->library_);
+      return guarded(env, [&] { return (handle->*Method)(info); });
     } catch (const Napi::Error& error) {
       error.ThrowAsJavaScriptException();
       return nullptr;
@@ -57,6 +60,7 @@ class HandleBase : public Napi::ObjectWrap<Handle> {
   }
   static Handle* handle_of(const Where& where, const Napi::Value& value);
 
+  const Library* library_;  // which made it
   int64_t accounted_ = 0;
 };
 

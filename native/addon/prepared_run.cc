@@ -26,7 +26,7 @@ PreparedRun& run_of(const Napi::CallbackInfo& info) { return **static_cast<std::
 }  // namespace
 
 PreparedRun::PreparedRun(Napi::Env env, const std::shared_ptr<Plan>& plan, int64_t capacity, std::vector<std::string> names, int threads)
-    : plan_(plan), capacity_(capacity), threads_(threads), names_(std::move(names)) {
+    : library_(Environment::of(env).library()), plan_(plan), capacity_(capacity), threads_(threads), names_(std::move(names)) {
   plan->check_rows(capacity);
   const ProgramFacts& facts = plan->facts();
   if (plan->scalar_inputs() > 0) throw Failure(Code::argument, "a prepared run takes no scalars; use run() for this program");
@@ -59,6 +59,7 @@ Napi::Object PreparedRun::wrap(Napi::Env env, std::shared_ptr<PreparedRun> run) 
 
 Napi::Value PreparedRun::call_run(const Napi::CallbackInfo& info) {
   PreparedRun& self = run_of(info);
+  const Environment::Scope scope(info.Env(), self.library_);
   return guarded(info.Env(), [&] {
     const int64_t rows = to_integer(Where("rows"), info[0], 0, self.capacity_);
     // From here on no JavaScript runs: where the block is stays true.

@@ -14,6 +14,8 @@
 
 namespace multigate::addon {
 
+struct Library;
+
 class PreparedRun {
  public:
   /// `names`: what the inputs are called in errors. @throws Failure.
@@ -39,6 +41,7 @@ class PreparedRun {
   /// @throws Failure where this or the plan was disposed.
   std::shared_ptr<Plan> plan() const;
 
+  const Library* library_;    // which prepared it
   std::weak_ptr<Plan> plan_;  // a plan that is disposed is gone, whatever runs are prepared
   int64_t capacity_;
   int threads_;

@@ -195,8 +195,10 @@ Span output_span(const Where& where, const Napi::Value& value, napi_typedarray_t
 
 Napi::Error to_error(Napi::Env env, const char* code, const std::string& text) {
   const Environment* environment = env.GetInstanceData<Environment>();
-  if (environment != nullptr && !environment->error_class.IsEmpty()) {
-    const Napi::Value error = environment->error_class.New({Napi::String::New(env, code), Napi::String::New(env, text)});
+  const Library* library = environment != nullptr ? environment->library() : nullptr;
+  const Napi::Function error_class = library != nullptr ? library->error_class.Value() : Napi::Function();
+  if (!error_class.IsEmpty()) {
+    const Napi::Value error = error_class.New({Napi::String::New(env, code), Napi::String::New(env, text)});
     if (error.IsObject()) return Napi::Error(env, error);
   }
   Napi::Error error = Napi::Error::New(env, text);

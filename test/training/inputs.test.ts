@@ -195,6 +195,9 @@ describe('a batch', () => {
     structuredClone(buffer, { transfer: [buffer as ArrayBuffer] })
     expect(batch.price).toHaveLength(0)
     expect(() => model.predictSync(batch)).toThrow(refusal('ARGUMENT', 'detached'))
+    expect(() => model.fill(batch, train.slice(0, 4))).toThrow(
+      refusal('ARGUMENT', 'fill.batch: expected arrays that stay in place'),
+    )
     batch[Symbol.dispose]()
     expect(() => model.predictSync(batch)).toThrow(refusal('DISPOSED', 'this batch of inputs'))
   })
