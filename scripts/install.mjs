@@ -2,9 +2,9 @@
 // cmake-js. The addon must build; the plug-in is best effort: its log is kept and it never fails the install.
 
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -24,8 +24,24 @@ function headers() {
   return existsSync(join(prefix, 'include', 'node', 'node_api.h')) ? prefix : undefined
 }
 
+/** A way to a folder without blanks, which make would take for several names. */
+function withoutBlanks(folder) {
+  if (!folder || !/\s/.test(folder)) return folder
+  const link = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'node')
+  symlinkSync(folder, link, 'junction')
+  return link
+}
+
+/** What stood in the way. Compilers, make and Python say so themselves; a blank in a path breaks them without a word about it. */
+function cure() {
+  const blank = [root, process.execPath].find((path) => /\s/.test(path))
+  const needs = `It needs a C++20 compiler, make and Python 3: see ${join(root, 'docs', 'building.md')}`
+  if (!blank) return needs
+  return `There is a blank in ${blank}, which make and node-gyp may not take: if nothing else is wrong above, use a path without. ${needs}`
+}
+
 function buildAddon() {
-  const prefix = headers()
+  const prefix = withoutBlanks(headers())
   // configure: the list of sources may have changed. What is compiled already stays.
   const args = [binOf('node-gyp'), 'configure', 'build', '--jobs', String(availableParallelism())]
   if (prefix) args.push('--nodedir', prefix)
@@ -37,7 +53,7 @@ function buildAddon() {
   const result = spawnSync(process.execPath, args, { cwd: root, env, encoding: 'utf8', maxBuffer: 1 << 28 })
   if (result.status !== 0) {
     process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`)
-    say('the native addon was not built. It needs a C++20 compiler, make and Python 3: see docs/building.md')
+    say(`the native addon was not built. ${cure()}`)
     process.exit(1)
   }
   say(`built the native addon in ${((Date.now() - started) / 1000).toFixed(0)} s`)

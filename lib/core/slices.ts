@@ -72,3 +72,13 @@ export function* inBlocks(
     yield
   }
 }
+
+/** For work that awaits it where it may be interrupted: lets others have the thread the first time, and whenever a slice is over. */
+export function givingWay(): () => Promise<void> {
+  let end = 0
+  return async () => {
+    if (performance.now() < end) return
+    await new Promise((resolve) => void setImmediate(resolve))
+    end = performance.now() + sliceMilliseconds
+  }
+}

@@ -70,7 +70,11 @@ export function encoderToJSON(encoder: Encoder): EncoderJson {
 }
 
 const typeSchema = z.enum(['number', 'string', 'boolean', 'date']).nullable()
-const typeState = z.strictObject({ type: typeSchema })
+
+// Made once: zod compiles a schema when it is first used.
+const stateSchema = z.looseObject({ feature: z.unknown() })
+const noState = z.strictObject({})
+const typedState = z.strictObject({ type: typeSchema })
 
 /**
  * Makes an encoder from what `encoderToJSON` gave.
@@ -83,12 +87,12 @@ export async function encoderFromJSON(
   what: string,
   vocabularyOf: (feature: Feature, type: z.output<typeof typeSchema>) => Promise<KeyIndex>,
 ): Promise<Encoder> {
-  const { feature: saved, ...state } = parse(what, savedState, json)
+  const { feature: saved, ...state } = parse(what, stateSchema, json)
   const feature = savedFeature(what, saved)
   if (feature.kind === 'dense') return denseEncoder(feature, parse(what, denseState, state))
   const encoderOf = feature.kind === 'sparse' ? sparseEncoder.bind(null, feature) : sequenceEncoder.bind(null, feature)
   // Files of before tell numbers and texts apart by how they come, and have vocabularies as JSON.
-  const type = 'type' in state ? parse(what, typeState, state).type : undefined
+  const type = 'type' in state ? parse(what, typedState, state).type : undefined
   const given = givenIds(feature, type ?? undefined)
   if (type === undefined && given === undefined)
     return encoderOf(fittedIds(listedKeys(parse(what, fittedState, state).values), undefined))
@@ -97,8 +101,6 @@ export async function encoderFromJSON(
 }
 
 // Made once: a schema compiles itself at its first use, which takes longer than most checks by it.
-const savedState = z.looseObject({ feature: z.unknown() })
-const noState = z.strictObject({})
 const denseState = z.strictObject({
   offset: z.number(),
   scale: z.number().refine((scale) => scale !== 0, 'expected a number other than 0, found 0'),

@@ -36,11 +36,11 @@ export class SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>
   /** In the order of the data. */
   readonly tensors: ReadonlyMap<string, TensorEntry>
-  readonly #path: string
+  readonly path: string
   #handle: FileHandle | undefined
 
   private constructor(path: string, handle: FileHandle, { metadata, tensors }: Header) {
-    this.#path = path
+    this.path = path
     this.#handle = handle
     this.metadata = metadata
     this.tensors = tensors
@@ -71,15 +71,15 @@ export class SafetensorsFile {
   entry(name: string): TensorEntry {
     const entry = this.tensors.get(name)
     if (entry === undefined)
-      throw new FormatError(`${this.#path}: expected a tensor ${quote(name)}, found none`, { file: this.#path, field: name })
+      throw new FormatError(`${this.path}: expected a tensor ${quote(name)}, found none`, { file: this.path, field: name })
     return entry
   }
 
   /** Reads a whole tensor. @throws ERR_MULTIGATE_FORMAT where there is none or the file was cut since it was opened. */
   async read(name: string): Promise<Tensor> {
     const { dtype, shape, start, bytes } = this.entry(name)
-    const whole = allocate(`${this.#path}: tensor ${quote(name)}`, Uint8Array, bytes)
-    await readFully(this.#path, this.#open(), whole, start)
+    const whole = allocate(`${this.path}: tensor ${quote(name)}`, Uint8Array, bytes)
+    await readFully(this.path, this.#open(), whole, start)
     return { dtype, shape, data: new arrayTypes[dtype](whole.buffer) }
   }
 
@@ -89,7 +89,7 @@ export class SafetensorsFile {
     const step = (elements > 0 ? elements : chunkBytes / elementBytes(dtype)) * elementBytes(dtype)
     for (let at = 0; at < bytes; at += step) {
       const buffer = new ArrayBuffer(Math.min(step, bytes - at))
-      await readFully(this.#path, this.#open(), new Uint8Array(buffer), start + at)
+      await readFully(this.path, this.#open(), new Uint8Array(buffer), start + at)
       yield new arrayTypes[dtype](buffer)
     }
   }
@@ -101,7 +101,7 @@ export class SafetensorsFile {
   }
 
   #open(): FileHandle {
-    if (this.#handle === undefined) throw new DisposedError(`the file ${this.#path}`)
+    if (this.#handle === undefined) throw new DisposedError(`the file ${this.path}`)
     return this.#handle
   }
 }

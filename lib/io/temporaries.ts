@@ -8,14 +8,16 @@ import { readdir, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 
-const pattern = /^\.multigate-([0-9a-f]{12})-([0-9a-f]{12})-(\d{1,10})-[0-9a-f]{12}\.tmp$/
+const pattern = /\.([0-9a-f]{12})-([0-9a-f]{12})-(\d{1,10})-[0-9a-f]{12}\.tmp$/
 
 /** In milliseconds: after so long without a change even a process that cannot be asked has given it up. */
 const abandonedAfter = 24 * 3_600_000
 
 /** A new name in the folder of the file. */
 export function temporaryFor(file: string): string {
-  return join(dirname(file), `.multigate-${digest(basename(file))}-${host}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`)
+  // Four bytes a character at most, of 255.
+  const start = [...basename(file)].slice(0, 40).join('')
+  return join(dirname(file), `.${start}.${digest(basename(file))}-${host}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`)
 }
 
 /** Removes what killed processes have left of a file that was just written. Best effort: the file itself is there. */

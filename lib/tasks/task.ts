@@ -26,6 +26,7 @@ const kinds = {
   multiclass: { schema: multiclassSchema, encode: encodeMulticlassLabels, check: checkMulticlassLabels },
 } as const
 const kindNames = Object.keys(kinds) as [Task['kind'], ...Task['kind'][]]
+/** Made once: zod compiles a schema when it is first used. */
 const kindSchema = z.looseObject({ kind: z.enum(kindNames) })
 
 /**

@@ -1,6 +1,7 @@
 // Callbacks: what may look on and take part in `fit`. A plain function is called after every epoch. Callbacks hold no
 // state between two runs: `onStart` begins anew, `resume` takes up what a checkpoint has kept.
 
+import type { FilePath } from '../core/path.js'
 import type { EpochRecord, History } from './history.js'
 import type { Snapshot } from './memories.js'
 import type { UnknownValues } from './unknown.js'
@@ -52,7 +53,7 @@ export interface Control {
   /** Takes weights back to a copy, which was made after `epoch`. */
   restore(snapshot: Snapshot, epoch: number): Promise<void>
   /** Writes a checkpoint: the model and the state of this run, from which another can be resumed. */
-  save(path: string): Promise<void>
+  save(path: FilePath): Promise<void>
 }
 
 /** What a callback remembers from epoch to epoch: plain JSON, and weights. */

@@ -5,19 +5,21 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
+import type { FilePath } from '../core/path.js'
+import { pathSchema } from '../core/schemas.js'
 import { checkWritable } from '../io/atomic.js'
 import type { Callback } from './callbacks.js'
 import { keptState, Monitor, type MonitorOptions, monitorOptions, monitorState } from './monitor.js'
 
 /** The schema of its options, to be spread into that of a configuration. */
-export const checkpointOptions = { ...monitorOptions, path: z.string().min(1) }
+export const checkpointOptions = { ...monitorOptions, path: pathSchema }
 
 const schema = z.strictObject(checkpointOptions)
 const stateSchema = z.strictObject(monitorState)
 
 export interface CheckpointOptions extends MonitorOptions {
-  /** The file; `{epoch}` in it becomes the epoch's number. It is replaced whole or not at all. */
-  readonly path: string
+  /** The file, a path or a `file:` URL; `{epoch}` in it becomes the epoch's number. It is replaced whole or not at all. */
+  readonly path: FilePath
   /** Writes only where this has become better. Default: after every epoch. */
   readonly monitor?: string | undefined
 }

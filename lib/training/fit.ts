@@ -6,8 +6,9 @@ import { z } from 'zod'
 import { describeValue } from '../core/check.js'
 import { seesGpu } from '../core/device.js'
 import { elementsOf } from '../core/layout.js'
+import type { FilePath } from '../core/path.js'
 import type { LoweredProgram } from '../core/program.js'
-import { frozen } from '../core/schemas.js'
+import { frozen, pathSchema } from '../core/schemas.js'
 import { Dataset } from '../data/dataset.js'
 import type { NetworkTask } from '../models/network.js'
 import type { DataResidence, NativePlan } from '../native/binding.js'
@@ -38,7 +39,7 @@ export const fitSchema = z.strictObject({
   validation: checkedBy<Dataset>('a Dataset', (value) => value instanceof Dataset).optional(),
   callbacks: frozen(z.array(checkedBy<CallbackLike>('a function, or an object of functions', isCallback))).default([]),
   signal,
-  resume: z.string().min(1).optional(),
+  resume: pathSchema.optional(),
   optimizer: z.unknown().optional(),
   batchSize: z.int().min(1).default(1024),
   epochs: z.int().min(1).default(1),
@@ -82,7 +83,7 @@ export interface FitRun {
   /** Throws where the model was disposed. */
   readonly checkAlive: () => void
   readonly evaluate: (data: EncodedRows) => Promise<Evaluation>
-  readonly save: (path: string, training: TrainingState) => Promise<void>
+  readonly save: (path: FilePath, training: TrainingState) => Promise<void>
   readonly optimizer: Optimizer
   /** Where another run has left off. */
   readonly resumed: Resumed | undefined

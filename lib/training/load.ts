@@ -1,6 +1,7 @@
 // A file as a model.
 
 import { parseOptions } from '../core/check.js'
+import type { FilePath } from '../core/path.js'
 import { type ComputeOptions, computeSchema, resolveCompute } from './compute.js'
 import { inside, load, type Model } from './model.js'
 import { ModelFile } from './model-file.js'
@@ -12,7 +13,7 @@ import { modelClasses } from './models.js'
  * @throws ERR_MULTIGATE_FORMAT naming what is wrong with the file; of what is wrong with `compute` as the constructor.
  * @example const model = await loadModel('model.safetensors')
  */
-export async function loadModel(path: string, compute: ComputeOptions = {}): Promise<Model> {
+export async function loadModel(path: FilePath, compute: ComputeOptions = {}): Promise<Model> {
   // Here, so that what is wrong with them is not taken for the file's fault.
   const where = parseOptions('loadModel', computeSchema, compute) as ComputeOptions
   resolveCompute(where)
@@ -22,7 +23,7 @@ export async function loadModel(path: string, compute: ComputeOptions = {}): Pro
   // The constructor checks the options: their type is known only at run time here.
   const model = file.check(() => new modelClasses[file.model]({ ...options, features, tasks, ...where } as never))
   try {
-    model[load](encoder, file)
+    await model[load](file)
     await file.readWeights(model[inside].runner)
   } catch (error) {
     model.dispose()

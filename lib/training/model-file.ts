@@ -5,17 +5,23 @@ import { z } from 'zod'
 
 import { describeIssues, quote } from '../core/check.js'
 import { FormatError, MultigateError } from '../core/errors.js'
+import { elementsOf } from '../core/layout.js'
+import type { FilePath } from '../core/path.js'
 import type { LoweredProgram } from '../core/program.js'
+import { givingWay, inSlices, type Sliced } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv.js'
 import type { Encoder } from '../features/encoder.js'
 import { encoderFromJSON } from '../features/encoders.js'
 import type { Feature } from '../features/feature.js'
+import { parseJson } from '../io/json.js'
 import { SafetensorsFile } from '../io/safetensors.js'
+import type { Network } from '../models/network.js'
 import { type ModelName, models } from '../models/registry.js'
 import type { FloatArray } from '../native/binding.js'
 import { parseOptimizer } from '../optimizers/optimizer.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import { DataEncoder } from './encode.js'
+import { type ExtentOptions, leastExtent } from './extent.js'
 import type { EpochRecord } from './history.js'
 import { chunkElements, type Place, type Snapshot, weightsOf } from './memories.js'
 import type { NetworkRunner } from './network-runner.js'
@@ -38,8 +44,6 @@ const modelSchema = z.strictObject({
   encoders: z.array(z.unknown()),
 })
 
-type Configuration = z.output<typeof modelSchema>
-
 /** Options of `Dataset.fromCsv`, which checks them. */
 const readingSchema: z.ZodType<CsvOptions> = z.record(z.string(), z.unknown())
 
@@ -56,43 +60,24 @@ export class ModelFile {
   readonly reading: CsvOptions | undefined
   readonly #file: SafetensorsFile
 
-  private constructor(
-    path: string,
-    file: SafetensorsFile,
-    { model, options }: Configuration,
-    tasks: readonly Task[],
-    encoders: readonly Encoder[],
-  ) {
-    const optional = <Output>(key: string, schema: z.ZodType<Output>): Output | undefined =>
-      file.metadata[key] === undefined ? undefined : readJson(path, file, key, schema)
-    this.path = path
+  private constructor(file: SafetensorsFile, { model, options, tasks, encoder, drawn, reading }: Content) {
+    this.path = file.path
     this.#file = file
     this.model = model
     this.options = options
     this.tasks = tasks
-    this.encoder = new DataEncoder(encoders, tasks)
-    this.drawn = optional(metadataKeys.drawn, drawnSchema)
-    this.reading = optional(metadataKeys.reading, readingSchema)
+    this.encoder = encoder
+    this.drawn = drawn
+    this.reading = reading
   }
 
   /** Opens a file that `save` or a checkpoint has written. @throws ERR_MULTIGATE_FORMAT naming what is wrong with it. */
-  static async open(path: string): Promise<ModelFile> {
+  static async open(path: FilePath): Promise<ModelFile> {
     const file = await SafetensorsFile.open(path)
     try {
-      const format = file.metadata[metadataKeys.format]
-      if (!formatVersions.some((version) => version === format)) {
-        const found = format === undefined ? 'none: was this file written by multigate?' : `'${format}'`
-        const expected = formatVersions.map((version) => `'${version}'`).join(' or ')
-        throw formatError(path, metadataKeys.format, `expected ${expected}, found ${found}`)
-      }
-      const configuration = readJson(path, file, metadataKeys.model, modelSchema)
-      const tasks = ofFile(path, () => configuration.tasks.map((task, index) => parseTask(task, `tasks[${index}]`)))
-      const encoders: Encoder[] = []
-      for (const [index, state] of configuration.encoders.entries()) {
-        const vocabularyOf = ({ name }: Feature) => readVocabulary(path, file, name)
-        encoders.push(await ofFile(path, () => encoderFromJSON(state, `encoders[${index}]`, vocabularyOf)))
-      }
-      return new ModelFile(path, file, configuration, tasks, encoders)
+      const content = await readContent(file)
+      checkExtent(file, content)
+      return new ModelFile(file, content)
     } catch (error) {
       await file.close()
       throw error
@@ -104,17 +89,21 @@ export class ModelFile {
     return ofFile(this.path, read)
   }
 
-  /** Writes the weights to the memories of the network that they belong to. */
-  async readWeights({ network, memories }: NetworkRunner): Promise<void> {
+  /**
+   * Checks that the file has the weights of this network and no others: before there is memory for them.
+   * @throws ERR_MULTIGATE_FORMAT naming the tensor.
+   */
+  checkWeights(network: Network): void {
     const weights = weightsOf(network)
-    const known = new Set([...weights.map(({ name }) => name), ...vocabularyNames(this.encoder.encoders)])
-    const trained = this.#file.metadata[metadataKeys.training] !== undefined
-    const unknown = [...this.#file.tensors.keys()].find(
-      (name) => !known.has(name) && !(trained && name.startsWith(trainingPrefix)),
-    )
+    const known = new Set(weights.map(({ name }) => name))
+    const unknown = weightNames(this.#file, this).find((name) => !known.has(name))
     if (unknown !== undefined) throw formatError(this.path, unknown, 'expected no such tensor, found one')
     for (const { name, shape } of weights) this.#checkShape(name, shape)
-    for (const weight of weights) await this.#copy(weight.name, weight, memories)
+  }
+
+  /** Writes the weights to the memories of the network that they belong to. @throws as `checkWeights`, and for what is no finite number. */
+  async readWeights({ network, memories }: NetworkRunner): Promise<void> {
+    for (const weight of weightsOf(network)) await this.#copy(weight.name, weight, memories)
   }
 
   /** What the run that wrote this file as a checkpoint remembered. @throws ERR_MULTIGATE_FORMAT where `save` has written it. */
@@ -123,23 +112,18 @@ export class ModelFile {
       const what = 'expected the state of a training run, found a model alone: only the checkpoints of fit can be resumed from'
       throw formatError(this.path, metadataKeys.training, what)
     }
-    const { callbacks, stopped, optimizer, epochs, ...rest } = readJson(
-      this.path,
-      this.#file,
-      metadataKeys.training,
-      trainingSchema,
-    )
+    const { callbacks, stopped, optimizer, epochs, ...rest } = await readJson(this.#file, metadataKeys.training, trainingSchema)
+    const remembered: TrainingState['callbacks'][number][] = []
+    for (const [index, own] of callbacks.entries()) {
+      const weights = own?.hasWeights === true ? await this.#snapshot(index) : undefined
+      remembered.push(own === null ? undefined : { json: own.json, weights })
+    }
     return {
       ...rest,
       optimizer: this.check(() => parseOptimizer(optimizer, `${metadataKeys.training}.optimizer`)),
       epochs: epochs as unknown as EpochRecord[],
       stopped: stopped ?? undefined,
-      callbacks: await Promise.all(
-        callbacks.map(async (own, index) => {
-          if (own === null) return undefined
-          return { json: own.json, weights: own.hasWeights ? await this.#snapshot(index) : undefined }
-        }),
-      ),
+      callbacks: remembered,
     }
   }
 
@@ -164,6 +148,7 @@ export class ModelFile {
       for await (const part of this.#parts(name)) parts.push(part)
       snapshot.set(name.slice(prefix.length), parts)
     }
+    if (snapshot.size === 0) throw formatError(this.path, prefix, 'expected the weights that a callback remembers, found none')
     return snapshot
   }
 
@@ -180,17 +165,90 @@ export class ModelFile {
   }
 
   async *#parts(name: string): AsyncGenerator<FloatArray> {
+    this.#checkFloat(name)
+    let element = 0
     for await (const part of this.#file.chunks(name, chunkElements)) {
-      if (part instanceof Float32Array || part instanceof Float64Array) yield part
-      else throw formatError(this.path, name, `expected F32 or F64, found ${this.#file.entry(name).dtype}`)
+      const numbers = part as FloatArray
+      // As float32 has them.
+      const wrong = numbers.findIndex((number) => !Number.isFinite(Math.fround(number)))
+      if (wrong >= 0) {
+        const what = `expected finite numbers, found ${numbers[wrong]} at element ${element + wrong}; load a file of before that`
+        throw formatError(this.path, name, what)
+      }
+      yield numbers
+      element += numbers.length
     }
   }
 
   #checkShape(name: string, shape: readonly number[]): void {
     const found = this.#file.entry(name).shape
-    if (found.join() === shape.join()) return
-    throw formatError(this.path, name, `expected shape [${shape.join(', ')}], found [${found.join(', ')}]`)
+    if (found.join() !== shape.join())
+      throw formatError(this.path, name, `expected shape [${shape.join(', ')}], found [${found.join(', ')}]`)
+    this.#checkFloat(name)
   }
+
+  #checkFloat(name: string): void {
+    const { dtype } = this.#file.entry(name)
+    if (dtype !== 'F32' && dtype !== 'F64') throw formatError(this.path, name, `expected F32 or F64, found ${dtype}`)
+  }
+}
+
+type Content = Pick<ModelFile, 'model' | 'options' | 'tasks' | 'encoder' | 'drawn' | 'reading'>
+
+async function readContent(file: SafetensorsFile): Promise<Content> {
+  const { path, metadata } = file
+  const format = metadata[metadataKeys.format]
+  if (!formatVersions.some((version) => version === format)) {
+    const found = format === undefined ? 'none: was this file written by multigate?' : `'${format}'`
+    const expected = formatVersions.map((version) => `'${version}'`).join(' or ')
+    throw formatError(path, metadataKeys.format, `expected ${expected}, found ${found}`)
+  }
+  const { model, options, ...saved } = await readJson(file, metadataKeys.model, modelSchema)
+  const tasks = await inSlices(tasksOf(file, saved.tasks))
+  const encoders: Encoder[] = []
+  const vocabularyOf = ({ name }: Feature) => readVocabulary(path, file, name)
+  const giveWay = givingWay()
+  for (const [index, state] of saved.encoders.entries()) {
+    encoders.push(await ofFile(path, () => encoderFromJSON(state, `encoders[${index}]`, vocabularyOf)))
+    await giveWay()
+  }
+  const optional = async <Output>(key: string, schema: z.ZodType<Output>): Promise<Output | undefined> =>
+    metadata[key] === undefined ? undefined : await readJson(file, key, schema)
+  const drawn = await optional(metadataKeys.drawn, drawnSchema)
+  const reading = await optional(metadataKeys.reading, readingSchema)
+  return { model, options, tasks, encoder: new DataEncoder(encoders, tasks), drawn, reading }
+}
+
+function* tasksOf({ path }: SafetensorsFile, saved: readonly unknown[]): Sliced<Task[]> {
+  const tasks: Task[] = []
+  for (const [index, task] of saved.entries()) {
+    tasks.push(ofFile(path, () => parseTask(task, `tasks[${index}]`)))
+    yield
+  }
+  return tasks
+}
+
+/** The names of tensors that are weights: neither vocabularies nor the state of a training run. */
+function weightNames({ metadata, tensors }: SafetensorsFile, { encoder }: Pick<Content, 'encoder'>): string[] {
+  const trained = metadata[metadataKeys.training] !== undefined
+  const vocabularies = new Set(vocabularyNames(encoder.encoders))
+  return [...tensors.keys()].filter((name) => !vocabularies.has(name) && !(trained && name.startsWith(trainingPrefix)))
+}
+
+/** @throws ERR_MULTIGATE_FORMAT where the options describe a network larger than the file, before it is made. */
+function checkExtent(file: SafetensorsFile, content: Content): void {
+  const { model, options, tasks, encoder } = content
+  const parsed = ofFile<ExtentOptions>(file.path, () => models[model].parse(options as never))
+  const least = leastExtent(parsed, encoder.features, tasks.length)
+  const own = weightNames(file, content)
+  const weights = own.reduce((sum, name) => sum + elementsOf(file.entry(name).shape), 0)
+  if (least.tensors <= own.length && least.weights <= weights) return
+  const [found, expected] = [`${own.length} tensors of ${weights} numbers`, `${least.tensors} of ${least.weights}`]
+  throw formatError(
+    file.path,
+    metadataKeys.model,
+    `expected the weights that its options describe, ${expected} at least, found ${found}`,
+  )
 }
 
 function ofFile<Result>(path: string, read: () => Result): Result {
@@ -207,13 +265,10 @@ function ofFile<Result>(path: string, read: () => Result): Result {
   }
 }
 
-function readJson<Output>(path: string, { metadata }: SafetensorsFile, key: string, schema: z.ZodType<Output>): Output {
-  let json: unknown
-  try {
-    json = JSON.parse(metadata[key] ?? '')
-  } catch (cause) {
-    throw formatError(path, key, 'expected JSON, found something else', cause)
-  }
+async function readJson<Output>({ path, metadata }: SafetensorsFile, key: string, schema: z.ZodType<Output>): Promise<Output> {
+  const json = await inSlices(parseJson(metadata[key] ?? '')).catch((cause: Error) => {
+    throw formatError(path, key, `expected JSON, found something else (${cause.message})`, cause)
+  })
   const result = schema.safeParse(json)
   if (result.success) return result.data
   const [problem] = describeIssues(key, result.error.issues, json)

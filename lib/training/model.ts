@@ -5,7 +5,8 @@
 
 import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
-import type { Signal } from '../core/slices.js'
+import type { FilePath } from '../core/path.js'
+import { givingWay, type Signal } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv.js'
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
@@ -70,8 +71,11 @@ export interface FitOptions {
    * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
    * the file's; `epochs` counts its epochs too: where they leave none, nothing is trained, as `progress` says. With the same data and options the end is the same to the bit as without the break.
    */
-  readonly resume?: string | undefined
+  readonly resume?: FilePath | undefined
 }
+
+/** No function can be cloned, and the error of `structuredClone` and `postMessage` shows this one. */
+function aModelCannotBeClonedSaveItAndLoadItThere(): void {}
 
 /** Options of a call that computes. */
 export interface CallOptions {
@@ -103,6 +107,8 @@ export class Model<
 > {
   /** The model's name in a configuration: `MMoE`. */
   readonly name: string
+  /** @internal `structuredClone` and `postMessage` cannot copy a function: their error shows it, instead of a copy without weights. */
+  readonly cannotBeCloned = aModelCannotBeClonedSaveItAndLoadItThere
   readonly #definition: Definition
   readonly #network: CommonOptions
   readonly #config: ModelConfig
@@ -274,7 +280,7 @@ export class Model<
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_BUSY while `fit` runs, ERR_MULTIGATE_WRITE with what
    * stands in the way of the file.
    */
-  async save(path: string): Promise<void> {
+  async save(path: FilePath): Promise<void> {
     const built = this.#need('save')
     this.#checkFree('save')
     await this.#save(built, path)
@@ -316,9 +322,9 @@ export class Model<
     return { ...this.#need('inspect'), config: this.#config }
   }
 
-  /** @internal Builds it from saved encoders; the weights are zero and the caller's to write. */
-  [load](encoder: DataEncoder, past: Past): void {
-    this.#built = this.#assemble(encoder, past)
+  /** @internal Builds it from a file; the weights are zero and the caller's to write. */
+  async [load](file: ModelFile): Promise<void> {
+    this.#built = await this.#restore(file, file)
   }
 
   async #build(train: Dataset): Promise<void> {
@@ -390,7 +396,7 @@ export class Model<
     checkSameOptimizer(file, training, optimizer)
     // Files of before `drawn` was written: their `fit` was the model's first.
     const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
-    const built = this.#assemble(file.encoder, { drawn, reading: file.reading })
+    const built = await this.#restore(file, { drawn, reading: file.reading })
     try {
       await file.readWeights(built.runner)
       this.#checkAlive()
@@ -405,7 +411,7 @@ export class Model<
     return evaluate(runner, rows, encoder.tasks, this.#network, { turns: this.#turns, check })
   }
 
-  async #save(built: Built, path: string, training?: TrainingState): Promise<void> {
+  async #save(built: Built, path: FilePath, training?: TrainingState): Promise<void> {
     await this.#turns.take(() => writeModel(path, this.#config, built, training))
   }
 
@@ -413,7 +419,7 @@ export class Model<
   async #make(train: Dataset): Promise<Built> {
     const encoder = await DataEncoder.fit(train, this.#features, this.#tasks)
     this.#checkAlive()
-    return this.#assemble(encoder, { reading: train.reading })
+    return this.#assemble(encoder, this.#lower(encoder, adam()), { reading: train.reading })
   }
 
   async #draw({ runner }: Built): Promise<void> {
@@ -421,12 +427,23 @@ export class Model<
     this.#checkAlive()
   }
 
-  #assemble(encoder: DataEncoder, { drawn = { epochs: 0, steps: 0 }, reading }: Past): Built {
-    // Only the training program depends on the optimizer, and `fit` lowers that again.
-    const runner = new NetworkRunner(this.#lower(encoder, adam()), this.#compute)
-    return { encoder, runner, drawn: { ...drawn }, reading }
+  async #restore(file: ModelFile, past: Past): Promise<Built> {
+    const giveWay = givingWay()
+    await giveWay()
+    const network = file.check(() => this.#lower(file.encoder, adam()))
+    await giveWay()
+    // Before there is memory for them.
+    file.checkWeights(network)
+    await giveWay()
+    this.#checkAlive()
+    return this.#assemble(file.encoder, network, past)
   }
 
+  #assemble(encoder: DataEncoder, network: Network, { drawn = { epochs: 0, steps: 0 }, reading }: Past): Built {
+    return { encoder, runner: new NetworkRunner(network, this.#compute), drawn: { ...drawn }, reading }
+  }
+
+  /** Only the training program depends on the optimizer: whoever trains lowers it again. */
   #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {
     return this.#definition.lower(this.#network, { features, tasks, optimizer })
   }
@@ -492,10 +509,10 @@ function checkNamed<Spec extends { readonly name: string }>(
   if (!Array.isArray(specs) || specs.length === 0) throw invalidArgument(field, 'an array of at least one', specs)
   const parsed = specs.map((spec, index) => parse(spec, `${field}[${index}]`))
   const names = new Set<string>()
-  parsed.forEach(({ name }, index) => {
+  for (const [index, { name }] of parsed.entries()) {
     if (names.has(name)) throw invalidArgument(`${field}[${index}].name`, 'a name that no other has', name)
     names.add(name)
-  })
+  }
   return parsed
 }
 

@@ -2,6 +2,7 @@
 // neither datasets nor turns: whoever calls it sees to it that one program runs at a time.
 
 import { quote } from '../core/check.js'
+import { allocate } from '../core/memory.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { Network } from '../models/network.js'
 import type { FloatArray, NativePlan, NativePreparedRun, PlanInfo } from '../native/binding.js'

@@ -1,6 +1,7 @@
 // The penalties of a model's weights as they are: l1 sum|w| + l2 sum(w^2) per group, over every row of every table. What
 // training reports instead covers the rows that a step touched (with lazy updates) and is taken before the update.
 
+import type { Sliced } from '../core/slices.js'
 import type { Penalty } from '../layers/update.js'
 import { type CommonOptions, penaltyOf } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'

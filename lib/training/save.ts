@@ -1,6 +1,7 @@
 // A model as a file: weights as named tensors in Keras's layout, and in the metadata everything else that predicting needs:
 // options, tasks, fitted encoders. A checkpoint has the state of its training run too.
 
+import type { FilePath } from '../core/path.js'
 import type { CsvOptions } from '../data/csv.js'
 import { encoderToJSON } from '../features/encoders.js'
 import { type TensorSource, writeSafetensors } from '../io/safetensors.js'
@@ -43,7 +44,7 @@ export interface Built {
 
 /** Writes a model; the file is replaced whole or not at all. */
 export async function writeModel(
-  path: string,
+  path: FilePath,
   config: ModelConfig,
   { encoder, runner, drawn, reading }: Built,
   training?: TrainingState,

@@ -238,6 +238,7 @@ it.each([
   ['x', 240],
   ['x', 255],
   ['ä', 127],
+  ['👍', 63],
 ])('takes names as long as names can be: %s, %i times', async (letter, times) => {
   const name = letter.repeat(times)
   const long = join(folder, name)
@@ -327,7 +328,7 @@ describe('what a killed process has left of the same file', () => {
     vi.spyOn(Date, 'now').mockReturnValue(0)
     await write('new')
     expect(readdirSync(folder)).toEqual(['file'])
-    expect(name).toContain('.multigate-')
+    expect(name).toContain('.file.')
   })
 })
 

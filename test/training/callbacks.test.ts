@@ -73,8 +73,11 @@ describe('options that are wrong are named', () => {
     [() => earlyStopping({ minDelta: NaN }), 'earlyStopping.minDelta: expected a number, found NaN'],
     [() => earlyStopping({ patience: 0 }), 'earlyStopping.patience: expected a number >= 1, found 0'],
     [() => earlyStopping(null as never), 'earlyStopping: expected an object, found null'],
-    [() => checkpoint({} as never), 'checkpoint.path: expected a string, found nothing'],
-    [() => checkpoint({ path: Symbol('a') as never }), 'checkpoint.path: expected a string, found Symbol(a)'],
+    [() => checkpoint({} as never), 'checkpoint.path: expected the path of a file, or a file: URL, found nothing'],
+    [
+      () => checkpoint({ path: Symbol('a') as never }),
+      'checkpoint.path: expected the path of a file, or a file: URL, found Symbol(a)',
+    ],
     [() => checkpoint(undefined as never), 'checkpoint: expected an object, found nothing'],
   ])('%s', (make, message) => {
     expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))

@@ -1,11 +1,14 @@
 // Damaged and hostile files of models: a typed error that names the file, or a model, and never anything else.
 
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeAll, expect, it } from 'vitest'
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 
 import { MultigateError } from '../../lib/core/errors.js'
+import { type ModelName, models } from '../../lib/models/registry.js'
+import { loadNative } from '../../lib/native/loader.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { loadModel } from '../../lib/training/load.js'
 import { randomOf } from '../../lib/verify/numbers.js'
@@ -23,6 +26,8 @@ beforeAll(async () => {
   whole = readFileSync(good)
   headerEnd = 8 + Number(whole.readBigUInt64LE(0))
 })
+
+afterEach(() => void vi.restoreAllMocks())
 
 /** What comes of a file: a model that works, or its error. */
 async function outcome(bytes: Uint8Array): Promise<string> {
@@ -132,6 +137,29 @@ it.each<[string, (header: Header) => void, RegExp]>([
     (header) => edit(header, 'multigate.model', (json) => void ((json.options as Record<string, unknown>).numExperts = 4)),
     /expert\.kernel.*expected shape/,
   ],
+  ...(['device', 'threads', 'isa', 'precision', 'features', 'tasks'] as const).map(
+    (name): [string, (header: Header) => void, RegExp] => [
+      `an option that is not the model's: ${name}`,
+      (header) => edit(header, 'multigate.model', (json) => void ((json.options as Record<string, unknown>)[name] = 2)),
+      new RegExp(`MMoE\\.${name}: unknown option`),
+    ],
+  ),
+  [
+    'an object with a key twice in its configuration',
+    (header) =>
+      void (header.__metadata__['multigate.model'] = `{"model":"MMoE",${header.__metadata__['multigate.model']?.slice(1)}`),
+    /multigate\.model: expected JSON, found something else \(the key "model" twice\)/,
+  ],
+  [
+    'a configuration that nests without end',
+    (header) => void (header.__metadata__['multigate.model'] = '['.repeat(100_000)),
+    /multigate\.model: .*more than 64 levels/,
+  ],
+  [
+    'rows of a layer wider than they can be',
+    (header) => edit(header, 'multigate.model', (json) => void (firstFeature(json).dim = 2 ** 24)),
+    /damaged\.safetensors: the rows of a layer would be 16777221 numbers wide/,
+  ],
   [
     'a network larger than memory',
     (header) =>
@@ -153,10 +181,7 @@ it.each<[string, (header: Header) => void, RegExp]>([
 ])('%s', async (_, change, message) => {
   const header = JSON.parse(whole.toString('utf8', 8, headerEnd)) as Header
   change(header)
-  const json = Buffer.from(JSON.stringify(header))
-  const length = Buffer.alloc(8)
-  length.writeBigUInt64LE(BigInt(json.length))
-  writeFileSync(path, Buffer.concat([length, json, whole.subarray(headerEnd)]))
+  rewrite(header)
   const error = await loadModel(path).catch((problem: unknown) => problem)
   expect(error).toBeInstanceOf(MultigateError)
   expect((error as MultigateError).message).toMatch(message)
@@ -167,6 +192,100 @@ it('a header longer than any file', async () => {
   huge.writeBigUInt64LE(2n ** 63n)
   expect(await outcome(huge)).toBe('ERR_MULTIGATE_FORMAT,ERR_MULTIGATE_FORMAT')
 })
+
+/** A file of this configuration and these tensors, a few hundred bytes. */
+function small(config: object, tensors: Readonly<Record<string, readonly number[]>> = {}): Buffer {
+  let at = 0
+  const entries = Object.entries(tensors).map(([name, shape]) => {
+    const start = at
+    at += 4 * shape.reduce((product, size) => product * size, 1)
+    return [name, { dtype: 'F32', shape, data_offsets: [start, at] }]
+  })
+  const metadata = { 'multigate.format': '1', 'multigate.model': JSON.stringify(config) }
+  const json = Buffer.from(JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(entries) }))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(json.length))
+  return Buffer.concat([length, json, Buffer.alloc(at)])
+}
+
+const dense = { feature: { kind: 'dense', name: 'x', transform: 'none', missing: 0 }, offset: 0, scale: 1, fill: 0 }
+const likes = { kind: 'binary', name: 'like' }
+
+describe('a small file that describes a large network', () => {
+  it('is refused before there is memory for its weights', async () => {
+    const header = JSON.parse(whole.toString('utf8', 8, headerEnd)) as Header
+    edit(header, 'multigate.model', (json) => void (firstFeature(json).dim = 2 ** 22))
+    rewrite(header)
+    const create = vi.spyOn(loadNative(), 'createMemory')
+    await expect(loadModel(path)).rejects.toThrow(/"expert\.kernel": expected shape \[3, 4194309, 8\], found \[3, \d+, 8\]/)
+    expect(create).not.toHaveBeenCalled()
+  })
+
+  const units = { expertHiddenUnits: [1] }
+  it.each<[string, string, object, number, RegExp]>([
+    [
+      'levels of experts',
+      'PLE',
+      { ...units, numLevels: 1024, numSharedExperts: 4000, numSpecificExperts: 20 },
+      1,
+      /2049 of 8232960 at least/,
+    ],
+    ['experts', 'MMoE', { ...units, numExperts: 4096 }, 1, /of 8192 at least/],
+    ['gates over shared experts', 'CGC', { ...units, numSharedExperts: 4000, numSpecificExperts: 0 }, 500, /of 2004000 at least/],
+    ['layers of experts', 'OMoE', { expertHiddenUnits: Array(2000).fill(1), numExperts: 1 }, 1, /4001 of/],
+    ['layers of gates', 'MMoE', { ...units, gateHiddenUnits: Array(100).fill(1), numExperts: 1 }, 1, /203 of/],
+    ['layers of towers', 'SharedBottom', { bottomHiddenUnits: [1], towerHiddenUnits: Array(500).fill(1) }, 500, /500502 of/],
+    ['layers of the bottom', 'SingleTask', { bottomHiddenUnits: Array(10_000).fill(1) }, 1, /20001 of/],
+  ])('is refused before it is lowered: %s', async (_, name, options, count, message) => {
+    const lower = vi.spyOn(models[name as ModelName], 'lower')
+    const tasks = Array.from({ length: count }, (_, index) => ({ ...likes, name: `like${index}` }))
+    writeFileSync(path, small({ model: name, options, tasks, encoders: [dense] }, { 'expert.kernel': [1, 1, 1] }))
+    await expect(loadModel(path)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_FORMAT', message: expect.stringMatching(message) })
+    expect(lower).not.toHaveBeenCalled()
+  })
+})
+
+describe('weights that are no finite numbers', () => {
+  const where = (name: string): number => headerEnd + (entry(header(), name).data_offsets[0] ?? 0)
+  const header = (): Header => JSON.parse(whole.toString('utf8', 8, headerEnd)) as Header
+
+  it.each([NaN, Infinity, -Infinity])('are refused by the tensor that has one: %s', async (number) => {
+    const bytes = Buffer.from(whole)
+    bytes.writeFloatLE(number, where('expert.bias') + 8)
+    writeFileSync(path, bytes)
+    const message = `"expert.bias": expected finite numbers, found ${number} at element 2`
+    const expected = { code: 'ERR_MULTIGATE_FORMAT', message: expect.stringContaining(message) }
+    await expect(loadModel(path)).rejects.toMatchObject(expected)
+    await expect(model().fit(data({ rows: 20 }), { resume: path, epochs: 3 })).rejects.toMatchObject(expected)
+  })
+
+  it('are refused in what a checkpoint remembers', async () => {
+    const moment = Object.keys(header()).find((name) => name.startsWith('training.')) ?? ''
+    const bytes = Buffer.from(whole)
+    bytes.writeFloatLE(NaN, where(moment))
+    writeFileSync(path, bytes)
+    await expect(model().fit(data({ rows: 20 }), { resume: path, epochs: 3 })).rejects.toThrow(
+      `"${moment}": expected finite numbers`,
+    )
+    using net = await loadModel(path)
+    expect(net.built).toBe(true)
+  })
+})
+
+it('a pipe, a device and a folder, which are no files', async () => {
+  const pipe = join(folder, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  for (const name of [pipe, '/dev/zero', folder])
+    await expect(loadModel(name)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_FORMAT', file: name })
+})
+
+/** The file with this header. */
+function rewrite(header: Header): void {
+  const json = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(json.length))
+  writeFileSync(path, Buffer.concat([length, json, whole.subarray(headerEnd)]))
+}
 
 function entry(header: Header, name: string): { dtype: string; shape: number[]; data_offsets: number[] } {
   return header[name] as ReturnType<typeof entry>
@@ -181,4 +300,8 @@ function edit(header: Header, key: string, change: (json: Record<string, unknown
   const json = JSON.parse(header.__metadata__[key] ?? '') as Record<string, unknown>
   change(json)
   header.__metadata__[key] = JSON.stringify(json)
+}
+
+function firstFeature({ encoders }: Record<string, unknown>): { dim: number } {
+  return (encoders as [{ feature: { dim: number } }])[0].feature
 }

@@ -1,0 +1,42 @@
+// How large a network a saved configuration describes at least, counted from the options alone. A text of a few hundred bytes can
+// name a network of millions of layers, whose lowering would take minutes: what its file cannot hold is not made at all.
+
+import type { NetworkFeature } from '../models/network.js'
+
+/** Options that say how often something is there; each model has some of them. */
+export interface ExtentOptions {
+  readonly bottomHiddenUnits?: readonly number[]
+  readonly towerHiddenUnits?: readonly number[]
+  readonly expertHiddenUnits?: readonly number[]
+  readonly gateHiddenUnits?: readonly number[]
+  readonly numLevels?: number
+  readonly numExperts?: number
+  readonly numSharedExperts?: number
+  readonly numSpecificExperts?: number | readonly number[]
+}
+
+/** Lower bounds of what a network holds. */
+export interface Extent {
+  readonly tensors: number
+  readonly weights: number
+}
+
+/** The least that a network of these options has. */
+export function leastExtent(options: ExtentOptions, features: readonly Pick<NetworkFeature, 'kind'>[], tasks: number): Extent {
+  const { numLevels: levels = 1, numExperts, numSharedExperts = 0, numSpecificExperts: specific = 0 } = options
+  const length = (units: readonly number[] = []): number => units.length
+  const layers = length(options.expertHiddenUnits)
+  // The models that say it so have a gate for all tasks or one for each.
+  const gates = numExperts === undefined ? tasks : 1
+  const shared = numExperts ?? numSharedExperts
+  const own = typeof specific === 'number' ? specific * tasks : specific.reduce((sum, count) => sum + count, 0)
+  const tables = features.filter(({ kind }) => kind !== 'dense').length
+  // A layer has a kernel and a bias; a tower has a last layer too, and a level's experts are stacked.
+  const stacks = 2 * length(options.bottomHiddenUnits) + tasks * (2 * length(options.towerHiddenUnits) + 1)
+  const mixture = layers === 0 ? 0 : 2 * layers + gates * 2 * length(options.gateHiddenUnits)
+  return {
+    tensors: tables + stacks + levels * mixture,
+    // A gate has a column for every expert that it sees.
+    weights: layers === 0 ? 0 : levels * ((shared + own) * layers + gates * shared + own),
+  }
+}
