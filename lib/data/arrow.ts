@@ -61,7 +61,7 @@ function columnOf(table: ArrowTable, name: string, type: string): Column {
     )
   }
   const whole = vector.nullCount === 0 && /^(Int(8|16|32)|Uint(8|16|32)|Float(32|64))$/.test(type) ? vector.toArray() : undefined
-  if (ArrayBuffer.isView(whole)) return { kind: 'number', values: numbersOf(whole as NumberArray) }
+  if (ArrayBuffer.isView(whole)) return { kind: 'number', values: numbersOf(name, whole as NumberArray) }
   const builder = new ColumnBuilder(name)
   for (const value of vector)
     builder.append((item !== undefined && value !== null ? [...(value as Iterable<unknown>)] : value) as Value)
