@@ -61,21 +61,26 @@ export interface NativeMemory {
   dispose(): void
 }
 
-/** Encoded columns of a dataset, copied in once; ids are range-checked in the copy. */
+/** Encoded columns of a dataset: zero at first, then written part by part. */
 export interface NativeColumns {
   readonly rows: number
+  /**
+   * Copies the next rows of every column in, from row `start` on: one array per column, [rows * width] each, all of as many rows.
+   * @throws ERR_MULTIGATE_ARGUMENT naming column, row, id and limit: ids are range-checked in the copy. ERR_MULTIGATE_BUSY while a run
+   *   reads the columns.
+   */
+  write(start: number, data: readonly (Float32Array | Int32Array)[]): void
   /** Draws the order of epoch `epoch`: a permutation keyed by (seed, epoch), used by runs with `shuffled: true`. */
   shuffle(seed: number, epoch: number): void
   dispose(): void
 }
 
 export interface ColumnSpec {
-  data: Float32Array | Int32Array
-  width: number
+  readonly type: 'f32' | 'i32'
+  /** Elements of a row. */
+  readonly width: number
   /** Ids must lie in [0, limit); ignored for floats. */
-  limit: number
-  /** Detach the array's buffer once it is copied: its memory is free at once. */
-  detach?: boolean
+  readonly limit: number
 }
 
 /** On a GPU: the whole data set in its memory, batches from the host's memory, or the first where it takes half of what is free at most. */
@@ -179,6 +184,7 @@ export interface NativeBinding {
   /** Somebody waits for the asynchronous runs under way: of several steps, none begins later than 10 ms after the first one. */
   giveWay(): void
   createMemory(device: DeviceName, elements: number): NativeMemory
+  /** @throws ERR_MULTIGATE_OUT_OF_MEMORY, before anything is allocated, where this machine cannot hold them. */
   createColumns(columns: readonly ColumnSpec[], rows: number): NativeColumns
   /** @throws ERR_MULTIGATE_PROGRAM for a program that is not well formed, ERR_MULTIGATE_UNSUPPORTED for an unknown ISA. */
   compile(device: DeviceName, program: ProgramSpec, options: { isa?: string; precision?: Precision }): NativePlan

@@ -75,20 +75,27 @@ export class DataEncoder {
   }
 
   #encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
-    const columns = new Map<string, ColumnSpec>()
+    const columns = new Map<string, ColumnSpec & { readonly data: Float32Array | Int32Array }>()
     const unknown: Record<string, number> = {}
     for (const encoder of this.encoders) {
       const { name } = encoder.feature
       const { unknown: count, ...encoded } = encoder.encode(featureColumn(data, encoder.feature))
-      columns.set(name, { ...encoded, limit: encoder.kind === 'dense' ? 0 : encoder.tableRows, detach: true })
+      const ids = encoder.kind !== 'dense'
+      columns.set(name, { ...encoded, type: ids ? 'i32' : 'f32', limit: ids ? encoder.tableRows : 0 })
       if (count !== undefined && count > 0) unknown[name] = count
     }
     const targets = purpose === 'prediction' ? [] : this.#tasks.map((task) => targetsOf(task, data, purpose))
     for (const { task, labels, weights } of targets) {
-      columns.set(labelInput(task.name), { data: labels, width: 1, limit: 0 })
-      if (weights !== undefined) columns.set(weightInput(task.name), { data: weights, width: 1, limit: 0 })
+      columns.set(labelInput(task.name), { data: labels, type: 'f32', width: 1, limit: 0 })
+      if (weights !== undefined) columns.set(weightInput(task.name), { data: weights, type: 'f32', width: 1, limit: 0 })
     }
-    return new EncodedRows(native.createColumns([...columns.values()], data.rows), [...columns.keys()], targets, unknown)
+    const specs = [...columns.values()]
+    const held = native.createColumns(specs, data.rows)
+    held.write(
+      0,
+      specs.map(({ data }) => data),
+    )
+    return new EncodedRows(held, [...columns.keys()], targets, unknown)
   }
 }
 

@@ -2,12 +2,13 @@
  * process that creates and disposes models grows without bound.
  *
  * From 1 MiB on, Linux maps it, in huge pages where they are filled by three quarters: rows of embedding tables are read in no order, and
- * with small pages each would cost a walk through the page tables. Such memory is zeroed when it is new. */
+ * with small pages each would cost a walk through the page tables. Such memory is zero when it is new, page by page as it is touched. */
 #ifndef MULTIGATE_ABI_ALIGNED_H
 #define MULTIGATE_ABI_ALIGNED_H
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
 #include <sys/mman.h>
 #define MG_HUGE_PAGES_ 1
@@ -42,6 +43,13 @@ static inline void* mg_aligned_new(size_t bytes) {
   /* malloc aligns to 16: room for the header */
   aligned = (char*)header.block + (alignment - (uintptr_t)header.block % alignment);
   ((mg_aligned_header_*)aligned)[-1] = header;
+  return aligned;
+}
+
+/* The same, all zero. What is mapped costs nothing here: the system zeroes a page when it is touched first. */
+static inline void* mg_aligned_zeroed(size_t bytes) {
+  void* aligned = mg_aligned_new(bytes);
+  if (aligned && ((mg_aligned_header_*)aligned)[-1].mapped == 0) memset(aligned, 0, bytes);
   return aligned;
 }
 

@@ -86,6 +86,7 @@ class ColumnsHandle : public HandleBase<ColumnsHandle, Columns> {
 
  private:
   Napi::Value rows(const Napi::CallbackInfo& info);
+  Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value shuffle(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
@@ -108,7 +109,7 @@ class PlanHandle : public HandleBase<PlanHandle, Plan> {
   Napi::Value dispose(const Napi::CallbackInfo& info);
 };
 
-/// Copies ColumnSpecs in. @throws Failure.
+/// Columns as ColumnSpecs say, all zero. @throws Failure.
 std::shared_ptr<Columns> read_columns(const Napi::Value& specs, const Napi::Value& rows);
 
 }  // namespace multigate::addon

@@ -41,13 +41,12 @@ mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
   // Room for a whole vector at the last element, and a multiple of the alignment.
   if (elements < 0 || elements > (int64_t{1} << 59)) return fail(error, MG_OUT_OF_MEMORY, "more elements than memory can hold");
   const size_t bytes = static_cast<size_t>(padded(elements) + kPad) * sizeof(float);
-  *data = mg_aligned_new(bytes);
+  *data = mg_aligned_zeroed(bytes);
   if (!*data) {
     char text[96];
     std::snprintf(text, sizeof text, "could not allocate %zu bytes of host memory", bytes);
     return fail(error, MG_OUT_OF_MEMORY, text);
   }
-  std::memset(*data, 0, bytes);
   return MG_OK;
 }
 

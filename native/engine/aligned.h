@@ -13,18 +13,25 @@ class AlignedBuffer {
  public:
   /// At least `bytes` bytes; what was in it is lost when it grows.
   void* reserve(size_t bytes) {
-    if (bytes > capacity_) {
-      data_.reset();  // first: the old and the new need not fit side by side
-      capacity_ = 0;
-      data_.reset(mg_aligned_new(bytes));
-      if (data_ == nullptr) throw Failure(Code::out_of_memory, "cannot allocate " + bytes_text(static_cast<double>(bytes)));
-      capacity_ = bytes;
-    }
+    if (bytes > capacity_) grow(bytes, mg_aligned_new);
+    return data_.get();
+  }
+  /// `bytes` bytes of new memory, all zero.
+  void* renew(size_t bytes) {
+    grow(bytes, mg_aligned_zeroed);
     return data_.get();
   }
   void* data() const { return data_.get(); }
 
  private:
+  void grow(size_t bytes, void* (*allocate)(size_t)) {
+    data_.reset();  // first: the old and the new need not fit side by side
+    capacity_ = 0;
+    data_.reset(allocate(bytes));
+    if (data_ == nullptr) throw Failure(Code::out_of_memory, "cannot allocate " + bytes_text(static_cast<double>(bytes)));
+    capacity_ = bytes;
+  }
+
   struct Delete {
     void operator()(void* data) const { mg_aligned_delete(data); }
   };

@@ -16,7 +16,11 @@ namespace multigate {
 
 namespace {
 
+// What is copied at a time: some rows of all columns, so that what is written lies in the cache, or a part of one row.
 constexpr int64_t kRowsAtOnce = 256;
+constexpr int64_t kElementsAtOnce = 1 << 14;
+
+constexpr const char* kInUse = "these columns are in use by a plan that is running; wait for the run to end";
 
 uint64_t next_number() noexcept {
   static std::atomic<uint64_t> last{0};
@@ -27,41 +31,60 @@ uint64_t next_number() noexcept {
 
 Columns::Columns(int64_t rows, std::vector<Column> columns) : number_(next_number()), rows_(rows), columns_(std::move(columns)) {
   if (rows < 0 || rows > kMaxRows) throw Failure(Code::argument, text_of("rows is ", rows, ", expected 0 to ", kMaxRows));
-  int64_t widest = 1;
   for (Column& column : columns_) {
     column.offset = stride_;
     stride_ += column.width;
-    widest = std::max(widest, column.width);
   }
-  values_.reserve(static_cast<size_t>(std::max<int64_t>(bytes(), 1)));
-  // Some rows of all columns at a time, so that what is written lies in the cache.
-  std::vector<int32_t> some(static_cast<size_t>(kRowsAtOnce * widest));
-  for (int64_t first = 0; first < rows; first += kRowsAtOnce) {
-    const int64_t count = std::min(kRowsAtOnce, rows - first);
-    for (size_t k = 0; k < columns_.size(); ++k) copy_rows(k, first, count, some.data());
-  }
-  for (Column& column : columns_) column.values = nullptr;
+  // Below 2^31 rows of 2^16 columns of 2^24 elements: their product fits a double, and no integer.
+  check_host_bytes(static_cast<double>(rows) * static_cast<double>(stride_) * 4);
+  values_.renew(static_cast<size_t>(std::max<int64_t>(bytes(), 1)));
 }
 
 Columns::~Columns() { forget_data_set(number_); }
 
-void Columns::copy_rows(size_t number, int64_t first, int64_t rows, int32_t* scratch) {
-  Column& column = columns_[number];
-  const int64_t width = column.width, count = rows * width;
-  const auto* from = static_cast<const int32_t*>(column.values) + first * width;
-  if (column.dtype == MG_I32) {
-    copy_ids(from, scratch, count, column.limit, width, first, text_of("column ", number));
-  } else {
-    std::memcpy(scratch, from, static_cast<size_t>(count) * 4);
-    const auto* floats = reinterpret_cast<const float*>(scratch);
-    if (column.complete) column.complete = std::none_of(floats, floats + count, [](float value) { return std::isnan(value); });
+void Columns::write(int64_t start, int64_t rows, const std::vector<const void*>& values) {
+  if (users_ > 0) throw Failure(Code::busy, kInUse);
+  if (start < 0 || start > rows_ || rows > rows_ - start) {
+    throw Failure(Code::argument, text_of("start is ", start, " and data has ", rows, " rows, expected a range inside the columns' ", rows_, " rows"));
   }
-  for (int64_t r = 0; r < rows; ++r)
-    std::memcpy(row(first + r) + column.offset * 4, scratch + r * width, static_cast<size_t>(width) * 4);
+  if (used_) {
+    // A backend may have copies of what the rows were.
+    forget_data_set(number_);
+    number_ = next_number();
+    used_ = false;
+  }
+  int64_t widest = 1;
+  for (const Column& column : columns_) widest = std::max(widest, column.width);
+  const int64_t at_once = std::clamp<int64_t>(kElementsAtOnce / widest, 1, kRowsAtOnce);
+  std::vector<int32_t> scratch(static_cast<size_t>(std::min(kElementsAtOnce, std::min(at_once, rows) * widest)));
+  for (int64_t first = 0; first < rows; first += at_once) {
+    const int64_t count = std::min(at_once, rows - first);
+    for (size_t k = 0; k < columns_.size(); ++k) {
+      const auto* from = static_cast<const int32_t*>(values[k]) + first * columns_[k].width;
+      copy_rows(k, from, start + first, count, scratch.data());
+    }
+  }
+}
+
+/// Of several rows each is one part; a row that is wider than the scratch memory is several.
+void Columns::copy_rows(size_t number, const int32_t* from, int64_t first, int64_t rows, int32_t* scratch) {
+  Column& column = columns_[number];
+  for (int64_t at = 0; at < column.width; at += kElementsAtOnce) {
+    const int64_t width = std::min(kElementsAtOnce, column.width - at), count = rows * width;
+    if (column.dtype == MG_I32) {
+      copy_ids(from + at, scratch, count, column.limit, width, first, text_of("column ", number));
+    } else {
+      std::memcpy(scratch, from + at, static_cast<size_t>(count) * 4);
+      const auto* floats = reinterpret_cast<const float*>(scratch);
+      if (column.complete) column.complete = std::none_of(floats, floats + count, [](float value) { return std::isnan(value); });
+    }
+    for (int64_t r = 0; r < rows; ++r)
+      std::memcpy(row(first + r) + (column.offset + at) * 4, scratch + r * width, static_cast<size_t>(width) * 4);
+  }
 }
 
 void Columns::shuffle(uint64_t seed, uint64_t epoch) {
-  if (users_ > 0) throw Failure(Code::busy, "these columns are in use by a plan that is running; wait for the run to end");
+  if (users_ > 0) throw Failure(Code::busy, kInUse);
   shuffle_order(static_cast<int32_t*>(order_.reserve(static_cast<size_t>(rows_ > 0 ? rows_ : 1) * 4)), rows_, seed, epoch);
 }
 

@@ -1,4 +1,4 @@
-// The encoded columns of a dataset, copied in once, and the order in which an epoch reads their rows. A row's values lie side by side:
+// The encoded columns of a dataset, written part by part, and the order in which an epoch reads their rows. A row's values lie side by side:
 // rows are picked at random, and so one has a few cache lines and a page or two to wait for, not those of every column.
 // Ids are range-checked in the copy, so nothing that happens to the caller's array later can make one wrong.
 #pragma once
@@ -15,20 +15,23 @@ struct Column {
   int32_t dtype = 0;  // MG_F32 or MG_I32
   int64_t width = 0;
   int64_t limit = 0;  // ids lie in [0, limit)
-  const void* values = nullptr;  // [rows, width], read while it is copied only
-  int64_t offset = 0;            // in a row
-  bool complete = true;          // no NaN among its floats
+  int64_t offset = 0;  // in a row
+  bool complete = true;  // no NaN among its floats
 };
 
 class Columns {
  public:
-  /// Copies the columns' values. @throws Failure (argument) naming column, row, id and limit.
+  /// All values are zero. @throws Failure (out_of_memory) where this machine cannot hold them.
   Columns(int64_t rows, std::vector<Column> columns);
   Columns(const Columns&) = delete;
   Columns& operator=(const Columns&) = delete;
   ~Columns();
 
-  /// Unique in the process: backends know copies of these columns by it.
+  /// Copies rows [start, start + rows) of every column in, [rows, width] each. @throws Failure (argument) naming column, row, id and
+  /// limit, the rows before being written; (busy) while a run reads them.
+  void write(int64_t start, int64_t rows, const std::vector<const void*>& values);
+
+  /// Unique in the process, and another one after a change of what a run has read: backends know copies of these columns by it.
   uint64_t number() const noexcept { return number_; }
 
   int64_t rows() const noexcept { return rows_; }
@@ -43,11 +46,11 @@ class Columns {
   /// @throws Failure (busy) while a run reads the order.
   void shuffle(uint64_t seed, uint64_t epoch);
 
-  void begin_use() noexcept { ++users_; }
+  void begin_use() noexcept { ++users_, used_ = true; }
   void end_use() noexcept { --users_; }
 
  private:
-  void copy_rows(size_t number, int64_t first, int64_t rows, int32_t* scratch);
+  void copy_rows(size_t number, const int32_t* from, int64_t first, int64_t rows, int32_t* scratch);
 
   uint64_t number_;
   int64_t rows_;
@@ -55,6 +58,7 @@ class Columns {
   std::vector<Column> columns_;
   AlignedBuffer values_, order_;
   int users_ = 0;
+  bool used_ = false;  // by any run since the last change
 };
 
 /// Copies `count` ids of rows from `first_row` on, then checks the copy. `what` starts the error's text; `width` is ids per row.

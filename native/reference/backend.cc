@@ -51,9 +51,8 @@ void forget(uint64_t) noexcept {}
 
 mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
   if (elements < 0 || elements > (int64_t{1} << 58)) return fail(error, MG_OUT_OF_MEMORY, "more elements than memory can hold");
-  *data = mg_aligned_new(static_cast<size_t>(elements) * sizeof(double));
+  *data = mg_aligned_zeroed(static_cast<size_t>(elements) * sizeof(double));
   if (!*data) return fail(error, MG_OUT_OF_MEMORY, "could not allocate host memory");
-  std::memset(*data, 0, static_cast<size_t>(elements) * sizeof(double));
   return MG_OK;
 }
 

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 
 import type { DataResidence } from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
-import { binding, densePlan, floats } from '../native/programs.js'
+import { columnsOf, densePlan, floats } from '../native/programs.js'
 import { data, model } from '../training/data.js'
 import { onCuda, usable } from './usable.js'
 
@@ -44,7 +44,7 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
   it('brings the rows that are asked for, whichever were expected next', () => {
     const { plan } = densePlan('cuda')
     const x = Float32Array.from({ length: 24 }, (_, index) => (index * 7) % 11)
-    const columns = binding.createColumns([{ data: x, width: 3, limit: 0 }], 8)
+    const columns = columnsOf([{ data: x, width: 3, limit: 0 }], 8)
     const run = (place: DataResidence, start: number, count: number, shuffled: boolean): number[] => {
       const y = floats('cuda', 2 * count)
       plan.run({
@@ -79,6 +79,30 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
       return [...straight, ...shuffled, run(place, 2, 2, false)]
     }
     expect(inAllOrders('host')).toEqual(inAllOrders('device'))
+    columns.dispose()
+  })
+
+  it.each(['device', 'host'] as const)('reads what was written last, %s', (place) => {
+    const { plan } = densePlan('cuda')
+    const columns = columnsOf([{ data: new Float32Array(12), width: 3, limit: 0 }], 4)
+    const read = (): number => {
+      const outputs = [floats('cuda', 2)]
+      const request = {
+        rows: 1,
+        start: 1,
+        columns,
+        columnOf: [0],
+        data: place,
+        outputs,
+        scalars: new Float64Array(0),
+        threads: 1,
+      }
+      plan.run(request)
+      return (outputs[0]?.[0] ?? NaN) - 10
+    }
+    expect(read()).toBe(0)
+    columns.write(1, [new Float32Array([1, 2, 3])])
+    expect(read()).toBe(1 + 3 * 2 + 5 * 3)
     columns.dispose()
   })
 

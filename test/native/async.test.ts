@@ -5,6 +5,7 @@ import type { FloatArray, RunRequest } from '../../lib/native/binding.js'
 import {
   binding,
   boundPlan,
+  columnsOf,
   densePlan,
   denseProgram,
   devices,
@@ -90,7 +91,7 @@ describe.each(devices)('%s', (device) => {
 
   it('finishes a run whose plan, memory and columns are disposed', async () => {
     const { plan, parameters } = densePlan(device)
-    const columns = binding.createColumns([{ data: new Float32Array([1, 0, 0]), width: 3, limit: 0 }], 1)
+    const columns = columnsOf([{ data: new Float32Array([1, 0, 0]), width: 3, limit: 0 }], 1)
     const y = floats(device, 2)
     const promise = plan.runAsync({ rows: 1, columns, columnOf: [0], outputs: [y], scalars: none, threads: 1 })
     columns.dispose()
@@ -103,7 +104,7 @@ describe.each(devices)('%s', (device) => {
 
   it('does not reorder columns under a run', async () => {
     const { plan } = densePlan(device)
-    const columns = binding.createColumns([{ data: new Float32Array(30), width: 3, limit: 0 }], 10)
+    const columns = columnsOf([{ data: new Float32Array(30), width: 3, limit: 0 }], 10)
     columns.shuffle(1, 1)
     const promise = plan.runAsync({
       rows: 10,
@@ -124,7 +125,7 @@ describe.each(devices)('%s', (device) => {
   it.each([false, true])('does steps that follow each other in one call as in several, shuffled: %s', async (shuffled) => {
     const program = trainingProgram()
     const random = (count: number) => Float32Array.from({ length: count }, (_, i) => ((i * 37) % 11) / 11)
-    const columns = binding.createColumns(
+    const columns = columnsOf(
       [
         { data: Int32Array.from({ length: 14 }, (_, i) => i % 5), width: 1, limit: 5 },
         { data: random(14), width: 1, limit: 0 },
@@ -166,7 +167,7 @@ describe.each(devices)('%s', (device) => {
       const program = trainingProgram()
       const { plan } = boundPlan(device, program)
       const floatColumn = { data: new Float32Array(rows), width: 1, limit: 0 }
-      const columns = binding.createColumns([{ data: new Int32Array(rows), width: 1, limit: 5 }, floatColumn, floatColumn], rows)
+      const columns = columnsOf([{ data: new Int32Array(rows), width: 1, limit: 5 }, floatColumn, floatColumn], rows)
       const scalars = new Float64Array(steps * program.scalarInputs)
       const request = { rows: rows / steps, steps, columns, columnOf: [0, 1, 2], outputs: [], scalars, threads: 1 }
       return { plan, request, width: program.scalarOutputs + program.denominators.length }
@@ -199,7 +200,7 @@ describe.each(devices)('%s', (device) => {
     const { plan } = boundPlan(device, program)
     const ids = { data: new Int32Array(8), width: 1, limit: 5 }
     const column = { data: new Float32Array(8), width: 1, limit: 0 }
-    const columns = binding.createColumns([ids, column, column], 8)
+    const columns = columnsOf([ids, column, column], 8)
     const shared = { rows: 3, outputs: [], scalars: new Float64Array(3 * program.scalarInputs), threads: 1 }
     const run = { ...shared, columns, columnOf: [0, 1, 2] }
     expectCode(() => plan.runAsync({ ...run, steps: 3 }), 'ARGUMENT', 'start and rows are 0 and 3 in 3 steps', '8 rows')
@@ -210,7 +211,7 @@ describe.each(devices)('%s', (device) => {
       'ARGUMENT',
       'steps is 2, expected 1 where inputs are arrays',
     )
-    const wide = binding.createColumns([{ data: new Float32Array(24), width: 3, limit: 0 }], 8)
+    const wide = columnsOf([{ data: new Float32Array(24), width: 3, limit: 0 }], 8)
     const dense = { rows: 2, steps: 2, columns: wide, columnOf: [0], outputs: [floats(device, 4)], scalars: none, threads: 1 }
     expectCode(() => densePlan(device).plan.runAsync(dense), 'ARGUMENT', 'steps is 2, expected 1: this program has row outputs')
   })

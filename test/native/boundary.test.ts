@@ -8,6 +8,7 @@ import {
   anything,
   binding,
   boundPlan,
+  columnsOf,
   densePlan,
   denseProgram,
   devices,
@@ -242,18 +243,8 @@ describe.each(devices)('%s: wrong calls', (device) => {
     expectCode(() => plan.bind(anything(value), memory), 'ARGUMENT')
     expectCode(() => binding.peak('scalar', anything(value)), 'ARGUMENT', 'threads', text)
     expectCode(() => binding.createColumns([], anything(value)), 'ARGUMENT', 'rows', text)
-    expectCode(
-      () => binding.createColumns([{ data: new Float32Array(4), width: anything(value), limit: 0 }], 4),
-      'ARGUMENT',
-      'width',
-      text,
-    )
-    expectCode(
-      () => binding.createColumns([{ data: new Int32Array(4), width: 1, limit: anything(value) }], 4),
-      'ARGUMENT',
-      'limit',
-      text,
-    )
+    expectCode(() => binding.createColumns([{ type: 'f32', width: anything(value), limit: 0 }], 4), 'ARGUMENT', 'width', text)
+    expectCode(() => binding.createColumns([{ type: 'i32', width: 1, limit: anything(value) }], 4), 'ARGUMENT', 'limit', text)
     memory.dispose()
   })
 
@@ -282,29 +273,11 @@ describe.each(devices)('%s: wrong calls', (device) => {
   it('columns', () => {
     expectCode(() => binding.createColumns(anything(null), 1), 'ARGUMENT', 'columns', 'null')
     expectCode(() => binding.createColumns([anything(3)], 1), 'ARGUMENT', 'columns[0]', '3')
-    expectCode(() => binding.createColumns([{ data: anything([1]), width: 1, limit: 0 }], 1), 'ARGUMENT', 'columns[0].data')
-    expectCode(
-      () => binding.createColumns([{ data: new Float32Array(3), width: 2, limit: 0 }], 2),
-      'ARGUMENT',
-      'columns[0].data',
-      '3',
-      '4',
-    )
-    const ids = { data: new Int32Array([0, 1, 2, 7]), width: 2, limit: 7 }
-    expectCode(() => binding.createColumns([ids], 2), 'ARGUMENT', 'column 0', 'row 1', '7', '[0, 7)')
-
-    const taken = { data: new Float32Array(4), width: 2, limit: 0, detach: true }
-    expectCode(() => binding.createColumns([{ ...taken, detach: anything(1) }], 2), 'ARGUMENT', 'columns[0].detach', '1')
-    expectCode(() => binding.createColumns([taken, ids], 2), 'ARGUMENT', 'column 1')
-    expect(taken.data.length).toBe(4) // nothing is taken unless all is well
-    const shared = new Float32Array(new SharedArrayBuffer(16))
-    expectCode(() => binding.createColumns([{ ...taken, data: shared }], 2), 'ARGUMENT', 'columns[0].data', 'detached')
-    binding.createColumns([taken, taken], 2).dispose()
-    expect(taken.data.buffer.byteLength).toBe(0)
-    expectCode(() => binding.createColumns([taken], 2), 'ARGUMENT', 'columns[0].data', '0', '4')
+    const wrong = { type: anything<'f32'>('f64'), width: 1, limit: 0 }
+    expectCode(() => binding.createColumns([wrong], 1), 'ARGUMENT', 'columns[0].type', "'f64'", "'f32', 'i32'")
 
     const { plan } = densePlan(device)
-    const columns = binding.createColumns(
+    const columns = columnsOf(
       [
         { data: new Float32Array(12), width: 3, limit: 0 },
         { data: new Float32Array(4), width: 1, limit: 0 },
@@ -340,6 +313,9 @@ describe.each(devices)('%s: wrong calls', (device) => {
     columns.dispose()
     expectCode(() => run({}), 'DISPOSED', 'columns')
     expectCode(() => {
+      columns.write(0, [])
+    }, 'DISPOSED')
+    expectCode(() => {
       columns.shuffle(0, 0)
     }, 'DISPOSED')
   })
@@ -347,7 +323,7 @@ describe.each(devices)('%s: wrong calls', (device) => {
   it('columns whose ids reach beyond the table', () => {
     const { plan } = boundPlan(device, trainingProgram())
     const column = { data: new Float32Array(2), width: 1, limit: 0 }
-    const columns = binding.createColumns([{ data: new Int32Array(2), width: 1, limit: 6 }, column, column], 2)
+    const columns = columnsOf([{ data: new Int32Array(2), width: 1, limit: 6 }, column, column], 2)
     const request = { rows: 2, columns, columnOf: [0, 1, 2], outputs: [], scalars: new Float64Array(3), threads: 1 }
     expectCode(() => plan.run(request), 'ARGUMENT', 'columnOf[0]', '6', '5')
   })
@@ -506,7 +482,7 @@ describe('disposal', () => {
       memory.write(0, one)
       const plan = binding.compile('cpu', denseProgram(), {})
       plan.dispose()
-      const columns = binding.createColumns([{ data, width: 1, limit: 0 }], data.length)
+      const columns = columnsOf([{ data, width: 1, limit: 0 }], data.length)
       columns.dispose()
       memory.dispose()
     }

@@ -4,6 +4,7 @@ import { expect } from 'vitest'
 import type {
   DeviceName,
   FloatArray,
+  NativeColumns,
   NativeMemory,
   NativePlan,
   OpSpec,
@@ -23,6 +24,22 @@ export function view(buffer: number, offset: number, width: number): { buffer: n
 export function floats(device: DeviceName, values: number | readonly number[]): FloatArray {
   if (device === 'reference') return typeof values === 'number' ? new Float64Array(values) : new Float64Array(values)
   return typeof values === 'number' ? new Float32Array(values) : new Float32Array(values)
+}
+
+/** Columns that are written at once. */
+export function columnsOf(
+  columns: readonly { readonly data: Float32Array | Int32Array; readonly width: number; readonly limit: number }[],
+  rows: number,
+): NativeColumns {
+  const specs = columns.map(({ data, width, limit }) => {
+    return { type: data instanceof Int32Array ? ('i32' as const) : ('f32' as const), width, limit }
+  })
+  const made = binding.createColumns(specs, rows)
+  made.write(
+    0,
+    columns.map(({ data }) => data),
+  )
+  return made
 }
 
 /** y[n,2] = x[n,3] kernel + bias; 8 parameters. Buffers: 0 x, 1 copy of x, 2 parameters, 3 y. */

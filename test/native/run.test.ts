@@ -1,7 +1,17 @@
 // Good programs give right numbers through the addon: dense, mixture, a training step, columns, shuffling, initial weights.
 import { describe, expect, it } from 'vitest'
 
-import { binding, boundPlan, densePlan, devices, expectCode, floats, mixtureProgram, trainingProgram } from './programs.js'
+import {
+  binding,
+  boundPlan,
+  columnsOf,
+  densePlan,
+  devices,
+  expectCode,
+  floats,
+  mixtureProgram,
+  trainingProgram,
+} from './programs.js'
 
 describe.each(devices)('%s', (device) => {
   it('runs a dense layer', () => {
@@ -41,7 +51,7 @@ describe.each(devices)('%s', (device) => {
     const { plan } = densePlan(device)
     const rows = 50
     const x = Float32Array.from({ length: rows * 3 }, (_, index) => Math.floor(index / 3))
-    const columns = binding.createColumns([{ data: x, width: 3, limit: 0 }], rows)
+    const columns = columnsOf([{ data: x, width: 3, limit: 0 }], rows)
     const y = floats(device, 2 * rows)
     const run = (start: number, count: number, shuffled: boolean): number[] => {
       const output = y.subarray(0, 2 * count)
