@@ -150,6 +150,8 @@ export class ColumnBuilder {
     items.#row = this.#rows
     if (typed === undefined || typed.startsWith('Big')) {
       const { length } = value
+      // Refused before the time for it is spent.
+      if (items.rows + length > this.#limits.items) throw items.#tooMany()
       for (let index = 0; index < length; index += 1) items.append(value[index])
     } else items.#appendAll(value as NumberValues)
     this.#offsets.push(items.rows)
