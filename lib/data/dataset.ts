@@ -66,12 +66,17 @@ function readingOf(options: CsvOptions): Reading {
   return Object.freeze(reading)
 }
 
+/** Whether this copy of the package made it. */
+export function isDataset(value: unknown): value is Dataset {
+  return Dataset.isOne(value)
+}
+
 /**
  * A dataset that this copy of the package made.
  * @throws ERR_MULTIGATE_ARGUMENT for anything else, by name for one of another copy and for what cloning leaves of one.
  */
 export function checkDataset(field: string, value: unknown): Dataset {
-  if (value instanceof Dataset) return value
+  if (isDataset(value)) return value
   throw lostDataset(field, value) ?? invalidArgument(field, 'a Dataset', value, howToMake)
 }
 
@@ -179,7 +184,7 @@ export class Dataset {
    */
   static fromColumns(columns: Readonly<Record<string, ColumnValues>>): Dataset {
     const expected = 'an object of columns by name'
-    if (typeof columns !== 'object' || columns === null || columns instanceof Dataset) {
+    if (typeof columns !== 'object' || columns === null || isDataset(columns)) {
       throw invalidArgument('columns', expected, columns)
     }
     const lost = lostDataset('columns', columns)
@@ -227,6 +232,11 @@ export class Dataset {
       })
     }
     return new Dataset(new Table(columns, start, reading), rangeOf(0, rows))
+  }
+
+  /** @internal Asks nothing of the value itself, which may be a proxy. */
+  static isOne(value: unknown): value is Dataset {
+    return typeof value === 'object' && value !== null && #table in value
   }
 
   /** Whether there is a column of this name. */
