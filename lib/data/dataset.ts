@@ -246,7 +246,7 @@ export class Dataset {
 
   /**
    * A raw column. It is shared: do not write into it. Of a part whose rows do not follow one another it is put together anew
-   * where no one holds it any more, which takes some 5 ns per row; a part keeps none itself.
+   * where no one holds it any more, which takes some 20 ns per row; a part keeps none itself.
    * @throws ERR_MULTIGATE_DATA listing the nearest names where there is none of this name; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   column(name: string): Column {
