@@ -105,6 +105,14 @@ void PlanBuilder::finish() {
       parts.push_back({w.depth, w.columns, w.packed, w.split, w.splits, part, w.panels});
       if (w.split >= 0) gradient_parts.push_back(parts.back());
     }
+  std::vector<std::pair<int64_t, int64_t>> covered;  // ranges of the gradient that some op writes
+  for (const PackedPart& part : gradient_parts) {
+    for (int64_t d = 0; d < part.depth; d++) covered.emplace_back(part.part.offset + d * part.part.stride, part.part.count);
+    if (part.part.bias >= 0) covered.emplace_back(part.part.bias, part.part.count);
+  }
+  std::sort(covered.begin(), covered.end());
+  for (size_t i = 1; i < covered.size(); i++)
+    if (covered[i - 1].first + covered[i - 1].second > covered[i].first) throw std::invalid_argument("two backward ops write the same parameter gradient");
   plan.parts.assign(parts), plan.part_count = static_cast<int64_t>(parts.size());
   plan.gradient_parts.assign(gradient_parts), plan.gradient_part_count = static_cast<int64_t>(gradient_parts.size());
 }

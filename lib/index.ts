@@ -67,7 +67,7 @@ export type { EpochRecord, History } from './training/history.js'
 export type { Inputs } from './training/inputs.js'
 export { loadModel } from './training/load.js'
 export type { Snapshot } from './training/memories.js'
-export type { FitOptions, Model, ModelInput, Scores } from './training/model.js'
+export type { CallOptions, FitOptions, Model, ModelInput, Scores } from './training/model.js'
 export {
   CGC,
   type CGCOptions,
@@ -84,6 +84,7 @@ export {
   SingleTask,
   type SingleTaskOptions,
 } from './training/models.js'
+export type { UnknownValues } from './training/unknown.js'
 
 /**
  * The devices of this machine, and why one cannot be used.

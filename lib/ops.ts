@@ -1,6 +1,7 @@
 // The fused mixture on plain typed arrays: the entry `multigate/ops`. A call writes the parameters, runs one program and
 // returns fresh arrays; compiled programs are kept with the topology object, so keep and reuse that.
 
+import { threadsWithin } from './core/cgroups.js'
 import { checkInteger, checkKeys } from './core/check.js'
 import { chooseDevice } from './core/device.js'
 import { mostThreads } from './core/limits.js'
@@ -296,7 +297,7 @@ function placeOf(options: MixtureRunOptions = {}): Place {
     device: chosen.device,
     isa,
     precision: checkPrecision(precision, chosen.device),
-    threads: threads ?? native.processors(),
+    threads: threads ?? threadsWithin(native.processors()),
   }
 }
 

@@ -88,7 +88,7 @@ struct DroppedRows {
 __global__ void dropout_kernel(RowLanes lanes, Some<DroppedRows> drops, const double* first_row) {
   const DroppedRows& own = drops.items[blockIdx.y];
   const int64_t width = own.width;
-  const auto at_step = static_cast<uint32_t>(*own.step);
+  const auto at_step = static_cast<uint32_t>(static_cast<uint64_t>(*own.step));
   const auto from = static_cast<uint32_t>(static_cast<int64_t>(*first_row));
   lanes.of_width((width + 7) / 8).each([&](int64_t row, int64_t group) {
     const Words random = philox(own.shared, from + static_cast<uint32_t>(row), at_step, static_cast<uint32_t>(group));

@@ -1,17 +1,26 @@
 // Data on the command line: a file by its ending, and a part of it by the split of a configuration.
 
 import { ArgumentError } from '../core/errors.js'
+import type { CsvOptions } from '../data/csv.js'
 import { Dataset } from '../data/dataset.js'
+import type { Model } from '../training/model.js'
 import { type Config, readConfig } from './config.js'
 
 export const parts = ['train', 'validation', 'test'] as const
 export type Part = (typeof parts)[number]
 
-/** Reads columns of `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet`. */
-export async function readData(path: string, columns: readonly string[], csv: Config['csv']): Promise<Dataset> {
-  if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path, { columns })
-  if (isCsv(path)) return Dataset.fromCsv(path, { columns, ...csv })
+/** How a model wants a file read. */
+export type Reading = ReturnType<Model['csvOptions']>
+
+/** Reads what a model reads of `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet`; what `csv` says comes first. */
+export async function readData(path: string, reading: Reading, csv: Config['csv']): Promise<Dataset> {
+  if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path, { columns: reading.columns })
+  if (isCsv(path)) return Dataset.fromCsv(path, withCsv(reading, csv))
   throw unknownEnding(path)
+}
+
+function withCsv(reading: Reading, csv: Config['csv']): CsvOptions {
+  return { ...reading, ...csv, types: { ...reading.types, ...(csv.types as CsvOptions['types']) } }
 }
 
 function isCsv(path: string): boolean {
@@ -27,26 +36,26 @@ function unknownEnding(path: string): ArgumentError {
 /** The rows of a file part by part; all of one part of a split at once. */
 export async function* streamPart(
   path: string,
-  columns: readonly string[],
+  reading: Reading,
   options: { readonly config?: string; readonly part?: Part },
 ): AsyncGenerator<Dataset, void, undefined> {
-  if (options.part !== undefined) return yield await readPart(path, columns, options)
+  if (options.part !== undefined) return yield await readPart(path, reading, options)
   const config = options.config === undefined ? undefined : await readConfig(options.config)
-  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path, undefined, { columns })
-  else if (isCsv(path)) yield* Dataset.streamCsv(path, { columns, ...config?.csv })
+  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path, undefined, { columns: reading.columns })
+  else if (isCsv(path)) yield* Dataset.streamCsv(path, withCsv(reading, config?.csv ?? {}))
   else throw unknownEnding(path)
 }
 
 /** All rows of a file, or with a configuration one part of them. */
 export async function readPart(
   path: string,
-  columns: readonly string[],
+  reading: Reading,
   options: { readonly config?: string; readonly part?: Part },
 ): Promise<Dataset> {
   const config = options.config === undefined ? undefined : await readConfig(options.config)
   if (options.part !== undefined && config?.split === undefined) {
     throw new ArgumentError('--part: expected --config with a file that has a split, found none', { field: '--part' })
   }
-  const data = await readData(path, columns, config?.csv ?? {})
+  const data = await readData(path, reading, config?.csv ?? {})
   return options.part === undefined || config?.split === undefined ? data : data.split(config.split)[options.part]
 }

@@ -4,6 +4,7 @@
 import { CommanderError } from 'commander'
 
 import { MultigateError } from '../core/errors.js'
+import { note } from './terminal.js'
 
 /** What the command returns to the shell. */
 export const exitCodes = {
@@ -28,7 +29,7 @@ export function watchOutputs(): () => number | undefined {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (code !== undefined) return
     code = error.code === 'EPIPE' ? exitCodes.unread : exitCodes.failed
-    if (code === exitCodes.failed) process.stderr.write(`multigate: stdout: cannot write it: ${error.message}\n`)
+    if (code === exitCodes.failed) note(`multigate: stdout: cannot write it: ${error.message}`)
     // The error comes after the command is done, where it did not wait for the write.
     process.exitCode = code
   })
@@ -43,9 +44,9 @@ export function report(error: unknown): number {
   if (error instanceof Error && 'syscall' in error && error.syscall === 'write') return exitCodes.failed
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
   if (error instanceof MultigateError) {
-    process.stderr.write(`multigate: ${error.message}\n`)
+    note(`multigate: ${error.message}`)
     return usageErrors.has(error.code) ? exitCodes.usage : exitCodes.failed
   }
-  process.stderr.write(`multigate: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  note(`multigate: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
   return exitCodes.failed
 }

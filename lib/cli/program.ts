@@ -12,8 +12,15 @@ import { predict } from './commands/predict.js'
 import { train } from './commands/train.js'
 import { verify } from './commands/verify.js'
 import { exitCodes, report } from './exit.js'
+import { note, print } from './terminal.js'
 
 const commands = [train, evaluate, predict, inspect, verify, bench, doctor, build]
+
+/** Commander's own texts end with their line. */
+const output = {
+  writeOut: (text: string) => print(text.trimEnd()),
+  writeErr: (text: string) => note(text.trimEnd()),
+}
 
 /** Runs one command line; never throws. @returns the exit code. */
 export async function runCli(args: readonly string[]): Promise<number> {
@@ -22,6 +29,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .description('Trains and serves multi-task ranking models.')
     .version(version())
     .exitOverride()
+    .configureOutput(output)
     .addHelpText(
       'after',
       '\nExit codes: 0 done, 1 failed, 2 wrong command line or configuration, 130 interrupted (Ctrl-C),\n141 nobody reads its output (`| head`).',
@@ -32,6 +40,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
         code = result
       })
         .exitOverride()
+        .configureOutput(output)
         .showHelpAfterError('(--help shows how it is used)'),
     )
   }

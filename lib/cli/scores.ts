@@ -1,10 +1,8 @@
 // Scores as a file: CSV, JSON lines or Parquet by its ending, part after part. A file is replaced whole or not at all.
 
-import { rename, rm } from 'node:fs/promises'
-
-import { ArgumentError } from '../core/errors.js'
+import { ArgumentError, WriteError } from '../core/errors.js'
 import { identifier, literal, usingDuckDB } from '../data/duckdb.js'
-import { checkWritable, failedAt, writeAtomically } from '../io/atomic.js'
+import { replaceFile, writeAtomically } from '../io/atomic.js'
 
 /** A column of scores: a task, or one class of it. */
 export interface ScoreColumn {
@@ -78,7 +76,10 @@ function quoted(name: string): string {
 }
 
 async function writeParquet(path: string, parts: AsyncIterable<ScorePart>): Promise<void> {
-  const { target, temporary } = await checkWritable(path)
+  await replaceFile(path, (temporary) => writeParquetTo(temporary, path, parts))
+}
+
+async function writeParquetTo(temporary: string, path: string, parts: AsyncIterable<ScorePart>): Promise<void> {
   const written = usingDuckDB(`writing ${path}`, {}, async function* ({ connection }) {
     let made = false
     for await (const columns of parts) {
@@ -93,13 +94,11 @@ async function writeParquet(path: string, parts: AsyncIterable<ScorePart>): Prom
       }
       appender.closeSync()
     }
-    await connection.run(`COPY scores TO ${literal(temporary)} (FORMAT parquet)`)
+    await connection.run(`COPY scores TO ${literal(temporary)} (FORMAT parquet, USE_TMP_FILE false)`).catch((cause: Error) => {
+      throw new WriteError(path, cause.message, { cause })
+    })
     yield
   })
-  try {
-    for await (const _ of written) await rename(temporary, target).catch(failedAt(path))
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
+  // It gives nothing back: it ends when the file is written.
+  for await (const _ of written);
 }

@@ -7,6 +7,7 @@ import type { ErrorCode } from '../native/error.js'
 import { lengthOf, typedArrayName } from './arrays.js'
 import { ArgumentError, MultigateError } from './errors.js'
 import { nearest } from './nearest.js'
+import { visible } from './visible.js'
 
 /** An error for a bad argument: `field: expected <expected>, found <found>`. `next` says what to do, where that is not plain. */
 export function invalidArgument(field: string, expected: string, found: unknown, next?: string): ArgumentError {
@@ -136,9 +137,9 @@ function sizeOf(array: readonly unknown[]): string {
   return `an array of ${array.length}`
 }
 
-/** A text in quotes, cut where it is long. */
+/** A text in quotes, cut where it is long, without a character that a terminal would obey. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
+  return visible(JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text))
 }
 
 type Leaf = z.core.$ZodIssue

@@ -1,36 +1,24 @@
 // Memory: how much there is, and arrays that are refused by name where it is not enough. A machine that promises more than it
 // has ends the process later, without a word; a size that no array can have is a bare RangeError.
 
-import { readFileSync } from 'node:fs'
 import { freemem, totalmem } from 'node:os'
 
+import { groupLimits } from './cgroups.js'
 import { MultigateError } from './errors.js'
 
 /**
- * Bytes that this process can still take: of the machine, and within the limit of its container, where others in it hold some.
+ * Bytes that this process can still take: of the machine, and within the limits of its container, where others in it hold some.
  * What only caches files counts as free.
+ * @param root of the file system that says so, for tests.
  */
-export function availableBytes(): number {
+export function availableBytes(root?: string): number {
   // macOS counts what caches files as taken, and says no more.
-  const ofMachine = process.platform === 'darwin' ? totalmem() : freemem()
-  const limit = process.constrainedMemory()
-  if (!(limit > 0 && limit < totalmem())) return ofMachine
-  return Math.min(ofMachine, limit, process.availableMemory() + cachedBytes())
+  return Math.min(process.platform === 'darwin' ? totalmem() : freemem(), groupLimits(root).available)
 }
 
-/** What the files that a container has read hold of its limit, given back when it is needed. */
-function cachedBytes(): number {
-  for (const [file, key] of [
-    ['/sys/fs/cgroup/memory.stat', 'inactive_file'],
-    ['/sys/fs/cgroup/memory/memory.stat', 'total_inactive_file'],
-  ] as const) {
-    try {
-      return Number(new RegExp(`^${key} (\\d+)$`, 'm').exec(readFileSync(file, 'utf8'))?.[1] ?? 0)
-    } catch {
-      // Another version of control groups, or another system.
-    }
-  }
-  return 0
+/** Bytes that all processes can have together: of the machine, or of the container. */
+export function totalBytes(root?: string): number {
+  return Math.min(totalmem(), groupLimits(root).memory)
 }
 
 /** Below this many bytes, asking costs more than it saves. */

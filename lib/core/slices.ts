@@ -12,6 +12,12 @@ export const sliceValues = 2 ** 16
 /** How long one slice lasts, in milliseconds. */
 const sliceMilliseconds = 10
 
+/** What is looked at of an `AbortSignal`; its own type is not everywhere. */
+export interface Signal {
+  readonly aborted: boolean
+  readonly reason: unknown
+}
+
 /** All of it at once, on this thread. */
 export function atOnce<Result>(work: Sliced<Result>): Result {
   for (;;) {
@@ -22,18 +28,26 @@ export function atOnce<Result>(work: Sliced<Result>): Result {
 
 /**
  * All of it, slice by slice: other work of this thread runs between two slices.
- * @param signal looked at between two slices. @throws ERR_MULTIGATE_ABORTED naming `what`.
+ * @param signal looked at before each slice. @param check called before each slice: what it throws ends the work.
+ * @throws ERR_MULTIGATE_ABORTED naming `what`.
  */
 export async function inSlices<Result>(
   work: Sliced<Result>,
-  { what = 'the call', signal }: { readonly what?: string; readonly signal?: AbortSignal | undefined } = {},
+  {
+    what = 'the call',
+    signal,
+    check,
+  }: { readonly what?: string; readonly signal?: Signal | undefined; readonly check?: () => void } = {},
 ): Promise<Result> {
   const pause = new Pause()
   for (;;) {
-    if (signal?.aborted === true) {
+    try {
+      check?.()
+      if (signal?.aborted === true) throw new AbortedError(what, signal.reason)
+    } catch (error) {
       // Ends what the work holds open.
       work.return(undefined as never)
-      throw new AbortedError(what, signal.reason)
+      throw error
     }
     do {
       const { done, value } = work.next()
@@ -54,5 +68,21 @@ export class Pause {
   async taken(): Promise<void> {
     await new Promise((resolve) => void setImmediate(resolve))
     this.#end = performance.now() + sliceMilliseconds
+  }
+}
+
+/**
+ * Goes over `[from, to)` in blocks, and yields after each. `work` is a plain function: loops in it run at full speed.
+ * @param size of a block; less where the work of one number is more than a simple operation.
+ */
+export function* inBlocks(
+  from: number,
+  to: number,
+  work: (from: number, to: number) => void,
+  size: number = sliceValues,
+): Sliced<void> {
+  for (let start = from; start < to; start += size) {
+    work(start, Math.min(start + size, to))
+    yield
   }
 }

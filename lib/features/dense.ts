@@ -3,30 +3,37 @@
 
 import { z } from 'zod'
 
+import { isTypedArray } from '../core/arrays.js'
 import { called, describeValue, parseOptions } from '../core/check.js'
-import { type Column, mapInto, type NumberValues, numberOf, rowsOf, type ScalarColumn } from '../core/columns.js'
+import { rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { largestWidth } from '../core/limits.js'
 import { nameSchema } from '../core/name.js'
-import { notFinite, wrongValue } from './distinct.js'
+import { DenseReader } from './dense-reader.js'
 import { checkWidth } from './encode-ids.js'
-import type { DenseEncoder } from './encoder.js'
+import type { DenseEncoder, DenseState, Fitter } from './encoder.js'
+import { notFinite, wrongValue } from './errors.js'
+
+const transforms = ['standardize', 'none', 'log1p', 'log1pStandardize', 'minmax'] as const
+type Transform = (typeof transforms)[number]
 
 export const denseSchema = z.strictObject({
   kind: z.literal('dense'),
   name: nameSchema,
-  transform: z.enum(['standardize', 'none', 'log1p', 'minmax']).default('standardize'),
+  transform: z.enum(transforms).default('standardize'),
   missing: z.union([z.enum(['mean', 'error']), z.number()]).default('mean'),
   column: z.string().min(1).optional(),
   width: z.int().min(1).max(largestWidth).optional(),
+  separator: z.string().min(1).optional(),
 })
 
 export interface DenseOptions {
   /**
    * Default `'standardize'`: (x - mean) / deviation of the training rows (population deviation; 1 where it is 0). `'minmax'`:
-   * (x - min) / (max - min) of the training rows, not cut; 0 where they are equal. `'log1p'`: log(1 + x), for x > -1. `'none'`: x.
+   * (x - min) / (max - min) of the training rows, not cut; 0 where they are equal. `'log1p'`: log(1 + x), for x > -1;
+   * `'log1pStandardize'`: that, then standardised. `'none'`: x.
    */
-  readonly transform?: 'standardize' | 'none' | 'log1p' | 'minmax' | undefined
+  readonly transform?: Transform | undefined
   /** What a missing value becomes: the mean of the transformed training values (default), an error, or this raw value. */
   readonly missing?: 'mean' | 'error' | number | undefined
   /** The column it reads. Default: the feature's name. */
@@ -36,16 +43,19 @@ export interface DenseOptions {
    * computed; they share one mean and deviation, or range.
    */
   readonly width?: number | undefined
+  /** Beside `width`: splits the text of a column of texts into its numbers: `'0.1 0.2'` by `' '`. Blanks around a number do not count. */
+  readonly separator?: string | undefined
 }
 
 /** One number per row, or `width` of them. */
 export interface DenseFeature<Name extends string = string> {
   readonly kind: 'dense'
   readonly name: Name
-  readonly transform: 'standardize' | 'none' | 'log1p' | 'minmax'
+  readonly transform: Transform
   readonly missing: 'mean' | 'error' | number
   readonly column?: string | undefined
   readonly width?: number | undefined
+  readonly separator?: string | undefined
 }
 
 /**
@@ -59,152 +69,158 @@ export function dense<const Name extends string>(name: Name, options: DenseOptio
   return Object.freeze(parseOptions(called('feature', name), denseSchema, spec)) as DenseFeature<Name>
 }
 
-/** What is fitted: a value x becomes (f(x) - offset) / scale, a missing one `fill`. */
-export interface DenseState {
-  readonly offset: number
-  readonly scale: number
-  /** Already transformed; null where a missing value is an error. */
-  readonly fill: number | null
-}
-
 const largestFloat32 = 3.4028234663852886e38
 
-/** Fits the statistics on the training rows. @throws ERR_MULTIGATE_DATA where they have no value to take them from. */
-export function fitDense(feature: DenseFeature, column: Column): DenseEncoder {
+/** Fits the statistics on the training rows, part by part. */
+export function denseFitter(feature: DenseFeature): Fitter<DenseEncoder> {
+  const reader = new DenseReader(feature)
+  const statistics = new Statistics()
+  let rows = 0
+  return {
+    *add(column) {
+      statistics.add(changedValues(feature, reader.numbersOf(column, rows), rows))
+      rows += rowsOf(column)
+      yield
+    },
+    // biome-ignore lint/correctness/useYield: there is little to do.
+    *finish() {
+      return denseEncoder(feature, stateOf(feature, statistics))
+    },
+  }
+}
+
+/** @throws ERR_MULTIGATE_DATA where no training row has a value to take the statistics from. */
+function stateOf(feature: DenseFeature, { count, mean, deviation, low, high }: Statistics): DenseState {
   const { transform, missing } = feature
-  const { mean, deviation, low, high, count } = statisticsOf(feature, column)
-  const needed = transform === 'standardize' || transform === 'minmax' || missing === 'mean'
-  if (count === 0 && needed) {
+  const standardized = transform === 'standardize' || transform === 'log1pStandardize'
+  if (count === 0 && (standardized || transform === 'minmax' || missing === 'mean')) {
     const next = 'leave it out, or give it another column'
     throw wrongValue(feature.name, undefined, 'a number in the training rows', null, next)
   }
-  const place =
-    transform === 'standardize'
-      ? { offset: mean, scale: deviation || 1 }
-      : transform === 'minmax'
-        ? { offset: low, scale: high - low || 1 }
-        : { offset: 0, scale: 1 }
+  const place = standardized
+    ? { offset: mean, scale: deviation || 1 }
+    : transform === 'minmax'
+      ? { offset: low, scale: high - low || 1 }
+      : { offset: 0, scale: 1 }
   const fill = missing === 'error' ? null : (missing === 'mean' ? mean : transformed(feature, missing)) - place.offset
-  return denseEncoder(feature, { ...place, fill: fill === null ? null : fill / place.scale })
+  return { ...place, fill: fill === null ? null : fill / place.scale }
 }
 
 /** The encoder of a feature with its statistics. */
-export function denseEncoder(feature: DenseFeature, { offset, scale, fill }: DenseState): DenseEncoder {
+export function denseEncoder(feature: DenseFeature, state: DenseState): DenseEncoder {
   const { name, width = 1 } = feature
-  const rowOf = (position: number): number => Math.floor(position / width)
   return Object.freeze<DenseEncoder>({
     kind: 'dense',
     feature,
     width,
-    encode(column) {
-      const values = numbersOf(feature, column)
-      const data = new Float32Array(values.length)
-      for (let position = 0; position < values.length; position += 1) {
-        const value = values[position] ?? NaN
-        if (Number.isNaN(value) && fill === null)
-          throw wrongValue(name, rowOf(position), 'a number', null, "give missing values one with missing: 'mean'")
-        const encoded = Number.isNaN(value) ? (fill ?? 0) : (transformed(feature, value, rowOf(position)) - offset) / scale
-        if (!(Math.abs(encoded) <= largestFloat32)) {
-          if (!Number.isFinite(value)) throw notFinite(name, rowOf(position), value)
-          const next = "choose a transform that makes it smaller, such as 'log1p'"
-          throw wrongValue(name, rowOf(position), 'a number that float32 can hold', value, next)
-        }
-        data[position] = encoded
+    state,
+    begin() {
+      const reader = new DenseReader(feature)
+      let rows = 0
+      return {
+        encode(column, data) {
+          encodeNumbers(feature, state, reader.numbersOf(column, rows), rows, data)
+          rows += rowsOf(column)
+        },
+        counts: () => undefined,
       }
-      return { data, width }
     },
     check(data) {
-      if (!(data instanceof Float32Array)) {
+      if (!isTypedArray(data, 'Float32Array')) {
         throw new DataError(`feature "${name}": expected a Float32Array, found ${describeValue(data)}`, { column: name })
       }
       checkWidth(name, data.length, width)
       const position = data.findIndex((value) => !Number.isFinite(value))
-      if (position >= 0) throw wrongValue(name, rowOf(position), 'a finite number', data[position])
+      if (position >= 0) throw wrongValue(name, Math.floor(position / width), 'a finite number', data[position])
       return { data, width }
     },
-    toJSON: () => ({ feature, offset, scale, fill }),
   })
 }
 
-function transformed({ name, transform }: DenseFeature, value: number, row?: number): number {
-  if (transform !== 'log1p') return value
-  if (value > -1) return Math.log1p(value)
-  throw wrongValue(name, row, 'a number > -1, as log1p takes', value, "choose another transform, such as 'standardize'")
+/** @param before rows of the parts before, for messages. */
+function encodeNumbers(
+  feature: DenseFeature,
+  { offset, scale, fill }: DenseState,
+  values: ArrayLike<number>,
+  before: number,
+  data: Float32Array,
+): void {
+  const { name, width = 1 } = feature
+  const rowOf = (position: number): number => before + Math.floor(position / width)
+  for (let position = 0; position < values.length; position += 1) {
+    const value = values[position] ?? NaN
+    if (Number.isNaN(value) && fill === null)
+      throw wrongValue(name, rowOf(position), 'a number', null, "give missing values one with missing: 'mean'")
+    const encoded = Number.isNaN(value) ? (fill ?? 0) : (transformed(feature, value, rowOf, position) - offset) / scale
+    if (!(Math.abs(encoded) <= largestFloat32)) {
+      if (!Number.isFinite(value)) throw notFinite(name, rowOf(position), value)
+      const next = "choose a transform that makes it smaller, such as 'log1p'"
+      throw wrongValue(name, rowOf(position), 'a number that float32 can hold', value, next)
+    }
+    data[position] = encoded
+  }
 }
 
-/** Statistics of the transformed values; two passes, so that a large mean costs no digits. */
-function statisticsOf(feature: DenseFeature, column: Column) {
-  const values = numbersOf(feature, column)
-  let [count, sum, low, high] = [0, 0, Infinity, -Infinity]
+function transformed(
+  { name, transform }: DenseFeature,
+  value: number,
+  rowOf?: (position: number) => number,
+  position = 0,
+): number {
+  if (transform !== 'log1p' && transform !== 'log1pStandardize') return value
+  if (value > -1) return Math.log1p(value)
+  const next = "choose another transform, such as 'standardize'"
+  throw wrongValue(name, rowOf?.(position), 'a number > -1, as log1p takes', value, next)
+}
+
+/** Transformed values of some rows, without the missing ones. */
+function changedValues(feature: DenseFeature, values: ArrayLike<number>, before: number): Float64Array {
+  const rowOf = (position: number): number => before + Math.floor(position / (feature.width ?? 1))
+  const changed = new Float64Array(values.length)
+  let count = 0
   for (let position = 0; position < values.length; position += 1) {
     const value = values[position] ?? NaN
     if (Number.isNaN(value)) continue
-    const row = Math.floor(position / (feature.width ?? 1))
-    if (!Number.isFinite(value)) throw notFinite(feature.name, row, value)
-    const changed = transformed(feature, value, row)
-    count += 1
-    sum += changed
-    if (changed < low) low = changed
-    if (changed > high) high = changed
+    if (!Number.isFinite(value)) throw notFinite(feature.name, rowOf(position), value)
+    changed[count++] = transformed(feature, value, rowOf, position)
   }
-  // Equal values whose sum rounds would have a mean beside them, and a deviation of rounding errors.
-  const mean = low === high ? low : sum / count
-  let squares = 0
-  for (const value of values) {
-    if (!Number.isNaN(value)) squares += (transformed(feature, value) - mean) ** 2
-  }
-  return { count, mean, low, high, deviation: Math.sqrt(squares / count) }
+  return changed.subarray(0, count)
 }
 
-/** Numbers of a column, [rows * width]; NaN is missing. */
-function numbersOf({ name, width = 1 }: DenseFeature, column: Column): NumberValues {
-  if (width === 1) return scalarsOf(name, column)
-  if (column.kind !== 'list') {
-    // What no row has has no kind.
-    if (isMissing(column)) return new Float64Array(rowsOf(column) * width).fill(NaN)
-    const found = column.kind === 'number' ? 'one number' : 'text'
-    throw new DataError(`feature "${name}": expected lists of ${width} numbers, found ${found} per row`, { column: name })
-  }
-  const { offsets } = column
-  const items = scalarsOf(name, column.items)
-  const rows = offsets.length - 1
-  const numbers = new Float64Array(rows * width).fill(NaN)
-  for (let row = 0; row < rows; row += 1) {
-    const [start, end] = [offsets[row] ?? 0, offsets[row + 1] ?? 0]
-    if (start === end) continue
-    if (end - start !== width) {
-      const next = "say how many a row has with 'width', or leave an incomplete list empty"
-      throw wrongValue(name, row, `${width} numbers`, end - start, next)
+/** Mean, deviation and range of values that come in parts: of each part in two passes, so that a large mean costs no digits. */
+class Statistics {
+  count = 0
+  low = Infinity
+  high = -Infinity
+  #mean = 0
+  #squares = 0
+
+  add(values: Float64Array): void {
+    let sum = 0
+    for (const value of values) {
+      sum += value
+      if (value < this.low) this.low = value
+      if (value > this.high) this.high = value
     }
-    numbers.set(items.subarray(start, end), row * width)
+    if (values.length === 0) return
+    const mean = sum / values.length
+    let squares = 0
+    for (const value of values) squares += (value - mean) ** 2
+    // As Chan, Golub and LeVeque join two samples.
+    const count = this.count + values.length
+    const apart = mean - this.#mean
+    this.#squares += squares + (this.count === 0 ? 0 : (apart ** 2 * this.count * values.length) / count)
+    this.#mean = this.count === 0 ? mean : this.#mean + (apart * values.length) / count
+    this.count = count
   }
-  return numbers
-}
 
-function isMissing(column: ScalarColumn): boolean {
-  return column.kind === 'number' ? column.values.every(Number.isNaN) : column.codes.every((code) => code < 0)
-}
-
-/** A column of texts is numbers if every text that occurs spells one. */
-function scalarsOf(name: string, column: Column): NumberValues {
-  if (column.kind === 'number') return column.values
-  if (column.kind === 'list') {
-    const next = "say how many numbers they have with 'width'"
-    throw new DataError(`feature "${name}": expected one number per row, found lists; ${next}`, { column: name })
+  /** Equal values whose sum rounds would have a mean beside them, and a deviation of rounding errors. */
+  get mean(): number {
+    return this.low === this.high ? this.low : this.#mean
   }
-  const { dictionary, codes } = column
-  const numbers = dictionary.map(numberOf)
-  return mapInto(new Float64Array(codes.length), codes, (code, row) => {
-    const number = code < 0 ? NaN : numbers[code]
-    if (number === undefined) {
-      throw wrongValue(
-        name,
-        row,
-        'a number',
-        dictionary[code],
-        'if it means missing, read it as such (`nullValues` of Dataset.fromCsv)',
-      )
-    }
-    return number
-  })
+
+  /** Of the population. */
+  get deviation(): number {
+    return this.low === this.high ? 0 : Math.sqrt(this.#squares / this.count)
+  }
 }

@@ -3,24 +3,32 @@
 import { z } from 'zod'
 
 import { describeIssues } from '../core/check.js'
-import type { Column } from '../core/columns.js'
+import { type Column, rowsOf } from '../core/columns.js'
 import { FormatError, MultigateError } from '../core/errors.js'
-import { denseEncoder, fitDense } from './dense.js'
-import type { DenseEncoder, Encoder, SequenceEncoder, SparseEncoder } from './encoder.js'
-import {
-  type DenseFeature,
-  type Feature,
-  type IdOptions,
-  parseFeature,
-  type SequenceFeature,
-  type SparseFeature,
-} from './feature.js'
-import { fittedIds, givenIds, type IdSource } from './ids.js'
-import { fitSequence, sequenceEncoder } from './sequence.js'
-import { fitSparse, sparseEncoder } from './sparse.js'
+import { atOnce } from '../core/slices.js'
+import { denseEncoder, denseFitter } from './dense.js'
+import type { DenseEncoder, Encoder, Fitter, SequenceEncoder, SparseEncoder, ValueCounts } from './encoder.js'
+import { type DenseFeature, type Feature, parseFeature, type SequenceFeature, type SparseFeature } from './feature.js'
+import { fittedIds, givenIds } from './ids.js'
+import { indexOfKeys } from './key-counter.js'
+import { type KeyIndex, NumberIndex } from './key-index.js'
+import { sequenceEncoder, sequenceFitter } from './sequence.js'
+import { sparseEncoder, sparseFitter } from './sparse.js'
+
+/** What fits a feature's encoder. */
+export function fitterOf(feature: Feature): Fitter<Encoder> {
+  switch (feature.kind) {
+    case 'sparse':
+      return sparseFitter(feature)
+    case 'sequence':
+      return sequenceFitter(feature)
+    case 'dense':
+      return denseFitter(feature)
+  }
+}
 
 /**
- * Fits a feature's encoder on a raw column of the training rows; nothing else is ever fitted on.
+ * Fits a feature's encoder on a raw column of the training rows.
  * @throws ERR_MULTIGATE_DATA naming the feature, row and value that it cannot take.
  */
 export function fitEncoder(feature: SparseFeature, column: Column): SparseEncoder
@@ -28,32 +36,63 @@ export function fitEncoder(feature: SequenceFeature, column: Column): SequenceEn
 export function fitEncoder(feature: DenseFeature, column: Column): DenseEncoder
 export function fitEncoder(feature: Feature, column: Column): Encoder
 export function fitEncoder(feature: Feature, column: Column): Encoder {
-  switch (feature.kind) {
-    case 'sparse':
-      return fitSparse(feature, column)
-    case 'sequence':
-      return fitSequence(feature, column)
-    case 'dense':
-      return fitDense(feature, column)
-  }
+  const fitter = fitterOf(feature)
+  atOnce(fitter.add(column))
+  return atOnce(fitter.finish())
 }
 
+/** Zeros for some encoded rows. */
+export function emptyRows(encoder: Encoder, rows: number): Int32Array | Float32Array {
+  return new (encoder.kind === 'dense' ? Float32Array : Int32Array)(rows * encoder.width)
+}
+
+/** A raw column encoded, [rows * width], row-major. @throws ERR_MULTIGATE_DATA as `Encoding.encode`. */
+export function encodeColumn(
+  encoder: Encoder,
+  column: Column,
+): { readonly data: Int32Array | Float32Array; readonly counts: ValueCounts | undefined } {
+  const encoding = encoder.begin()
+  const data = emptyRows(encoder, rowsOf(column))
+  encoding.encode(column, data as never)
+  return { data, counts: encoding.counts() }
+}
+
+/** What a fitted encoder is but for its vocabulary: plain JSON. */
+export interface EncoderJson {
+  readonly feature: object
+  readonly [state: string]: unknown
+}
+
+/** What is saved of an encoder as JSON. Its vocabulary, which may be large, is saved beside it. */
+export function encoderToJSON(encoder: Encoder): EncoderJson {
+  if (encoder.kind === 'dense') return { feature: encoder.feature, ...encoder.state }
+  return { feature: encoder.feature, type: encoder.type ?? null }
+}
+
+const typeSchema = z.enum(['number', 'string', 'boolean', 'date']).nullable()
+
 /**
- * Makes an encoder from what `toJSON` gave.
+ * Makes an encoder from what `encoderToJSON` gave.
  * @param what names it in messages.
+ * @param vocabularyOf gives what was saved beside it.
  * @throws ERR_MULTIGATE_FORMAT naming the field that is wrong.
  */
-export function encoderFromJSON(json: unknown, what = 'encoder'): Encoder {
+export async function encoderFromJSON(
+  json: unknown,
+  what: string,
+  vocabularyOf: (feature: Feature, type: z.output<typeof typeSchema>) => Promise<KeyIndex>,
+): Promise<Encoder> {
   const { feature: saved, ...state } = parse(what, z.looseObject({ feature: z.unknown() }), json)
   const feature = savedFeature(what, saved)
-  switch (feature.kind) {
-    case 'sparse':
-      return sparseEncoder(feature, savedIds(what, feature, state))
-    case 'sequence':
-      return sequenceEncoder(feature, savedIds(what, feature, state))
-    case 'dense':
-      return denseEncoder(feature, parse(what, denseState, state))
-  }
+  if (feature.kind === 'dense') return denseEncoder(feature, parse(what, denseState, state))
+  const encoderOf = feature.kind === 'sparse' ? sparseEncoder.bind(null, feature) : sequenceEncoder.bind(null, feature)
+  // Files of before tell numbers and texts apart by how they come, and have vocabularies as JSON.
+  const type = 'type' in state ? parse(what, z.strictObject({ type: typeSchema }), state).type : undefined
+  const given = givenIds(feature, type ?? undefined)
+  if (type === undefined && given === undefined)
+    return encoderOf(fittedIds(listedKeys(parse(what, fittedState, state).values), undefined))
+  if (type === undefined) parse(what, z.strictObject({}), state)
+  return encoderOf(given ?? fittedIds(await vocabularyOf(feature, type ?? null), type ?? undefined))
 }
 
 const denseState = z.strictObject({
@@ -67,11 +106,9 @@ const fittedState = z.strictObject({
   values: z.union([z.array(z.string()), z.array(z.number())]).refine(unique, 'expected each value once, found one twice'),
 })
 
-function savedIds(what: string, feature: IdOptions, state: unknown): IdSource {
-  const given = givenIds(feature)
-  if (given === undefined) return fittedIds(parse(what, fittedState, state).values)
-  parse(what, z.strictObject({}), state)
-  return given
+function listedKeys(values: readonly string[] | readonly number[]): KeyIndex {
+  if (values.length === 0) return new NumberIndex()
+  return atOnce(indexOfKeys(typeof values[0] === 'string' ? 'string' : 'number', values.length, (at) => values[at] ?? 0))
 }
 
 function savedFeature(what: string, saved: unknown): Feature {

@@ -1,6 +1,7 @@
 // Options of features that are embedded: how wide, and where their ids come from.
 
 import { z } from 'zod'
+import type { ValueType } from '../core/columns.js'
 import { largestWidth, mostTableRows } from '../core/limits.js'
 import { nameSchema } from '../core/name.js'
 import { frozen } from '../core/schemas.js'
@@ -36,6 +37,7 @@ export const idOptions = {
   minCount: z.int().min(1).optional(),
   outOfRange: z.enum(['error', 'oov']).optional(),
   column: z.string().min(1).optional(),
+  type: z.enum(['number', 'string', 'boolean', 'date']).optional(),
 }
 
 /** Options of ids, of `sparse` and `sequence`. Without `vocabulary`, `hash` and `buckets` the vocabulary is fitted on the training rows. */
@@ -54,9 +56,16 @@ export interface IdOptions {
   readonly minCount?: number | undefined
   /** The column it reads. Default: the feature's name. */
   readonly column?: string | undefined
+  /**
+   * What the values are: numbers are the same by value, texts by their bytes, dates as days and moments. A value that comes as another
+   * type is cast where that loses nothing, and refused where it might. Default: what the column is that the feature is fitted on;
+   * items of texts that a sequence splits are texts.
+   */
+  readonly type?: ValueType | undefined
 }
 
 interface IdFields {
+  readonly type?: ValueType | undefined
   readonly vocabulary?: number | readonly unknown[] | undefined
   readonly hash?: number | undefined
   readonly buckets?: readonly number[] | undefined
@@ -67,7 +76,7 @@ interface IdFields {
 /** Adds what no single field can check: at most one of vocabulary, hash and a fitted vocabulary. */
 export function oneKindOfIds<Shape extends z.ZodType<IdFields>>(schema: Shape): Shape {
   return schema.check((context) => {
-    const { vocabulary, hash, buckets, minCount, outOfRange } = context.value
+    const { vocabulary, hash, buckets, minCount, outOfRange, type } = context.value
     const fail = (field: string, message: string): void => {
       context.issues.push({ code: 'custom', path: [field], message, input: context.value })
     }
@@ -78,5 +87,9 @@ export function oneKindOfIds<Shape extends z.ZodType<IdFields>>(schema: Shape): 
       fail('minCount', `expected only for a fitted vocabulary, found it beside ${first}`)
     if (outOfRange !== undefined && typeof vocabulary !== 'number')
       fail('outOfRange', 'expected only beside a vocabulary that is a number, found it alone')
+    const numbers = buckets !== undefined || typeof vocabulary === 'number' || typeof (vocabulary as unknown[])?.[0] === 'number'
+    if (type !== undefined && type !== 'number' && numbers) fail('type', `expected 'number', as ${first} has, found '${type}'`)
+    if (type !== undefined && type !== 'string' && typeof vocabulary === 'object' && typeof vocabulary[0] === 'string')
+      fail('type', `expected 'string', as vocabulary has, found '${type}'`)
   })
 }

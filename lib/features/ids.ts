@@ -1,72 +1,75 @@
-// How a value becomes an id: as it is, hashed, or by a fitted vocabulary. One id source per feature; it knows values, not
-// rows or columns. Fitted vocabularies are sorted by count, then value, so that ids do not depend on the order of rows.
+// How a value becomes an id: as it is, hashed, or by a vocabulary. One id source per feature; it knows keys of the feature's type, not
+// rows or columns.
 
-import { numberOf, numberText } from '../core/columns.js'
-import type { Key } from './distinct.js'
-import { hashedId } from './hash.js'
+import { numberOf, type ValueType } from '../core/columns.js'
+import { atOnce } from '../core/slices.js'
+import { describeType, type Key, sameNumber } from './cast.js'
+import { hashedId, hashedNumber } from './hash.js'
 import type { IdOptions } from './id-options.js'
+import { indexOfKeys } from './key-counter.js'
+import type { KeyIndex } from './key-index.js'
+import { type Expected, refused } from './key-reader.js'
 
-/** What `idOf` gives for a value that the feature does not take. */
-export const refused = -1
-
-export interface IdSource {
+export interface IdSource extends Expected {
+  /** Of the values. Undefined in files of before, which tell numbers and texts apart by how they come, and where no training row had a value. */
+  readonly type: ValueType | undefined
   /** Rows of the embedding table: ids lie in [0, tableRows). */
   readonly tableRows: number
   /** The id of a missing value, or `refused`. */
   readonly missing: number
-  /** What it takes, for messages. */
-  readonly expected: string
-  /** What to do about a value that it does not take, for messages, where that is not plain. */
-  readonly next?: string
+  /** The id of a value that is not of the feature's type; absent where that is an error. */
+  readonly outside?: number
   idOf(key: Key): number
   /** Whether an integer in [0, tableRows) is its own id. */
   readonly asIs?: boolean
   /** Whether id 0 is a value like others. */
   readonly zeroIsKnown?: boolean
-  /** Known values of a fitted vocabulary, that of id 1 first. */
-  readonly values?: readonly Key[]
+  /** Known values of a fitted vocabulary: that of id 1 first. */
+  readonly vocabulary?: KeyIndex
 }
 
-/** The id source of a feature that needs no fitting, or undefined. */
-export function givenIds({ vocabulary, hash, buckets, outOfRange = 'error' }: IdOptions): IdSource | undefined {
-  if (buckets !== undefined) return bucketIds(buckets)
-  if (typeof vocabulary === 'object') return listedIds(vocabulary)
-  if (vocabulary !== undefined) return integersAsIds(vocabulary, outOfRange === 'oov' ? 0 : refused)
-  return hash === undefined ? undefined : hashedIds(hash)
+/** The type of a feature's values where that does not depend on any. */
+export function declaredType({ type, vocabulary, buckets }: IdOptions): ValueType | undefined {
+  if (type !== undefined) return type
+  if (typeof vocabulary === 'object') return typeof vocabulary[0] === 'string' ? 'string' : 'number'
+  return vocabulary !== undefined || buckets !== undefined ? 'number' : undefined
 }
 
-/** Values in the order of their ids: by count, most first, then by value. Those that come less often than `minCount` are left out. */
-export function orderedVocabulary(keys: readonly Key[], counts: Int32Array, minCount: number): Key[] {
-  const known = [...keys.keys()].filter((code) => (counts[code] ?? 0) >= Math.max(1, minCount))
-  known.sort((a, b) => (counts[b] ?? 0) - (counts[a] ?? 0) || compareKeys(keys[a] ?? 0, keys[b] ?? 0))
-  return known.map((code) => keys[code] ?? 0)
+/** The id source of a feature that needs no vocabulary of its own, or undefined. */
+export function givenIds(options: IdOptions, type: ValueType | undefined): IdSource | undefined {
+  const { vocabulary, hash, buckets, outOfRange = 'error' } = options
+  if (buckets !== undefined) return bucketIds(buckets, type)
+  if (typeof vocabulary === 'object') return listedIds(vocabulary, type)
+  if (vocabulary !== undefined) return integersAsIds(vocabulary, type, outOfRange === 'oov' ? 0 : refused)
+  return hash === undefined ? undefined : hashedIds(hash, type)
 }
 
 /** The id source of a fitted vocabulary: id 0 for what is not in it. */
-export function fittedIds(values: readonly Key[]): IdSource {
-  const idOf = new Map(values.map((value, index) => [value, index + 1]))
-  const texts = typeof values[0] === 'string'
+export function fittedIds(vocabulary: KeyIndex, type: ValueType | undefined): IdSource {
+  const source = { type, tableRows: vocabulary.size + 1, missing: 0, vocabulary }
+  if (type !== undefined) return { ...source, idOf: (key) => vocabulary.indexOf(key) + 1 }
+  const texts = typeof vocabulary.keyAt(0) === 'string'
   return {
-    tableRows: values.length + 1,
-    missing: 0,
-    values,
+    ...source,
     expected: 'text, as in the training rows',
     next: "read the column as text (`types: { ...: 'string' }` of Dataset.fromCsv) or pass strings",
     idOf(key) {
-      if (typeof key === 'string' && !texts) return idOf.get(numberOf(key) ?? NaN) ?? 0
+      if (typeof key === 'string' && !texts) return vocabulary.indexOf(numberOf(key) ?? NaN) + 1
       // A number has lost the text that the vocabulary knows: ' 07' is not '7'. Unknown would be a silent guess.
       if (typeof key === 'number' && texts) return refused
-      return idOf.get(key) ?? 0
+      return vocabulary.indexOf(key) + 1
     },
   }
 }
 
-function integersAsIds(size: number, outside: number): IdSource {
+function integersAsIds(size: number, type: ValueType | undefined, outside: number): IdSource {
   return {
+    type,
     tableRows: size,
     asIs: true,
     zeroIsKnown: outside === refused,
     missing: outside,
+    ...(outside !== refused && { outside }),
     expected: `an integer in [0, ${size})`,
     next: "raise vocabulary, or give such values id 0 with outOfRange: 'oov'",
     idOf(key) {
@@ -76,37 +79,43 @@ function integersAsIds(size: number, outside: number): IdSource {
   }
 }
 
-/** A vocabulary that the feature itself lists; texts and numbers as they are written there. */
-function listedIds(values: readonly Key[]): IdSource {
-  const { values: _, ...source } = fittedIds(values)
-  return { ...source, expected: 'text, as in the vocabulary' }
+/** A vocabulary that the feature itself lists. */
+function listedIds(values: readonly Key[], type: ValueType | undefined): IdSource {
+  const ofValues = typeof values[0] === 'string' ? 'string' : 'number'
+  const keys = type === 'number' ? values.map((value) => sameNumber(Number(value))) : values
+  const { vocabulary: _, ...source } = fittedIds(atOnce(indexOfKeys(type ?? ofValues, keys.length, (at) => keys[at] ?? '')), type)
+  return { ...source, expected: `${describeType(type ?? ofValues)}, as in the vocabulary` }
 }
 
-function bucketIds(boundaries: readonly number[]): IdSource {
+function bucketIds(boundaries: readonly number[], type: ValueType | undefined): IdSource {
   return {
+    type,
     tableRows: boundaries.length + 2,
     missing: 0,
     expected: 'a number',
     idOf(key) {
       const value = typeof key === 'number' ? key : numberOf(key)
-      if (value === undefined) return refused
-      const above = boundaries.findIndex((boundary) => value < boundary)
-      return 1 + (above < 0 ? boundaries.length : above)
+      return value === undefined ? refused : 1 + countUpTo(boundaries, value)
     },
   }
 }
 
-function hashedIds(size: number): IdSource {
-  return {
-    tableRows: size,
-    missing: 0,
-    expected: 'a number or text',
-    idOf: (key) => hashedId(typeof key === 'number' ? numberText(key) : key, size),
+/** How many of the ascending boundaries are at most `value`: a binary search. */
+function countUpTo(boundaries: readonly number[], value: number): number {
+  let [low, high] = [0, boundaries.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (value < (boundaries[middle] ?? Infinity)) high = middle
+    else low = middle + 1
   }
+  return low
 }
 
-/** Numbers before texts, numbers by size, texts by code unit. */
-function compareKeys(left: Key, right: Key): number {
-  if (typeof left === typeof right) return left < right ? -1 : left > right ? 1 : 0
-  return typeof left === 'number' ? -1 : 1
+function hashedIds(size: number, type: ValueType | undefined): IdSource {
+  return {
+    type,
+    tableRows: size,
+    missing: 0,
+    idOf: (key) => (typeof key === 'number' ? hashedNumber(key, size) : hashedId(key, size)),
+  }
 }

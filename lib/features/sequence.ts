@@ -4,14 +4,15 @@
 import { z } from 'zod'
 
 import { called, parseOptions } from '../core/check.js'
-import { type Column, numberText, type StringColumn } from '../core/columns.js'
+import { type Column, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { largestWidth } from '../core/limits.js'
-import { type CodedColumn, codedColumn, countKeys, type Key } from './distinct.js'
-import { checkIds, encodeIds, type IdValues, idValues } from './encode-ids.js'
-import type { SequenceEncoder } from './encoder.js'
+import { checkIds, IdEncoding, type Values } from './encode-ids.js'
+import type { Fitter, SequenceEncoder } from './encoder.js'
+import { IdFitter } from './id-fitter.js'
 import { type IdOptions, idOptions, oneKindOfIds } from './id-options.js'
-import { fittedIds, givenIds, type IdSource, orderedVocabulary } from './ids.js'
+import type { IdSource } from './ids.js'
+import { Splitter } from './splitter.js'
 
 export const sequenceSchema = oneKindOfIds(
   z.strictObject({
@@ -20,6 +21,7 @@ export const sequenceSchema = oneKindOfIds(
     maxLength: z.int().min(1).max(largestWidth),
     combiner: z.enum(['mean', 'sum']),
     separator: z.string().min(1).optional(),
+    padding: z.string().min(1).optional(),
   }),
 )
 
@@ -28,8 +30,10 @@ export interface SequenceOptions extends IdOptions {
   readonly maxLength: number
   /** How the embeddings of a row become one; id 0 is padding and not counted. */
   readonly combiner: 'mean' | 'sum'
-  /** Splits the text of a column of texts into items: `'a|b'` by `'|'`. Empty items are left out. */
+  /** Splits the text of a column of texts into items: `'a|b'` by `'|'`. Blanks around an item are not part of it; empty items are left out. */
   readonly separator?: string | undefined
+  /** Beside a separator: an item that means none, such as the `'0'` of `'3,4,0,0'`. Left out. */
+  readonly padding?: string | undefined
 }
 
 /** A list of ids per row, embedded and combined. */
@@ -48,12 +52,18 @@ export function sequence<const Name extends string>(name: Name, options: Sequenc
   return Object.freeze(parseOptions(called('feature', name), sequenceSchema, spec)) as SequenceFeature<Name>
 }
 
-/** Fits a vocabulary on the training rows, where the feature has an open one. */
-export function fitSequence(feature: SequenceFeature, column: Column): SequenceEncoder {
-  const given = givenIds(feature)
-  if (given !== undefined) return sequenceEncoder(feature, given)
-  const { values } = codedLists(feature, column)
-  return sequenceEncoder(feature, fittedIds(orderedVocabulary(values.keys, countKeys(values), feature.minCount ?? 1)))
+/** Fits the type of its values on the training rows, and a vocabulary where the feature has an open one. */
+export function sequenceFitter(feature: SequenceFeature): Fitter<SequenceEncoder> {
+  // Items of texts are texts, though a file in which no row has two may read as numbers.
+  const ids = new IdFitter(feature, feature.separator === undefined ? undefined : 'string')
+  const lists = new Lists(feature, true)
+  return {
+    add: (column) => ids.add(lists.of(column), rowsOf(column)),
+    *finish() {
+      lists.warn()
+      return sequenceEncoder(feature, yield* ids.finish())
+    },
+  }
 }
 
 /** The encoder of a feature with its id source. */
@@ -65,61 +75,50 @@ export function sequenceEncoder(feature: SequenceFeature, source: IdSource): Seq
     width,
     tableRows: source.tableRows,
     dim,
-    encode(column) {
-      const lists =
-        column.kind === 'list' ? { ...column, values: idValues(name, column.items, source) } : codedLists(feature, column)
-      return encodeIds(name, lists, source, 0, width)
+    type: source.type,
+    vocabulary: source.vocabulary,
+    begin() {
+      const ids = new IdEncoding(name, source, width)
+      // Files of before have items with their blanks.
+      const lists = new Lists(feature, source.type !== undefined)
+      return { encode: (column, data) => void ids.encode(lists.of(column), 0, data), counts: () => ids }
     },
     check(data) {
       checkIds(name, data, width, source.tableRows)
       return { data, width }
     },
-    toJSON: () => ({ feature, ...(source.values && { values: source.values }) }),
   })
 }
 
-interface CodedLists extends IdValues {
-  readonly values: CodedColumn
-}
+/** The lists of a column, which may come in parts. */
+class Lists {
+  readonly #feature: SequenceFeature
+  readonly #splitter: Splitter | undefined
+  readonly #typed: boolean
 
-function codedLists(feature: SequenceFeature, column: Column): CodedLists {
-  const { name, separator } = feature
-  if (column.kind === 'list') return { values: codedColumn(name, column.items), offsets: column.offsets }
-  if (column.kind === 'string') {
-    if (separator !== undefined) return splitLists(column, separator)
-    throw new DataError(
-      `feature "${name}": expected lists, or text and a separator, found text; say how to split it: separator: '|'`,
-      { column: name },
-    )
+  constructor(feature: SequenceFeature, typed: boolean) {
+    const { separator, padding } = feature
+    this.#feature = feature
+    this.#typed = typed
+    this.#splitter = separator === undefined ? undefined : new Splitter(separator, { trim: typed, padding })
   }
-  // One item per row: a file in which no row has two reads as numbers.
-  const { keys, codes } = codedColumn(name, column)
-  if (separator === undefined) return { values: { keys, codes } }
-  return { values: { keys: keys.map((key): Key => (typeof key === 'number' ? numberText(key) : key)), codes } }
-}
 
-/** Splits each text of the dictionary that occurs once, then lays the items out by row. */
-function splitLists({ dictionary, codes }: StringColumn, separator: string): CodedLists {
-  const codeOf = new Map<string, number>()
-  const itemsOf: (readonly number[] | undefined)[] = []
-  const offsets = new Int32Array(codes.length + 1)
-  for (let row = 0; row < codes.length; row += 1) {
-    const code = codes[row] ?? -1
-    const items = code < 0 ? none : (itemsOf[code] ??= splitText(dictionary[code] ?? '', separator, codeOf))
-    offsets[row + 1] = (offsets[row] ?? 0) + items.length
+  of(column: Column): Values {
+    if (column.kind === 'list') return column
+    if (column.kind === 'string') {
+      if (this.#splitter !== undefined) return this.#splitter.split(column)
+      const { name } = this.#feature
+      throw new DataError(
+        `feature "${name}": expected lists, or text and a separator, found text; say how to split it: separator: '|'`,
+        { column: name },
+      )
+    }
+    // One item per row: a file in which no row has two reads as numbers. In files of before their texts were the items.
+    return { items: this.#splitter !== undefined && !this.#typed ? { ...column, asWritten: true } : column }
   }
-  const items = new Int32Array(offsets[codes.length] ?? 0)
-  for (let row = 0; row < codes.length; row += 1) items.set(itemsOf[codes[row] ?? -1] ?? none, offsets[row] ?? 0)
-  return { values: { keys: [...codeOf.keys()], codes: items }, offsets }
-}
 
-const none: readonly number[] = []
-
-function splitText(text: string, separator: string, codeOf: Map<string, number>): number[] {
-  const items = text.split(separator).filter((item) => item !== '')
-  return items.map((item) => {
-    const code = codeOf.get(item) ?? codeOf.size
-    codeOf.set(item, code)
-    return code
-  })
+  warn(): void {
+    const { name, vocabulary } = this.#feature
+    this.#splitter?.warn(name, { zeroIsPadding: typeof vocabulary === 'number' })
+  }
 }

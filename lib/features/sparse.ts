@@ -3,13 +3,13 @@
 import { z } from 'zod'
 
 import { called, parseOptions } from '../core/check.js'
-import type { Column, ScalarColumn } from '../core/columns.js'
+import { type Column, rowsOf, type ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
-import { codedColumn, countKeys } from './distinct.js'
-import { checkIds, encodeIds, idValues } from './encode-ids.js'
-import type { SparseEncoder } from './encoder.js'
+import { checkIds, IdEncoding } from './encode-ids.js'
+import type { Fitter, SparseEncoder } from './encoder.js'
+import { IdFitter } from './id-fitter.js'
 import { type IdOptions, idOptions, oneKindOfIds } from './id-options.js'
-import { fittedIds, givenIds, type IdSource, orderedVocabulary } from './ids.js'
+import type { IdSource } from './ids.js'
 
 export const sparseSchema = oneKindOfIds(z.strictObject({ kind: z.literal('sparse'), ...idOptions }))
 
@@ -29,12 +29,15 @@ export function sparse<const Name extends string>(name: Name, options: IdOptions
   return Object.freeze(parseOptions(called('feature', name), sparseSchema, spec)) as SparseFeature<Name>
 }
 
-/** Fits a vocabulary on the training rows, where the feature has an open one. */
-export function fitSparse(feature: SparseFeature, column: Column): SparseEncoder {
-  const given = givenIds(feature)
-  if (given !== undefined) return sparseEncoder(feature, given)
-  const coded = codedColumn(feature.name, scalarOf(feature, column))
-  return sparseEncoder(feature, fittedIds(orderedVocabulary(coded.keys, countKeys(coded), feature.minCount ?? 1)))
+/** Fits the type of its values on the training rows, and a vocabulary where the feature has an open one. */
+export function sparseFitter(feature: SparseFeature): Fitter<SparseEncoder> {
+  const ids = new IdFitter(feature)
+  return {
+    add: (column) => ids.add({ items: scalarOf(feature, column) }, rowsOf(column)),
+    *finish() {
+      return sparseEncoder(feature, yield* ids.finish())
+    },
+  }
 }
 
 /** The encoder of a feature with its id source. */
@@ -46,15 +49,19 @@ export function sparseEncoder(feature: SparseFeature, source: IdSource): SparseE
     width: 1,
     tableRows: source.tableRows,
     dim,
-    encode(column) {
-      const values = idValues(name, scalarOf(feature, column), source)
-      return encodeIds(name, { values }, source, source.missing, 1)
+    type: source.type,
+    vocabulary: source.vocabulary,
+    begin() {
+      const ids = new IdEncoding(name, source, 1)
+      return {
+        encode: (column, data) => void ids.encode({ items: scalarOf(feature, column) }, source.missing, data),
+        counts: () => ids,
+      }
     },
     check(data) {
       checkIds(name, data, 1, source.tableRows)
       return { data, width: 1 }
     },
-    toJSON: () => ({ feature, ...(source.values && { values: source.values }) }),
   })
 }
 

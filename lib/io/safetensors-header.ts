@@ -3,11 +3,15 @@
 
 import { describeValue, quote } from '../core/check.js'
 import { FormatError } from '../core/errors.js'
-import { duplicateKey } from './json-keys.js'
+import type { Sliced } from '../core/slices.js'
+import { JsonError, parseJson } from './json.js'
 import { type DType, dtypes, elementBytes } from './tensors.js'
 
 /** As the format's reference reader has it. */
 export const largestHeader = 100_000_000
+
+/** Checked between two yields: a millisecond. */
+const entriesAtOnce = 1024
 
 /** Where a tensor lies. */
 export interface TensorEntry {
@@ -36,11 +40,16 @@ export function headerLength(file: string, first: Uint8Array, size: number): num
   return Number(length)
 }
 
-/** Reads the header. `size` is the size of the whole file. @throws ERR_MULTIGATE_FORMAT naming the field that is wrong. */
-export function parseHeader(file: string, bytes: Uint8Array, size: number): Header {
-  const { __metadata__: metadata = {}, ...entries } = parseJson(file, bytes)
+/** Reads the header, in slices. `size` is the size of the whole file. @throws ERR_MULTIGATE_FORMAT naming the field that is wrong. */
+export function* parseHeader(file: string, bytes: Uint8Array, size: number): Sliced<Header> {
+  const header = yield* parseObject(file, bytes)
   const dataStart = 8 + bytes.length
-  const tensors = Object.entries(entries).map(([name, entry]) => parseEntry(file, name, entry, dataStart, size))
+  const tensors: TensorEntry[] = []
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === '__metadata__') continue
+    if (tensors.length % entriesAtOnce === 0) yield
+    tensors.push(parseEntry(file, name, entry, dataStart, size))
+  }
   tensors.sort((a, b) => a.start - b.start || a.bytes - b.bytes)
   let end = dataStart
   for (const { name, start, bytes: length } of tensors) {
@@ -56,25 +65,26 @@ export function parseHeader(file: string, bytes: Uint8Array, size: number): Head
     end = start + length
   }
   if (end !== size) throw wrong(file, 'data', `${end - dataStart} bytes, as the header says, found ${size - dataStart}`)
-  return { metadata: checkMetadata(file, metadata), tensors: new Map(tensors.map((entry) => [entry.name, entry])) }
+  return {
+    metadata: checkMetadata(file, header.__metadata__ ?? {}),
+    tensors: new Map(tensors.map((entry) => [entry.name, entry])),
+  }
 }
 
-function parseJson(file: string, bytes: Uint8Array): Record<string, unknown> {
-  let text: string
+function* parseObject(file: string, bytes: Uint8Array): Sliced<Record<string, unknown>> {
   let value: unknown
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-    value = JSON.parse(text)
+    value = yield* parseJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
   } catch (cause) {
-    throw new FormatError(`${file}: header: expected JSON in UTF-8, found something else (${String(cause)})`, {
+    if (cause instanceof JsonError && cause.key !== undefined)
+      throw wrong(file, quote(cause.key), 'each name once, found it twice')
+    throw new FormatError(`${file}: header: expected JSON in UTF-8, found something else (${(cause as Error).message})`, {
       file,
       field: 'header',
       cause,
     })
   }
   if (!isObject(value)) throw wrong(file, 'header', `an object, found ${describeValue(value)}`)
-  const twice = duplicateKey(text)
-  if (twice !== undefined) throw wrong(file, quote(twice), 'each name once, found it twice')
   return value
 }
 

@@ -1,11 +1,15 @@
 // Reads and writes safetensors files: named tensors and text metadata, nothing that runs. Big tensors pass in chunks; no
 // buffer of the whole file is ever made. Tensors are written widest element first, so that each is aligned in the file.
 
-import { type FileHandle, open } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 
-import { checkPath, describeValue, quote } from '../core/check.js'
+import { describeValue, quote } from '../core/check.js'
 import { ArgumentError, DisposedError, FormatError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
+import { allocate } from '../core/memory.js'
+import { type FilePath, pathOf } from '../core/path.js'
+import { inSlices } from '../core/slices.js'
 import { type FileSink, writeAtomically } from './atomic.js'
 import { type Header, headerLength, largestHeader, parseHeader, type TensorEntry } from './safetensors-header.js'
 import { arrayTypes, bytesOf, type DType, dtypeOf, dtypes, elementBytes, type Tensor, type TensorArray } from './tensors.js'
@@ -47,21 +51,16 @@ export class SafetensorsFile {
    * @throws ERR_MULTIGATE_FORMAT naming the field that is wrong, or where the file cannot be opened; ERR_MULTIGATE_ARGUMENT for what is no
    * path.
    */
-  static async open(path: string): Promise<SafetensorsFile> {
-    const handle = await open(checkPath('path', path), 'r').catch((cause: unknown) => {
-      throw new FormatError(`${path}: cannot open it: ${cause instanceof Error ? cause.message : String(cause)}`, {
-        file: path,
-        cause,
-      })
-    })
+  static async open(given: FilePath): Promise<SafetensorsFile> {
+    const path = pathOf('path', given)
+    const handle = await openFile(path)
     try {
       const stat = await handle.stat()
-      if (!stat.isFile()) throw new FormatError(`${path}: expected a file, found something else`, { file: path })
       const first = new Uint8Array(Math.min(8, stat.size))
       await readFully(path, handle, first, 0)
       const header = new Uint8Array(headerLength(path, first, stat.size))
       await readFully(path, handle, header, 8)
-      return new SafetensorsFile(path, handle, parseHeader(path, header, stat.size))
+      return new SafetensorsFile(path, handle, await inSlices(parseHeader(path, header, stat.size)))
     } catch (error) {
       await handle.close()
       throw error
@@ -79,9 +78,9 @@ export class SafetensorsFile {
   /** Reads a whole tensor. @throws ERR_MULTIGATE_FORMAT where there is none or the file was cut since it was opened. */
   async read(name: string): Promise<Tensor> {
     const { dtype, shape, start, bytes } = this.entry(name)
-    const buffer = new ArrayBuffer(bytes)
-    await readFully(this.#path, this.#open(), new Uint8Array(buffer), start)
-    return { dtype, shape, data: new arrayTypes[dtype](buffer) }
+    const whole = allocate(`${this.#path}: tensor ${quote(name)}`, Uint8Array, bytes)
+    await readFully(this.#path, this.#open(), whole, start)
+    return { dtype, shape, data: new arrayTypes[dtype](whole.buffer) }
   }
 
   /** Reads a tensor in parts that follow each other, each a new array of at most `elements`. @throws as `read`. */
@@ -107,9 +106,9 @@ export class SafetensorsFile {
   }
 }
 
-/** Reads a whole file. @throws ERR_MULTIGATE_FORMAT as `SafetensorsFile.open`. */
+/** Reads a whole file. @throws ERR_MULTIGATE_FORMAT as `SafetensorsFile.open`; ERR_MULTIGATE_OUT_OF_MEMORY where it is too large for that. */
 export async function readSafetensors(
-  path: string,
+  path: FilePath,
 ): Promise<{ metadata: Readonly<Record<string, string>>; tensors: Map<string, Tensor> }> {
   const file = await SafetensorsFile.open(path)
   try {
@@ -126,7 +125,7 @@ export async function readSafetensors(
  * @throws ERR_MULTIGATE_ARGUMENT naming the tensor whose data do not fit its shape, or a name that comes twice.
  */
 export async function writeSafetensors(
-  path: string,
+  path: FilePath,
   { tensors, metadata = {} }: { readonly tensors: Iterable<TensorSource>; readonly metadata?: Readonly<Record<string, string>> },
 ): Promise<void> {
   const planned = [...tensors].map(checkSource).sort((a, b) => elementBytes(b.dtype) - elementBytes(a.dtype))
@@ -206,6 +205,22 @@ async function writeTensor(sink: FileSink, { name, dtype, shape, bytes, chunks }
 function lengthError(name: string, shape: readonly number[], found: number): ArgumentError {
   const expected = `${shape.join(' x ') || '1'} = ${elementsOf(shape)} elements`
   return new ArgumentError(`tensor ${quote(name)}: expected ${expected}, found ${found}`, { field: name })
+}
+
+/** Opens what is a plain file: a pipe would wait for a writer, and opening a device may do anything. */
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    const found = await stat(path)
+    if (!found.isFile()) {
+      const what = found.isDirectory() ? 'a directory' : 'a device or a pipe'
+      throw new FormatError(`${path}: expected a file, found ${what}`, { file: path })
+    }
+    // Should it become a pipe now, it does not wait.
+    return await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+  } catch (cause) {
+    if (cause instanceof FormatError) throw cause
+    throw new FormatError(`${path}: cannot open it: ${(cause as Error).message}`, { file: path, cause })
+  }
 }
 
 /** Fills `into` from `position` on; one read call gives at most 2 GiB. */

@@ -1,5 +1,7 @@
 // Tensors as files and memory have them: element types by name, one typed array each. Little-endian, row-major.
 
+import { typedArrayName } from '../core/arrays.js'
+
 /** Element types by their names in a safetensors file. */
 export const arrayTypes = {
   F32: Float32Array,
@@ -30,7 +32,8 @@ export function elementBytes(dtype: DType): number {
 /** The name of an array's element type, or undefined for one that files do not hold. */
 export function dtypeOf(data: unknown): DType | undefined {
   // Node's Buffer is a Uint8Array.
-  return dtypes.find((dtype) => data instanceof arrayTypes[dtype])
+  const name = typedArrayName(data)
+  return dtypes.find((dtype) => arrayTypes[dtype].name === name)
 }
 
 /** The bytes of an array, shared with it. */

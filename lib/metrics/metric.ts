@@ -1,6 +1,7 @@
 // Metrics by name: what evaluation computes for a task and what a monitor may watch. A new metric is one row here.
 
-import { auc } from './auc.js'
+import type { Sliced } from '../core/slices.js'
+import { aucOf } from './auc.js'
 import { accuracy, logLoss } from './classification.js'
 import { type ClassifiedRows, classAccuracy, classLogLoss } from './multiclass.js'
 import { mae, rmse } from './regression.js'
@@ -9,13 +10,14 @@ import type { MetricResult } from './rows.js'
 export interface Metric {
   /** Whether more is better. */
   readonly better: 'higher' | 'lower'
-  readonly of: (rows: ClassifiedRows) => MetricResult
+  /** Work over all rows, which yields on its way. */
+  readonly of: (rows: ClassifiedRows) => Sliced<MetricResult>
 }
 
 /** Metrics of each kind of task, by the name that results and monitors use. */
 export const metricsOf = {
   binary: {
-    auc: { better: 'higher', of: auc },
+    auc: { better: 'higher', of: aucOf },
     logloss: { better: 'lower', of: logLoss },
     accuracy: { better: 'higher', of: accuracy },
   },

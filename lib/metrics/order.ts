@@ -1,53 +1,82 @@
-// Sorts rows by score: a radix sort on the bits, 11 at a time, stable, about ten times faster than a comparator.
+// Sorts rows by a number: a radix sort on the bits, 11 at a time, stable, about ten times faster than a comparator. It yields
+// inside its passes, which are long of many rows.
 
+import { isTypedArray } from '../core/arrays.js'
 import type { NumberValues } from '../core/columns.js'
+import { inBlocks, type Sliced } from '../core/slices.js'
 
 const digitBits = 11
 const buckets = 1 << digitBits
 
-/** `rows` in ascending order of score; equal scores (0 and -0 too) keep their order. Scores must not be NaN. */
-export function orderByScore(rows: Int32Array, scores: NumberValues): Int32Array {
-  const single = scores instanceof Float32Array
-  const values = single ? new Float32Array(rows.length) : new Float64Array(rows.length)
-  for (let index = 0; index < rows.length; index += 1) values[index] = (scores[rows[index] ?? 0] ?? 0) + 0
-  const words = new Uint32Array(values.buffer)
-  const step = single ? 1 : 2
-  makeSortable(words, step)
-
-  let order = Int32Array.from({ length: rows.length }, (_, index) => index)
+/** `rows` in ascending order of value; equal values (0 and -0 too) keep their order. Values must not be NaN. */
+export function* orderBy(rows: Int32Array, values: NumberValues): Sliced<Int32Array> {
+  const { words, step } = yield* sortableWords(rows, values)
+  let order = new Int32Array(rows.length)
+  yield* inBlocks(0, rows.length, (from, to) => {
+    for (let index = from; index < to; index += 1) order[index] = index
+  })
   let spare = new Int32Array(rows.length)
   for (let word = 0; word < step; word += 1) {
     for (let shift = 0; shift < 32; shift += digitBits) {
-      if (!pass(words, step, word, shift, order, spare)) continue
+      if (!(yield* pass({ words, step, word, shift }, order, spare))) continue
       const swapped = order
       order = spare
       spare = swapped
     }
   }
-  for (let index = 0; index < order.length; index += 1) order[index] = rows[order[index] ?? 0] ?? 0
+  yield* inBlocks(0, rows.length, (from, to) => {
+    for (let index = from; index < to; index += 1) order[index] = rows[order[index] ?? 0] ?? 0
+  })
   return order
 }
 
-/** Changes the bits of floats so that unsigned integers sort as the floats do; the last word of each holds the sign. */
-function makeSortable(words: Uint32Array, step: number): void {
-  for (let at = 0; at < words.length; at += step) {
-    const negative = (words[at + step - 1] ?? 0) >>> 31 === 1
-    if (!negative) {
-      words[at + step - 1] = (words[at + step - 1] ?? 0) ^ 0x80000000
-      continue
-    }
-    for (let word = at; word < at + step; word += 1) words[word] = ~(words[word] ?? 0)
+/** The bits of the rows' values, `step` words each, the last of which counts most: as unsigned integers they sort as the values do. */
+function* sortableWords(rows: Int32Array, values: NumberValues): Sliced<{ words: Uint32Array; step: number }> {
+  if (isTypedArray(values, 'Int32Array')) {
+    const words = new Uint32Array(rows.length)
+    yield* inBlocks(0, rows.length, (from, to) => {
+      for (let index = from; index < to; index += 1) words[index] = (values[rows[index] ?? 0] ?? 0) ^ 0x80000000
+    })
+    return { words, step: 1 }
+  }
+  const floats = isTypedArray(values, 'Float32Array') ? new Float32Array(rows.length) : new Float64Array(rows.length)
+  const words = new Uint32Array(floats.buffer)
+  const step = words.length === floats.length ? 1 : 2
+  yield* inBlocks(0, rows.length, (from, to) => {
+    // Of -0 it makes 0.
+    for (let index = from; index < to; index += 1) floats[index] = (values[rows[index] ?? 0] ?? 0) + 0
+    makeSortable(words, step, from * step, to * step)
+  })
+  return { words, step }
+}
+
+/** Changes the bits of floats; the last word of each holds the sign. */
+function makeSortable(words: Uint32Array, step: number, from: number, to: number): void {
+  for (let at = from; at < to; at += step) {
+    const last = at + step - 1
+    if ((words[last] ?? 0) >>> 31 === 0) words[last] = (words[last] ?? 0) ^ 0x80000000
+    else for (let word = at; word <= last; word += 1) words[word] = ~(words[word] ?? 0)
   }
 }
 
+/** Which bits a pass sorts by. */
+interface Digit {
+  readonly words: Uint32Array
+  readonly step: number
+  readonly word: number
+  readonly shift: number
+}
+
 /** One stable counting pass from `order` into `into`; false, with nothing done, where all digits are equal. */
-function pass(words: Uint32Array, step: number, word: number, shift: number, order: Int32Array, into: Int32Array): boolean {
+function* pass({ words, step, word, shift }: Digit, order: Int32Array, into: Int32Array): Sliced<boolean> {
   const starts = new Int32Array(buckets)
   const mask = buckets - 1
-  for (let at = word; at < words.length; at += step) {
-    const digit = ((words[at] ?? 0) >>> shift) & mask
-    starts[digit] = (starts[digit] ?? 0) + 1
-  }
+  yield* inBlocks(0, order.length, (from, to) => {
+    for (let index = from; index < to; index += 1) {
+      const digit = ((words[index * step + word] ?? 0) >>> shift) & mask
+      starts[digit] = (starts[digit] ?? 0) + 1
+    }
+  })
   if (starts.includes(order.length)) return false
   let next = 0
   for (let digit = 0; digit < buckets; digit += 1) {
@@ -55,12 +84,14 @@ function pass(words: Uint32Array, step: number, word: number, shift: number, ord
     starts[digit] = next
     next += count
   }
-  for (let index = 0; index < order.length; index += 1) {
-    const item = order[index] ?? 0
-    const digit = ((words[item * step + word] ?? 0) >>> shift) & mask
-    const place = starts[digit] ?? 0
-    into[place] = item
-    starts[digit] = place + 1
-  }
+  yield* inBlocks(0, order.length, (from, to) => {
+    for (let index = from; index < to; index += 1) {
+      const item = order[index] ?? 0
+      const digit = ((words[item * step + word] ?? 0) >>> shift) & mask
+      const place = starts[digit] ?? 0
+      into[place] = item
+      starts[digit] = place + 1
+    }
+  })
   return true
 }

@@ -1,10 +1,12 @@
-// The rows that a metric counts: those with a label. Lengths are checked here, once for every metric.
+// The rows that a metric counts: those with a label whose weight is not 0. Lengths and weights are checked here, once for every
+// metric.
 
 import { checkObject, invalidArgument } from '../core/check.js'
 import type { NumberValues } from '../core/columns.js'
 import { ArgumentError } from '../core/errors.js'
+import { inBlocks, type Sliced, sliceValues } from '../core/slices.js'
 
-/** Scores and labels of the same rows, such as the values of a dataset's column, and a weight >= 0 for each where rows have one. Labels that are NaN are missing. */
+/** Scores and labels of the same rows, such as the values of a dataset's column, and a finite weight >= 0 for each where rows have one; a row of weight 0 counts as if it were not there. Labels that are NaN are missing. */
 export interface ScoredRows {
   readonly scores: NumberValues
   readonly labels: NumberValues
@@ -17,17 +19,13 @@ export interface MetricResult {
   readonly reason?: string
 }
 
-/** Numbers of the rows that have a label, ascending. @throws ERR_MULTIGATE_ARGUMENT where lengths differ. */
-export function labelledRows({ scores, labels, weights }: ScoredRows): Int32Array {
+/** What is said where rows have labels and no weights. */
+export const noWeight = 'the weights of all labelled rows are 0'
+
+/** @throws ERR_MULTIGATE_ARGUMENT where lengths differ. */
+export function checkLengths({ scores, labels, weights }: ScoredRows): void {
   checkRows('labels', labels.length, scores.length)
   if (weights !== undefined) checkRows('weights', weights.length, scores.length)
-  const rows = new Int32Array(labels.length)
-  let count = 0
-  for (let row = 0; row < labels.length; row += 1) {
-    const label = labels[row] ?? NaN
-    if (!Number.isNaN(label)) rows[count++] = row
-  }
-  return rows.subarray(0, count)
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless it has scores and labels. */
@@ -55,27 +53,82 @@ export function checkRows(field: string, found: number, rows: number): void {
   throw new ArgumentError(`${field}: expected ${rows} rows, as scores has, found ${found}`, { field })
 }
 
-/** Why the rows give no value, or undefined where they do: none labelled, or a score that is no number (a model that diverged). */
-export function unusable(rows: Int32Array, scores: NumberValues): string | undefined {
-  if (rows.length === 0) return 'no row has a label'
-  for (const row of rows) if (Number.isNaN(scores[row])) return `the score of row ${row} is NaN`
-  return undefined
+/** @throws ERR_MULTIGATE_ARGUMENT naming the row of a weight that is no finite number >= 0. */
+export function weightOf(weights: NumberValues | undefined, row: number): number {
+  if (weights === undefined) return 1
+  const weight = weights[row] ?? NaN
+  if (weight >= 0 && weight < Infinity) return weight
+  throw invalidArgument(`weights[${row}]`, 'a finite number >= 0', weight)
 }
 
-/** A weighted mean over rows. Undefined, with the reason, where there is nothing to take it of. */
-export function meanOver(input: ScoredRows, of: (score: number, label: number) => number): MetricResult {
-  const rows = labelledRows(input)
-  const reason = unusable(rows, input.scores)
-  if (reason !== undefined) return { value: undefined, reason }
-  const { scores, labels, weights } = input
-  let [sum, total] = [0, 0]
-  for (let index = 0; index < rows.length; index += 1) {
-    const row = rows[index] ?? 0
-    const weight = weights?.[row] ?? 1
-    // Not 0 times infinity.
-    if (weight === 0) continue
-    sum += weight * of(scores[row] ?? NaN, labels[row] ?? NaN)
-    total += weight
+/**
+ * A power of two near a weight: sums of weights divided by that of the largest one neither overflow nor vanish, and no bits are
+ * lost. 1 of 0.
+ */
+export function unitOf(weight: number): number {
+  return weight === 0 ? 1 : 2 ** Math.floor(Math.log2(weight))
+}
+
+/** Why a score gives no value: a model that diverged. */
+export function notANumber(row: number): string {
+  return `the score of row ${row} is NaN`
+}
+
+/**
+ * A weighted mean over rows. Undefined, with the reason, where there is nothing to take it of.
+ * @param of is NaN where the row's score is none. @param width how many scores it looks at.
+ */
+export function* meanOver(
+  { labels, weights }: Omit<ScoredRows, 'scores'>,
+  of: (row: number) => number,
+  width = 1,
+): Sliced<MetricResult> {
+  let [labelled, largest] = [0, 0]
+  yield* inBlocks(0, labels.length, (from, to) => {
+    for (let row = from; row < to; row += 1) {
+      if (Number.isNaN(labels[row])) continue
+      labelled += 1
+      largest = Math.max(largest, weightOf(weights, row))
+    }
+  })
+  if (labelled === 0) return { value: undefined, reason: 'no row has a label' }
+  if (largest === 0) return { value: undefined, reason: noWeight }
+  const mean = new Mean(weights, unitOf(largest))
+  yield* inBlocks(0, labels.length, (from, to) => mean.add(labels, of, from, to), Math.ceil(sliceValues / width))
+  return mean.result()
+}
+
+class Mean {
+  readonly #weights: NumberValues | undefined
+  readonly #unit: number
+  #sum = 0
+  #total = 0
+  #wrong: number | undefined
+
+  constructor(weights: NumberValues | undefined, unit: number) {
+    this.#weights = weights
+    this.#unit = unit
   }
-  return total > 0 ? { value: sum / total } : { value: undefined, reason: 'the weights of all labelled rows are 0' }
+
+  add(labels: NumberValues, of: (row: number) => number, from: number, to: number): void {
+    const [weights, unit] = [this.#weights, this.#unit]
+    let [sum, total] = [0, 0]
+    for (let row = from; row < to; row += 1) {
+      if (Number.isNaN(labels[row])) continue
+      const weight = (weights?.[row] ?? 1) / unit
+      // Not 0 times infinity.
+      if (weight === 0) continue
+      const value = of(row)
+      if (Number.isNaN(value)) this.#wrong ??= row
+      sum += weight * value
+      total += weight
+    }
+    this.#sum += sum
+    this.#total += total
+  }
+
+  result(): MetricResult {
+    if (this.#wrong !== undefined) return { value: undefined, reason: notANumber(this.#wrong) }
+    return { value: this.#sum / this.#total }
+  }
 }

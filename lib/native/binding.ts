@@ -58,7 +58,22 @@ export interface NativeMemory {
   read(offset: number, count: number): FloatArray
   /** Draws from the Philox stream (seed, stream): the same numbers on every backend. Element i takes counter i. */
   initialize(offset: number, count: number, initializer: Initializer, seed: number, stream: number): void
+  /**
+   * The same off the main thread, by several threads and after the runs before it; the memory is busy until it resolves. A range may be drawn in
+   * parts: element `offset` is number `first` of the stream.
+   */
+  initializeAsync(drawing: Drawing): Promise<void>
   dispose(): void
+}
+
+export interface Drawing {
+  readonly offset: number
+  readonly count: number
+  readonly initializer: Initializer
+  readonly seed: number
+  readonly stream: number
+  readonly first: number
+  readonly threads: number
 }
 
 /** Encoded columns of a dataset: zero at first, then written part by part. */
@@ -70,8 +85,11 @@ export interface NativeColumns {
    *   reads the columns.
    */
   write(start: number, data: readonly (Float32Array | Int32Array)[]): void
-  /** Draws the order of epoch `epoch`: a permutation keyed by (seed, epoch), used by runs with `shuffled: true`. */
-  shuffle(seed: number, epoch: number): void
+  /**
+   * Draws the order of epoch `epoch`: a permutation keyed by (seed, epoch), used by runs with `shuffled: true`. Off the main thread, after
+   * the asynchronous runs before it and before those after it.
+   */
+  shuffleAsync(seed: number, epoch: number): Promise<void>
   dispose(): void
 }
 

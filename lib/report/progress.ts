@@ -5,10 +5,12 @@ import { MultiBar, type SingleBar } from 'cli-progress'
 import { z } from 'zod'
 
 import { describeValue, parseOptions } from '../core/check.js'
+import { visible } from '../core/visible.js'
 import type { Callback, RunPlan, StepRecord } from '../training/callbacks.js'
 import type { EpochRecord, History } from '../training/history.js'
 import { headline } from './results.js'
 import { count, decimals, duration } from './text.js'
+import { unknownLines } from './unknown.js'
 
 /** Where progress is written: any stream of Node's will do. */
 export interface ProgressStream {
@@ -45,7 +47,7 @@ const schema = z.strictObject({
  */
 export function progress(options: ProgressOptions = {}): Callback {
   const { stream = process.stderr, bar = stream.isTTY, interval = 100 } = parseOptions('progress', schema, options)
-  return bar ? new Bar(stream, interval) : new Lines((line) => stream.write(`${line}\n`))
+  return bar ? new Bar(stream, interval) : new Lines((line) => stream.write(`${visible(line)}\n`))
 }
 
 /** One line per epoch. */
@@ -90,8 +92,8 @@ class Bar implements Callback {
     this.#stream = stream
     this.#interval = interval
     this.#lines = new Lines((line) => {
-      if (this.#bars === undefined) stream.write(`${line}\n`)
-      else this.#bars.log(`${line}\n`)
+      if (this.#bars === undefined) stream.write(`${visible(line)}\n`)
+      else this.#bars.log(`${visible(line)}\n`)
     })
   }
 
@@ -114,7 +116,7 @@ class Bar implements Callback {
       label: `epoch ${step.epoch}/${plan.epochs}`,
       pace: `${count(this.#pace.rowsPerSecond)} rows/s`,
       left: duration(this.#pace.secondsLeft(plan, step)),
-      losses: lossText(step.loss, step.losses),
+      losses: visible(lossText(step.loss, step.losses)),
     })
   }
 
@@ -178,6 +180,7 @@ class Pace {
 }
 
 function opening(plan: RunPlan): string[] {
+  const { unknown } = plan
   const { model, parameters, device, isa, threads, fallback, trainRows, validationRows, batchSize, encodedRowsPerSecond } = plan
   const place = device === 'reference' ? device : `${device} (${isa})`
   const where = device === 'cpu' ? `${place}, ${threads} ${threads === 1 ? 'thread' : 'threads'}` : place
@@ -185,6 +188,8 @@ function opening(plan: RunPlan): string[] {
   return [
     `${model}: ${count(parameters)} parameters; ${rows}, encoded at ${count(encodedRowsPerSecond)} rows/s; batches of ${count(batchSize)}; ${where}`,
     ...(fallback === undefined ? [] : [`the GPU of this machine is not used: ${fallback}`]),
+    ...unknownLines('training data', unknown.training),
+    ...unknownLines('validation data', unknown.validation),
   ]
 }
 

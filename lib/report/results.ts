@@ -4,9 +4,11 @@ import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import { anyNumber } from '../core/schemas.js'
+import { visible } from '../core/visible.js'
 import type { Evaluation, TaskEvaluation } from '../training/evaluate.js'
 import type { History } from '../training/history.js'
 import { count, decimals, duration, table } from './text.js'
+import { unknownLines } from './unknown.js'
 
 const metrics = ['auc', 'logloss', 'accuracy', 'rmse', 'mae'] as const
 
@@ -21,7 +23,8 @@ const taskSchema = z.looseObject({
   rmse: some,
   mae: some,
 })
-const evaluationSchema = z.looseObject({ tasks: z.record(z.string(), taskSchema), unknown: numbers.optional() })
+const unknownSchema = { unknownValues: numbers.optional(), unknownShares: numbers.optional() }
+const evaluationSchema = z.looseObject({ tasks: z.record(z.string(), taskSchema), ...unknownSchema })
 const epochSchema = z.looseObject({
   epoch: anyNumber,
   loss: anyNumber,
@@ -29,7 +32,7 @@ const epochSchema = z.looseObject({
   metrics: numbers,
   seconds: anyNumber,
 })
-const historySchema = z.looseObject({ epochs: z.array(epochSchema), weightsOf: anyNumber })
+const historySchema = z.looseObject({ epochs: z.array(epochSchema), weightsOf: anyNumber, ...unknownSchema })
 
 /**
  * One line per data set and task, one column per metric that any of them has.
@@ -53,13 +56,9 @@ export function resultsTable(results: Readonly<Record<string, Evaluation>>): str
   const reasons = lines.flatMap(({ data, task, result: { aucReason } }) => {
     return aucReason === undefined ? [] : [`${data} ${task}: no AUC, ${aucReason}`]
   })
-  const unknown = Object.entries(results).flatMap(([data, { unknown: found = {} }]) => {
-    const parts = Object.entries(found).map(([feature, values]) => `${feature} ${count(values)}`)
-    return parts.length === 0 ? [] : [`${data}: values that no vocabulary knows: ${parts.join(', ')}`]
-  })
-  return [table(['data', 'task', ...shown, ...(withPositives ? ['positives'] : []), 'rows'], rows), ...reasons, ...unknown].join(
-    '\n',
-  )
+  const unknown = Object.entries(results).flatMap(([data, evaluation]) => unknownLines(data, evaluation))
+  const header = ['data', 'task', ...shown, ...(withPositives ? ['positives'] : []), 'rows']
+  return [table(header, rows), ...reasons.map(visible), ...unknown].join('\n')
 }
 
 /** The metric that speaks for a task: AUC, or RMSE, or accuracy. */
@@ -86,5 +85,5 @@ export function historyTable(history: History): string {
     ...(validated ? [decimals(validation?.loss), ...names.map((name) => decimals(measured[name]))] : []),
     duration(seconds),
   ])
-  return table(header, rows)
+  return [table(header, rows), ...unknownLines('training data', history)].join('\n')
 }

@@ -1,7 +1,10 @@
 // Numbers and tables as text: aligned columns, no colours, no box drawing, so that they survive a log file.
 
-/** Rows of cells, the first one the header; numbers to the right, text to the left. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+import { visible } from '../core/visible.js'
+
+/** Rows of cells, the first one the header; numbers to the right, text to the left. A name keeps to its cell, whatever is in it. */
+export function table(titles: readonly string[], cells: readonly (readonly string[])[]): string {
+  const [header = [], ...rows] = [titles, ...cells].map((row) => row.map(visible))
   const all = [header, ...rows]
   const widths = header.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)))
   const numeric = header.map((_, column) => rows.every((row) => /^[-\d.,%e+]*$/.test(row[column] ?? '')))

@@ -58,7 +58,7 @@ export function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Arr
  * Checks that the training rows have a positive label; they train nothing otherwise, most often because `positive` is misspelt.
  * @throws ERR_MULTIGATE_DATA listing the values that do occur, nearest first.
  */
-export function checkBinaryLabels(task: BinaryTask, column: Column, labels: Float32Array): void {
+export function checkBinaryLabels(task: BinaryTask, labels: Float32Array, columnOf: () => Column): void {
   if (labels.some((label) => label > 0)) return
   const known = checkSomeKnown(task, labels)
   if (task.positive === undefined)
@@ -67,6 +67,7 @@ export function checkBinaryLabels(task: BinaryTask, column: Column, labels: Floa
       undefined,
       `a positive label in the training rows, found ${known} that are all 0; a model that was built with rows that have one trains on these too`,
     )
+  const column = columnOf()
   const occurring = nearest(String(task.positive), valuesOf(column), 8)
   const values = occurring.map((value) => (column.kind === 'string' ? quote(value) : value)).join(', ')
   throw wrongLabel(

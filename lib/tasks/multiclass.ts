@@ -88,7 +88,7 @@ export function encodeMulticlassLabels(task: MulticlassTask, column: Column): Fl
 }
 
 /** Checks that training rows have two classes at least. @throws ERR_MULTIGATE_DATA naming the task. */
-export function checkMulticlassLabels(task: MulticlassTask, _column: Column, labels: Float32Array): void {
+export function checkMulticlassLabels(task: MulticlassTask, labels: Float32Array): void {
   const known = checkSomeKnown(task, labels)
   const first = labels.find((label) => !Number.isNaN(label))
   if (labels.some((label) => !Number.isNaN(label) && label !== first)) return

@@ -38,6 +38,6 @@ export function encodeRegressionLabels(task: RegressionTask, column: Column): Fl
 }
 
 /** Checks that there is a label to learn from. @throws ERR_MULTIGATE_DATA naming the task. */
-export function checkRegressionLabels(task: RegressionTask, _column: Column, labels: Float32Array): void {
+export function checkRegressionLabels(task: RegressionTask, labels: Float32Array): void {
   checkSomeKnown(task, labels)
 }

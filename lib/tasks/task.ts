@@ -16,7 +16,8 @@ export type Task<Name extends string = string> = BinaryTask<Name> | RegressionTa
 interface TaskKind {
   readonly schema: z.ZodType
   encode(task: Task, column: Column): Float32Array
-  check(task: Task, column: Column, labels: Float32Array): void
+  /** `column`: for an error that lists its values. */
+  check(task: Task, labels: Float32Array, column: () => Column): void
 }
 
 const kinds = {
@@ -47,18 +48,19 @@ export function targetColumnsOf(task: Task): string[] {
 
 /**
  * Labels of a task, [rows]; NaN is missing.
- * @param training checks too that there is something to learn: a positive label, say.
- * @throws ERR_MULTIGATE_DATA naming the task, and the row and value or the values that do occur.
+ * @throws ERR_MULTIGATE_DATA naming the task, and the row and value.
  */
-export function encodeLabels(
-  task: Task,
-  column: Column,
-  { training = false }: { readonly training?: boolean } = {},
-): Float32Array {
-  const kind = kinds[task.kind] as TaskKind
-  const encoded = kind.encode(task, column)
-  if (training) kind.check(task, column, encoded)
-  return encoded
+export function encodeLabels(task: Task, column: Column): Float32Array {
+  return (kinds[task.kind] as TaskKind).encode(task, column)
+}
+
+/**
+ * Checks that training rows have something to learn: a positive label, say.
+ * @param column asked for only where an error is to list the values that do occur.
+ * @throws ERR_MULTIGATE_DATA naming the task.
+ */
+export function checkLearnable(task: Task, labels: Float32Array, column: () => Column): void {
+  ;(kinds[task.kind] as TaskKind).check(task, labels, column)
 }
 
 /**

@@ -3,6 +3,7 @@
 
 import type { EpochRecord, History } from './history.js'
 import type { Snapshot } from './memories.js'
+import type { UnknownValues } from './unknown.js'
 
 /** What a run is about to do. */
 export interface RunPlan {
@@ -22,6 +23,8 @@ export interface RunPlan {
   readonly batchSize: number
   readonly trainRows: number
   readonly validationRows: number
+  /** What their features' vocabularies do not know: nothing of validation rows that there are not. */
+  readonly unknown: { readonly training: UnknownValues; readonly validation: UnknownValues }
   /** Encoding them all, rows per second. */
   readonly encodedRowsPerSecond: number
   /** Names that can be monitored. */

@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 
+import { threadsWithin } from '../core/cgroups.js'
 import { checkFailed, checkInteger, invalidArgument } from '../core/check.js'
 import { checkDeviceName, chooseDevice } from '../core/device.js'
 import { mostThreads } from '../core/limits.js'
@@ -14,7 +15,7 @@ import { loadNative } from '../native/loader.js'
 export interface ComputeOptions {
   /** Default `'auto'`: the GPU where it can be used, else the CPU. `'reference'` is the slow float64 specification. */
   readonly device?: DeviceName | 'auto' | undefined
-  /** At most; results do not depend on it. Default: every processor this process may use. */
+  /** At most; results do not depend on it. Default: every processor this process may use, within the quota of its container. */
   readonly threads?: number | undefined
   /** One of the CPU's instruction sets. Default: the best of this machine. */
   readonly isa?: string | undefined
@@ -52,7 +53,7 @@ export function resolveCompute({ device = 'auto', threads, isa, precision = 'flo
     ...chosen,
     isa,
     precision: checkPrecision(precision, chosen.device),
-    threads: threads ?? native.processors(),
+    threads: threads ?? threadsWithin(native.processors()),
     element: chosen.device === 'reference' ? Float64Array : Float32Array,
   }
 }

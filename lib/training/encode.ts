@@ -6,16 +6,19 @@
 import { quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
+import { allocate } from '../core/memory.js'
 import type { LoweredProgram } from '../core/program.js'
+import { inSlices, type Sliced } from '../core/slices.js'
 import type { Dataset } from '../data/dataset.js'
-import type { Encoder } from '../features/encoder.js'
-import { fitEncoder } from '../features/encoders.js'
+import type { Encoder, ValueCounts } from '../features/encoder.js'
+import { emptyRows, encodeColumn, fitterOf } from '../features/encoders.js'
 import { columnNameOf, type Feature } from '../features/feature.js'
 import { labelInput, weightInput } from '../layers/heads.js'
 import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
 import { classCount } from '../tasks/multiclass.js'
-import { encodeLabels, encodeWeights, labelColumnOf, type Task } from '../tasks/task.js'
+import { checkLearnable, encodeLabels, encodeWeights, labelColumnOf, type Task } from '../tasks/task.js'
+import { createColumns } from './room.js'
 
 /**
  * Which columns of a dataset are encoded beside the features: labels and weights, none for prediction. The first rows of all to
@@ -33,8 +36,9 @@ export class DataEncoder {
   }
 
   /** Fits every open encoder. @throws ERR_MULTIGATE_DATA naming the feature and the value that it cannot take. */
-  static fit(train: Dataset, features: readonly Feature[], tasks: readonly Task[]): DataEncoder {
-    const fitted = ofSource(train, () => features.map((feature) => fitEncoder(feature, featureColumn(train, feature))))
+  static async fit(train: Dataset, features: readonly Feature[], tasks: readonly Task[]): Promise<DataEncoder> {
+    const fitted: Encoder[] = []
+    for (const feature of features) fitted.push(await ofSource(train, () => inSlices(fittedOn(train, feature))))
     return new DataEncoder(fitted, tasks)
   }
 
@@ -56,47 +60,125 @@ export class DataEncoder {
    * Checks that the labels that there are have something to learn.
    * @throws ERR_MULTIGATE_DATA naming the task.
    */
-  checkLabels(train: Dataset): void {
+  async checkLabels(train: Dataset): Promise<void> {
     const labelled = this.#tasks.filter((task) => train.has(labelColumnOf(task)))
-    ofSource(train, () => {
-      for (const task of labelled) encodeLabels(task, train.column(labelColumnOf(task)), { training: true })
+    for (const task of labelled)
+      await ofSource(train, () => inSlices(targetsOf({ ...task, weightColumn: undefined }, train, 'training')))
+  }
+
+  /** Encoded features by name, [rows * width] each, at once: for a few rows. @throws ERR_MULTIGATE_DATA. */
+  encodeFeatures(data: Dataset): Map<string, Int32Array | Float32Array> {
+    return withRows(data, () => {
+      const encoded = (encoder: Encoder) => encodeColumn(encoder, data.column(columnOfFeature(data, encoder.feature))).data
+      return new Map(this.encoders.map((encoder) => [encoder.feature.name, encoded(encoder)]))
     })
   }
 
-  /** Encoded features by name, [rows * width] each. @throws ERR_MULTIGATE_DATA. */
-  encodeFeatures(data: Dataset): Map<string, Int32Array | Float32Array> {
-    const encoded = (encoder: Encoder) => encoder.encode(featureColumn(data, encoder.feature)).data
-    return ofSource(data, () => new Map(this.encoders.map((encoder) => [encoder.feature.name, encoded(encoder)])))
+  /**
+   * Encodes a dataset into the addon's memory, slice by slice. To be disposed.
+   * @param check throws between two slices where it must not go on, and once more at the end.
+   * @throws ERR_MULTIGATE_DATA naming row and value; ERR_MULTIGATE_OUT_OF_MEMORY.
+   */
+  async encode(data: Dataset, native: NativeBinding, purpose: Purpose, check: () => void = () => undefined): Promise<EncodedRows> {
+    const rows = await ofSource(data, () => inSlices(this.#encode(data, native, purpose), { check }))
+    try {
+      check()
+    } catch (error) {
+      rows.columns.dispose()
+      throw error
+    }
+    return rows
   }
 
-  /** Encodes a dataset and hands it to the addon, which copies it. To be disposed. */
-  encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
-    return ofSource(data, () => this.#encode(data, native, purpose))
-  }
-
-  #encode(data: Dataset, native: NativeBinding, purpose: Purpose): EncodedRows {
-    const columns = new Map<string, ColumnSpec & { readonly data: Float32Array | Int32Array }>()
-    const unknown: Record<string, number> = {}
-    for (const encoder of this.encoders) {
-      const { name } = encoder.feature
-      const { unknown: count, ...encoded } = encoder.encode(featureColumn(data, encoder.feature))
-      const ids = encoder.kind !== 'dense'
-      columns.set(name, { ...encoded, type: ids ? 'i32' : 'f32', limit: ids ? encoder.tableRows : 0 })
-      if (count !== undefined && count > 0) unknown[name] = count
-    }
-    const targets = purpose === 'prediction' ? [] : this.#tasks.map((task) => targetsOf(task, data, purpose))
-    for (const { task, labels, weights } of targets) {
-      columns.set(labelInput(task.name), { data: labels, type: 'f32', width: 1, limit: 0 })
-      if (weights !== undefined) columns.set(weightInput(task.name), { data: weights, type: 'f32', width: 1, limit: 0 })
-    }
-    const specs = [...columns.values()]
-    const held = native.createColumns(specs, data.rows)
-    held.write(
-      0,
-      specs.map(({ data }) => data),
+  *#encode(data: Dataset, native: NativeBinding, purpose: Purpose): Sliced<EncodedRows> {
+    const features = this.encoders.map((encoder) => featureSource(encoder, data))
+    const targets: Targets[] = []
+    for (const task of purpose === 'prediction' ? [] : this.#tasks) targets.push(yield* targetsOf(task, data, purpose))
+    const sources = [...features, ...targets.flatMap(targetSources)]
+    const columns = createColumns(
+      native,
+      sources.map(({ spec }) => spec),
+      data.rows,
     )
-    return new EncodedRows(held, [...columns.keys()], targets, unknown)
+    try {
+      yield* writeRows(columns, sources)
+    } catch (error) {
+      columns.dispose()
+      throw error
+    }
+    const counts = new Map(sources.flatMap(({ name, counts }) => ofEntry(name, counts?.())))
+    return new EncodedRows(
+      columns,
+      sources.map(({ name }) => name),
+      targets,
+      counts,
+    )
   }
+}
+
+/** Of a part of the rows, in the addon's memory. */
+const partBytes = 2 ** 21
+/** Rows of a part at most: what one feature's values of them take is a slice. */
+const partRows = 2 ** 14
+
+/** One column of the addon's. */
+interface ColumnSource {
+  readonly name: string
+  readonly spec: ColumnSpec
+  /** Rows from one to another, in order. */
+  read(from: number, to: number): Float32Array | Int32Array
+  readonly counts?: () => ValueCounts | undefined
+}
+
+function featureSource(encoder: Encoder, data: Dataset): ColumnSource {
+  const column = columnOfFeature(data, encoder.feature)
+  const encoding = encoder.begin()
+  const ids = encoder.kind !== 'dense'
+  return {
+    name: encoder.feature.name,
+    spec: { type: ids ? 'i32' : 'f32', width: encoder.width, limit: ids ? encoder.tableRows : 0 },
+    read(from, to) {
+      const encoded = emptyRows(encoder, to - from)
+      encoding.encode(data.columnPart(column, from, to), encoded as never)
+      return encoded
+    },
+    counts: () => encoding.counts(),
+  }
+}
+
+function targetSources({ task, labels, weights }: Targets): ColumnSource[] {
+  const source = (name: string, values: Float32Array): ColumnSource => ({
+    name,
+    spec: { type: 'f32', width: 1, limit: 0 },
+    read: (from, to) => values.subarray(from, to),
+  })
+  const ofLabels = source(labelInput(task.name), labels)
+  return weights === undefined ? [ofLabels] : [ofLabels, source(weightInput(task.name), weights)]
+}
+
+/** A part of every column, then the next part, so that no column is ever there whole beside the addon's copy. */
+function* writeRows(columns: NativeColumns, sources: readonly ColumnSource[]): Sliced<void> {
+  const rowBytes = sources.reduce((sum, { spec }) => sum + spec.width * 4, 0)
+  const step = Math.max(1, Math.min(partRows, Math.floor(partBytes / rowBytes)))
+  for (let from = 0; from < columns.rows; from += step) {
+    const to = Math.min(from + step, columns.rows)
+    const parts: (Float32Array | Int32Array)[] = []
+    for (const source of sources) {
+      parts.push(source.read(from, to))
+      yield
+    }
+    columns.write(from, parts)
+  }
+}
+
+function* fittedOn(train: Dataset, feature: Feature): Sliced<Encoder> {
+  const column = columnOfFeature(train, feature)
+  const fitter = fitterOf(feature)
+  for (let from = 0; from < train.rows; from += partRows) {
+    yield* fitter.add(train.columnPart(column, from, Math.min(from + partRows, train.rows)))
+    yield
+  }
+  return yield* fitter.finish()
 }
 
 /** Labels of a task, NaN where they are missing, and weights where rows have one. */
@@ -111,15 +193,25 @@ export class EncodedRows {
   readonly columns: NativeColumns
   /** Empty for prediction. */
   readonly targets: readonly Targets[]
-  /** Values that a vocabulary does not know, by feature that has any. */
-  readonly unknown: Readonly<Record<string, number>>
-  readonly #names: readonly string[]
+  /** Of every feature with ids: how many values there are, and how many of them its vocabulary does not know. */
+  readonly counts: ReadonlyMap<string, ValueCounts>
+  readonly #numbers: ReadonlyMap<string, number>
 
-  constructor(columns: NativeColumns, names: readonly string[], targets: readonly Targets[], unknown: Record<string, number>) {
+  constructor(
+    columns: NativeColumns,
+    names: readonly string[],
+    targets: readonly Targets[],
+    counts: ReadonlyMap<string, ValueCounts>,
+  ) {
     this.columns = columns
-    this.unknown = unknown
+    this.counts = counts
     this.targets = targets
-    this.#names = names
+    this.#numbers = new Map(names.map((name, number) => [name, number]))
+  }
+
+  /** Values that a vocabulary does not know, by feature that has any. */
+  get unknown(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.counts].flatMap(([name, { unknown }]) => (unknown > 0 ? [[name, unknown]] : [])))
   }
 
   get rows(): number {
@@ -129,8 +221,8 @@ export class EncodedRows {
   /** The columns that a program reads, in the order of its row inputs. */
   columnOf({ rowInputs }: LoweredProgram): number[] {
     return rowInputs.map((name) => {
-      const column = this.#names.indexOf(name)
-      if (column < 0) throw new Error(`the program reads ${name}, which was not encoded`)
+      const column = this.#numbers.get(name)
+      if (column === undefined) throw new Error(`the program reads ${name}, which was not encoded`)
       return column
     })
   }
@@ -154,55 +246,101 @@ function networkFeature(encoder: Encoder): NetworkFeature {
   }
 }
 
-function targetsOf(task: Task, data: Dataset, purpose: Purpose): Targets {
+function* targetsOf(task: Task, data: Dataset, purpose: Purpose): Sliced<Targets> {
   const { weightColumn } = task
-  const column = (name: string, option: string): Column => columnOf(data, name, `task ${quote(task.name)}`, option)
+  const column = (name: string, option: string): string => columnOf(data, name, `task ${quote(task.name)}`, option)
+  const ofLabels = column(labelColumnOf(task), 'label')
+  const labels = yield* numbersOf(data, ofLabels, (values) => encodeLabels(task, values))
+  if (purpose === 'training') checkLearnable(task, labels, () => data.column(ofLabels))
+  if (weightColumn === undefined) return { task, labels, weights: undefined }
   return {
     task,
-    labels: encodeLabels(task, column(labelColumnOf(task), 'label'), { training: purpose === 'training' }),
-    weights: weightColumn === undefined ? undefined : encodeWeights(task, column(weightColumn, 'weightColumn')),
+    labels,
+    weights: yield* numbersOf(data, column(weightColumn, 'weightColumn'), (values) => encodeWeights(task, values)),
   }
 }
 
-function featureColumn(data: Dataset, feature: Feature): Column {
+/** What `encode` makes of a column, part by part. */
+function* numbersOf(data: Dataset, column: string, encode: (values: Column) => Float32Array): Sliced<Float32Array> {
+  const numbers = allocate(`column ${quote(column)}, ${data.rows} rows`, Float32Array, data.rows)
+  for (let from = 0; from < data.rows; from += partRows) {
+    const to = Math.min(from + partRows, data.rows)
+    try {
+      numbers.set(encode(data.columnPart(column, from, to)), from)
+    } catch (error) {
+      // The whole column has the row's own number.
+      if (error instanceof DataError && from > 0) encode(data.column(column))
+      throw error
+    }
+    yield
+  }
+  return numbers
+}
+
+function columnOfFeature(data: Dataset, feature: Feature): string {
   return columnOf(data, columnNameOf(feature), `feature ${quote(feature.name)}`, 'column')
 }
 
-/** The column that a feature or task reads, which `option` can say. */
-function columnOf(data: Dataset, name: string, reader: string, option: string): Column {
-  if (data.has(name)) return data.column(name)
-  return inData({ before: `${reader}: `, after: () => `; say which one it reads with '${option}'` }, () => data.column(name))
+/** The name of the column that a feature or task reads, which `option` can say. @throws ERR_MULTIGATE_DATA where there is none. */
+function columnOf(data: Dataset, name: string, reader: string, option: string): string {
+  if (data.has(name)) return name
+  try {
+    data.column(name)
+    return name
+  } catch (error) {
+    throw inContext(error, { before: `${reader}: `, after: `; say which one it reads with '${option}'` })
+  }
 }
 
 /** What `fit` does with one of its datasets: an error about the data says which one. */
-export function ofDataset<Result>(dataset: 'training' | 'validation', work: () => Result): Result {
-  return inData({ before: `${dataset} data: `, dataset }, work)
+export async function ofDataset<Result>(
+  dataset: 'training' | 'validation',
+  work: () => Result | Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    throw inContext(error, { before: `${dataset} data: `, dataset })
+  }
 }
 
 /** An error about a row of a part of some data says which row of all it is. */
-function ofSource<Result>(data: Dataset, work: () => Result): Result {
-  const after = ({ row }: DataError): string => {
-    const source = row === undefined ? undefined : data.sourceRow(row)
-    return source === row ? '' : `; it is row ${source} of the data that these rows were taken from`
+async function ofSource<Result>(data: Dataset, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    throw inSource(error, data)
   }
-  return inData({ before: '', after }, work)
 }
 
-function inData<Result>(
-  {
-    before,
-    after = () => '',
-    dataset,
-  }: { readonly before: string; readonly after?: (error: DataError) => string; readonly dataset?: string },
-  work: () => Result,
-): Result {
+/** The same of work that is done at once. */
+function withRows<Result>(data: Dataset, work: () => Result): Result {
   try {
     return work()
   } catch (error) {
-    if (!(error instanceof DataError)) throw error
-    const { file, row, column, value } = error
-    throw new DataError(`${before}${error.message}${after(error)}`, { dataset, file, row, column, value, cause: error })
+    throw inSource(error, data)
   }
+}
+
+function inSource(error: unknown, data: Dataset): unknown {
+  if (!(error instanceof DataError) || error.row === undefined) return error
+  const source = data.sourceRow(error.row)
+  if (source === error.row) return error
+  return inContext(error, { after: `; it is row ${source} of the data that these rows were taken from` })
+}
+
+/** An error about data with more said around it; any other as it is. */
+function inContext(
+  error: unknown,
+  { before = '', after = '', dataset }: { readonly before?: string; readonly after?: string; readonly dataset?: string },
+): unknown {
+  if (!(error instanceof DataError)) return error
+  const { file, row, column, value } = error
+  return new DataError(`${before}${error.message}${after}`, { dataset, file, row, column, value, cause: error })
+}
+
+function ofEntry<Value>(name: string, value: Value | undefined): [string, Value][] {
+  return value === undefined ? [] : [[name, value]]
 }
 
 /** @throws ERR_MULTIGATE_DATA where there is none. */

@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { describeValue, invalidArgument } from '../core/check.js'
+import { describeValue } from '../core/check.js'
 import { seesGpu } from '../core/device.js'
 import { elementsOf } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
@@ -15,6 +15,7 @@ import type { Optimizer } from '../optimizers/optimizer.js'
 import { type Callback, type CallbackLike, type Control, hooks, type RunPlan, type StepRecord, toCallback } from './callbacks.js'
 import type { EncodedRows } from './encode.js'
 import type { Evaluation } from './evaluate.js'
+import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
 import type { EpochLosses } from './losses.js'
 import type { NetworkRunner } from './network-runner.js'
@@ -22,12 +23,21 @@ import { checkRowsFit } from './room.js'
 import { StepLoop } from './train.js'
 import type { Drawn, TrainingState } from './training-state.js'
 import type { Turns } from './turns.js'
+import { unknownIn } from './unknown.js'
+
+const signal = checkedBy<AbortSignal>(
+  'an AbortSignal',
+  (value) => isObject(value) && typeof value.aborted === 'boolean',
+).optional()
+
+/** The options of a call that computes. */
+export const callSchema = z.strictObject({ signal })
 
 /** The options of `fit`, the optimizer apart. */
 export const fitSchema = z.strictObject({
   validation: checkedBy<Dataset>('a Dataset', (value) => value instanceof Dataset).optional(),
   callbacks: frozen(z.array(checkedBy<CallbackLike>('a function, or an object of functions', isCallback))).default([]),
-  signal: checkedBy<AbortSignal>('an AbortSignal', (value) => isObject(value) && typeof value.aborted === 'boolean').optional(),
+  signal,
   resume: z.string().min(1).optional(),
   optimizer: z.unknown().optional(),
   batchSize: z.int().min(1).default(1024),
@@ -69,6 +79,8 @@ export interface FitRun {
   readonly turns: Turns
   /** Throws where training must not go on: aborted or disposed. */
   readonly checkpoint: () => void
+  /** Throws where the model was disposed. */
+  readonly checkAlive: () => void
   readonly evaluate: (data: EncodedRows) => Promise<Evaluation>
   readonly save: (path: string, training: TrainingState) => Promise<void>
   readonly optimizer: Optimizer
@@ -88,7 +100,7 @@ export async function runFit(run: FitRun): Promise<History> {
   const callbacks = run.callbacks.map(toCallback)
   const { memories } = run.runner
   memories.dropMoments()
-  const plan = run.runner.prepare(run.program)
+  const plan = await run.runner.prepare(run.program)
   try {
     const rows = Math.min(run.batchSize, run.train.rows)
     checkRowsFit(rows, plan.info(rows), run.program, run.runner.compute)
@@ -117,6 +129,7 @@ class Run {
   readonly #callbacks: readonly Callback[]
   readonly #loop: StepLoop
   readonly #control: Control
+  readonly #health: Health
   readonly #epochs: EpochRecord[] = []
   #stopped: string | undefined
   #weightsOf = 0
@@ -125,6 +138,7 @@ class Run {
     this.#run = run
     this.#callbacks = callbacks
     this.#control = this.#makeControl()
+    this.#health = new Health(run)
     if (run.resumed !== undefined) {
       const { epochs, stopped, weightsOf } = run.resumed.state
       this.#epochs.push(...epochs)
@@ -145,19 +159,34 @@ class Run {
 
   async history(): Promise<History> {
     const plan = this.#plan()
-    for (const callback of this.#callbacks) await callback.onStart?.(plan, this.#control)
+    await this.#each((callback) => callback.onStart?.(plan, this.#control))
     await this.#resumeCallbacks()
     for (let epoch = this.#epochs.length + 1; epoch <= this.#run.epochs && this.#stopped === undefined; epoch += 1) {
       const record = await this.#epoch(epoch)
-      for (const callback of this.#callbacks) await callback.onEpoch?.(record, this.#control)
-      for (const callback of this.#callbacks) await callback.onEpochEnd?.(record, this.#control)
+      await this.#each((callback) => callback.onEpoch?.(record, this.#control))
+      await this.#each((callback) => callback.onEpochEnd?.(record, this.#control))
     }
     // Each callback sees what those before it did to the weights; the last word is what is returned.
-    for (const callback of this.#callbacks) await callback.onEnd?.(this.#soFar(), this.#control)
+    await this.#each((callback) => callback.onEnd?.(this.#soFar(), this.#control))
+    await this.#checkWeights()
     return this.#soFar()
   }
 
+  /** Nobody has seen what the last step did. */
+  async #checkWeights(): Promise<void> {
+    await this.#health.check(`after epoch ${this.#weightsOf}`)
+  }
+
+  /** One callback after the other. One that disposes of the model is the last. */
+  async #each(call: (callback: Callback, index: number) => unknown): Promise<void> {
+    for (const [index, callback] of this.#callbacks.entries()) {
+      await call(callback, index)
+      this.#run.checkAlive()
+    }
+  }
+
   async #epoch(epoch: number): Promise<EpochRecord> {
+    this.#health.changed()
     const start = performance.now()
     const losses = await this.#loop.epoch(epoch)
     const seconds = (performance.now() - start) / 1000
@@ -171,7 +200,7 @@ class Run {
   async #validate(epoch: number): Promise<Evaluation | undefined> {
     const { validation, evaluate } = this.#run
     if (validation === undefined) return undefined
-    for (const callback of this.#callbacks) await callback.onValidation?.(epoch)
+    await this.#each((callback) => callback.onValidation?.(epoch))
     return evaluate(validation)
   }
 
@@ -185,20 +214,23 @@ class Run {
   }
 
   async #resumeCallbacks(): Promise<void> {
-    for (const [index, state] of this.#run.resumed?.state.callbacks.entries() ?? []) {
-      if (state !== undefined) await this.#callbacks[index]?.resume?.(state)
-    }
+    const states = this.#run.resumed?.state.callbacks ?? []
+    await this.#each((callback, index) => {
+      const state = states[index]
+      return state && callback.resume?.(state)
+    })
   }
 
   async #state(): Promise<TrainingState> {
     const { steps } = this.#loop
     const callbacks: TrainingState['callbacks'][number][] = []
-    for (const callback of this.#callbacks) callbacks.push((await callback.state?.()) ?? undefined)
+    await this.#each(async (callback) => callbacks.push((await callback.state?.()) ?? undefined))
     return { optimizer: this.#run.optimizer, steps, ...this.#soFar(), callbacks }
   }
 
   #soFar(): History {
-    return { epochs: [...this.#epochs], stopped: this.#stopped, weightsOf: this.#weightsOf }
+    const unknown = unknownIn(this.#run.train.counts)
+    return { epochs: [...this.#epochs], stopped: this.#stopped, weightsOf: this.#weightsOf, ...unknown }
   }
 
   #makeControl(): Control {
@@ -207,15 +239,19 @@ class Run {
       stop: (reason) => {
         this.#stopped ??= reason
       },
-      snapshot: () => turns.take(() => runner.memories.snapshot()),
+      snapshot: async () => {
+        await this.#checkWeights()
+        return await turns.take(() => runner.memories.snapshot())
+      },
       restore: async (snapshot, epoch) => {
-        if (!(snapshot instanceof Map)) throw invalidArgument('snapshot', 'what snapshot() gave', snapshot)
-        await turns.take(() => {
-          runner.memories.restore(snapshot)
-        })
+        this.#health.changed()
+        await turns.take(() => runner.memories.restore(snapshot))
         this.#weightsOf = epoch
       },
-      save: async (path) => await save(path, await this.#state()),
+      save: async (path) => {
+        await this.#checkWeights()
+        await save(path, await this.#state())
+      },
     }
   }
 
@@ -238,6 +274,7 @@ class Run {
       batchSize,
       trainRows: train.rows,
       validationRows: validation?.rows ?? 0,
+      unknown: { training: unknownIn(train.counts), validation: unknownIn(validation?.counts ?? new Map()) },
       encodedRowsPerSecond: (train.rows + (validation?.rows ?? 0)) / Math.max(encodeSeconds, 1e-6),
       monitors: monitorNames(tasks, validation !== undefined),
     }

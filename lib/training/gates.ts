@@ -1,9 +1,10 @@
 // How a model's gates weigh its experts: the mean of their softmax over rows.
 
+import { inBlocks, inSlices, type Sliced, sliceValues } from '../core/slices.js'
 import type { WatchedGate } from '../layers/tape.js'
 import type { FloatArray } from '../native/binding.js'
 import type { EncodedRows } from './encode.js'
-import type { NetworkRunner } from './network-runner.js'
+import { type NetworkRunner, rowsAtOnce } from './network-runner.js'
 
 /** One gate. */
 export interface GateWeights {
@@ -15,17 +16,19 @@ export interface GateWeights {
   readonly experts: readonly { readonly name: string; readonly weight: number }[]
 }
 
-/** Rows whose probabilities are held at once. */
-const rowsAtOnce = 2 ** 16
-
-/** Mean weights over all rows. */
-export async function gateWeights(runner: NetworkRunner, data: EncodedRows): Promise<GateWeights[]> {
+/** Mean weights over all rows, added up slice by slice. @param check called before each run: what it throws ends the work. */
+export async function gateWeights(runner: NetworkRunner, data: EncodedRows, check: () => void): Promise<GateWeights[]> {
   const { gates: program, gateLevels } = runner.network
   if (gateLevels.length === 0) return []
   const sums = gateLevels.map((gates) => new Float64Array(gates.reduce((columns, { experts }) => columns + experts.length, 0)))
   for (let start = 0; start < data.rows; start += rowsAtOnce) {
-    const { outputs } = await runner.run(program, data, start, Math.min(rowsAtOnce, data.rows - start))
-    sums.forEach((sum, level) => addRows(sum, outputs.get(`gates:${level}`) ?? new Float32Array(0)))
+    check()
+    const rows = Math.min(rowsAtOnce, data.rows - start)
+    const outputs = runner.outputs(program, rows)
+    await runner.runPart(program, data, { start, rows, outputs: [...outputs.values()] })
+    for (const [level, sum] of sums.entries()) {
+      await inSlices(addRows(sum, outputs.get(`gates:${level}`) ?? new Float32Array(0)), { check })
+    }
   }
   return gateLevels.flatMap((gates, level) =>
     perGate(
@@ -36,10 +39,14 @@ export async function gateWeights(runner: NetworkRunner, data: EncodedRows): Pro
   )
 }
 
-function addRows(sum: Float64Array, rows: FloatArray): void {
-  for (let at = 0; at < rows.length; at += sum.length) {
-    for (let column = 0; column < sum.length; column += 1) sum[column] = (sum[column] ?? 0) + (rows[at + column] ?? 0)
+function addRows(sum: Float64Array, rows: FloatArray): Sliced<void> {
+  const width = sum.length
+  const add = (from: number, to: number): void => {
+    for (let at = from * width; at < to * width; at += width) {
+      for (let column = 0; column < width; column += 1) sum[column] = (sum[column] ?? 0) + (rows[at + column] ?? 0)
+    }
   }
+  return inBlocks(0, rows.length / width, add, Math.ceil(sliceValues / width))
 }
 
 function perGate(gates: readonly WatchedGate[], level: number, means: Float64Array): GateWeights[] {

@@ -4,6 +4,7 @@ import { metricsOf } from '../metrics/metric.js'
 import type { NetworkTask } from '../models/network.js'
 import type { Evaluation, TaskEvaluation } from './evaluate.js'
 import type { EpochLosses } from './losses.js'
+import type { UnknownValues } from './unknown.js'
 
 /** One epoch, as the history and callbacks see it. */
 export interface EpochRecord<Name extends string = string> {
@@ -26,7 +27,8 @@ export interface EpochRecord<Name extends string = string> {
   readonly rowsPerSecond: number
 }
 
-export interface History<Name extends string = string> {
+/** `unknownValues` and `unknownShares` are those of the training rows. */
+export interface History<Name extends string = string> extends UnknownValues {
   readonly epochs: readonly EpochRecord<Name>[]
   /** Why training ended before its last epoch. */
   readonly stopped: string | undefined

@@ -22,7 +22,7 @@ export async function loadModel(path: string, compute: ComputeOptions = {}): Pro
   // The constructor checks the options: their type is known only at run time here.
   const model = file.check(() => new modelClasses[file.model]({ ...options, features, tasks, ...where } as never))
   try {
-    model[load](encoder, file.drawn)
+    model[load](encoder, file)
     await file.readWeights(model[inside].runner)
   } catch (error) {
     model.dispose()

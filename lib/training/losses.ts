@@ -17,6 +17,16 @@ interface Mean {
   divisor: number
 }
 
+/** Where among a step's results a task's loss is, and what the step has divided it by. */
+export function lossPlaces(
+  { scalarOutputs, scalarInputs, spec }: LoweredProgram,
+  task: string,
+): { at: number; divisorAt: number } {
+  const scalar = scalarInputs[`denominator:${task}`]
+  const divisor = spec.denominators.findIndex((denominator) => denominator.scalar === scalar)
+  return { at: scalarOutputs[`loss:${task}`] ?? -1, divisorAt: spec.scalarOutputs + divisor }
+}
+
 /** How many results a step gives: scalar outputs, then denominators. */
 export function resultsOf({ spec }: LoweredProgram): number {
   return spec.scalarOutputs + spec.denominators.length
@@ -27,21 +37,14 @@ export class EpochLosses {
   readonly #tasks: readonly { readonly task: NetworkTask; readonly mean: Mean }[]
   #rows = 0
 
-  constructor({ scalarOutputs, scalarInputs, spec }: LoweredProgram, tasks: readonly NetworkTask[]) {
-    const mean = (name: string, divisorAt?: number): Mean => ({
-      name,
-      at: scalarOutputs[name] ?? -1,
-      divisorAt,
-      sum: 0,
-      divisor: 0,
-    })
+  constructor(program: LoweredProgram, tasks: readonly NetworkTask[]) {
+    const mean = (name: string, at: number, divisorAt?: number): Mean => ({ name, at, divisorAt, sum: 0, divisor: 0 })
     this.#tasks = tasks.map((task) => {
-      const scalar = scalarInputs[`denominator:${task.name}`]
-      const divisor = spec.denominators.findIndex((denominator) => denominator.scalar === scalar)
-      return { task, mean: mean(`loss:${task.name}`, spec.scalarOutputs + divisor) }
+      const { at, divisorAt } = lossPlaces(program, task.name)
+      return { task, mean: mean(`loss:${task.name}`, at, divisorAt) }
     })
-    const penalties = Object.keys(scalarOutputs).filter((name) => name.startsWith('penalty:'))
-    this.#means = [...this.#tasks.map((own) => own.mean), ...penalties.map((name) => mean(name))]
+    const penalties = Object.entries(program.scalarOutputs).filter(([name]) => name.startsWith('penalty:'))
+    this.#means = [...this.#tasks.map((own) => own.mean), ...penalties.map(([name, at]) => mean(name, at))]
   }
 
   get rows(): number {
@@ -55,7 +58,7 @@ export class EpochLosses {
   add(results: Float64Array, rows: number, place: { readonly epoch: number; readonly step: number }): void {
     for (const mean of this.#means) {
       const value = results[mean.at] ?? Number.NaN
-      if (!Number.isFinite(value)) throw diverged(mean.name, value, place)
+      if (!Number.isFinite(value)) throw diverged(nameOf(mean.name), value, `in epoch ${place.epoch}, step ${place.step}`)
       const divisor = mean.divisorAt === undefined ? rows : (results[mean.divisorAt] ?? Number.NaN)
       mean.sum += value * divisor
       mean.divisor += divisor
@@ -87,12 +90,16 @@ function quotientOf({ sum, divisor }: Mean): number {
   return divisor === 0 ? 0 : sum / divisor
 }
 
-function diverged(scalar: string, value: number, { epoch, step }: { epoch: number; step: number }): Error {
+function nameOf(scalar: string): string {
   const [kind, name] = scalar.split(/:(.*)/s)
-  const what = kind === 'loss' ? `the loss of task '${name}'` : `the penalty of '${name}'`
+  return kind === 'loss' ? `the loss of task '${name}'` : `the penalty of '${name}'`
+}
+
+/** The error of a number that training has driven out of bounds. */
+export function diverged(what: string, value: number, when: string): Error {
   return checkFailed(
     'ERR_MULTIGATE_DIVERGED',
-    `${what} is ${value} in epoch ${epoch}, step ${step}: expected a finite number. Try a lower learning rate, and look for ` +
+    `${what} is ${value} ${when}: expected a finite number. Try a lower learning rate, and look for ` +
       'NaN or very large values in dense columns without a transform',
   )
 }

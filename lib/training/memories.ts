@@ -1,14 +1,21 @@
 // The memories of a network on one device: the flat store and its gradient, the embedding tables and the optimizer's
 // moments, by the names of `LoweredProgram.bindings`. Several programs bind the same memory; one runs at a time.
 
+import { typedArrayName } from '../core/arrays.js'
+import { invalidArgument, quote } from '../core/check.js'
+import { DisposedError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
 import type { LoweredProgram } from '../core/program.js'
+import { inSlices, type Sliced } from '../core/slices.js'
 import type { Network } from '../models/network.js'
-import type { FloatArray, NativeMemory, NativePlan } from '../native/binding.js'
+import type { FloatArray, Initializer, NativeMemory, NativePlan } from '../native/binding.js'
 import type { Compute } from './compute.js'
 
-/** Elements copied at once: a table may be larger than any JavaScript array. */
-export const chunkElements = 2 ** 22
+/** Elements copied at once, in about a millisecond: a table may be larger than any JavaScript array. */
+export const chunkElements = 2 ** 20
+
+/** Elements drawn at once: some tens of milliseconds of one thread. */
+const drawnElements = 2 ** 22
 
 /** A copy of all weights, in chunks. */
 export type Snapshot = ReadonlyMap<string, readonly FloatArray[]>
@@ -38,15 +45,31 @@ export function weightsOf({ parameters, tables }: Network): Weight[] {
   ]
 }
 
+/** Elements that follow each other in a memory and in the stream that they are drawn from. */
+interface Drawn {
+  readonly memory: string
+  readonly offset: number
+  readonly elements: number
+  readonly initializer: Initializer
+  readonly stream: number
+}
+
 export class Memories {
   readonly #compute: Compute
   readonly #memories = new Map<string, NativeMemory>()
+  /** What memories start from that were made and not filled yet. */
+  readonly #unfilled = new Map<string, number>()
+  #disposed = false
 
   constructor(compute: Compute) {
     this.#compute = compute
   }
 
-  /** Binds every memory that a program names, making those that are missing, and filling those that start from a number. */
+  has(memory: string): boolean {
+    return this.#memories.has(memory)
+  }
+
+  /** Binds every memory that a program names, making those that are missing: all zero, until `fill`. */
   bind(plan: NativePlan, { bindings, spec, initial }: LoweredProgram): void {
     for (const [name, number] of Object.entries(bindings)) {
       const buffer = spec.buffers[number]
@@ -55,19 +78,50 @@ export class Memories {
     }
   }
 
-  /** Draws the initial weights: the same numbers on every device. */
-  initialize({ parameters, tables }: Network, seed: number): void {
-    const store = this.#memory('parameters', parameters.elements)
-    for (const { shape, offset, initializer, streams } of parameters.tensors) {
+  /** Fills those that start from a number and were made since. */
+  async fill(): Promise<void> {
+    const unfilled = [...this.#unfilled]
+    this.#unfilled.clear()
+    await this.#draw(
+      unfilled.map(([memory, value]) => {
+        const { elements } = this.#held(memory)
+        return { memory, offset: 0, elements, initializer: { kind: 'constant', value }, stream: 0 }
+      }),
+      0,
+    )
+  }
+
+  /** Draws the initial weights: the same numbers on every device. @throws ERR_MULTIGATE_DISPOSED. */
+  async initialize({ parameters, tables }: Network, seed: number): Promise<void> {
+    const tensors = parameters.tensors.flatMap(({ shape, offset, initializer, streams }) => {
       const elements = elementsOf(shape) / streams.length
-      streams.forEach((stream, index) => {
-        store.initialize(offset + index * elements, elements, initializer, seed, stream)
+      return streams.map((stream, index) => {
+        return { memory: 'parameters', offset: offset + index * elements, elements, initializer, stream }
       })
+    })
+    const rows = tables.map(({ name, rows, dim, initializer, stream }) => {
+      return { memory: `table:${name}`, offset: 0, elements: rows * dim, initializer, stream }
+    })
+    await this.#draw([...tensors, ...rows], seed)
+  }
+
+  /** A part of a large memory or some small ones at a time, so that others have their turn between. */
+  async #draw(weights: readonly Drawn[], seed: number): Promise<void> {
+    const { threads } = this.#compute
+    let waiting: Promise<void>[] = []
+    let count = 0
+    for (const { memory, offset, elements, initializer, stream } of weights) {
+      for (let first = 0; first < elements; first += drawnElements) {
+        const part = { offset: offset + first, count: Math.min(drawnElements, elements - first), first }
+        waiting.push(this.#held(memory).initializeAsync({ ...part, initializer, seed, stream, threads }))
+        count += part.count
+        if (count < drawnElements) continue
+        await Promise.all(waiting)
+        waiting = []
+        count = 0
+      }
     }
-    for (const { name, rows, dim, initializer, stream } of tables) {
-      const elements = rows * dim
-      this.#memory(`table:${name}`, elements).initialize(0, elements, initializer, seed, stream)
-    }
+    await Promise.all(waiting)
   }
 
   /** Forgets what an optimizer has gathered, and frees it. */
@@ -76,6 +130,7 @@ export class Memories {
       if (!name.startsWith('moment')) continue
       memory.dispose()
       this.#memories.delete(name)
+      this.#unfilled.delete(name)
     }
   }
 
@@ -97,36 +152,98 @@ export class Memories {
     this.#held(memory).write(offset, values)
   }
 
-  snapshot(): Snapshot {
-    const weights = [...this.#memories].filter(([name]) => name === 'parameters' || name.startsWith('table:'))
-    return new Map(weights.map(([memory, { elements }]) => [memory, [...this.parts({ memory, offset: 0, shape: [elements] })]]))
+  /** A copy of all weights, made slice by slice. */
+  snapshot(): Promise<Snapshot> {
+    return inSlices(this.#copied())
   }
 
-  restore(snapshot: Snapshot): void {
-    for (const [name, parts] of snapshot) {
-      parts.forEach((part, index) => {
-        this.#held(name).write(index * chunkElements, part)
-      })
+  *#copied(): Sliced<Snapshot> {
+    const copy = new Map<string, readonly FloatArray[]>()
+    for (const [memory, { elements }] of this.#weights()) {
+      const parts: FloatArray[] = []
+      for (const part of this.parts({ memory, offset: 0, shape: [elements] })) {
+        parts.push(part)
+        yield
+      }
+      copy.set(memory, parts)
+    }
+    return copy
+  }
+
+  /**
+   * Takes all weights back to a copy, slice by slice.
+   * @throws ERR_MULTIGATE_ARGUMENT, before anything is written, for what is no copy of these weights.
+   */
+  async restore(snapshot: Snapshot): Promise<void> {
+    this.#checkSnapshot(snapshot)
+    await inSlices(this.#written(snapshot))
+  }
+
+  *#written(snapshot: Snapshot): Sliced<void> {
+    for (const [memory, parts] of snapshot) {
+      for (const [index, part] of parts.entries()) {
+        this.write({ memory, offset: index * chunkElements }, part)
+        yield
+      }
     }
   }
 
+  #checkSnapshot(snapshot: unknown): void {
+    const wrong = (field: string, expected: string, found: unknown): Error =>
+      invalidArgument(`snapshot${field}`, expected, found, 'pass what control.snapshot() gave for this model')
+    if (!(snapshot instanceof Map)) throw wrong('', 'what snapshot() gave', snapshot)
+    const weights = this.#weights()
+    for (const name of snapshot.keys()) {
+      if (!weights.has(name as string)) throw wrong('', `copies of ${[...weights.keys()].map(quote).join(', ')}`, name)
+    }
+    for (const [name, { elements }] of weights) {
+      const parts: unknown = snapshot.get(name)
+      const field = `.get(${quote(name)})`
+      if (!Array.isArray(parts)) throw wrong(field, 'an array of arrays', parts)
+      const count = Math.ceil(elements / chunkElements)
+      if (parts.length !== count) throw wrong(`${field}.length`, String(count), parts.length)
+      for (const [index, part] of parts.entries()) {
+        const length = Math.min(chunkElements, elements - index * chunkElements)
+        const kind = typedArrayName(part)
+        if (kind !== 'Float32Array' && kind !== 'Float64Array') throw wrong(`${field}[${index}]`, 'an array of floats', part)
+        const found = (part as FloatArray).length
+        if (found !== length) throw wrong(`${field}[${index}].length`, String(length), found)
+      }
+    }
+  }
+
+  /** Those that a snapshot holds. */
+  #weights(): Map<string, NativeMemory> {
+    this.#checkLive()
+    return new Map([...this.#memories].filter(([name]) => name === 'parameters' || name.startsWith('table:')))
+  }
+
   dispose(): void {
+    this.#disposed = true
     for (const memory of this.#memories.values()) memory.dispose()
     this.#memories.clear()
+    this.#unfilled.clear()
   }
 
   #held(name: string): NativeMemory {
+    this.#checkLive()
     const memory = this.#memories.get(name)
     if (memory === undefined) throw new Error(`there is no memory ${name}`)
     return memory
   }
 
   #memory(name: string, elements: number, value = 0): NativeMemory {
+    this.#checkLive()
     const known = this.#memories.get(name)
     if (known !== undefined) return known
     const memory = this.#compute.native.createMemory(this.#compute.device, elements)
-    if (value !== 0) memory.initialize(0, elements, { kind: 'constant', value }, 0, 0)
     this.#memories.set(name, memory)
+    if (value !== 0) this.#unfilled.set(name, value)
     return memory
+  }
+
+  /** New memories in the place of those that were disposed would be weights of zero. */
+  #checkLive(): void {
+    if (this.#disposed) throw new DisposedError('the model of these weights')
   }
 }

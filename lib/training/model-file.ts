@@ -6,7 +6,10 @@ import { z } from 'zod'
 import { describeIssues, quote } from '../core/check.js'
 import { FormatError, MultigateError } from '../core/errors.js'
 import type { LoweredProgram } from '../core/program.js'
+import type { CsvOptions } from '../data/csv.js'
+import type { Encoder } from '../features/encoder.js'
 import { encoderFromJSON } from '../features/encoders.js'
+import type { Feature } from '../features/feature.js'
 import { SafetensorsFile } from '../io/safetensors.js'
 import { type ModelName, models } from '../models/registry.js'
 import type { FloatArray } from '../native/binding.js'
@@ -16,7 +19,7 @@ import { DataEncoder } from './encode.js'
 import type { EpochRecord } from './history.js'
 import { chunkElements, type Place, type Snapshot, weightsOf } from './memories.js'
 import type { NetworkRunner } from './network-runner.js'
-import { formatVersion, metadataKeys } from './save.js'
+import { formatVersions, metadataKeys } from './save.js'
 import {
   callbackTensor,
   type Drawn,
@@ -26,6 +29,7 @@ import {
   trainingPrefix,
   trainingSchema,
 } from './training-state.js'
+import { readVocabulary, vocabularyNames } from './vocabularies.js'
 
 const modelSchema = z.strictObject({
   model: z.enum(Object.keys(models) as [ModelName, ...ModelName[]]),
@@ -33,6 +37,11 @@ const modelSchema = z.strictObject({
   tasks: z.array(z.unknown()),
   encoders: z.array(z.unknown()),
 })
+
+type Configuration = z.output<typeof modelSchema>
+
+/** Options of `Dataset.fromCsv`, which checks them. */
+const readingSchema: z.ZodType<CsvOptions> = z.record(z.string(), z.unknown())
 
 export class ModelFile {
   readonly path: string
@@ -43,19 +52,27 @@ export class ModelFile {
   readonly encoder: DataEncoder
   /** Undefined in files of before it was written. */
   readonly drawn: Drawn | undefined
+  /** Undefined where the training rows were not read from a CSV file. */
+  readonly reading: CsvOptions | undefined
   readonly #file: SafetensorsFile
 
-  private constructor(path: string, file: SafetensorsFile) {
-    const { model, options, tasks, encoders } = readJson(path, file, metadataKeys.model, modelSchema)
+  private constructor(
+    path: string,
+    file: SafetensorsFile,
+    { model, options }: Configuration,
+    tasks: readonly Task[],
+    encoders: readonly Encoder[],
+  ) {
+    const optional = <Output>(key: string, schema: z.ZodType<Output>): Output | undefined =>
+      file.metadata[key] === undefined ? undefined : readJson(path, file, key, schema)
     this.path = path
-    this.drawn =
-      file.metadata[metadataKeys.drawn] === undefined ? undefined : readJson(path, file, metadataKeys.drawn, drawnSchema)
     this.#file = file
     this.model = model
     this.options = options
-    this.tasks = this.check(() => tasks.map((task, index) => parseTask(task, `tasks[${index}]`)))
-    const fitted = this.check(() => encoders.map((state, index) => encoderFromJSON(state, `encoders[${index}]`)))
-    this.encoder = new DataEncoder(fitted, this.tasks)
+    this.tasks = tasks
+    this.encoder = new DataEncoder(encoders, tasks)
+    this.drawn = optional(metadataKeys.drawn, drawnSchema)
+    this.reading = optional(metadataKeys.reading, readingSchema)
   }
 
   /** Opens a file that `save` or a checkpoint has written. @throws ERR_MULTIGATE_FORMAT naming what is wrong with it. */
@@ -63,11 +80,19 @@ export class ModelFile {
     const file = await SafetensorsFile.open(path)
     try {
       const format = file.metadata[metadataKeys.format]
-      if (format !== formatVersion) {
+      if (!formatVersions.some((version) => version === format)) {
         const found = format === undefined ? 'none: was this file written by multigate?' : `'${format}'`
-        throw formatError(path, metadataKeys.format, `expected '${formatVersion}', found ${found}`)
+        const expected = formatVersions.map((version) => `'${version}'`).join(' or ')
+        throw formatError(path, metadataKeys.format, `expected ${expected}, found ${found}`)
       }
-      return new ModelFile(path, file)
+      const configuration = readJson(path, file, metadataKeys.model, modelSchema)
+      const tasks = ofFile(path, () => configuration.tasks.map((task, index) => parseTask(task, `tasks[${index}]`)))
+      const encoders: Encoder[] = []
+      for (const [index, state] of configuration.encoders.entries()) {
+        const vocabularyOf = ({ name }: Feature) => readVocabulary(path, file, name)
+        encoders.push(await ofFile(path, () => encoderFromJSON(state, `encoders[${index}]`, vocabularyOf)))
+      }
+      return new ModelFile(path, file, configuration, tasks, encoders)
     } catch (error) {
       await file.close()
       throw error
@@ -76,19 +101,13 @@ export class ModelFile {
 
   /** Runs a check whose arguments come from the file: what is wrong with them is the file's fault. */
   check<Result>(read: () => Result): Result {
-    try {
-      return read()
-    } catch (cause) {
-      const ofContent = cause instanceof MultigateError && /^ERR_MULTIGATE_(ARGUMENT|FORMAT)$/.test(cause.code)
-      if (!ofContent) throw cause
-      throw new FormatError(`${this.path}: ${cause.message}`, { file: this.path, cause })
-    }
+    return ofFile(this.path, read)
   }
 
   /** Writes the weights to the memories of the network that they belong to. */
   async readWeights({ network, memories }: NetworkRunner): Promise<void> {
     const weights = weightsOf(network)
-    const known = new Set(weights.map(({ name }) => name))
+    const known = new Set([...weights.map(({ name }) => name), ...vocabularyNames(this.encoder.encoders)])
     const trained = this.#file.metadata[metadataKeys.training] !== undefined
     const unknown = [...this.#file.tensors.keys()].find(
       (name) => !known.has(name) && !(trained && name.startsWith(trainingPrefix)),
@@ -171,6 +190,20 @@ export class ModelFile {
     const found = this.#file.entry(name).shape
     if (found.join() === shape.join()) return
     throw formatError(this.path, name, `expected shape [${shape.join(', ')}], found [${found.join(', ')}]`)
+  }
+}
+
+function ofFile<Result>(path: string, read: () => Result): Result {
+  const wrong = (cause: unknown): unknown => {
+    const ofContent = cause instanceof MultigateError && /^ERR_MULTIGATE_(ARGUMENT|FORMAT)$/.test(cause.code)
+    if (!ofContent || cause.message.startsWith(path)) return cause
+    return new FormatError(`${path}: ${cause.message}`, { file: path, cause })
+  }
+  try {
+    const result = read()
+    return result instanceof Promise ? (result.catch((cause: unknown) => Promise.reject(wrong(cause))) as Result) : result
+  } catch (cause) {
+    throw wrong(cause)
   }
 }
 

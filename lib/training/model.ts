@@ -5,9 +5,13 @@
 
 import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
+import type { Signal } from '../core/slices.js'
+import type { CsvOptions } from '../data/csv.js'
 import { Dataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
+import type { Encoder } from '../features/encoder.js'
 import { columnNameOf, type Feature, parseFeature } from '../features/feature.js'
+import { declaredType } from '../features/ids.js'
 import { labelInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { Network } from '../models/network.js'
@@ -20,7 +24,7 @@ import type { CallbackLike } from './callbacks.js'
 import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from './compute.js'
 import { checkRows, DataEncoder, type EncodedRows, ofDataset } from './encode.js'
 import { type Evaluation, evaluate } from './evaluate.js'
-import { fitSchema, runFit } from './fit.js'
+import { callSchema, fitSchema, runFit } from './fit.js'
 import { type GateWeights, gateWeights } from './gates.js'
 import type { History } from './history.js'
 import { Batch, batchOf, checkRowCount, type Inputs } from './inputs.js'
@@ -28,7 +32,7 @@ import { ModelFile } from './model-file.js'
 import { NetworkRunner } from './network-runner.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
 import { type Built, type ModelConfig, writeModel } from './save.js'
-import type { Drawn, TrainingState } from './training-state.js'
+import type { TrainingState } from './training-state.js'
 import { Turns } from './turns.js'
 
 /** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
@@ -60,7 +64,7 @@ export interface FitOptions {
    */
   readonly data?: DataResidence | undefined
   /** An `AbortSignal`, looked at between two steps, of short ones ten times a second. The model keeps the weights of the last whole step. */
-  readonly signal?: { readonly aborted: boolean; readonly reason: unknown } | undefined
+  readonly signal?: Signal | undefined
   /**
    * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
    * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
@@ -69,12 +73,19 @@ export interface FitOptions {
   readonly resume?: string | undefined
 }
 
+/** Options of a call that computes. */
+export interface CallOptions {
+  /** An `AbortSignal`, looked at several times a second: the call ends with ERR_MULTIGATE_ABORTED. */
+  readonly signal?: FitOptions['signal']
+}
+
 /** Not for users: how inspection looks into a model. */
 export const inside = Symbol('inside')
-/** Not for users: which columns a model reads. */
-export const reads = Symbol('reads')
 /** Not for users: how `loadModel` fills a model. */
 export const load = Symbol('load')
+
+/** What a model brings from before. */
+type Past = { readonly [Key in 'drawn' | 'reading']?: Built[Key] | undefined }
 
 /** A built model from inside. */
 export interface Inside extends Built {
@@ -142,14 +153,12 @@ export class Model<
     checkDataset('build.train', train)
     if (this.#built !== undefined) return
     checkRows(train)
-    const built = this.#make(train)
+    this.#busy = 'build'
     try {
-      built.encoder.checkLabels(train)
-    } catch (error) {
-      built.runner.dispose()
-      throw error
+      await this.#build(train)
+    } finally {
+      this.#busy = undefined
     }
-    this.#built = built
   }
 
   /**
@@ -162,7 +171,9 @@ export class Model<
     this.#checkFree('fit')
     this.#busy = 'fit'
     try {
-      return await this.#fit(train, options)
+      const history = await this.#fit(train, options)
+      this.#checkAlive()
+      return history
     } finally {
       this.#busy = undefined
     }
@@ -170,26 +181,28 @@ export class Model<
 
   /**
    * Losses and metrics on a dataset that has labels. During `fit` it waits for the end of a step.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task,
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task,
    * and for no rows, which have no mean loss.
    */
-  async evaluate(data: Dataset): Promise<Evaluation<TaskName<Tasks>>> {
+  async evaluate(data: Dataset, options: CallOptions = {}): Promise<Evaluation<TaskName<Tasks>>> {
+    const check = this.#checking('evaluate', options)
     const built = this.#need('evaluate')
     checkRows(checkDataset('evaluate.data', data))
-    using rows = built.encoder.encode(data, this.#compute.native, 'evaluation')
-    return await this.#evaluate(built, rows)
+    using rows = await built.encoder.encode(data, this.#compute.native, 'evaluation', check)
+    return await this.#evaluate(built, rows, check)
   }
 
   /**
    * Scores of every row, by task name; of no rows none. While this model or another of the same thread trains it waits for the end of a
    * step, 10 ms where steps are shorter; `predictSync` of another model does not wait. Labels are not looked at.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal.
    */
-  async predict(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<Scores<Output>> {
+  async predict(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<Scores<Output>> {
+    const check = this.#checking('predict', options)
     const { encoder, runner } = this.#need('predict')
     const dataset = datasetOf(data)
-    using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
-    const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows))
+    using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
+    const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows, check))
     const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
     return Object.fromEntries(scores) as Scores<Output>
   }
@@ -243,14 +256,16 @@ export class Model<
   /**
    * How the gates weigh the experts: mean weights over these rows, level by level. Empty for a model without gates. Labels are
    * not looked at; during `fit` it waits for the end of a step.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_DATA for no rows, which have no mean.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal; ERR_MULTIGATE_DATA for no rows,
+   * which have no mean.
    */
-  async gates(data: Dataset | Readonly<Record<string, ColumnValues>>): Promise<GateWeights[]> {
+  async gates(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<GateWeights[]> {
+    const check = this.#checking('gates', options)
     const { encoder, runner } = this.#need('gates')
     const dataset = datasetOf(data)
     checkRows(dataset)
-    using rows = encoder.encode(dataset, this.#compute.native, 'prediction')
-    return await this.#turns.take(() => gateWeights(runner, rows))
+    using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
+    return await this.#turns.take(() => gateWeights(runner, rows, check))
   }
 
   /**
@@ -265,11 +280,31 @@ export class Model<
     await this.#save(built, path)
   }
 
-  /** Frees the native memory, after the step that is under way. A `fit` that runs ends with ERR_MULTIGATE_DISPOSED. */
+  /**
+   * Options of `Dataset.fromCsv` that read a file as the training rows were read: the columns that this model reads, those of text
+   * ids as text whatever they look like, and where the training rows came from a CSV file how that was written (delimiter,
+   * `trim`, `nullValues`, ...). Before `fit` or `build` what its features say.
+   * @param options.labels the columns of labels and row weights too. Default false.
+   * @example const scores = await model.predict(await Dataset.fromCsv('today.csv', model.csvOptions()))
+   */
+  csvOptions({ labels = false }: { readonly labels?: boolean } = {}): CsvOptions & { readonly columns: readonly string[] } {
+    this.#checkAlive()
+    const columns = [...this.#features.map(columnNameOf), ...(labels ? this.#tasks.flatMap(targetColumnsOf) : [])]
+    const types = textColumns(this.#built?.encoder.encoders ?? this.#features)
+    return { ...this.#built?.reading, columns: [...new Set(columns)], types }
+  }
+
+  /**
+   * Frees the native memory, after the step that is under way. Calls that have not ended, `fit` and whatever waits for its turn,
+   * end with ERR_MULTIGATE_DISPOSED.
+   */
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    void this.#turns.take(() => this.#built?.runner.dispose())
+    this.#turns.end(
+      () => this.#ended(),
+      () => this.#built?.runner.dispose(),
+    )
   }
 
   [Symbol.dispose](): void {
@@ -281,38 +316,46 @@ export class Model<
     return { ...this.#need('inspect'), config: this.#config }
   }
 
-  /** @internal The names of the columns that it reads of a dataset, each once. */
-  [reads]({ labels }: { readonly labels: boolean }): string[] {
-    return [...new Set([...this.#features.map(columnNameOf), ...(labels ? this.#tasks.flatMap(targetColumnsOf) : [])])]
+  /** @internal Builds it from saved encoders; the weights are zero and the caller's to write. */
+  [load](encoder: DataEncoder, past: Past): void {
+    this.#built = this.#assemble(encoder, past)
   }
 
-  /** @internal Builds it from saved encoders; the weights are zero and the caller's to write. */
-  [load](encoder: DataEncoder, drawn?: Drawn): void {
-    this.#built = this.#assemble(encoder, drawn)
+  async #build(train: Dataset): Promise<void> {
+    const built = await this.#make(train)
+    try {
+      await built.encoder.checkLabels(train)
+      await this.#draw(built)
+    } catch (error) {
+      built.runner.dispose()
+      throw error
+    }
+    this.#built = built
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History<TaskName<Tasks>>> {
     const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
     const optimizer = parseOptimizer(chosen, 'fit.optimizer')
     checkDataset('fit.train', train)
-    ofDataset('training', () => checkRows(train))
-    if (validation !== undefined) ofDataset('validation', () => checkRows(validation))
+    await ofDataset('training', () => checkRows(train))
+    if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
     checkDataResidence(settings.data, this.#compute.device)
-    const checkpoint = (): void => {
-      if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
-      if (signal?.aborted === true) throw new AbortedError('fit', signal.reason)
-    }
+    const checkpoint = this.#checking('fit', { signal })
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
     const state = file && (await this.#resume(file, optimizer))
-    const built = state?.built ?? this.#built ?? ofDataset('training', () => this.#make(train))
+    const known = state?.built ?? this.#built
+    const built = known ?? (await ofDataset('training', () => this.#make(train)))
     // Until its data are known to be right it is not built: another call may come with other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
+    if (known === undefined) await this.#draw(built)
     const { native } = this.#compute
     const started = performance.now()
     const purpose = (state ?? this.#built) ? 'more training' : 'training'
-    using rows = ofDataset('training', () => built.encoder.encode(train, native, purpose))
-    using held = validation && ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation'))
+    using rows = await ofDataset('training', () => built.encoder.encode(train, native, purpose, checkpoint))
+    using held =
+      validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', checkpoint)))
+    checkpoint()
     this.#built = built
     return await runFit({
       ...settings,
@@ -329,11 +372,9 @@ export class Model<
       drawn: built.drawn,
       turns: this.#turns,
       checkpoint,
-      evaluate: (data) => this.#evaluate(built, data),
-      save: (path, training) => {
-        if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
-        return this.#save(built, path, training)
-      },
+      checkAlive: () => this.#checkAlive(),
+      evaluate: (data) => this.#evaluate(built, data, checkpoint),
+      save: (path, training) => this.#save(built, path, training),
     })
   }
 
@@ -349,10 +390,10 @@ export class Model<
     checkSameOptimizer(file, training, optimizer)
     // Files of before `drawn` was written: their `fit` was the model's first.
     const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
-    const built = this.#assemble(file.encoder, drawn)
+    const built = this.#assemble(file.encoder, { drawn, reading: file.reading })
     try {
       await file.readWeights(built.runner)
-      if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+      this.#checkAlive()
     } catch (error) {
       built.runner.dispose()
       throw error
@@ -360,24 +401,30 @@ export class Model<
     return { built, training }
   }
 
-  #evaluate({ encoder, runner }: Built, rows: EncodedRows): Promise<Evaluation<TaskName<Tasks>>> {
-    return this.#turns.take(() => evaluate(runner, rows, encoder.tasks, this.#network))
+  #evaluate({ encoder, runner }: Built, rows: EncodedRows, check: () => void): Promise<Evaluation<TaskName<Tasks>>> {
+    return evaluate(runner, rows, encoder.tasks, this.#network, { turns: this.#turns, check })
   }
 
   async #save(built: Built, path: string, training?: TrainingState): Promise<void> {
     await this.#turns.take(() => writeModel(path, this.#config, built, training))
   }
 
-  /** Fits the encoders and draws the weights. */
-  #make(train: Dataset): Built {
-    const built = this.#assemble(DataEncoder.fit(train, this.#features, this.#tasks))
-    built.runner.memories.initialize(built.runner.network, this.#network.seed)
-    return built
+  /** Fits the encoders; the weights are zero. */
+  async #make(train: Dataset): Promise<Built> {
+    const encoder = await DataEncoder.fit(train, this.#features, this.#tasks)
+    this.#checkAlive()
+    return this.#assemble(encoder, { reading: train.reading })
   }
 
-  #assemble(encoder: DataEncoder, { epochs, steps }: Drawn = { epochs: 0, steps: 0 }): Built {
+  async #draw({ runner }: Built): Promise<void> {
+    await runner.memories.initialize(runner.network, this.#network.seed)
+    this.#checkAlive()
+  }
+
+  #assemble(encoder: DataEncoder, { drawn = { epochs: 0, steps: 0 }, reading }: Past): Built {
     // Only the training program depends on the optimizer, and `fit` lowers that again.
-    return { encoder, runner: new NetworkRunner(this.#lower(encoder, adam()), this.#compute), drawn: { epochs, steps } }
+    const runner = new NetworkRunner(this.#lower(encoder, adam()), this.#compute)
+    return { encoder, runner, drawn: { ...drawn }, reading }
   }
 
   #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {
@@ -385,15 +432,44 @@ export class Model<
   }
 
   #need(what: string): Built {
-    if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+    this.#checkAlive()
     if (this.#built === undefined) throw new NotBuiltError(what)
     return this.#built
   }
 
   #checkFree(what: string): void {
-    if (this.#disposed) throw new DisposedError(`the ${this.name} model`)
+    this.#checkAlive()
     if (this.#busy !== undefined) throw new BusyError(what, this.#busy)
   }
+
+  #checkAlive(): void {
+    if (this.#disposed) throw this.#ended()
+  }
+
+  #ended(): DisposedError {
+    return new DisposedError(`the ${this.name} model`)
+  }
+
+  /** What a call asks between its parts: throws where it must not go on. */
+  #checking(what: string, options: CallOptions): () => void {
+    const { signal } = parseOptions(what, callSchema, options)
+    return () => {
+      this.#checkAlive()
+      if (signal?.aborted === true) throw new AbortedError(what, signal.reason)
+    }
+  }
+}
+
+/** Columns whose values are texts or are read from texts that must be kept, though they may look like numbers. */
+function textColumns(features: readonly (Encoder | Feature)[]): Record<string, 'string'> {
+  const columns = features.flatMap((one): string[] => {
+    const feature = 'feature' in one ? one.feature : one
+    if (feature.kind === 'dense') return []
+    const split = feature.kind === 'sequence' && feature.separator !== undefined
+    const type = 'type' in one && 'feature' in one ? one.type : (declaredType(feature) ?? (split ? 'string' : undefined))
+    return type === undefined || type === 'number' ? [] : [columnNameOf(feature)]
+  })
+  return Object.fromEntries(columns.map((column) => [column, 'string']))
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT for what is no dataset. */

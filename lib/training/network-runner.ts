@@ -11,10 +11,19 @@ import type { EncodedRows } from './encode.js'
 import { Memories } from './memories.js'
 import { checkRowsFit, checkWeightsFit } from './room.js'
 
-/** What one run gives: row outputs by task, scalar outputs in the program's order. */
+/** Rows of one run: it lasts a fraction of a second, as others wait for its end. */
+export const rowsAtOnce = 2 ** 16
+
+/** What all rows give: row outputs by task, and the scalar results part by part. */
 export interface RunResult {
   readonly outputs: ReadonlyMap<string, FloatArray>
-  readonly scalars: Float64Array
+  readonly parts: readonly PartResult[]
+}
+
+/** Scalar outputs of some rows in the program's order, then denominators. */
+export interface PartResult {
+  readonly rows: number
+  readonly results: Float64Array
 }
 
 export class NetworkRunner {
@@ -29,47 +38,86 @@ export class NetworkRunner {
     this.compute = compute
     this.memories = new Memories(compute)
     // Binding is what makes the memories of the weights.
-    this.#plan(network.predict)
+    this.#planOf(network.predict)
   }
 
-  /** All rows, or some from `start` on, through a program that updates nothing. */
-  async run(program: LoweredProgram, data: EncodedRows, start = 0, rows = data.rows - start): Promise<RunResult> {
-    const outputs = this.#outputs(program, rows)
-    if (rows === 0) return { outputs, scalars: new Float64Array(program.spec.scalarOutputs) }
-    const plan = this.#plan(program)
+  /**
+   * All rows through a program that updates nothing, some at a time, so that nobody who shares the thread waits long for their copies.
+   * @param check called before each run: what it throws ends the work.
+   */
+  async run(program: LoweredProgram, data: EncodedRows, check: () => void = () => undefined): Promise<RunResult> {
+    const outputs = this.outputs(program, data.rows)
+    const parts: PartResult[] = []
+    for (let start = 0; start < data.rows; start += rowsAtOnce) {
+      check()
+      const rows = Math.min(rowsAtOnce, data.rows - start)
+      const own = [...outputs.values()].map((values) => {
+        const width = values.length / data.rows
+        return values.subarray(start * width, (start + rows) * width)
+      })
+      parts.push({ rows, results: await this.runPart(program, data, { start, rows, outputs: own }) })
+    }
+    return { outputs, parts }
+  }
+
+  /** Some rows through a program that updates nothing, in the shuffled order where `shuffled`; its scalar results. */
+  async runPart(
+    program: LoweredProgram,
+    data: EncodedRows,
+    {
+      start,
+      rows,
+      outputs,
+      shuffled = false,
+    }: { readonly start: number; readonly rows: number; readonly outputs: readonly FloatArray[]; readonly shuffled?: boolean },
+  ): Promise<Float64Array> {
+    const plan = this.#planOf(program)
     checkRowsFit(rows, plan.info(rows), program, this.compute)
-    const scalars = await plan.runAsync({
+    return await plan.runAsync({
       rows,
       start,
+      shuffled,
       columns: data.columns,
       columnOf: data.columnOf(program),
-      outputs: [...outputs.values()],
+      outputs,
       scalars: new Float64Array(program.spec.scalarInputs),
       threads: this.compute.threads,
     })
-    return { outputs, scalars }
   }
 
-  /** Compiles a program over the model's memories. The plan is the caller's, to be disposed. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
-  prepare(program: LoweredProgram): NativePlan {
-    checkWeightsFit(this.network, program, this.compute)
-    const plan = compilePlan(this.compute, program.spec)
-    this.memories.bind(plan, program)
-    return plan
+  /** Arrays for the row outputs of a program, by name. */
+  outputs({ spec, rowOutputs }: LoweredProgram, rows: number): Map<string, FloatArray> {
+    const widths = spec.buffers.filter((buffer) => buffer.class === 'rowOutput').map((buffer) => buffer.width)
+    return new Map(rowOutputs.map((name, index) => [name, new this.compute.element(rows * (widths[index] ?? 0))]))
+  }
+
+  /**
+   * Compiles a program over the model's memories, and fills those that it is the first to need. The plan is the caller's, to be disposed.
+   * @throws ERR_MULTIGATE_OUT_OF_MEMORY, ERR_MULTIGATE_DISPOSED.
+   */
+  async prepare(program: LoweredProgram): Promise<NativePlan> {
+    const plan = this.#compile(program)
+    try {
+      await this.memories.fill()
+      return plan
+    } catch (error) {
+      plan.dispose()
+      throw error
+    }
   }
 
   /** A prediction that is bound once, for at most `rows` rows at a time. */
   prepareRun(rows: number): NativePreparedRun {
     const { predict } = this.network
     // A plan of its own: an asynchronous prediction under way does not stand in the way.
-    this.#serving ??= this.prepare(predict)
+    this.#serving ??= this.#compile(predict)
     const names = predict.rowInputs.map((name) => `feature ${quote(name)}`)
     return this.#serving.prepare(rows, names, this.compute.threads)
   }
 
   /** How a program runs over this many rows. */
   info(rows: number): PlanInfo {
-    return this.#plan(this.network.predict).info(rows)
+    return this.#planOf(this.network.predict).info(rows)
   }
 
   dispose(): void {
@@ -79,16 +127,23 @@ export class NetworkRunner {
     this.memories.dispose()
   }
 
-  #plan(program: LoweredProgram): NativePlan {
+  #planOf(program: LoweredProgram): NativePlan {
     const known = this.#plans.get(program)
     if (known !== undefined) return known
-    const plan = this.prepare(program)
+    const plan = this.#compile(program)
     this.#plans.set(program, plan)
     return plan
   }
 
-  #outputs({ spec, rowOutputs }: LoweredProgram, rows: number): Map<string, FloatArray> {
-    const widths = spec.buffers.filter((buffer) => buffer.class === 'rowOutput').map((buffer) => buffer.width)
-    return new Map(rowOutputs.map((name, index) => [name, new this.compute.element(rows * (widths[index] ?? 0))]))
+  #compile(program: LoweredProgram): NativePlan {
+    checkWeightsFit(this.network, program, this.memories, this.compute)
+    const plan = compilePlan(this.compute, program.spec)
+    try {
+      this.memories.bind(plan, program)
+      return plan
+    } catch (error) {
+      plan.dispose()
+      throw error
+    }
   }
 }

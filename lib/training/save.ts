@@ -1,21 +1,26 @@
 // A model as a file: weights as named tensors in Keras's layout, and in the metadata everything else that predicting needs:
 // options, tasks, fitted encoders. A checkpoint has the state of its training run too.
 
+import type { CsvOptions } from '../data/csv.js'
+import { encoderToJSON } from '../features/encoders.js'
 import { type TensorSource, writeSafetensors } from '../io/safetensors.js'
 import type { Task } from '../tasks/task.js'
 import type { DataEncoder } from './encode.js'
 import { weightsOf } from './memories.js'
 import type { NetworkRunner } from './network-runner.js'
 import { type Drawn, type TrainingState, trainingJson, trainingTensors } from './training-state.js'
+import { vocabularyTensors } from './vocabularies.js'
 
-/** Raised where a file of before could be read wrongly. */
-export const formatVersion = '1'
+/** Raised where a program of before would read a file wrongly. Files of version 1 have vocabularies in their JSON. */
+export const formatVersion = '2'
+export const formatVersions = ['1', formatVersion] as const
 
 /** Keys of the metadata. */
 export const metadataKeys = {
   format: 'multigate.format',
   model: 'multigate.model',
   drawn: 'multigate.drawn',
+  reading: 'multigate.reading',
   training: 'multigate.training',
 } as const
 
@@ -32,13 +37,15 @@ export interface Built {
   readonly encoder: DataEncoder
   readonly runner: NetworkRunner
   readonly drawn: Drawn
+  /** How the file was read that its encoders were fitted on: options of `Dataset.fromCsv`. */
+  readonly reading: CsvOptions | undefined
 }
 
 /** Writes a model; the file is replaced whole or not at all. */
 export async function writeModel(
   path: string,
   config: ModelConfig,
-  { encoder, runner, drawn }: Built,
+  { encoder, runner, drawn, reading }: Built,
   training?: TrainingState,
 ): Promise<void> {
   const { network, memories, compute } = runner
@@ -51,13 +58,15 @@ export async function writeModel(
       chunks: () => memories.parts(weight),
     }),
   )
+  const vocabularies = await vocabularyTensors(encoder.encoders)
   await writeSafetensors(path, {
     metadata: {
       [metadataKeys.format]: formatVersion,
-      [metadataKeys.model]: JSON.stringify({ ...config, encoders: encoder.encoders }),
+      [metadataKeys.model]: JSON.stringify({ ...config, encoders: encoder.encoders.map(encoderToJSON) }),
       [metadataKeys.drawn]: JSON.stringify(drawn),
+      ...(reading !== undefined && { [metadataKeys.reading]: JSON.stringify(reading) }),
       ...(training !== undefined && { [metadataKeys.training]: JSON.stringify(trainingJson(training)) }),
     },
-    tensors: training === undefined ? weights : [...weights, ...trainingTensors(training, memories, dtype)],
+    tensors: [...weights, ...vocabularies, ...(training === undefined ? [] : trainingTensors(training, memories, dtype))],
   })
 }

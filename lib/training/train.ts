@@ -61,7 +61,7 @@ export class StepLoop {
     const losses = new EpochLosses(program, tasks)
     const width = resultsOf(program)
     drawn.epochs += 1
-    if (shuffle) await turns.take(() => data.columns.shuffle(seed, drawn.epochs))
+    if (shuffle) await turns.take(() => data.columns.shuffleAsync(seed, drawn.epochs))
     for (let start = 0, step = 0; start < data.rows; ) {
       checkpoint()
       const rows = Math.min(batchSize, data.rows - start)

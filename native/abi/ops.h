@@ -6,6 +6,12 @@
  * Rules for every op
  * - A parameter view (kernel, bias, table) names elements of the flat store. Its gradient is the same range of the
  *   GRADIENT buffer. Parameter gradients accumulate (+=); activation gradients overwrite (=), unless `accumulate` is 1.
+ * - What an op writes overlaps nothing else that it reads or writes. Views that are the same may be written by one op, all but the first
+ *   with `accumulate`: they add up in the order listed.
+ * - A program with a GRADIENT buffer has reduce_gradients, as its first step op. Each parameter, moment and table is
+ *   updated by one op. A parameter may have gradients from several ops; backends that cannot add them up refuse the program.
+ * - An opaque buffer (`experts`, `pre` of the mixture) is a whole ACTIVATION whose inner order and size are the backend's own: one forward
+ *   op writes it, one backward op of the same topology uses it up, and no other op may name it. Streams stay as they are in between.
  * - A view with buffer -1 is absent. "optional" marks the fields where that is allowed.
  * - Letters: n rows, d input width, h expert width, e experts, g gates, s streams.
  */
@@ -79,7 +85,7 @@
  * expert_kernel: one view per stream, [experts on it, d of it, units], experts in ascending order; absent where no expert
  * reads the stream. expert_bias [e, units]. gate_kernel: one view per gate, [d, experts seen]; gate_bias: one view per gate,
  * [experts seen], or no views at all. temperature divides the logits, > 0.
- * experts, pre: what forward keeps for backward, [n, e*units] each; their inner order is the backend's own. */
+ * experts, pre: what forward keeps for backward, [n, e*units] each, opaque. */
 #define MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT) \
   VIEWS(streams)                                                  \
   INTS(expert_stream)                                             \
@@ -133,8 +139,9 @@
 
 /* y[n,w] = x / (1 - T / 2^16) where the element is kept, else 0; the same op with x = dy gives dx. T = rate 2^16, rounded to
  * nearest, 2^16 - 1 at most. Element (row, c) is kept where half c % 8 of the words of Philox4x32-10 (low halves first) is >= T: key =
- * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22). 0 <= rate < 1. seed < 2^53, stream < 2^32. row:
- * the position in the batch, not in the dataset. step: scalar input. first_row: of mg_run. */
+ * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22), words of 32 bits: row and step count modulo 2^32. 0 <= rate < 1. seed < 2^53,
+ * stream < 2^32. row: the position in the batch, not in the dataset. step: scalar input, an integer in [0, 2^53]; the engine has checked.
+ * first_row: of mg_run. */
 #define MG_FIELDS_dropout(VIEW, VIEWS, INT, INTS, FLOAT) \
   VIEW(x)                                                \
   VIEW(y)                                                \

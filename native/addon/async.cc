@@ -1,4 +1,4 @@
-// Asynchronous runs; see async.h.
+// Asynchronous jobs; see async.h.
 #include "addon/async.h"
 
 #include <cstring>
@@ -9,9 +9,9 @@
 
 namespace multigate::addon {
 
-void AsyncRun::execute() noexcept {
+void AsyncJob::execute() noexcept {
   try {
-    step_->execute();
+    work();
   } catch (const Failure& failure) {
     failure_ = failure;
   } catch (const std::bad_alloc&) {
@@ -21,8 +21,22 @@ void AsyncRun::execute() noexcept {
   }
 }
 
-Napi::Value AsyncRun::finish(Napi::Env env) {
-  if (failure_) throw *failure_;
+void AsyncJob::settle(Napi::Env env) {
+  Napi::Value value;
+  try {
+    if (!failure_) value = result(env);
+  } catch (const Failure& caught) {
+    failure_ = caught;
+  }
+  end();  // before the promise: its handlers may run the plan again
+  if (failure_) {
+    deferred_.Reject(to_error(env, *failure_).Value());
+  } else {
+    deferred_.Resolve(value);
+  }
+}
+
+Napi::Value AsyncRun::result(Napi::Env env) {
   const Where outputs("outputs");
   // All arrays are looked at before any is written: a run's outputs arrive together or not at all.
   std::vector<std::pair<Span, const void*>> copies;
@@ -45,22 +59,6 @@ Napi::Value AsyncRun::finish(Napi::Env env) {
   return result;
 }
 
-void AsyncRun::settle(Napi::Env env) {
-  Napi::Value value;
-  std::optional<Failure> failure;
-  try {
-    value = finish(env);
-  } catch (const Failure& caught) {
-    failure = caught;
-  }
-  step_.reset();  // before the promise: its handlers may run the plan again
-  if (failure) {
-    deferred_.Reject(to_error(env, *failure).Value());
-  } else {
-    deferred_.Resolve(value);
-  }
-}
-
 AsyncQueue::AsyncQueue(Napi::Env env) : env_(env) {
   const napi_value name = Napi::String::New(env, "multigate.run");
   if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, on_signal, &signal_) != napi_ok ||
@@ -71,14 +69,14 @@ AsyncQueue::AsyncQueue(Napi::Env env) : env_(env) {
 }
 
 void AsyncQueue::give_way() noexcept {
-  for (const auto& run : runs_) run->give_way();
+  for (const auto& job : jobs_) job->give_way();
 }
 
-Napi::Promise AsyncQueue::post(std::unique_ptr<AsyncRun> run) {
+Napi::Promise AsyncQueue::post(std::unique_ptr<AsyncJob> job) {
   give_way();
-  AsyncRun* executed = run.get();
-  const Napi::Promise promise = run->promise();
-  runs_.push_back(std::move(run));
+  AsyncJob* executed = job.get();
+  const Napi::Promise promise = job->promise();
+  jobs_.push_back(std::move(job));
   try {
     runner_.post([this, executed] {
       executed->execute();
@@ -86,10 +84,10 @@ Napi::Promise AsyncQueue::post(std::unique_ptr<AsyncRun> run) {
       napi_call_threadsafe_function(signal_, nullptr, napi_tsfn_nonblocking);
     });
   } catch (...) {
-    runs_.pop_back();
+    jobs_.pop_back();
     throw;
   }
-  if (runs_.size() == 1) napi_ref_threadsafe_function(env_, signal_);  // a run under way keeps the process alive
+  if (jobs_.size() == 1) napi_ref_threadsafe_function(env_, signal_);  // a job under way keeps the process alive
   return promise;
 }
 
@@ -101,12 +99,12 @@ void AsyncQueue::on_signal(napi_env env, napi_value, void* context, void*) {
 void AsyncQueue::settle_finished(Napi::Env env) {
   while (settled_ < finished_.load(std::memory_order_acquire)) {
     const Napi::HandleScope scope(env);
-    const std::unique_ptr<AsyncRun> run = std::move(runs_.front());
-    runs_.pop_front();
+    const std::unique_ptr<AsyncJob> job = std::move(jobs_.front());
+    jobs_.pop_front();
     ++settled_;
-    if (runs_.empty()) napi_unref_threadsafe_function(env_, signal_);
+    if (jobs_.empty()) napi_unref_threadsafe_function(env_, signal_);
     try {
-      run->settle(env);
+      job->settle(env);
     } catch (const Napi::Error&) {
       // Resolving fails only where JavaScript may no longer run: the worker is being terminated.
     }
@@ -117,7 +115,7 @@ void AsyncQueue::on_cleanup(void* queue) {
   auto* self = static_cast<AsyncQueue*>(queue);
   self->give_way();
   self->runner_.stop();
-  self->runs_.clear();
+  self->jobs_.clear();
   self->settled_ = self->finished_.load();
 }
 

@@ -1,8 +1,8 @@
-// Asynchronous runs of one environment: executed in order on the engine's runner, settled on the JavaScript thread.
+// Asynchronous jobs of one environment, runs above all: executed in order on the engine's runner, settled on the JavaScript thread.
 //
-// Lifetime, the hard part. Runs belong to this queue, which lives on the JavaScript thread; the runner thread only executes a
-// run's Step and signals. At environment teardown the cleanup hook stops the runner (waiting for the run under way) and
-// drops all runs unsettled. Hooks run last-in first-out and the thread-safe function registers its own when it is created,
+// Lifetime, the hard part. Jobs belong to this queue, which lives on the JavaScript thread; the runner thread only executes a
+// job's work and signals. At environment teardown the cleanup hook stops the runner (waiting for the job under way) and
+// drops all jobs unsettled. Hooks run last-in first-out and the thread-safe function registers its own when it is created,
 // so ours must be added after: then nothing signals a function that is gone.
 #pragma once
 
@@ -20,8 +20,50 @@
 
 namespace multigate::addon {
 
-/// One asynchronous run and the JavaScript values that wait for it.
-class AsyncRun {
+/// Work that is executed on the runner's thread, and the promise that waits for it.
+class AsyncJob {
+ public:
+  explicit AsyncJob(Napi::Env env) : deferred_(Napi::Promise::Deferred::New(env)) {}
+  AsyncJob(const AsyncJob&) = delete;
+  AsyncJob& operator=(const AsyncJob&) = delete;
+  virtual ~AsyncJob() = default;
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+  virtual void give_way() noexcept {}
+
+  /// On the runner's thread; keeps a failure for settle().
+  void execute() noexcept;
+  /// Back on the JavaScript thread: the result, the work's end, then the promise.
+  void settle(Napi::Env env);
+
+ protected:
+  virtual void work() = 0;
+  virtual Napi::Value result(Napi::Env env) = 0;
+  /// Lets go of what the work had in use.
+  virtual void end() noexcept = 0;
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  std::optional<Failure> failure_;
+};
+
+/// Work without a result: a Shuffle, a Drawing.
+template <class Work>
+class AsyncWork : public AsyncJob {
+ public:
+  AsyncWork(Napi::Env env, std::unique_ptr<Work> work) : AsyncJob(env), work_(std::move(work)) {}
+
+ protected:
+  void work() override { work_->execute(); }
+  Napi::Value result(Napi::Env env) override { return env.Undefined(); }
+  void end() noexcept override { work_.reset(); }
+
+ private:
+  std::unique_ptr<Work> work_;
+};
+
+/// A run and the arrays that it writes.
+class AsyncRun : public AsyncJob {
  public:
   struct Output {
     int32_t buffer;
@@ -30,23 +72,18 @@ class AsyncRun {
   };
 
   AsyncRun(Napi::Env env, std::unique_ptr<Step> step, std::vector<Output> outputs)
-      : step_(std::move(step)), outputs_(std::move(outputs)), deferred_(Napi::Promise::Deferred::New(env)) {}
+      : AsyncJob(env), step_(std::move(step)), outputs_(std::move(outputs)) {}
 
-  Napi::Promise promise() const { return deferred_.Promise(); }
-  void give_way() noexcept { step_->give_way(); }
+  void give_way() noexcept override { step_->give_way(); }
 
-  /// On the runner's thread; keeps a failure for settle().
-  void execute() noexcept;
-  /// Back on the JavaScript thread: outputs to their arrays, the step's end, then the promise.
-  void settle(Napi::Env env);
+ protected:
+  void work() override { step_->execute(); }
+  Napi::Value result(Napi::Env env) override;
+  void end() noexcept override { step_.reset(); }
 
  private:
-  Napi::Value finish(Napi::Env env);
-
   std::unique_ptr<Step> step_;
   std::vector<Output> outputs_;
-  Napi::Promise::Deferred deferred_;
-  std::optional<Failure> failure_;
 };
 
 class AsyncQueue {
@@ -55,8 +92,8 @@ class AsyncQueue {
   AsyncQueue(const AsyncQueue&) = delete;
   AsyncQueue& operator=(const AsyncQueue&) = delete;
 
-  /// Runs before it give way.
-  Napi::Promise post(std::unique_ptr<AsyncRun> run);
+  /// Jobs before it give way.
+  Napi::Promise post(std::unique_ptr<AsyncJob> job);
   void give_way() noexcept;
 
  private:
@@ -66,7 +103,7 @@ class AsyncQueue {
 
   napi_env env_;
   napi_threadsafe_function signal_ = nullptr;
-  std::deque<std::unique_ptr<AsyncRun>> runs_;  // in order; the first `finished_ - settled_` have been executed
+  std::deque<std::unique_ptr<AsyncJob>> jobs_;  // in order; the first `finished_ - settled_` have been executed
   std::atomic<size_t> finished_{0};
   size_t settled_ = 0;
   Runner runner_;

@@ -28,7 +28,7 @@ const napi_type_tag ColumnsHandle::kTag = {0x3b97e5d41c8a4f06ULL, 0x9d20f7c85a1b
 Napi::Function ColumnsHandle::define(Napi::Env env) {
   return DefineClass(env, kName,
                      {instance_getter<&ColumnsHandle::rows>("rows"), instance_method<&ColumnsHandle::write>("write"),
-                      instance_method<&ColumnsHandle::shuffle>("shuffle"), instance_method<&ColumnsHandle::dispose>("dispose")});
+                      instance_method<&ColumnsHandle::shuffle_async>("shuffleAsync"), instance_method<&ColumnsHandle::dispose>("dispose")});
 }
 
 ColumnsHandle::ColumnsHandle(const Napi::CallbackInfo& info)
@@ -66,12 +66,11 @@ Napi::Value ColumnsHandle::write(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value ColumnsHandle::shuffle(const Napi::CallbackInfo& info) {
-  constexpr auto kSafe = static_cast<int64_t>(kMaxSafeInteger);
-  const int64_t seed = to_integer(Where("seed"), info[0], 0, kSafe);
-  const int64_t epoch = to_integer(Where("epoch"), info[1], 0, kSafe);
-  live().shuffle(static_cast<uint64_t>(seed), static_cast<uint64_t>(epoch));
-  return info.Env().Undefined();
+Napi::Value ColumnsHandle::shuffle_async(const Napi::CallbackInfo& info) {
+  const uint64_t seed = to_key(Where("seed"), info[0]);
+  const uint64_t epoch = to_key(Where("epoch"), info[1]);
+  AsyncQueue& queue = Environment::of(info.Env()).queue(info.Env());
+  return queue.post(std::make_unique<AsyncWork<Shuffle>>(info.Env(), std::make_unique<Shuffle>(live_pointer(), seed, epoch)));
 }
 
 Napi::Value ColumnsHandle::dispose(const Napi::CallbackInfo& info) {

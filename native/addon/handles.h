@@ -72,6 +72,7 @@ class MemoryHandle : public HandleBase<MemoryHandle, Memory> {
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value initialize(const Napi::CallbackInfo& info);
+  Napi::Value initialize_async(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
   int64_t elements_ = 0;
@@ -87,7 +88,7 @@ class ColumnsHandle : public HandleBase<ColumnsHandle, Columns> {
  private:
   Napi::Value rows(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
-  Napi::Value shuffle(const Napi::CallbackInfo& info);
+  Napi::Value shuffle_async(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
   int64_t rows_ = 0;

@@ -1,6 +1,7 @@
 // The Memory class of JavaScript: NativeMemory in lib/native/binding.ts.
 #include "addon/environment.h"
 #include "addon/handles.h"
+#include "addon/request.h"
 #include "engine/registry.h"
 
 namespace multigate::addon {
@@ -39,6 +40,7 @@ Napi::Function MemoryHandle::define(Napi::Env env) {
   return DefineClass(env, kName,
                      {instance_getter<&MemoryHandle::elements>("elements"), instance_method<&MemoryHandle::write>("write"),
                       instance_method<&MemoryHandle::read>("read"), instance_method<&MemoryHandle::initialize>("initialize"),
+                      instance_method<&MemoryHandle::initialize_async>("initializeAsync"),
                       instance_method<&MemoryHandle::dispose>("dispose")});
 }
 
@@ -80,14 +82,30 @@ Napi::Value MemoryHandle::read(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value MemoryHandle::initialize(const Napi::CallbackInfo& info) {
-  constexpr auto kSafe = static_cast<int64_t>(kMaxSafeInteger);
   const int64_t offset = to_integer(Where("offset"), info[0]);
   const int64_t count = to_integer(Where("count"), info[1]);
   const Initializer initializer = read_initializer(Where("initializer"), info[2]);
-  const int64_t seed = to_integer(Where("seed"), info[3], 0, kSafe);
-  const int64_t stream = to_integer(Where("stream"), info[4], 0, kSafe);
-  live().initialize(offset, count, initializer, static_cast<uint64_t>(seed), static_cast<uint64_t>(stream));
+  const uint64_t seed = to_key(Where("seed"), info[3]);
+  const uint64_t stream = to_key(Where("stream"), info[4]);
+  live().initialize(offset, count, WeightStream(initializer, seed, stream));
   return info.Env().Undefined();
+}
+
+Napi::Value MemoryHandle::initialize_async(const Napi::CallbackInfo& info) {
+  const Where root("drawing");
+  const Napi::Object drawing = to_object(root, info[0]);
+  const auto given = [&](const char* name) { return property(drawing, name); };
+  const auto integer = [&](const char* name) { return to_integer(Where(root, name), given(name)); };
+  const Drawing::Range range{integer("offset"), integer("count"), static_cast<int64_t>(to_key(Where(root, "first"), given("first")))};
+  const Initializer initializer = read_initializer(Where(root, "initializer"), given("initializer"));
+  const uint64_t seed = to_key(Where(root, "seed"), given("seed"));
+  const uint64_t stream = to_key(Where(root, "stream"), given("stream"));
+  const auto threads = static_cast<int>(to_integer(Where(root, "threads"), given("threads"), 1, kMaxThreads));
+  // From here on no JavaScript runs.
+  live();
+  AsyncQueue& queue = Environment::of(info.Env()).queue(info.Env());
+  auto work = std::make_unique<Drawing>(object_, range, WeightStream(initializer, seed, stream), threads);
+  return queue.post(std::make_unique<AsyncWork<Drawing>>(info.Env(), std::move(work)));
 }
 
 Napi::Value MemoryHandle::dispose(const Napi::CallbackInfo& info) {

@@ -61,8 +61,9 @@ std::vector<Span> output_spans(const Request& request, const Plan& plan, const S
 /// The row inputs' arrays or columns. `in_place`: floats are read where they are, unless others may write them meanwhile.
 void fill_inputs(const Request& request, const Plan& plan, Step& step, const std::vector<Span>& outputs, bool in_place) {
   if (request.from_columns) {
-    step.use_columns(ColumnsHandle::object_of(Where("columns"), request.columns), request.column_of, request.start, request.shuffled,
-                     request.place);
+    const std::shared_ptr<Columns> columns = ColumnsHandle::object_of(Where("columns"), request.columns);
+    if (in_place && request.shuffled && columns->shuffling()) throw Failure(Code::busy, "these columns are being shuffled; wait for it to end");
+    step.use_columns(columns, request.column_of, request.start, request.shuffled, request.place);
     return;
   }
   const Where root("inputs");

@@ -91,6 +91,10 @@ int64_t to_integer(const Where& where, const Napi::Value& value) {
   return to_integer(where, value, -kSafe, kSafe);
 }
 
+uint64_t to_key(const Where& where, const Napi::Value& value) {
+  return static_cast<uint64_t>(to_integer(where, value, 0, static_cast<int64_t>(kMaxSafeInteger)));
+}
+
 double to_finite(const Where& where, const Napi::Value& value) {
   if (!value.IsNumber() || !std::isfinite(value.As<Napi::Number>().DoubleValue())) wrong(where, value, "a finite number");
   return value.As<Napi::Number>().DoubleValue();

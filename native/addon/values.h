@@ -36,6 +36,8 @@ std::string describe(const Napi::Value& value);
 constexpr double kMaxSafeInteger = 9007199254740991.0;
 
 int64_t to_integer(const Where& where, const Napi::Value& value, int64_t low, int64_t high);
+/// A seed, stream or epoch.
+uint64_t to_key(const Where& where, const Napi::Value& value);
 /// Any integer that a double holds exactly; its range is checked by whoever knows it.
 int64_t to_integer(const Where& where, const Napi::Value& value);
 double to_finite(const Where& where, const Napi::Value& value);

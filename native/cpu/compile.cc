@@ -63,19 +63,19 @@ const int32_t* Plan::ids_of(int32_t buffer) const {
 }
 
 RowPointer Block::at(const Rows& view) const {
-  float* const in_arena = arena + view.region * plan.block_rows + view.column;
+  const auto in_arena = [&](int64_t region) { return arena + region * plan.block_rows + view.column; };
   switch (view.place) {
     case Rows::Place::kInput: {
-      if (run.row_index) return {in_arena, view.stride};
+      if (run.row_index) return {in_arena(view.region), view.stride};
       const int64_t stride = run.row_stride ? run.row_stride : view.stride;
       return {static_cast<float*>(run.data[view.buffer]) + first_row * stride + view.column, stride};
     }
     case Rows::Place::kOutput:
       return {static_cast<float*>(run.data[view.buffer]) + first_row * view.stride + view.column, view.stride};
     case Rows::Place::kArena:
-      return {in_arena, view.stride};
+      return {in_arena(view.region), view.stride};
     case Rows::Place::kScratch:
-      return {arena + (plan.scratch_region + view.region) * plan.block_rows + view.column, view.stride};
+      return {in_arena(plan.scratch_region + view.region), view.stride};
     case Rows::Place::kStored:
       return {plan.stored.data() + view.region * run.rows + first_row * view.stride + view.column, view.stride};
     case Rows::Place::kNone:
@@ -181,15 +181,21 @@ PlanWeights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<We
   const auto same = [](const WeightColumns& a, const WeightColumns& b) {
     return a.column == b.column && a.count == b.count && a.offset == b.offset && a.stride == b.stride && a.bias == b.bias;
   };
-  for (const auto& known : plan.weights)
-    if (!parts.empty() && known->weights.depth == depth && known->parts.size() == parts.size() &&
-        std::equal(parts.begin(), parts.end(), known->parts.begin(), same))
-      return *known;
+  const int64_t first = parts.empty() ? -1 : parts.front().offset;
+  const int64_t rounded_columns = plan.bfloat16 ? aligned(rounded) : 0;
+  const auto [from, to] = weights_at_.equal_range(first);
+  for (auto at = from; first >= 0 && at != to; ++at) {
+    PlanWeights& known = *plan.weights[at->second];
+    if (known.weights.depth == depth && known.weights.rounded == rounded_columns &&
+        std::equal(parts.begin(), parts.end(), known.parts.begin(), known.parts.end(), same))
+      return known;
+  }
+  weights_at_.emplace(first, plan.weights.size());
   auto fresh = std::make_unique<PlanWeights>();
   fresh->parts = std::move(parts);
   fresh->weights.depth = depth, fresh->weights.columns = aligned(columns);
   fresh->weights.parts = fresh->parts.data(), fresh->weights.part_count = static_cast<int64_t>(fresh->parts.size());
-  fresh->weights.rounded = plan.bfloat16 ? aligned(rounded) : 0;
+  fresh->weights.rounded = rounded_columns;
   fresh->weights.forward_depth = plan.bfloat16 ? std::max(depth, padded((depth + 1) / 2)) : depth;
   plan.weights.push_back(std::move(fresh));
   return *plan.weights.back();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -164,6 +165,7 @@ class PlanBuilder {
  private:
   std::vector<Rows> regions_;  // by buffer number
   std::vector<std::pair<mg_dropout, Rows>> dropouts_;
+  std::unordered_multimap<int64_t, size_t> weights_at_;  // numbers in plan.weights, by where their first columns lie in the store
   int64_t scratch_width_ = 0;
 };
 

@@ -13,15 +13,42 @@ std::string view_text(const mg_view& view) {
 
 }  // namespace
 
-int64_t product(int64_t a, int64_t b) {
+bool Ranges::contains(int64_t start, int64_t end) const {
+  const auto after = ends_.upper_bound(start);
+  return after != ends_.begin() && std::prev(after)->second >= end;
+}
+
+bool Ranges::overlaps(int64_t start, int64_t end) const {
+  const auto after = ends_.lower_bound(end);
+  return after != ends_.begin() && std::prev(after)->second > start;
+}
+
+void Ranges::add(int64_t start, int64_t end) {
+  auto it = ends_.upper_bound(start);
+  if (it != ends_.begin() && std::prev(it)->second >= start) --it;
+  while (it != ends_.end() && it->first <= end) {  // touching ranges become one
+    start = std::min(start, it->first);
+    end = std::max(end, it->second);
+    it = ends_.erase(it);
+  }
+  ends_.emplace(start, end);
+}
+
+int64_t Checker::product(FieldName field, int64_t a, int64_t b, int64_t c, int64_t most) const {
   int64_t result;
-  if (__builtin_mul_overflow(a, b, &result) || result > kMaxElements) {
-    throw Failure(Code::program, text_of("a shape of ", a, " x ", b, " elements is too large, at most ", kMaxElements));
+  if (__builtin_mul_overflow(a, b, &result) || __builtin_mul_overflow(result, c, &result) || result > most) {
+    fail(field, text_of("to have ", a, " x ", b, c == 1 ? "" : text_of(" x ", c), " elements"), text_of(most, " at most"));
   }
   return result;
 }
 
+std::string Checker::op_text(int64_t number) const {
+  const int32_t kind = program_.ops[static_cast<size_t>(number)].kind;
+  return text_of("op ", number, " (", op_kinds()[static_cast<size_t>(kind)].name, ")");
+}
+
 void Checker::begin_op(int64_t number, const std::string& name) {
+  number_ = number;
   op_ = text_of("op ", number, " (", name, ")");
   uses_.clear();
 }
@@ -55,24 +82,13 @@ void Checker::width_is(FieldName field, const mg_view& view, int64_t expected) c
   if (expected != 0 && view.width != expected) fail(field, text_of(view.width, " wide"), text_of(expected));
 }
 
-bool Checker::is_written(int32_t buffer, int64_t offset, int64_t width) const {
-  const auto& columns = columns_[static_cast<size_t>(buffer)];
-  auto after = columns.upper_bound(offset);
-  return after != columns.begin() && std::prev(after)->second >= offset + width;
-}
-
-void Checker::add_columns(const mg_view& view) {
-  auto& columns = columns_[static_cast<size_t>(view.buffer)];
-  int64_t start = view.offset;
-  int64_t end = view.offset + view.width;
-  auto it = columns.upper_bound(start);
-  if (it != columns.begin() && std::prev(it)->second >= start) --it;
-  while (it != columns.end() && it->first <= end) {  // touching ranges become one
-    start = std::min(start, it->first);
-    end = std::max(end, it->second);
-    it = columns.erase(it);
+void Checker::touch(FieldName field, const mg_view& view) {
+  BufferUse& use = use_of(view);
+  if (use.kept_by >= 0) {
+    fail(field, text_of("a view of buffer ", view.buffer, ", which ", op_text(use.kept_by), " keeps for its backward op alone"),
+         "another buffer");
   }
-  columns.emplace(start, end);
+  if (use.first < 0) use.first = number_;
 }
 
 mg_view Checker::row_read(FieldName field, const mg_view& view, int64_t width) {
@@ -82,6 +98,7 @@ mg_view Checker::row_read(FieldName field, const mg_view& view, int64_t width) {
          "floats of class rowInput, rowOutput, activation or stored");
   }
   width_is(field, view, width);
+  touch(field, view);
   if (found.buffer_class != MG_ROW_INPUT && !is_written(view.buffer, view.offset, view.width)) {
     fail(field, view_text(view) + ", read before an op has written it", "columns that an earlier op wrote");
   }
@@ -98,7 +115,40 @@ void Checker::row_write(FieldName field, const mg_view& view, int64_t width, boo
   if (accumulate && !is_written(view.buffer, view.offset, view.width)) {
     fail(field, view_text(view) + ", accumulated into before an op has written it", "columns that an earlier op wrote");
   }
+  touch(field, view);
   uses_.push_back({field, view, true, accumulate});
+}
+
+void Checker::whole_activation(FieldName field, const mg_view& view, int64_t width) const {
+  class_is(field, view, MG_ACTIVATION);
+  width_is(field, view, width);
+  if (view.width != buffer(view).width) fail(field, view_text(view), text_of("the whole buffer, width ", buffer(view).width));
+}
+
+void Checker::kept_write(FieldName field, const mg_view& view, int64_t width) {
+  whole_activation(field, view, width);
+  BufferUse& use = use_of(view);
+  if (use.first >= 0) {
+    fail(field, text_of("a view of buffer ", view.buffer, ", which ", op_text(use.first), " uses"), "a buffer of its own");
+  }
+  use.first = use.kept_by = number_;
+}
+
+int64_t Checker::kept_read(FieldName field, const mg_view& view, int64_t width) {
+  whole_activation(field, view, width);
+  BufferUse& use = use_of(view);
+  if (use.kept_by < 0 || use.kept_by == number_) fail(field, text_of("a view of buffer ", view.buffer, ", in which no op keeps it"), "what a forward op keeps");
+  if (use.given_back) fail(field, text_of("a view of buffer ", view.buffer, ", which a backward op has used up"), "what a forward op keeps for this op alone");
+  use.given_back = true;
+  return use.kept_by;
+}
+
+void Checker::unchanged_since(FieldName field, const mg_view& view, int64_t op) const {
+  const BufferUse& use = use_of(view);
+  if (use.last_write > op) {
+    fail(field, text_of("a view of buffer ", view.buffer, ", into which ", op_text(use.last_write), " writes"),
+         text_of("what it was for ", op_text(op)));
+  }
 }
 
 void Checker::input_read(FieldName field, const mg_view& view, int64_t width) {
@@ -129,6 +179,20 @@ void Checker::stored_read(FieldName field, const mg_view& view, int64_t width) {
 void Checker::parameter(FieldName field, const mg_view& view, int64_t elements) {
   class_is(field, view, MG_PARAMETER);
   if (elements != 0 && view.width != elements) fail(field, text_of(view.width, " elements"), text_of(elements));
+  facts_.weights += view.width;
+  if (facts_.weights > kMaxWeights) fail(field, text_of("such that all ops together read ", facts_.weights, " elements"), text_of(kMaxWeights, " at most"));
+}
+
+void Checker::need_gradient(FieldName field) const {
+  if (gradient_ < 0) fail(field, "given a gradient by this op", "a buffer of class gradient in the program");
+}
+
+void Checker::updated_once(FieldName field, const mg_view& view) {
+  Ranges& others = use_of(view).updated;
+  const int64_t end = view.offset + view.width;
+  if (others.overlaps(view.offset, end)) fail(field, view_text(view) + ", updated already", "elements that nothing else updates");
+  others.add(view.offset, end);
+  mark_written(view);
 }
 
 void Checker::whole_parameter(FieldName field, const mg_view& view) {
@@ -154,10 +218,6 @@ int64_t Checker::table(FieldName field, const mg_view& view) {
   return buffer(view).count;
 }
 
-void Checker::need_gradient(FieldName field) const {
-  if (gradient_ < 0) fail(field, "given a gradient by this op", "a buffer of class gradient in the program");
-}
-
 void Checker::within(FieldName field, int64_t value, int64_t low, int64_t high) const {
   if (value < low || value > high) fail(field, text_of(value), text_of("an integer in [", low, ", ", high, "]"));
 }
@@ -166,6 +226,11 @@ void Checker::scalar_input(FieldName field, int64_t value) const {
   if (value < 0 || value >= program_.scalar_inputs) {
     fail(field, text_of(value), text_of("the number of a scalar input, in [0, ", program_.scalar_inputs, ")"));
   }
+}
+
+void Checker::step_input(FieldName field, int64_t value) {
+  scalar_input(field, value);
+  facts_.steps.push_back(static_cast<int32_t>(value));
 }
 
 void Checker::scalar_output(FieldName field, int64_t value) const {
@@ -189,17 +254,18 @@ void Checker::end_op() {
   for (const Use* use : order) {
     if (reach != nullptr && reach->view.buffer != use->view.buffer) reach = written = nullptr;
     const Use* other = use->written ? reach : written;
-    // Two streams of a mixture may be one view: their gradients then add up in one place.
-    const bool added = other != nullptr && use->written && other->written && (use->accumulate || other->accumulate);
-    if (other != nullptr && end(other) > use->view.offset && !added) {
-      fail(use->field, view_text(use->view), text_of("no overlap with ", other->field.text(), ", as the op writes one of them"));
+    if (other != nullptr && end(other) > use->view.offset) {
+      // Two streams of a mixture may be one view: their gradients then add up in one place.
+      const bool added = other->view.offset == use->view.offset && other->view.width == use->view.width && other->written && use->accumulate;
+      if (!added) fail(use->field, view_text(use->view), text_of("no overlap with ", other->field.text(), ", as the op writes one of them"));
     }
     if (reach == nullptr || end(use) > end(reach)) reach = use;
     if (use->written && (written == nullptr || end(use) > end(written))) written = use;
   }
   for (const Use& use : uses_) {
     if (!use.written) continue;
-    add_columns(use.view);
+    use_of(use.view).written.add(use.view.offset, use.view.offset + use.view.width);
+    use_of(use.view).last_write = number_;
     mark_written(use.view);
   }
 }

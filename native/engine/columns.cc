@@ -20,8 +20,6 @@ namespace {
 constexpr int64_t kRowsAtOnce = 256;
 constexpr int64_t kElementsAtOnce = 1 << 14;
 
-constexpr const char* kInUse = "these columns are in use by a plan that is running; wait for the run to end";
-
 uint64_t next_number() noexcept {
   static std::atomic<uint64_t> last{0};
   return ++last;
@@ -43,7 +41,7 @@ Columns::Columns(int64_t rows, std::vector<Column> columns) : number_(next_numbe
 Columns::~Columns() { forget_data_set(number_); }
 
 void Columns::write(int64_t start, int64_t rows, const std::vector<const void*>& values) {
-  if (users_ > 0) throw Failure(Code::busy, kInUse);
+  if (users_ > 0) throw Failure(Code::busy, "these columns are in use by a run or a shuffle; wait for it to end");
   if (start < 0 || start > rows_ || rows > rows_ - start) {
     throw Failure(Code::argument, text_of("start is ", start, " and data has ", rows, " rows, expected a range inside the columns' ", rows_, " rows"));
   }
@@ -83,9 +81,20 @@ void Columns::copy_rows(size_t number, const int32_t* from, int64_t first, int64
   }
 }
 
-void Columns::shuffle(uint64_t seed, uint64_t epoch) {
-  if (users_ > 0) throw Failure(Code::busy, kInUse);
-  shuffle_order(static_cast<int32_t*>(order_.reserve(static_cast<size_t>(rows_ > 0 ? rows_ : 1) * 4)), rows_, seed, epoch);
+Shuffle::Shuffle(std::shared_ptr<Columns> columns, uint64_t seed, uint64_t epoch)
+    : columns_(std::move(columns)), seed_(seed), epoch_(epoch) {
+  columns_->order_.reserve(static_cast<size_t>(std::max<int64_t>(columns_->rows_, 1)) * 4);
+  columns_->begin_use();
+  ++columns_->shuffles_;
+}
+
+Shuffle::~Shuffle() {
+  --columns_->shuffles_;
+  columns_->end_use();
+}
+
+void Shuffle::execute() noexcept {
+  shuffle_order(static_cast<int32_t*>(columns_->order_.data()), columns_->rows_, seed_, epoch_);
 }
 
 void copy_ids(const int32_t* from, int32_t* to, int64_t count, int64_t limit, int64_t width, int64_t first_row, const std::string& what) {

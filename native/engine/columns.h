@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -43,13 +44,14 @@ class Columns {
   const int32_t* order() const noexcept { return static_cast<const int32_t*>(order_.data()); }
   int64_t bytes() const noexcept { return rows_ * stride_ * 4; }
 
-  /// @throws Failure (busy) while a run reads the order.
-  void shuffle(uint64_t seed, uint64_t epoch);
-
   void begin_use() noexcept { ++users_, used_ = true; }
   void end_use() noexcept { --users_; }
+  /// Whether an order is about to be drawn: runs that read it must come after that.
+  bool shuffling() const noexcept { return shuffles_ > 0; }
 
  private:
+  friend class Shuffle;
+
   void copy_rows(size_t number, const int32_t* from, int64_t first, int64_t rows, int32_t* scratch);
 
   uint64_t number_;
@@ -58,7 +60,23 @@ class Columns {
   std::vector<Column> columns_;
   AlignedBuffer values_, order_;
   int users_ = 0;
+  int shuffles_ = 0;
   bool used_ = false;  // by any run since the last change
+};
+
+/// Draws an order of the rows. Made and destroyed on the environment's thread, executed on that of its runs, in order with them.
+class Shuffle {
+ public:
+  Shuffle(std::shared_ptr<Columns> columns, uint64_t seed, uint64_t epoch);
+  Shuffle(const Shuffle&) = delete;
+  Shuffle& operator=(const Shuffle&) = delete;
+  ~Shuffle();
+
+  void execute() noexcept;
+
+ private:
+  std::shared_ptr<Columns> columns_;
+  uint64_t seed_, epoch_;
 };
 
 /// Copies `count` ids of rows from `first_row` on, then checks the copy. `what` starts the error's text; `width` is ids per row.

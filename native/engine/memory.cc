@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <future>
+#include <utility>
 #include <vector>
 
 #include "engine/failure.h"
@@ -12,7 +14,7 @@
 namespace multigate {
 namespace {
 
-constexpr int64_t kChunk = 1 << 18;  // elements converted at a time: 2 MiB of doubles at most
+constexpr int64_t kChunk = 1 << 15;  // elements converted or drawn at a time: 256 KiB of doubles at most, which stay in the cache
 
 template <class From, class To>
 void convert(const From* from, To* to, int64_t count) {
@@ -97,21 +99,53 @@ void Memory::read(int64_t offset, void* values, int64_t count) const {
   check_status(backend_.read(block_.get(), offset, values, count, &error), error, Code::argument);
 }
 
-void Memory::initialize(int64_t offset, int64_t count, const Initializer& initializer, uint64_t seed, uint64_t stream) {
+void Memory::initialize(int64_t offset, int64_t count, const WeightStream& weights) {
   check_range(offset, count);
   check_writable();
-  const WeightStream draw(initializer, seed, stream);
+  bump_version();
+  draw(block_.get(), offset, count, weights, 0);
+}
+
+void Memory::draw(void* block, int64_t offset, int64_t count, const WeightStream& weights, int64_t first) const {
+  const bool doubles = backend_.element == MG_F64;
   std::vector<double> chunk(static_cast<size_t>(std::min(count, kChunk)));
+  auto* floats = reinterpret_cast<float*>(chunk.data());
   for (int64_t done = 0; done < count; done += kChunk) {
     const int64_t part = std::min(kChunk, count - done);
-    if (backend_.element == MG_F64) {
-      for (int64_t i = 0; i < part; ++i) chunk[static_cast<size_t>(i)] = draw(static_cast<uint64_t>(done + i));
-    } else {
-      auto* floats = reinterpret_cast<float*>(chunk.data());
-      for (int64_t i = 0; i < part; ++i) floats[i] = draw(static_cast<uint64_t>(done + i));
+    for (int64_t i = 0; i < part; ++i) {
+      const float weight = weights(static_cast<uint64_t>(first + done + i));
+      if (doubles) chunk[static_cast<size_t>(i)] = weight;
+      else floats[i] = weight;
     }
-    write_block(offset + done, chunk.data(), part);
+    mg_error error{};
+    check_status(backend_.write(block, offset + done, chunk.data(), part, &error), error, Code::argument);
   }
+}
+
+Drawing::Drawing(std::shared_ptr<Memory> memory, const Range& range, const WeightStream& weights, int threads)
+    : memory_(std::move(memory)), range_(range), weights_(weights), threads_(threads) {
+  memory_->check_range(range.offset, range.count);
+  block_ = memory_->block();
+  memory_->begin_use(true);
+}
+
+Drawing::~Drawing() { memory_->end_use(true); }
+
+void Drawing::draw_part(int64_t part, int64_t parts) {
+  const int64_t begin = range_.count * part / parts, end = range_.count * (part + 1) / parts;
+  memory_->draw(block_.get(), range_.offset + begin, end - begin, weights_, range_.first + begin);
+}
+
+void Drawing::execute() {
+  const int64_t parts = std::clamp<int64_t>(range_.count / kChunk, 1, threads_);
+  std::vector<std::future<void>> others;
+  others.reserve(static_cast<size_t>(parts));
+  for (int64_t part = 1; part < parts; ++part) {
+    // Where no thread can be started, the part is drawn by this one, below.
+    others.push_back(std::async(std::launch::async | std::launch::deferred, [this, part, parts] { draw_part(part, parts); }));
+  }
+  draw_part(0, parts);
+  for (std::future<void>& other : others) other.get();
 }
 
 }  // namespace multigate

@@ -29,7 +29,7 @@ class Memory {
   void write_converted(int64_t offset, const void* values, bool doubles, int64_t count);
   void read(int64_t offset, void* values, int64_t count) const;
   void check_range(int64_t offset, int64_t count) const;
-  void initialize(int64_t offset, int64_t count, const Initializer& initializer, uint64_t seed, uint64_t stream);
+  void initialize(int64_t offset, int64_t count, const WeightStream& weights);
 
   void dispose() noexcept { block_.reset(); }
 
@@ -43,6 +43,9 @@ class Memory {
   void check_writable() const;
   void check_live() const;
   void write_block(int64_t offset, const void* values, int64_t count);
+  void draw(void* block, int64_t offset, int64_t count, const WeightStream& weights, int64_t first) const;
+
+  friend class Drawing;
 
   const mg_backend& backend_;
   int64_t elements_;
@@ -50,6 +53,33 @@ class Memory {
   uint64_t version_ = 0;
   int readers_ = 0;
   int writer_ = 0;
+};
+
+/// Draws initial weights: element offset + i is number first + i of the stream. Made and destroyed on the environment's thread, executed on
+/// that of its runs, in order with them, by several threads. The memory is in use meanwhile.
+class Drawing {
+ public:
+  struct Range {
+    int64_t offset, count, first;
+  };
+
+  /// @throws Failure (argument, disposed).
+  Drawing(std::shared_ptr<Memory> memory, const Range& range, const WeightStream& weights, int threads);
+  Drawing(const Drawing&) = delete;
+  Drawing& operator=(const Drawing&) = delete;
+  ~Drawing();
+
+  /// @throws Failure.
+  void execute();
+
+ private:
+  void draw_part(int64_t part, int64_t parts);
+
+  std::shared_ptr<Memory> memory_;
+  std::shared_ptr<void> block_;
+  Range range_;
+  WeightStream weights_;
+  int threads_;
 };
 
 }  // namespace multigate

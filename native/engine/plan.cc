@@ -2,6 +2,7 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -157,7 +158,7 @@ void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64
   if (start < 0 || start > columns->rows() || rows_ > (columns->rows() - start) / steps_) {
     throw Failure(Code::argument, text_of("start and rows are ", start, " and ", rows_, steps_ == 1 ? "" : text_of(" in ", steps_, " steps"), ", expected a range inside the columns' ", columns->rows(), " rows"));
   }
-  if (shuffled && columns->order() == nullptr) throw Failure(Code::argument, "shuffled is true, expected a call of shuffle() first");
+  if (shuffled && columns->order() == nullptr) throw Failure(Code::argument, "shuffled is true, expected a call of shuffleAsync() first");
   for (size_t k = 0; k < inputs.size(); ++k) {
     const auto i = static_cast<size_t>(inputs[k]);
     const mg_buffer& spec = plan_->buffers_[i];
@@ -190,7 +191,15 @@ void Step::own_output(int32_t buffer) {
   plan_->data_[i] = plan_->copies_[i].reserve(static_cast<size_t>(elements(buffer)) * element_bytes(plan_->backend_));
 }
 
-void Step::set_scalars(const double* values) noexcept {
+void Step::set_scalars(const double* values) {
+  const size_t all = plan_->scalars_in_.size();
+  for (const int32_t scalar : plan_->facts_.steps) {
+    for (size_t i = static_cast<size_t>(scalar); i < all; i += plan_->scalar_inputs_) {
+      if (!(values[i] >= 0 && values[i] <= kEndOfSteps && values[i] == std::floor(values[i]))) {
+        throw Failure(Code::argument, text_of("scalars[", i, "] is ", values[i], ", expected a step of dropout: an integer in [0, 2^53]"));
+      }
+    }
+  }
   if (!plan_->scalars_in_.empty()) std::memcpy(plan_->scalars_in_.data(), values, plan_->scalars_in_.size() * sizeof(double));
 }
 

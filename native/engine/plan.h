@@ -91,7 +91,8 @@ class Step {
   const void* output(int32_t buffer) const noexcept { return plan_->data_[static_cast<size_t>(buffer)]; }
 
   /// All scalar inputs, step after step.
-  void set_scalars(const double* values) noexcept;
+  /// @throws Failure where one that counts a dropout's steps is no whole number of them.
+  void set_scalars(const double* values);
   /// Of the steps that were done, one after the other: scalar outputs, then denominators, each in the program's order, a loss beside what
   /// it was divided by.
   const std::vector<double>& results() const noexcept { return plan_->scalars_out_; }

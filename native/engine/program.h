@@ -15,6 +15,8 @@ namespace multigate {
 
 constexpr int64_t kMaxRowWidth = int64_t{1} << 24;
 constexpr int64_t kMaxElements = int64_t{1} << 58;  // elements * 8 stay far below 2^62
+constexpr int64_t kMaxWeights = int64_t{1} << 50;   // that all ops together read: packed and padded copies of them stay below 2^60 bytes
+constexpr double kEndOfSteps = 0x1p53;
 constexpr int64_t kMaxOps = 100'000;
 constexpr int64_t kMaxBuffers = 100'000;
 constexpr int64_t kMaxScalars = 100'000;
@@ -48,7 +50,9 @@ struct ProgramFacts {
   std::vector<int64_t> id_limit;     // per buffer: ids must lie below it (rows of the smallest table gathered)
   std::vector<bool> written;         // per buffer: some op writes its memory
   std::vector<int32_t> zeroed;       // row outputs with columns that no op writes: zero at first
+  std::vector<int32_t> steps;        // scalar inputs that count steps
   int32_t parameter = -1;
+  int64_t weights = 0;               // elements of the parameter views of all ops together
   int64_t row_elements = 0;          // elements per row of all row buffers together
 };
 

@@ -4,7 +4,6 @@
 #include <unordered_map>
 
 namespace multigate {
-namespace {
 
 std::string camel_case(const char* name) {
   std::string result;
@@ -18,6 +17,8 @@ std::string camel_case(const char* name) {
   }
   return result;
 }
+
+namespace {
 
 std::vector<OpKind> make_op_kinds() {
   std::vector<OpKind> kinds;

@@ -24,6 +24,9 @@ struct OpKind {
   std::vector<Field> fields;
 };
 
+/// A field's name in JavaScript: expert_stream -> expertStream.
+std::string camel_case(const char* name);
+
 /// One row per mg_op_kind, in its order.
 const std::vector<OpKind>& op_kinds();
 

@@ -1,6 +1,8 @@
 // validate(): buffers, then each op by its own rule (the comments of abi/ops.h, as checks), then what only the whole shows.
 // Adding an op to MG_OPS stops this file from compiling until check(Checker&, const mg_<op>&) exists.
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/checker.h"
 
@@ -29,7 +31,7 @@ void check(Checker& c, const mg_embedding_gather& op) {
 template <class Dense>
 void check_dense_parameters(Checker& c, const Dense& op, int64_t in, int64_t out) {
   c.within("activation", op.activation, 0, kLastActivation);
-  c.parameter("kernel", op.kernel, product(in, out));
+  c.parameter("kernel", op.kernel, c.product("kernel", in, out));
   if (Checker::present(op.bias)) c.parameter("bias", op.bias, out);
 }
 
@@ -99,7 +101,9 @@ MixtureShape check_topology(Checker& c, const Mixture& op) {
   const MixtureShape shape = check_mixture_gates(c, op);
   c.within("units", op.units, 1, kMaxRowWidth);
   c.within("activation", op.activation, 0, kLastActivation);
-  if (!(op.temperature > 0)) c.fail("temperature", text_of(op.temperature), "a number > 0");
+  if (!(op.temperature > 0 && std::isfinite(static_cast<float>(1 / op.temperature)))) {
+    c.fail("temperature", text_of(op.temperature), "a number > 0 whose reciprocal is a float32");
+  }
   std::vector<int64_t> experts_on(static_cast<size_t>(shape.streams), 0);
   for (int64_t i = 0; i < shape.experts; ++i) ++experts_on[static_cast<size_t>(op.expert_stream.items[i])];
   for (int64_t s = 0; s < shape.streams; ++s) c.row_read({"streams", s}, op.streams.items[s], 0);
@@ -112,14 +116,15 @@ MixtureShape check_topology(Checker& c, const Mixture& op) {
       if (Checker::present(kernel)) c.fail(field, "a view", "none, as no expert reads this stream");
       continue;
     }
-    c.parameter(field, kernel, product(product(experts, op.streams.items[s].width), op.units));
+    c.parameter(field, kernel, c.product(field, experts, op.streams.items[s].width, op.units));
   }
-  c.parameter("expertBias", op.expert_bias, product(shape.experts, op.units));
+  c.parameter("expertBias", op.expert_bias, c.product("units", shape.experts, op.units, 1, kMaxRowWidth));
   c.length("gateKernel", op.gate_kernel, shape.gates, "one per gate");
   if (op.gate_bias.count != 0) c.length("gateBias", op.gate_bias, shape.gates, "one per gate, or none at all");
   for (int64_t j = 0; j < shape.gates; ++j) {
     const int64_t seen = op.gate_offset.items[j + 1] - op.gate_offset.items[j];
-    c.parameter({"gateKernel", j}, op.gate_kernel.items[j], product(op.streams.items[op.gate_stream.items[j]].width, seen));
+    const FieldName field("gateKernel", j);
+    c.parameter(field, op.gate_kernel.items[j], c.product(field, op.streams.items[op.gate_stream.items[j]].width, seen));
     if (op.gate_bias.count != 0) c.parameter({"gateBias", j}, op.gate_bias.items[j], seen);
   }
   return shape;
@@ -127,8 +132,8 @@ MixtureShape check_topology(Checker& c, const Mixture& op) {
 
 /// experts and pre, [n, experts * units]: pre comes only with experts, and must where backward will need it.
 template <class Mixture, class Use>
-void check_kept(Checker& c, const Mixture& op, const MixtureShape& shape, Use use) {
-  const int64_t width = product(shape.experts, op.units);
+void check_kept(Checker& c, const Mixture& op, Use use) {
+  const int64_t width = op.expert_bias.width;
   if (!Checker::present(op.experts)) {
     if (Checker::present(op.pre)) c.fail("pre", "a view", "none without experts");
     return;
@@ -141,12 +146,34 @@ void check_kept(Checker& c, const Mixture& op, const MixtureShape& shape, Use us
   }
 }
 
+bool same(const mg_view& a, const mg_view& b) { return a.buffer == b.buffer && a.offset == b.offset && a.width == b.width; }
+bool same(int64_t a, int64_t b) { return a == b; }
+bool same(double a, double b) { return a == b; }
+template <class List>
+bool same(const List& a, const List& b) {
+  return std::equal(a.items, a.items + a.count, b.items, b.items + b.count, [](const auto& one, const auto& other) { return same(one, other); });
+}
+
+/// What was kept is of this topology, of streams that hold what they held.
+void check_pair(Checker& c, const mg_mixture_backward& op, int64_t number) {
+  const mg_mixture_forward& forward = c.program().ops[static_cast<size_t>(number)].fields.mixture_forward;
+#define MULTIGATE_SAME(name) \
+  if (!same(op.name, forward.name)) c.fail(camel_case(#name).c_str(), "another", text_of("that of op ", number, ", whose experts these are"));
+  MG_FIELDS_mixture_topology(MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME)
+#undef MULTIGATE_SAME
+  if (!same(op.experts, forward.experts) || !same(op.pre, forward.pre)) {
+    const auto where = [](const mg_view& view) { return Checker::present(view) ? text_of("of buffer ", view.buffer) : std::string("absent"); };
+    c.fail("pre", where(op.pre), text_of(where(forward.pre), ", as op ", number, " keeps it beside these experts"));
+  }
+  for (int64_t s = 0; s < op.streams.count; ++s) c.unchanged_since({"streams", s}, op.streams.items[s], number);
+}
+
 void check(Checker& c, const mg_mixture_forward& op) {
   const MixtureShape shape = check_topology(c, op);
   c.length("outputs", op.outputs, shape.gates, "one per gate");
   for (int64_t j = 0; j < shape.gates; ++j) c.row_write({"outputs", j}, op.outputs.items[j], op.units);
   if (Checker::present(op.gates)) c.row_write("gates", op.gates, shape.seen);
-  check_kept(c, op, shape, [&](const char* field, const mg_view& view, int64_t width) { c.row_write(field, view, width); });
+  check_kept(c, op, [&](const char* field, const mg_view& view, int64_t width) { c.kept_write(field, view, width); });
 }
 
 void check(Checker& c, const mg_mixture_backward& op) {
@@ -167,7 +194,7 @@ void check(Checker& c, const mg_mixture_backward& op) {
     if (dstream.width > width) c.fail({"dstreams", s}, text_of(dstream.width, " wide"), text_of("at most the stream's width, ", width));
   }
   c.row_read("gates", op.gates, shape.seen);
-  check_kept(c, op, shape, [&](const char* field, const mg_view& view, int64_t width) { c.row_read(field, view, width); });
+  check_kept(c, op, [&](const char* field, const mg_view& view, int64_t width) { check_pair(c, op, c.kept_read(field, view, width)); });
   c.mark_gradient_written();
 }
 
@@ -197,7 +224,7 @@ void check(Checker& c, const mg_dropout& op) {
   c.row_write("y", op.y, width);
   c.within("seed", op.seed, 0, kMaxSeed);
   c.within("stream", op.stream, 0, int64_t{0xFFFFFFFF});
-  c.scalar_input("step", op.step);
+  c.step_input("step", op.step);
   if (!(op.rate >= 0 && op.rate < 1)) c.fail("rate", text_of(op.rate), "a number in [0, 1)");
 }
 
@@ -263,7 +290,13 @@ void check(Checker& c, const mg_reduce_gradients& op) {
 }
 
 void check(Checker& c, const mg_penalty& op) {
-  for (int64_t i = 0; i < op.parameters.count; ++i) c.parameter({"parameters", i}, op.parameters.items[i], 0);
+  Ranges others;  // threads share the views among them
+  for (int64_t i = 0; i < op.parameters.count; ++i) {
+    const mg_view& view = op.parameters.items[i];
+    c.parameter({"parameters", i}, view, 0);
+    if (others.overlaps(view.offset, view.offset + view.width)) c.fail({"parameters", i}, "an overlap with another of the op's", "elements of its own");
+    others.add(view.offset, view.offset + view.width);
+  }
   c.scalar_output("loss", op.loss);
   c.mark_gradient_written();
 }
@@ -281,7 +314,7 @@ void check_update(Checker& c, const Update& op, int64_t elements) {
   const auto moment = [&](const char* field, const mg_view& view, bool needed) {
     if (Checker::present(view)) {
       c.state(field, view, elements);
-      c.mark_written(view);
+      c.updated_once(field, view);
     } else if (needed) {
       c.fail(field, "absent", text_of("a state of ", elements, " elements, which this rule needs"));
     }
@@ -290,25 +323,19 @@ void check_update(Checker& c, const Update& op, int64_t elements) {
   moment("moment1", op.moment1, op.rule != kRuleSgd || momentum);
   moment("moment2", op.moment2, op.rule == kRuleAdam || op.rule == kRuleFtrl || (op.rule == kRuleRmsprop && momentum));
   moment("moment3", op.moment3, op.rule == kRuleRmsprop && op.centered == 1);
-  const auto apart = [&](const char* field, const mg_view& a, const char* other, const mg_view& b) {
-    if (!Checker::present(a) || !Checker::present(b) || a.buffer != b.buffer || std::abs(a.offset - b.offset) >= elements) return;
-    c.fail(field, text_of("an overlap with ", other), "elements of its own");
-  };
-  apart("moment2", op.moment2, "moment1", op.moment1);
-  apart("moment3", op.moment3, "moment1", op.moment1);
-  apart("moment3", op.moment3, "moment2", op.moment2);
 }
 
 void check(Checker& c, const mg_optimize& op) {
   c.whole_parameter("parameters", op.parameters);
   c.whole_gradient("gradients", op.gradients);
   check_update(c, op, op.parameters.width);
-  c.mark_written(op.parameters);
+  c.updated_once("parameters", op.parameters);
 }
 
 void check(Checker& c, const mg_embedding_update& op) {
   const int64_t rows = c.table("table", op.table);
-  check_update(c, op, product(rows, op.table.width));
+  c.updated_once("table", op.table);
+  check_update(c, op, c.product("table", rows, op.table.width));
   c.within("exact", op.exact, 0, 1);
   c.scalar_output("loss", op.loss);
   if (op.ids.count < 1) c.fail("ids", "empty", "at least one row input");
@@ -319,7 +346,6 @@ void check(Checker& c, const mg_embedding_update& op) {
     c.ids_read({"ids", i}, op.ids.items[i], rows, op.combiners.items[i]);
     c.stored_read({"gradients", i}, op.gradients.items[i], op.table.width);
   }
-  c.mark_written(op.table);
 }
 
 void check_op(Checker& c, const mg_op& op) {
@@ -390,16 +416,15 @@ void take_buffers(const Program& program, ProgramFacts& facts, Checker& checker)
 
 void check_reals(Checker& c, const mg_op& op, const OpKind& kind) {
   for (const Field& field : kind.fields) {
-    if (field.type == FieldType::real && !std::isfinite(field_of<double>(op, field))) {
-      c.fail(field.name.c_str(), text_of(field_of<double>(op, field)), "a finite number");
+    if (field.type == FieldType::real && !(std::abs(field_of<double>(op, field)) <= std::numeric_limits<float>::max())) {
+      c.fail(field.name.c_str(), text_of(field_of<double>(op, field)), "a finite float32");
     }
   }
 }
 
 void check_ops(const Program& program, Checker& checker) {
-  bool has_backward = false;
-  bool reduced = false;
   int phase = MG_PHASE_ROWS;
+  bool reduced = false;
   for (size_t i = 0; i < program.ops.size(); ++i) {
     const mg_op& op = program.ops[i];
     if (op.kind < 0 || op.kind >= MG_OP_COUNT) throw Failure(Code::program, text_of("op ", i, ": kind ", op.kind, " is unknown"));
@@ -408,18 +433,19 @@ void check_ops(const Program& program, Checker& checker) {
     if (kind.phase < phase) checker.fail("op", "a rows op after a step op", "rows ops first");
     const bool first_step = kind.phase == MG_PHASE_STEP && phase != MG_PHASE_STEP;
     phase = kind.phase;
-    has_backward |= op.kind == MG_OP_dense_backward || op.kind == MG_OP_mixture_backward;
     if (op.kind == MG_OP_reduce_gradients) {
       if (!first_step) checker.fail("op", "after another step op", "reduce_gradients once, as the first step op");
       reduced = true;
-    } else if (first_step && has_backward) {
-      checker.fail("op", "the first step op", "reduce_gradients, as the program has parameter gradients");
+    } else if (first_step && checker.has_gradient()) {
+      checker.fail("op", "the first step op", "reduce_gradients, as the program has a gradient buffer");
     }
     check_reals(checker, op, kind);
     check_op(checker, op);
     checker.end_op();
   }
-  if (has_backward && !reduced) throw Failure(Code::program, "the program has parameter gradients but no reduce_gradients after its rows ops");
+  if (checker.has_gradient() && !reduced) {
+    throw Failure(Code::program, "the program has a gradient buffer but no reduce_gradients after its rows ops");
+  }
 }
 
 /// What no op writes of a row output is zero, not what happened to be there.
@@ -429,7 +455,8 @@ void find_zeroed(const Program& program, ProgramFacts& facts, const Checker& che
   }
 }
 
-void check_denominator(const Program& program, size_t number) {
+/// Each sets a scalar of its own, which counts no steps: those must be whole numbers.
+void check_denominator(const Program& program, size_t number, std::vector<bool>& taken) {
   const mg_denominator& denominator = program.denominators[number];
   const auto fail = [&](const char* field, const std::string& found, const std::string& expected) {
     throw Failure(Code::program, text_of("denominator ", number, ": ", field, " is ", found, ", expected ", expected));
@@ -437,6 +464,10 @@ void check_denominator(const Program& program, size_t number) {
   if (denominator.scalar < 0 || denominator.scalar >= program.scalar_inputs) {
     fail("scalar", text_of(denominator.scalar), text_of("the number of a scalar input, in [0, ", program.scalar_inputs, ")"));
   }
+  if (taken[static_cast<size_t>(denominator.scalar)]) {
+    fail("scalar", text_of(denominator.scalar), "a scalar input that no other denominator sets and that is no step of a dropout");
+  }
+  taken[static_cast<size_t>(denominator.scalar)] = true;
   if (denominator.reduction < 0 || denominator.reduction > 2) fail("reduction", text_of(denominator.reduction), "0, 1 or 2");
   const auto column = [&](const char* field, const mg_view& view, bool optional) {
     if (view.buffer == -1) {
@@ -470,7 +501,9 @@ ProgramFacts validate(const Program& program) {
   take_buffers(program, facts, checker);
   check_ops(program, checker);
   find_zeroed(program, facts, checker);
-  for (size_t i = 0; i < program.denominators.size(); ++i) check_denominator(program, i);
+  std::vector<bool> taken(program.scalar_inputs, false);
+  for (const int32_t scalar : facts.steps) taken[static_cast<size_t>(scalar)] = true;
+  for (size_t i = 0; i < program.denominators.size(); ++i) check_denominator(program, i, taken);
   return facts;
 }
 

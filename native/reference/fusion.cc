@@ -49,7 +49,7 @@ void run_op(State& s, const mg_dropout& op) {
   const double limit = std::fmin(std::round(op.rate * 65536), 65535);
   for (int64_t r = 0; r < s.rows(); r++)
     for (int64_t c = 0; c < op.x.width; c++) {
-      uint32_t counter[4] = {static_cast<uint32_t>(s.run.first_row + r), static_cast<uint32_t>(s.run.scalars_in[op.step]),
+      uint32_t counter[4] = {static_cast<uint32_t>(s.run.first_row + r), static_cast<uint32_t>(static_cast<uint64_t>(s.run.scalars_in[op.step])),
                              static_cast<uint32_t>(c / 8), static_cast<uint32_t>(seed >> 32) | 2u << 22};
       philox(counter, static_cast<uint32_t>(seed), static_cast<uint32_t>(stream));
       const uint32_t half = counter[c % 8 / 2] >> c % 2 * 16 & 0xFFFF;

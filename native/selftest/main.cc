@@ -201,6 +201,7 @@ int main(int count, char** arguments) {
       return selftest::time_workloads(options.timing, places.front(), options.device == "cuda" ? kCudaClock : selftest::DeviceClock{}), 0;
     selftest::Report report(options.verbose);
     selftest::check_hostile_files(report);
+    selftest::check_hostile_programs(report, places);
     if (!options.steady.empty()) selftest::check_steady(report, options.steady, options.timing.only);
     check_random(report, options, places, reference);
     if (!options.golden.empty()) {

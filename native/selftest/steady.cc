@@ -24,6 +24,7 @@ class Loaded {
   explicit Loaded(const Workload& workload) : workload_(workload), plan_(std::make_shared<multigate::Plan>(*mg_cpu_backend(), workload.program, "", MG_PRECISION_F32)) {
     Random random(1);
     std::vector<multigate::Column> columns;
+    std::vector<const void*> values;
     const auto& facts = plan_->facts();
     for (const int32_t number : facts.bound) {
       const mg_buffer& buffer = plan_->buffer(number);
@@ -36,10 +37,12 @@ class Loaded {
       for (int64_t i = 0; buffer.dtype == MG_I32 && i < kRows * buffer.width; i++) ids_.back().push_back(static_cast<int32_t>(random.between(0, limit - 1)));
       floats_.emplace_back(buffer.dtype == MG_I32 ? 0 : kRows * buffer.width, 0.5f);
       column_of_.push_back(static_cast<int64_t>(column_of_.size()));
-      columns.push_back({buffer.dtype, buffer.width, limit, input(column_of_.size() - 1)});
+      columns.push_back({buffer.dtype, buffer.width, limit});
+      values.push_back(ids_.back().empty() ? static_cast<const void*>(floats_.back().data()) : ids_.back().data());
     }
     columns_ = std::make_shared<multigate::Columns>(kRows, std::move(columns));
-    columns_->shuffle(1, 1);
+    columns_->write(0, kRows, values);
+    multigate::Shuffle(columns_, 1, 1).execute();
     for (const int32_t number : facts.row_outputs) outputs_.emplace_back(kRows * plan_->buffer(number).width);
   }
 
@@ -58,8 +61,6 @@ class Loaded {
   }
 
  private:
-  const void* input(size_t k) const { return ids_[k].empty() ? static_cast<const void*>(floats_[k].data()) : ids_[k].data(); }
-
   const Workload& workload_;
   std::shared_ptr<multigate::Plan> plan_;
   std::shared_ptr<multigate::Columns> columns_;

@@ -409,8 +409,19 @@ it('verify passes every instruction set of this machine, in both precisions', ()
 it('doctor says what the machine offers', () => {
   const { code, out } = run('doctor', '--json')
   expect(code).toBe(0)
-  expect(lastJson(out)).toMatchObject({
+  const found = lastJson(out) as {
+    processors: { ofMachine: number; usable: number; quota: number | null; threads: number }
+    memory: { ofMachine: number; limit: number | null; available: number }
+  }
+  expect(found).toMatchObject({
     native: { loaded: true },
     devices: expect.arrayContaining([expect.objectContaining({ name: 'cpu' })]),
   })
+  const { processors, memory } = found
+  expect(processors.threads).toBe(Math.max(1, Math.min(processors.usable, Math.floor(processors.quota ?? Infinity))))
+  expect(processors.ofMachine).toBeGreaterThanOrEqual(processors.usable)
+  expect(memory.available).toBeLessThanOrEqual(Math.min(memory.ofMachine, memory.limit ?? Infinity))
+  const words = run('doctor').out
+  expect(words).toMatch(/^processors +\d+, of which this process may use \d+, .*quota.*: \d+ threads?$/m)
+  expect(words).toMatch(/^memory +[\d.]+ GiB.*; [\d.,]+ [GM]iB available$/m)
 })

@@ -41,7 +41,7 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
     expect(await interrupted('host')).toEqual(await interrupted('device'))
   })
 
-  it('brings the rows that are asked for, whichever were expected next', () => {
+  it('brings the rows that are asked for, whichever were expected next', async () => {
     const { plan } = densePlan('cuda')
     const x = Float32Array.from({ length: 24 }, (_, index) => (index * 7) % 11)
     const columns = columnsOf([{ data: x, width: 3, limit: 0 }], 8)
@@ -70,15 +70,16 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
       [6, 2],
       [0, 2],
     ] as const
-    const inAllOrders = (place: DataResidence): number[][] => {
+    const inAllOrders = async (place: DataResidence): Promise<number[][]> => {
       const straight = asked.map(([start, count]) => run(place, start, count, false))
-      const shuffled = asked.map(([start, count], epoch) => {
-        columns.shuffle(1, epoch) // the rows that were expected are others now
-        return run(place, start, count, true)
-      })
+      const shuffled: number[][] = []
+      for (const [epoch, [start, count]] of asked.entries()) {
+        await columns.shuffleAsync(1, epoch) // the rows that were expected are others now
+        shuffled.push(run(place, start, count, true))
+      }
       return [...straight, ...shuffled, run(place, 2, 2, false)]
     }
-    expect(inAllOrders('host')).toEqual(inAllOrders('device'))
+    expect(await inAllOrders('host')).toEqual(await inAllOrders('device'))
     columns.dispose()
   })
 

@@ -1,20 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { runInNewContext } from 'node:vm'
 import { afterAll, describe, expect, it } from 'vitest'
 
-import { writeAtomically } from '../../lib/io/atomic.js'
 import { readSafetensors, SafetensorsFile, type TensorSource, writeSafetensors } from '../../lib/io/safetensors.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 import { goldenDir, goldenIndex, readGolden } from '../support/golden.js'
@@ -50,6 +41,34 @@ describe('round trip', () => {
     }
     await file.close()
     await expect(file.read('u8')).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DISPOSED' })
+  })
+
+  it('takes arrays of other realms, and file: URLs', async () => {
+    const foreign = runInNewContext('[Float32Array.of(1, 2), BigInt64Array.of(3n), Uint8Array.of(4)]') as [
+      Float32Array,
+      BigInt64Array,
+      Uint8Array,
+    ]
+    const [floats, longs, bytes] = foreign
+    expect(floats).not.toBeInstanceOf(Float32Array)
+    const url = pathToFileURL(path)
+    await writeSafetensors(url, {
+      tensors: [
+        { name: 'whole', shape: [2], data: floats },
+        { name: 'chunked', shape: [2], dtype: 'F32', chunks: () => [floats] },
+        { name: 'longs', shape: [1], data: longs },
+        { name: 'bytes', shape: [1], data: bytes },
+      ],
+    })
+    for (const where of [url, url.href]) {
+      const { tensors } = await readSafetensors(where)
+      expect([...tensors].map(([name, { data }]) => [name, ...data])).toEqual([
+        ['longs', 3n],
+        ['whole', 1, 2],
+        ['chunked', 1, 2],
+        ['bytes', 4],
+      ])
+    }
   })
 
   it('streams a tensor in and out in chunks', async () => {
@@ -123,70 +142,6 @@ it.skipIf(goldenDir() === undefined)('reads the files of another writer', async 
   }
 })
 
-describe('atomic writes', () => {
-  it('leave the old file and nothing else when they fail', async () => {
-    writeFileSync(path, 'old')
-    const failing = writeAtomically(path, async (sink) => {
-      await sink.write(Buffer.from('half'))
-      throw new Error('disk on fire')
-    })
-    await expect(failing).rejects.toThrow('disk on fire')
-    expect(readFileSync(path, 'utf8')).toBe('old')
-    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
-  })
-
-  it('remove what killed processes have left of the same file, and nothing else', async () => {
-    const left = join(folder, `.${basename(path)}.123.0123456789ab.tmp`)
-    const others = [left.replace('.123.', '.124.'), `${left}.txt`, left.replace(basename(path), `other-${basename(path)}`)]
-    for (const file of [left, ...others]) writeFileSync(file, 'half')
-    const old = Date.now() / 1000 - 7200
-    for (const file of [left, ...others.slice(1)]) utimesSync(file, old, old)
-    await writeAtomically(path, async (sink) => sink.write(Buffer.from('new')))
-    expect(existsSync(left)).toBe(false)
-    for (const file of others) {
-      expect(existsSync(file)).toBe(true)
-      rmSync(file)
-    }
-  })
-
-  it.each<[string, () => string, RegExp]>([
-    [
-      'a folder that is not there',
-      () => join(folder, 'none', 'x'),
-      /none.x: cannot write it: there is no folder .*none; make it first/,
-    ],
-    ['a file as a folder', () => join(path, 'x'), /is not a folder/],
-    ['a folder', () => folder, /cannot write it: expected a file or nothing there, found a directory/],
-  ])('say what stands in the way: %s', async (_, place, message) => {
-    writeFileSync(path, 'old')
-    const writing = writeAtomically(place(), async (sink) => sink.write(Buffer.from('new')))
-    await expect(writing).rejects.toThrow(message)
-    await expect(writing).rejects.toMatchObject({ code: 'ERR_MULTIGATE_WRITE', file: place() })
-    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
-  })
-
-  it('never take the place of what is no file, such as a device', async () => {
-    const pipe = join(folder, 'pipe')
-    execFileSync('mkfifo', [pipe])
-    await expect(writeAtomically(pipe, async () => undefined)).rejects.toThrow('found a device or a pipe')
-    expect(statSync(pipe).isFIFO()).toBe(true)
-  })
-
-  it.each([undefined, '', 3])('take a path and nothing else: %s', async (wrong) => {
-    await expect(writeAtomically(wrong as string, async () => undefined)).rejects.toMatchObject({
-      code: 'ERR_MULTIGATE_ARGUMENT',
-      field: 'path',
-    })
-  })
-
-  it('follow a link', async () => {
-    const link = join(folder, 'link')
-    symlinkSync(path, link)
-    await writeAtomically(link, (sink) => sink.write(Buffer.from('new')))
-    expect(readFileSync(path, 'utf8')).toBe('new')
-  })
-})
-
 /** A file with this header and `data` bytes of zeros. */
 function fileOf(header: unknown, data: number, length?: bigint): Buffer {
   const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header))
@@ -253,6 +208,39 @@ describe('hostile files', () => {
       file: path,
       message: expect.stringContaining(message),
     })
+  })
+
+  it('a tensor larger than memory', async () => {
+    // A sparse file: it takes no room on the disk.
+    writeFileSync(path, fileOf({ a: { dtype: 'U8', shape: [2 ** 45], data_offsets: [0, 2 ** 45] } }, 0))
+    truncateSync(path, statSync(path).size + 2 ** 43)
+    await expect(readSafetensors(path)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_FORMAT' })
+    writeFileSync(path, fileOf({ a: { dtype: 'U8', shape: [2 ** 43], data_offsets: [0, 2 ** 43] } }, 0))
+    truncateSync(path, statSync(path).size + 2 ** 43)
+    await expect(readSafetensors(path)).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_OUT_OF_MEMORY',
+      message: expect.stringContaining('tensor "a"'),
+    })
+    writeFileSync(path, '')
+  })
+
+  it('nesting without end', async () => {
+    writeFileSync(path, fileOf(`{"a":${'['.repeat(1_000_000)}`, 0))
+    await expect(readSafetensors(path)).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_FORMAT',
+      message: expect.stringContaining('more than 64 levels'),
+    })
+  })
+
+  it('what is no file is not opened: a pipe would wait for a writer', async () => {
+    const pipe = join(folder, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    for (const [name, found] of [
+      [pipe, 'a device or a pipe'],
+      ['/dev/zero', 'a device or a pipe'],
+      [folder, 'a directory'],
+    ] as const)
+      await expect(SafetensorsFile.open(name)).rejects.toThrow(`${name}: expected a file, found ${found}`)
   })
 
   it('a file that is not there, and a folder', async () => {

@@ -102,24 +102,51 @@ describe.each(devices)('%s', (device) => {
     expect([...y]).toEqual([11, 22])
   })
 
-  it('does not reorder columns under a run', async () => {
-    const { plan } = densePlan(device)
+  it('shuffles columns in order with runs', async () => {
+    const x = Float32Array.from({ length: 3000 }, (_, index) => (index % 3 === 0 ? index / 3 : 0))
+    const columns = columnsOf([{ data: x, width: 3, limit: 0 }], 1000)
+    const request = () => {
+      const outputs = [floats(device, 2000)]
+      return { rows: 1000, columns, columnOf: [0], shuffled: true, outputs, scalars: none, threads: 1 }
+    }
+    const orderOf = ({ outputs }: RunRequest) => [...(outputs[0] ?? [])].filter((_, index) => index % 2 === 0).map((y) => y - 10)
+    const alone: number[][] = []
+    for (const epoch of [1, 2]) {
+      await columns.shuffleAsync(1, epoch)
+      const run = request()
+      densePlan(device).plan.run(run)
+      alone.push(orderOf(run))
+    }
+    expect(alone[0]).not.toEqual(alone[1])
+
+    const together: RunRequest[] = []
+    const waiting: Promise<unknown>[] = []
+    for (const epoch of [1, 2, 1]) {
+      waiting.push(columns.shuffleAsync(1, epoch))
+      const run = request()
+      together.push(run)
+      waiting.push(densePlan(device).plan.runAsync(run))
+    }
+    // What does not wait for its turn is refused.
+    expectCode(() => densePlan(device).plan.run(request()), 'BUSY', 'shuffled')
+    expectCode(() => columns.write(0, [new Float32Array(3)]), 'BUSY')
+    await Promise.all(waiting)
+    expect(together.map(orderOf)).toEqual([alone[0], alone[1], alone[0]])
+    densePlan(device).plan.run(request())
+    columns.dispose()
+  })
+
+  it('keeps memory and columns that are disposed while they are drawn or shuffled', async () => {
+    const memory = binding.createMemory(device, 200_000)
+    const initializer = { kind: 'uniform', low: 0, high: 1 } as const
+    const drawn = memory.initializeAsync({ offset: 0, count: 200_000, initializer, seed: 0, stream: 0, first: 0, threads: 2 })
+    expectCode(() => memory.read(0, 1), 'BUSY')
+    expectCode(() => memory.write(0, new Float32Array(1)), 'BUSY')
+    memory.dispose()
     const columns = columnsOf([{ data: new Float32Array(30), width: 3, limit: 0 }], 10)
-    columns.shuffle(1, 1)
-    const promise = plan.runAsync({
-      rows: 10,
-      columns,
-      columnOf: [0],
-      shuffled: true,
-      outputs: [floats(device, 20)],
-      scalars: none,
-      threads: 1,
-    })
-    expectCode(() => {
-      columns.shuffle(1, 2)
-    }, 'BUSY')
-    await promise
-    columns.shuffle(1, 2)
+    const shuffled = columns.shuffleAsync(1, 1)
+    columns.dispose()
+    expect(await Promise.all([drawn, shuffled])).toEqual([undefined, undefined])
   })
 
   it.each([false, true])('does steps that follow each other in one call as in several, shuffled: %s', async (shuffled) => {
@@ -133,7 +160,7 @@ describe.each(devices)('%s', (device) => {
       ],
       14,
     )
-    columns.shuffle(3, 1)
+    await columns.shuffleAsync(3, 1)
     const scalars = (step: number) => Array.from({ length: program.scalarInputs }, (_, i) => 0.01 * (i + 1) + step)
     const train = async (together: number) => {
       const { plan, memories } = boundPlan(device, program)

@@ -264,8 +264,21 @@ describe.each(devices)('%s: wrong calls', (device) => {
       'mean',
       'NaN',
     )
+    const initializer = { kind: 'constant', value: 1 } as const
+    const drawing = { offset: 9, count: 1, initializer, seed: 0, stream: 0, first: 0, threads: 1 }
+    for (const [field, value, ...texts] of [
+      ['count', 2, '[9, 9 + 2)', '[0, 10)'],
+      ['first', -1, 'drawing.first is -1'],
+      ['threads', 0, 'drawing.threads is 0'],
+      ['seed', 0.5, 'drawing.seed is 0.5'],
+      ['initializer', { kind: 'magic' }, "'magic'"],
+    ] as const) {
+      expectCode(() => memory.initializeAsync(anything({ ...drawing, [field]: value })), 'ARGUMENT', ...texts)
+    }
+    expectCode(() => memory.initializeAsync(anything(undefined)), 'ARGUMENT', 'drawing')
     memory.dispose()
     memory.dispose()
+    expectCode(() => memory.initializeAsync(drawing), 'DISPOSED')
     expectCode(() => memory.read(0, 1), 'DISPOSED')
     expectCode(() => memory.write(0, new Float32Array(1)), 'DISPOSED')
   })
@@ -315,9 +328,7 @@ describe.each(devices)('%s: wrong calls', (device) => {
     expectCode(() => {
       columns.write(0, [])
     }, 'DISPOSED')
-    expectCode(() => {
-      columns.shuffle(0, 0)
-    }, 'DISPOSED')
+    expectCode(() => columns.shuffleAsync(0, 0), 'DISPOSED')
   })
 
   it('columns whose ids reach beyond the table', () => {

@@ -1,6 +1,7 @@
 // Good programs give right numbers through the addon: dense, mixture, a training step, columns, shuffling, initial weights.
 import { describe, expect, it } from 'vitest'
 
+import type { DeviceName } from '../../lib/native/binding.js'
 import {
   binding,
   boundPlan,
@@ -47,7 +48,7 @@ describe.each(devices)('%s', (device) => {
     expect([...(memories.get(8)?.read(0, 4) ?? [])].every(Number.isFinite)).toBe(true)
   })
 
-  it('reads columns in sequence and in shuffled order', () => {
+  it('reads columns in sequence and in shuffled order', async () => {
     const { plan } = densePlan(device)
     const rows = 50
     const x = Float32Array.from({ length: rows * 3 }, (_, index) => Math.floor(index / 3))
@@ -68,15 +69,15 @@ describe.each(devices)('%s', (device) => {
       return [...output].filter((_, index) => index % 2 === 0).map((value) => (value - 10) / 9)
     }
     expect(run(7, 3, false)).toEqual([7, 8, 9])
-    expectCode(() => run(0, 1, true), 'ARGUMENT', 'shuffle()')
-    columns.shuffle(3, 0)
+    expectCode(() => run(0, 1, true), 'ARGUMENT', 'shuffleAsync()')
+    await columns.shuffleAsync(3, 0)
     const first = run(0, rows, true)
     expect(first).not.toEqual(first.toSorted((a, b) => a - b))
     expect(new Set(first).size).toBe(rows)
     expect(run(10, 5, true)).toEqual(first.slice(10, 15))
-    columns.shuffle(3, 1)
+    await columns.shuffleAsync(3, 1)
     expect(run(0, rows, true)).not.toEqual(first)
-    columns.shuffle(3, 0)
+    await columns.shuffleAsync(3, 0)
     expect(run(0, rows, true)).toEqual(first)
     columns.dispose()
   })
@@ -111,7 +112,7 @@ describe.each(devices)('%s', (device) => {
 
 describe('initialize', () => {
   const draw = (
-    device: 'cpu' | 'reference',
+    device: DeviceName,
     initializer: Parameters<ReturnType<typeof binding.createMemory>['initialize']>[2],
     count = 20_000,
   ): number[] => {
@@ -137,6 +138,24 @@ describe('initialize', () => {
   it('draws the same numbers on every backend', () => {
     const normal = { kind: 'normal', mean: 0.5, deviation: 2, truncated: false } as const
     expect(draw('cpu', normal)).toEqual(draw('reference', normal))
+  })
+
+  it.each(devices)('draws the same numbers off the main thread, by any number of threads and in parts, on %s', async (device) => {
+    const normal = { kind: 'normal', mean: 0.5, deviation: 2, truncated: true } as const
+    const count = 150_000
+    const want = draw(device, normal, count)
+    const memory = binding.createMemory(device, count + 2)
+    for (const threads of [1, 3]) {
+      memory.write(0, floats(device, count + 2).fill(7))
+      const drawing = { initializer: normal, seed: 0, stream: 0, threads }
+      await Promise.all([
+        memory.initializeAsync({ ...drawing, offset: 1 + 90_000, count: count - 90_000, first: 90_000 }),
+        memory.initializeAsync({ ...drawing, offset: 1, count: 90_000, first: 0 }),
+        memory.initializeAsync({ ...drawing, offset: count + 2, count: 0, first: 0 }),
+      ])
+      expect([...memory.read(0, count + 2)]).toEqual([7, ...want, 7])
+    }
+    memory.dispose()
   })
 
   it('draws from the right distributions', () => {

@@ -4,7 +4,7 @@ import { Dataset } from '../../lib/data/dataset.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
 import { regression } from '../../lib/tasks/regression.js'
-import { encodeLabels, encodeWeights, labelColumnOf, parseTask, type Task } from '../../lib/tasks/task.js'
+import { checkLearnable, encodeLabels, encodeWeights, labelColumnOf, parseTask, type Task } from '../../lib/tasks/task.js'
 
 const columns = Dataset.fromColumns({
   status: [' Never married', ' Married', null, ' Never married', ' Widowed'],
@@ -17,9 +17,15 @@ const columns = Dataset.fromColumns({
   gone: [null, null, null, null, null],
   lists: [[1], [0], [1], [0], [1]],
 })
+const encoded = (task: Task, data: Dataset, training: boolean): number[] => {
+  const column = data.column(labelColumnOf(task))
+  const numbers = encodeLabels(task, column)
+  if (training) checkLearnable(task, numbers, () => column)
+  return [...numbers]
+}
 const labels = (options: object, training = false): number[] => {
   const task = binary('t', options)
-  return [...encodeLabels(task, columns.column(labelColumnOf(task)), { training })]
+  return encoded(task, columns, training)
 }
 
 it('is plain data that keeps its name as a type', () => {
@@ -76,7 +82,7 @@ describe('wrong labels are named', () => {
   it('a part without the positive value lists only what occurs in it', () => {
     const part = columns.select([1, 4])
     const task = binary('t', { label: 'status', positive: ' Never married' })
-    expect(() => encodeLabels(task, part.column('status'), { training: true })).toThrow('found " Married", " Widowed" (nearest')
+    expect(() => encoded(task, part, true)).toThrow('found " Married", " Widowed" (nearest')
   })
 })
 
@@ -115,9 +121,7 @@ describe('numbers and classes', () => {
     gone: [null, null, null, null, null],
     lists: [[1], [0], [1], [0], [1]],
   })
-  const encode = (task: Task, training = false): number[] => [
-    ...encodeLabels(task, data.column(labelColumnOf(task)), { training }),
-  ]
+  const encode = (task: Task, training = false): number[] => [...encoded(task, data, training)]
 
   it('are encoded; what is missing stays missing', () => {
     expect(encode(regression('seconds'), true)).toEqual([1.5, NaN, -3, 0, 12])

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
+import type { Encoder } from '../../lib/features/encoder.js'
+import { encodeColumn } from '../../lib/features/encoders.js'
 import { binary, CGC, dense, gatesTable, MMoE, PLE, SharedBottom, sparse } from '../../lib/index.js'
 import { mixtureForward, topology } from '../../lib/ops.js'
 import { inside } from '../../lib/training/model.js'
@@ -27,7 +29,7 @@ describe('the gates of a model', () => {
 
     const { runner, encoder } = model[inside]
     const [price] = encoder.encoders
-    const x = price?.encode(train.column('price') as never).data as Float32Array
+    const x = encodeColumn(price as Encoder, train.column('price')).data as Float32Array
     const read = (name: string): Float32Array => {
       const tensor = runner.network.parameters.tensors.find((one) => one.name === name)
       const parts = tensor ? [...runner.memories.parts({ ...tensor, memory: 'parameters' })] : []

@@ -114,7 +114,7 @@ it.each<[string, (header: Header) => void, RegExp]>([
   [
     'another format',
     (header) => void (header.__metadata__['multigate.format'] = '99'),
-    /multigate\.format: expected '1', found '99'/,
+    /multigate\.format: expected '1' or '2', found '99'/,
   ],
   ['no metadata', (header) => void (header.__metadata__ = {}), /was this file written by multigate/],
   [

@@ -8,9 +8,11 @@ import { Dataset } from '../../lib/data/dataset.js'
 import { dense } from '../../lib/features/dense.js'
 import { sequence } from '../../lib/features/sequence.js'
 import { sparse } from '../../lib/features/sparse.js'
+import { loadNative } from '../../lib/native/loader.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
 import { CGC, MMoE, PLE } from '../../lib/training/models.js'
+import { createColumns } from '../../lib/training/room.js'
 
 const column = (rows: number): number[] => Array.from({ length: rows }, (_, row) => row % 2)
 const train = Dataset.fromColumns({ u: column(20), y: column(20) })
@@ -45,7 +47,7 @@ it('names the largest array of weights that do not fit', async () => {
   const build = table.build(train)
   await expect(build).rejects.toMatchObject({ code: 'ERR_MULTIGATE_OUT_OF_MEMORY' })
   await expect(build).rejects.toThrow(
-    /^"embedding.u" \[2147483648, 1048576\] takes 8,388,608 GiB, all weights 8,388,608 GiB; this machine has [\d.,]+ GiB: lower/,
+    /^"embedding.u" \[2147483648, 1048576\] takes 8,388,608 GiB, all weights 8,388,608 GiB; this machine has [\d.,]+ GiB, [\d.,]+ [GM]iB of it available: lower/,
   )
   expect(table.built).toBe(false)
   using kernel = new MMoE({ ...base, expertHiddenUnits: [2 ** 22, 2 ** 22] })
@@ -74,7 +76,18 @@ it('says where a batch does not fit, and trains with a smaller one', async () =>
   const fit = net.fit(long, { batchSize: rows })
   await expect(fit).rejects.toMatchObject({ code: 'ERR_MULTIGATE_OUT_OF_MEMORY' })
   await expect(fit).rejects.toThrow(
-    new RegExp(`^a run over ${rows} rows takes [\\d.,]+ GiB beside 0.\\d GiB of weights; this machine has .* lower batchSize`),
+    new RegExp(`^a run over ${rows} rows takes [\\d.,]+ GiB beside [\\d.]+ MiB of weights; this machine has .* lower batchSize`),
   )
   expect((await net.fit(train, { batchSize: 10 })).epochs).toHaveLength(1)
+})
+
+it('says what a data set takes before it is encoded, however large', () => {
+  const refused = (width: number, columns: number, rows: number, text: string): void => {
+    const specs = Array.from({ length: columns }, () => ({ type: 'i32' as const, width, limit: 1 }))
+    expect(() => createColumns(loadNative(), specs, rows)).toThrow(
+      expect.objectContaining({ code: 'ERR_MULTIGATE_OUT_OF_MEMORY', message: expect.stringContaining(text) }),
+    )
+  }
+  refused(2 ** 24, 1, 30_000, '30000 encoded rows of 67108864 bytes take 1,875 GiB; this ')
+  refused(2 ** 24, 60_000, 2 ** 31 - 1, 'of it available: lower maxLength or width, or take fewer rows at once')
 })

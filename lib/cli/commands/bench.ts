@@ -2,11 +2,13 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type BenchResult, bench as run, type WorkloadName, workloadNames } from '../../bench/bench.js'
+import { threadsWithin } from '../../core/cgroups.js'
 import { checkOneOf } from '../../core/check.js'
 import { loadNative } from '../../native/loader.js'
 import { count, table } from '../../report/text.js'
 import { exitCodes } from '../exit.js'
 import { integer } from '../options.js'
+import { print, status } from '../terminal.js'
 
 interface Flags {
   readonly only: readonly WorkloadName[]
@@ -28,16 +30,16 @@ export function bench(done: (code: number) => void): Command {
     .option('--json', 'print one JSON object as the last line of stdout')
     .action(async ({ json = false, ...flags }: Flags) => {
       const native = loadNative()
-      const { isa = native.isas()[0] ?? '', threads = native.processors() } = flags
+      const { isa = native.isas()[0] ?? '', threads = threadsWithin(native.processors()) } = flags
       checkOneOf('isa', isa, native.isas())
       const results: BenchResult[] = []
       for await (const result of run({ ...flags, isa, threads })) {
         results.push(result)
-        if (process.stderr.isTTY) process.stderr.write(`\r${result.workload} ${result.mode}`.padEnd(40))
+        status(`${result.workload} ${result.mode}`)
       }
-      if (process.stderr.isTTY) process.stderr.write(`\r${' '.repeat(40)}\r`)
-      process.stdout.write(`${isa}, ${threads} threads, ${flags.precision}\n${benchTable(results)}\n`)
-      if (json) process.stdout.write(`${JSON.stringify({ node: process.version, results })}\n`)
+      status('')
+      print(`${isa}, ${threads} threads, ${flags.precision}\n${benchTable(results)}`)
+      if (json) print(JSON.stringify({ node: process.version, results }))
       done(exitCodes.ok)
     })
 }

@@ -1,19 +1,24 @@
 // `multigate doctor`: what this machine offers, and whether the native part loads. Exit code 1 where it does not.
 
+import { availableParallelism, cpus, totalmem } from 'node:os'
+
 import { Command } from 'commander'
 
+import { groupLimits, threadsWithin } from '../../core/cgroups.js'
 import { MultigateError } from '../../core/errors.js'
+import { availableBytes, bytesText } from '../../core/memory.js'
 import type { DeviceInfo } from '../../native/binding.js'
 import { loadNative } from '../../native/loader.js'
 import { exitCodes } from '../exit.js'
+import { print } from '../terminal.js'
 
 export function doctor(done: (code: number) => void): Command {
   return new Command('doctor')
-    .description('show what this machine offers: native addon, instruction sets, devices')
+    .description('show what this machine offers: native addon, processors, memory, instruction sets, devices')
     .option('--json', 'print one JSON object')
     .action(({ json = false }: { json?: boolean }) => {
       const found = examine()
-      process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${lines(found).join('\n')}\n`)
+      print(json ? JSON.stringify(found) : lines(found).join('\n'))
       done(found.native.loaded ? exitCodes.ok : exitCodes.failed)
     })
 }
@@ -22,38 +27,90 @@ interface Findings {
   readonly node: string
   readonly platform: string
   readonly native: { readonly loaded: true; readonly abiVersion: number } | { readonly loaded: false; readonly reason: string }
-  readonly processors: number | undefined
+  readonly processors: Processors
+  readonly memory: Memory
   readonly isas: readonly string[]
   readonly devices: readonly DeviceInfo[]
 }
 
+interface Processors {
+  readonly ofMachine: number
+  /** Those that this process may run on. */
+  readonly usable: number
+  /** Processors' worth of time that its container has; null where that is not limited. */
+  readonly quota: number | null
+  /** How many threads a model takes unless its options say otherwise. */
+  readonly threads: number
+}
+
+/** Bytes. */
+interface Memory {
+  readonly ofMachine: number
+  /** Of the container; null where there is none. */
+  readonly limit: number | null
+  readonly available: number
+}
+
 function examine(): Findings {
-  const here = { node: process.version, platform: `${process.platform}-${process.arch}` }
+  const here = {
+    node: process.version,
+    platform: `${process.platform}-${process.arch}`,
+    memory: { ofMachine: totalmem(), limit: finite(groupLimits().memory), available: availableBytes() },
+  }
   try {
     const native = loadNative()
     return {
       ...here,
       native: { loaded: true, abiVersion: native.abiVersion },
-      processors: native.processors(),
+      processors: processorsOf(native.processors()),
       isas: native.isas(),
       devices: native.devices(),
     }
   } catch (error) {
     if (!(error instanceof MultigateError)) throw error
-    return { ...here, native: { loaded: false, reason: error.message }, processors: undefined, isas: [], devices: [] }
+    return {
+      ...here,
+      native: { loaded: false, reason: error.message },
+      processors: processorsOf(availableParallelism()),
+      isas: [],
+      devices: [],
+    }
   }
 }
 
-function lines({ node, platform, native, processors, isas, devices }: Findings): string[] {
-  const first = [`node          ${node}`, `platform      ${platform}`]
+function processorsOf(usable: number): Processors {
+  const quota = finite(groupLimits().processors)
+  return { ofMachine: cpus().length, usable, quota, threads: threadsWithin(usable) }
+}
+
+function finite(limit: number): number | null {
+  return limit === Infinity ? null : limit
+}
+
+function lines({ node, platform, native, processors, memory, isas, devices }: Findings): string[] {
+  const first = [
+    `node          ${node}`,
+    `platform      ${platform}`,
+    `processors    ${processorsText(processors)}`,
+    `memory        ${memoryText(memory)}`,
+  ]
   if (!native.loaded) return [...first, 'native addon  NOT LOADED', '', native.reason]
   return [
     ...first,
     `native addon  loaded, ABI ${native.abiVersion}`,
-    `processors    ${processors}`,
     `CPU ISAs      ${isas.join(', ')} (best first)`,
     ...devices.map((device) => `device        ${device.name}: ${stateOf(device)}`),
   ]
+}
+
+function processorsText({ ofMachine, usable, quota, threads }: Processors): string {
+  const share = quota === null ? 'no quota' : `a quota of ${quota}`
+  return `${ofMachine}, of which this process may use ${usable}, ${share}: ${threads} ${threads === 1 ? 'thread' : 'threads'}`
+}
+
+function memoryText({ ofMachine, limit, available }: Memory): string {
+  const container = limit === null ? '' : `, of which this container may use ${bytesText(limit)}`
+  return `${bytesText(ofMachine)}${container}; ${bytesText(available)} available`
 }
 
 function stateOf({ available, reason, processor, capability, memoryBytes = 0, freeBytes = 0 }: DeviceInfo): string {

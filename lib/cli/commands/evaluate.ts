@@ -4,10 +4,10 @@ import { Command } from 'commander'
 
 import { resultsTable } from '../../report/results.js'
 import { loadModel } from '../../training/load.js'
-import { reads } from '../../training/model.js'
 import { readPart } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { type ComputeFlags, computeOf, type DataFlags, withCompute, withData } from '../options.js'
+import { print } from '../terminal.js'
 
 export function evaluate(done: (code: number) => void): Command {
   const command = new Command('evaluate')
@@ -16,11 +16,10 @@ export function evaluate(done: (code: number) => void): Command {
     .option('--json', 'print one JSON object as the last line of stdout')
   return withCompute(withData(command)).action(async (path: string, flags: ComputeFlags & DataFlags & { json?: boolean }) => {
     using model = await loadModel(path, computeOf(flags))
-    const result = await model.evaluate(await readPart(flags.data, model[reads]({ labels: true }), flags))
+    const result = await model.evaluate(await readPart(flags.data, model.csvOptions({ labels: true }), flags))
     const part = flags.part ?? 'data'
-    process.stdout.write(`${resultsTable({ [part]: result })}\n`)
-    if (flags.json === true)
-      process.stdout.write(`${JSON.stringify({ [part]: result.tasks, loss: result.loss, rows: result.rows })}\n`)
+    print(resultsTable({ [part]: result }))
+    if (flags.json === true) print(JSON.stringify({ [part]: result.tasks, loss: result.loss, rows: result.rows }))
     done(exitCodes.ok)
   })
 }

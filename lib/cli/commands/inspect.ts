@@ -6,6 +6,7 @@ import { count, table } from '../../report/text.js'
 import { describeModel, type ModelDescription } from '../../training/describe.js'
 import { loadModel } from '../../training/load.js'
 import { exitCodes } from '../exit.js'
+import { print } from '../terminal.js'
 
 export function inspect(done: (code: number) => void): Command {
   return new Command('inspect')
@@ -15,7 +16,7 @@ export function inspect(done: (code: number) => void): Command {
     .action(async (path: string, { json = false }: { json?: boolean }) => {
       using model = await loadModel(path, { device: 'cpu' })
       const found = describeModel(model)
-      process.stdout.write(json ? `${JSON.stringify(found)}\n` : `${text(found)}\n`)
+      print(json ? JSON.stringify(found) : text(found))
       done(exitCodes.ok)
     })
 }

@@ -7,12 +7,13 @@ import { AbortedError } from '../../core/errors.js'
 import type { Dataset } from '../../data/dataset.js'
 import { classNames, type MulticlassTask } from '../../tasks/multiclass.js'
 import { loadModel } from '../../training/load.js'
-import { inside, type Model, reads } from '../../training/model.js'
+import { inside, type Model } from '../../training/model.js'
 import { streamPart } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { onInterrupt } from '../interrupt.js'
 import { type ComputeFlags, computeOf, type DataFlags, withCompute, withData } from '../options.js'
 import { type ScoreColumn, type ScorePart, writeScores } from '../scores.js'
+import { note } from '../terminal.js'
 
 export function predict(done: (code: number) => void): Command {
   const command = new Command('predict')
@@ -23,14 +24,11 @@ export function predict(done: (code: number) => void): Command {
     using interrupt = onInterrupt()
     using model = await loadModel(path, computeOf(flags))
     try {
-      await writeScores(
-        flags.out,
-        scores(model, streamPart(flags.data, model[reads]({ labels: false }), flags), interrupt.signal),
-      )
+      await writeScores(flags.out, scores(model, streamPart(flags.data, model.csvOptions(), flags), interrupt.signal))
       done(exitCodes.ok)
     } catch (error) {
       if (!(error instanceof AbortedError)) throw error
-      process.stderr.write(flags.out === undefined ? 'interrupted\n' : `interrupted: ${flags.out} is as it was\n`)
+      note(flags.out === undefined ? 'interrupted' : `interrupted: ${flags.out} is as it was`)
       done(exitCodes.interrupted)
     }
   })

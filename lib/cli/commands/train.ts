@@ -13,13 +13,14 @@ import { count, duration } from '../../report/text.js'
 import { checkpoint } from '../../training/checkpoint.js'
 import type { Evaluation } from '../../training/evaluate.js'
 import type { EpochRecord, History } from '../../training/history.js'
-import { type Model, reads } from '../../training/model.js'
+import type { Model } from '../../training/model.js'
 import { modelClasses } from '../../training/models.js'
 import { type Config, readConfig } from '../config.js'
 import { readData } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { onInterrupt } from '../interrupt.js'
 import { type ComputeFlags, computeOf, integer, withCompute } from '../options.js'
+import { note, print } from '../terminal.js'
 
 interface Flags extends ComputeFlags {
   readonly data: string
@@ -55,8 +56,8 @@ async function run(config: Config, flags: Flags): Promise<number> {
   using model = create(config, flags)
   // Before hours of training whose result they are to hold.
   for (const path of [flags.save, flags.checkpoint]) if (typeof path === 'string') await checkWritable(path)
-  if (flags.quiet !== true) process.stderr.write(`reading ${flags.data}\n`)
-  const data = await readData(flags.data, model[reads]({ labels: true }), config.csv)
+  if (flags.quiet !== true) note(`reading ${flags.data}`)
+  const data = await readData(flags.data, model.csvOptions({ labels: true }), config.csv)
   // Until here Ctrl-C ends the process at once: there is nothing to save.
   using interrupt = onInterrupt()
   const split = config.split === undefined ? whole(data) : data.split(config.split)
@@ -65,10 +66,10 @@ async function run(config: Config, flags: Flags): Promise<number> {
     const history = await fit(model, config, flags, split, interrupt.signal, epochs)
     const saved = await save(model, flags)
     const results = await evaluateParts(model, split).catch((error: unknown) => {
-      process.stderr.write(saved === undefined ? '' : `trained and saved to ${saved}, but not measured:\n`)
+      if (saved !== undefined) note(`trained and saved to ${saved}, but not measured:`)
       throw error
     })
-    print(model, { history, results, split, saved }, flags)
+    printResults(model, { history, results, split, saved }, flags)
     return exitCodes.ok
   } catch (error) {
     if (!(error instanceof AbortedError)) throw error
@@ -123,7 +124,7 @@ interface Outcome {
   readonly saved: string | undefined
 }
 
-function print(model: Model, { history, results, split, saved }: Outcome, { json = false }: Flags): void {
+function printResults(model: Model, { history, results, split, saved }: Outcome, { json = false }: Flags): void {
   const { epochs, stopped, weightsOf } = history
   const seconds = epochs.reduce((sum, epoch) => sum + epoch.seconds, 0)
   const rowsPerSecond = (split.train.rows * epochs.length) / seconds
@@ -135,7 +136,7 @@ function print(model: Model, { history, results, split, saved }: Outcome, { json
     `trained ${epochs.length} ${epochs.length === 1 ? 'epoch' : 'epochs'} in ${duration(seconds)}, ${count(rowsPerSecond)} rows/s; weights of epoch ${weightsOf}`,
     ...(saved === undefined ? [] : [`saved to ${saved}`]),
   ]
-  process.stdout.write(`${lines.join('\n')}\n`)
+  print(lines.join('\n'))
   if (!json) return
   const summary = {
     model: model.name,
@@ -149,7 +150,7 @@ function print(model: Model, { history, results, split, saved }: Outcome, { json
     ...Object.fromEntries(Object.entries(results).map(([part, { tasks }]) => [part, tasks])),
     saved: saved ?? null,
   }
-  process.stdout.write(`${JSON.stringify(summary)}\n`)
+  print(JSON.stringify(summary))
 }
 
 async function interrupted(model: Model, flags: Flags, epochs: readonly EpochRecord[]): Promise<number> {
@@ -159,9 +160,8 @@ async function interrupted(model: Model, flags: Flags, epochs: readonly EpochRec
   const kept = saved === undefined ? 'nothing was saved' : `the weights of the last whole step are saved to ${saved}`
   const onwards =
     flags.checkpoint === undefined || last === undefined ? '' : `; --resume ${flags.checkpoint} goes on after epoch ${last}`
-  process.stderr.write(`interrupted ${at}: ${kept}${onwards}\n`)
-  if (flags.json === true)
-    process.stdout.write(`${JSON.stringify({ interrupted: true, epochs: last ?? 0, saved: saved ?? null })}\n`)
+  note(`interrupted ${at}: ${kept}${onwards}`)
+  if (flags.json === true) print(JSON.stringify({ interrupted: true, epochs: last ?? 0, saved: saved ?? null }))
   return exitCodes.interrupted
 }
 

@@ -6,6 +6,7 @@ import { table } from '../../report/text.js'
 import { type PlaceReport, placesOf, verify as verifyPlace } from '../../verify/verify.js'
 import { exitCodes } from '../exit.js'
 import { integer } from '../options.js'
+import { print, status } from '../terminal.js'
 
 export function verify(done: (code: number) => void): Command {
   return new Command('verify')
@@ -15,12 +16,12 @@ export function verify(done: (code: number) => void): Command {
     .action(async ({ levels, json = false }: { levels: number; json?: boolean }) => {
       const reports: PlaceReport[] = []
       for (const place of placesOf()) {
-        if (process.stderr.isTTY) process.stderr.write(`\r${nameOf(place)} ...`.padEnd(40))
+        status(`${nameOf(place)} ...`)
         reports.push(await verifyPlace(place, levels))
       }
-      if (process.stderr.isTTY) process.stderr.write('\r'.padEnd(40).concat('\r'))
-      process.stdout.write(`${reportTable(reports)}\n`)
-      if (json) process.stdout.write(`${JSON.stringify({ places: reports })}\n`)
+      status('')
+      print(reportTable(reports))
+      if (json) print(JSON.stringify({ places: reports }))
       done(reports.every(({ passed }) => passed) ? exitCodes.ok : exitCodes.failed)
     })
 }

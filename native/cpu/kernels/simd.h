@@ -399,6 +399,7 @@ inline vec abs(vec a) { return ::fabsf(a); }
 inline vec round(vec a) { return ::nearbyintf(a); }
 inline vec select_less(vec a, vec b, vec yes, vec no) { return a < b ? yes : no; }
 inline vec power_of_two(vec n) {
+  if (n != n) return n;
   const uint32_t bits = static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23;
   float result;
   memcpy(&result, &bits, sizeof result);

@@ -52,7 +52,7 @@ struct DropoutOp final : RowsOp {
     d.x = block.at(x), d.y = block.at(y);
     d.key[0] = static_cast<uint32_t>(seed), d.key[1] = static_cast<uint32_t>(stream);
     d.first_row = static_cast<uint32_t>(block.run.first_row + block.first_row);
-    d.step = static_cast<uint32_t>(block.run.scalars_in[step]);
+    d.step = static_cast<uint32_t>(static_cast<uint64_t>(block.run.scalars_in[step]));
     d.high = static_cast<uint32_t>(seed >> 32) | 2u << 22;
     d.limit = static_cast<uint16_t>(std::min(std::round(rate * 65536), 65535.0));
     d.scale = static_cast<float>(1 / (1 - d.limit / 65536.0));

@@ -36,12 +36,14 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
   const uint32_t experts = op.expert_stream.count, gates = op.gate_stream.count;
   t.expert_column.resize(experts);
   t.gates.resize(gates);
+  std::vector<std::vector<uint32_t>> experts_on(op.streams.count), gates_on(op.streams.count);
+  for (uint32_t i = 0; i < experts; i++) experts_on[static_cast<size_t>(op.expert_stream.items[i])].push_back(i);
+  for (uint32_t j = 0; j < gates; j++) gates_on[static_cast<size_t>(op.gate_stream.items[j])].push_back(j);
   for (uint32_t s = 0; s < op.streams.count; s++) {
     const int64_t depth = op.streams.items[s].width;
     std::vector<WeightColumns> parts;
     int64_t count = 0;
-    for (uint32_t i = 0; i < experts; i++) {
-      if (op.expert_stream.items[i] != s) continue;
+    for (const uint32_t i : experts_on[s]) {
       t.expert_column[i] = t.columns + count * units;
       parts.push_back({count * units, units, op.expert_kernel.items[s].offset + count * depth * units, units,
                        op.expert_bias.offset + i * units});
@@ -49,8 +51,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
     }
     const int64_t expert_columns = builder.aligned(count * units);
     int64_t column = expert_columns;
-    for (uint32_t j = 0; j < gates; j++) {
-      if (op.gate_stream.items[j] != s) continue;
+    for (const uint32_t j : gates_on[s]) {
       Topology::Gate& gate = t.gates[j];
       gate.seen = op.gate_offset.items[j + 1] - op.gate_offset.items[j];
       gate.probabilities = op.gate_offset.items[j];

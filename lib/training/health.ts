@@ -1,0 +1,104 @@
+// Whether a model computes after its last update, which no step has looked at: before weights leave `fit`, into a file, a copy or
+// the caller's hands. Every weight is looked at, and the last rows that were trained on are run once more.
+
+import { quote } from '../core/check.js'
+import { inSlices, type Sliced } from '../core/slices.js'
+import type { NetworkTask } from '../models/network.js'
+import type { FloatArray } from '../native/binding.js'
+import type { EncodedRows } from './encode.js'
+import { diverged, lossPlaces } from './losses.js'
+import { type Place, weightsOf } from './memories.js'
+import type { NetworkRunner } from './network-runner.js'
+import type { Turns } from './turns.js'
+
+/** What it looks at. */
+export interface Watched {
+  readonly runner: NetworkRunner
+  readonly turns: Turns
+  readonly tasks: readonly NetworkTask[]
+  readonly train: EncodedRows
+  readonly batchSize: number
+  readonly shuffle: boolean
+}
+
+export class Health {
+  readonly #watched: Watched
+  #unseen = false
+
+  constructor(watched: Watched) {
+    this.#watched = watched
+  }
+
+  /** The weights are others from here on. */
+  changed(): void {
+    this.#unseen = true
+  }
+
+  /**
+   * Looks at the weights, once after every change.
+   * @throws ERR_MULTIGATE_DIVERGED naming the weights or the task, and `when`.
+   */
+  async check(when: string): Promise<void> {
+    if (!this.#unseen) return
+    await this.#watched.turns.take(async () => {
+      const { runner } = this.#watched
+      await inSlices(checkWeights(runner, when))
+      await this.#checkLosses(when)
+    })
+    this.#unseen = false
+  }
+
+  async #checkLosses(when: string): Promise<void> {
+    const { runner, tasks, train, batchSize, shuffle } = this.#watched
+    const program = runner.network.evaluate
+    const rows = Math.min(batchSize, train.rows)
+    const outputs = runner.outputs(program, rows)
+    const own = [...outputs.values()]
+    const start = train.rows - rows
+    const results = await runner.runPart(program, train, { start, rows, outputs: own, shuffled: shuffle })
+    for (const { name } of tasks) {
+      const loss = results[lossPlaces(program, name).at] ?? NaN
+      if (!Number.isFinite(loss)) throw diverged(`the loss of task '${name}'`, loss, when)
+    }
+    for (const [name, values] of outputs) {
+      const wrong = values.find((value) => !Number.isFinite(value))
+      if (wrong !== undefined) throw diverged(`a prediction of '${name}'`, wrong, when)
+    }
+  }
+}
+
+function* checkWeights({ network, memories }: NetworkRunner, when: string): Sliced<void> {
+  const whole: Place[] = [
+    { memory: 'parameters', offset: 0, shape: [network.parameters.elements] },
+    ...network.tables.map(({ name, rows, dim }) => ({ memory: `table:${name}`, offset: 0, shape: [rows, dim] })),
+  ]
+  for (const place of whole) {
+    for (const part of memories.parts(place)) {
+      if (!allFinite(part)) throw yield* named()
+      yield
+    }
+  }
+
+  function* named(): Sliced<Error> {
+    for (const weight of weightsOf(network)) {
+      for (const part of memories.parts(weight)) {
+        const wrong = part.find((value) => !Number.isFinite(value))
+        if (wrong !== undefined) return diverged(`a number of the weights ${quote(weight.name)}`, wrong, when)
+        yield
+      }
+    }
+    throw new Error('weights that are not finite belong to no name')
+  }
+}
+
+/** Zero times a number is NaN where that is not finite. Four sums, so that none waits for the one before. */
+function allFinite(values: FloatArray): boolean {
+  let [a, b, c, d] = [0, 0, 0, 0]
+  for (let index = 0; index < values.length; index += 4) {
+    a += (values[index] ?? 0) * 0
+    b += (values[index + 1] ?? 0) * 0
+    c += (values[index + 2] ?? 0) * 0
+    d += (values[index + 3] ?? 0) * 0
+  }
+  return a + b + c + d === 0
+}
