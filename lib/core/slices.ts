@@ -39,6 +39,7 @@ export async function inSlices<Result>(
     check,
   }: { readonly what?: string; readonly signal?: Signal | undefined; readonly check?: () => void } = {},
 ): Promise<Result> {
+  const pause = new Pause()
   for (;;) {
     try {
       check?.()
@@ -48,12 +49,25 @@ export async function inSlices<Result>(
       work.return(undefined as never)
       throw error
     }
-    const end = performance.now() + sliceMilliseconds
     do {
       const { done, value } = work.next()
       if (done === true) return value
-    } while (performance.now() < end)
+    } while (!pause.due)
+    await pause.taken()
+  }
+}
+
+/** For loops that wait for something else too: whether a slice is over, and letting other work of this thread run. */
+export class Pause {
+  #end = performance.now() + sliceMilliseconds
+
+  get due(): boolean {
+    return performance.now() >= this.#end
+  }
+
+  async taken(): Promise<void> {
     await new Promise((resolve) => void setImmediate(resolve))
+    this.#end = performance.now() + sliceMilliseconds
   }
 }
 

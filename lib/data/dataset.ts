@@ -66,12 +66,17 @@ function readingOf(options: CsvOptions): Reading {
   return Object.freeze(reading)
 }
 
+/** Whether this copy of the package made it. */
+export function isDataset(value: unknown): value is Dataset {
+  return Dataset.isOne(value)
+}
+
 /**
  * A dataset that this copy of the package made.
  * @throws ERR_MULTIGATE_ARGUMENT for anything else, by name for one of another copy and for what cloning leaves of one.
  */
 export function checkDataset(field: string, value: unknown): Dataset {
-  if (value instanceof Dataset) return value
+  if (isDataset(value)) return value
   throw lostDataset(field, value) ?? invalidArgument(field, 'a Dataset', value, howToMake)
 }
 
@@ -160,24 +165,26 @@ export class Dataset {
   }
 
   /**
-   * Takes a table of the package `apache-arrow`, or bytes in Arrow's IPC format (a stream, or a Feather file).
-   * @throws ERR_MULTIGATE_DATA naming the column that is neither numbers, text nor lists of them; ERR_MULTIGATE_MISSING_PACKAGE for
-   * bytes without `apache-arrow`.
+   * Takes a table of the package `apache-arrow`, or bytes in Arrow's IPC format (a stream, or a Feather file). Values are as
+   * `fromParquet` has them: numbers, booleans, texts, dates and moments in UTC, or lists of these; 64-bit integers and decimals are
+   * numbers where all of a column are below 2^53, and texts otherwise.
+   * @throws ERR_MULTIGATE_DATA naming the column of another type; ERR_MULTIGATE_MISSING_PACKAGE for bytes without `apache-arrow`.
    */
   static async fromArrow(source: ArrowTable | Uint8Array): Promise<Dataset> {
     return Dataset.#of(await readArrow(source))
   }
 
   /**
-   * Takes columns from memory: typed arrays, arrays of numbers or of texts (null or NaN is missing), arrays of arrays or, for
-   * many lists, `{ items, offsets }`. Everything is copied.
+   * Takes columns from memory: typed arrays, arrays of numbers, booleans, texts or Dates (null or NaN is missing), arrays of arrays
+   * or, for many lists, `{ items, offsets }`. Everything is copied, while the thread waits: typed arrays at the speed of memory,
+   * other arrays at some 20 ns a number and 100 ns a text.
    * @example Dataset.fromColumns({ tags: { items: Int32Array.of(7, 9, 4), offsets: Int32Array.of(0, 2, 2, 3) } }) // [7, 9], [], [4]
    * @throws ERR_MULTIGATE_DATA naming the column and row of a value that does not fit, or a column of another length;
-   * ERR_MULTIGATE_ARGUMENT for what is no object of columns.
+   * ERR_MULTIGATE_ARGUMENT for what is no object of columns; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   static fromColumns(columns: Readonly<Record<string, ColumnValues>>): Dataset {
     const expected = 'an object of columns by name'
-    if (typeof columns !== 'object' || columns === null || columns instanceof Dataset) {
+    if (typeof columns !== 'object' || columns === null || isDataset(columns)) {
       throw invalidArgument('columns', expected, columns)
     }
     const lost = lostDataset('columns', columns)
@@ -190,7 +197,8 @@ export class Dataset {
   }
 
   /**
-   * Takes rows, one object each. A key that a row lacks is missing there.
+   * Takes rows, one object each. A key that a row lacks is missing there. Other work of this thread gets its turns meanwhile: do not
+   * change the rows before it resolves.
    * @throws ERR_MULTIGATE_DATA naming the row and column of a value that does not fit; ERR_MULTIGATE_ARGUMENT for what is not iterable.
    */
   static async fromRows(rows: Iterable<Row> | AsyncIterable<Row>): Promise<Dataset> {
@@ -226,6 +234,11 @@ export class Dataset {
     return new Dataset(new Table(columns, start, reading), rangeOf(0, rows))
   }
 
+  /** @internal Asks nothing of the value itself, which may be a proxy. */
+  static isOne(value: unknown): value is Dataset {
+    return typeof value === 'object' && value !== null && #table in value
+  }
+
   /** Whether there is a column of this name. */
   has(name: string): boolean {
     return this.#table.columns.has(name)
@@ -233,7 +246,7 @@ export class Dataset {
 
   /**
    * A raw column. It is shared: do not write into it. Of a part whose rows do not follow one another it is put together anew
-   * where no one holds it any more, which takes some 5 ns per row; a part keeps none itself.
+   * where no one holds it any more, which takes some 20 ns per row; a part keeps none itself.
    * @throws ERR_MULTIGATE_DATA listing the nearest names where there is none of this name; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   column(name: string): Column {
@@ -292,7 +305,7 @@ export class Dataset {
 
   /**
    * The rows of these numbers, in this order; a row may come twice. The numbers are copied; columns are cut when they are asked
-   * for, so that the part keeps the memory of the whole.
+   * for, so that the part keeps the memory of the whole. Some 20 ns a row.
    * @throws ERR_MULTIGATE_ARGUMENT for a row that is not there; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   select(rowIndices: ArrayLike<number>): Dataset {
