@@ -85,8 +85,9 @@ class Area {
       }
       const label = labels[row] ?? 0
       const weight = weights?.[row] ?? 1
-      tiedPositive += (weight / positiveUnit) * label
-      tiedNegative += (weight / negativeUnit) * (1 - label)
+      // The weight of a row that is none of a class may be anything beside that class's.
+      if (label > 0) tiedPositive += (weight / positiveUnit) * label
+      if (label < 1) tiedNegative += (weight / negativeUnit) * (1 - label)
     }
     this.#score = score
     this.#area = area

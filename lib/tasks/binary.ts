@@ -8,23 +8,33 @@ import { type Column, mapInto, numberOf, numberText, rowsOf } from '../core/colu
 import { nearest } from '../core/nearest.js'
 import {
   checkSomeKnown,
+  isListed,
   type LabelOptions,
   labelOptions,
   numericLabels,
+  orMissing,
   type SingleColumn,
   singleColumn,
   wrongLabel,
 } from './labels.js'
 
-export const binarySchema = z.strictObject({
-  kind: z.literal('binary'),
-  ...labelOptions,
-  positive: z.union([z.string(), z.number()]).optional(),
-})
+export const binarySchema = z
+  .strictObject({
+    kind: z.literal('binary'),
+    ...labelOptions,
+    positive: z.union([z.string(), z.number(), z.boolean()]).optional(),
+  })
+  .refine(({ positive, missing }) => positive === undefined || !isListed(missing, positive), {
+    path: ['missing'],
+    error: 'expected other values than positive has, found that one',
+  })
 
 export interface BinaryOptions extends LabelOptions {
-  /** The value that counts as 1, every other one as 0. Without it labels are numbers in [0, 1]. */
-  readonly positive?: string | number | undefined
+  /**
+   * The value that counts as 1, every other one but those of `missing` as 0. `true` and `false` are those of columns of booleans, 1
+   * and 0 of numbers, and `true` and `True` of texts. Without it labels are numbers in [0, 1], or booleans.
+   */
+  readonly positive?: string | number | boolean | undefined
 }
 
 /** A probability, trained with binary cross-entropy. */
@@ -48,11 +58,32 @@ export function binary<const Name extends string>(name: Name, options: BinaryOpt
 export function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Array {
   const single = singleColumn(task, column)
   if (task.positive !== undefined) return matches(task.positive, single)
-  return numericLabels(task, single, (value, found) => {
-    if (value !== undefined && value >= 0 && value <= 1) return undefined
-    return `a label in [0, 1], found ${found()}; say with 'positive' which value counts as 1`
+  return numericLabels(task, single, (value, raw) => {
+    return value !== undefined && value >= 0 && value <= 1
+      ? undefined
+      : `a label in [0, 1], found ${describeValue(raw)}; ${next(task, raw)}`
   })
 }
+
+/** What to do about a label that is none. */
+function next(task: BinaryTask, found: number | string): string {
+  const word = trueAs[String(found)]
+  if (word !== undefined) return `set positive: ${quote(word)}`
+  return (
+    `${orMissing(task, found)}. If labels are classes, say with 'positive' which value counts as 1: ` +
+    'every other one counts as 0 then, also one that means that there is no label'
+  )
+}
+
+/** How `true` is written beside a word. */
+const trueAs: Readonly<Record<string, string>> = Object.assign(Object.create(null), {
+  true: 'true',
+  false: 'true',
+  True: 'True',
+  False: 'True',
+  TRUE: 'TRUE',
+  FALSE: 'TRUE',
+})
 
 /**
  * Checks that the training rows have a positive label; they train nothing otherwise, most often because `positive` is misspelt.
@@ -77,16 +108,25 @@ export function checkBinaryLabels(task: BinaryTask, labels: Float32Array, column
   )
 }
 
-function matches(positive: string | number, column: SingleColumn): Float32Array {
+function matches(positive: string | number | boolean, column: SingleColumn): Float32Array {
   const labels = new Float32Array(rowsOf(column))
   if (column.kind === 'number') {
-    const wanted = typeof positive === 'number' ? positive : numberOf(positive)
+    const wanted = numberOfPositive(positive, column.type === 'boolean')
     return mapInto(labels, column.values, (value) => (Number.isNaN(value) ? NaN : value === wanted ? 1 : 0))
   }
-  const ofText = column.dictionary.map((text) => {
-    return (typeof positive === 'string' ? text === positive : numberOf(text) === positive) ? 1 : 0
-  })
+  const ofText = column.dictionary.map((text) => (isText(text, positive) ? 1 : 0))
   return mapInto(labels, column.codes, (code) => (code < 0 ? NaN : (ofText[code] ?? NaN)))
+}
+
+function numberOfPositive(positive: string | number | boolean, ofBooleans: boolean): number | undefined {
+  if (typeof positive !== 'string') return Number(positive)
+  const word = ofBooleans ? ['false', 'true'].indexOf(positive.toLowerCase()) : -1
+  return word < 0 ? numberOf(positive) : word
+}
+
+function isText(text: string, positive: string | number | boolean): boolean {
+  if (typeof positive === 'string') return text === positive
+  return typeof positive === 'number' ? numberOf(text) === positive : text.toLowerCase() === String(positive)
 }
 
 /** Distinct values that occur, as texts; of very many numbers the first. */

@@ -1,11 +1,12 @@
-// What the kinds of tasks share: options about labels, and the error of a label that is wrong.
+// What the kinds of tasks share: options about labels, labels that mean none, and the error of a label that is wrong.
 
 import { z } from 'zod'
 
-import { quote } from '../core/check.js'
+import { describeValue, quote } from '../core/check.js'
 import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nameSchema } from '../core/name.js'
+import { frozen } from '../core/schemas.js'
 
 export interface LabelOptions {
   /** The column of labels. Default: the task's name. */
@@ -14,6 +15,11 @@ export interface LabelOptions {
   readonly weight?: number | undefined
   /** A column of weights >= 0, one per row, for loss and metrics. Default: every row counts 1. */
   readonly weightColumn?: string | undefined
+  /**
+   * Values that mean that there is no label, such as `[-1, 'NULL']`. Numbers compare by value, texts by their bytes; a text that
+   * spells a number is that number too.
+   */
+  readonly missing?: readonly (number | string)[] | undefined
 }
 
 export const labelOptions = {
@@ -21,6 +27,7 @@ export const labelOptions = {
   label: z.string().min(1).optional(),
   weight: z.number().min(0).default(1),
   weightColumn: z.string().min(1).optional(),
+  missing: frozen(z.array(z.union([z.string(), z.number()])).min(1)).optional(),
 }
 
 /** A column with one value per row. */
@@ -29,6 +36,39 @@ export type SingleColumn = Exclude<Column, { kind: 'list' }>
 interface Labelled {
   readonly name: string
   readonly label?: string | undefined
+  readonly missing?: LabelOptions['missing']
+}
+
+/** Whether a value is one of those listed. */
+export function isListed(listed: readonly (number | string)[] | undefined, value: number | string | boolean): boolean {
+  return listed?.some((one) => one === value || (!areTexts(one, value) && numberIn(one) === numberIn(value))) === true
+}
+
+function areTexts(one: unknown, other: unknown): boolean {
+  return typeof one === 'string' && typeof other === 'string'
+}
+
+/** NaN, which equals nothing, where it is no number. */
+function numberIn(value: number | string | boolean): number {
+  return typeof value === 'string' ? (numberOf(value) ?? NaN) : Number(value)
+}
+
+/** Labels as they are, but for those that mean that there is none. */
+export function knownLabels({ missing }: Labelled, column: Column): Column {
+  if (missing === undefined || column.kind === 'list') return column
+  if (column.kind === 'number') {
+    const numbers = missing.map(numberIn)
+    const values = new Float64Array(column.values.length)
+    return { ...column, values: mapInto(values, column.values, (value) => (numbers.includes(value) ? NaN : value)) }
+  }
+  const listed = column.dictionary.map((text) => isListed(missing, text))
+  return { ...column, codes: column.codes.map((code) => (listed[code] === true ? -1 : code)) }
+}
+
+/** What to do about a value that is no label. */
+export function orMissing({ name, label = name }: Labelled, value: unknown): string {
+  const found = describeValue(value)
+  return `if ${found} means that there is no label, set missing: [${found}], or read the file with nullValues: { ${quote(label)}: [${quote(String(value))}] }`
 }
 
 /** @throws ERR_MULTIGATE_DATA where rows have lists. */
@@ -42,26 +82,35 @@ export function singleColumn(task: Labelled, column: Column): SingleColumn {
 export function numericLabels(
   task: Labelled,
   column: SingleColumn,
-  wrong: (value: number | undefined, found: () => string) => string | undefined,
+  wrong: (value: number | undefined, raw: number | string) => string | undefined,
 ): Float32Array {
-  const check = (value: number | undefined, found: () => string, row: number, raw: unknown): number => {
-    const what = wrong(value, found)
+  const check = (value: number | undefined, row: number, raw: number | string): number => {
+    const what = wrong(value, raw)
     if (what !== undefined) throw wrongLabel(task, row, what, raw)
     return value ?? NaN
   }
   const labels = new Float32Array(rowsOf(column))
   if (column.kind === 'number') {
     return mapInto(labels, column.values, (value, row) => {
-      return Number.isNaN(value) ? value : check(value, () => String(value), row, value)
+      return Number.isNaN(value) ? value : check(value, row, value)
     })
   }
   const { dictionary, codes } = column
-  const numbers = dictionary.map(numberOf)
+  const numbers = numbersOf(dictionary)
   return mapInto(labels, codes, (code, row) => {
     if (code < 0) return NaN
     const text = dictionary[code] ?? ''
-    return check(numbers[code], () => quote(text), row, text)
+    return check(numbers[code], row, text)
   })
+}
+
+/** Parts of a column share a dictionary: its numbers are worked out once. */
+const spelled = new WeakMap<readonly string[], readonly (number | undefined)[]>()
+
+function numbersOf(dictionary: readonly string[]): readonly (number | undefined)[] {
+  const known = spelled.get(dictionary) ?? dictionary.map(numberOf)
+  spelled.set(dictionary, known)
+  return known
 }
 
 /** How many labels are not missing. */

@@ -2,24 +2,38 @@
 
 import { z } from 'zod'
 
-import { called, parseOptions, quote } from '../core/check.js'
+import { called, describeValue, parseOptions } from '../core/check.js'
 import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { largestWidth } from '../core/limits.js'
-import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, singleColumn, wrongLabel } from './labels.js'
+import {
+  checkSomeKnown,
+  isListed,
+  type LabelOptions,
+  labelOptions,
+  numericLabels,
+  orMissing,
+  singleColumn,
+  wrongLabel,
+} from './labels.js'
 
 const classValue = z.union([z.string(), z.number()])
 
-export const multiclassSchema = z.strictObject({
-  kind: z.literal('multiclass'),
-  ...labelOptions,
-  classes: z.union([
-    z.int().min(2).max(largestWidth),
-    z
-      .array(classValue)
-      .min(2)
-      .refine((values) => new Set(values).size === values.length, { error: 'expected classes that differ, found one twice' }),
-  ]),
-})
+export const multiclassSchema = z
+  .strictObject({
+    kind: z.literal('multiclass'),
+    ...labelOptions,
+    classes: z.union([
+      z.int().min(2).max(largestWidth),
+      z
+        .array(classValue)
+        .min(2)
+        .refine((values) => new Set(values).size === values.length, { error: 'expected classes that differ, found one twice' }),
+    ]),
+  })
+  .refine(({ classes, missing }) => typeof classes === 'number' || !classes.some((value) => isListed(missing, value)), {
+    path: ['missing'],
+    error: 'expected other values than those of classes, found one of them',
+  })
 
 export interface MulticlassOptions extends LabelOptions {
   /** How many classes, labels being integers in [0, classes); or the label values themselves, first class first. */
@@ -58,21 +72,24 @@ export function encodeMulticlassLabels(task: MulticlassTask, column: Column): Fl
   const single = singleColumn(task, column)
   const { classes } = task
   if (typeof classes === 'number') {
-    return numericLabels(task, single, (value, found) => {
+    return numericLabels(task, single, (value, raw) => {
       const known = value !== undefined && Number.isInteger(value) && value >= 0 && value < classes
       return known
         ? undefined
-        : `an integer in [0, ${classes}), found ${found()}; raise classes, or make it missing (NaN or null)`
+        : `an integer in [0, ${classes}), found ${describeValue(raw)}; raise classes. Or ${orMissing(task, raw)}`
     })
   }
   const expected = `one of ${classes.map((value) => JSON.stringify(value)).join(', ')}`
-  const next = 'list it among the classes, or make it missing (NaN or null)'
+  const wrong = (row: number, value: number | string): Error => {
+    const what = `${expected}, found ${describeValue(value)}; list it among the classes. Or ${orMissing(task, value)}`
+    return wrongLabel(task, row, what, value)
+  }
   const labels = new Float32Array(rowsOf(single))
   if (single.kind === 'number') {
     const numbers = classes.map((value) => (typeof value === 'number' ? value : numberOf(value)))
     return mapInto(labels, single.values, (value, row) => {
       const number = Number.isNaN(value) ? NaN : numbers.indexOf(value)
-      if (number < 0) throw wrongLabel(task, row, `${expected}, found ${value}; ${next}`, value)
+      if (number < 0) throw wrong(row, value)
       return number
     })
   }
@@ -82,7 +99,7 @@ export function encodeMulticlassLabels(task: MulticlassTask, column: Column): Fl
   })
   return mapInto(labels, codes, (code, row) => {
     const number = code < 0 ? NaN : (known[code] ?? -1)
-    if (number < 0) throw wrongLabel(task, row, `${expected}, found ${quote(dictionary[code] ?? '')}; ${next}`, dictionary[code])
+    if (number < 0) throw wrong(row, dictionary[code] ?? '')
     return number
   })
 }

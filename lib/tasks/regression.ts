@@ -2,9 +2,9 @@
 
 import { z } from 'zod'
 
-import { called, parseOptions } from '../core/check.js'
+import { called, describeValue, parseOptions } from '../core/check.js'
 import type { Column } from '../core/columns.js'
-import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, singleColumn } from './labels.js'
+import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, orMissing, singleColumn } from './labels.js'
 
 export const regressionSchema = z.strictObject({ kind: z.literal('regression'), ...labelOptions })
 
@@ -30,10 +30,10 @@ export function regression<const Name extends string>(name: Name, options: Regre
 
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
 export function encodeRegressionLabels(task: RegressionTask, column: Column): Float32Array {
-  return numericLabels(task, singleColumn(task, column), (value, found) => {
+  return numericLabels(task, singleColumn(task, column), (value, raw) => {
     return value !== undefined && Math.abs(value) < 3.4e38
       ? undefined
-      : `a finite number, found ${found()}; make it missing (NaN or null), or leave the row out`
+      : `a finite number, found ${describeValue(raw)}; ${orMissing(task, raw)}; or leave the row out`
   })
 }
 

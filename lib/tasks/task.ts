@@ -3,10 +3,11 @@
 
 import { z } from 'zod'
 
-import { parseOptions, quote } from '../core/check.js'
-import { type Column, mapInto } from '../core/columns.js'
+import { describeValue, parseOptions, quote } from '../core/check.js'
+import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { type BinaryTask, binarySchema, checkBinaryLabels, encodeBinaryLabels } from './binary.js'
+import { knownLabels } from './labels.js'
 import { checkMulticlassLabels, encodeMulticlassLabels, type MulticlassTask, multiclassSchema } from './multiclass.js'
 import { checkRegressionLabels, encodeRegressionLabels, type RegressionTask, regressionSchema } from './regression.js'
 
@@ -53,7 +54,7 @@ export function targetColumnsOf(task: Task): string[] {
  * @throws ERR_MULTIGATE_DATA naming the task, and the row and value.
  */
 export function encodeLabels(task: Task, column: Column): Float32Array {
-  return (kinds[task.kind] as TaskKind).encode(task, column)
+  return (kinds[task.kind] as TaskKind).encode(task, knownLabels(task, column))
 }
 
 /**
@@ -62,30 +63,34 @@ export function encodeLabels(task: Task, column: Column): Float32Array {
  * @throws ERR_MULTIGATE_DATA naming the task.
  */
 export function checkLearnable(task: Task, labels: Float32Array, column: () => Column): void {
-  ;(kinds[task.kind] as TaskKind).check(task, labels, column)
+  ;(kinds[task.kind] as TaskKind).check(task, labels, () => knownLabels(task, column()))
 }
 
 /**
- * Row weights of a task out of its `weightColumn`, [rows].
+ * Row weights of a task out of its `weightColumn`, [rows]: numbers, or texts that spell one.
  * @throws ERR_MULTIGATE_DATA naming the row of a weight that is missing, negative or not finite.
  */
 export function encodeWeights({ name, weightColumn = 'weight' }: Task, column: Column): Float32Array {
   const place = `task ${quote(name)}, column ${quote(weightColumn)}`
-  if (column.kind !== 'number') {
-    throw new DataError(
-      `${place}: expected numbers, found ${column.kind === 'string' ? 'text' : 'lists'}; say with 'weightColumn' which column has them`,
-      {
-        column: weightColumn,
-      },
-    )
+  if (column.kind === 'list') {
+    const message = `${place}: expected one weight per row, found lists; say with 'weightColumn' which column has them`
+    throw new DataError(message, { column: weightColumn })
   }
-  return mapInto(new Float32Array(column.values.length), column.values, (value, row) => {
-    if (value >= 0 && value < 3.4e38) return value
-    const found = Number.isNaN(value) ? 'a missing value' : String(value)
-    throw new DataError(`${place}, row ${row}: expected a weight >= 0, found ${found}; give a row that is not to count 0`, {
+  const check = (weight: number, row: number, value: number | string | null): number => {
+    if (weight >= 0 && weight < 3.4e38) return weight
+    const found = value === null ? 'a missing value' : describeValue(value)
+    const next = 'write 0 where a row is not to count, and 1 where it counts as any other does'
+    throw new DataError(`${place}, row ${row}: expected a weight >= 0, found ${found}; ${next}`, {
       column: weightColumn,
       row,
       value,
     })
-  })
+  }
+  const weights = new Float32Array(rowsOf(column))
+  if (column.kind === 'number') {
+    return mapInto(weights, column.values, (value, row) => check(value, row, Number.isNaN(value) ? null : value))
+  }
+  const { codes, dictionary } = column
+  const numbers = dictionary.map((text) => numberOf(text) ?? NaN)
+  return mapInto(weights, codes, (code, row) => check(numbers[code] ?? NaN, row, dictionary[code] ?? null))
 }

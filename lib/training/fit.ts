@@ -187,7 +187,7 @@ class Run {
   }
 
   async #epoch(epoch: number): Promise<EpochRecord> {
-    this.#health.changed()
+    this.#health.trains()
     const start = performance.now()
     const losses = await this.#loop.epoch(epoch)
     const seconds = (performance.now() - start) / 1000
@@ -245,7 +245,7 @@ class Run {
         return await turns.take(() => runner.memories.snapshot())
       },
       restore: async (snapshot, epoch) => {
-        this.#health.changed()
+        this.#health.restored()
         await turns.take(() => runner.memories.restore(snapshot))
         this.#weightsOf = epoch
       },

@@ -24,13 +24,20 @@ export interface Watched {
 export class Health {
   readonly #watched: Watched
   #unseen = false
+  /** Whether rows have the order of an epoch. */
+  #ordered = false
 
   constructor(watched: Watched) {
     this.#watched = watched
   }
 
+  /** An epoch begins. */
+  trains(): void {
+    this.#unseen = this.#ordered = true
+  }
+
   /** The weights are others from here on. */
-  changed(): void {
+  restored(): void {
     this.#unseen = true
   }
 
@@ -55,7 +62,7 @@ export class Health {
     const outputs = runner.outputs(program, rows)
     const own = [...outputs.values()]
     const start = train.rows - rows
-    const results = await runner.runPart(program, train, { start, rows, outputs: own, shuffled: shuffle })
+    const results = await runner.runPart(program, train, { start, rows, outputs: own, shuffled: shuffle && this.#ordered })
     for (const { name } of tasks) {
       const loss = results[lossPlaces(program, name).at] ?? NaN
       if (!Number.isFinite(loss)) throw diverged(`the loss of task '${name}'`, loss, when)

@@ -1,12 +1,22 @@
 import { describe, expect, it } from 'vitest'
 
+import type { NumberValues } from '../../lib/core/columns.js'
+import { atOnce, type Sliced } from '../../lib/core/slices.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import { auc, groupedAuc } from '../../lib/metrics/auc.js'
-import { accuracy, logLoss } from '../../lib/metrics/classification.js'
-import { classAccuracy } from '../../lib/metrics/multiclass.js'
-import { orderByScore } from '../../lib/metrics/order.js'
-import { mae, rmse } from '../../lib/metrics/regression.js'
+import * as classification from '../../lib/metrics/classification.js'
+import { classAccuracy as classAccuracyOf } from '../../lib/metrics/multiclass.js'
+import { orderBy } from '../../lib/metrics/order.js'
+import * as regression from '../../lib/metrics/regression.js'
 import { randomOf } from '../../lib/verify/numbers.js'
+
+const whole =
+  <Rows, Result>(metric: (rows: Rows) => Sliced<Result>) =>
+  (rows: Rows): Result =>
+    atOnce(metric(rows))
+const [logLoss, accuracy] = [whole(classification.logLoss), whole(classification.accuracy)]
+const [rmse, mae, classAccuracy] = [whole(regression.rmse), whole(regression.mae), whole(classAccuracyOf)]
+const orderByScore = (rows: Int32Array, scores: NumberValues): Int32Array => atOnce(orderBy(rows, scores))
 
 const f32 = (...values: number[]): Float32Array => Float32Array.from(values)
 const all = (length: number): Int32Array => Int32Array.from({ length }, (_, row) => row)
@@ -71,6 +81,35 @@ describe('auc', () => {
     expect(() => groupedAuc({ scores, labels: f32(0, 2), groups: f32(1, 1) })).toThrow(wrong('labels[1]'))
   })
 
+  it('is the same for weights of any size', () => {
+    const rows = { scores: f32(0.1, 0.4, 0.35, 0.8), labels: f32(0, 0, 1, 1) }
+    for (const size of [5e-324, 1e-320, 1e-200, 1, 1e200, 8.9e307]) {
+      expect(auc({ ...rows, weights: Float64Array.of(size, size, size, size) }).value).toBeCloseTo(0.75, 12)
+      // One class weighs next to nothing beside the other.
+      expect(auc({ ...rows, weights: Float64Array.of(size, size, 1e-200, 1e-200) }).value).toBeCloseTo(0.75, 12)
+      expect(auc({ ...rows, weights: Float64Array.of(size, size, 1e200, 1e200) }).value).toBeCloseTo(0.75, 12)
+      expect(accuracy({ ...rows, weights: Float64Array.of(size, size, size, size) }).value).toBeCloseTo(0.75, 12)
+      const groups = f32(1, 1, 1, 1)
+      expect(groupedAuc({ ...rows, groups, weights: Float64Array.of(size, size, size, size) }).value).toBeCloseTo(0.75, 12)
+    }
+  })
+
+  it('leaves out rows of weight 0, whatever else is in them', () => {
+    const rows = { scores: f32(0.1, NaN, 0.4), labels: f32(0, 1, 1), weights: f32(1, 0, 2) }
+    expect(auc(rows)).toEqual({ value: 1, positives: 2, negatives: 1 })
+    expect(accuracy(rows).value).toBeCloseTo(1 / 3, 12)
+    expect(auc({ ...rows, weights: f32(0, 0, 0) }).reason).toBe('the weights of all labelled rows are 0')
+  })
+
+  it.each([Infinity, -Infinity, NaN, -1])('names the row of the weight %s', (weight) => {
+    const rows = { scores: f32(0.1, 0.9, 0.4), labels: f32(0, 1, NaN), weights: f32(1, weight, 1) }
+    const wrong = { code: 'ERR_MULTIGATE_ARGUMENT', field: 'weights[1]', message: expect.stringContaining(`found ${weight}`) }
+    for (const metric of [auc, logLoss, accuracy, rmse, mae]) expect(() => metric(rows)).toThrow(expect.objectContaining(wrong))
+    expect(() => groupedAuc({ ...rows, groups: f32(1, 1, 1) })).toThrow(expect.objectContaining(wrong))
+    // Of a row without a label it does not matter.
+    expect(auc({ ...rows, weights: f32(1, 1, weight) }).value).toBe(1)
+  })
+
   it('of a million rows takes a fraction of a second', () => {
     const random = randomOf(1)
     const scores = Float32Array.from({ length: 1_000_000 }, random)
@@ -111,20 +150,128 @@ it('takes labels and groups as a dataset has them', () => {
   if (user.kind !== 'string' || like.kind !== 'number') throw new Error('a column of texts, and one of numbers')
   const rows = { scores: f32(0.9, 0.1, 0.2, 0.8), labels: like.values }
   expect(auc(rows).value).toBe(1)
-  expect(groupedAuc({ ...rows, groups: user.codes })).toEqual({ value: 1, mean: 1, groups: 2, skipped: 0 })
+  expect(groupedAuc({ ...rows, groups: user.codes })).toEqual({ value: 1, mean: 1, groups: 2, skipped: 0, missing: 0 })
 })
 
 it('groups: one-class ones are left out and counted', () => {
   const scores = f32(0.9, 0.1, 0.5, 0.6, 0.3, 0.2)
   const labels = f32(1, 0, 1, 1, 0, 1)
-  const groups = Int32Array.of(7, 7, -1, -1, 7, 7)
-  // Group 7: positives 0.9 and 0.2 against 0.1 and 0.3: 3 of 4 pairs. Group -1 has one class.
-  expect(groupedAuc({ scores, labels, groups })).toEqual({ value: 0.75, mean: 0.75, groups: 1, skipped: 1 })
+  const groups = Int32Array.of(7, 7, 2, 2, 7, 7)
+  // Group 7: positives 0.9 and 0.2 against 0.1 and 0.3: 3 of 4 pairs. Group 2 has one class.
+  expect(groupedAuc({ scores, labels, groups })).toEqual({ value: 0.75, mean: 0.75, groups: 1, skipped: 1, missing: 0 })
   expect(groupedAuc({ scores, labels: f32(1, 1, 1, 1, 1, 1), groups })).toMatchObject({
     value: undefined,
     mean: undefined,
     groups: 0,
     skipped: 2,
+  })
+})
+
+/** Pairs counted one by one, rows of weight k written k times. */
+function pairs(rows: readonly { score: number; label: number }[]): { right: number; pairs: number } {
+  let [right, count] = [0, 0]
+  for (const { score, label } of rows) {
+    for (const other of rows) {
+      const weight = label * (1 - other.label)
+      count += weight
+      right += weight * (score > other.score ? 1 : score === other.score ? 0.5 : 0)
+    }
+  }
+  return { right, pairs: count }
+}
+
+describe('grouped auc', () => {
+  it('is that of pairs counted one by one, a weight of k being k rows', () => {
+    const random = randomOf(11)
+    for (let round = 0; round < 60; round += 1) {
+      const rows = 2 + Math.floor(random() * 40)
+      const scores = Float32Array.from({ length: rows }, () => Math.round(random() * 6) / 4)
+      const labels = Float32Array.from({ length: rows }, () =>
+        random() < 0.1 ? NaN : random() < 0.5 ? 1 : random() < 0.9 ? 0 : 0.25,
+      )
+      const weights = Float32Array.from({ length: rows }, () => Math.floor(random() * 4))
+      const groups = Float64Array.from({ length: rows }, () => (random() < 0.2 ? NaN : Math.floor(random() * 5) - 2))
+      const copies = [...scores.keys()].flatMap((row) => Array.from({ length: weights[row] ?? 0 }, () => row))
+      const known = copies.filter((row) => !Number.isNaN(labels[row]))
+      const areas = [-2, -1, 0, 1, 2].flatMap((group) => {
+        const own = known.filter((row) => groups[row] === group)
+        const counted = pairs(own.map((row) => ({ score: scores[row] ?? 0, label: labels[row] ?? 0 })))
+        return counted.pairs === 0 ? [] : [{ area: counted.right / counted.pairs, rows: own.length }]
+      })
+      const found = groupedAuc({ scores, labels, weights, groups })
+      const missing = [...scores.keys()].filter((row) => {
+        return Number.isNaN(groups[row]) && !Number.isNaN(labels[row]) && weights[row] !== 0
+      })
+      expect(found.missing).toBe(missing.length)
+      expect(found.groups).toBe(areas.length)
+      if (areas.length === 0) {
+        expect(found.value).toBeUndefined()
+        continue
+      }
+      const total = areas.reduce((sum, one) => sum + one.rows, 0)
+      expect(found.value).toBeCloseTo(areas.reduce((sum, { area, rows: own }) => sum + area * own, 0) / total, 12)
+      expect(found.mean).toBeCloseTo(areas.reduce((sum, { area }) => sum + area, 0) / areas.length, 12)
+      // Rows written as often as they weigh, and in any element type, give the same.
+      const pick = (values: Float32Array | Float64Array) => Float64Array.from(copies, (row) => values[row] ?? NaN)
+      const again = groupedAuc({ scores: pick(scores), labels: pick(labels), groups: pick(groups) })
+      expect(again.value).toBeCloseTo(found.value ?? NaN, 12)
+      expect(again).toMatchObject({ groups: found.groups, skipped: found.skipped })
+    }
+  })
+
+  it('leaves out rows without a group, as columns and arrays have them', () => {
+    const data = Dataset.fromColumns({
+      id: [1, null, 2, null, 1, 2, null, null],
+      name: ['a', null, 'b', null, 'a', 'b', null, null],
+    })
+    const rows = {
+      scores: f32(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+      labels: f32(0, 1, 0, 0, 1, 1, 0, 1),
+    }
+    const [id, name] = [data.column('id'), data.column('name')]
+    if (id.kind !== 'number' || name.kind !== 'string') throw new Error('a column of numbers, and one of texts')
+    for (const groups of [id, name, id.values, name.codes, Array.from(id.values) as never])
+      expect(groupedAuc({ ...rows, groups })).toEqual({ value: 1, mean: 1, groups: 2, skipped: 0, missing: 4 })
+    expect(groupedAuc({ ...rows, groups: f32(...rows.scores.map(() => NaN)) })).toEqual({
+      value: undefined,
+      mean: undefined,
+      groups: 0,
+      skipped: 0,
+      missing: 8,
+      reason: 'no labelled row has a group',
+    })
+    // A number is a group like any other where the column is known to be one of numbers.
+    const minus = Dataset.fromColumns({ user: [-1, -1, 2, 2] }).column('user')
+    const four = { scores: f32(0.1, 0.2, 0.3, 0.4), labels: f32(0, 1, 1, 0) }
+    if (minus.kind === 'number')
+      expect(groupedAuc({ ...four, groups: minus })).toMatchObject({ groups: 2, missing: 0, value: 0.5 })
+    expect(() => groupedAuc({ ...four, groups: ['a', 'a', 'b', 'b'] as never })).toThrow(
+      'groups[0]: expected a number, found "a"',
+    )
+    const lists = Dataset.fromColumns({ tags: [[1], [2], [3], [4]] }).column('tags')
+    expect(() => groupedAuc({ ...four, groups: lists as never })).toThrow('groups: expected numbers, one per row, found')
+  })
+
+  it('gives the same whatever the groups are called', () => {
+    const random = randomOf(12)
+    const length = 5000
+    const scores = Float32Array.from({ length }, random)
+    const labels = Float32Array.from(scores, (score) => (random() < score ? 1 : 0))
+    const groups = Int32Array.from({ length }, () => Math.floor(random() * 300))
+    const found = groupedAuc({ scores, labels, groups })
+    for (const rename of [
+      (group: number) => -1e9 + group,
+      (group: number) => group / 7,
+      (group: number) => 1e300 - group * 1e290,
+    ]) {
+      const again = groupedAuc({ scores, labels, groups: Float64Array.from(groups, rename) })
+      expect(again.value).toBeCloseTo(found.value ?? NaN, 12)
+      expect(again.groups).toBe(found.groups)
+    }
+    expect(groupedAuc({ scores, labels, groups: groups.map((group) => 2 ** 31 - 1 - group * 7_000_000) }).value).toBeCloseTo(
+      found.value ?? NaN,
+      12,
+    )
   })
 })
 

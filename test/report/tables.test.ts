@@ -22,7 +22,15 @@ describe('tables', () => {
   })
 
   it('show numbers that are none', () => {
-    const results = { test: { tasks: { click: { loss: NaN, rows: 5, logloss: Infinity } }, loss: NaN, rows: 5, unknown: {} } }
+    const results = {
+      test: {
+        tasks: { click: { loss: NaN, rows: 5, logloss: Infinity } },
+        loss: NaN,
+        rows: 5,
+        unknownValues: {},
+        unknownShares: {},
+      },
+    }
     expect(resultsTable(results)).toContain('Infinity')
     expect(gatesTable([{ level: 0, gate: 'click', experts: [{ name: 'shared 1', weight: NaN }] }])).toContain('NaN%')
   })

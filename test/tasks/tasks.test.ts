@@ -1,5 +1,6 @@
 import { describe, expect, expectTypeOf, it } from 'vitest'
 
+import type { Column } from '../../lib/core/columns.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
@@ -49,6 +50,96 @@ it('encodes labels; what is missing stays missing', () => {
   expect(labels({ label: 'gone' })).toEqual([NaN, NaN, NaN, NaN, NaN])
 })
 
+describe('values that mean that there is no label', () => {
+  const asked = Dataset.fromColumns({
+    number: [1, -1, 0, NaN, -1],
+    text: ['1', 'NULL', '0', null, '-1.0'],
+    code: ['a', '-', 'b', null, '01'],
+    many: [3, 99, 5, NaN, -1],
+  })
+  const encode = (task: Task): number[] => [...encodeLabels(task, asked.column(labelColumnOf(task)))]
+
+  it('are missing in every kind of task, numbers by value and texts by their bytes', () => {
+    for (const missing of [[-1], ['-1'], [-1, 'NULL']])
+      expect(encode(binary('t', { label: 'number', missing }))).toEqual([1, NaN, 0, NaN, NaN])
+    expect(encode(binary('t', { label: 'number', positive: 0, missing: [-1] }))).toEqual([0, NaN, 1, NaN, NaN])
+    expect(encode(binary('t', { label: 'text', missing: [-1, 'NULL'] }))).toEqual([1, NaN, 0, NaN, NaN])
+    expect(encode(binary('t', { label: 'code', positive: 'a', missing: ['-', '1'] }))).toEqual([1, NaN, 0, NaN, 0])
+    expect(encode(binary('t', { label: 'code', positive: 'a', missing: ['-', 1] }))).toEqual([1, NaN, 0, NaN, NaN])
+    expect(encode(regression('t', { label: 'many', missing: [99, -1] }))).toEqual([3, NaN, 5, NaN, NaN])
+    expect(encode(multiclass('t', { label: 'many', classes: [3, 5], missing: [99, -1] }))).toEqual([0, NaN, 1, NaN, NaN])
+    expect(encode(multiclass('t', { label: 'number', classes: 2, missing: [-1] }))).toEqual([1, NaN, 0, NaN, NaN])
+    expect(encode(multiclass('t', { label: 'code', classes: ['a', 'b', '01'], missing: ['-'] }))).toEqual([0, NaN, 1, NaN, 2])
+  })
+
+  it('do not count as labels to learn from, nor as values to choose from', () => {
+    const task = binary('t', { label: 'number', missing: [0, 1, -1] })
+    expect(() => encoded(task, asked, true)).toThrow('found only missing ones')
+    const misspelt = binary('t', { label: 'code', positive: 'A', missing: ['-', '01'] })
+    expect(() => encoded(misspelt, asked, true)).toThrow('found "a", "b" (nearest first)')
+  })
+
+  it('are saved with a task, and frozen', () => {
+    const task = binary('t', { missing: [-1, 'NULL'] })
+    expect(parseTask(JSON.parse(JSON.stringify(task)))).toEqual(task)
+    expect(Object.isFrozen(task.missing)).toBe(true)
+  })
+
+  it.each<[() => unknown, string]>([
+    [() => binary('t', { missing: -1 as never }), 'task "t".missing: expected an array, found -1'],
+    [() => binary('t', { missing: [] }), 'task "t".missing: expected an array of length >= 1'],
+    [() => binary('t', { missing: [null] as never }), 'task "t".missing[0]: expected a string or a number, found null'],
+    [() => binary('t', { missing: [NaN] }), 'task "t".missing[0]'],
+    [() => binary('t', { positive: 1, missing: ['1'] }), 'task "t".missing: expected other values than positive has'],
+    [
+      () => multiclass('t', { classes: ['a', 'b'], missing: ['b'] }),
+      'task "t".missing: expected other values than those of classes',
+    ],
+  ])('are refused where they contradict %#', (make, message) => {
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+  })
+
+  it('are proposed with the value that is no label', () => {
+    const wrong = (task: Task) => () => encode(task)
+    expect(wrong(binary('t', { label: 'number' }))).toThrow(
+      'found -1; if -1 means that there is no label, set missing: [-1], or read the file with nullValues: { "number": ["-1"] }',
+    )
+    expect(wrong(binary('t', { label: 'text' }))).toThrow(
+      'found "NULL"; if "NULL" means that there is no label, set missing: ["NULL"]',
+    )
+    expect(wrong(regression('t', { label: 'text' }))).toThrow('row 1: expected a finite number, found "NULL"; if "NULL" means')
+    expect(wrong(multiclass('t', { label: 'number', classes: 2 }))).toThrow('found -1; raise classes. Or if -1 means')
+    expect(wrong(multiclass('t', { label: 'code', classes: ['a', 'b'] }))).toThrow(
+      'found "-"; list it among the classes. Or if "-" means',
+    )
+  })
+})
+
+describe('booleans', () => {
+  const booleans = Dataset.fromColumns({ yes: [true, false, null], Text: ['True', 'False', null], text: ['false', 'true', null] })
+  const encode = (label: string, positive?: string | number | boolean): number[] => {
+    return [...encodeLabels(binary('t', { label, positive }), booleans.column(label))]
+  }
+
+  it('are labels', () => {
+    expect(encode('yes')).toEqual([1, 0, NaN])
+    for (const positive of [true, 1]) expect(encode('yes', positive)).toEqual([1, 0, NaN])
+    for (const positive of [false, 0]) expect(encode('yes', positive)).toEqual([0, 1, NaN])
+    expect(encode('Text', 'True')).toEqual([1, 0, NaN])
+    expect(encode('Text', true)).toEqual([1, 0, NaN])
+    expect(encode('text', true)).toEqual([0, 1, NaN])
+    expect(encode('text', false)).toEqual([1, 0, NaN])
+    const column: Column = { kind: 'number', type: 'boolean', values: Float64Array.of(1, 0, NaN) }
+    expect([...encodeLabels(binary('t', { positive: 'true' }), column)]).toEqual([1, 0, NaN])
+    expect([...encodeLabels(binary('t', { positive: 'False' }), column)]).toEqual([0, 1, NaN])
+  })
+
+  it('as texts are not guessed; the message says how to name the one that counts', () => {
+    expect(() => encode('Text')).toThrow('row 0: expected a label in [0, 1], found "True"; set positive: "True"')
+    expect(() => encode('text')).toThrow('row 0: expected a label in [0, 1], found "false"; set positive: "true"')
+  })
+})
+
 describe('wrong labels are named', () => {
   it.each<[string, object, object]>([
     [
@@ -58,7 +149,10 @@ describe('wrong labels are named', () => {
         row: 2,
         column: 'bad',
         value: 2,
-        message: `task "t", column "bad", row 2: expected a label in [0, 1], found 2; say with 'positive' which value counts as 1`,
+        message:
+          'task "t", column "bad", row 2: expected a label in [0, 1], found 2; if 2 means that there is no label, set missing: [2], ' +
+          'or read the file with nullValues: { "bad": ["2"] }. If labels are classes, say with \'positive\' which value counts as 1: ' +
+          'every other one counts as 0 then, also one that means that there is no label',
       },
     ],
     ['a text', { label: 'badText' }, { row: 2, value: 'yes' }],
@@ -93,7 +187,14 @@ it('encodes weights', () => {
   expect([...weights([0, 1.5, 2])]).toEqual([0, 1.5, 2])
   expect(() => weights([1, -1])).toThrow('task "t", column "w", row 1: expected a weight >= 0, found -1')
   expect(() => weights([1, null])).toThrow('row 1: expected a weight >= 0, found a missing value')
-  expect(() => weights(['a'])).toThrow('expected numbers, found text')
+  expect([...weights(['1.5', ' 2', '0'])]).toEqual([1.5, 2, 0])
+  expect(() => weights(['1.5', 'NULL'])).toThrow(
+    'task "t", column "w", row 1: expected a weight >= 0, found "NULL"; write 0 where a row is not to count, and 1 where it counts',
+  )
+  expect(() => weights(['1.5', null])).toThrow('row 1: expected a weight >= 0, found a missing value; write 0')
+  expect(() => weights(['1.5', 'Infinity'])).toThrow('row 1: expected a weight >= 0, found "Infinity"')
+  const lists = Dataset.fromColumns({ w: [[1], [2]] }).column('w')
+  expect(() => encodeWeights(task, lists)).toThrow("expected one weight per row, found lists; say with 'weightColumn'")
 })
 
 it.each<[() => unknown, string]>([

@@ -31,7 +31,7 @@ async function watch(values: readonly (number | undefined)[], options: object = 
     await early.onEpoch?.(record as unknown as EpochRecord, control)
     if (done.length > 0) break
   }
-  await early.onEnd?.({ epochs: [], stopped: undefined, weightsOf: values.length }, control)
+  await early.onEnd?.({ epochs: [], stopped: undefined, weightsOf: values.length, unknownValues: {}, unknownShares: {} }, control)
   return done
 }
 
