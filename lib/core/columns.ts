@@ -1,6 +1,9 @@
 // Raw columns: what a dataset holds and what features and tasks read. They know no model. Columns are shared between
 // datasets and never written after they are made.
 
+import { allocate } from './memory.js'
+import { atOnce, type Sliced, sliceValues } from './slices.js'
+
 /** How numbers are kept: as 32-bit integers or floats where nothing is lost, for half the memory. */
 export type NumberValues = Float64Array | Float32Array | Int32Array
 
@@ -62,13 +65,27 @@ export function rowValue(column: Column, row: number): number | string | null | 
   return Array.from({ length: to - from }, (_, index) => rowValue(column.items, from + index) as number | string | null)
 }
 
-/** The same numbers, as 32-bit integers where all of them are. */
-export function narrowed(values: Float64Array): Float64Array | Int32Array {
+/**
+ * The same numbers, as 32-bit integers where all of them are; -0 becomes 0, as both are one id.
+ * @param what these are, for the error. @throws ERR_MULTIGATE_OUT_OF_MEMORY.
+ */
+export function narrowed(values: Float64Array, what?: string): Float64Array | Int32Array {
+  return atOnce(narrowing(values, what))
+}
+
+/** The same as `narrowed`, slice by slice. */
+export function* narrowing(values: Float64Array, what = 'a column'): Sliced<Float64Array | Int32Array> {
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? NaN
     if ((value | 0) !== value) return values
+    if (row % sliceValues === sliceValues - 1) yield
   }
-  return Int32Array.from(values)
+  const narrow = allocate(what, Int32Array, values.length)
+  for (let from = 0; from < values.length; from += sliceValues) {
+    narrow.set(values.subarray(from, from + sliceValues), from)
+    yield
+  }
+  return narrow
 }
 
 /** Fills `into` with what `change` makes of each number; `TypedArray.from` with a function takes twenty times as long. */

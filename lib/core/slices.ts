@@ -28,17 +28,31 @@ export async function inSlices<Result>(
   work: Sliced<Result>,
   { what = 'the call', signal }: { readonly what?: string; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Result> {
+  const pause = new Pause()
   for (;;) {
     if (signal?.aborted === true) {
       // Ends what the work holds open.
       work.return(undefined as never)
       throw new AbortedError(what, signal.reason)
     }
-    const end = performance.now() + sliceMilliseconds
     do {
       const { done, value } = work.next()
       if (done === true) return value
-    } while (performance.now() < end)
+    } while (!pause.due)
+    await pause.taken()
+  }
+}
+
+/** For loops that wait for something else too: whether a slice is over, and letting other work of this thread run. */
+export class Pause {
+  #end = performance.now() + sliceMilliseconds
+
+  get due(): boolean {
+    return performance.now() >= this.#end
+  }
+
+  async taken(): Promise<void> {
     await new Promise((resolve) => void setImmediate(resolve))
+    this.#end = performance.now() + sliceMilliseconds
   }
 }

@@ -1,103 +1,173 @@
 // Builds a column from JavaScript values, one at a time. A column has one kind, given by its first value that is not
-// missing; a value of another kind is an error that names its row, never a conversion.
+// missing; a value of another kind is an error that names its row, never a conversion. Nothing of it grows as an ordinary array.
 
+import { types } from 'node:util'
+
+import { isGone, lengthOf, typedArrayName } from '../core/arrays.js'
 import { describeValue, quote } from '../core/check.js'
-import { type Column, narrowed, type ScalarColumn } from '../core/columns.js'
+import { type Column, dateText, type NumberValues, type ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
+import { Growing } from '../core/growing.js'
+import { mostItems, mostRows } from '../core/limits.js'
+import { allocate } from '../core/memory.js'
+import { atOnce, type Sliced } from '../core/slices.js'
+import { Texts } from '../core/texts.js'
+import { Numbers } from './numbers.js'
 
-/** One value: null, undefined and NaN are missing; true and false are 1 and 0. */
-export type ScalarValue = number | bigint | boolean | string | null | undefined
+/** One value: null, undefined and NaN are missing. Booleans are 1 and 0, dates days or moments in UTC. */
+export type ScalarValue = number | bigint | boolean | string | Date | null | undefined
 
 /** One value, or the items of a list. */
 export type Value = ScalarValue | ArrayLike<ScalarValue>
 
-type Kind = 'number' | 'string' | 'list'
+type Kind = 'number' | 'string' | 'date' | 'list'
+
+interface Limits {
+  readonly rows: number
+  /** Of all lists together. */
+  readonly items: number
+}
 
 /** A column that grows. */
 export class ColumnBuilder {
   readonly #name: string
+  readonly #limits: Limits
   #kind: Kind | undefined
   #rows = 0
-  readonly #numbers: number[] = []
-  readonly #codes: number[] = []
-  readonly #dictionary = new Map<string, number>()
-  readonly #offsets: number[] = [0]
+  readonly #numbers: Numbers
+  /** All numbers so far are true and false. */
+  #booleans = true
+  readonly #codes: Growing<Int32Array>
+  #texts: Texts | undefined
+  readonly #offsets: Growing<Int32Array>
   #items: ColumnBuilder | undefined
   /** For messages: the row of the list that these are the items of. */
   #row: number | undefined
 
-  constructor(name: string) {
+  constructor(name: string, limits: Limits = { rows: mostRows, items: mostItems }) {
+    const what = `column ${quote(name)}`
     this.#name = name
+    this.#limits = limits
+    this.#numbers = new Numbers(what)
+    this.#codes = new Growing(what, Int32Array)
+    this.#offsets = new Growing(what, Int32Array)
   }
 
   get rows(): number {
     return this.#rows
   }
 
-  /** Adds the value of the next row. @throws ERR_MULTIGATE_DATA naming the row of a value that does not fit. */
+  /** Adds the value of the next row. @throws ERR_MULTIGATE_DATA naming the row of a value that does not fit; ERR_MULTIGATE_OUT_OF_MEMORY. */
   append(value: Value): void {
+    if (this.#rows >= this.#limits.rows) throw this.#tooMany()
     if (value === null || value === undefined || Number.isNaN(value)) this.#appendMissing()
-    else if (typeof value === 'string') this.#appendText(value)
+    else if (typeof value === 'number') this.#appendNumber(value)
+    else if (typeof value === 'string') this.#appendText('string', value, value)
+    else if (typeof value === 'boolean') this.#appendBoolean(value)
+    else if (typeof value === 'bigint') this.#appendNumber(this.#numberOf(value))
+    else if (types.isDate(value)) this.#appendText('date', this.#dateTextOf(value), value)
     else if (typeof value === 'object') this.#appendList(value)
-    else if (typeof value === 'function' || typeof value === 'symbol') throw this.#wrong('a number, a string or null', value)
-    else this.#appendNumber(value)
+    else throw this.#wrong('a number, a string or null', value)
     this.#rows += 1
   }
 
   /** Adds missing values until there are `rows`. */
   fill(rows: number): void {
+    if (this.#kind === undefined) this.#rows = Math.max(this.#rows, rows)
     while (this.#rows < rows) this.append(null)
   }
 
-  /** The column. One with no value at all is numbers, all missing. */
+  /** The column. One with no value at all is numbers, all missing. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
   finish(): Column {
-    if (this.#kind !== 'list') return this.#finishScalar()
-    const items = this.#items ?? new ColumnBuilder(this.#name)
-    return { kind: 'list', offsets: Int32Array.from(this.#offsets), items: items.#finishScalar() }
+    return atOnce(this.finishing())
   }
 
-  #finishScalar(): ScalarColumn {
-    if (this.#kind === 'string') {
-      return { kind: 'string', dictionary: [...this.#dictionary.keys()], codes: Int32Array.from(this.#codes) }
+  /** The same as `finish`, slice by slice. */
+  *finishing(): Sliced<Column> {
+    if (this.#kind !== 'list') return yield* this.#finishScalar()
+    const items = this.#items ?? new ColumnBuilder(this.#name)
+    const ends = yield* this.#offsets.joined()
+    const offsets = allocate(`column ${quote(this.#name)}`, Int32Array, ends.length + 1)
+    offsets.set(ends, 1)
+    return { kind: 'list', offsets, items: yield* items.#finishScalar() }
+  }
+
+  *#finishScalar(): Sliced<ScalarColumn> {
+    if (this.#kind === 'string' || this.#kind === 'date') {
+      const codes = yield* this.#codes.joined()
+      return { kind: 'string', ...(this.#kind === 'date' && { type: 'date' }), dictionary: this.#texts?.all ?? [], codes }
     }
-    const missing = new Float64Array(this.#kind === undefined ? this.#rows : 0).fill(NaN)
-    return { kind: 'number', values: this.#kind === undefined ? missing : narrowed(Float64Array.from(this.#numbers)) }
+    if (this.#kind === undefined) {
+      return { kind: 'number', values: allocate(`column ${quote(this.#name)}`, Float64Array, this.#rows).fill(NaN) }
+    }
+    return { kind: 'number', ...(this.#booleans && { type: 'boolean' }), values: yield* this.#numbers.joined() }
   }
 
   #appendMissing(): void {
     if (this.#kind === 'number') this.#numbers.push(NaN)
-    else if (this.#kind === 'string') this.#codes.push(-1)
-    else if (this.#kind === 'list') this.#offsets.push(this.#offsets.at(-1) ?? 0)
+    else if (this.#kind === 'list') this.#offsets.push(this.#items?.rows ?? 0)
+    else if (this.#kind !== undefined) this.#codes.push(-1)
   }
 
-  #appendNumber(value: number | bigint | boolean): void {
+  #appendNumber(value: number): void {
     this.#become('number', value)
-    const number = Number(value)
-    if (typeof value === 'bigint' && !Number.isSafeInteger(number)) {
-      throw this.#wrong('an integer up to 2^53', value, 'pass ids beyond that as strings')
-    }
-    this.#numbers.push(number)
+    this.#booleans = false
+    this.#numbers.push(value)
   }
 
-  #appendText(value: string): void {
-    this.#become('string', value)
-    let code = this.#dictionary.get(value)
-    if (code === undefined) this.#dictionary.set(value, (code = this.#dictionary.size))
-    this.#codes.push(code)
+  #appendBoolean(value: boolean): void {
+    this.#become('number', value)
+    this.#numbers.push(Number(value))
+  }
+
+  #numberOf(value: bigint): number {
+    const number = Number(value)
+    if (Number.isSafeInteger(number)) return number
+    throw this.#wrong('an integer up to 2^53', value, 'pass ids beyond that as strings')
+  }
+
+  #dateTextOf(value: Date): string {
+    const time = Date.prototype.getTime.call(value)
+    const text = Number.isNaN(time) ? undefined : dateText(new Date(time).toISOString().replace(/^\+0*/, ''))
+    if (text !== undefined) return text
+    const found = Number.isNaN(time) ? 'an invalid Date' : `a Date in the year ${new Date(time).getUTCFullYear()}`
+    throw this.#error(`expected a date from the year 0 on, found ${found}`, value)
+  }
+
+  #appendText(kind: 'string' | 'date', text: string, value: string | Date): void {
+    this.#become(kind, value)
+    this.#texts ??= new Texts(`column ${quote(this.#name)}`)
+    this.#codes.push(this.#texts.numberOf(text))
   }
 
   #appendList(value: ArrayLike<ScalarValue>): void {
-    if (this.#row !== undefined || !(Array.isArray(value) || ArrayBuffer.isView(value)) || value instanceof DataView) {
-      throw this.#wrong('a number, a string or null', value)
+    const typed = typedArrayName(value)
+    if (this.#row !== undefined || !(Array.isArray(value) || typed !== undefined)) {
+      throw this.#wrong('a number, a string, a date or null', value)
     }
     this.#become('list', value)
-    const items = (this.#items ??= new ColumnBuilder(this.#name))
+    const items = (this.#items ??= new ColumnBuilder(this.#name, { ...this.#limits, rows: this.#limits.items }))
     items.#row = this.#rows
-    for (let index = 0; index < value.length; index += 1) items.append(value[index])
+    if (typed === undefined || typed.startsWith('Big')) {
+      const { length } = value
+      for (let index = 0; index < length; index += 1) items.append(value[index])
+    } else items.#appendAll(value as NumberValues)
     this.#offsets.push(items.rows)
   }
 
-  #become(kind: Kind, value: Value): void {
+  /** All of a typed array of numbers. */
+  #appendAll(values: NumberValues): void {
+    if (isGone(values)) throw this.#error('expected an array, found one whose memory was transferred away', values)
+    const length = lengthOf(values)
+    if (length === 0) return
+    if (this.#rows + length > this.#limits.rows) throw this.#tooMany()
+    this.#become('number', values)
+    this.#booleans = false
+    this.#numbers.pushAll(values, length)
+    this.#rows += length
+  }
+
+  #become(kind: Kind, value: unknown): void {
     if (this.#kind === kind) return
     if (this.#kind !== undefined) {
       throw this.#wrong(`a ${this.#kind}, as in the rows before`, value, 'make the whole column one or the other')
@@ -107,9 +177,18 @@ export class ColumnBuilder {
     for (let row = 0; row < missing; row += 1) this.#appendMissing()
   }
 
+  #tooMany(): DataError {
+    if (this.#row === undefined) return this.#error(`expected at most ${this.#limits.rows} rows, found more`, undefined)
+    return this.#error(`expected at most ${this.#limits.items} items in all lists together, found more`, undefined)
+  }
+
   #wrong(expected: string, value: unknown, next?: string): DataError {
+    const message = `expected ${expected}, found ${describeValue(value)}`
+    return this.#error(next === undefined ? message : `${message}; ${next}`, value)
+  }
+
+  #error(message: string, value: unknown): DataError {
     const row = this.#row ?? this.#rows
-    const message = `column ${quote(this.#name)}, row ${row}: expected ${expected}, found ${describeValue(value)}`
-    return new DataError(next === undefined ? message : `${message}; ${next}`, { column: this.#name, row, value })
+    return new DataError(`column ${quote(this.#name)}, row ${row}: ${message}`, { column: this.#name, row, value })
   }
 }

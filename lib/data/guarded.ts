@@ -16,7 +16,7 @@ export function guarded<Result>(what: string, place: DataPlace | undefined, read
 /** An error of ours as it is; any other as one about the data, or without a place in them about the argument `what`. */
 export function unreadable(what: string, place: DataPlace | undefined, cause: unknown): Error {
   if (cause instanceof MultigateError) return cause
-  const message = `${what}: expected values that can be read, found some that throw: ${messageOf(cause)}`
+  const message = `${what}: its values cannot be read: ${messageOf(cause)}`
   return place === undefined ? new ArgumentError(message, { field: what, cause }) : new DataError(message, { ...place, cause })
 }
 

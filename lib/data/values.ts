@@ -1,9 +1,13 @@
 // Columns from values in memory. Typed arrays are copied in bulk, everything else value by value.
 
+import { isGone, lengthOf, typedArrayName } from '../core/arrays.js'
 import { describeValue, quote } from '../core/check.js'
-import { type Column, type NumberValues, narrowed, type ScalarColumn } from '../core/columns.js'
+import { type Column, type NumberValues, narrowed, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
+import { mostRows } from '../core/limits.js'
+import { allocate } from '../core/memory.js'
 import { ColumnBuilder, type ScalarValue, type Value } from './builder.js'
+import { guarded } from './guarded.js'
 
 export type NumberArray =
   | Float32Array
@@ -29,76 +33,104 @@ export interface FlatLists {
 /** What `Dataset.fromColumns` takes for a column: numbers, texts or lists of them; null, undefined and NaN are missing. */
 export type ColumnValues = ScalarValues | readonly Value[] | FlatLists
 
-/** A column from values. @throws ERR_MULTIGATE_DATA naming the row of a value that does not fit. */
+/**
+ * A column from values.
+ * @throws ERR_MULTIGATE_DATA naming the row of a value that does not fit; ERR_MULTIGATE_OUT_OF_MEMORY.
+ */
 export function columnOfValues(name: string, values: ColumnValues): Column {
-  if (ArrayBuffer.isView(values) && isDetached(values)) {
-    throw new DataError(`column ${quote(name)}: expected an array, found one whose memory was transferred away`, { column: name })
+  return guarded(`column ${quote(name)}`, { column: name }, () => {
+    const lists = flatListsOf(values)
+    return lists === undefined ? plainColumn(name, values) : listColumn(name, lists)
+  })
+}
+
+function plainColumn(name: string, values: unknown): Column {
+  if (typedArrayName(values) !== undefined) return { kind: 'number', values: numbersOf(name, values as NumberArray) }
+  if (!Array.isArray(values)) {
+    throw wrong(name, `expected an array, a typed array or { items, offsets }, found ${describeValue(values)}`)
   }
-  if (isFlatLists(values)) return { kind: 'list', items: itemsOf(name, values), offsets: offsetsOf(name, values) }
-  if (isNumberArray(values)) return { kind: 'number', values: numbersOf(values) }
-  if (!isArray(values)) {
-    throw new DataError(
-      `column ${quote(name)}: expected an array, a typed array or { items, offsets }, found ${describeValue(values)}`,
-      { column: name },
-    )
-  }
+  const { length } = values
+  // Refused before the time for it is spent.
+  if (length > mostRows) throw wrong(name, `expected at most ${mostRows} rows, found ${length}`)
   const builder = new ColumnBuilder(name)
-  for (let row = 0; row < values.length; row += 1) builder.append(values[row])
+  for (let row = 0; row < length; row += 1) builder.append(values[row] as Value)
   return builder.finish()
 }
 
-/** A copy. */
-export function numbersOf(values: NumberArray): NumberValues {
-  if (values instanceof Float32Array || values instanceof Int32Array) return values.slice()
-  return narrowed(Float64Array.from(values))
+/** A copy of a typed array. @throws ERR_MULTIGATE_DATA where its memory is gone, or an integer is beyond 2^53; ERR_MULTIGATE_OUT_OF_MEMORY. */
+export function numbersOf(name: string, values: NumberArray | BigInt64Array | BigUint64Array): NumberValues {
+  if (isGone(values)) throw wrong(name, 'expected an array, found one whose memory was transferred away or shrunk')
+  const what = `column ${quote(name)}`
+  const length = lengthOf(values)
+  switch (typedArrayName(values)) {
+    case 'Float32Array':
+    case 'Float16Array':
+      return copied(allocate(what, Float32Array, length), values as NumberArray)
+    case 'Float64Array':
+    case 'Uint32Array':
+      return narrowed(copied(allocate(what, Float64Array, length), values as NumberArray), what)
+    case 'BigInt64Array':
+    case 'BigUint64Array':
+      return narrowed(exactNumbers(name, values as BigInt64Array, allocate(what, Float64Array, length)), what)
+    default:
+      return copied(allocate(what, Int32Array, length), values as NumberArray)
+  }
 }
 
-function itemsOf(name: string, { items }: FlatLists): ScalarColumn {
-  const column = columnOfValues(name, items)
-  if (column.kind !== 'list') return column
-  throw new DataError(`column ${quote(name)}: expected items that are numbers or texts, found lists`, { column: name })
+function copied<A extends NumberValues>(into: A, values: NumberArray): A {
+  into.set(values)
+  return into
 }
 
-function offsetsOf(name: string, { items, offsets }: FlatLists): Int32Array {
-  const wrong = (at: number, expected: string) =>
-    new DataError(`column ${quote(name)}: expected offsets[${at}] to be ${expected}, found ${describeValue(offsets[at])}`, {
-      column: name,
-    })
-  if (offsets.length === 0) throw wrong(0, '0')
-  const copy = new Int32Array(offsets.length)
+function exactNumbers(name: string, values: BigInt64Array | BigUint64Array, into: Float64Array): Float64Array {
+  for (let row = 0; row < into.length; row += 1) {
+    const value = values[row]
+    const number = Number(value)
+    if (!Number.isSafeInteger(number)) {
+      const expected = `expected an integer up to 2^53, found ${describeValue(value)}; pass ids beyond that as strings`
+      throw new DataError(`column ${quote(name)}, row ${row}: ${expected}`, { column: name, row, value })
+    }
+    into[row] = number
+  }
+  return into
+}
+
+function listColumn(name: string, { items, offsets }: FlatLists): Column {
+  const column = plainColumn(name, items)
+  if (column.kind === 'list') throw wrong(name, 'expected items that are numbers or texts, found lists')
+  return { kind: 'list', items: column, offsets: offsetsOf(name, rowsOf(column), offsets) }
+}
+
+function offsetsOf(name: string, items: number, offsets: ArrayLike<number>): Int32Array {
+  const unfit = (at: number, expected: string, found: unknown) =>
+    wrong(name, `expected offsets[${at}] to be ${expected}, found ${describeValue(found)}`)
+  const { length } = offsets
+  if (length === 0) throw unfit(0, '0', undefined)
+  const copy = allocate(`column ${quote(name)}`, Int32Array, length)
   let last = 0
-  for (let at = 0; at < offsets.length; at += 1) {
-    const offset = offsets[at] as number
-    if (at === 0 && offset !== 0) throw wrong(0, '0')
-    if (!Number.isInteger(offset) || offset < last || offset > items.length) {
-      throw wrong(at, `an integer from ${last}, the one before, to ${items.length}, the number of items`)
+  for (let at = 0; at < length; at += 1) {
+    const offset = offsets[at]
+    if (at === 0 && offset !== 0) throw unfit(0, '0', offset)
+    if (typeof offset !== 'number' || !Number.isInteger(offset) || offset < last || offset > items) {
+      throw unfit(at, `an integer from ${last}, the one before, to ${items}, the number of items`, offset)
     }
     copy[at] = last = offset
   }
-  if (last !== items.length) throw wrong(offsets.length - 1, `${items.length}, the number of items`)
+  if (last !== items) throw unfit(length - 1, `${items}, the number of items`, last)
   return copy
 }
 
-/** It looks empty; newer versions of Node.js say so. */
-function isDetached({ byteLength, buffer }: ArrayBufferView): boolean {
-  if (byteLength > 0) return false
-  try {
-    new Uint8Array(buffer)
-    return false
-  } catch {
-    return true
-  }
+function flatListsOf(values: unknown): FlatLists | undefined {
+  if (typeof values !== 'object' || values === null || isArray(values) || !('items' in values && 'offsets' in values))
+    return undefined
+  const { items, offsets } = values as FlatLists
+  return isArray(items) && isArray(offsets) ? { items, offsets } : undefined
 }
 
-function isFlatLists(values: ColumnValues): values is FlatLists {
-  if (typeof values !== 'object' || values === null || !('items' in values && 'offsets' in values)) return false
-  return isArray(values.items) && isArray(values.offsets)
+function isArray(values: unknown): boolean {
+  return Array.isArray(values) || typedArrayName(values) !== undefined
 }
 
-function isArray(values: unknown): values is ArrayLike<unknown> {
-  return Array.isArray(values) || (ArrayBuffer.isView(values) && !(values instanceof DataView))
-}
-
-function isNumberArray(values: ColumnValues): values is NumberArray {
-  return isArray(values) && ArrayBuffer.isView(values) && !(values instanceof BigInt64Array || values instanceof BigUint64Array)
+function wrong(name: string, message: string): DataError {
+  return new DataError(`column ${quote(name)}: ${message}`, { column: name })
 }

@@ -97,8 +97,36 @@ describe('fromColumns', () => {
     ],
     ['a list among numbers', { a: [1, [2]] }, 'column "a", row 1: expected a number'],
     ['two kinds in a list', { a: [['x'], ['y', 2]] as ColumnValues }, 'column "a", row 1: expected a string'],
-    ['a list in a list', { a: [[['x']]] as unknown as ColumnValues }, 'column "a", row 0: expected a number, a string or null'],
-    ['a date', { a: [new Date(0)] as unknown as ColumnValues }, 'found a Date'],
+    [
+      'a list in a list',
+      { a: [[['x']]] as unknown as ColumnValues },
+      'column "a", row 0: expected a number, a string, a date or null',
+    ],
+    [
+      'a date that is none',
+      { a: [new Date(0), new Date(NaN)] },
+      'column "a", row 1: expected a date from the year 0 on, found an',
+    ],
+    [
+      'a date before Christ',
+      { a: [new Date(-1e14)] },
+      'row 0: expected a date from the year 0 on, found a Date in the year -1199',
+    ],
+    [
+      'dates among texts',
+      { a: ['2024-01-02', new Date(0)] },
+      'column "a", row 1: expected a string, as in the rows before, found',
+    ],
+    [
+      'texts among dates',
+      { a: [new Date(0), '2024-01-02'] },
+      'row 1: expected a date, as in the rows before, found "2024-01-02"',
+    ],
+    [
+      'a wrapped number',
+      { a: [new Number(5)] as unknown as ColumnValues },
+      'expected a number, a string, a date or null, found a N',
+    ],
     ['a bigint that no float holds', { a: [2n ** 60n] }, 'pass ids beyond that as strings'],
     ['lengths', { a: [1, 2], b: [1] }, 'column "b": expected 2 rows, as "a" has, found 1'],
     ['no array', { a: 'abc' as unknown as ColumnValues }, 'expected an array, a typed array or { items, offsets }, found "abc"'],
