@@ -7,7 +7,8 @@ import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import type { ColumnsOptions } from './chosen.js'
-import { type CsvOptions, csvParts, readCsv } from './csv.js'
+import { csvParts, readCsv } from './csv.js'
+import type { CsvOptions } from './csv-options.js'
 import { parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
@@ -56,7 +57,7 @@ export class Dataset {
    * @throws ERR_MULTIGATE_DATA for a missing or malformed file, with its line; ERR_MULTIGATE_MISSING_PACKAGE without
    * `@duckdb/node-api`; ERR_MULTIGATE_ARGUMENT for a wrong option.
    */
-  static async fromCsv(path: string, options: CsvOptions = {}): Promise<Dataset> {
+  static async fromCsv(path: string | URL, options: CsvOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readCsv(path, options))
   }
 
@@ -74,7 +75,11 @@ export class Dataset {
    * @param rows of a part; the last one may be smaller.
    * @example for await (const part of Dataset.streamCsv('log.csv')) scores.push(await model.predict(part))
    */
-  static async *streamCsv(path: string, options: CsvOptions = {}, rows = defaultPart): AsyncGenerator<Dataset, void, undefined> {
+  static async *streamCsv(
+    path: string | URL,
+    options: CsvOptions = {},
+    rows = defaultPart,
+  ): AsyncGenerator<Dataset, void, undefined> {
     checkInteger('rows', rows, { min: 1 })
     yield* Dataset.#parts(csvParts(path, options, rows))
   }

@@ -6,7 +6,7 @@ import { invalidArgument, parseOptions } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { type ColumnsOptions, chosenColumns, columnsSchema } from './chosen.js'
 import { identifier, pathLiteral, type Session, usingDuckDB } from './duckdb.js'
-import { checkFile } from './file.js'
+import { fileOf } from './file.js'
 import { planOfTable, tableParts } from './table.js'
 
 /** Where a query runs. */
@@ -22,7 +22,7 @@ const table = 'multigate_query'
 export async function readQuery(sql: string, options: QueryOptions): Promise<Map<string, Column>> {
   const { database } = parseOptions('query', schema, options)
   if (typeof sql !== 'string' || sql.trim() === '') throw invalidArgument('sql', 'a SELECT', sql)
-  if (database !== undefined) await checkFile(database)
+  if (database !== undefined) await fileOf(database)
   const select = sql.trim().replace(/;+\s*$/, '')
   const parts = usingDuckDB('the query', { database }, (session) => selected(session, select, undefined))
   for await (const columns of parts) return columns
@@ -44,7 +44,7 @@ export async function* parquetParts(
   options: ColumnsOptions,
 ): AsyncGenerator<Map<string, Column>, void, undefined> {
   const { columns } = parseOptions('parquet', parquetSchema, options)
-  await checkFile(path)
+  await fileOf(path)
   const file = `read_parquet(${pathLiteral(path)})`
   yield* usingDuckDB(`reading ${path}`, {}, async function* (session) {
     const names = (await session.rows(`DESCRIBE SELECT * FROM ${file}`)).map(([name]) => String(name))
