@@ -9,7 +9,7 @@ import { nearest } from '../core/nearest.js'
 import { frozen } from '../core/schemas.js'
 import { type ColumnsOptions, chosenColumns, columnsSchema } from './chosen.js'
 import { identifier, pathLiteral, type Session, usingDuckDB } from './duckdb.js'
-import { checkFile } from './file.js'
+import { fileOf } from './file.js'
 import { fixThreads, freeThreads, refusalOf, refuseVolatile } from './repeatable.js'
 import { planOfTable, tableParts } from './table.js'
 
@@ -34,7 +34,7 @@ const table = 'multigate_query'
 export async function readQuery(sql: string, options: QueryOptions): Promise<Map<string, Column>> {
   const { database, orderBy = [] } = parseOptions('query', schema, options)
   if (typeof sql !== 'string' || sql.trim() === '') throw invalidArgument('sql', 'a SELECT', sql)
-  if (database !== undefined) await checkFile(database)
+  if (database !== undefined) await fileOf(database)
   const parts = usingDuckDB('the query', { database }, async function* (session) {
     await runQuery(session, sql.trim().replace(/;+\s*$/, ''), typeof orderBy === 'string' ? [orderBy] : orderBy)
     yield* tableParts(session, table, await planOfTable(session, table), undefined)
@@ -105,7 +105,7 @@ export async function* parquetParts(
   options: ColumnsOptions,
 ): AsyncGenerator<Map<string, Column>, void, undefined> {
   const { columns } = parseOptions('parquet', parquetSchema, options)
-  await checkFile(path)
+  await fileOf(path)
   const file = `read_parquet(${pathLiteral(path)})`
   yield* usingDuckDB(`reading ${path}`, {}, async function* (session) {
     const names = (await session.rows(`DESCRIBE SELECT * FROM ${file}`)).map(([name]) => String(name))
