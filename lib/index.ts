@@ -22,7 +22,7 @@ export {
 export type { ArrowTable, ArrowVector } from './data/arrow.js'
 export type { ScalarValue, Value } from './data/builder.js'
 export type { ColumnsOptions } from './data/chosen.js'
-export type { CsvOptions } from './data/csv.js'
+export type { CsvOptions } from './data/csv-options.js'
 export { Dataset, type DatasetSplit } from './data/dataset.js'
 export type { QueryOptions } from './data/query.js'
 export type { SplitOptions } from './data/split.js'

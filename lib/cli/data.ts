@@ -1,7 +1,7 @@
 // Data on the command line: a file by its ending, and a part of it by the split of a configuration.
 
 import { ArgumentError } from '../core/errors.js'
-import type { CsvOptions } from '../data/csv.js'
+import type { CsvOptions } from '../data/csv-options.js'
 import { Dataset } from '../data/dataset.js'
 import type { Model } from '../training/model.js'
 import { type Config, readConfig } from './config.js'

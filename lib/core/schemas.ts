@@ -30,3 +30,31 @@ function isPath(value: unknown): boolean {
     return false
   }
 }
+
+/** Anything that tells whether it was aborted, of whichever realm. */
+export const abortSignal = z.custom<AbortSignal>((value) => typeof (value as AbortSignal | null)?.aborted === 'boolean', {
+  error: ({ input }) => `expected an AbortSignal, found ${describeValue(input)}`,
+})
+
+/**
+ * An object of values by name, as a map: names come from files, and an object of values has `constructor` where no one gave it one.
+ * `z.record` leaves `__proto__` out.
+ */
+export function mapByName<Out, In>(
+  values: z.ZodType<Out, In>,
+): z.ZodType<ReadonlyMap<string, Out>, Readonly<Record<string, In>>> {
+  return z
+    .custom<Readonly<Record<string, In>>>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), {
+      error: ({ input }) => `expected an object of values by name, found ${describeValue(input)}`,
+    })
+    .transform((object, context) => {
+      const map = new Map<string, Out>()
+      for (const [name, value] of Object.entries(object)) {
+        const { success, data, error } = values.safeParse(value)
+        if (success) map.set(name, data)
+        else
+          for (const issue of error.issues) context.issues.push({ ...issue, path: [name, ...issue.path], input: value } as never)
+      }
+      return map
+    })
+}

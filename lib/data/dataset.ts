@@ -10,7 +10,8 @@ import { allocate } from '../core/memory.js'
 import { nearest } from '../core/nearest.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import type { ColumnsOptions } from './chosen.js'
-import { type CsvOptions, csvParts, readCsv } from './csv.js'
+import { csvParts, readCsv } from './csv.js'
+import type { CsvOptions } from './csv-options.js'
 import { guarded } from './guarded.js'
 import { aDatasetCannotBeClonedPostItsColumnsOrReadItThere, brand, lostDataset } from './lost.js'
 import { parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
@@ -122,7 +123,7 @@ export class Dataset {
    * @throws ERR_MULTIGATE_DATA for a missing or malformed file, with its line; ERR_MULTIGATE_MISSING_PACKAGE without
    * `@duckdb/node-api`; ERR_MULTIGATE_ARGUMENT for a wrong option.
    */
-  static async fromCsv(path: string, options: CsvOptions = {}): Promise<Dataset> {
+  static async fromCsv(path: string | URL, options: CsvOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readCsv(path, options), 0, readingOf(options))
   }
 
@@ -140,7 +141,11 @@ export class Dataset {
    * @param rows of a part; the last one may be smaller.
    * @example for await (const part of Dataset.streamCsv('log.csv')) scores.push(await model.predict(part))
    */
-  static async *streamCsv(path: string, options: CsvOptions = {}, rows = defaultPart): AsyncGenerator<Dataset, void, undefined> {
+  static async *streamCsv(
+    path: string | URL,
+    options: CsvOptions = {},
+    rows = defaultPart,
+  ): AsyncGenerator<Dataset, void, undefined> {
     checkInteger('rows', rows, { min: 1 })
     yield* Dataset.#parts(csvParts(path, options, rows), options)
   }

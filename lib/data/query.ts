@@ -2,32 +2,93 @@
 
 import { z } from 'zod'
 
-import { invalidArgument, parseOptions } from '../core/check.js'
+import { invalidArgument, parseOptions, quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
+import { DataError } from '../core/errors.js'
+import { nearest } from '../core/nearest.js'
+import { frozen } from '../core/schemas.js'
 import { type ColumnsOptions, chosenColumns, columnsSchema } from './chosen.js'
 import { identifier, pathLiteral, type Session, usingDuckDB } from './duckdb.js'
-import { checkFile } from './file.js'
+import { fileOf } from './file.js'
+import { fixThreads, freeThreads, refusalOf, refuseVolatile } from './repeatable.js'
 import { planOfTable, tableParts } from './table.js'
 
-/** Where a query runs. */
+/** Where a query runs, and the order of its rows. */
 export interface QueryOptions {
   /** A DuckDB database file, opened read-only. Default: an empty database in memory; queries can name files. */
   readonly database?: string | undefined
+  /**
+   * Columns of the result that name each of its rows: rows come in their order. Joins, and groups with exact aggregates, then run on all
+   * threads. Default: the order that the query gives on one thread.
+   */
+  readonly orderBy?: string | readonly string[] | undefined
 }
 
-const schema = z.strictObject({ database: z.string().min(1).optional() })
+const schema = z.strictObject({
+  database: z.string().min(1).optional(),
+  orderBy: z.union([z.string(), frozen(z.array(z.string()).min(1))]).optional(),
+})
 const table = 'multigate_query'
 
 /** The columns of a SELECT. @throws as `Dataset.fromQuery` says. */
 export async function readQuery(sql: string, options: QueryOptions): Promise<Map<string, Column>> {
-  const { database } = parseOptions('query', schema, options)
+  const { database, orderBy = [] } = parseOptions('query', schema, options)
   if (typeof sql !== 'string' || sql.trim() === '') throw invalidArgument('sql', 'a SELECT', sql)
-  if (database !== undefined) await checkFile(database)
-  const select = sql.trim().replace(/;+\s*$/, '')
-  const parts = usingDuckDB('the query', { database }, (session) => selected(session, select, undefined))
+  if (database !== undefined) await fileOf(database)
+  const parts = usingDuckDB('the query', { database }, async function* (session) {
+    await runQuery(session, sql.trim().replace(/;+\s*$/, ''), typeof orderBy === 'string' ? [orderBy] : orderBy)
+    yield* tableParts(session, table, await planOfTable(session, table), undefined)
+  })
   for await (const columns of parts) return columns
   throw new Error('a table has at least one part')
 }
+
+/** Puts the rows of a query into the table, the same rows in the same order each time. */
+async function runQuery(session: Session, select: string, orderBy: readonly string[]): Promise<void> {
+  try {
+    // By itself too: within brackets a text may close them and go on with another statement.
+    await session.connection.extractStatements(select)
+    await refuseVolatile(session)
+    const create = createTable(select)
+    await fixThreads(session, create, select, orderBy.length > 0)
+    await session.connection.run(create)
+    await freeThreads(session)
+  } catch (cause) {
+    throw refusalOf(cause)
+  }
+  if (orderBy.length > 0) await sortByKey(session, orderBy)
+}
+
+async function sortByKey(session: Session, orderBy: readonly string[]): Promise<void> {
+  const names = (await session.rows(`DESCRIBE ${table}`)).map(([name]) => String(name))
+  const other = orderBy.find((name) => !names.includes(name))
+  if (other !== undefined) {
+    const near = nearest(other, names).map(quote).join(', ')
+    throw new DataError(`query.orderBy: no column ${quote(other)} in the result; the nearest are ${near}`, { column: other })
+  }
+  const keys = orderBy.map(identifier)
+  const find = (what: string): Promise<readonly (readonly unknown[])[]> =>
+    session.rows(
+      `SELECT ${keys.map((key) => `${key}::VARCHAR`).join(', ')} FROM ${table} ${what} ORDER BY ${keys.join(', ')} LIMIT 1`,
+    )
+  const [missing] = await find(`WHERE ${keys.map((key) => `${key} IS NULL`).join(' OR ')}`)
+  const [twice] = missing === undefined ? await find(`GROUP BY ${keys.join(', ')} HAVING count(*) > 1`) : []
+  const wrong = missing ?? twice
+  if (wrong !== undefined) {
+    const found = orderBy.map(
+      (name, index) => `${quote(name)} ${wrong[index] === null ? 'missing' : quote(String(wrong[index]))}`,
+    )
+    const where = missing === undefined ? 'two rows' : 'a row'
+    throw new DataError(
+      `query.orderBy: expected columns that name each row, found ${where} with ${found.join(', ')}; add columns to it until each row has a key of its own, or leave it out`,
+    )
+  }
+  await session.connection.run(
+    `ALTER TABLE ${table} RENAME TO ${unsorted}; CREATE TEMP TABLE ${table} AS SELECT * FROM ${unsorted} ORDER BY ${keys.join(', ')}; DROP TABLE ${unsorted}`,
+  )
+}
+
+const unsorted = 'multigate_unsorted'
 
 const parquetSchema = z.strictObject({ columns: columnsSchema })
 
@@ -44,21 +105,18 @@ export async function* parquetParts(
   options: ColumnsOptions,
 ): AsyncGenerator<Map<string, Column>, void, undefined> {
   const { columns } = parseOptions('parquet', parquetSchema, options)
-  await checkFile(path)
+  await fileOf(path)
   const file = `read_parquet(${pathLiteral(path)})`
   yield* usingDuckDB(`reading ${path}`, {}, async function* (session) {
     const names = (await session.rows(`DESCRIBE SELECT * FROM ${file}`)).map(([name]) => String(name))
     const chosen = chosenColumns(path, names, columns).map(identifier)
-    yield* selected(session, `SELECT ${chosen.join(', ')} FROM ${file}`, rows)
+    // A scan alone keeps the order of the file.
+    await session.connection.run(createTable(`SELECT ${chosen.join(', ')} FROM ${file}`))
+    yield* tableParts(session, table, await planOfTable(session, table), rows)
   })
 }
 
-async function* selected(
-  session: Session,
-  select: string,
-  rows: number | undefined,
-): AsyncGenerator<Map<string, Column>, void, undefined> {
-  // On a line of its own: the query may end in a comment.
-  await session.connection.run(`CREATE TEMP TABLE ${table} AS (\n${select}\n)`)
-  yield* tableParts(session, table, await planOfTable(session, table), rows)
+/** On lines of its own: the query may end in a comment. */
+function createTable(select: string): string {
+  return `CREATE TEMP TABLE ${table} AS (\n${select}\n)`
 }

@@ -12,12 +12,13 @@ export function* penaltyOfWeights({ network, memories }: NetworkRunner, options:
   let sum = 0
   for (const { group, role, offset, shape } of network.parameters.tensors) {
     const penalty = penaltyOf(options, group)
-    if (role === 'kernel' && isOn(penalty)) sum += ofParts(penalty, memories.parts({ memory: 'parameters', offset, shape }))
+    if (role === 'kernel' && isOn(penalty))
+      sum += yield* ofParts(penalty, memories.parts({ memory: 'parameters', offset, shape }))
   }
   const penalty = penaltyOf(options, 'embedding')
   if (!isOn(penalty)) return sum
   for (const { name, rows, dim } of network.tables) {
-    sum += ofParts(penalty, memories.parts({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
+    sum += yield* ofParts(penalty, memories.parts({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
   }
   return sum
 }
@@ -26,7 +27,7 @@ function isOn({ l1, l2 }: Penalty): boolean {
   return l1 !== 0 || l2 !== 0
 }
 
-function ofParts({ l1, l2 }: Penalty, parts: Iterable<FloatArray>): number {
+function* ofParts({ l1, l2 }: Penalty, parts: Iterable<FloatArray>): Sliced<number> {
   let [absolute, squared] = [0, 0]
   for (const part of parts) {
     for (let index = 0; index < part.length; index += 1) {
@@ -34,6 +35,7 @@ function ofParts({ l1, l2 }: Penalty, parts: Iterable<FloatArray>): number {
       absolute += Math.abs(weight)
       squared += weight * weight
     }
+    yield
   }
   return l1 * absolute + l2 * squared
 }

@@ -2,7 +2,7 @@
 // options, tasks, fitted encoders. A checkpoint has the state of its training run too.
 
 import type { FilePath } from '../core/path.js'
-import type { CsvOptions } from '../data/csv.js'
+import type { CsvOptions } from '../data/csv-options.js'
 import { encoderToJSON } from '../features/encoders.js'
 import { type TensorSource, writeSafetensors } from '../io/safetensors.js'
 import type { Task } from '../tasks/task.js'

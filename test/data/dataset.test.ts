@@ -176,13 +176,13 @@ it.each<[string, () => Promise<unknown>, string]>([
     'rows: expected an array of objects, or another iterable of them, found nothing',
   ],
   ['fromArrow', () => Dataset.fromArrow({} as never), "source: expected a table of apache-arrow, or Arrow's IPC bytes, found"],
-  ['fromCsv', () => Dataset.fromCsv(undefined as never), 'path: expected the path of a file, found nothing'],
+  ['fromCsv', () => Dataset.fromCsv(undefined as never), 'path: expected the path of a file, or a file: URL, found nothing'],
   [
     'fromCsv, a symbol,',
     () => Dataset.fromCsv(Symbol('a.csv') as never),
-    'path: expected the path of a file, found Symbol(a.csv)',
+    'path: expected the path of a file, or a file: URL, found Symbol(a.csv)',
   ],
-  ['fromParquet', () => Dataset.fromParquet(''), 'path: expected the path of a file, found ""'],
+  ['fromParquet', () => Dataset.fromParquet(''), 'path: expected the path of a file, or a file: URL, found ""'],
   ['fromQuery', () => Dataset.fromQuery(undefined as never), 'sql: expected a SELECT, found nothing'],
   [
     'the constructor',

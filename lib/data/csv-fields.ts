@@ -1,0 +1,86 @@
+// Cuts the text of a CSV file into fields, as DuckDB does: for the header, and where a file must be written anew before DuckDB can
+// read it. Text comes in pieces; a field that may go on in the next piece waits for it.
+
+/** What separates fields, and what stands around one that holds separators. */
+export interface Dialect {
+  readonly delimiter: string
+  /** Empty for none. */
+  readonly quote: string
+  readonly escape: string
+}
+
+export interface Field {
+  /** As it stands there, with quotes. */
+  readonly raw: string
+  readonly value: string
+  /** The delimiter or line end behind it; empty at the end of the text. */
+  readonly end: string
+}
+
+/** A quote that has not ended after so many characters is taken for an ordinary character. */
+const longestField = 2 ** 22
+
+/** Takes text piece by piece and gives the fields that end in it. */
+export class FieldReader {
+  readonly #field: RegExp
+  readonly #open: RegExp | undefined
+  readonly #escaped: RegExp | undefined
+  #text = ''
+
+  constructor({ delimiter, quote, escape: escapedBy }: Dialect) {
+    const [d, q, e] = [delimiter, quote, escapedBy].map(literally) as [string, string, string]
+    const plain = delimiter.length === 1 ? `[^${d}\\r\\n]*` : `(?:(?!${d})[^\\r\\n])*`
+    const end = `(${d}|\\r\\n|\\n|\\r|$)`
+    if (quote === '') {
+      this.#field = new RegExp(`(?!)()|(${plain})${end}`, 'y')
+      return
+    }
+    const blanks = delimiter.includes(' ') ? '' : ' *'
+    const inside = escapedBy === quote ? `[^${q}]*(?:${q}${q}[^${q}]*)*` : `[^${q}${e}]*(?:${e}[^][^${q}${e}]*)*`
+    this.#field = new RegExp(`(?:${blanks}${q}(${inside})${q}${blanks}|(${plain}))${end}`, 'y')
+    this.#open = new RegExp(`${blanks}${q}${inside}$`, 'y')
+    this.#escaped = new RegExp(escapedBy === quote ? `${q}(${q})` : `${e}([${q}${e}])`, 'g')
+  }
+
+  /** Characters that wait for the end of their field. */
+  get waiting(): number {
+    return this.#text.length
+  }
+
+  /** What waits is the beginning of a quoted field. */
+  get isQuoted(): boolean {
+    return this.#opensAt(0)
+  }
+
+  /** @param last nothing follows. */
+  push(text: string, last = false): Field[] {
+    this.#text += text
+    const fields: Field[] = []
+    let at = 0
+    for (let end = 'none'; end !== '' && at < this.#text.length + (last ? 1 : 0); ) {
+      this.#field.lastIndex = at
+      const match = this.#field.exec(this.#text)
+      const [raw = '', quoted, plain = ''] = match ?? []
+      end = match?.[3] ?? ''
+      const whole = last || this.#text.length - at > longestField
+      if (!whole && (end === '' || (end === '\r' && this.#field.lastIndex === this.#text.length))) break
+      if (!whole && quoted === undefined && this.#opensAt(at)) break
+      const value = quoted === undefined ? plain : this.#escaped === undefined ? quoted : quoted.replace(this.#escaped, '$1')
+      fields.push({ raw: raw.slice(0, raw.length - end.length), value, end })
+      at += raw.length
+    }
+    this.#text = this.#text.slice(at)
+    return fields
+  }
+
+  #opensAt(at: number): boolean {
+    if (this.#open === undefined) return false
+    this.#open.lastIndex = at
+    return this.#open.test(this.#text)
+  }
+}
+
+/** A text as a regular expression that matches only itself, inside brackets too. */
+function literally(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+}
