@@ -4,6 +4,7 @@ import { z } from 'zod'
 
 import { describeValue } from './check.js'
 import { type FilePath, pathOf } from './path.js'
+import type { Signal } from './slices.js'
 
 /** Any number: NaN and infinity too, which the schema of a number leaves out. */
 export const anyNumber = z.custom<number>((value) => typeof value === 'number', {
@@ -32,7 +33,7 @@ function isPath(value: unknown): boolean {
 }
 
 /** Anything that tells whether it was aborted, of whichever realm. */
-export const abortSignal = z.custom<AbortSignal>((value) => typeof (value as AbortSignal | null)?.aborted === 'boolean', {
+export const abortSignal = z.custom<Signal>((value) => typeof (value as Signal | null)?.aborted === 'boolean', {
   error: ({ input }) => `expected an AbortSignal, found ${describeValue(input)}`,
 })
 
@@ -58,3 +59,20 @@ export function mapByName<Out, In>(
       return map
     })
 }
+
+const [smallest, largest] = [2 ** -126, (2 - 2 ** -23) * 2 ** 127]
+const range = `0, or from ${smallest} to ${largest} in size`
+
+/** A number that float32, in which models compute, holds as a number: none so large or so small that it would be infinity or 0. */
+export const float32 = z.number().refine((value) => value === 0 || (Math.abs(value) >= smallest && Math.abs(value) <= largest), {
+  error: ({ input }) => `expected a number that float32 holds, ${range}, found ${describeValue(input)}`,
+})
+
+/** A number >= 0 of that kind. */
+export const amount = float32.min(0)
+
+/** A number in [0, 1) that is not 1 in float32 either. */
+export const fraction = amount.lt(1).refine((value) => value >= 1 || Math.fround(value) < 1, {
+  error: ({ input }) =>
+    `expected a number in [0, 1) that float32 does not round to 1, at most ${1 - 2 ** -24}, found ${describeValue(input)}`,
+})

@@ -16,6 +16,8 @@ const sliceMilliseconds = 10
 export interface Signal {
   readonly aborted: boolean
   readonly reason: unknown
+  addEventListener?(type: 'abort', listener: () => void): void
+  removeEventListener?(type: 'abort', listener: () => void): void
 }
 
 /** All of it at once, on this thread. */

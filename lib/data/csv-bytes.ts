@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-
 import { AbortedError, DataError } from '../core/errors.js'
+import type { Signal } from '../core/slices.js'
 import { type Dialect, FieldReader } from './csv-fields.js'
 
 /** A file that is read from its start. */
 export interface ByteSource {
   readonly path: string
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: Signal | undefined
 }
 
 /** Bytes of a file, of a gzip file those inside. @throws ERR_MULTIGATE_DATA for what cannot be read, ERR_MULTIGATE_ABORTED. */

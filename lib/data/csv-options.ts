@@ -1,9 +1,9 @@
 // How a CSV file is written: the options, and what they come to for one file.
 
 import { z } from 'zod'
-
 import { parseOptions } from '../core/check.js'
 import { abortSignal, frozen, mapByName } from '../core/schemas.js'
+import type { Signal } from '../core/slices.js'
 import { type ColumnsOptions, columnsSchema } from './chosen.js'
 import type { Dialect } from './csv-fields.js'
 
@@ -41,7 +41,7 @@ export interface CsvOptions extends ColumnsOptions {
   /** The kind of a column, where what its values look like is not what they are: `{ zip: 'string' }`. */
   readonly types?: Readonly<Record<string, 'number' | 'string'>> | undefined
   /** Ends the reading when it is aborted. */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: Signal | undefined
 }
 
 const lineEnd = /[\r\n]/
@@ -92,7 +92,7 @@ export interface CsvFormat {
   readonly nullsOf: ReadonlyMap<string, readonly string[]>
   readonly types: ReadonlyMap<string, 'number' | 'string'>
   readonly columns: readonly string[] | undefined
-  readonly signal: AbortSignal | undefined
+  readonly signal: Signal | undefined
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT naming the wrong option. */

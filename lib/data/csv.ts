@@ -5,6 +5,7 @@ import { quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
+import type { FilePath } from '../core/path.js'
 import { chosenColumns } from './chosen.js'
 import { markedEncoding } from './csv-bytes.js'
 import { readHeader } from './csv-header.js'
@@ -17,14 +18,14 @@ import { interruptible } from './interruptible.js'
 import { type ColumnPlan, tableParts } from './table.js'
 
 /** The columns of a CSV file. @throws as `Dataset.fromCsv` says. */
-export async function readCsv(path: string | URL, options: CsvOptions): Promise<Map<string, Column>> {
+export async function readCsv(path: FilePath, options: CsvOptions): Promise<Map<string, Column>> {
   for await (const columns of csvParts(path, options, undefined)) return columns
   throw new Error('a table has at least one part')
 }
 
 /** The columns of a CSV file, `rows` at a time; what each column is comes from the whole file. */
 export async function* csvParts(
-  file: string | URL,
+  file: FilePath,
   options: CsvOptions,
   rows: number | undefined,
 ): AsyncGenerator<Map<string, Column>, void, undefined> {

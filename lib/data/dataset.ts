@@ -8,6 +8,7 @@ import { DataError } from '../core/errors.js'
 import { mostRows } from '../core/limits.js'
 import { allocate } from '../core/memory.js'
 import { nearest } from '../core/nearest.js'
+import type { FilePath } from '../core/path.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import type { ColumnsOptions } from './chosen.js'
 import { csvParts, readCsv } from './csv.js'
@@ -123,7 +124,7 @@ export class Dataset {
    * @throws ERR_MULTIGATE_DATA for a missing or malformed file, with its line; ERR_MULTIGATE_MISSING_PACKAGE without
    * `@duckdb/node-api`; ERR_MULTIGATE_ARGUMENT for a wrong option.
    */
-  static async fromCsv(path: string | URL, options: CsvOptions = {}): Promise<Dataset> {
+  static async fromCsv(path: FilePath, options: CsvOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readCsv(path, options), 0, readingOf(options))
   }
 
@@ -142,7 +143,7 @@ export class Dataset {
    * @example for await (const part of Dataset.streamCsv('log.csv')) scores.push(await model.predict(part))
    */
   static async *streamCsv(
-    path: string | URL,
+    path: FilePath,
     options: CsvOptions = {},
     rows = defaultPart,
   ): AsyncGenerator<Dataset, void, undefined> {

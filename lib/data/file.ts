@@ -2,12 +2,12 @@
 
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-
 import { DataError } from '../core/errors.js'
+import type { FilePath } from '../core/path.js'
 import { pathOf } from '../core/path.js'
 
 /** The path of a file. @throws ERR_MULTIGATE_DATA naming the whole path, unless it is a file; ERR_MULTIGATE_ARGUMENT for what is no path. */
-export async function fileOf(file: string | URL, field = 'path'): Promise<string> {
+export async function fileOf(file: FilePath, field = 'path'): Promise<string> {
   const path = pathOf(field, file)
   const found = await stat(path).catch((cause: unknown) => {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT'

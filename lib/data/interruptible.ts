@@ -1,6 +1,7 @@
 // Ends what DuckDB does for a caller when the caller's signal is aborted.
 
 import { AbortedError } from '../core/errors.js'
+import type { Signal } from '../core/slices.js'
 import type { Session } from './duckdb.js'
 
 /**
@@ -10,7 +11,7 @@ import type { Session } from './duckdb.js'
 export async function* interruptible<T>(
   session: Session,
   what: string,
-  signal: AbortSignal | undefined,
+  signal: Signal | undefined,
   use: (session: Session) => AsyncGenerator<T, void, undefined>,
 ): AsyncGenerator<T, void, undefined> {
   if (signal === undefined) return yield* use(session)
@@ -23,7 +24,7 @@ export async function* interruptible<T>(
     session.connection.interrupt()
     timer ??= setInterval(interrupt, 10)
   }
-  signal.addEventListener('abort', interrupt)
+  signal.addEventListener?.('abort', interrupt)
   try {
     check()
     for await (const part of use(session)) {
@@ -35,7 +36,7 @@ export async function* interruptible<T>(
     check()
     throw cause
   } finally {
-    signal.removeEventListener('abort', interrupt)
+    signal.removeEventListener?.('abort', interrupt)
     clearInterval(timer)
   }
 }

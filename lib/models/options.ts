@@ -6,12 +6,11 @@ import { activationNames } from '../core/activation.js'
 import { initializerNames } from '../core/initializers.js'
 import type { ParameterGroup } from '../core/layout.js'
 import { largestWidth, mostExperts, mostLayers } from '../core/limits.js'
-import { frozen } from '../core/schemas.js'
+import { amount, float32, fraction, frozen } from '../core/schemas.js'
 import type { Penalty } from '../layers/update.js'
 
 /** Width of a layer. */
 export const units = z.int().min(1).max(largestWidth)
-const amount = z.number().min(0)
 
 /** Widths of hidden layers, first to last. */
 export const hiddenUnits = frozen(z.array(units).max(mostLayers))
@@ -26,8 +25,8 @@ const perGroup = z.strictObject({
 
 const initializer = z.union([
   z.enum(initializerNames),
-  z.strictObject({ kind: z.literal('uniform'), low: z.number(), high: z.number() }),
-  z.strictObject({ kind: z.literal('normal'), mean: z.number().optional(), deviation: amount }),
+  z.strictObject({ kind: z.literal('uniform'), low: float32, high: float32 }),
+  z.strictObject({ kind: z.literal('normal'), mean: float32.optional(), deviation: amount }),
 ])
 
 const penalties = z.strictObject({
@@ -61,7 +60,7 @@ export const commonOptions = {
   lossReduction: z.enum(['valid', 'batch', 'weighted']).default('valid'),
   sparseUpdate: z.enum(['lazy', 'exact']).default('lazy'),
   /** Rate of dropout after every hidden layer of bottom, experts, gates and towers, and after every mix; training only. */
-  dropout: z.number().min(0).lt(1).default(0),
+  dropout: fraction.default(0),
   seed: z.int().min(0).default(0),
 }
 
@@ -74,7 +73,7 @@ export const expertOptions = {
   /** Whether softmax layers of gates have a bias; the papers' have none. */
   gateBias: z.boolean().default(false),
   /** Divides the logits of gates: above 1 they mix more evenly. */
-  gateTemperature: z.number().positive().default(1),
+  gateTemperature: float32.positive().default(1),
 }
 
 /** How many experts share a level, or a part of one. */

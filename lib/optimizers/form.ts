@@ -2,13 +2,15 @@
 
 import { z } from 'zod'
 
+import { amount, fraction } from '../core/schemas.js'
+
 /** Whose formula: they differ in where epsilon is added and where the learning rate is multiplied. */
 export type OptimizerForm = 'keras' | 'torch'
 
 export const formSchema = z.enum(['keras', 'torch']).default('keras')
-export const learningRateSchema = z.number().min(0)
-export const decaySchema = z.number().min(0).lt(1)
-export const notNegative = z.number().min(0)
+export const learningRateSchema = amount
+export const decaySchema = fraction
+export const notNegative = amount
 
 /** Options as they are once every number is filled in. */
 export type Filled<Options> = { readonly [Key in keyof Options]-?: Exclude<Options[Key], undefined> }

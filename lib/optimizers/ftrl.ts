@@ -4,12 +4,13 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
+import { float32 } from '../core/schemas.js'
 import { type Filled, notNegative } from './form.js'
 
 export const ftrlSchema = z.strictObject({
   name: z.literal('ftrl').default('ftrl'),
-  learningRate: z.number().gt(0).default(0.001),
-  learningRatePower: z.number().max(0).default(-0.5),
+  learningRate: float32.gt(0).default(0.001),
+  learningRatePower: float32.max(0).default(-0.5),
   initialAccumulator: notNegative.default(0.1),
   l1: notNegative.default(0),
   l2: notNegative.default(0),

@@ -6,7 +6,7 @@ import { describeValue, quote } from '../core/check.js'
 import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nameSchema } from '../core/name.js'
-import { frozen } from '../core/schemas.js'
+import { amount, frozen } from '../core/schemas.js'
 
 export interface LabelOptions {
   /** The column of labels. Default: the task's name. */
@@ -25,7 +25,7 @@ export interface LabelOptions {
 export const labelOptions = {
   name: nameSchema,
   label: z.string().min(1).optional(),
-  weight: z.number().min(0).default(1),
+  weight: amount.default(1),
   weightColumn: z.string().min(1).optional(),
   missing: frozen(z.array(z.union([z.string(), z.number()])).min(1)).optional(),
 }

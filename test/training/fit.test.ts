@@ -56,7 +56,7 @@ describe('fit', () => {
     ['id', { user: [3, 31, 4] }, 'feature "user", row 1: expected an integer in [0, 30), found 31; raise vocabulary'],
     ['number', { price: [1, 2, Infinity] }, 'feature "price", row 2: expected a finite number, found Infinity; make it missing'],
     ['text', { price: ['1', '2', 'x'] }, 'feature "price", row 2: expected a number, found "x"; if it means missing'],
-    ['label', { buy: [0, 2, 1] }, 'task "buy", column "buy", row 1: expected a label in [0, 1], found 2; say with'],
+    ['label', { buy: [0, 2, 1] }, 'task "buy", column "buy", row 1: expected a label in [0, 1], found 2; '],
     ['lists for labels', { buy: [[0], [1], [1]] }, 'task "buy", column "buy": expected one label per row, found lists; say with'],
     ['column', { price: undefined }, 'feature "price": no column "price" among the 4; the nearest are'],
     ['labels', { buy: undefined }, 'task "buy": no column "buy" among the 4; the nearest are'],
@@ -158,7 +158,7 @@ describe('fit', () => {
     ['callbacks', [{ onEpoch: 'log' }], 'fit.callbacks[0]: expected a function, or an object of functions, found { onEpoch }'],
     ['validation', columns({ rows: 3 }), 'fit.validation: expected a Dataset, found { user, city, price, click, buy }'],
     ['signal', 'stop', 'fit.signal: expected an AbortSignal, found "stop"'],
-    ['resume', 3, 'fit.resume: expected a string, found 3'],
+    ['resume', 3, 'fit.resume: expected the path of a file, or a file: URL, found 3'],
   ])('says what it takes for %s', async (option, value, message) => {
     using net = model()
     const run = net.fit(train, { [option]: value })

@@ -158,7 +158,7 @@ it.each<[string, (header: Header) => void, RegExp]>([
   [
     'rows of a layer wider than they can be',
     (header) => edit(header, 'multigate.model', (json) => void (firstFeature(json).dim = 2 ** 24)),
-    /damaged\.safetensors: the rows of a layer would be 16777221 numbers wide/,
+    /damaged\.safetensors: .*16777221/,
   ],
   [
     'a network larger than memory',
@@ -232,10 +232,10 @@ describe('a small file that describes a large network', () => {
     ],
     ['experts', 'MMoE', { ...units, numExperts: 4096 }, 1, /of 8192 at least/],
     ['gates over shared experts', 'CGC', { ...units, numSharedExperts: 4000, numSpecificExperts: 0 }, 500, /of 2004000 at least/],
-    ['layers of experts', 'OMoE', { expertHiddenUnits: Array(2000).fill(1), numExperts: 1 }, 1, /4001 of/],
+    ['layers of experts', 'OMoE', { expertHiddenUnits: Array(200).fill(1), numExperts: 1 }, 1, /401 of/],
     ['layers of gates', 'MMoE', { ...units, gateHiddenUnits: Array(100).fill(1), numExperts: 1 }, 1, /203 of/],
     ['layers of towers', 'SharedBottom', { bottomHiddenUnits: [1], towerHiddenUnits: Array(500).fill(1) }, 500, /500502 of/],
-    ['layers of the bottom', 'SingleTask', { bottomHiddenUnits: Array(10_000).fill(1) }, 1, /20001 of/],
+    ['layers of the bottom', 'SingleTask', { bottomHiddenUnits: Array(200).fill(1) }, 1, /401 of/],
   ])('is refused before it is lowered: %s', async (_, name, options, count, message) => {
     const lower = vi.spyOn(models[name as ModelName], 'lower')
     const tasks = Array.from({ length: count }, (_, index) => ({ ...likes, name: `like${index}` }))
