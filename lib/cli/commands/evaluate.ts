@@ -19,7 +19,8 @@ export function evaluate(done: (code: number) => void): Command {
     const result = await model.evaluate(await readPart(flags.data, model.csvOptions({ labels: true }), flags))
     const part = flags.part ?? 'data'
     print(resultsTable({ [part]: result }))
-    if (flags.json === true) print(JSON.stringify({ [part]: result.tasks, loss: result.loss, rows: result.rows }))
+    if (flags.json === true)
+      print(JSON.stringify({ [part]: result.tasks, loss: result.loss, rows: result.rows, unknownValues: result.unknownValues }))
     done(exitCodes.ok)
   })
 }
