@@ -290,7 +290,7 @@ export class Model<
    * Options of `Dataset.fromCsv` that read a file as the training rows were read: the columns that this model reads, those of text
    * ids as text whatever they look like, and where the training rows came from a CSV file how that was written (delimiter,
    * `trim`, `nullValues`, ...). Before `fit` or `build` what its features say.
-   * @param options.labels the columns of labels and row weights too. Default false.
+   * With `labels` the columns of labels and row weights too; default false.
    * @example const scores = await model.predict(await Dataset.fromCsv('today.csv', model.csvOptions()))
    */
   csvOptions({ labels = false }: { readonly labels?: boolean } = {}): CsvOptions & { readonly columns: readonly string[] } {

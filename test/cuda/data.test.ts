@@ -36,7 +36,7 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
       const onStep = ({ step }: { step: number }) => step === 2 && stop.abort()
       await expect(net.fit(rows, { ...options, data: place, signal: stop.signal, callbacks: [{ onStep }] })).rejects.toThrow()
       await net.fit(rows, { ...options, data: place, shuffle: false })
-      return net.predict(rows)
+      return await net.predict(rows)
     }
     expect(await interrupted('host')).toEqual(await interrupted('device'))
   })
