@@ -5,7 +5,7 @@ import './core/disposable.js'
 import type { DeviceInfo } from './native/binding.js'
 import { loadNative } from './native/loader.js'
 
-export type { Column, ListColumn, NumberColumn, NumberValues, ScalarColumn, StringColumn } from './core/columns.js'
+export type { Column, ListColumn, NumberColumn, NumberValues, ScalarColumn, StringColumn, ValueType } from './core/columns.js'
 export {
   AbortedError,
   ArgumentError,
@@ -19,6 +19,8 @@ export {
   NotBuiltError,
   WriteError,
 } from './core/errors.js'
+export type { FilePath } from './core/path.js'
+export type { Signal } from './core/slices.js'
 export type { ArrowTable, ArrowVector } from './data/arrow.js'
 export type { ScalarValue, Value } from './data/builder.js'
 export type { ColumnsOptions } from './data/chosen.js'
@@ -40,6 +42,7 @@ export type {
 export { sequence } from './features/sequence.js'
 export { sparse } from './features/sparse.js'
 export { type AucResult, auc, type GroupedAucResult, groupedAuc } from './metrics/auc.js'
+export type { Groups } from './metrics/binary-rows.js'
 export type { ScoredRows } from './metrics/rows.js'
 export type { TaskName } from './models/definition.js'
 export type { DataResidence, DeviceInfo, DeviceName, Precision } from './native/binding.js'
