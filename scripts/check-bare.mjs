@@ -90,6 +90,7 @@ const expected = [
   'binding.gyp',
   'cuda',
   'dist',
+  'docs',
   'native',
   'package.json',
   'scripts',
