@@ -3,24 +3,29 @@
 import { ArgumentError } from '../core/errors.js'
 import type { CsvOptions } from '../data/csv-options.js'
 import { Dataset } from '../data/dataset.js'
+import type { ParquetOptions } from '../data/query.js'
 import type { Model } from '../training/model.js'
 import { type Config, readConfig } from './config.js'
 
 export const parts = ['train', 'validation', 'test'] as const
 export type Part = (typeof parts)[number]
 
-/** How a model wants a file read. */
-export type Reading = ReturnType<Model['csvOptions']>
+/** How a model wants a file read, and what ends that. */
+export type Reading = ReturnType<Model['csvOptions']> & { readonly signal: AbortSignal }
 
 /** Reads what a model reads of `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet`; what `csv` says comes first. */
 export async function readData(path: string, reading: Reading, csv: Config['csv']): Promise<Dataset> {
-  if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path, { columns: reading.columns })
+  if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path, ofParquet(reading))
   if (isCsv(path)) return Dataset.fromCsv(path, withCsv(reading, csv))
   throw unknownEnding(path)
 }
 
 function withCsv(reading: Reading, csv: Config['csv']): CsvOptions {
   return { ...reading, ...csv, types: { ...reading.types, ...(csv.types as CsvOptions['types']) } }
+}
+
+function ofParquet({ columns, signal }: Reading): ParquetOptions {
+  return { columns, signal }
 }
 
 function isCsv(path: string): boolean {
@@ -41,7 +46,7 @@ export async function* streamPart(
 ): AsyncGenerator<Dataset, void, undefined> {
   if (options.part !== undefined) return yield await readPart(path, reading, options)
   const config = options.config === undefined ? undefined : await readConfig(options.config)
-  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path, undefined, { columns: reading.columns })
+  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path, undefined, ofParquet(reading))
   else if (isCsv(path)) yield* Dataset.streamCsv(path, withCsv(reading, config?.csv ?? {}))
   else throw unknownEnding(path)
 }

@@ -13,10 +13,14 @@ export const exitCodes = {
   failed: 1,
   /** The command line or the configuration is wrong, or asks for what this machine has not; nothing was done. */
   usage: 2,
+  /** The terminal was closed (128 + SIGHUP). */
+  hungUp: 129,
   /** Ctrl-C (128 + SIGINT). */
   interrupted: 130,
   /** Whoever read its output has had enough, as `head` has (128 + SIGPIPE). */
   unread: 141,
+  /** Ended from outside, as containers and jobs are (128 + SIGTERM). */
+  terminated: 143,
 } as const
 
 /**

@@ -1,16 +1,40 @@
-// Ctrl-C: the first one asks the work to stop where it can; a second one ends the process, as it does anywhere.
+// The signals that ask a process to end: Ctrl-C, the end of a container or job, a closed terminal. The first one asks the work to
+// stop where it can; a second one ends the process, as it does anywhere.
 
-export interface Interrupt {
-  readonly signal: AbortSignal
-  [Symbol.dispose](): void
-}
+import { AbortedError } from '../core/errors.js'
+import { exitCodes } from './exit.js'
 
-/** Takes Ctrl-C until it is disposed. */
-export function onInterrupt(): Interrupt {
+const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated, SIGHUP: exitCodes.hungUp } as const
+type Ending = keyof typeof codes
+const endings = Object.keys(codes) as Ending[]
+
+/**
+ * Runs work that such a signal may end, by the `AbortSignal` that it is given.
+ * @param ended what is still to be done then.
+ * @returns its exit code, or that of the signal.
+ */
+export async function untilInterrupted(
+  work: (signal: AbortSignal) => Promise<number>,
+  ended: () => void | Promise<void>,
+): Promise<number> {
   const controller = new AbortController()
-  const abort = (): void => {
+  let code: number = exitCodes.interrupted
+  const release = (): void => {
+    for (const name of endings) process.removeListener(name, abort)
+  }
+  const abort = (name: Ending): void => {
+    code = codes[name]
+    release()
     controller.abort()
   }
-  process.once('SIGINT', abort)
-  return { signal: controller.signal, [Symbol.dispose]: () => void process.removeListener('SIGINT', abort) }
+  for (const name of endings) process.on(name, abort)
+  try {
+    return await work(controller.signal)
+  } catch (error) {
+    if (!(error instanceof AbortedError && controller.signal.aborted)) throw error
+    await ended()
+    return code
+  } finally {
+    release()
+  }
 }

@@ -32,7 +32,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .configureOutput(output)
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 wrong command line or configuration, 130 interrupted (Ctrl-C),\n141 nobody reads its output (`| head`).',
+      '\nExit codes: 0 done, 1 failed, 2 wrong command line or configuration, 130, 143, 129\nended by Ctrl-C, SIGTERM, SIGHUP, after saving what there is; 141 nobody reads its output (`| head`).',
     )
   for (const command of commands) {
     program.addCommand(

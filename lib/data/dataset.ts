@@ -10,12 +10,11 @@ import { allocate } from '../core/memory.js'
 import { nearest } from '../core/nearest.js'
 import type { FilePath } from '../core/path.js'
 import { type ArrowTable, readArrow } from './arrow.js'
-import type { ColumnsOptions } from './chosen.js'
 import { csvParts, readCsv } from './csv.js'
 import type { CsvOptions } from './csv-options.js'
 import { guarded } from './guarded.js'
 import { aDatasetCannotBeClonedPostItsColumnsOrReadItThere, brand, lostDataset } from './lost.js'
-import { parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
+import { type ParquetOptions, parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
 import { listOf, rangeOf, type Selection } from './selection.js'
@@ -130,9 +129,9 @@ export class Dataset {
 
   /**
    * Reads a Parquet file. Integers and floats are numbers, dates and times text (moments with a time zone in UTC), lists lists.
-   * @throws ERR_MULTIGATE_DATA, ERR_MULTIGATE_MISSING_PACKAGE as `fromCsv`.
+   * @throws ERR_MULTIGATE_DATA, ERR_MULTIGATE_MISSING_PACKAGE as `fromCsv`; ERR_MULTIGATE_ABORTED by its signal.
    */
-  static async fromParquet(path: string, options: ColumnsOptions = {}): Promise<Dataset> {
+  static async fromParquet(path: string, options: ParquetOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readParquet(path, options))
   }
 
@@ -155,7 +154,7 @@ export class Dataset {
   static async *streamParquet(
     path: string,
     rows = defaultPart,
-    options: ColumnsOptions = {},
+    options: ParquetOptions = {},
   ): AsyncGenerator<Dataset, void, undefined> {
     checkInteger('rows', rows, { min: 1 })
     yield* Dataset.#parts(parquetParts(path, rows, options))

@@ -6,10 +6,12 @@ import { invalidArgument, parseOptions, quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
-import { frozen } from '../core/schemas.js'
+import { abortSignal, frozen } from '../core/schemas.js'
+import type { Signal } from '../core/slices.js'
 import { type ColumnsOptions, chosenColumns, columnsSchema } from './chosen.js'
 import { identifier, pathLiteral, type Session, usingDuckDB } from './duckdb.js'
 import { fileOf } from './file.js'
+import { interruptible } from './interruptible.js'
 import { fixThreads, freeThreads, refusalOf, refuseVolatile } from './repeatable.js'
 import { planOfTable, tableParts } from './table.js'
 
@@ -90,10 +92,16 @@ async function sortByKey(session: Session, orderBy: readonly string[]): Promise<
 
 const unsorted = 'multigate_unsorted'
 
-const parquetSchema = z.strictObject({ columns: columnsSchema })
+/** What of a Parquet file is read. */
+export interface ParquetOptions extends ColumnsOptions {
+  /** Ends the reading when it is aborted. */
+  readonly signal?: Signal | undefined
+}
+
+const parquetSchema = z.strictObject({ columns: columnsSchema, signal: abortSignal.optional() })
 
 /** The columns of a Parquet file. @throws as `Dataset.fromParquet` says. */
-export async function readParquet(path: string, options: ColumnsOptions): Promise<Map<string, Column>> {
+export async function readParquet(path: string, options: ParquetOptions): Promise<Map<string, Column>> {
   for await (const columns of parquetParts(path, undefined, options)) return columns
   throw new Error('a table has at least one part')
 }
@@ -102,18 +110,20 @@ export async function readParquet(path: string, options: ColumnsOptions): Promis
 export async function* parquetParts(
   path: string,
   rows: number | undefined,
-  options: ColumnsOptions,
+  options: ParquetOptions,
 ): AsyncGenerator<Map<string, Column>, void, undefined> {
-  const { columns } = parseOptions('parquet', parquetSchema, options)
+  const { columns, signal } = parseOptions('parquet', parquetSchema, options)
   await fileOf(path)
   const file = `read_parquet(${pathLiteral(path)})`
-  yield* usingDuckDB(`reading ${path}`, {}, async function* (session) {
-    const names = (await session.rows(`DESCRIBE SELECT * FROM ${file}`)).map(([name]) => String(name))
-    const chosen = chosenColumns(path, names, columns).map(identifier)
-    // A scan alone keeps the order of the file.
-    await session.connection.run(createTable(`SELECT ${chosen.join(', ')} FROM ${file}`))
-    yield* tableParts(session, table, await planOfTable(session, table), rows)
-  })
+  yield* usingDuckDB(`reading ${path}`, {}, (session) =>
+    interruptible(session, `reading ${path}`, signal, async function* () {
+      const names = (await session.rows(`DESCRIBE SELECT * FROM ${file}`)).map(([name]) => String(name))
+      const chosen = chosenColumns(path, names, columns).map(identifier)
+      // A scan alone keeps the order of the file.
+      await session.connection.run(createTable(`SELECT ${chosen.join(', ')} FROM ${file}`))
+      yield* tableParts(session, table, await planOfTable(session, table), rows)
+    }),
+  )
 }
 
 /** On lines of its own: the query may end in a comment. */

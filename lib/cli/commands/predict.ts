@@ -1,37 +1,37 @@
 // `multigate predict`: scores of a file's rows in their order, one column per task (of a multiclass task one per class). The
-// file is read, scored and written part by part: it may be larger than memory. Ctrl-C stops between two parts and leaves no file.
+// file is read, scored and written part by part: it may be larger than memory. Ctrl-C, SIGTERM and SIGHUP leave no file.
 
 import { Command } from 'commander'
 
-import { AbortedError } from '../../core/errors.js'
 import type { Dataset } from '../../data/dataset.js'
 import { classNames, type MulticlassTask } from '../../tasks/multiclass.js'
 import { loadModel } from '../../training/load.js'
 import { inside, type Model } from '../../training/model.js'
 import { streamPart } from '../data.js'
 import { exitCodes } from '../exit.js'
-import { onInterrupt } from '../interrupt.js'
+import { untilInterrupted } from '../interrupt.js'
 import { type ComputeFlags, computeOf, type DataFlags, withCompute, withData } from '../options.js'
 import { type ScoreColumn, type ScorePart, writeScores } from '../scores.js'
 import { note } from '../terminal.js'
+
+type Flags = ComputeFlags & DataFlags & { readonly out?: string }
 
 export function predict(done: (code: number) => void): Command {
   const command = new Command('predict')
     .description('score rows with a saved model; labels are not needed')
     .argument('<model>', 'a saved model, .safetensors')
     .option('--out <file>', 'write there instead of CSV to stdout: .csv, .jsonl or .parquet')
-  return withCompute(withData(command)).action(async (path: string, flags: ComputeFlags & DataFlags & { out?: string }) => {
-    using interrupt = onInterrupt()
-    using model = await loadModel(path, computeOf(flags))
-    try {
-      await writeScores(flags.out, scores(model, streamPart(flags.data, model.csvOptions(), flags), interrupt.signal))
-      done(exitCodes.ok)
-    } catch (error) {
-      if (!(error instanceof AbortedError)) throw error
-      note(flags.out === undefined ? 'interrupted' : `interrupted: ${flags.out} is as it was`)
-      done(exitCodes.interrupted)
-    }
+  return withCompute(withData(command)).action(async (path: string, flags: Flags) => {
+    const ended = (): void => note(flags.out === undefined ? 'interrupted' : `interrupted: ${flags.out} is as it was`)
+    done(await untilInterrupted((signal) => run(path, flags, signal), ended))
   })
+}
+
+async function run(path: string, flags: Flags, signal: AbortSignal): Promise<number> {
+  using model = await loadModel(path, computeOf(flags))
+  const parts = streamPart(flags.data, { ...model.csvOptions(), signal }, flags)
+  await writeScores(flags.out, scores(model, parts, signal))
+  return exitCodes.ok
 }
 
 async function* scores(
@@ -41,8 +41,7 @@ async function* scores(
 ): AsyncGenerator<ScorePart, void, undefined> {
   const tasks = model[inside].config.tasks
   for await (const part of parts) {
-    if (signal.aborted) throw new AbortedError('predict')
-    const columns = Object.entries<Float32Array>(await model.predict(part))
+    const columns = Object.entries<Float32Array>(await model.predict(part, { signal }))
     yield columns.flatMap(([name, values]) => {
       const task = tasks.find((one) => one.name === name)
       return task?.kind === 'multiclass' ? perClass(task, values) : [{ name, values }]

@@ -1,10 +1,9 @@
 // `multigate train`: a configuration and a file become a saved model, with its validation and test results. Progress goes to
-// stderr, results to stdout. Ctrl-C stops between two steps and saves what there is.
+// stderr, results to stdout. Ctrl-C, SIGTERM and SIGHUP stop it between two steps and save what there is.
 
 import { basename } from 'node:path'
 import { Command } from 'commander'
 
-import { AbortedError } from '../../core/errors.js'
 import type { Dataset, DatasetSplit } from '../../data/dataset.js'
 import { checkWritable } from '../../io/atomic.js'
 import { progress } from '../../report/progress.js'
@@ -18,7 +17,7 @@ import { modelClasses } from '../../training/models.js'
 import { type Config, readConfig } from '../config.js'
 import { readData } from '../data.js'
 import { exitCodes } from '../exit.js'
-import { onInterrupt } from '../interrupt.js'
+import { untilInterrupted } from '../interrupt.js'
 import { type ComputeFlags, computeOf, integer, withCompute } from '../options.js'
 import { note, print } from '../terminal.js'
 
@@ -56,25 +55,32 @@ async function run(config: Config, flags: Flags): Promise<number> {
   using model = create(config, flags)
   // Before hours of training whose result they are to hold.
   for (const path of [flags.save, flags.checkpoint]) if (typeof path === 'string') await checkWritable(path)
+  // What a signal that ends it finds done.
+  const done: Done = { epochs: [], saved: undefined }
+  return await untilInterrupted(
+    (signal) => trained(model, config, flags, done, signal),
+    () => interrupted(model, flags, done),
+  )
+}
+
+interface Done {
+  readonly epochs: EpochRecord[]
+  saved: string | undefined
+}
+
+async function trained(model: Model, config: Config, flags: Flags, done: Done, signal: AbortSignal): Promise<number> {
   if (flags.quiet !== true) note(`reading ${flags.data}`)
-  const data = await readData(flags.data, model.csvOptions({ labels: true }), config.csv)
-  // Until here Ctrl-C ends the process at once: there is nothing to save.
-  using interrupt = onInterrupt()
+  const data = await readData(flags.data, { ...model.csvOptions({ labels: true }), signal }, config.csv)
   const split = config.split === undefined ? whole(data) : data.split(config.split)
-  const epochs: EpochRecord[] = []
-  try {
-    const history = await fit(model, config, flags, split, interrupt.signal, epochs)
-    const saved = await save(model, flags)
-    const results = await evaluateParts(model, split).catch((error: unknown) => {
-      if (saved !== undefined) note(`trained and saved to ${saved}, but not measured:`)
-      throw error
-    })
-    printResults(model, { history, results, split, saved }, flags)
-    return exitCodes.ok
-  } catch (error) {
-    if (!(error instanceof AbortedError)) throw error
-    return await interrupted(model, flags, epochs)
-  }
+  const history = await fit(model, config, flags, split, signal, done.epochs)
+  const saved = await save(model, flags)
+  done.saved = saved
+  const results = await evaluateParts(model, split, signal).catch((error: unknown) => {
+    if (saved !== undefined && !signal.aborted) note(`trained and saved to ${saved}, but not measured:`)
+    throw error
+  })
+  printResults(model, { history, results, split, saved }, flags)
+  return exitCodes.ok
 }
 
 function create({ model, options, located }: Config, flags: Flags): Model {
@@ -104,10 +110,15 @@ function fit(
   })
 }
 
-async function evaluateParts(model: Model, { train, validation, test }: DatasetSplit): Promise<Record<string, Evaluation>> {
+async function evaluateParts(
+  model: Model,
+  { train, validation, test }: DatasetSplit,
+  signal: AbortSignal,
+): Promise<Record<string, Evaluation>> {
   const parts = Object.entries({ validation, test }).filter(([, { rows }]) => rows > 0)
   const results: Record<string, Evaluation> = {}
-  for (const [name, data] of parts.length > 0 ? parts : [['train', train] as const]) results[name] = await model.evaluate(data)
+  for (const [name, data] of parts.length > 0 ? parts : [['train', train] as const])
+    results[name] = await model.evaluate(data, { signal })
   return results
 }
 
@@ -148,21 +159,25 @@ function printResults(model: Model, { history, results, split, saved }: Outcome,
     seconds,
     rowsPerSecond,
     ...Object.fromEntries(Object.entries(results).map(([part, { tasks }]) => [part, tasks])),
+    unknownValues: {
+      train: history.unknownValues,
+      ...Object.fromEntries(Object.entries(results).map(([part, { unknownValues }]) => [part, unknownValues])),
+    },
     saved: saved ?? null,
   }
   print(JSON.stringify(summary))
 }
 
-async function interrupted(model: Model, flags: Flags, epochs: readonly EpochRecord[]): Promise<number> {
+/** Saves what there is, unless that is done. */
+async function interrupted(model: Model, flags: Flags, { epochs, saved: before }: Done): Promise<void> {
   const last = epochs.at(-1)?.epoch
   const at = last === undefined ? 'before an epoch was done' : `after epoch ${last}`
-  const saved = model.built ? await save(model, flags) : undefined
+  const saved = before ?? (model.built ? await save(model, flags) : undefined)
   const kept = saved === undefined ? 'nothing was saved' : `the weights of the last whole step are saved to ${saved}`
   const onwards =
     flags.checkpoint === undefined || last === undefined ? '' : `; --resume ${flags.checkpoint} goes on after epoch ${last}`
   note(`interrupted ${at}: ${kept}${onwards}`)
   if (flags.json === true) print(JSON.stringify({ interrupted: true, epochs: last ?? 0, saved: saved ?? null }))
-  return exitCodes.interrupted
 }
 
 function whole(data: Dataset): DatasetSplit {
