@@ -1,43 +1,74 @@
-// Columns out of a DuckDB table. It decides what each column is, codes texts inside DuckDB (an enum per column, so that
+// Columns out of a DuckDB table. It decides what each column is, codes texts inside DuckDB (so that
 // every distinct text crosses once) and reads numbers and codes in bulk. Order of rows is the table's.
 
-import type { DuckDBDataChunk, DuckDBListVector } from '@duckdb/node-api'
+import type { DuckDBDataChunk } from '@duckdb/node-api'
 
 import { quote } from '../core/check.js'
-import type { Column, StringColumn } from '../core/columns.js'
+import { type Column, dateText, type NumberColumn, type ScalarColumn, type StringColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
-import { ColumnBuilder } from './builder.js'
+import { mostItems, mostRows } from '../core/limits.js'
+import { allocate } from '../core/memory.js'
+import { inSlices, type Sliced, sliceValues } from '../core/slices.js'
 import { identifier, type Session } from './duckdb.js'
 import { groupsOf } from './groups.js'
 
+/** What the values of a column become, or the items of its lists. */
+interface Values {
+  readonly kind: 'number' | 'string'
+  /** As `Column` says. */
+  readonly type?: 'boolean' | 'date'
+  /** Numbers are kept as 32-bit floats. */
+  readonly float?: true
+}
+
 /** A column of the table and what it becomes. */
-export interface ColumnPlan {
+export interface ColumnPlan extends Values {
   /** In the table. */
   readonly source: string
   /** In the dataset. */
   readonly name: string
-  readonly kind: 'number' | 'string' | 'numbers' | 'strings'
+  readonly list?: true
   /** Of numbers: as `NumberColumn` says. */
   readonly asWritten?: true
 }
 
-const mostRows = 2 ** 31 - 1
 /** So few that a statement per column takes longer than reading every text. */
 const fewRows = 2 ** 14
 /** From here on integers do not fit a float64, and two ids might become one. */
 const exactIntegers = 2 ** 53
 
-const smallNumbers = /^(BOOLEAN|U?(TINY|SMALL)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\((\d|1[0-5]),\d+\))$/
 const bigIntegers = /^(U?BIGINT|U?HUGEINT|BIGNUM|DECIMAL\(.*\))$/
-const texts = /^(VARCHAR|ENUM\(.*\)|UUID|DATE|TIME.*|INTERVAL)$/s
+const kinds: readonly (readonly [RegExp, Values])[] = [
+  [/^BOOLEAN$/, { kind: 'number', type: 'boolean' }],
+  [/^FLOAT$/, { kind: 'number', float: true }],
+  [/^(U?(TINY|SMALL)INT|U?INTEGER|DOUBLE|DECIMAL\((\d|1[0-5]),\d+\))$/, { kind: 'number' }],
+  [/^(DATE|TIMESTAMP.*)$/, { kind: 'string', type: 'date' }],
+  [/^(VARCHAR|ENUM\(.*\)|UUID|TIME.*|INTERVAL)$/s, { kind: 'string' }],
+]
 
 /** What the columns of a typed table become. @throws ERR_MULTIGATE_DATA for a type that is neither number, text nor list. */
 export async function planOfTable(session: Session, table: string): Promise<ColumnPlan[]> {
   const plans: ColumnPlan[] = []
   for (const [name, type] of (await session.rows(`DESCRIBE ${table}`)) as [string, string][]) {
-    plans.push({ source: name, name, kind: await kindOf(session, table, name, type) })
+    const item = /^(.*)\[\d*\]$/s.exec(type)?.[1]
+    const values = kinds.find(([form]) => form.test(item ?? type))?.[1] ?? (await kindOfIntegers(session, table, name, type))
+    plans.push({ source: name, name, ...values, ...(item !== undefined && { list: true }) })
   }
   return plans
+}
+
+async function kindOfIntegers(session: Session, table: string, name: string, type: string): Promise<Values> {
+  const item = /^(.*)\[\d*\]$/s.exec(type)?.[1]
+  if (!bigIntegers.test(item ?? type)) {
+    throw new DataError(
+      `column ${quote(name)}: expected numbers, text or lists of them, found ${type}; read others alone (columns: [...]), or cast it with Dataset.fromQuery`,
+      { column: name },
+    )
+  }
+  const column = identifier(name)
+  const largest = item === undefined ? `max(abs(${column}::DOUBLE))` : `max(list_max([abs(x) FOR x IN ${column}::DOUBLE[]]))`
+  const [[value] = []] = await session.rows(`SELECT ${largest} FROM ${table}`)
+  return { kind: value === null || Number(value) < exactIntegers ? 'number' : 'string' }
 }
 
 const part = 'multigate_part'
@@ -50,8 +81,8 @@ export async function* tableParts(
   rows: number | undefined,
 ): AsyncGenerator<Map<string, Column>, void, undefined> {
   if (rows === undefined) return yield await readTable(session, table, plans)
-  const [[count] = []] = await session.rows(`SELECT count(*)::DOUBLE FROM ${table}`)
-  for (let start = 0; start === 0 || start < Number(count); start += rows) {
+  const count = await rowsOf(session, table)
+  for (let start = 0; start === 0 || start < count; start += rows) {
     const bounds = `rowid >= ${start} AND rowid < ${start + rows}`
     await session.connection.run(`CREATE OR REPLACE TEMP TABLE ${part} AS SELECT * FROM ${table} WHERE ${bounds} ORDER BY rowid`)
     yield await readTable(session, part, plans)
@@ -60,13 +91,26 @@ export async function* tableParts(
 
 /** Reads planned columns. @throws ERR_MULTIGATE_DATA for more than 2^31 - 1 rows. */
 async function readTable(session: Session, table: string, plans: readonly ColumnPlan[]): Promise<Map<string, Column>> {
-  const [[count] = []] = await session.rows(`SELECT count(*)::DOUBLE FROM ${table}`)
-  const rows = Number(count)
+  const rows = await rowsOf(session, table)
   if (rows > mostRows) throw new DataError(`expected at most ${mostRows} rows, found ${rows}; read a part of them with a query`)
 
   const columns = new Map<string, Column>(plans.map(({ name }) => [name, { kind: 'number', values: new Int32Array(0) }]))
+  for (const plan of plans.filter(({ list }) => list === true))
+    columns.set(plan.name, await listColumn(session, table, plan, rows))
+  const scalars = plans.filter(({ list }) => list !== true)
+  for (const [name, column] of await readScalars(session, table, scalars, rows)) columns.set(name, column)
+  return columns
+}
+
+async function readScalars(
+  session: Session,
+  table: string,
+  plans: readonly ColumnPlan[],
+  rows: number,
+): Promise<Map<string, ScalarColumn>> {
+  const columns = new Map<string, ScalarColumn>()
   const coded = rows > fewRows ? plans.filter(({ kind }) => kind === 'string') : []
-  for (const { source, name } of coded) columns.set(name, await codedTexts(session, table, source, rows))
+  for (const plan of coded) columns.set(plan.name, await codedTexts(session, table, plan, rows))
   for (const group of groupsOf(plans.filter((plan) => !coded.includes(plan)))) {
     const readers = group.map((plan) => readerOf(plan, rows))
     let row = 0
@@ -74,9 +118,14 @@ async function readTable(session: Session, table: string, plans: readonly Column
       for (const [index, reader] of readers.entries()) reader.read(chunk, index, row)
       row += chunk.rowCount
     }
-    for (const [index, { name }] of group.entries()) columns.set(name, (readers[index] as ColumnReader).finish())
+    for (const [index, { name }] of group.entries()) columns.set(name, await (readers[index] as Reader).finish())
   }
   return columns
+}
+
+async function rowsOf(session: Session, table: string): Promise<number> {
+  const [[count] = []] = await session.rows(`SELECT count(*)::DOUBLE FROM ${table}`)
+  return Number(count)
 }
 
 /** The rows of a query, some at a time; other work of this thread runs between two chunks. */
@@ -85,63 +134,64 @@ async function* chunksOf(session: Session, sql: string): AsyncGenerator<DuckDBDa
   for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) yield chunk
 }
 
-interface ColumnReader {
+interface Reader {
   readonly sql: string
   /** Reads column `index` of a chunk whose first row is `row`. */
   read(chunk: DuckDBDataChunk, index: number, row: number): void
-  finish(): Column
+  finish(): ScalarColumn | Promise<ScalarColumn>
 }
 
-async function kindOf(session: Session, table: string, name: string, type: string): Promise<ColumnPlan['kind']> {
-  const list = /^(.*)\[\d*\]$/s.exec(type)?.[1]
-  const scalar = list ?? type
-  if (texts.test(scalar)) return list === undefined ? 'string' : 'strings'
-  if (smallNumbers.test(scalar)) return list === undefined ? 'number' : 'numbers'
-  if (!bigIntegers.test(scalar)) {
-    throw new DataError(
-      `column ${quote(name)}: expected numbers, text or lists of them, found ${type}; read others alone (columns: [...]), or cast it with Dataset.fromQuery`,
-      { column: name },
-    )
-  }
-  const column = identifier(name)
-  const largest = list === undefined ? `max(abs(${column}::DOUBLE))` : `max(list_max([abs(x) FOR x IN ${column}::DOUBLE[]]))`
-  const [[value] = []] = await session.rows(`SELECT ${largest} FROM ${table}`)
-  const exact = value === null || Number(value) < exactIntegers
-  if (list === undefined) return exact ? 'number' : 'string'
-  return exact ? 'numbers' : 'strings'
+function readerOf(plan: ColumnPlan, rows: number): Reader {
+  if (plan.kind === 'string') return textReader(plan, rows)
+  return plan.float === true ? floatReader(plan, rows) : numberReader(plan, rows)
 }
 
-function readerOf(plan: ColumnPlan, rows: number): ColumnReader {
-  switch (plan.kind) {
-    case 'number':
-      return numberReader(plan, rows)
-    case 'string':
-      return textReader(plan, rows)
-    default:
-      return listReader(plan)
+function floatReader({ source, name }: ColumnPlan, rows: number): Reader {
+  const values = allocate(`column ${quote(name)}`, Float32Array, rows)
+  return {
+    sql: `coalesce(${identifier(source)}::FLOAT, 'nan'::FLOAT)`,
+    read: (chunk, index, row) => values.set(itemsOf(chunk, index), row),
+    finish: () => ({ kind: 'number', values }),
   }
 }
 
-function numberReader({ source, asWritten }: ColumnPlan, rows: number): ColumnReader {
-  // 32-bit integers until a number is none.
-  let values: Int32Array | Float64Array = new Int32Array(rows)
+/** 32-bit integers up to the first number that is none, and all as floats from there on. */
+function numberReader({ source, name, type, asWritten }: ColumnPlan, rows: number): Reader {
+  const what = `column ${quote(name)}`
+  const integers = allocate(what, Int32Array, rows)
+  let floats: Float64Array | undefined
+  let before = rows
+  const values = function* (): Sliced<Int32Array | Float64Array> {
+    if (floats === undefined) return integers
+    for (let from = 0; from < before; from += sliceValues) {
+      floats.set(integers.subarray(from, Math.min(before, from + sliceValues)), from)
+      yield
+    }
+    return floats
+  }
   return {
     sql: `coalesce(${identifier(source)}::DOUBLE, 'nan'::DOUBLE)`,
     read(chunk, index, row) {
       const numbers = itemsOf(chunk, index) as Float64Array
-      if (values instanceof Int32Array && !numbers.every((value) => (value | 0) === value)) values = new Float64Array(values)
-      values.set(numbers, row)
+      if (floats === undefined && !numbers.every((value) => (value | 0) === value)) {
+        floats = allocate(what, Float64Array, rows)
+        before = row
+      }
+      ;(floats ?? integers).set(numbers, row)
     },
-    finish: () => ({ kind: 'number', values, ...(asWritten && { asWritten }) }),
+    async finish(): Promise<NumberColumn> {
+      const all = await inSlices(values())
+      return { kind: 'number', ...(type === 'boolean' && { type }), values: all, ...(asWritten && { asWritten }) }
+    },
   }
 }
 
 /** Texts of a few rows, which are coded here. */
-function textReader({ source }: ColumnPlan, rows: number): ColumnReader {
+function textReader(plan: ColumnPlan, rows: number): Reader {
   const seen = new Map<string, number>()
   const codes = new Int32Array(rows).fill(-1)
   return {
-    sql: `${identifier(source)}::VARCHAR`,
+    sql: `${identifier(plan.source)}::VARCHAR`,
     read(chunk, index, row) {
       const vector = chunk.getColumnVector(index)
       for (let item = 0; item < chunk.rowCount; item += 1) {
@@ -153,19 +203,26 @@ function textReader({ source }: ColumnPlan, rows: number): ColumnReader {
       }
     },
     finish() {
-      const dictionary = [...seen.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+      const sorted = [...seen.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
       const places = new Int32Array(seen.size)
-      for (const [place, text] of dictionary.entries()) places[seen.get(text) ?? 0] = place
-      return { kind: 'string', dictionary, codes: codes.map((code) => places[code] ?? -1) }
+      for (const [place, text] of sorted.entries()) places[seen.get(text) ?? 0] = place
+      const placed = codes.map((code) => places[code] ?? -1)
+      return textColumn(plan, sorted, placed)
     },
   }
+}
+
+/** Dates in the one form that stands for them; what that form has no room for (infinity, years before Christ) as DuckDB writes it. */
+function textColumn({ type }: ColumnPlan, texts: string[], codes: Int32Array): StringColumn {
+  if (type !== 'date') return { kind: 'string', dictionary: texts, codes }
+  return { kind: 'string', type, dictionary: texts.map((text) => dateText(text) ?? text), codes }
 }
 
 const dictionaryTable = 'multigate_dictionary'
 
 /** Texts of many rows, which DuckDB codes: by a join, which takes a fifth of the time of a cast to an enum. */
-async function codedTexts(session: Session, table: string, source: string, rows: number): Promise<StringColumn> {
-  const column = identifier(source)
+async function codedTexts(session: Session, table: string, plan: ColumnPlan, rows: number): Promise<StringColumn> {
+  const column = identifier(plan.source)
   // Sorted, so that a dictionary does not depend on threads.
   await session.connection.run(
     `CREATE OR REPLACE TEMP TABLE ${dictionaryTable} AS SELECT text, row_number() OVER (ORDER BY text) - 1 AS code
@@ -176,34 +233,44 @@ async function codedTexts(session: Session, table: string, source: string, rows:
     const vector = chunk.getColumnVector(0)
     for (let item = 0; item < chunk.rowCount; item += 1) dictionary.push(vector.getItem(item) as string)
   }
-  const codes = new Int32Array(rows).fill(-1)
+  const codes = allocate(`column ${quote(plan.name)}`, Int32Array, rows).fill(-1)
   const joined = `SELECT t.rowid::INTEGER, d.code::INTEGER FROM ${table} t JOIN ${dictionaryTable} d ON t.${column}::VARCHAR = d.text`
   // In any order: each code says its row.
   for await (const chunk of chunksOf(session, joined)) {
     const [places, found] = [itemsOf(chunk, 0), itemsOf(chunk, 1)]
     for (let item = 0; item < found.length; item += 1) codes[places[item] as number] = found[item] as number
   }
-  return { kind: 'string', dictionary, codes }
+  return textColumn(plan, dictionary, codes)
 }
 
-function listReader({ source, name, kind }: ColumnPlan): ColumnReader {
-  const builder = new ColumnBuilder(name)
-  const type = kind === 'numbers' ? 'DOUBLE[]' : 'VARCHAR[]'
-  return {
-    sql: `coalesce(${identifier(source)}::${type}, []::${type})`,
-    read(chunk, index) {
-      const vector = chunk.getColumnVector(index) as DuckDBListVector
-      for (let row = 0; row < chunk.rowCount; row += 1) {
-        const items = vector.getItem(row)?.items ?? []
-        builder.append(items as readonly (number | string | null)[])
-      }
-    },
-    finish: () => builder.finish(),
+const itemsTable = 'multigate_items'
+
+/** All items of the lists as a column of their own. */
+async function listColumn(session: Session, table: string, plan: ColumnPlan, rows: number): Promise<Column> {
+  const { source, name, list: _list, ...values } = plan
+  const type = values.kind === 'string' ? 'VARCHAR' : values.float === true ? 'FLOAT' : 'DOUBLE'
+  const column = `${identifier(source)}::${type}[]`
+  await session.connection.run(`CREATE OR REPLACE TEMP TABLE ${itemsTable} AS SELECT unnest(${column}) AS item FROM ${table}`)
+  const items = await rowsOf(session, itemsTable)
+  if (items > mostItems) {
+    throw new DataError(`column ${quote(name)}: expected at most ${mostItems} items in all lists together, found ${items}`, {
+      column: name,
+    })
   }
+  const offsets = allocate(`column ${quote(name)}`, Int32Array, rows + 1)
+  let row = 0
+  for await (const chunk of chunksOf(session, `SELECT coalesce(len(${column}), 0)::INTEGER FROM ${table}`)) {
+    for (const length of itemsOf(chunk, 0)) {
+      offsets[row + 1] = (offsets[row] as number) + length
+      row += 1
+    }
+  }
+  const read = await readScalars(session, itemsTable, [{ ...values, source: 'item', name }], items)
+  return { kind: 'list', offsets, items: read.get(name) as ScalarColumn }
 }
 
 /** The numbers of a vector without nulls, whole: one by one is what a read would spend its time in. */
-function itemsOf(chunk: DuckDBDataChunk, index: number): Float64Array | Int32Array {
-  const { items } = chunk.getColumnVector(index) as unknown as { readonly items: Float64Array | Int32Array }
+function itemsOf(chunk: DuckDBDataChunk, index: number): Float64Array | Float32Array | Int32Array {
+  const { items } = chunk.getColumnVector(index) as unknown as { readonly items: Float64Array | Float32Array | Int32Array }
   return items.subarray(0, chunk.rowCount)
 }

@@ -97,3 +97,80 @@ it('refuses what is neither number, text nor list, what does not parse, and writ
   await expect(Dataset.fromParquet(database)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA' })
   await expect(Dataset.fromQuery('SELECT 1', { database: join(folder, 'no.duckdb') })).rejects.toThrow('there is no such file')
 })
+
+it('keeps booleans, dates and 32-bit floats what they are', async () => {
+  const data = await Dataset.fromQuery(`SELECT b, d, t, s, ms, ns, tz, f, bs, ds, ts, fs, pair FROM (VALUES
+    (true, DATE '2024-01-02', TIMESTAMP '2024-01-02 03:04:05.600', TIMESTAMP_S '2024-01-02 00:00:00', TIMESTAMP_MS '2024-01-02 03:04:05.120',
+      TIMESTAMP_NS '2024-01-02 03:04:05.123456789', TIMESTAMPTZ '2024-01-02 01:00:00+02', 0.1::FLOAT, [true, NULL, false],
+      [DATE '2024-01-02', NULL], [TIMESTAMP '2024-01-02 00:00:00'], [0.1::FLOAT, NULL], [1.5::FLOAT, 2]::FLOAT[2]),
+    (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)) v(b, d, t, s, ms, ns, tz, f, bs, ds, ts, fs, pair)`)
+  const numbers = (type: object, values: unknown) => ({ kind: 'number', ...type, values })
+  const dates = (dictionary: string[], ...codes: number[]) => ({
+    kind: 'string',
+    type: 'date',
+    dictionary,
+    codes: Int32Array.from(codes),
+  })
+  const expected = {
+    b: numbers({ type: 'boolean' }, Float64Array.of(1, NaN)),
+    d: dates(['2024-01-02'], 0, -1),
+    t: dates(['2024-01-02 03:04:05.6'], 0, -1),
+    s: dates(['2024-01-02'], 0, -1),
+    ms: dates(['2024-01-02 03:04:05.12'], 0, -1),
+    ns: dates(['2024-01-02 03:04:05.123456789'], 0, -1),
+    tz: dates(['2024-01-01 23:00:00'], 0, -1),
+    f: numbers({}, Float32Array.of(0.1, NaN)),
+    bs: { kind: 'list', offsets: Int32Array.of(0, 3, 3), items: numbers({ type: 'boolean' }, Float64Array.of(1, NaN, 0)) },
+    ds: { kind: 'list', offsets: Int32Array.of(0, 2, 2), items: dates(['2024-01-02'], 0, -1) },
+    ts: { kind: 'list', offsets: Int32Array.of(0, 1, 1), items: dates(['2024-01-02'], 0) },
+    fs: { kind: 'list', offsets: Int32Array.of(0, 2, 2), items: numbers({}, Float32Array.of(0.1, NaN)) },
+    pair: { kind: 'list', offsets: Int32Array.of(0, 2, 2), items: numbers({}, Float32Array.of(1.5, 2)) },
+  }
+  expect(Object.fromEntries(data.columnNames.map((name) => [name, data.column(name)]))).toEqual(expected)
+})
+
+it('keeps the text of days that have no other form, and of times', async () => {
+  const data =
+    await Dataset.fromQuery(`SELECT * FROM (VALUES ('infinity'::DATE, TIME '00:00:00'), ('0044-03-15 (BC)'::DATE, TIME '01:02:03.5'),
+    ('12024-01-02'::DATE, NULL), ('5000000-01-01'::DATE, NULL)) v(d, t)`)
+  expect(Array.from({ length: 4 }, (_, index) => rowValue(data.column('d'), index))).toEqual([
+    'infinity',
+    '0044-03-15 (BC)',
+    '12024-01-02',
+    '5000000-01-01',
+  ])
+  expect(data.column('t')).toEqual({
+    kind: 'string',
+    dictionary: ['00:00:00', '01:02:03.5'],
+    codes: Int32Array.of(0, 1, -1, -1),
+  })
+})
+
+it('reads lists of many rows in their order, whole and in parts', async () => {
+  const path = join(folder, 'lists.parquet')
+  const instance = await DuckDBInstance.create()
+  const connection = await instance.connect()
+  await connection.run(`COPY (SELECT i AS n, range(i, i + i % 4) AS numbers, [x / 8.0 FOR x IN range(i, i + i % 3)] AS halves,
+    CASE WHEN i % 5 > 0 THEN ['t' || (i % 1000), NULL] END AS texts FROM range(300000) t(i)) TO '${path}' (ROW_GROUP_SIZE 4096)`)
+  connection.closeSync()
+  instance.closeSync()
+  const parts: Dataset[] = [await Dataset.fromParquet(path)]
+  for await (const part of Dataset.streamParquet(path, 100_000)) parts.push(part)
+  expect(parts.map(({ rows }) => rows)).toEqual([300_000, 100_000, 100_000, 100_000])
+  for (const [index, data] of parts.entries()) {
+    const wrong: number[] = []
+    for (let at = 0; at < data.rows; at += 1) {
+      const i = Math.max(0, index - 1) * 100_000 + at
+      const { n, numbers, halves, texts } = row(data, at) as Record<string, unknown>
+      const items = Array.from({ length: i % 4 }, (_, item) => i + item)
+      const same =
+        n === i &&
+        JSON.stringify(numbers) === JSON.stringify(items) &&
+        JSON.stringify(halves) === JSON.stringify(Array.from({ length: i % 3 }, (_, item) => (i + item) / 8)) &&
+        JSON.stringify(texts) === JSON.stringify(i % 5 > 0 ? [`t${i % 1000}`, null] : [])
+      if (!same) wrong.push(i)
+    }
+    expect(wrong).toEqual([])
+  }
+  expect(parts[0]?.column('numbers')).toMatchObject({ items: { values: expect.any(Int32Array) as Int32Array } })
+})
