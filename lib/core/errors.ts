@@ -93,19 +93,31 @@ export class DisposedError extends MultigateError {
   }
 }
 
-/** An optional package that this call needs is not installed. */
+/** An optional package that this call needs is not installed, or does not load; `cause` is what its import threw. */
 export class MissingPackageError extends MultigateError {
   /** The package's name in the registry. */
   readonly packageName: string
 
   constructor(packageName: string, neededFor: string, options?: ErrorOptions) {
-    super(
-      'ERR_MULTIGATE_MISSING_PACKAGE',
-      `${neededFor} needs the package ${packageName}: run \`npm install ${packageName}\``,
-      options,
-    )
+    const next = isNotFound(packageName, options?.cause)
+      ? `run \`npm install ${packageName}\``
+      : `it is there and does not load on ${process.platform}-${process.arch}: ${firstLine(options?.cause)}; delete node_modules and install again on this machine, with optional packages (\`npm install --include=optional\`)`
+    super('ERR_MULTIGATE_MISSING_PACKAGE', `${neededFor} needs the package ${packageName}: ${next}`, options)
     this.packageName = packageName
   }
+}
+
+/** Of the package itself; what it imports in turn, such as its binary, may not be found either. */
+function isNotFound(packageName: string, cause: unknown): boolean {
+  const { code } = (cause ?? {}) as { readonly code?: unknown }
+  if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') return cause === undefined
+  return firstLine(cause)
+    .split(/[\s'",;]+/)
+    .includes(packageName)
+}
+
+function firstLine(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0] ?? ''
 }
 
 /** The caller's `AbortSignal` was aborted; `cause` is its reason. */

@@ -416,6 +416,7 @@ it('doctor says what the machine offers', () => {
   expect(found).toMatchObject({
     native: { loaded: true },
     devices: expect.arrayContaining([expect.objectContaining({ name: 'cpu' })]),
+    duckdb: { loaded: true, version: expect.stringMatching(/^v\d/) as string },
   })
   const { processors, memory } = found
   expect(processors.threads).toBe(Math.max(1, Math.min(processors.usable, Math.floor(processors.quota ?? Infinity))))
@@ -424,4 +425,5 @@ it('doctor says what the machine offers', () => {
   const words = run('doctor').out
   expect(words).toMatch(/^processors +\d+, of which this process may use \d+, .*quota.*: \d+ threads?$/m)
   expect(words).toMatch(/^memory +[\d.]+ GiB.*; [\d.,]+ [GM]iB available$/m)
+  expect(words).toMatch(/^DuckDB +v\d/m)
 })

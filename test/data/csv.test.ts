@@ -7,7 +7,6 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { rowValue } from '../../lib/core/columns.js'
 import type { CsvOptions } from '../../lib/data/csv-options.js'
 import { Dataset } from '../../lib/data/dataset.js'
-import { loadDuckDB } from '../../lib/data/duckdb.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-csv-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -153,13 +152,5 @@ describe('what is refused', () => {
     for (const delimiter of ['', ':::::', '"', '\n'])
       await expect(read('a\n1\n', { delimiter })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT' })
     await expect(read('a,b\n1,x\n2\n')).rejects.toMatchObject({ row: 1 })
-  })
-
-  it('a missing package, with the command that installs it', async () => {
-    const missing = (): Promise<never> => Promise.reject(Object.assign(new Error('no'), { code: 'ERR_MODULE_NOT_FOUND' }))
-    await expect(loadDuckDB('reading x.csv', missing)).rejects.toMatchObject({
-      code: 'ERR_MULTIGATE_MISSING_PACKAGE',
-      message: 'reading x.csv needs the package @duckdb/node-api: run `npm install @duckdb/node-api`',
-    })
   })
 })

@@ -7,6 +7,7 @@ import { Command } from 'commander'
 import { groupLimits, threadsWithin } from '../../core/cgroups.js'
 import { MultigateError } from '../../core/errors.js'
 import { availableBytes, bytesText } from '../../core/memory.js'
+import { loadDuckDB } from '../../data/duckdb.js'
 import type { DeviceInfo } from '../../native/binding.js'
 import { loadNative } from '../../native/loader.js'
 import { exitCodes } from '../exit.js'
@@ -14,10 +15,10 @@ import { print } from '../terminal.js'
 
 export function doctor(done: (code: number) => void): Command {
   return new Command('doctor')
-    .description('show what this machine offers: native addon, processors, memory, instruction sets, devices')
+    .description('show what this machine offers: native addon, processors, memory, instruction sets, devices, DuckDB')
     .option('--json', 'print one JSON object')
-    .action(({ json = false }: { json?: boolean }) => {
-      const found = examine()
+    .action(async ({ json = false }: { json?: boolean }) => {
+      const found = { ...examine(), duckdb: await examineDuckDB() }
       print(json ? JSON.stringify(found) : lines(found).join('\n'))
       done(found.native.loaded ? exitCodes.ok : exitCodes.failed)
     })
@@ -31,6 +32,8 @@ interface Findings {
   readonly memory: Memory
   readonly isas: readonly string[]
   readonly devices: readonly DeviceInfo[]
+  /** Reads files and runs queries; a model does without. */
+  readonly duckdb: { readonly loaded: true; readonly version: string } | { readonly loaded: false; readonly reason: string }
 }
 
 interface Processors {
@@ -51,7 +54,7 @@ interface Memory {
   readonly available: number
 }
 
-function examine(): Findings {
+function examine(): Omit<Findings, 'duckdb'> {
   const here = {
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
@@ -78,6 +81,15 @@ function examine(): Findings {
   }
 }
 
+async function examineDuckDB(): Promise<Findings['duckdb']> {
+  try {
+    return { loaded: true, version: (await loadDuckDB('reading files')).version() }
+  } catch (error) {
+    if (!(error instanceof MultigateError)) throw error
+    return { loaded: false, reason: error.message }
+  }
+}
+
 function processorsOf(usable: number): Processors {
   const quota = finite(groupLimits().processors)
   return { ofMachine: cpus().length, usable, quota, threads: threadsWithin(usable) }
@@ -87,12 +99,13 @@ function finite(limit: number): number | null {
   return limit === Infinity ? null : limit
 }
 
-function lines({ node, platform, native, processors, memory, isas, devices }: Findings): string[] {
+function lines({ node, platform, native, processors, memory, isas, devices, duckdb }: Findings): string[] {
   const first = [
     `node          ${node}`,
     `platform      ${platform}`,
     `processors    ${processorsText(processors)}`,
     `memory        ${memoryText(memory)}`,
+    `DuckDB        ${duckdb.loaded ? duckdb.version : `not loaded: ${duckdb.reason}`}`,
   ]
   if (!native.loaded) return [...first, 'native addon  NOT LOADED', '', native.reason]
   return [

@@ -1,0 +1,59 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+
+import { loadDuckDB } from '../../lib/data/duckdb.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'multigate-duckdb-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function failing(message: string, code?: string): () => Promise<never> {
+  return () => Promise.reject(Object.assign(new Error(message), { code }))
+}
+
+const esm = `Cannot find package '@duckdb/node-api' imported from ${join(folder, 'multigate.js')}`
+const yarn = "multigate tried to access @duckdb/node-api (a peer dependency) but it isn't provided by your application"
+
+it.each([
+  ['by import', failing(esm, 'ERR_MODULE_NOT_FOUND')],
+  ['by Yarn', failing(yarn, 'MODULE_NOT_FOUND')],
+  ['by require', async () => createRequire(join(folder, 'x.js'))('@duckdb/node-api')],
+])('a package that is not installed, %s: says the command that installs it', async (_, load) => {
+  await expect(loadDuckDB('reading x.csv', load)).rejects.toMatchObject({
+    code: 'ERR_MULTIGATE_MISSING_PACKAGE',
+    packageName: '@duckdb/node-api',
+    message: 'reading x.csv needs the package @duckdb/node-api: run `npm install @duckdb/node-api`',
+  })
+})
+
+/** Node's own error for a package that is there and requires what is not. */
+async function withoutBinary(): Promise<never> {
+  const there = join(folder, 'node_modules', '@duckdb', 'node-api')
+  mkdirSync(there, { recursive: true })
+  writeFileSync(join(there, 'index.js'), "require('@duckdb/node-bindings-linux-x64/duckdb.node')")
+  return createRequire(join(folder, 'x.js'))('@duckdb/node-api') as never
+}
+
+it.each([
+  ['without its binary', withoutBinary, "Cannot find module '@duckdb/node-bindings-linux-x64/duckdb.node'"],
+  [
+    'for another C library',
+    failing('Error loading shared library ld-linux-x86-64.so.2', 'ERR_DLOPEN_FAILED'),
+    'ld-linux-x86-64.so.2',
+  ],
+  [
+    'cut short',
+    failing(`Cannot find module '${folder}/node_modules/@duckdb/node-api/lib/index.js'`, 'ERR_MODULE_NOT_FOUND'),
+    'lib/index.js',
+  ],
+  ['for another processor', failing('Error loading duckdb native binding: unsupported arch'), 'unsupported arch'],
+])('a package that is installed %s: says why it does not load', async (_, load, reason) => {
+  const error = await loadDuckDB('reading x.csv', load).catch((found: Error) => found)
+  expect(error).toMatchObject({ code: 'ERR_MULTIGATE_MISSING_PACKAGE' })
+  const { message } = error as Error
+  expect(message).toContain(`it is there and does not load on ${process.platform}-${process.arch}`)
+  expect(message).toContain(reason)
+  expect(message).toContain('npm install --include=optional')
+})
