@@ -207,15 +207,19 @@ function textReader(plan: ColumnPlan, rows: number): Reader {
       const places = new Int32Array(seen.size)
       for (const [place, text] of sorted.entries()) places[seen.get(text) ?? 0] = place
       const placed = codes.map((code) => places[code] ?? -1)
-      return textColumn(plan, sorted, placed)
+      const dictionary = sorted.map((text) => written(plan, text))
+      return textColumn(plan, dictionary, placed)
     },
   }
 }
 
 /** Dates in the one form that stands for them; what that form has no room for (infinity, years before Christ) as DuckDB writes it. */
-function textColumn({ type }: ColumnPlan, texts: string[], codes: Int32Array): StringColumn {
-  if (type !== 'date') return { kind: 'string', dictionary: texts, codes }
-  return { kind: 'string', type, dictionary: texts.map((text) => dateText(text) ?? text), codes }
+function written({ type }: ColumnPlan, text: string): string {
+  return type === 'date' ? (dateText(text) ?? text) : text
+}
+
+function textColumn({ type }: ColumnPlan, dictionary: readonly string[], codes: Int32Array): StringColumn {
+  return { kind: 'string', ...(type === 'date' && { type }), dictionary, codes }
 }
 
 const dictionaryTable = 'multigate_dictionary'
@@ -231,7 +235,7 @@ async function codedTexts(session: Session, table: string, plan: ColumnPlan, row
   const dictionary: string[] = []
   for await (const chunk of chunksOf(session, `SELECT text FROM ${dictionaryTable} ORDER BY code`)) {
     const vector = chunk.getColumnVector(0)
-    for (let item = 0; item < chunk.rowCount; item += 1) dictionary.push(vector.getItem(item) as string)
+    for (let item = 0; item < chunk.rowCount; item += 1) dictionary.push(written(plan, vector.getItem(item) as string))
   }
   const codes = allocate(`column ${quote(plan.name)}`, Int32Array, rows).fill(-1)
   const joined = `SELECT t.rowid::INTEGER, d.code::INTEGER FROM ${table} t JOIN ${dictionaryTable} d ON t.${column}::VARCHAR = d.text`
