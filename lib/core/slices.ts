@@ -67,6 +67,11 @@ export class Pause {
     return performance.now() >= this.#end
   }
 
+  /** Lets others have the thread where a slice is over. */
+  async ifDue(): Promise<void> {
+    if (this.due) await this.taken()
+  }
+
   async taken(): Promise<void> {
     await new Promise((resolve) => void setImmediate(resolve))
     this.#end = performance.now() + sliceMilliseconds
@@ -86,15 +91,5 @@ export function* inBlocks(
   for (let start = from; start < to; start += size) {
     work(start, Math.min(start + size, to))
     yield
-  }
-}
-
-/** For work that awaits it where it may be interrupted: lets others have the thread the first time, and whenever a slice is over. */
-export function givingWay(): () => Promise<void> {
-  let end = 0
-  return async () => {
-    if (performance.now() < end) return
-    await new Promise((resolve) => void setImmediate(resolve))
-    end = performance.now() + sliceMilliseconds
   }
 }

@@ -1,4 +1,4 @@
-// The distinct texts of a column. One map of them all would hold no more than 2^24, and stand still for a second where it grows
+// Distinct texts: of a column, or of a vocabulary. One map of them all would hold no more than 2^24, and stand still for a second where it grows
 // beyond some millions: a map of the first texts, which most columns never leave, and beyond it many that share the rest.
 
 import { getHeapStatistics } from 'node:v8'
@@ -30,8 +30,21 @@ export class Texts {
     return this.#texts
   }
 
-  /** The number of a text. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
-  numberOf(text: string): number {
+  get size(): number {
+    return this.#texts.length
+  }
+
+  keyAt(number: number): string {
+    return this.#texts[number] ?? ''
+  }
+
+  /** The number of a text, or -1. */
+  indexOf(text: string): number {
+    return this.#first.get(text) ?? (this.#maps.length === 0 ? -1 : (this.#mapOf(text).get(text) ?? -1))
+  }
+
+  /** The number of a text, which is a new one where it has none. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
+  add(text: string): number {
     const known = this.#first.get(text)
     if (known !== undefined) return known
     const map = this.#first.size < mostFirst ? this.#first : this.#mapOf(text)
@@ -57,7 +70,7 @@ export class Texts {
     if (used <= fullest * limit) return
     throw new MultigateError(
       'ERR_MULTIGATE_OUT_OF_MEMORY',
-      `${this.#what}: ${this.#texts.length} distinct texts and all else take ${bytesText(used)} of the ${bytesText(limit)} of JavaScript's heap; start Node.js with --max-old-space-size=<MiB>, or pass numbers`,
+      `${this.#what}: ${this.#texts.length} distinct texts and all else take ${bytesText(used)} of the ${bytesText(limit)} of JavaScript's heap; start Node.js with --max-old-space-size=<MiB>, pass numbers, or use hash`,
     )
   }
 }

@@ -137,7 +137,7 @@ export class ColumnBuilder {
   #appendText(kind: 'string' | 'date', text: string, value: string | Date): void {
     this.#become(kind, value)
     this.#texts ??= new Texts(`column ${quote(this.#name)}`)
-    this.#codes.push(this.#texts.numberOf(text))
+    this.#codes.push(this.#texts.add(text))
   }
 
   #appendList(value: ArrayLike<ScalarValue>): void {

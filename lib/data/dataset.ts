@@ -128,10 +128,11 @@ export class Dataset {
   }
 
   /**
-   * Reads a Parquet file. Integers and floats are numbers, dates and times text (moments with a time zone in UTC), lists lists.
+   * Reads a Parquet file. Integers and floats are numbers, booleans 1 and 0, days and moments dates (`2024-01-02`, `2024-01-02
+   * 03:04:05.6`; with a time zone in UTC), times of day text, lists lists.
    * @throws ERR_MULTIGATE_DATA, ERR_MULTIGATE_MISSING_PACKAGE as `fromCsv`; ERR_MULTIGATE_ABORTED by its signal.
    */
-  static async fromParquet(path: string, options: ParquetOptions = {}): Promise<Dataset> {
+  static async fromParquet(path: FilePath, options: ParquetOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readParquet(path, options))
   }
 
@@ -152,7 +153,7 @@ export class Dataset {
 
   /** Reads a Parquet file as `fromParquet`, some rows at a time. */
   static async *streamParquet(
-    path: string,
+    path: FilePath,
     rows = defaultPart,
     options: ParquetOptions = {},
   ): AsyncGenerator<Dataset, void, undefined> {
@@ -162,8 +163,9 @@ export class Dataset {
 
   /**
    * Runs one SELECT in DuckDB, over files (`FROM 'day-*.parquet'`) or the tables of `database`, a DuckDB file that is
-   * opened read-only.
-   * @throws ERR_MULTIGATE_DATA with DuckDB's message, ERR_MULTIGATE_MISSING_PACKAGE, ERR_MULTIGATE_ARGUMENT for no SQL at all.
+   * opened read-only. Values are as `fromParquet` has them. The same query on the same data gives the same rows in the same order.
+   * @throws ERR_MULTIGATE_DATA with DuckDB's message, ERR_MULTIGATE_MISSING_PACKAGE, ERR_MULTIGATE_ARGUMENT for no SQL at all and for what
+   * draws lots or reads the clock; ERR_MULTIGATE_ABORTED by its signal.
    */
   static async fromQuery(sql: string, options: QueryOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readQuery(sql, options))

@@ -6,6 +6,7 @@ import { invalidArgument, parseOptions, quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
+import type { FilePath } from '../core/path.js'
 import { abortSignal, frozen } from '../core/schemas.js'
 import type { Signal } from '../core/slices.js'
 import { type ColumnsOptions, chosenColumns, columnsSchema } from './chosen.js'
@@ -18,7 +19,9 @@ import { planOfTable, tableParts } from './table.js'
 /** Where a query runs, and the order of its rows. */
 export interface QueryOptions {
   /** A DuckDB database file, opened read-only. Default: an empty database in memory; queries can name files. */
-  readonly database?: string | undefined
+  readonly database?: FilePath | undefined
+  /** Ends the query when it is aborted. */
+  readonly signal?: Signal | undefined
   /**
    * Columns of the result that name each of its rows: rows come in their order. Joins, and groups with exact aggregates, then run on all
    * threads. Default: the order that the query gives on one thread.
@@ -27,20 +30,23 @@ export interface QueryOptions {
 }
 
 const schema = z.strictObject({
-  database: z.string().min(1).optional(),
+  database: z.custom<FilePath>().optional(),
+  signal: abortSignal.optional(),
   orderBy: z.union([z.string(), frozen(z.array(z.string()).min(1))]).optional(),
 })
 const table = 'multigate_query'
 
 /** The columns of a SELECT. @throws as `Dataset.fromQuery` says. */
 export async function readQuery(sql: string, options: QueryOptions): Promise<Map<string, Column>> {
-  const { database, orderBy = [] } = parseOptions('query', schema, options)
+  const { database, orderBy = [], signal } = parseOptions('query', schema, options)
   if (typeof sql !== 'string' || sql.trim() === '') throw invalidArgument('sql', 'a SELECT', sql)
-  if (database !== undefined) await fileOf(database)
-  const parts = usingDuckDB('the query', { database }, async function* (session) {
-    await runQuery(session, sql.trim().replace(/;+\s*$/, ''), typeof orderBy === 'string' ? [orderBy] : orderBy)
-    yield* tableParts(session, table, await planOfTable(session, table), undefined)
-  })
+  const file = database === undefined ? undefined : await fileOf(database, 'query.database')
+  const parts = usingDuckDB('the query', { database: file }, (session) =>
+    interruptible(session, 'the query', signal, async function* () {
+      await runQuery(session, sql.trim().replace(/;+\s*$/, ''), typeof orderBy === 'string' ? [orderBy] : orderBy)
+      yield* tableParts(session, table, await planOfTable(session, table), undefined)
+    }),
+  )
   for await (const columns of parts) return columns
   throw new Error('a table has at least one part')
 }
@@ -92,7 +98,7 @@ async function sortByKey(session: Session, orderBy: readonly string[]): Promise<
 
 const unsorted = 'multigate_unsorted'
 
-/** What of a Parquet file is read. */
+/** What is read of a Parquet file. */
 export interface ParquetOptions extends ColumnsOptions {
   /** Ends the reading when it is aborted. */
   readonly signal?: Signal | undefined
@@ -101,26 +107,26 @@ export interface ParquetOptions extends ColumnsOptions {
 const parquetSchema = z.strictObject({ columns: columnsSchema, signal: abortSignal.optional() })
 
 /** The columns of a Parquet file. @throws as `Dataset.fromParquet` says. */
-export async function readParquet(path: string, options: ParquetOptions): Promise<Map<string, Column>> {
+export async function readParquet(path: FilePath, options: ParquetOptions): Promise<Map<string, Column>> {
   for await (const columns of parquetParts(path, undefined, options)) return columns
   throw new Error('a table has at least one part')
 }
 
 /** The columns of a Parquet file, `rows` at a time. */
 export async function* parquetParts(
-  path: string,
+  file: FilePath,
   rows: number | undefined,
   options: ParquetOptions,
 ): AsyncGenerator<Map<string, Column>, void, undefined> {
   const { columns, signal } = parseOptions('parquet', parquetSchema, options)
-  await fileOf(path)
-  const file = `read_parquet(${pathLiteral(path)})`
+  const path = await fileOf(file)
+  const source = `read_parquet(${pathLiteral(path)})`
   yield* usingDuckDB(`reading ${path}`, {}, (session) =>
     interruptible(session, `reading ${path}`, signal, async function* () {
-      const names = (await session.rows(`DESCRIBE SELECT * FROM ${file}`)).map(([name]) => String(name))
+      const names = (await session.rows(`DESCRIBE SELECT * FROM ${source}`)).map(([name]) => String(name))
       const chosen = chosenColumns(path, names, columns).map(identifier)
       // A scan alone keeps the order of the file.
-      await session.connection.run(createTable(`SELECT ${chosen.join(', ')} FROM ${file}`))
+      await session.connection.run(createTable(`SELECT ${chosen.join(', ')} FROM ${source}`))
       yield* tableParts(session, table, await planOfTable(session, table), rows)
     }),
   )

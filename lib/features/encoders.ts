@@ -113,8 +113,10 @@ const fittedState = z.strictObject({
 })
 
 function listedKeys(values: readonly string[] | readonly number[]): KeyIndex {
-  if (values.length === 0) return new NumberIndex()
-  return atOnce(indexOfKeys(typeof values[0] === 'string' ? 'string' : 'number', values.length, (at) => values[at] ?? 0))
+  if (values.length === 0) return new NumberIndex('vocabulary')
+  return atOnce(
+    indexOfKeys('vocabulary', typeof values[0] === 'string' ? 'string' : 'number', values.length, (at) => values[at] ?? 0),
+  )
 }
 
 function savedFeature(what: string, saved: unknown): Feature {

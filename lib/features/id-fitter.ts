@@ -1,5 +1,6 @@
 // Fits what ids of a feature follow from: the type of its values, and where it has no other a vocabulary.
 
+import { quote } from '../core/check.js'
 import { type ScalarColumn, type ValueType, valueTypeOf } from '../core/columns.js'
 import type { Sliced } from '../core/slices.js'
 import { rowOfPosition, spanOf, type Values } from './encode-ids.js'
@@ -38,7 +39,7 @@ export class IdFitter {
 
   *#count(values: Values, type: ValueType): Sliced<void> {
     const { name } = this.#feature
-    const counter = (this.#counter ??= new KeyCounter(type))
+    const counter = (this.#counter ??= new KeyCounter(`feature ${quote(name)}`, type))
     const wrong = yield* counter.addAll(values.items, ...spanOf(values))
     if (wrong < 0) return
     const row = this.#rows + rowOfPosition(values, wrong)
@@ -50,7 +51,7 @@ export class IdFitter {
 
 // biome-ignore lint/correctness/useYield: nothing to wait for.
 function* none(): Sliced<NumberIndex> {
-  return new NumberIndex()
+  return new NumberIndex('a feature without values')
 }
 
 /** The type of values, undefined where all of them are missing: a column of nothing has no kind. */

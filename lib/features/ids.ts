@@ -83,7 +83,10 @@ function integersAsIds(size: number, type: ValueType | undefined, outside: numbe
 function listedIds(values: readonly Key[], type: ValueType | undefined): IdSource {
   const ofValues = typeof values[0] === 'string' ? 'string' : 'number'
   const keys = type === 'number' ? values.map((value) => sameNumber(Number(value))) : values
-  const { vocabulary: _, ...source } = fittedIds(atOnce(indexOfKeys(type ?? ofValues, keys.length, (at) => keys[at] ?? '')), type)
+  const { vocabulary: _, ...source } = fittedIds(
+    atOnce(indexOfKeys('vocabulary', type ?? ofValues, keys.length, (at) => keys[at] ?? '')),
+    type,
+  )
   return { ...source, expected: `${describeType(type ?? ofValues)}, as in the vocabulary` }
 }
 

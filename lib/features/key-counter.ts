@@ -4,9 +4,9 @@ import type { ScalarColumn, ValueType } from '../core/columns.js'
 import { allocate } from '../core/memory.js'
 import { type Sliced, sliceValues } from '../core/slices.js'
 import { sortedBy } from '../core/sort.js'
-import { isNumeric, type Key } from './cast.js'
+import type { Key } from './cast.js'
 import { wrongValue } from './errors.js'
-import { type KeyIndex, NumberIndex, TextIndex } from './key-index.js'
+import { type KeyIndex, keyIndexFor } from './key-index.js'
 import { absent, KeyReader, type Reading, refused } from './key-reader.js'
 
 /** Half of a pair: UTF-8, and so a saved file, has no form for it. */
@@ -17,13 +17,16 @@ const blockValues = 2 ** 14
 
 export class KeyCounter {
   readonly type: ValueType
+  readonly #what: string
   readonly #index: KeyIndex
   readonly #reader: KeyReader
   #counts = new Float64Array(64)
 
-  constructor(type: ValueType) {
+  /** @param what these are the values of, for messages. */
+  constructor(what: string, type: ValueType) {
     this.type = type
-    this.#index = isNumeric(type) ? new NumberIndex() : (new TextIndex() as KeyIndex)
+    this.#what = what
+    this.#index = keyIndexFor(type, what)
     this.#reader = new KeyReader((key) => this.#add(key), type)
   }
 
@@ -52,10 +55,10 @@ export class KeyCounter {
 
   /** Makes room for so many values. */
   *#reserve(more: number): Sliced<void> {
-    yield* this.#index.reserve(more)
+    if (this.#index.reserve !== undefined) yield* this.#index.reserve(more)
     const needed = this.#index.size + more
     if (needed <= this.#counts.length) return
-    const counts = allocate('counts of distinct values', Float64Array, 2 ** Math.ceil(Math.log2(needed)))
+    const counts = allocate(`${this.#what}: counts of distinct values`, Float64Array, 2 ** Math.ceil(Math.log2(needed)))
     counts.set(this.#counts)
     this.#counts = counts
   }
@@ -76,7 +79,7 @@ export class KeyCounter {
     const order = yield* sortedBy(kept.subarray(0, size), (left, right) => {
       return (counts[right] ?? 0) - (counts[left] ?? 0) || (index.keyAt(left) < index.keyAt(right) ? -1 : 1)
     })
-    return yield* indexOfKeys(this.type, size, (position) => index.keyAt(order[position] ?? 0))
+    return yield* indexOfKeys(this.#what, this.type, size, (position) => index.keyAt(order[position] ?? 0))
   }
 
   #add(key: Key): number {
@@ -86,11 +89,11 @@ export class KeyCounter {
 }
 
 /** An index of keys in a given order. */
-export function* indexOfKeys(type: ValueType, size: number, keyAt: (position: number) => Key): Sliced<KeyIndex> {
-  const index = isNumeric(type) ? new NumberIndex() : (new TextIndex() as KeyIndex)
+export function* indexOfKeys(what: string, type: ValueType, size: number, keyAt: (position: number) => Key): Sliced<KeyIndex> {
+  const index = keyIndexFor(type, what)
   for (let start = 0; start < size; start += blockValues) {
     const end = Math.min(start + blockValues, size)
-    yield* index.reserve(start === 0 && isNumeric(type) ? size : end - start)
+    if (start === 0 && index.reserve !== undefined) yield* index.reserve(size)
     for (let position = start; position < end; position += 1) index.add(keyAt(position))
     yield
   }

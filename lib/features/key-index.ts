@@ -1,12 +1,12 @@
 // Distinct keys, numbered in the order in which they come, as many as memory holds: JavaScript's Map ends at 2^24 entries. Keys are
 // never taken out. Room is made beforehand and in slices, so that no single key waits for all others to be moved.
 
-import { getHeapStatistics } from 'node:v8'
-
+import type { ValueType } from '../core/columns.js'
 import { MultigateError } from '../core/errors.js'
-import { allocate, bytesText } from '../core/memory.js'
+import { allocate } from '../core/memory.js'
 import { type Sliced, sliceValues } from '../core/slices.js'
-import type { Key } from './cast.js'
+import { Texts } from '../core/texts.js'
+import { isNumeric, type Key } from './cast.js'
 
 export interface KeyIndex<K extends Key = Key> {
   /** Distinct keys so far. */
@@ -16,19 +16,29 @@ export interface KeyIndex<K extends Key = Key> {
   /** The number of a key, which is a new one where it has none. Room must have been made. */
   add(key: K): number
   keyAt(index: number): K
-  /** Makes room for so many keys more. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
-  reserve(more: number): Sliced<void>
+  /** Makes room for so many keys more, where that is not made as they come. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
+  reserve?(more: number): Sliced<void>
 }
 
 /** Ids are 32-bit integers. */
 const mostKeys = 2 ** 31 - 2
 
+/** An index for the keys of a type. @param what these are the keys of, for the error where they are more than memory can hold. */
+export function keyIndexFor(type: ValueType, what: string): KeyIndex {
+  return isNumeric(type) ? new NumberIndex(what) : (new Texts(what) as KeyIndex)
+}
+
 /** Numbers: a table of open addresses over typed arrays, at most half full. */
 export class NumberIndex implements KeyIndex<number> {
+  readonly #what: string
   #size = 0
   #keys = new Float64Array(64)
   /** Number of a key plus one; 0 is free. */
   #slots = new Int32Array(128)
+
+  constructor(what: string) {
+    this.#what = what
+  }
 
   get size(): number {
     return this.#size
@@ -64,10 +74,10 @@ export class NumberIndex implements KeyIndex<number> {
   *reserve(more: number): Sliced<void> {
     const needed = this.#size + more
     if (needed <= this.#keys.length) return
-    if (needed > mostKeys) throw tooMany(needed)
+    if (needed > mostKeys) throw tooMany(this.#what, needed)
     const capacity = 2 ** Math.ceil(Math.log2(needed))
-    const keys = allocate('distinct numbers', Float64Array, capacity)
-    const slots = allocate('distinct numbers', Int32Array, 2 * capacity)
+    const keys = allocate(`${this.#what}: distinct numbers`, Float64Array, capacity)
+    const slots = allocate(`${this.#what}: distinct numbers`, Int32Array, 2 * capacity)
     const mask = slots.length - 1
     for (let index = 0; index < this.#size; index += 1) {
       const key = this.#keys[index] ?? NaN
@@ -97,93 +107,7 @@ function hashOf(key: number): number {
   return bits ^ (bits >>> 16)
 }
 
-/** From here on texts are spread over many maps: one of them grows in a moment, and none comes to the end of what a Map holds. */
-const mostInOneMap = 2 ** 16
-const manyMaps = 2 ** 9
-/** What a text costs beside its characters: in the map, in the list, and its own header. */
-const bytesPerText = 100
-/** Of V8's heap, beyond which it ends the process. */
-const usableHeap = 0.9
-const textsBetweenLooks = 2 ** 16
-
-/** Texts are listed in chunks of so many, 2 to this power: one long list would be moved as it grows. */
-const chunkBits = 16
-
-/** Texts. */
-export class TextIndex implements KeyIndex<string> {
-  #size = 0
-  readonly #texts: string[][] = []
-  #maps: Map<string, number>[] = [new Map()]
-  #checkedFor = textsBetweenLooks
-
-  get size(): number {
-    return this.#size
-  }
-
-  indexOf(key: string): number {
-    return this.#mapOf(key).get(key) ?? -1
-  }
-
-  add(key: string): number {
-    const map = this.#mapOf(key)
-    const known = map.get(key)
-    if (known !== undefined) return known
-    const index = this.#size
-    map.set(key, index)
-    ;(this.#texts[index >>> chunkBits] ??= []).push(key)
-    this.#size += 1
-    if (index === mostInOneMap) this.#spread()
-    return index
-  }
-
-  keyAt(index: number): string {
-    return this.#texts[index >>> chunkBits]?.[index & (2 ** chunkBits - 1)] ?? ''
-  }
-
-  // biome-ignore lint/correctness/useYield: maps grow by themselves.
-  *reserve(more: number): Sliced<void> {
-    const needed = this.size + more
-    if (needed > mostKeys) throw tooMany(needed)
-    if (needed <= this.#checkedFor) return
-    checkHeap((needed - this.size) * bytesPerText)
-    this.#checkedFor = needed + textsBetweenLooks
-  }
-
-  #mapOf(key: string): Map<string, number> {
-    const maps = this.#maps
-    return maps[maps.length === 1 ? 0 : spreadOf(key)] as Map<string, number>
-  }
-
-  #spread(): void {
-    this.#maps = Array.from({ length: manyMaps }, () => new Map())
-    for (let index = 0; index < this.#size; index += 1) {
-      const text = this.keyAt(index)
-      this.#mapOf(text).set(text, index)
-    }
-  }
-}
-
-/** Over short texts whole, over long ones some of their characters. */
-function spreadOf(text: string): number {
-  const step = 1 + (text.length >>> 5)
-  let hash = text.length
-  for (let at = 0; at < text.length; at += step) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
-  return (hash ^ (hash >>> 15)) & (manyMaps - 1)
-}
-
-/** V8 ends the process where its heap is full: asked before. */
-function checkHeap(bytes: number): void {
-  const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics()
-  if (used + bytes <= usableHeap * limit) return
-  throw outOfMemory(
-    `JavaScript's heap of ${bytesText(limit)}, of which ${bytesText(used)} are in use, has no room for more texts; use hash, pass numbers, or start Node with --max-old-space-size`,
-  )
-}
-
-function tooMany(keys: number): MultigateError {
-  return outOfMemory(`expected at most ${mostKeys} values, found ${keys} or more; use hash`)
-}
-
-function outOfMemory(message: string): MultigateError {
-  return new MultigateError('ERR_MULTIGATE_OUT_OF_MEMORY', `distinct values: ${message}`)
+function tooMany(what: string, keys: number): MultigateError {
+  const message = `${what}: expected at most ${mostKeys} distinct values, found ${keys} or more; use hash`
+  return new MultigateError('ERR_MULTIGATE_OUT_OF_MEMORY', message)
 }

@@ -2,7 +2,7 @@
 
 import { quote } from '../core/check.js'
 import type { StringColumn } from '../core/columns.js'
-import { TextIndex } from './key-index.js'
+import { Texts } from '../core/texts.js'
 
 /** What a text is split into. */
 interface Lists {
@@ -18,8 +18,7 @@ export class Splitter {
   readonly #trim: boolean
   readonly #padding: string | undefined
   /** Grows: parts of a column share it. */
-  readonly #items: string[] = []
-  readonly #index = new TextIndex()
+  readonly #items = new Texts('items of a text')
   #dictionary: readonly string[] = []
   #itemsOf: (readonly number[] | undefined)[] = []
   /** Distinct texts, and those that look odd, with one of them. */
@@ -43,7 +42,7 @@ export class Splitter {
     for (let row = 0; row < codes.length; row += 1) offsets[row + 1] = (offsets[row] ?? 0) + this.#listOf(codes[row] ?? -1).length
     const items = new Int32Array(offsets[codes.length] ?? 0)
     for (let row = 0; row < codes.length; row += 1) items.set(this.#listOf(codes[row] ?? -1), offsets[row] ?? 0)
-    return { items: { kind: 'string', dictionary: this.#items, codes: items }, offsets }
+    return { items: { kind: 'string', dictionary: this.#items.all, codes: items }, offsets }
   }
 
   /** Says what was read where it looks wrong. */
@@ -79,11 +78,7 @@ export class Splitter {
   #splitText(text: string): readonly number[] {
     const items = this.#itemsIn(text)
     this.#look(text, items)
-    return items.map((item) => {
-      const known = this.#index.add(item)
-      if (known === this.#items.length) this.#items.push(item)
-      return known
-    })
+    return items.map((item) => this.#items.add(item))
   }
 
   #itemsIn(text: string): string[] {

@@ -214,11 +214,6 @@ export class EncodedRows {
     this.#numbers = new Map(names.map((name, number) => [name, number]))
   }
 
-  /** Values that a vocabulary does not know, by feature that has any. */
-  get unknown(): Readonly<Record<string, number>> {
-    return Object.fromEntries([...this.counts].flatMap(([name, { unknown }]) => (unknown > 0 ? [[name, unknown]] : [])))
-  }
-
   get rows(): number {
     return this.columns.rows
   }

@@ -9,7 +9,7 @@ import { elementsOf } from '../core/layout.js'
 import type { FilePath } from '../core/path.js'
 import type { LoweredProgram } from '../core/program.js'
 import { frozen, pathSchema } from '../core/schemas.js'
-import { Dataset } from '../data/dataset.js'
+import { type Dataset, isDataset } from '../data/dataset.js'
 import type { NetworkTask } from '../models/network.js'
 import type { DataResidence, NativePlan } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
@@ -36,7 +36,7 @@ export const callSchema = z.strictObject({ signal })
 
 /** The options of `fit`, the optimizer apart. */
 export const fitSchema = z.strictObject({
-  validation: checkedBy<Dataset>('a Dataset', (value) => value instanceof Dataset).optional(),
+  validation: checkedBy<Dataset>('a Dataset', isDataset).optional(),
   callbacks: frozen(z.array(checkedBy<CallbackLike>('a function, or an object of functions', isCallback))).default([]),
   signal,
   resume: pathSchema.optional(),

@@ -8,7 +8,7 @@ import { FormatError, MultigateError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
 import type { FilePath } from '../core/path.js'
 import type { LoweredProgram } from '../core/program.js'
-import { givingWay, inSlices, type Sliced } from '../core/slices.js'
+import { inSlices, Pause, type Sliced } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv-options.js'
 import type { Encoder } from '../features/encoder.js'
 import { encoderFromJSON } from '../features/encoders.js'
@@ -207,10 +207,10 @@ async function readContent(file: SafetensorsFile): Promise<Content> {
   const tasks = await inSlices(tasksOf(file, saved.tasks))
   const encoders: Encoder[] = []
   const vocabularyOf = ({ name }: Feature) => readVocabulary(path, file, name)
-  const giveWay = givingWay()
+  const pause = new Pause()
   for (const [index, state] of saved.encoders.entries()) {
     encoders.push(await ofFile(path, () => encoderFromJSON(state, `encoders[${index}]`, vocabularyOf)))
-    await giveWay()
+    await pause.ifDue()
   }
   const optional = async <Output>(key: string, schema: z.ZodType<Output>): Promise<Output | undefined> =>
     metadata[key] === undefined ? undefined : await readJson(file, key, schema)

@@ -3,16 +3,15 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import { isTypedArray } from '../core/arrays.js'
 import { invalidArgument, parseOptions } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import type { FilePath } from '../core/path.js'
-import { givingWay, type Signal } from '../core/slices.js'
+import { Pause, type Signal } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv-options.js'
-import { Dataset } from '../data/dataset.js'
+import { checkDataset, Dataset, isDataset } from '../data/dataset.js'
 import type { ColumnValues } from '../data/values.js'
-import type { Encoder } from '../features/encoder.js'
 import { columnNameOf, type Feature, parseFeature } from '../features/feature.js'
-import { declaredType } from '../features/ids.js'
 import { labelInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { Network } from '../models/network.js'
@@ -31,10 +30,12 @@ import type { History } from './history.js'
 import { Batch, batchOf, checkRowCount, type Inputs } from './inputs.js'
 import { ModelFile } from './model-file.js'
 import { NetworkRunner } from './network-runner.js'
+import { textColumns } from './reading.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
 import { type Built, type ModelConfig, writeModel } from './save.js'
 import type { TrainingState } from './training-state.js'
 import { Turns } from './turns.js'
+import { warnOfUnknown } from './unknown.js'
 
 /** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
 export type ModelInput<
@@ -119,6 +120,8 @@ export class Model<
   #built: Built | undefined
   /** What has the model to itself. */
   #busy: string | undefined
+  /** Features of which a prediction has said that their values are unknown. */
+  readonly #warned = new Set<string>()
   #disposed = false
 
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
@@ -200,7 +203,8 @@ export class Model<
 
   /**
    * Scores of every row, by task name; of no rows none. While this model or another of the same thread trains it waits for the end of a
-   * step, 10 ms where steps are shorter; `predictSync` of another model does not wait. Labels are not looked at.
+   * step, 10 ms where steps are shorter; `predictSync` of another model does not wait. Labels are not looked at. Where a vocabulary
+   * knows less than half of a feature's values, the process is warned, once.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal.
    */
   async predict(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<Scores<Output>> {
@@ -208,6 +212,7 @@ export class Model<
     const { encoder, runner } = this.#need('predict')
     const dataset = datasetOf(data)
     using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
+    warnOfUnknown(rows.counts, this.#warned)
     const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows, check))
     const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
     return Object.fromEntries(scores) as Scores<Output>
@@ -428,13 +433,13 @@ export class Model<
   }
 
   async #restore(file: ModelFile, past: Past): Promise<Built> {
-    const giveWay = givingWay()
-    await giveWay()
+    const pause = new Pause()
+    await pause.taken()
     const network = file.check(() => this.#lower(file.encoder, adam()))
-    await giveWay()
+    await pause.taken()
     // Before there is memory for them.
     file.checkWeights(network)
-    await giveWay()
+    await pause.taken()
     this.#checkAlive()
     return this.#assemble(file.encoder, network, past)
   }
@@ -477,27 +482,9 @@ export class Model<
   }
 }
 
-/** Columns whose values are texts or are read from texts that must be kept, though they may look like numbers. */
-function textColumns(features: readonly (Encoder | Feature)[]): Record<string, 'string'> {
-  const columns = features.flatMap((one): string[] => {
-    const feature = 'feature' in one ? one.feature : one
-    if (feature.kind === 'dense') return []
-    const split = feature.kind === 'sequence' && feature.separator !== undefined
-    const type = 'type' in one && 'feature' in one ? one.type : (declaredType(feature) ?? (split ? 'string' : undefined))
-    return type === undefined || type === 'number' ? [] : [columnNameOf(feature)]
-  })
-  return Object.fromEntries(columns.map((column) => [column, 'string']))
-}
-
-/** @throws ERR_MULTIGATE_ARGUMENT for what is no dataset. */
-function checkDataset(field: string, data: unknown): Dataset {
-  if (data instanceof Dataset) return data
-  throw invalidArgument(field, 'a Dataset', data, 'make one with Dataset.fromColumns, fromRows, fromCsv or fromParquet')
-}
-
 /** Columns are taken as they are, for a few rows. */
 function datasetOf(data: Dataset | Readonly<Record<string, ColumnValues>>): Dataset {
-  return data instanceof Dataset ? data : Dataset.fromColumns(data)
+  return isDataset(data) ? data : Dataset.fromColumns(data)
 }
 
 /** Checks every one, that there is one, and that no name comes twice. */
@@ -534,5 +521,5 @@ function checkMonitors(field: string, tasks: readonly Task[]): void {
 }
 
 function toFloat32(values: FloatArray): Float32Array {
-  return values instanceof Float32Array ? values : Float32Array.from(values)
+  return isTypedArray(values, 'Float32Array') ? values : Float32Array.from(values)
 }

@@ -4,9 +4,10 @@
 import { quote } from '../core/check.js'
 import { FormatError } from '../core/errors.js'
 import { inSlices, type Sliced, sliceValues } from '../core/slices.js'
+import { Texts } from '../core/texts.js'
 import type { Encoder } from '../features/encoder.js'
 import { indexOfKeys } from '../features/key-counter.js'
-import { type KeyIndex, TextIndex } from '../features/key-index.js'
+import type { KeyIndex } from '../features/key-index.js'
 import type { SafetensorsFile, TensorSource } from '../io/safetensors.js'
 
 /** All names of such tensors start with it. */
@@ -18,7 +19,7 @@ const nameOf = (feature: string, part: 'values' | 'bytes' | 'offsets'): string =
 export function vocabularyNames(encoders: readonly Encoder[]): string[] {
   return encoders.flatMap((encoder) => {
     if (encoder.kind === 'dense' || encoder.vocabulary === undefined) return []
-    const parts = encoder.vocabulary instanceof TextIndex ? (['bytes', 'offsets'] as const) : (['values'] as const)
+    const parts = encoder.vocabulary instanceof Texts ? (['bytes', 'offsets'] as const) : (['values'] as const)
     return parts.map((part) => nameOf(encoder.feature.name, part))
   })
 }
@@ -32,7 +33,7 @@ export async function vocabularyTensors(encoders: readonly Encoder[]): Promise<T
   for (const encoder of encoders) {
     if (encoder.kind === 'dense' || encoder.vocabulary === undefined) continue
     const { vocabulary, feature } = encoder
-    if (vocabulary instanceof TextIndex) tensors.push(...(await textTensors(feature.name, vocabulary)))
+    if (vocabulary instanceof Texts) tensors.push(...(await textTensors(feature.name, vocabulary)))
     else
       tensors.push({
         name: nameOf(feature.name, 'values'),
@@ -51,7 +52,7 @@ function* numbersOf(vocabulary: KeyIndex): Generator<Float64Array> {
   }
 }
 
-async function textTensors(feature: string, vocabulary: TextIndex): Promise<TensorSource[]> {
+async function textTensors(feature: string, vocabulary: Texts): Promise<TensorSource[]> {
   const ends = await inSlices(endsOf(vocabulary))
   return [
     { name: nameOf(feature, 'bytes'), shape: [ends.at(-1) ?? 0], dtype: 'U8', chunks: () => bytesOf(vocabulary) },
@@ -60,7 +61,7 @@ async function textTensors(feature: string, vocabulary: TextIndex): Promise<Tens
 }
 
 /** [n + 1], from 0 on. */
-function* endsOf(vocabulary: TextIndex): Sliced<Float64Array> {
+function* endsOf(vocabulary: Texts): Sliced<Float64Array> {
   const ends = new Float64Array(vocabulary.size + 1)
   for (let index = 0; index < vocabulary.size; index += 1) {
     ends[index + 1] = (ends[index] ?? 0) + Buffer.byteLength(vocabulary.keyAt(index))
@@ -69,7 +70,7 @@ function* endsOf(vocabulary: TextIndex): Sliced<Float64Array> {
   return ends
 }
 
-function* bytesOf(vocabulary: TextIndex): Generator<Uint8Array> {
+function* bytesOf(vocabulary: Texts): Generator<Uint8Array> {
   for (let start = 0; start < vocabulary.size; start += chunkKeys) {
     const texts: string[] = []
     for (let index = start; index < Math.min(start + chunkKeys, vocabulary.size); index += 1) texts.push(vocabulary.keyAt(index))
@@ -85,8 +86,9 @@ function* offsetsOf(ends: Float64Array): Generator<BigInt64Array> {
 
 /** Reads what `vocabularyTensors` has written of a feature. @throws ERR_MULTIGATE_FORMAT naming the tensor that is wrong. */
 export async function readVocabulary(path: string, file: SafetensorsFile, feature: string): Promise<KeyIndex> {
-  const wrong = (name: string, what: string): FormatError =>
-    new FormatError(`${path}: tensor ${quote(name)}: ${what}`, { file: path, field: name })
+  const what = `feature ${quote(feature)}`
+  const wrong = (name: string, problem: string): FormatError =>
+    new FormatError(`${path}: tensor ${quote(name)}: ${problem}`, { file: path, field: name })
   const [values, bytes, offsets] = (['values', 'bytes', 'offsets'] as const).map((part) => nameOf(feature, part)) as [
     string,
     string,
@@ -101,7 +103,7 @@ export async function readVocabulary(path: string, file: SafetensorsFile, featur
     if (!(data instanceof Float64Array)) throw wrong(values, `expected F64, found ${file.entry(values).dtype}`)
     const odd = data.findIndex((value) => !Number.isFinite(value))
     if (odd >= 0) throw wrong(values, `expected finite numbers, found ${data[odd]} at ${odd}`)
-    return twice(await inSlices(indexOfKeys('number', data.length, (at) => data[at] ?? 0)), data.length)
+    return twice(await inSlices(indexOfKeys(what, 'number', data.length, (at) => data[at] ?? 0)), data.length)
   }
   const [{ data: text }, { data: ends }] = [await file.read(bytes), await file.read(offsets)]
   if (!(text instanceof Uint8Array)) throw wrong(bytes, `expected U8, found ${file.entry(bytes).dtype}`)
@@ -118,7 +120,7 @@ export async function readVocabulary(path: string, file: SafetensorsFile, featur
       throw wrong(bytes, `expected UTF-8, found other bytes in value ${at}`)
     }
   }
-  return twice(await inSlices(indexOfKeys('string', size, textAt)), size)
+  return twice(await inSlices(indexOfKeys(what, 'string', size, textAt)), size)
 }
 
 /** What is wrong with offsets into so many bytes. */

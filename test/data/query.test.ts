@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
@@ -173,4 +174,22 @@ it('reads lists of many rows in their order, whole and in parts', async () => {
     expect(wrong).toEqual([])
   }
   expect(parts[0]?.column('numbers')).toMatchObject({ items: { values: expect.any(Int32Array) as Int32Array } })
+})
+
+it('ends a query, and the reading of a file, when its signal is aborted', async () => {
+  const aborted = expect.objectContaining({ code: 'ERR_MULTIGATE_ABORTED' })
+  const before = AbortSignal.abort(new Error('enough'))
+  const path = join(folder, 'ended.parquet')
+  const instance = await DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  await connection.run(`COPY (SELECT i FROM range(10) t(i)) TO '${path}' (FORMAT parquet)`)
+  await expect(Dataset.fromQuery('SELECT 1 AS x', { signal: before })).rejects.toThrow(aborted)
+  await expect(Dataset.fromParquet(path, { signal: before })).rejects.toThrow(aborted)
+  expect((await Dataset.fromParquet(pathToFileURL(path))).rows).toBe(10)
+  const controller = new AbortController()
+  setTimeout(() => controller.abort(), 50)
+  // Minutes of work for one thread.
+  const long = 'SELECT count(*) AS n FROM range(300000) a(i), range(300000) b(j) WHERE (a.i * b.j) % 7 = 3'
+  await expect(Dataset.fromQuery(long, { signal: controller.signal })).rejects.toThrow(aborted)
+  connection.closeSync()
 })

@@ -5,13 +5,14 @@ import { describe, expect, it } from 'vitest'
 import { type Column, dateText } from '../../lib/core/columns.js'
 import { atOnce } from '../../lib/core/slices.js'
 import { sortedBy } from '../../lib/core/sort.js'
+import { Texts } from '../../lib/core/texts.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
 import { dense } from '../../lib/features/dense.js'
 import { encodeColumn, fitEncoder } from '../../lib/features/encoders.js'
 import { hashedId, hashedNumber } from '../../lib/features/hash.js'
 import type { IdOptions } from '../../lib/features/id-options.js'
-import { NumberIndex, TextIndex } from '../../lib/features/key-index.js'
+import { NumberIndex } from '../../lib/features/key-index.js'
 import { sequence } from '../../lib/features/sequence.js'
 import { sparse } from '../../lib/features/sparse.js'
 
@@ -124,8 +125,8 @@ it('a number is hashed as its text', () => {
 })
 
 it('indexes number distinct keys in the order in which they come', () => {
-  const numbers = new NumberIndex()
-  const texts = new TextIndex()
+  const numbers = new NumberIndex('x')
+  const texts = new Texts('x')
   // Beyond 2^16 texts are spread over many maps.
   const size = 70_000
   for (let key = 0; key < size; key += 1) {
