@@ -25,6 +25,14 @@ export function rowOfPosition({ offsets }: Values, position: number): number {
   return offsets === undefined ? position : offsets.findIndex((_, row) => (offsets[row + 1] ?? 0) > position)
 }
 
+/** Whether every row has `width` values. */
+function isFull({ offsets }: Values, width: number): boolean {
+  if (offsets === undefined) return width === 1
+  const start = offsets[0] ?? 0
+  for (let row = 1; row < offsets.length; row += 1) if ((offsets[row] ?? 0) - start !== row * width) return false
+  return true
+}
+
 /** Encodes the parts of a column one after the other. */
 export class IdEncoding {
   /** How many values were given id 0 without being missing: what a vocabulary does not know. */
@@ -35,6 +43,7 @@ export class IdEncoding {
   readonly #source: IdSource
   readonly #reader: KeyReader
   readonly #width: number
+  #buffer = new Int32Array(0)
   /** Rows of the parts before. */
   #rows = 0
 
@@ -52,30 +61,57 @@ export class IdEncoding {
    * @throws ERR_MULTIGATE_DATA naming row and value.
    */
   encode(values: Values, missing: number, data: Int32Array): void {
-    const { items, offsets } = values
-    const width = this.#width
-    const at = this.#reader.of(items)
+    const [from, to] = spanOf(values)
+    // Where every row is full, what is read is what is wanted, but for those that have no id of their own.
+    const full = to - from === data.length && isFull(values, this.#width)
+    const ids = full ? data : this.#spare(to - from)
+    this.#reader.read(values.items, from, to, ids)
+    this.#give(values, missing, ids, from)
+    if (ids !== data) this.#layOut(values, ids, data)
+    this.#rows += data.length / this.#width
+  }
+
+  /** Used again for every part. */
+  #spare(length: number): Int32Array {
+    if (this.#buffer.length < length) this.#buffer = new Int32Array(2 ** Math.ceil(Math.log2(length)))
+    return this.#buffer.subarray(0, length)
+  }
+
+  /** Gives an id to missing and unknown values, and counts. */
+  #give(values: Values, missing: number, ids: Int32Array, from: number): void {
     const zeroIsKnown = this.#source.zeroIsKnown === true
-    const rows = data.length / width
-    let [unknown, known, position] = [0, 0, offsets?.[0] ?? 0]
-    for (let row = 0; row < rows; row += 1) {
-      const end = offsets === undefined ? row + 1 : (offsets[row + 1] ?? 0)
-      const first = Math.max(position, end - width)
-      for (; position < end; position += 1) {
-        let id = at(position)
-        if (id === absent) id = missing
-        else {
-          known += 1
-          if (id === refused) id = this.#outside(items, position)
-          if (id === 0 && !zeroIsKnown) unknown += 1
-        }
-        if (id === refused) throw refusedValue(this.#feature, this.#rows + row, items, position, this.#source)
-        if (position >= first) data[row * width + position - first] = id
+    let [unknown, absents] = [0, 0]
+    for (let at = 0; at < ids.length; at += 1) {
+      const found = ids[at] ?? absent
+      if (found > 0) continue
+      if (found === 0) unknown += 1
+      else {
+        const id = found === absent ? missing : this.#outside(values.items, from + at)
+        if (found === absent) absents += 1
+        else if (id === 0) unknown += 1
+        if (id === refused) throw this.#refusal(values, from + at)
+        ids[at] = id
       }
     }
-    this.#rows += rows
-    this.values += known
-    this.unknown += unknown
+    this.values += ids.length - absents
+    if (!zeroIsKnown) this.unknown += unknown
+  }
+
+  /** The last `width` ids of each row. */
+  #layOut({ offsets }: Values, ids: Int32Array, data: Int32Array): void {
+    const width = this.#width
+    const rows = data.length / width
+    const start = offsets?.[0] ?? 0
+    for (let row = 0; row < rows; row += 1) {
+      const begin = offsets === undefined ? row : (offsets[row] ?? 0) - start
+      const end = offsets === undefined ? row + 1 : (offsets[row + 1] ?? 0) - start
+      const first = Math.max(begin, end - width)
+      for (let at = first; at < end; at += 1) data[row * width + at - first] = ids[at] ?? 0
+    }
+  }
+
+  #refusal(values: Values, position: number): Error {
+    return refusedValue(this.#feature, this.#rows + rowOfPosition(values, position), values.items, position, this.#source)
   }
 
   /** What is not of the feature's type may have an id all the same; an infinite number has none. */

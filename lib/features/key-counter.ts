@@ -7,7 +7,7 @@ import { sortedBy } from '../core/sort.js'
 import type { Key } from './cast.js'
 import { wrongValue } from './errors.js'
 import { type KeyIndex, keyIndexFor } from './key-index.js'
-import { absent, KeyReader, type Reading, refused } from './key-reader.js'
+import { absent, KeyReader, refused } from './key-reader.js'
 
 /** Half of a pair: UTF-8, and so a saved file, has no form for it. */
 export const loneSurrogate = /\p{Surrogate}/u
@@ -21,6 +21,7 @@ export class KeyCounter {
   readonly #index: KeyIndex
   readonly #reader: KeyReader
   #counts = new Float64Array(64)
+  readonly #block = new Int32Array(blockValues)
 
   /** @param what these are the values of, for messages. */
   constructor(what: string, type: ValueType) {
@@ -32,23 +33,23 @@ export class KeyCounter {
 
   /** Counts the values of positions from `from` to `to`. @returns the first position that is refused, or -1. */
   *addAll(column: ScalarColumn, from: number, to: number): Sliced<number> {
-    const at = this.#reader.of(column)
     for (let start = from; start < to; start += blockValues) {
       const end = Math.min(start + blockValues, to)
       yield* this.#reserve(end - start)
-      const wrong = this.#countBlock(at, start, end)
+      const wrong = this.#countBlock(column, start, end)
       if (wrong >= 0) return wrong
       yield
     }
     return -1
   }
 
-  #countBlock(at: Reading, start: number, end: number): number {
-    const counts = this.#counts
-    for (let position = start; position < end; position += 1) {
-      const key = at(position)
+  #countBlock(column: ScalarColumn, start: number, end: number): number {
+    const [counts, block] = [this.#counts, this.#block]
+    this.#reader.read(column, start, end, block)
+    for (let at = 0; at < end - start; at += 1) {
+      const key = block[at] ?? absent
       if (key >= 0) counts[key] = (counts[key] ?? 0) + 1
-      else if (key !== absent) return position
+      else if (key !== absent) return start + at
     }
     return -1
   }

@@ -15,8 +15,13 @@ const unresolved = -3
 /** A number >= 0 for a key, or `refused`. */
 export type Resolver = (key: Key) => number
 
-/** Gives what stands for the value of a position, `absent` or `refused`. */
-export type Reading = (position: number) => number
+type Cast = ((value: number) => Key | undefined) | undefined
+
+/** Pairs of an integer and what stands for it, plus this: 0 is none. */
+const knownFrom = 2
+const smallest = 2 * 2 ** 6
+const largest = 2 * 2 ** 17
+const manyValues = 2 ** 12
 
 export class KeyReader {
   readonly #resolve: Resolver
@@ -25,6 +30,7 @@ export class KeyReader {
   readonly #ids: number
   #dictionary: readonly string[] | undefined
   #resolved = new Int32Array(0)
+  #met = new Int32Array(smallest)
 
   /** @param type undefined: numbers and texts are keys as they come, as in files of before. */
   constructor(resolve: Resolver, type: ValueType | undefined, ids = 0) {
@@ -33,39 +39,64 @@ export class KeyReader {
     this.#ids = ids
   }
 
-  of(column: ScalarColumn): Reading {
-    return column.kind === 'number' ? this.#ofNumbers(column) : this.#ofTexts(column)
+  /** Writes what stands for each value from position `from` to `to`, from the start of `into` on. */
+  read(column: ScalarColumn, from: number, to: number, into: Int32Array): void {
+    if (column.kind === 'number') this.#readNumbers(column, from, to, into)
+    else this.#readTexts(column, from, to, into)
   }
 
-  #ofNumbers(column: NumberColumn): Reading {
+  #readNumbers(column: NumberColumn, from: number, to: number, into: Int32Array): void {
     const { values } = column
-    const resolve = this.#resolve
     const ids = this.#ids
+    const open = this.#type === undefined
     const cast = this.#type === undefined ? undefined : castNumbers(this.#type, column)
-    const none = this.#type !== undefined && cast === undefined
-    return (position) => {
+    const met = this.#integersMet(to - from)
+    for (let position = from; position < to; position += 1) {
       const value = values[position] ?? NaN
       const integer = value | 0
-      if (integer === value && integer >= 0 && integer < ids) return integer
-      if (Number.isNaN(value)) return absent
-      if (none || value - value !== 0) return refused
-      const key = cast === undefined ? value : cast(value)
-      return key === undefined ? refused : resolve(key)
+      if (integer !== value) {
+        into[position - from] = Number.isNaN(value) ? absent : this.#numberOf(value, open, cast)
+      } else if (integer >= 0 && integer < ids) {
+        into[position - from] = integer
+      } else {
+        const slot = (integer & (met.length / 2 - 1)) * 2
+        const known = (met[slot + 1] ?? 0) - knownFrom
+        into[position - from] = known >= refused && met[slot] === integer ? known : this.#meet(integer, slot, met, open, cast)
+      }
     }
   }
 
-  #ofTexts(column: StringColumn): Reading {
+  #meet(integer: number, slot: number, met: Int32Array, open: boolean, cast: Cast): number {
+    const found = this.#numberOf(integer, open, cast)
+    met[slot] = integer
+    met[slot + 1] = found + knownFrom
+    return found
+  }
+
+  #numberOf(value: number, open: boolean, cast: Cast): number {
+    if (open) return Number.isFinite(value) ? this.#resolve(value) : refused
+    const key = Number.isFinite(value) ? cast?.(value) : undefined
+    return key === undefined ? refused : this.#resolve(key)
+  }
+
+  /** Room for integers that were met lately, and what stands for them: few come once. For few values none is made anew. */
+  #integersMet(values: number): Int32Array {
+    if (this.#met.length === smallest && values >= manyValues) this.#met = new Int32Array(largest)
+    return this.#met
+  }
+
+  #readTexts(column: StringColumn, from: number, to: number, into: Int32Array): void {
     const { codes, dictionary } = column
     const resolved = this.#resolvedOf(dictionary)
-    const resolve = this.#resolve
     const cast = this.#type === undefined ? (text: string) => text : castTexts(this.#type, column)
-    return (position) => {
+    for (let position = from; position < to; position += 1) {
       const code = codes[position] ?? -1
-      if (code < 0) return absent
-      const known = resolved[code] ?? unresolved
-      if (known !== unresolved) return known
-      const key = cast?.(dictionary[code] ?? '')
-      return (resolved[code] = key === undefined ? refused : resolve(key))
+      let found = code < 0 ? absent : (resolved[code] ?? unresolved)
+      if (found === unresolved) {
+        const key = cast?.(dictionary[code] ?? '')
+        resolved[code] = found = key === undefined ? refused : this.#resolve(key)
+      }
+      into[position - from] = found
     }
   }
 
