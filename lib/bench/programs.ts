@@ -2,7 +2,7 @@
 // their times. `selftest --time` runs them.
 
 import type { LoweredProgram } from '../core/program.js'
-import { inside } from '../model/model.js'
+import { builtOf } from '../model/model.js'
 import type { OpSpec, ProgramSpec, ViewSpec } from '../native/binding.js'
 import { flopsOf, type LayerShape, layerProgram, layerShapes } from './layers.js'
 import { batchSize, type FeedModel, feedModel, feedRows } from './models.js'
@@ -56,7 +56,7 @@ function layer(workload: string, shape: LayerShape): DeviceWorkload[] {
 async function training(kind: FeedModel): Promise<DeviceWorkload> {
   using model = feedModel(kind, { threads: 1, sparseUpdate: 'lazy' })
   await model.build(feedRows(batchSize))
-  const lowered = model[inside].runner.network.train
+  const lowered = builtOf(model).runner.network.train
   const { spec } = lowered
   const scalars = { learningRate: 0.01, step: 1, draw: 1 }
   return {

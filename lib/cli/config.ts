@@ -10,7 +10,7 @@ import { ArgumentError } from '../core/errors.js'
 import { splitSchema } from '../data/split.js'
 import { type Feature, parseFeature } from '../features/spec/feature.js'
 import { modelClasses } from '../model/classes.js'
-import type { DataResidence } from '../native/binding.js'
+import type { DataPlacement } from '../native/binding.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from '../training/callbacks.js'
@@ -29,7 +29,7 @@ const fitSchema = z.strictObject({
   batchSize: z.int().min(1).optional(),
   epochs: z.int().min(1).optional(),
   shuffle: z.boolean().optional(),
-  data: z.enum(['auto', 'device', 'host']).optional(),
+  dataPlacement: z.enum(['auto', 'device', 'host']).optional(),
   optimizer: z.unknown().optional(),
   callbacks: z.array(callbackSchema).default([]),
 })
@@ -54,7 +54,7 @@ export interface Config {
     readonly batchSize: number | undefined
     readonly epochs: number | undefined
     readonly shuffle: boolean | undefined
-    readonly data: DataResidence | undefined
+    readonly dataPlacement: DataPlacement | undefined
     readonly optimizer: Optimizer | undefined
     readonly callbacks: readonly CallbackLike[]
   }
@@ -102,7 +102,7 @@ async function readExtended(path: string, sources: JsonSource[]): Promise<unknow
 /** Checks a configuration. @throws ERR_MULTIGATE_ARGUMENT naming the path of the key: `config.fit.epochs`. */
 export function parseConfig(json: unknown): Omit<Config, 'located'> {
   const { model, features, tasks, csv, split, fit, ...own } = parseOptions('config', configSchema, json)
-  const { optimizer, callbacks, batchSize, epochs, shuffle, data } = fit
+  const { optimizer, callbacks, batchSize, epochs, shuffle, dataPlacement } = fit
   return {
     model,
     options: {
@@ -116,7 +116,7 @@ export function parseConfig(json: unknown): Omit<Config, 'located'> {
       batchSize,
       epochs,
       shuffle,
-      data,
+      dataPlacement,
       optimizer: optimizer === undefined ? undefined : parseOptimizer(optimizer, 'config.fit.optimizer'),
       callbacks: callbacks.map(callbackOf),
     },

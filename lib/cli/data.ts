@@ -42,11 +42,11 @@ function unknownEnding(path: string): ArgumentError {
 export async function* streamPart(
   path: string,
   reading: Reading,
-  options: { readonly config?: string; readonly part?: Part },
+  options: { readonly config?: string | undefined; readonly part?: Part | undefined },
 ): AsyncGenerator<Dataset, void, undefined> {
   if (options.part !== undefined) return yield await readPart(path, reading, options)
   const config = options.config === undefined ? undefined : await readConfig(options.config)
-  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path, undefined, ofParquet(reading))
+  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path, ofParquet(reading))
   else if (isCsv(path)) yield* Dataset.streamCsv(path, withCsv(reading, config?.csv ?? {}))
   else throw unknownEnding(path)
 }
@@ -55,7 +55,7 @@ export async function* streamPart(
 export async function readPart(
   path: string,
   reading: Reading,
-  options: { readonly config?: string; readonly part?: Part },
+  options: { readonly config?: string | undefined; readonly part?: Part | undefined },
 ): Promise<Dataset> {
   const config = options.config === undefined ? undefined : await readConfig(options.config)
   if (options.part !== undefined && config?.split === undefined) {

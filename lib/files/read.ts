@@ -105,17 +105,22 @@ export class ModelFile {
       const what = 'expected the state of a training run, found a model alone: only the checkpoints of fit can be resumed from'
       throw formatError(this.path, metadataKeys.training, what)
     }
-    const { callbacks, stopped, optimizer, epochs, ...rest } = await readJson(this.#file, metadataKeys.training, trainingSchema)
+    const { callbacks, steps, stopped, weightsOf, optimizer, epochs } = await readJson(
+      this.#file,
+      metadataKeys.training,
+      trainingSchema,
+    )
     const remembered: TrainingState['callbacks'][number][] = []
     for (const [index, own] of callbacks.entries()) {
       const weights = own?.hasWeights === true ? await this.#snapshot(index) : undefined
       remembered.push(own === null ? undefined : { json: own.json, weights })
     }
     return {
-      ...rest,
+      steps,
       optimizer: this.check(() => parseOptimizer(optimizer, `${metadataKeys.training}.optimizer`)),
       epochs: epochs as unknown as EpochRecord[],
-      stopped: stopped ?? undefined,
+      stopReason: stopped ?? undefined,
+      weightsEpoch: weightsOf,
       callbacks: remembered,
     }
   }

@@ -39,8 +39,8 @@ export function trainingJson(state: TrainingState): z.input<typeof trainingSchem
     optimizer: { ...state.optimizer },
     steps: state.steps,
     epochs: state.epochs.map((epoch) => ({ ...epoch })),
-    stopped: state.stopped ?? null,
-    weightsOf: state.weightsOf,
+    stopped: state.stopReason ?? null,
+    weightsOf: state.weightsEpoch,
     callbacks,
   }
 }

@@ -14,7 +14,7 @@ export async function writeModel(
   path: FilePath,
   config: ModelConfig,
   { encoder, runner, drawn, reading }: Built,
-  training?: TrainingState,
+  training?: TrainingState | undefined,
 ): Promise<void> {
   const { network, memories, compute } = runner
   const dtype = compute.element === Float64Array ? 'F64' : 'F32'

@@ -8,7 +8,7 @@ import { checkFailed, checkInteger, invalidArgument } from '../core/check.js'
 import { checkDeviceName, chooseDevice } from '../core/device.js'
 import { mostThreads } from '../core/limits.js'
 import { checkPrecision } from '../core/precision.js'
-import type { DataResidence, DeviceInfo, DeviceName, Precision } from '../native/binding.js'
+import type { DataPlacement, DeviceInfo, DeviceName, Precision } from '../native/binding.js'
 import type { PlanTarget } from '../native/compile.js'
 import { loadNative } from '../native/loader.js'
 
@@ -59,10 +59,10 @@ export function resolveCompute({ device = 'auto', threads, isa, precision = 'flo
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT where the data set cannot be in the device's own memory: it has none. */
-export function checkDataResidence(data: DataResidence, device: DeviceName): void {
+export function checkDataPlacement(data: DataPlacement, device: DeviceName): void {
   if (data !== 'device' || device.startsWith('cuda')) return
   throw invalidArgument(
-    'fit.data',
+    'fit.dataPlacement',
     "'auto' or 'host'",
     data,
     `device '${device}' reads rows where they are; only a GPU has memory of its own`,

@@ -11,7 +11,7 @@ import type { LoweredProgram } from '../core/program.js'
 import { frozen, pathSchema } from '../core/schemas.js'
 import { type Dataset, isDataset } from '../data/dataset.js'
 import type { NetworkTask } from '../models/network.js'
-import type { DataResidence, NativePlan } from '../native/binding.js'
+import type { DataPlacement, NativePlan } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import type { Evaluation } from '../runtime/evaluate.js'
@@ -20,7 +20,15 @@ import { checkRowsFit } from '../runtime/memory-budget.js'
 import type { Turns } from '../runtime/queue.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { unknownIn } from '../runtime/unknown.js'
-import { type Callback, type CallbackLike, type Control, hooks, type RunPlan, type StepRecord, toCallback } from './callbacks.js'
+import {
+  type Callback,
+  type CallbackLike,
+  type FitControl,
+  type FitPlan,
+  hooks,
+  type StepRecord,
+  toCallback,
+} from './callbacks.js'
 import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
 import type { Drawn, TrainingState } from './state.js'
@@ -44,7 +52,7 @@ export const fitSchema = z.strictObject({
   batchSize: z.int().min(1).default(1024),
   epochs: z.int().min(1).default(1),
   shuffle: z.boolean().default(true),
-  data: z.enum(['auto', 'device', 'host']).default('auto'),
+  dataPlacement: z.enum(['auto', 'device', 'host']).default('auto'),
 })
 
 function checkedBy<T>(expected: string, check: (value: unknown) => boolean): z.ZodType<T, T> {
@@ -73,7 +81,7 @@ export interface FitRun {
   readonly batchSize: number
   readonly epochs: number
   readonly shuffle: boolean
-  readonly data: DataResidence
+  readonly dataPlacement: DataPlacement
   readonly seed: number
   readonly drawn: Drawn
   readonly callbacks: readonly CallbackLike[]
@@ -129,11 +137,11 @@ class Run {
   readonly #run: FitRun
   readonly #callbacks: readonly Callback[]
   readonly #loop: StepLoop
-  readonly #control: Control
+  readonly #control: FitControl
   readonly #health: Health
   readonly #epochs: EpochRecord[] = []
-  #stopped: string | undefined
-  #weightsOf = 0
+  #stopReason: string | undefined
+  #weightsEpoch = 0
 
   constructor(run: FitRun, plan: NativePlan, callbacks: readonly Callback[]) {
     this.#run = run
@@ -141,10 +149,10 @@ class Run {
     this.#control = this.#makeControl()
     this.#health = new Health(run)
     if (run.resumed !== undefined) {
-      const { epochs, stopped, weightsOf } = run.resumed.state
+      const { epochs, stopReason, weightsEpoch } = run.resumed.state
       this.#epochs.push(...epochs)
-      this.#stopped = stopped
-      this.#weightsOf = weightsOf
+      this.#stopReason = stopReason
+      this.#weightsEpoch = weightsEpoch
     }
     this.#loop = new StepLoop({
       ...run,
@@ -162,10 +170,10 @@ class Run {
     const plan = this.#plan()
     await this.#each((callback) => callback.onStart?.(plan, this.#control))
     await this.#resumeCallbacks()
-    for (let epoch = this.#epochs.length + 1; epoch <= this.#run.epochs && this.#stopped === undefined; epoch += 1) {
+    for (let epoch = this.#epochs.length + 1; epoch <= this.#run.epochs && this.#stopReason === undefined; epoch += 1) {
       const record = await this.#epoch(epoch)
-      await this.#each((callback) => callback.onEpoch?.(record, this.#control))
       await this.#each((callback) => callback.onEpochEnd?.(record, this.#control))
+      await this.#each((callback) => callback.onEpochSettled?.(record, this.#control))
     }
     // Each callback sees what those before it did to the weights; the last word is what is returned.
     await this.#each((callback) => callback.onEnd?.(this.#soFar(), this.#control))
@@ -175,7 +183,7 @@ class Run {
 
   /** Nobody has seen what the last step did. */
   async #checkWeights(): Promise<void> {
-    await this.#health.check(`after epoch ${this.#weightsOf}`)
+    await this.#health.check(`after epoch ${this.#weightsEpoch}`)
   }
 
   /** One callback after the other. One that disposes of the model is the last. */
@@ -194,14 +202,14 @@ class Run {
     const validation = await this.#validate(epoch)
     const record = epochRecord(epoch, losses, Math.ceil(losses.rows / this.#run.batchSize), validation, seconds)
     this.#epochs.push(record)
-    this.#weightsOf = epoch
+    this.#weightsEpoch = epoch
     return record
   }
 
   async #validate(epoch: number): Promise<Evaluation | undefined> {
     const { validation, evaluate } = this.#run
     if (validation === undefined) return undefined
-    await this.#each((callback) => callback.onValidation?.(epoch))
+    await this.#each((callback) => callback.onValidationStart?.(epoch))
     return evaluate(validation)
   }
 
@@ -231,14 +239,14 @@ class Run {
 
   #soFar(): History {
     const unknown = unknownIn(this.#run.train.counts)
-    return { epochs: [...this.#epochs], stopped: this.#stopped, weightsOf: this.#weightsOf, ...unknown }
+    return { epochs: [...this.#epochs], stopReason: this.#stopReason, weightsEpoch: this.#weightsEpoch, ...unknown }
   }
 
-  #makeControl(): Control {
+  #makeControl(): FitControl {
     const { runner, turns, save } = this.#run
     return {
       stop: (reason) => {
-        this.#stopped ??= reason
+        this.#stopReason ??= reason
       },
       snapshot: async () => {
         await this.#checkWeights()
@@ -247,7 +255,7 @@ class Run {
       restore: async (snapshot, epoch) => {
         this.#health.restored()
         await turns.take(() => runner.memories.restore(snapshot))
-        this.#weightsOf = epoch
+        this.#weightsEpoch = epoch
       },
       save: async (path) => {
         await this.#checkWeights()
@@ -256,7 +264,7 @@ class Run {
     }
   }
 
-  #plan(): RunPlan {
+  #plan(): FitPlan {
     const { model, runner, tasks, epochs, batchSize, train, validation, encodeSeconds, resumed } = this.#run
     const { network, compute } = runner
     const names = tasks.map(({ name }) => name)
@@ -275,7 +283,7 @@ class Run {
       batchSize,
       trainRows: train.rows,
       validationRows: validation?.rows ?? 0,
-      unknown: { training: unknownIn(train.counts), validation: unknownIn(validation?.counts ?? new Map()) },
+      unknownValues: { training: unknownIn(train.counts), validation: unknownIn(validation?.counts ?? new Map()) },
       encodedRowsPerSecond: (train.rows + (validation?.rows ?? 0)) / Math.max(encodeSeconds, 1e-6),
       monitors: monitorNames(tasks, validation !== undefined),
     }

@@ -4,7 +4,7 @@
 
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
-import type { DataResidence, NativePlan } from '../native/binding.js'
+import type { DataPlacement, NativePlan } from '../native/binding.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import { EpochLosses, resultsOf } from '../runtime/losses.js'
 import type { Turns } from '../runtime/queue.js'
@@ -16,7 +16,7 @@ export interface StepLoopOptions {
   readonly program: LoweredProgram
   readonly tasks: readonly NetworkTask[]
   readonly rows: EncodedRows
-  readonly data: DataResidence
+  readonly dataPlacement: DataPlacement
   readonly batchSize: number
   readonly learningRate: number
   readonly shuffle: boolean
@@ -84,7 +84,7 @@ export class StepLoop {
 
   /** Steps that follow each other, `steps` at most. */
   async #run(start: number, rows: number, steps: number): Promise<Float64Array> {
-    const { plan, program, rows: encoded, data, shuffle, threads, drawn } = this.#options
+    const { plan, program, rows: encoded, dataPlacement, shuffle, threads, drawn } = this.#options
     const results = await plan.runAsync({
       rows,
       columns: encoded.columns,
@@ -93,7 +93,7 @@ export class StepLoop {
       steps,
       milliseconds: callMilliseconds,
       shuffled: shuffle,
-      data,
+      data: dataPlacement,
       outputs: [],
       scalars: this.#scalars(steps),
       threads,

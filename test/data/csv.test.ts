@@ -48,7 +48,7 @@ describe('what is read', () => {
     const path = file(`n,t,c\n${lines.join('\n')}\n`, '.csv')
     const whole = await Dataset.fromCsv(path)
     const parts: Dataset[] = []
-    for await (const part of Dataset.streamCsv(path, {}, 1000)) parts.push(part)
+    for await (const part of Dataset.streamCsv(path, { chunkRows: 1000 })) parts.push(part)
     expect(parts.map(({ rows }) => rows)).toEqual([1000, 1000, 500])
     for (const name of ['n', 't', 'c']) {
       expect(parts.every((part) => part.column(name).kind === whole.column(name).kind)).toBe(true)
@@ -56,13 +56,13 @@ describe('what is read', () => {
     }
     expect(parts.map((part) => part.sourceRow(3))).toEqual([3, 1003, 2003])
     // A reader that has had enough closes the file.
-    for await (const part of Dataset.streamCsv(path, {}, 1000)) {
+    for await (const part of Dataset.streamCsv(path, { chunkRows: 1000 })) {
       expect(part.rows).toBe(1000)
       break
     }
     const empty = file('n,t\n', '.csv')
     for await (const part of Dataset.streamCsv(empty)) expect(part.rows).toBe(0)
-    await expect(Dataset.streamCsv(path, {}, 0).next()).rejects.toThrow('rows')
+    await expect(Dataset.streamCsv(path, { chunkRows: 0 }).next()).rejects.toThrow('chunkRows')
   })
 
   it('keeps integers that no float64 tells apart as text', async () => {

@@ -17,7 +17,7 @@ const { epochs } = await model.fit(data, { epochs: 2, validation: data, callback
 saw.epochs = epochs.length
 const scores = await model.predict(data)
 saw.scores = scores.y instanceof Float32Array && scores.y.length === 4
-const batch = model.inputs(4)
+const batch = model.createBatch(4)
 model.fill(batch, data)
 saw.sync = model.predictSync(batch).y.every((score, row) => score === scores.y[row])
 
@@ -41,7 +41,7 @@ const coded = (call) => {
 }
 export const errors = async () => [
   coded(() => model.predictSync(batch, { rows: 9 })),
-  coded(() => model.inputs(2 ** 31 - 1)),
+  coded(() => model.createBatch(2 ** 31 - 1)),
 ]
 export const end = () => {
   batch[Symbol.dispose]()

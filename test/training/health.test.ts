@@ -9,7 +9,7 @@ import { adam } from '../../lib/optimizers/adam.js'
 import { rmsprop } from '../../lib/optimizers/rmsprop.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import type { Snapshot } from '../../lib/runtime/weights.js'
-import type { Callback, Control } from '../../lib/training/callbacks.js'
+import type { Callback, FitControl } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import { data, model } from './data.js'
@@ -48,7 +48,7 @@ describe('a last step that diverges is an error', () => {
     for (const callback of [checkpoint({ path }), earlyStopping({ monitor: 'loss' })]) {
       using net = model()
       const epochs: number[] = []
-      const callbacks = [callback, { onEpochEnd: ({ epoch }) => void epochs.push(epoch) } satisfies Callback]
+      const callbacks = [callback, { onEpochSettled: ({ epoch }) => void epochs.push(epoch) } satisfies Callback]
       const run = net.fit(train, { batchSize: 600, epochs: 3, optimizer: sgd({ learningRate: 1e30 }), callbacks })
       await expect(run).rejects.toMatchObject(diverged('after epoch 1'))
       expect(epochs).toEqual([])
@@ -63,10 +63,10 @@ describe('weights that a callback puts back', () => {
     ['table:city', 0, Number.NEGATIVE_INFINITY, 'a number of the weights "embedding.city" is -Infinity'],
     ['parameters', 0, Number.NaN, 'a number of the weights "'],
   ])('%s [%d] = %d', async (memory, at, value, message) => {
-    for (const hook of ['onEpoch', 'onEpochEnd', 'onEnd']) {
+    for (const hook of ['onEpochEnd', 'onEpochSettled', 'onEnd']) {
       using net = model()
       const callback: Callback = {
-        [hook]: async (_: unknown, control: Control) => {
+        [hook]: async (_: unknown, control: FitControl) => {
           await control.restore(changed(await control.snapshot(), memory, at, value), 1)
         },
       }
@@ -89,7 +89,7 @@ describe('weights that a callback puts back', () => {
     using net = model()
     let good: Snapshot | undefined
     const callback: Callback = {
-      async onEpoch(_, control) {
+      async onEpochEnd(_, control) {
         good = await control.snapshot()
         await control.restore(changed(good, 'parameters', 0, Number.NaN), 1)
       },
@@ -97,7 +97,7 @@ describe('weights that a callback puts back', () => {
         if (good !== undefined) await control.restore(good, 1)
       },
     }
-    expect(await net.fit(train, { callbacks: [callback] })).toMatchObject({ weightsOf: 1 })
+    expect(await net.fit(train, { callbacks: [callback] })).toMatchObject({ weightsEpoch: 1 })
     expect((await net.predict(validation)).click.every(Number.isFinite)).toBe(true)
   })
 
@@ -122,6 +122,6 @@ it('looks once, and changes nothing', async () => {
     const { epochs } = await net.fit(train, { batchSize: 100, epochs: 2, callbacks })
     return { losses: epochs.map(({ loss }) => loss), scores: await net.predict(validation) }
   }
-  const looking: Callback = { onEpoch: (_, control) => control.snapshot() }
+  const looking: Callback = { onEpochEnd: (_, control) => control.snapshot() }
   expect(await outcome([looking])).toEqual(await outcome([]))
 })

@@ -12,11 +12,11 @@ import { print, status } from '../terminal.js'
 
 interface Flags {
   readonly only: readonly WorkloadName[]
-  readonly isa?: string
+  readonly isa?: string | undefined
   readonly precision: 'float32' | 'bfloat16'
-  readonly threads?: number
+  readonly threads?: number | undefined
   readonly seconds: number
-  readonly json?: boolean
+  readonly json?: boolean | undefined
 }
 
 export function bench(done: (code: number) => void): Command {

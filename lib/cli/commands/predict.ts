@@ -5,7 +5,7 @@ import { Command } from 'commander'
 
 import type { Dataset } from '../../data/dataset.js'
 import { loadModel } from '../../model/load.js'
-import { inside, type Model } from '../../model/model.js'
+import type { Model } from '../../model/model.js'
 import { classNames, type MulticlassTask } from '../../tasks/multiclass.js'
 import { streamPart } from '../data.js'
 import { exitCodes } from '../exit.js'
@@ -39,11 +39,10 @@ async function* scores(
   parts: AsyncIterable<Dataset>,
   signal: AbortSignal,
 ): AsyncGenerator<ScorePart, void, undefined> {
-  const tasks = model[inside].config.tasks
   for await (const part of parts) {
     const columns = Object.entries<Float32Array>(await model.predict(part, { signal }))
     yield columns.flatMap(([name, values]) => {
-      const task = tasks.find((one) => one.name === name)
+      const task = model.tasks.find((one) => one.name === name)
       return task?.kind === 'multiclass' ? perClass(task, values) : [{ name, values }]
     })
   }
