@@ -3,7 +3,7 @@
 // missing are an error.
 
 import { quote } from '../core/check.js'
-import { AbortedError, DataError } from '../core/errors.js'
+import { AbortedError, DataError, messageOf } from '../core/errors.js'
 import { countLines, type Lines, sayEncoding, withPlainCopy } from './csv-bytes.js'
 import type { Dialect } from './csv-fields.js'
 import { type Header, longestLine, sayQuote } from './csv-header.js'
@@ -142,7 +142,7 @@ function lost({ path }: CsvFormat, rows: number, missing: number, { longest }: L
 /** DuckDB says the line and what is wrong with it, then proposes options that are not ours. */
 function malformed({ path, dialect, signal }: CsvFormat, header: Header, cause: unknown): Error {
   if (signal?.aborted === true) return new AbortedError(`reading ${path}`, signal.reason)
-  const text = cause instanceof Error ? cause.message : String(cause)
+  const text = messageOf(cause)
   const [what = text] = text.split(/Possible (?:fixes|solution)|\n {2}file = /i)
   const line = Number(/Line: (\d+)/.exec(text)?.[1] ?? NaN)
   const place = Number.isNaN(line) ? path : `${path}, line ${line}`
