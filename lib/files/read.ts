@@ -5,6 +5,7 @@ import { z } from 'zod'
 
 import { describeIssues, quote } from '../core/check.js'
 import { FormatError, MultigateError } from '../core/errors.js'
+import { notFiniteAt } from '../core/finite.js'
 import { elementsOf } from '../core/layout.js'
 import type { FilePath } from '../core/path.js'
 import type { LoweredProgram } from '../core/program.js'
@@ -167,8 +168,7 @@ export class ModelFile {
     let element = 0
     for await (const part of this.#file.chunks(name, chunkElements)) {
       const numbers = part as FloatArray
-      // As float32 has them.
-      const wrong = numbers.findIndex((number) => !Number.isFinite(Math.fround(number)))
+      const wrong = notFiniteAt(numbers)
       if (wrong >= 0) {
         const what = `expected finite numbers, found ${numbers[wrong]} at element ${element + wrong}; load a file of before that`
         throw formatError(this.path, name, what)

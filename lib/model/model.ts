@@ -292,7 +292,7 @@ export class Model<
    * Writes configuration, encoders and weights to one safetensors file, which is replaced whole or not at all. The state of
    * the optimizer is not in it.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_BUSY while `fit` runs, ERR_MULTIGATE_WRITE with what
-   * stands in the way of the file.
+   * stands in the way of the file, ERR_MULTIGATE_DIVERGED naming weights that are not finite.
    */
   async save(path: FilePath): Promise<void> {
     const built = this.#need('save')

@@ -1,8 +1,8 @@
 // What leaves `fit` computes: the last update, which no step looks at, is looked at before weights are returned, copied or written.
 
-import { existsSync, mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 import { adam } from '../../lib/optimizers/adam.js'
@@ -113,6 +113,61 @@ describe('weights that a callback puts back', () => {
     }
     const run = again.fit(train, { resume: path, callbacks: [checkpoint({ path: `${path}.next` }), callback] })
     await expect(run).rejects.toMatchObject(diverged('"embedding.user" is NaN after epoch 1'))
+  })
+})
+
+describe('what could not be loaded is not saved', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'model.safetensors')
+
+  it('after a run that diverged, and the file is as it was', async () => {
+    using good = model()
+    await good.fit(train)
+    await good.save(path)
+    const before = readFileSync(path)
+    using net = model()
+    const callback: Callback = {
+      async onEnd(_, control) {
+        await control.restore(changed(await control.snapshot(), 'parameters', 3, Number.NaN), 1)
+      },
+    }
+    await expect(net.fit(train, { callbacks: [callback] })).rejects.toMatchObject(diverged('is NaN'))
+    const message =
+      /model\.safetensors: tensor "[a-z.]+": expected finite numbers, found -?(NaN|Infinity) at element \d+; nothing was written/
+    await expect(net.save(path)).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_DIVERGED',
+      message: expect.stringMatching(message),
+    })
+    expect(readFileSync(path).equals(before)).toBe(true)
+    expect(readdirSync(dirname(path))).toEqual(['model.safetensors'])
+  })
+
+  it.each([Number.NaN, 1e39])('on the reference device, which holds %d', async (value) => {
+    using net = model({ device: 'reference' })
+    const callback: Callback = {
+      async onEnd(_, control) {
+        await control.restore(changed(await control.snapshot(), 'table:user', 5, value), 1)
+      },
+    }
+    await expect(net.fit(train, { callbacks: [callback] })).rejects.toMatchObject(diverged('"embedding.user" is'))
+    const message = `tensor "embedding.user": expected finite numbers, found ${value} at element 5`
+    await expect(net.save(path)).rejects.toMatchObject(diverged(message))
+  })
+
+  it('in a checkpoint, of what a callback remembers', async () => {
+    using net = model()
+    let weights: Snapshot | undefined
+    const remembers: Callback = {
+      async onEpochEnd(_, control) {
+        weights = changed(await control.snapshot(), 'table:city', 2, Number.NaN)
+      },
+      state: () => ({ json: null, weights }),
+    }
+    const last = `${path}.last`
+    const run = net.fit(train, { callbacks: [remembers, checkpoint({ path: last })] })
+    await expect(run).rejects.toMatchObject(
+      diverged('tensor "training.callback.0.table:city": expected finite numbers, found NaN at element 2'),
+    )
+    expect(existsSync(last)).toBe(false)
   })
 })
 

@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
@@ -88,6 +89,19 @@ describe('restore', () => {
     expect(await net.predict(data({ rows: 50 }))).not.toEqual(before)
     await memories.restore(snapshot)
     expect(await net.predict(data({ rows: 50 }))).toEqual(before)
+  })
+
+  it('takes a copy that was put together in another realm', async () => {
+    using net = model()
+    await net.build(data({ rows: 100 }))
+    const { memories } = builtOf(net).runner
+    const snapshot = await memories.snapshot()
+    const code = 'new Map(entries.map(([name, parts]) => [name, parts.map((part) => Float32Array.from(part, () => 0.5))]))'
+    const foreign: unknown = runInNewContext(code, { entries: [...snapshot] })
+    expect(foreign instanceof Map).toBe(false)
+    await memories.restore(foreign as Snapshot)
+    const [part] = (await memories.snapshot()).get('table:user') ?? []
+    expect(part?.every((value) => value === 0.5)).toBe(true)
   })
 
   it('refuses what is no copy of these weights, and writes nothing of it', async () => {
