@@ -62,7 +62,7 @@ export {
 } from './model/classes.js'
 export type { GateDescription, ModelDescription, TableDescription } from './model/describe.js'
 export { loadModel } from './model/load.js'
-export type { CallOptions, FitOptions, Model, ModelInput, Scores } from './model/model.js'
+export type { CallOptions, Model, ModelInput, Scores } from './model/model.js'
 export type { TaskName } from './models/definition.js'
 export type { DataPlacement, DeviceInfo, DeviceName, Precision } from './native/binding.js'
 export { type Adagrad, type AdagradOptions, adagrad } from './optimizers/adagrad.js'
@@ -91,6 +91,7 @@ export type { Callback, CallbackLike, CallbackState, FitControl, FitPlan, StepRe
 export { type CheckpointOptions, checkpoint } from './training/checkpoint.js'
 export { type EarlyStoppingOptions, earlyStopping } from './training/early-stopping.js'
 export type { EpochRecord, History } from './training/history.js'
+export type { FitOptions, FitSettings } from './training/options.js'
 
 /**
  * The devices of this machine, and why one cannot be used.

@@ -19,7 +19,7 @@ import { labelInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { Network } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
-import type { DataPlacement, FloatArray } from '../native/binding.js'
+import type { FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
 import { type Batch, BoundBatch, batchOf, checkRowCount } from '../runtime/batch.js'
@@ -32,9 +32,9 @@ import { textColumns } from '../runtime/reading.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
 import { parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
-import type { CallbackLike } from '../training/callbacks.js'
-import { callSchema, fitSchema, runFit } from '../training/fit.js'
+import { runFit } from '../training/fit.js'
 import type { History } from '../training/history.js'
+import { callSchema, type FitOptions, fitSchema } from '../training/options.js'
 import type { TrainingState } from '../training/state.js'
 import { describe, type ModelDescription } from './describe.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
@@ -49,41 +49,13 @@ export type ModelInput<
 /** Scores by task name: [rows] each, of a multiclass task [rows, classes]. */
 export type Scores<Output extends string> = { readonly [Name in Output]: Float32Array }
 
-export interface FitOptions {
-  /** Measured after every epoch; what early stopping and `val_` monitors need. */
-  readonly validation?: Dataset | undefined
-  /** Default 1024. The last batch of an epoch may be smaller. */
-  readonly batchSize?: number | undefined
-  /** How many; with `resume` those of the checkpoint count too. Default 1. */
-  readonly epochs?: number | undefined
-  /** Default `adam()`. It starts anew with every `fit`; orders of rows and dropout go on from the last. */
-  readonly optimizer?: Optimizer | undefined
-  readonly callbacks?: readonly CallbackLike[] | undefined
-  /** A new order of the rows every epoch, from the model's seed, of a second `fit` too. Default true. */
-  readonly shuffle?: boolean | undefined
-  /**
-   * On a GPU, where the rows of `train` are: `'device'`, all of them in its memory (ERR_MULTIGATE_OUT_OF_MEMORY where they do not fit);
-   * `'host'`, in the host's, from where each batch is brought while the one before it is worked on; `'auto'`, the default, in its memory
-   * where they take half of what is free at most. The results are the same to the bit. `'device'` is an error on other devices.
-   */
-  readonly dataPlacement?: DataPlacement | undefined
-  /** An `AbortSignal`, looked at between two steps, of short ones ten times a second. The model keeps the weights of the last whole step. */
-  readonly signal?: Signal | undefined
-  /**
-   * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
-   * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
-   * the file's; `epochs` counts its epochs too: where they leave none, nothing is trained, as `progress` says. With the same data and options the end is the same to the bit as without the break.
-   */
-  readonly resume?: FilePath | undefined
-}
-
 /** No function can be cloned, and the error of `structuredClone` and `postMessage` shows this one. */
 function aModelCannotBeClonedSaveItAndLoadItThere(): void {}
 
 /** Options of a call that computes. */
 export interface CallOptions {
   /** An `AbortSignal`, looked at several times a second: the call ends with ERR_MULTIGATE_ABORTED. */
-  readonly signal?: FitOptions['signal'] | undefined
+  readonly signal?: Signal | undefined | undefined
 }
 
 /**
@@ -353,7 +325,14 @@ export class Model<
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History<TaskName<Tasks>>> {
-    const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
+    const {
+      validation,
+      signal,
+      resume,
+      optimizer: chosen = adam(),
+      callbacks,
+      ...settings
+    } = parseOptions('fit', fitSchema, options)
     const optimizer = parseOptimizer(chosen, 'fit.optimizer')
     checkDataset('fit.train', train)
     await ofDataset('training', () => checkRows(train))
@@ -377,7 +356,8 @@ export class Model<
     checkpoint()
     this.#built = built
     return await runFit({
-      ...settings,
+      settings,
+      callbacks,
       model: this.name,
       runner: built.runner,
       program: this.#lower(built.encoder, optimizer).train,

@@ -1,17 +1,12 @@
 // One call of `fit`: from checked options to a history. It orders the parts (step loop, validation, callbacks) and holds no
 // numerics of its own.
 
-import { z } from 'zod'
-
-import { describeValue } from '../core/check.js'
 import { seesGpu } from '../core/device.js'
 import { elementsOf } from '../core/layout.js'
 import type { FilePath } from '../core/path.js'
 import type { LoweredProgram } from '../core/program.js'
-import { frozen, pathSchema } from '../core/schemas.js'
-import { type Dataset, isDataset } from '../data/dataset.js'
 import type { NetworkTask } from '../models/network.js'
-import type { DataPlacement, NativePlan } from '../native/binding.js'
+import type { NativePlan } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import type { Evaluation } from '../runtime/evaluate.js'
@@ -20,53 +15,12 @@ import { checkRowsFit } from '../runtime/memory-budget.js'
 import type { Turns } from '../runtime/queue.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { unknownIn } from '../runtime/unknown.js'
-import {
-  type Callback,
-  type CallbackLike,
-  type FitControl,
-  type FitPlan,
-  hooks,
-  type StepRecord,
-  toCallback,
-} from './callbacks.js'
+import { type Callback, type CallbackLike, type FitControl, type FitPlan, type StepRecord, toCallback } from './callbacks.js'
 import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
+import type { FitValues } from './options.js'
 import type { Drawn, TrainingState } from './state.js'
 import { StepLoop } from './step-loop.js'
-
-const signal = checkedBy<AbortSignal>(
-  'an AbortSignal',
-  (value) => isObject(value) && typeof value.aborted === 'boolean',
-).optional()
-
-/** The options of a call that computes. */
-export const callSchema = z.strictObject({ signal })
-
-/** The options of `fit`, the optimizer apart. */
-export const fitSchema = z.strictObject({
-  validation: checkedBy<Dataset>('a Dataset', isDataset).optional(),
-  callbacks: frozen(z.array(checkedBy<CallbackLike>('a function, or an object of functions', isCallback))).default([]),
-  signal,
-  resume: pathSchema.optional(),
-  optimizer: z.unknown().optional(),
-  batchSize: z.int().min(1).default(1024),
-  epochs: z.int().min(1).default(1),
-  shuffle: z.boolean().default(true),
-  dataPlacement: z.enum(['auto', 'device', 'host']).default('auto'),
-})
-
-function checkedBy<T>(expected: string, check: (value: unknown) => boolean): z.ZodType<T, T> {
-  return z.custom<T>(check, { error: ({ input }) => `expected ${expected}, found ${describeValue(input)}` })
-}
-
-function isCallback(value: unknown): boolean {
-  if (!isObject(value)) return typeof value === 'function'
-  return hooks.every((hook) => value[hook] === undefined || typeof value[hook] === 'function')
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
-}
 
 /** What a run of `fit` works on. All of it belongs to the caller. */
 export interface FitRun {
@@ -78,10 +32,7 @@ export interface FitRun {
   readonly validation: EncodedRows | undefined
   /** Spent on encoding both. */
   readonly encodeSeconds: number
-  readonly batchSize: number
-  readonly epochs: number
-  readonly shuffle: boolean
-  readonly dataPlacement: DataPlacement
+  readonly settings: FitValues
   readonly seed: number
   readonly drawn: Drawn
   readonly callbacks: readonly CallbackLike[]
@@ -111,7 +62,7 @@ export async function runFit(run: FitRun): Promise<History> {
   memories.dropMoments()
   const plan = await run.runner.prepare(run.program)
   try {
-    const rows = Math.min(run.batchSize, run.train.rows)
+    const rows = Math.min(run.settings.batchSize, run.train.rows)
     checkRowsFit(rows, plan.info(rows), run.program, run.runner.compute)
     await run.resumed?.readMoments(run.program)
     return await new Run(run, plan, callbacks).history()
@@ -156,6 +107,7 @@ class Run {
     }
     this.#loop = new StepLoop({
       ...run,
+      ...run.settings,
       plan,
       learningRate: run.optimizer.learningRate,
       stepsBefore: run.resumed?.state.steps ?? 0,
@@ -170,7 +122,7 @@ class Run {
     const plan = this.#plan()
     await this.#each((callback) => callback.onStart?.(plan, this.#control))
     await this.#resumeCallbacks()
-    for (let epoch = this.#epochs.length + 1; epoch <= this.#run.epochs && this.#stopReason === undefined; epoch += 1) {
+    for (let epoch = this.#epochs.length + 1; epoch <= this.#run.settings.epochs && this.#stopReason === undefined; epoch += 1) {
       const record = await this.#epoch(epoch)
       await this.#each((callback) => callback.onEpochEnd?.(record, this.#control))
       await this.#each((callback) => callback.onEpochSettled?.(record, this.#control))
@@ -200,7 +152,7 @@ class Run {
     const losses = await this.#loop.epoch(epoch)
     const seconds = (performance.now() - start) / 1000
     const validation = await this.#validate(epoch)
-    const record = epochRecord(epoch, losses, Math.ceil(losses.rows / this.#run.batchSize), validation, seconds)
+    const record = epochRecord(epoch, losses, Math.ceil(losses.rows / this.#run.settings.batchSize), validation, seconds)
     this.#epochs.push(record)
     this.#weightsEpoch = epoch
     return record
@@ -217,7 +169,7 @@ class Run {
   #tell(what: 'onStep' | 'onProgress', step: StepRecord, from = 0): Promise<void> | undefined {
     for (let index = from; index < this.#callbacks.length; index += 1) {
       const waiting: unknown = this.#callbacks[index]?.[what]?.(step)
-      if (isObject(waiting) && 'then' in waiting) return Promise.resolve(waiting).then(() => this.#tell(what, step, index + 1))
+      if (isPromise(waiting)) return Promise.resolve(waiting).then(() => this.#tell(what, step, index + 1))
     }
     return undefined
   }
@@ -265,7 +217,8 @@ class Run {
   }
 
   #plan(): FitPlan {
-    const { model, runner, tasks, epochs, batchSize, train, validation, encodeSeconds, resumed } = this.#run
+    const { model, runner, tasks, settings, train, validation, encodeSeconds, resumed } = this.#run
+    const { epochs, batchSize } = settings
     const { network, compute } = runner
     const names = tasks.map(({ name }) => name)
     const tensors = network.parameters.tensors.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
@@ -288,6 +241,11 @@ class Run {
       monitors: monitorNames(tasks, validation !== undefined),
     }
   }
+}
+
+/** Any object that can be waited for. */
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value
 }
 
 function epochRecord(

@@ -10,6 +10,7 @@ import { diverged, lossPlaces } from '../runtime/losses.js'
 import type { Turns } from '../runtime/queue.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { type Place, weightsOf } from '../runtime/weights.js'
+import type { FitValues } from './options.js'
 
 /** What it looks at. */
 export interface Watched {
@@ -17,8 +18,7 @@ export interface Watched {
   readonly turns: Turns
   readonly tasks: readonly NetworkTask[]
   readonly train: EncodedRows
-  readonly batchSize: number
-  readonly shuffle: boolean
+  readonly settings: Pick<FitValues, 'batchSize' | 'shuffle'>
 }
 
 export class Health {
@@ -56,7 +56,8 @@ export class Health {
   }
 
   async #checkLosses(when: string): Promise<void> {
-    const { runner, tasks, train, batchSize, shuffle } = this.#watched
+    const { runner, tasks, train, settings } = this.#watched
+    const { batchSize, shuffle } = settings
     const program = runner.network.evaluate
     const rows = Math.min(batchSize, train.rows)
     const outputs = runner.outputs(program, rows)

@@ -4,22 +4,20 @@
 
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
-import type { DataPlacement, NativePlan } from '../native/binding.js'
+import type { NativePlan } from '../native/binding.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import { EpochLosses, resultsOf } from '../runtime/losses.js'
 import type { Turns } from '../runtime/queue.js'
 import type { StepRecord } from './callbacks.js'
+import type { FitValues } from './options.js'
 import type { Drawn } from './state.js'
 
-export interface StepLoopOptions {
+export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle' | 'dataPlacement'> {
   readonly plan: NativePlan
   readonly program: LoweredProgram
   readonly tasks: readonly NetworkTask[]
   readonly rows: EncodedRows
-  readonly dataPlacement: DataPlacement
-  readonly batchSize: number
   readonly learningRate: number
-  readonly shuffle: boolean
   readonly seed: number
   readonly threads: number
   readonly turns: Turns
