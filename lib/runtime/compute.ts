@@ -13,13 +13,13 @@ import type { PlanTarget } from '../native/compile.js'
 import { loadNative } from '../native/loader.js'
 
 export interface ComputeOptions {
-  /** Default `'auto'`: the GPU where it can be used, else the CPU. `'reference'` is the slow float64 specification. */
+  /** Where the model computes. `'auto'`: the GPU where it can be used, else the CPU. `'reference'`: the slow float64 specification. Default `'auto'`. */
   readonly device?: DeviceName | 'auto' | undefined
-  /** At most; results do not depend on it. Default: every processor this process may use, within the quota of its container. */
+  /** Threads at most. Results do not depend on it. Default: every processor that this process may use, within the quota of its container. */
   readonly threads?: number | undefined
-  /** One of the CPU's instruction sets. Default: the best of this machine. */
+  /** One of the CPU's instruction sets, as `devices()` lists them. Default: the best of this machine. */
   readonly isa?: string | undefined
-  /** Of matrix products; weights, sums and all else are float32. Default `'float32'`; `'tf32'` on GPUs alone. */
+  /** The numbers that matrix products multiply. Weights, sums and all else are float32. `'tf32'` is for GPUs alone. Default `'float32'`. */
   readonly precision?: Precision | undefined
 }
 
