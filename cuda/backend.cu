@@ -137,8 +137,22 @@ struct Device {
   static void destroy(mg_plan* plan) noexcept { delete plan_of(plan); }
   static void forget(uint64_t data_set) noexcept { forget_data_set(data_set); }
 
-  static constexpr mg_backend kTable = {MG_ABI_VERSION, MG_F32, "cuda", available, describe, allocate, release, write,
-                                        read,           compile, run,   info,      destroy,  forget};
+  static constexpr mg_backend kTable = {
+      .abi_version = MG_ABI_VERSION,
+      .element = MG_F32,
+      .name = "cuda",
+      .available = available,
+      .describe = describe,
+      .allocate = allocate,
+      .release = release,
+      .write = write,
+      .read = read,
+      .compile = compile,
+      .run = run,
+      .info = info,
+      .destroy = destroy,
+      .forget = forget,
+  };
 };
 
 template <int... kDevices>

@@ -43,7 +43,7 @@ PlanBuilder::PlanBuilder(Plan& plan, const mg_program& program) : plan(plan), vi
 #define MG_COUNT_OP_(name, phase)                                                                                        \
   case MG_OP_##name: {                                                                                                   \
     const mg_##name& fields = program.ops[i].fields.name;                                                                \
-    MG_FIELDS_##name(MG_COUNT_VIEW_, MG_COUNT_VIEWS_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_) break;             \
+    MG_FIELDS_##name(MG_COUNT_VIEW_, MG_COUNT_VIEWS_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_) break;             \
   }
   for (uint32_t i = 0; i < program.op_count; i++) switch (program.ops[i].kind) { MG_OPS(MG_COUNT_OP_) }
 #undef MG_COUNT_OP_

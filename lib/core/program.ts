@@ -2,15 +2,20 @@
 // is plain data. It keeps one rule: ops that run on any range of rows come first, in the order emitted, then the ops that
 // run once a step.
 
-import type { BufferClass, BufferSpec, DenominatorSpec, OpSpec, ProgramSpec } from '../native/binding.js'
+import type { BufferClass, BufferSpec, DenominatorSpec, ProgramSpec } from '../native/binding.js'
 import { ArgumentError } from './errors.js'
 import { elementsOf, type Layout, type Table, type Tensor } from './layout.js'
 import { largestWidth, mostBuffers, mostOps } from './limits.js'
-import type { OptionalView, RowsOps, StepOps, View } from './op-fields.js'
+import type { Op, OpFields, OpName, OpsOf, OptionalView, View } from './op-fields.js'
+
+/** A program whose ops are typed. */
+export interface Program extends ProgramSpec {
+  readonly ops: readonly Op[]
+}
 
 /** A program and the names of what goes in and out, in buffer order. */
 export interface LoweredProgram {
-  readonly spec: ProgramSpec
+  readonly spec: Program
   /** Names of row inputs: a feature's name, `label:<task>`, `weight:<task>`. */
   readonly rowInputs: readonly string[]
   /** Task names of row outputs. */
@@ -42,8 +47,8 @@ export class ProgramBuilder {
   readonly training: boolean
   readonly #layout: Layout
   readonly #buffers: BufferSpec[] = []
-  readonly #rowsOps: OpSpec[] = []
-  readonly #stepOps: OpSpec[] = []
+  readonly #rowsOps: Op[] = []
+  readonly #stepOps: Op[] = []
   readonly #denominators: DenominatorSpec[] = []
   readonly #rowInputs = new Map<string, View>()
   readonly #rowOutputs: string[] = []
@@ -133,14 +138,14 @@ export class ProgramBuilder {
   }
 
   /** Appends an op that works on any range of rows. */
-  rows<Op extends keyof RowsOps>(op: Op, fields: RowsOps[Op]): void {
-    this.#rowsOps.push({ op, ...fields })
+  rows<Name extends OpsOf<'rows'>>(op: Name, fields: OpFields[Name]): void {
+    this.#rowsOps.push(opOf(op, fields))
     if (this.#rowsOps.length > mostOps) throw tooMany(`${mostOps} operations`, op)
   }
 
   /** Appends an op that runs once, after all rows. */
-  step<Op extends keyof StepOps>(op: Op, fields: StepOps[Op]): void {
-    this.#stepOps.push({ op, ...fields })
+  step<Name extends OpsOf<'step'>>(op: Name, fields: OpFields[Name]): void {
+    this.#stepOps.push(opOf(op, fields))
   }
 
   build(): LoweredProgram {
@@ -185,6 +190,11 @@ export class ProgramBuilder {
     const elements = this.#layout.elements
     return { buffer: this.#bound(name, kind, 1, elements), offset: 0, width: elements }
   }
+}
+
+/** Name and fields that belong together are an op: of the union that has both, the compiler cannot say so. */
+function opOf<Name extends OpName>(op: Name, fields: OpFields[Name]): Op {
+  return { op, ...fields } as unknown as Op
 }
 
 /** The options are each within bounds; the largest tensor shows which of them do not go together. */

@@ -2,7 +2,7 @@
 // prediction a row output named after the task. Logits enter losses, never probabilities; the loss that is reported is not
 // weighted by task.
 
-import type { RowsOps, View } from '../core/op-fields.js'
+import type { LossFields, View } from '../core/op-fields.js'
 import type { ProgramBuilder } from '../core/program.js'
 import type { DenominatorSpec } from '../native/binding.js'
 import type { Signal, Tape } from './tape.js'
@@ -110,7 +110,7 @@ function lossFields(program: ProgramBuilder, { name, weight, rowWeights }: HeadT
     denominator: program.denominator(`denominator:${name}`, label, rowWeight, reduction),
     loss: program.scalarOutput(`loss:${name}`),
     taskWeight: weight,
-  } satisfies Omit<RowsOps['binary_loss'], 'logit' | 'dlogit'>
+  } satisfies LossFields
 }
 
 /** The ops of these losses overwrite: they must be the first, or only, readers of their signal. */

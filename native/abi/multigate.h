@@ -92,7 +92,7 @@ typedef enum mg_phase { MG_PHASE_ROWS = 0, MG_PHASE_SEGMENT = 1, MG_PHASE_STEP =
 #define MG_INTS_(name) mg_ints name;
 #define MG_FLOAT_(name) double name;
 #define MG_DESCRIPTOR_(name, phase) \
-  typedef struct mg_##name { MG_FIELDS_##name(MG_VIEW_, MG_VIEWS_, MG_INT_, MG_INTS_, MG_FLOAT_) } mg_##name;
+  typedef struct mg_##name { MG_FIELDS_##name(MG_VIEW_, MG_VIEWS_, MG_INT_, MG_INTS_, MG_FLOAT_, MG_INT_) } mg_##name;
 MG_OPS(MG_DESCRIPTOR_)
 
 #define MG_KIND_(name, phase) MG_OP_##name,

@@ -117,8 +117,23 @@ void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
 
 void destroy(mg_plan* plan) noexcept { delete plan; }
 
-const mg_backend kBackend = {MG_ABI_VERSION, MG_F32, "cpu", available, describe, allocate, release,
-                             write,          read,   compile, run,     info,     destroy,  forget};
+#pragma GCC diagnostic error "-Wmissing-field-initializers"
+const mg_backend kBackend = {
+    .abi_version = MG_ABI_VERSION,
+    .element = MG_F32,
+    .name = "cpu",
+    .available = available,
+    .describe = describe,
+    .allocate = allocate,
+    .release = release,
+    .write = write,
+    .read = read,
+    .compile = compile,
+    .run = run,
+    .info = info,
+    .destroy = destroy,
+    .forget = forget,
+};
 
 }  // namespace
 }  // namespace mg

@@ -159,7 +159,7 @@ void check_pair(Checker& c, const mg_mixture_backward& op, int64_t number) {
   const mg_mixture_forward& forward = c.program().ops[static_cast<size_t>(number)].fields.mixture_forward;
 #define MULTIGATE_SAME(name) \
   if (!same(op.name, forward.name)) c.fail(camel_case(#name).c_str(), "another", text_of("that of op ", number, ", whose experts these are"));
-  MG_FIELDS_mixture_topology(MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME)
+  MG_FIELDS_mixture_topology(MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME)
 #undef MULTIGATE_SAME
   if (!same(op.experts, forward.experts) || !same(op.pre, forward.pre)) {
     const auto where = [](const mg_view& view) { return Checker::present(view) ? text_of("of buffer ", view.buffer) : std::string("absent"); };

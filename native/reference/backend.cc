@@ -37,7 +37,7 @@ namespace {
 #define MG_SKIP_(name)
 #define MG_KEEP_(name) plan.keep(op.name);
 #define MG_KEEP_LISTS_(name, phase) \
-  [[maybe_unused]] void keep_lists([[maybe_unused]] mg_plan& plan, [[maybe_unused]] mg_##name& op) { MG_FIELDS_##name(MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_KEEP_, MG_SKIP_) }
+  [[maybe_unused]] void keep_lists([[maybe_unused]] mg_plan& plan, [[maybe_unused]] mg_##name& op) { MG_FIELDS_##name(MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_SKIP_) }
 MG_OPS(MG_KEEP_LISTS_)
 
 mg_status fail(mg_error* error, mg_status status, const char* text) noexcept {
@@ -125,8 +125,23 @@ void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
 
 void destroy(mg_plan* plan) noexcept { delete plan; }
 
-const mg_backend kBackend = {MG_ABI_VERSION, MG_F64, "reference", available, describe, allocate, release,
-                             write,          read,   compile,     run,       info,     destroy,  forget};
+#pragma GCC diagnostic error "-Wmissing-field-initializers"
+const mg_backend kBackend = {
+    .abi_version = MG_ABI_VERSION,
+    .element = MG_F64,
+    .name = "reference",
+    .available = available,
+    .describe = describe,
+    .allocate = allocate,
+    .release = release,
+    .write = write,
+    .read = read,
+    .compile = compile,
+    .run = run,
+    .info = info,
+    .destroy = destroy,
+    .forget = forget,
+};
 
 }  // namespace
 }  // namespace reference

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import type { Op, OpName } from '../../lib/core/op-fields.js'
 import { type MMoENetworkOptions, mmoe } from '../../lib/models/mmoe.js'
 import type { Network, NetworkFeature, NetworkTask } from '../../lib/models/network.js'
-import type { OpSpec } from '../../lib/native/binding.js'
+import { opNamed, opsNamed } from '../support/ops.js'
 
 const features: NetworkFeature[] = [
   { kind: 'dense', name: 'age', width: 1 },
@@ -20,14 +21,12 @@ function lower(options: MMoENetworkOptions, over: readonly NetworkFeature[] = fe
   return mmoe.lower(mmoe.parse(options), { features: over, tasks, optimizer: adam })
 }
 
-function names(ops: readonly OpSpec[]): string[] {
+function names(ops: readonly { readonly op: string }[]): string[] {
   return ops.map(({ op }) => op)
 }
 
-function find(network: Network, op: string): OpSpec {
-  const found = network.train.spec.ops.find((candidate) => candidate.op === op)
-  if (found === undefined) throw new Error(`no ${op}`)
-  return found
+function find<Name extends OpName>(network: Network, op: Name): Extract<Op, { op: Name }> {
+  return opNamed(network.train.spec.ops, op)
 }
 
 describe('the training program of an MMoE', () => {
@@ -61,9 +60,8 @@ describe('the training program of an MMoE', () => {
 
   it('places embeddings first in the row, then dense columns, without a copy in between', () => {
     const { spec } = lower(base).train
-    const row = spec.ops.slice(0, 4).map(({ y }) => y)
-    const [first] = row
-    const buffer = typeof first === 'object' && first !== null && 'buffer' in first ? first.buffer : -1
+    const row = [...opsNamed(spec.ops, 'embedding_gather'), ...opsNamed(spec.ops, 'copy_columns')].map(({ y }) => y)
+    const buffer = row[0]?.buffer
     expect(row).toEqual([
       { buffer, offset: 0, width: 4 },
       { buffer, offset: 4, width: 3 },
@@ -133,7 +131,7 @@ describe('the training program of an MMoE', () => {
 
   it('lets a group override the penalty of kernels, and penalises no bias', () => {
     const network = lower({ ...base, bottomHiddenUnits: [8], l2: { kernel: 0.1, gate: 0 }, l1: { tower: 0.2 } })
-    const penalties = network.train.spec.ops.filter(({ op }) => op === 'penalty')
+    const penalties = opsNamed(network.train.spec.ops, 'penalty')
     expect(penalties.map(({ l1, l2 }) => [l1, l2])).toEqual([
       [0, 0.1],
       [0.2, 0.1],
@@ -146,7 +144,7 @@ describe('the training program of an MMoE', () => {
 
   it('sends the embedding gradient through the bottom', () => {
     const network = lower({ ...base, bottomHiddenUnits: [8, 7] })
-    const backward = network.train.spec.ops.filter(({ op }) => op === 'dense_backward').at(-1)
+    const backward = opsNamed(network.train.spec.ops, 'dense_backward').at(-1)
     expect(backward?.dx).toMatchObject({ width: 7, offset: 0 })
     expect(find(network, 'mixture_backward').dstreams).toMatchObject([{ width: 7 }])
   })
@@ -158,7 +156,7 @@ describe('the other programs', () => {
     expect(names(evaluate.spec.ops).slice(-4)).toEqual(['binary_loss', 'binary_loss', 'binary_predict', 'binary_predict'])
     expect(evaluate.rowOutputs).toEqual(['like', 'share'])
     expect(Object.keys(evaluate.scalarInputs)).toEqual(['denominator:like', 'denominator:share'])
-    expect(evaluate.spec.ops.find(({ op }) => op === 'binary_loss')?.dlogit).toBeNull()
+    expect(opNamed(evaluate.spec.ops, 'binary_loss').dlogit).toBeNull()
   })
 
   it('predict without labels', () => {
