@@ -7,6 +7,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const side = ['data', 'features', 'tasks', 'optimizers', 'metrics', 'io']
 const inner = ['core', 'native']
+const trained = ['training', 'runtime', 'models', 'layers', ...inner, ...side]
 /** What each folder of lib may import besides itself. */
 const lib = {
   native: [],
@@ -15,13 +16,20 @@ const lib = {
   layers: [...inner, ...side],
   models: ['layers', ...inner, ...side],
   ops: ['layers', ...inner],
-  training: ['models', 'layers', ...inner, ...side],
-  serving: ['training', 'models', 'layers', ...inner, ...side],
-  report: ['training', 'models', 'layers', ...inner, ...side],
-  verify: ['training', 'models', 'layers', ...inner, ...side],
-  bench: ['verify', 'training', 'models', 'layers', ...inner, ...side],
-  cli: ['bench', 'verify', 'report', 'serving', 'training', 'models', 'layers', ...inner, ...side],
+  runtime: ['models', 'layers', ...inner, ...side],
+  training: ['runtime', 'models', 'layers', ...inner, ...side],
+  files: ['training', 'runtime', 'models', 'layers', ...inner, ...side],
+  model: ['files', ...trained],
+  serving: ['model', 'files', ...trained],
+  report: ['model', 'files', ...trained],
+  verify: ['model', 'files', ...trained],
+  bench: ['verify', 'model', 'files', ...trained],
+  cli: ['bench', 'verify', 'report', 'serving', 'model', 'files', ...trained],
 }
+/** What an entry point may import besides what the folder of its name may; one that is not named here, anything. */
+const entries = { 'ops.ts': ['ops', ...lib.ops] }
+/** Folders inside a folder, lowest first: one imports those before it. */
+const floors = { features: ['spec', 'encode'] }
 /** Folders that use what users use: the entry points. */
 const users = ['verify', 'bench']
 /** The same for the native folders. */
@@ -51,6 +59,11 @@ function* statements(path, pattern) {
     for (const match of line.matchAll(pattern)) yield { line: index + 1, target: match[1] }
 }
 
+/** Whether an import goes from a floor of a folder to a higher one. */
+function climbs(order = [], from, to) {
+  return order.indexOf(from[1]) < order.indexOf(to[1])
+}
+
 /** Every violation below `root`, as { file, line, problem }. */
 export function violations(root) {
   const found = []
@@ -59,15 +72,20 @@ export function violations(root) {
   const libRoot = join(root, 'lib')
   for (const path of files(libRoot, /\.ts$/)) {
     const parts = relative(libRoot, path).split(sep)
-    if (parts.length === 1) continue // the entry points may import anything
     const folder = parts[0]
-    if (!(folder in lib)) report(path, 1, `lib/${folder} is not a folder of the architecture`)
+    const isEntry = parts.length === 1
+    if (isEntry && !(folder in entries)) continue
+    if (!isEntry && !(folder in lib)) report(path, 1, `lib/${folder} is not a folder of the architecture`)
     for (const { line, target } of statements(path, /(?:from|import)\s*\(?\s*['"](\.[^'"]+)['"]/g)) {
       const to = relative(libRoot, resolve(dirname(path), target)).split(sep)
-      if (to.length === 1) {
+      if (isEntry) {
+        if (!entries[folder].includes(to[0])) report(path, line, `lib/${folder} must not import lib/${to[0]}`)
+      } else if (to.length === 1) {
         if (!users.includes(folder)) report(path, line, `lib/${folder} imports the entry point ${to[0]}`)
       } else if (to[0] !== folder && !lib[folder]?.includes(to[0]))
         report(path, line, `lib/${folder} must not import lib/${to[0]}`)
+      else if (to[0] === folder && climbs(floors[folder], parts, to))
+        report(path, line, `lib/${folder}/${parts[1]} must not import lib/${folder}/${to[1]}`)
     }
     for (const { line, target } of statements(path, /['"]([^'"]*\.node)['"]/g))
       if (path !== join(libRoot, 'native', 'loader.ts')) report(path, line, `only lib/native/loader.ts names ${target}`)

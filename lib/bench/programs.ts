@@ -2,8 +2,8 @@
 // their times. `selftest --time` runs them.
 
 import type { LoweredProgram } from '../core/program.js'
+import { inside } from '../model/model.js'
 import type { OpSpec, ProgramSpec, ViewSpec } from '../native/binding.js'
-import { inside } from '../training/model.js'
 import { flopsOf, type LayerShape, layerProgram, layerShapes } from './layers.js'
 import { batchSize, type FeedModel, feedModel, feedRows } from './models.js'
 

@@ -4,7 +4,7 @@ import { ArgumentError } from '../core/errors.js'
 import type { CsvOptions } from '../data/csv-options.js'
 import { Dataset } from '../data/dataset.js'
 import type { ParquetOptions } from '../data/query.js'
-import type { Model } from '../training/model.js'
+import type { Model } from '../model/model.js'
 import { type Config, readConfig } from './config.js'
 
 export const parts = ['train', 'validation', 'test'] as const

@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
 import { precisions } from '../core/precision.js'
-import type { ComputeOptions } from '../training/compute.js'
+import type { ComputeOptions } from '../runtime/compute.js'
 import { defined } from './config.js'
 import { type Part, parts } from './data.js'
 

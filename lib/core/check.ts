@@ -5,9 +5,9 @@ import type { z } from 'zod'
 
 import type { ErrorCode } from '../native/error.js'
 import { lengthOf, typedArrayName } from './arrays.js'
+import { nearest } from './did-you-mean.js'
 import { ArgumentError, MultigateError } from './errors.js'
 import { longestList } from './limits.js'
-import { nearest } from './nearest.js'
 import { visible } from './visible.js'
 
 /** An error for a bad argument: `field: expected <expected>, found <found>`. `next` says what to do, where that is not plain. */

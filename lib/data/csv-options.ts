@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { parseOptions } from '../core/check.js'
 import { abortSignal, frozen, mapByName } from '../core/schemas.js'
 import type { Signal } from '../core/slices.js'
-import { type ColumnsOptions, columnsSchema } from './chosen.js'
+import { type ColumnsOptions, columnsSchema } from './column-selection.js'
 import type { Dialect } from './csv-fields.js'
 
 /** How a CSV file is written. */

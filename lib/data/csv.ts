@@ -3,10 +3,10 @@
 
 import { quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
+import { nearest } from '../core/did-you-mean.js'
 import { DataError } from '../core/errors.js'
-import { nearest } from '../core/nearest.js'
 import type { FilePath } from '../core/path.js'
-import { chosenColumns } from './chosen.js'
+import { chosenColumns } from './column-selection.js'
 import { markedEncoding } from './csv-bytes.js'
 import { readHeader } from './csv-header.js'
 import { numberColumns } from './csv-numbers.js'

@@ -4,10 +4,10 @@
 
 import { checkInteger, invalidArgument, quote } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
+import { nearest } from '../core/did-you-mean.js'
 import { DataError } from '../core/errors.js'
 import { mostRows } from '../core/limits.js'
 import { allocate } from '../core/memory.js'
-import { nearest } from '../core/nearest.js'
 import type { FilePath } from '../core/path.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import { csvParts, readCsv } from './csv.js'

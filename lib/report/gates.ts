@@ -4,7 +4,7 @@ import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import { anyNumber } from '../core/schemas.js'
-import type { GateWeights } from '../training/gates.js'
+import type { GateWeights } from '../runtime/gates.js'
 import { table } from './text.js'
 
 const schema = z.array(

@@ -5,7 +5,7 @@ import { z } from 'zod'
 
 import { called, describeValue, parseOptions, quote } from '../core/check.js'
 import { type Column, mapInto, numberOf, numberText, rowsOf } from '../core/columns.js'
-import { nearest } from '../core/nearest.js'
+import { nearest } from '../core/did-you-mean.js'
 import {
   checkSomeKnown,
   isListed,

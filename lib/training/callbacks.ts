@@ -2,9 +2,9 @@
 // state between two runs: `onStart` begins anew, `resume` takes up what a checkpoint has kept.
 
 import type { FilePath } from '../core/path.js'
+import type { UnknownValues } from '../runtime/unknown.js'
+import type { Snapshot } from '../runtime/weights.js'
 import type { EpochRecord, History } from './history.js'
-import type { Snapshot } from './memories.js'
-import type { UnknownValues } from './unknown.js'
 
 /** What a run is about to do. */
 export interface RunPlan {

@@ -3,8 +3,8 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
+import type { Snapshot } from '../runtime/weights.js'
 import type { Callback } from './callbacks.js'
-import type { Snapshot } from './memories.js'
 import { keptState, Monitor, type MonitorOptions, monitorOptions, monitorState } from './monitor.js'
 
 /** The schema of its options, to be spread into that of a configuration. */

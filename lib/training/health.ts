@@ -5,11 +5,11 @@ import { quote } from '../core/check.js'
 import { inSlices, type Sliced } from '../core/slices.js'
 import type { NetworkTask } from '../models/network.js'
 import type { FloatArray } from '../native/binding.js'
-import type { EncodedRows } from './encode.js'
-import { diverged, lossPlaces } from './losses.js'
-import { type Place, weightsOf } from './memories.js'
-import type { NetworkRunner } from './network-runner.js'
-import type { Turns } from './turns.js'
+import type { EncodedRows } from '../runtime/encode.js'
+import { diverged, lossPlaces } from '../runtime/losses.js'
+import type { Turns } from '../runtime/queue.js'
+import type { NetworkRunner } from '../runtime/runner.js'
+import { type Place, weightsOf } from '../runtime/weights.js'
 
 /** What it looks at. */
 export interface Watched {

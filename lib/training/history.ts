@@ -2,9 +2,9 @@
 
 import { metricsOf } from '../metrics/metric.js'
 import type { NetworkTask } from '../models/network.js'
-import type { Evaluation, TaskEvaluation } from './evaluate.js'
-import type { EpochLosses } from './losses.js'
-import type { UnknownValues } from './unknown.js'
+import type { Evaluation, TaskEvaluation } from '../runtime/evaluate.js'
+import type { EpochLosses } from '../runtime/losses.js'
+import type { UnknownValues } from '../runtime/unknown.js'
 
 /** One epoch, as the history and callbacks see it. */
 export interface EpochRecord<Name extends string = string> {

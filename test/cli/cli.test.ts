@@ -8,8 +8,8 @@ import { beforeAll, describe, expect, it } from 'vitest'
 
 import { writeScores } from '../../lib/cli/scores.js'
 import { Dataset } from '../../lib/data/dataset.js'
+import { loadModel } from '../../lib/model/load.js'
 import { loadNative } from '../../lib/native/loader.js'
-import { loadModel } from '../../lib/training/load.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))

@@ -9,7 +9,7 @@ import { gzipSync } from 'node:zlib'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { beforeAll, describe, expect, it } from 'vitest'
 
-import { loadModel } from '../../lib/training/load.js'
+import { loadModel } from '../../lib/model/load.js'
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'multigate-signals-'))

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 
 import { checkPrecision, precisions } from '../../lib/core/precision.js'
-import { dense } from '../../lib/features/dense.js'
+import { dense } from '../../lib/features/spec/dense.js'
 import { MMoE } from '../../lib/index.js'
 import { mixtureForward, topology } from '../../lib/ops.js'
 import { binary } from '../../lib/tasks/binary.js'

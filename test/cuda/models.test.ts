@@ -28,7 +28,7 @@ import {
   sparse,
 } from '../../lib/index.js'
 import { readSafetensors } from '../../lib/io/safetensors.js'
-import type { ComputeOptions } from '../../lib/training/compute.js'
+import type { ComputeOptions } from '../../lib/runtime/compute.js'
 import { columns } from '../training/data.js'
 import { onCuda, usable } from './usable.js'
 

@@ -5,8 +5,8 @@ import { expect, it } from 'vitest'
 
 import { readConfig } from '../../lib/cli/config.js'
 import { Dataset } from '../../lib/data/dataset.js'
-import { describeModel } from '../../lib/training/describe.js'
-import { modelClasses } from '../../lib/training/models.js'
+import { modelClasses } from '../../lib/model/classes.js'
+import { describeModel } from '../../lib/model/describe.js'
 import { sharedPath } from '../support/golden.js'
 
 const folder = fileURLToPath(new URL('../../examples/census/', import.meta.url))

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
-import { loadModel } from '../../lib/training/load.js'
+import { loadModel } from '../../lib/model/load.js'
 
 const main = fileURLToPath(new URL('../../examples/click-log/main.js', import.meta.url))
 

@@ -60,6 +60,21 @@ test('the import direction of this tree holds', () => {
 test.each([
   ['core imports models', { 'lib/core/a.ts': "import { b } from '../models/b.js'\n", 'lib/models/b.ts': '' }, 'lib/core/a.ts:1'],
   ['data imports features', { 'lib/data/a.ts': "\nexport * from '../features/b.js'\n" }, 'lib/data/a.ts:2'],
+  [
+    'training imports files',
+    { 'lib/training/a.ts': "import { b } from '../files/b.js'\n" },
+    'lib/training must not import lib/files',
+  ],
+  [
+    'a spec imports its encoder',
+    { 'lib/features/spec/a.ts': "import { b } from '../encode/b.js'\n" },
+    'lib/features/spec must not import lib/features/encode',
+  ],
+  [
+    'the ops entry imports models',
+    { 'lib/ops.ts': "import { b } from './models/b.js'\n" },
+    'lib/ops.ts must not import lib/models',
+  ],
   ['a folder nobody planned', { 'lib/utils/a.ts': '' }, 'lib/utils is not a folder'],
   ['a second place that names the addon', { 'lib/core/a.ts': "require('./x.node')\n" }, 'only lib/native/loader.ts'],
   ['abi includes cpu', { 'native/abi/b.h': '#include "cpu/plan.h"\n' }, 'native/abi must not include "cpu/plan.h"'],

@@ -4,12 +4,11 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-
+import { loadModel } from '../../lib/model/load.js'
+import type { Model } from '../../lib/model/model.js'
 import { adam } from '../../lib/optimizers/adam.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
-import { loadModel } from '../../lib/training/load.js'
-import type { Model } from '../../lib/training/model.js'
 import { data, model } from './data.js'
 
 const train = data({ rows: 700 })

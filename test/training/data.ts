@@ -2,11 +2,11 @@
 
 import { Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
-import { dense } from '../../lib/features/dense.js'
-import { sparse } from '../../lib/features/sparse.js'
+import { dense } from '../../lib/features/spec/dense.js'
+import { sparse } from '../../lib/features/spec/sparse.js'
+import { MMoE } from '../../lib/model/classes.js'
 import type { DeviceName } from '../../lib/native/binding.js'
 import { binary } from '../../lib/tasks/binary.js'
-import { MMoE } from '../../lib/training/models.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 
 const cities = ['Oslo', 'Rome', 'Lima', 'Pune']

@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 import { adam } from '../../lib/optimizers/adam.js'
+import type { Snapshot } from '../../lib/runtime/weights.js'
 import type { Callback, Control } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
-import type { Snapshot } from '../../lib/training/memories.js'
 import { data, model } from './data.js'
 
 const train = data({ rows: 600 })

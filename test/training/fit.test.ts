@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
+import { loadModel } from '../../lib/model/load.js'
 import { adam } from '../../lib/optimizers/adam.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
-import { loadModel } from '../../lib/training/load.js'
 import { columns, data, model } from './data.js'
 
 const train = data({ rows: 6100 })

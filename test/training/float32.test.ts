@@ -1,7 +1,7 @@
 // Every number among the options is one that float32 holds: the kernels compute in it.
 
 import { describe, expect, it } from 'vitest'
-
+import { MMoE } from '../../lib/model/classes.js'
 import { adagrad } from '../../lib/optimizers/adagrad.js'
 import { adam } from '../../lib/optimizers/adam.js'
 import { adamw } from '../../lib/optimizers/adamw.js'
@@ -11,7 +11,6 @@ import { sgd } from '../../lib/optimizers/sgd.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
 import { regression } from '../../lib/tasks/regression.js'
-import { MMoE } from '../../lib/training/models.js'
 
 const net = (options: object): unknown =>
   new MMoE({

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 
-import type { Encoder } from '../../lib/features/encoder.js'
-import { encodeColumn } from '../../lib/features/encoders.js'
+import type { Encoder } from '../../lib/features/encode/encoder.js'
+import { encodeColumn } from '../../lib/features/encode/encoders.js'
 import { binary, CGC, dense, gatesTable, MMoE, PLE, SharedBottom, sparse } from '../../lib/index.js'
+import { inside } from '../../lib/model/model.js'
 import { mixtureForward, topology } from '../../lib/ops.js'
-import { inside } from '../../lib/training/model.js'
 import { data } from './data.js'
 
 const train = data({ rows: 2000 })

@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 
 import { MultigateError } from '../../lib/core/errors.js'
+import { loadModel } from '../../lib/model/load.js'
 import { type ModelName, models } from '../../lib/models/registry.js'
 import { loadNative } from '../../lib/native/loader.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
-import { loadModel } from '../../lib/training/load.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 import { data, model } from './data.js'
 

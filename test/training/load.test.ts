@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, expect, it } from 'vitest'
-
+import { loadModel } from '../../lib/model/load.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
-import { loadModel } from '../../lib/training/load.js'
 import { data, model } from './data.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate ä#-'))

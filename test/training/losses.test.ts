@@ -3,13 +3,13 @@
 import { expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
-import { dense } from '../../lib/features/dense.js'
-import { sparse } from '../../lib/features/sparse.js'
+import { dense } from '../../lib/features/spec/dense.js'
+import { sparse } from '../../lib/features/spec/sparse.js'
+import { MMoE } from '../../lib/model/classes.js'
 import type { DeviceName } from '../../lib/native/binding.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import { binary } from '../../lib/tasks/binary.js'
 import type { StepRecord } from '../../lib/training/callbacks.js'
-import { MMoE } from '../../lib/training/models.js'
 import { columns } from './data.js'
 
 const rows = 700

@@ -5,12 +5,12 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
-import { sparse } from '../../lib/features/sparse.js'
+import { sparse } from '../../lib/features/spec/sparse.js'
+import { MMoE } from '../../lib/model/classes.js'
+import { inside } from '../../lib/model/model.js'
 import { adagrad } from '../../lib/optimizers/adagrad.js'
+import type { Snapshot } from '../../lib/runtime/weights.js'
 import { binary } from '../../lib/tasks/binary.js'
-import type { Snapshot } from '../../lib/training/memories.js'
-import { inside } from '../../lib/training/model.js'
-import { MMoE } from '../../lib/training/models.js'
 import { data, model } from './data.js'
 
 const library = fileURLToPath(new URL('../../dist/index.js', import.meta.url))

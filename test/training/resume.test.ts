@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
 import { readSafetensors } from '../../lib/io/safetensors.js'
+import { loadModel } from '../../lib/model/load.js'
 import { adagrad } from '../../lib/optimizers/adagrad.js'
 import { adam } from '../../lib/optimizers/adam.js'
 import { adamw } from '../../lib/optimizers/adamw.js'
@@ -21,7 +22,6 @@ import type { CallbackLike } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import type { History } from '../../lib/training/history.js'
-import { loadModel } from '../../lib/training/load.js'
 import { data, model } from './data.js'
 
 const train = data({ rows: 2100 })

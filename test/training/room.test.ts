@@ -5,14 +5,14 @@ import { totalmem } from 'node:os'
 import { expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
-import { dense } from '../../lib/features/dense.js'
-import { sequence } from '../../lib/features/sequence.js'
-import { sparse } from '../../lib/features/sparse.js'
+import { dense } from '../../lib/features/spec/dense.js'
+import { sequence } from '../../lib/features/spec/sequence.js'
+import { sparse } from '../../lib/features/spec/sparse.js'
+import { CGC, MMoE, PLE } from '../../lib/model/classes.js'
 import { loadNative } from '../../lib/native/loader.js'
+import { createColumns } from '../../lib/runtime/memory-budget.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
-import { CGC, MMoE, PLE } from '../../lib/training/models.js'
-import { createColumns } from '../../lib/training/room.js'
 
 const column = (rows: number): number[] => Array.from({ length: rows }, (_, row) => row % 2)
 const train = Dataset.fromColumns({ u: column(20), y: column(20) })

@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
-import { sparse } from '../../lib/features/sparse.js'
+import { sparse } from '../../lib/features/spec/sparse.js'
+import { ESMM, MMoE } from '../../lib/model/classes.js'
+import { loadModel } from '../../lib/model/load.js'
 import { adam } from '../../lib/optimizers/adam.js'
 import { historyTable, resultsTable } from '../../lib/report/results.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
 import { regression } from '../../lib/tasks/regression.js'
-import { loadModel } from '../../lib/training/load.js'
-import { ESMM, MMoE } from '../../lib/training/models.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 
 const rows = 4000

@@ -1,9 +1,8 @@
 // `multigate evaluate`: losses and metrics of a saved model on a file that has labels.
 
 import { Command } from 'commander'
-
+import { loadModel } from '../../model/load.js'
 import { resultsTable } from '../../report/results.js'
-import { loadModel } from '../../training/load.js'
 import { readPart } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'

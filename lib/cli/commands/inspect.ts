@@ -1,10 +1,9 @@
 // `multigate inspect`: what a saved model is: its options, features, tasks and weights.
 
 import { Command } from 'commander'
-
+import { describeModel, type ModelDescription } from '../../model/describe.js'
+import { loadModel } from '../../model/load.js'
 import { count, table } from '../../report/text.js'
-import { describeModel, type ModelDescription } from '../../training/describe.js'
-import { loadModel } from '../../training/load.js'
 import { exitCodes } from '../exit.js'
 import { print } from '../terminal.js'
 

@@ -4,9 +4,9 @@
 import { Command } from 'commander'
 
 import type { Dataset } from '../../data/dataset.js'
+import { loadModel } from '../../model/load.js'
+import { inside, type Model } from '../../model/model.js'
 import { classNames, type MulticlassTask } from '../../tasks/multiclass.js'
-import { loadModel } from '../../training/load.js'
-import { inside, type Model } from '../../training/model.js'
 import { streamPart } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'

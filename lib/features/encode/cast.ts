@@ -1,0 +1,98 @@
+// Which values are the same value. A feature's values are of one type: numbers are compared by value, texts by their bytes, dates as
+// days and moments. A value that comes as another type is cast where that loses nothing; where it might, it is refused, for two
+// ids might become one, or one id two.
+
+import { dateText, numberOf, numberText, type ScalarColumn, type ValueType, valueTypeOf } from '../../core/columns.js'
+
+/** A value that can have an id: a number, or a text. Booleans are 0 and 1, dates their `dateText`. */
+export type Key = number | string
+
+/** Whether keys of a type are numbers. */
+export function isNumeric(type: ValueType): boolean {
+  return type === 'number' || type === 'boolean'
+}
+
+/**
+ * How the numbers of a column become keys of a type, or undefined where no number of it can.
+ * The cast gives undefined for a value that it cannot take.
+ */
+export function castNumbers(to: ValueType, column: ScalarColumn): ((value: number) => Key | undefined) | undefined {
+  if (column.kind !== 'number') return undefined
+  switch (to) {
+    case 'number':
+      return sameNumber
+    case 'boolean':
+      return (value) => (value === 0 || value === 1 ? value + 0 : undefined)
+    case 'string':
+      return column.asWritten === true ? numberText : undefined
+    case 'date':
+      return undefined
+  }
+}
+
+/** The same of a column's texts. */
+export function castTexts(to: ValueType, column: ScalarColumn): ((text: string) => Key | undefined) | undefined {
+  if (column.kind !== 'string') return undefined
+  const dates = column.type === 'date'
+  switch (to) {
+    case 'string':
+      return dates ? undefined : (text) => text
+    case 'date':
+      return dateText
+    case 'number':
+      return dates ? undefined : numberOfText
+    case 'boolean':
+      return dates ? undefined : booleanOfText
+  }
+}
+
+/**
+ * The number that stands for all that are the same one. What float32 holds exactly is read as the shortest decimal that float32
+ * rounds to it: 0.1 is the same value whether it comes as FLOAT or as DOUBLE. Zero has no sign.
+ */
+export function sameNumber(value: number): number {
+  return Number.isInteger(value) || Math.fround(value) !== value ? value + 0 : shortestOfFloat32(value)
+}
+
+function shortestOfFloat32(value: number): number {
+  // Nine digits always do.
+  for (let digits = 1; digits < 9; digits += 1) {
+    const short = Number(value.toPrecision(digits))
+    if (Math.fround(short) === value) return short
+  }
+  return Number(value.toPrecision(9))
+}
+
+function numberOfText(text: string): number | undefined {
+  const value = numberOf(text)
+  return value === undefined || !Number.isFinite(value) ? undefined : sameNumber(value)
+}
+
+function booleanOfText(text: string): number | undefined {
+  if (/^(true|1)$/i.test(text)) return 1
+  return /^(false|0)$/i.test(text) ? 0 : undefined
+}
+
+const names: Readonly<Record<ValueType, string>> = {
+  number: 'a number',
+  string: 'text',
+  boolean: 'true or false',
+  date: 'a date',
+}
+
+/** What a feature of this type takes, for messages. */
+export function describeType(type: ValueType): string {
+  return names[type]
+}
+
+/** What to do about a column whose values are not of the feature's type. */
+export function adviceFor(to: ValueType, column: ScalarColumn): string {
+  const from = valueTypeOf(column)
+  if (to === 'string') {
+    return from === 'number'
+      ? "read the column as text (`types: { ...: 'string' }` of Dataset.fromCsv, or the model's `csvOptions()`), cast it to VARCHAR in a query, or pass strings"
+      : `the texts that these ${from === 'date' ? 'dates' : 'booleans'} were read from are not known: cast the column to VARCHAR as it was in the training rows`
+  }
+  const types = [...new Set([from, 'string'])].map((type) => `type: '${type}'`).join(' or ')
+  return `say ${types} in the feature before it is trained, or give it values of its own type`
+}

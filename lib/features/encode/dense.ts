@@ -1,0 +1,168 @@
+// The encoder of a dense feature. Statistics and transforms are computed in float64. An infinite number is an error that names its
+// row.
+
+import { isTypedArray } from '../../core/arrays.js'
+import { describeValue } from '../../core/check.js'
+import { rowsOf } from '../../core/columns.js'
+import { DataError } from '../../core/errors.js'
+import type { DenseFeature } from '../spec/dense.js'
+import { DenseReader } from './dense-reader.js'
+import { checkWidth } from './encode-ids.js'
+import type { DenseEncoder, DenseState, Fitter } from './encoder.js'
+import { notFinite, wrongValue } from './errors.js'
+
+const largestFloat32 = 3.4028234663852886e38
+
+/** Fits the statistics on the training rows, part by part. */
+export function denseFitter(feature: DenseFeature): Fitter<DenseEncoder> {
+  const reader = new DenseReader(feature)
+  const statistics = new Statistics()
+  let rows = 0
+  return {
+    *add(column) {
+      statistics.add(changedValues(feature, reader.numbersOf(column, rows), rows))
+      rows += rowsOf(column)
+      yield
+    },
+    // biome-ignore lint/correctness/useYield: there is little to do.
+    *finish() {
+      return denseEncoder(feature, stateOf(feature, statistics))
+    },
+  }
+}
+
+/** @throws ERR_MULTIGATE_DATA where no training row has a value to take the statistics from. */
+function stateOf(feature: DenseFeature, { count, mean, deviation, low, high }: Statistics): DenseState {
+  const { transform, missing } = feature
+  const standardized = transform === 'standardize' || transform === 'log1pStandardize'
+  if (count === 0 && (standardized || transform === 'minmax' || missing === 'mean')) {
+    const next = 'leave it out, or give it another column'
+    throw wrongValue(feature.name, undefined, 'a number in the training rows', null, next)
+  }
+  const place = standardized
+    ? { offset: mean, scale: deviation || 1 }
+    : transform === 'minmax'
+      ? { offset: low, scale: high - low || 1 }
+      : { offset: 0, scale: 1 }
+  const fill = missing === 'error' ? null : (missing === 'mean' ? mean : transformed(feature, missing)) - place.offset
+  return { ...place, fill: fill === null ? null : fill / place.scale }
+}
+
+/** The encoder of a feature with its statistics. */
+export function denseEncoder(feature: DenseFeature, state: DenseState): DenseEncoder {
+  const { name, width = 1 } = feature
+  return Object.freeze<DenseEncoder>({
+    kind: 'dense',
+    feature,
+    width,
+    state,
+    begin() {
+      const reader = new DenseReader(feature)
+      let rows = 0
+      return {
+        encode(column, data) {
+          encodeNumbers(feature, state, reader.numbersOf(column, rows), rows, data)
+          rows += rowsOf(column)
+        },
+        counts: () => undefined,
+      }
+    },
+    check(data) {
+      if (!isTypedArray(data, 'Float32Array')) {
+        throw new DataError(`feature "${name}": expected a Float32Array, found ${describeValue(data)}`, { column: name })
+      }
+      checkWidth(name, data.length, width)
+      const position = data.findIndex((value) => !Number.isFinite(value))
+      if (position >= 0) throw wrongValue(name, Math.floor(position / width), 'a finite number', data[position])
+      return { data, width }
+    },
+  })
+}
+
+/** @param before rows of the parts before, for messages. */
+function encodeNumbers(
+  feature: DenseFeature,
+  { offset, scale, fill }: DenseState,
+  values: ArrayLike<number>,
+  before: number,
+  data: Float32Array,
+): void {
+  const { name, width = 1 } = feature
+  const rowOf = (position: number): number => before + Math.floor(position / width)
+  for (let position = 0; position < values.length; position += 1) {
+    const value = values[position] ?? NaN
+    if (Number.isNaN(value) && fill === null)
+      throw wrongValue(name, rowOf(position), 'a number', null, "give missing values one with missing: 'mean'")
+    const encoded = Number.isNaN(value) ? (fill ?? 0) : (transformed(feature, value, rowOf, position) - offset) / scale
+    if (!(Math.abs(encoded) <= largestFloat32)) {
+      if (!Number.isFinite(value)) throw notFinite(name, rowOf(position), value)
+      const next = "choose a transform that makes it smaller, such as 'log1p'"
+      throw wrongValue(name, rowOf(position), 'a number that float32 can hold', value, next)
+    }
+    data[position] = encoded
+  }
+}
+
+function transformed(
+  { name, transform }: DenseFeature,
+  value: number,
+  rowOf?: (position: number) => number,
+  position = 0,
+): number {
+  if (transform !== 'log1p' && transform !== 'log1pStandardize') return value
+  if (value > -1) return Math.log1p(value)
+  const next = "choose another transform, such as 'standardize'"
+  throw wrongValue(name, rowOf?.(position), 'a number > -1, as log1p takes', value, next)
+}
+
+/** Transformed values of some rows, without the missing ones. */
+function changedValues(feature: DenseFeature, values: ArrayLike<number>, before: number): Float64Array {
+  const rowOf = (position: number): number => before + Math.floor(position / (feature.width ?? 1))
+  const changed = new Float64Array(values.length)
+  let count = 0
+  for (let position = 0; position < values.length; position += 1) {
+    const value = values[position] ?? NaN
+    if (Number.isNaN(value)) continue
+    if (!Number.isFinite(value)) throw notFinite(feature.name, rowOf(position), value)
+    changed[count++] = transformed(feature, value, rowOf, position)
+  }
+  return changed.subarray(0, count)
+}
+
+/** Mean, deviation and range of values that come in parts: of each part in two passes, so that a large mean costs no digits. */
+class Statistics {
+  count = 0
+  low = Infinity
+  high = -Infinity
+  #mean = 0
+  #squares = 0
+
+  add(values: Float64Array): void {
+    let sum = 0
+    for (const value of values) {
+      sum += value
+      if (value < this.low) this.low = value
+      if (value > this.high) this.high = value
+    }
+    if (values.length === 0) return
+    const mean = sum / values.length
+    let squares = 0
+    for (const value of values) squares += (value - mean) ** 2
+    // As Chan, Golub and LeVeque join two samples.
+    const count = this.count + values.length
+    const apart = mean - this.#mean
+    this.#squares += squares + (this.count === 0 ? 0 : (apart ** 2 * this.count * values.length) / count)
+    this.#mean = this.count === 0 ? mean : this.#mean + (apart * values.length) / count
+    this.count = count
+  }
+
+  /** Equal values whose sum rounds would have a mean beside them, and a deviation of rounding errors. */
+  get mean(): number {
+    return this.low === this.high ? this.low : this.#mean
+  }
+
+  /** Of the population. */
+  get deviation(): number {
+    return this.low === this.high ? 0 : Math.sqrt(this.#squares / this.count)
+  }
+}

@@ -1,0 +1,64 @@
+// The hash of hashed features: MurmurHash3, 32 bits, seed 0, over UTF-8. Saved models depend on it: it never changes.
+
+import { numberText } from '../../core/columns.js'
+
+const encoder = new TextEncoder()
+/** Short texts are encoded here, so that nothing is allocated per value. */
+const scratch = new Uint8Array(384)
+
+/** MurmurHash3_x86_32 of a text's UTF-8 bytes, unsigned. Source: Austin Appleby's public domain reference. */
+export function hashText(text: string): number {
+  // UTF-8 has at most three bytes for a unit of UTF-16.
+  if (3 * text.length > scratch.length) return hashBytes(encoder.encode(text))
+  return hashBytes(scratch, encoder.encodeInto(text, scratch).written)
+}
+
+/** The id of a text among `size`: in [1, size), so that id 0 stays what is missing. */
+export function hashedId(text: string, size: number): number {
+  return 1 + (hashText(text) % (size - 1))
+}
+
+/** The id of a number: that of its text. */
+export function hashedNumber(value: number, size: number): number {
+  if (!Number.isSafeInteger(value) || value < 0) return hashedId(numberText(value), size)
+  return 1 + (hashBytes(scratch, writeDigits(value)) % (size - 1))
+}
+
+/** Writes a number >= 0 in decimal. @returns how many digits it has. */
+function writeDigits(value: number): number {
+  let length = 1
+  for (let bound = 10; bound <= value; bound *= 10) length += 1
+  let rest = value
+  for (let at = length - 1; at >= 0; at -= 1) {
+    const next = Math.floor(rest / 10)
+    scratch[at] = 48 + (rest - 10 * next)
+    rest = next
+  }
+  return length
+}
+
+function hashBytes(bytes: Uint8Array, length = bytes.length): number {
+  const blocks = length & ~3
+  let hash = 0
+  for (let at = 0; at < blocks; at += 4) {
+    hash ^= scramble(byte(bytes, at) | (byte(bytes, at + 1) << 8) | (byte(bytes, at + 2) << 16) | (byte(bytes, at + 3) << 24))
+    hash = (hash << 13) | (hash >>> 19)
+    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0
+  }
+  let tail = 0
+  for (let at = length - 1; at >= blocks; at -= 1) tail = (tail << 8) | byte(bytes, at)
+  if (blocks < length) hash ^= scramble(tail)
+  hash ^= length
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}
+
+function scramble(block: number): number {
+  const mixed = Math.imul(block, 0xcc9e2d51)
+  return Math.imul((mixed << 15) | (mixed >>> 17), 0x1b873593)
+}
+
+function byte(bytes: Uint8Array, at: number): number {
+  return bytes[at] ?? 0
+}

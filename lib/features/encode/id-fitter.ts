@@ -1,0 +1,69 @@
+// Fits what ids of a feature follow from: the type of its values, and where it has no other a vocabulary.
+
+import { quote } from '../../core/check.js'
+import { type ScalarColumn, type ValueType, valueTypeOf } from '../../core/columns.js'
+import type { Sliced } from '../../core/slices.js'
+import type { IdOptions } from '../spec/id-options.js'
+import { rowOfPosition, spanOf, type Values } from './encode-ids.js'
+import { declaredType, fittedIds, givenIds, type IdSource } from './ids.js'
+import { illFormed, KeyCounter, loneSurrogate } from './key-counter.js'
+import { NumberIndex } from './key-index.js'
+import { refusedValue } from './key-reader.js'
+
+export class IdFitter {
+  readonly #feature: IdOptions & { readonly name: string }
+  readonly #open: boolean
+  #type: ValueType | undefined
+  #counter: KeyCounter | undefined
+  #rows = 0
+
+  /** @param type of the values where the feature does not say it and their column need not be asked. */
+  constructor(feature: IdOptions & { readonly name: string }, type?: ValueType) {
+    this.#feature = feature
+    this.#type = declaredType(feature) ?? type
+    this.#open = givenIds(feature, this.#type) === undefined
+  }
+
+  /** Values of the next rows. @throws ERR_MULTIGATE_DATA naming row and value. */
+  *add(values: Values, rows: number): Sliced<void> {
+    this.#type ??= typeOf(values)
+    if (this.#open && this.#type !== undefined) yield* this.#count(values, this.#type)
+    this.#rows += rows
+  }
+
+  *finish(): Sliced<IdSource> {
+    const given = givenIds(this.#feature, this.#type)
+    if (given !== undefined) return given
+    return fittedIds(yield* this.#counter?.finish(this.#feature.minCount ?? 1) ?? none(), this.#type)
+  }
+
+  *#count(values: Values, type: ValueType): Sliced<void> {
+    const { name } = this.#feature
+    const counter = (this.#counter ??= new KeyCounter(`feature ${quote(name)}`, type))
+    const wrong = yield* counter.addAll(values.items, ...spanOf(values))
+    if (wrong < 0) return
+    const row = this.#rows + rowOfPosition(values, wrong)
+    const text = values.items.kind === 'string' ? values.items.dictionary[values.items.codes[wrong] ?? -1] : undefined
+    if (type === 'string' && text !== undefined && loneSurrogate.test(text)) throw illFormed(name, row, text)
+    throw refusedValue(name, row, values.items, wrong, { type })
+  }
+}
+
+// biome-ignore lint/correctness/useYield: nothing to wait for.
+function* none(): Sliced<NumberIndex> {
+  return new NumberIndex('a feature without values')
+}
+
+/** The type of values, undefined where all of them are missing: a column of nothing has no kind. */
+function typeOf(values: Values): ValueType | undefined {
+  const [from, to] = spanOf(values)
+  const { items } = values
+  for (let position = from; position < to; position += 1) {
+    if (!isMissing(items, position)) return valueTypeOf(items)
+  }
+  return undefined
+}
+
+function isMissing(items: ScalarColumn, position: number): boolean {
+  return items.kind === 'number' ? Number.isNaN(items.values[position]) : (items.codes[position] ?? -1) < 0
+}

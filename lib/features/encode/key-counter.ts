@@ -1,0 +1,107 @@
+// Counts the values of a feature over the parts of a column, and makes a vocabulary of them.
+
+import type { ScalarColumn, ValueType } from '../../core/columns.js'
+import { allocate } from '../../core/memory.js'
+import { type Sliced, sliceValues } from '../../core/slices.js'
+import { sortedBy } from '../../core/sort.js'
+import type { Key } from './cast.js'
+import { wrongValue } from './errors.js'
+import { type KeyIndex, keyIndexFor } from './key-index.js'
+import { absent, KeyReader, refused } from './key-reader.js'
+
+/** Half of a pair: UTF-8, and so a saved file, has no form for it. */
+export const loneSurrogate = /\p{Surrogate}/u
+
+/** Values between two looks at the room. */
+const blockValues = 2 ** 14
+
+export class KeyCounter {
+  readonly type: ValueType
+  readonly #what: string
+  readonly #index: KeyIndex
+  readonly #reader: KeyReader
+  #counts = new Float64Array(64)
+  readonly #block = new Int32Array(blockValues)
+
+  /** @param what these are the values of, for messages. */
+  constructor(what: string, type: ValueType) {
+    this.type = type
+    this.#what = what
+    this.#index = keyIndexFor(type, what)
+    this.#reader = new KeyReader((key) => this.#add(key), type)
+  }
+
+  /** Counts the values of positions from `from` to `to`. @returns the first position that is refused, or -1. */
+  *addAll(column: ScalarColumn, from: number, to: number): Sliced<number> {
+    for (let start = from; start < to; start += blockValues) {
+      const end = Math.min(start + blockValues, to)
+      yield* this.#reserve(end - start)
+      const wrong = this.#countBlock(column, start, end)
+      if (wrong >= 0) return wrong
+      yield
+    }
+    return -1
+  }
+
+  #countBlock(column: ScalarColumn, start: number, end: number): number {
+    const [counts, block] = [this.#counts, this.#block]
+    this.#reader.read(column, start, end, block)
+    for (let at = 0; at < end - start; at += 1) {
+      const key = block[at] ?? absent
+      if (key >= 0) counts[key] = (counts[key] ?? 0) + 1
+      else if (key !== absent) return start + at
+    }
+    return -1
+  }
+
+  /** Makes room for so many values. */
+  *#reserve(more: number): Sliced<void> {
+    if (this.#index.reserve !== undefined) yield* this.#index.reserve(more)
+    const needed = this.#index.size + more
+    if (needed <= this.#counts.length) return
+    const counts = allocate(`${this.#what}: counts of distinct values`, Float64Array, 2 ** Math.ceil(Math.log2(needed)))
+    counts.set(this.#counts)
+    this.#counts = counts
+  }
+
+  /**
+   * The keys that came at least `minCount` times: by count, most first, then by value, so that ids do not depend on the order of
+   * rows. The key of id 1 is the first.
+   */
+  *finish(minCount: number): Sliced<KeyIndex> {
+    const counts = this.#counts
+    const index = this.#index
+    const kept = new Int32Array(index.size)
+    let size = 0
+    for (let key = 0; key < kept.length; key += 1) {
+      if ((counts[key] ?? 0) >= Math.max(1, minCount)) kept[size++] = key
+      if (key % sliceValues === 0) yield
+    }
+    const order = yield* sortedBy(kept.subarray(0, size), (left, right) => {
+      return (counts[right] ?? 0) - (counts[left] ?? 0) || (index.keyAt(left) < index.keyAt(right) ? -1 : 1)
+    })
+    return yield* indexOfKeys(this.#what, this.type, size, (position) => index.keyAt(order[position] ?? 0))
+  }
+
+  #add(key: Key): number {
+    if (typeof key === 'string' && loneSurrogate.test(key)) return refused
+    return this.#index.add(key)
+  }
+}
+
+/** An index of keys in a given order. */
+export function* indexOfKeys(what: string, type: ValueType, size: number, keyAt: (position: number) => Key): Sliced<KeyIndex> {
+  const index = keyIndexFor(type, what)
+  for (let start = 0; start < size; start += blockValues) {
+    const end = Math.min(start + blockValues, size)
+    if (start === 0 && index.reserve !== undefined) yield* index.reserve(size)
+    for (let position = start; position < end; position += 1) index.add(keyAt(position))
+    yield
+  }
+  return index
+}
+
+/** A text that no file can hold. */
+export function illFormed(feature: string, row: number, text: string): Error {
+  return wrongValue(feature, row, 'text that Unicode has', text, 'it has half of a surrogate pair: write it as UTF-8 can')
+}

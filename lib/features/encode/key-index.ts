@@ -1,0 +1,113 @@
+// Distinct keys, numbered in the order in which they come, as many as memory holds: JavaScript's Map ends at 2^24 entries. Keys are
+// never taken out. Room is made beforehand and in slices, so that no single key waits for all others to be moved.
+
+import type { ValueType } from '../../core/columns.js'
+import { MultigateError } from '../../core/errors.js'
+import { allocate } from '../../core/memory.js'
+import { type Sliced, sliceValues } from '../../core/slices.js'
+import { Texts } from '../../core/texts.js'
+import { isNumeric, type Key } from './cast.js'
+
+export interface KeyIndex<K extends Key = Key> {
+  /** Distinct keys so far. */
+  readonly size: number
+  /** The number of a key, or -1. */
+  indexOf(key: K): number
+  /** The number of a key, which is a new one where it has none. Room must have been made. */
+  add(key: K): number
+  keyAt(index: number): K
+  /** Makes room for so many keys more, where that is not made as they come. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
+  reserve?(more: number): Sliced<void>
+}
+
+/** Ids are 32-bit integers. */
+const mostKeys = 2 ** 31 - 2
+
+/** An index for the keys of a type. @param what these are the keys of, for the error where they are more than memory can hold. */
+export function keyIndexFor(type: ValueType, what: string): KeyIndex {
+  return isNumeric(type) ? new NumberIndex(what) : (new Texts(what) as KeyIndex)
+}
+
+/** Numbers: a table of open addresses over typed arrays, at most half full. */
+export class NumberIndex implements KeyIndex<number> {
+  readonly #what: string
+  #size = 0
+  #keys = new Float64Array(64)
+  /** Number of a key plus one; 0 is free. */
+  #slots = new Int32Array(128)
+
+  constructor(what: string) {
+    this.#what = what
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  indexOf(key: number): number {
+    const slots = this.#slots
+    const mask = slots.length - 1
+    for (let slot = hashOf(key) & mask; ; slot = (slot + 1) & mask) {
+      const index = (slots[slot] ?? 0) - 1
+      if (index < 0 || this.#keys[index] === key) return index
+    }
+  }
+
+  add(key: number): number {
+    const slots = this.#slots
+    const mask = slots.length - 1
+    for (let slot = hashOf(key) & mask; ; slot = (slot + 1) & mask) {
+      const index = (slots[slot] ?? 0) - 1
+      if (index >= 0 && this.#keys[index] !== key) continue
+      if (index >= 0) return index
+      slots[slot] = this.#size + 1
+      this.#keys[this.#size] = key
+      this.#size += 1
+      return this.#size - 1
+    }
+  }
+
+  keyAt(index: number): number {
+    return this.#keys[index] ?? NaN
+  }
+
+  *reserve(more: number): Sliced<void> {
+    const needed = this.#size + more
+    if (needed <= this.#keys.length) return
+    if (needed > mostKeys) throw tooMany(this.#what, needed)
+    const capacity = 2 ** Math.ceil(Math.log2(needed))
+    const keys = allocate(`${this.#what}: distinct numbers`, Float64Array, capacity)
+    const slots = allocate(`${this.#what}: distinct numbers`, Int32Array, 2 * capacity)
+    const mask = slots.length - 1
+    for (let index = 0; index < this.#size; index += 1) {
+      const key = this.#keys[index] ?? NaN
+      keys[index] = key
+      let slot = hashOf(key) & mask
+      while (slots[slot] !== 0) slot = (slot + 1) & mask
+      slots[slot] = index + 1
+      if (index % sliceValues === 0) yield
+    }
+    this.#keys = keys
+    this.#slots = slots
+  }
+}
+
+const float = new Float64Array(1)
+const words = new Uint32Array(float.buffer)
+
+/** Mixes all bits, so that neighbours and multiples of a power of two lie apart. */
+function hashOf(key: number): number {
+  let bits = key | 0
+  if (bits !== key) {
+    float[0] = key
+    bits = (words[0] ?? 0) ^ Math.imul(words[1] ?? 0, 0x85ebca6b)
+  }
+  bits = Math.imul(bits ^ (bits >>> 16), 0x7feb352d)
+  bits = Math.imul(bits ^ (bits >>> 15), 0x846ca68b)
+  return bits ^ (bits >>> 16)
+}
+
+function tooMany(what: string, keys: number): MultigateError {
+  const message = `${what}: expected at most ${mostKeys} distinct values, found ${keys} or more; use hash`
+  return new MultigateError('ERR_MULTIGATE_OUT_OF_MEMORY', message)
+}

@@ -1,0 +1,136 @@
+// Reads the values of columns as keys of a feature's type, and hands each to a resolver, which says what stands for it: its id, or
+// its number among the keys that are being counted. Of texts every distinct one is resolved once, however many rows have it and in
+// however many parts the column comes.
+
+import type { NumberColumn, ScalarColumn, StringColumn, ValueType } from '../../core/columns.js'
+import { adviceFor, castNumbers, castTexts, describeType, type Key } from './cast.js'
+import { notFinite, wrongValue } from './errors.js'
+
+/** What stands for a missing value. */
+export const absent = -2
+/** What a resolver gives for a value that the feature does not take. */
+export const refused = -1
+const unresolved = -3
+
+/** A number >= 0 for a key, or `refused`. */
+export type Resolver = (key: Key) => number
+
+type Cast = ((value: number) => Key | undefined) | undefined
+
+/** Pairs of an integer and what stands for it, plus this: 0 is none. */
+const knownFrom = 2
+const smallest = 2 * 2 ** 6
+const largest = 2 * 2 ** 17
+const manyValues = 2 ** 12
+
+export class KeyReader {
+  readonly #resolve: Resolver
+  readonly #type: ValueType | undefined
+  /** Integers in [0, ids) stand for themselves. */
+  readonly #ids: number
+  #dictionary: readonly string[] | undefined
+  #resolved = new Int32Array(0)
+  #met = new Int32Array(smallest)
+
+  /** @param type undefined: numbers and texts are keys as they come, as in files of before. */
+  constructor(resolve: Resolver, type: ValueType | undefined, ids = 0) {
+    this.#resolve = resolve
+    this.#type = type
+    this.#ids = ids
+  }
+
+  /** Writes what stands for each value from position `from` to `to`, from the start of `into` on. */
+  read(column: ScalarColumn, from: number, to: number, into: Int32Array): void {
+    if (column.kind === 'number') this.#readNumbers(column, from, to, into)
+    else this.#readTexts(column, from, to, into)
+  }
+
+  #readNumbers(column: NumberColumn, from: number, to: number, into: Int32Array): void {
+    const { values } = column
+    const ids = this.#ids
+    const open = this.#type === undefined
+    const cast = this.#type === undefined ? undefined : castNumbers(this.#type, column)
+    const met = this.#integersMet(to - from)
+    for (let position = from; position < to; position += 1) {
+      const value = values[position] ?? NaN
+      const integer = value | 0
+      if (integer !== value) {
+        into[position - from] = Number.isNaN(value) ? absent : this.#numberOf(value, open, cast)
+      } else if (integer >= 0 && integer < ids) {
+        into[position - from] = integer
+      } else {
+        const slot = (integer & (met.length / 2 - 1)) * 2
+        const known = (met[slot + 1] ?? 0) - knownFrom
+        into[position - from] = known >= refused && met[slot] === integer ? known : this.#meet(integer, slot, met, open, cast)
+      }
+    }
+  }
+
+  #meet(integer: number, slot: number, met: Int32Array, open: boolean, cast: Cast): number {
+    const found = this.#numberOf(integer, open, cast)
+    met[slot] = integer
+    met[slot + 1] = found + knownFrom
+    return found
+  }
+
+  #numberOf(value: number, open: boolean, cast: Cast): number {
+    if (open) return Number.isFinite(value) ? this.#resolve(value) : refused
+    const key = Number.isFinite(value) ? cast?.(value) : undefined
+    return key === undefined ? refused : this.#resolve(key)
+  }
+
+  /** Room for integers that were met lately, and what stands for them: few come once. For few values none is made anew. */
+  #integersMet(values: number): Int32Array {
+    if (this.#met.length === smallest && values >= manyValues) this.#met = new Int32Array(largest)
+    return this.#met
+  }
+
+  #readTexts(column: StringColumn, from: number, to: number, into: Int32Array): void {
+    const { codes, dictionary } = column
+    const resolved = this.#resolvedOf(dictionary)
+    const cast = this.#type === undefined ? (text: string) => text : castTexts(this.#type, column)
+    for (let position = from; position < to; position += 1) {
+      const code = codes[position] ?? -1
+      let found = code < 0 ? absent : (resolved[code] ?? unresolved)
+      if (found === unresolved) {
+        const key = cast?.(dictionary[code] ?? '')
+        resolved[code] = found = key === undefined ? refused : this.#resolve(key)
+      }
+      into[position - from] = found
+    }
+  }
+
+  /** What its texts stand for, as far as that is known. A dictionary may have grown since it was last seen. */
+  #resolvedOf(dictionary: readonly string[]): Int32Array {
+    const known = this.#dictionary === dictionary ? this.#resolved : new Int32Array(0)
+    this.#dictionary = dictionary
+    if (known.length >= dictionary.length && this.#resolved === known) return known
+    const resolved = new Int32Array(Math.max(dictionary.length, known.length * 2)).fill(unresolved)
+    resolved.set(known)
+    return (this.#resolved = resolved)
+  }
+}
+
+/** What a feature takes, for messages. */
+export interface Expected {
+  readonly type: ValueType | undefined
+  /** Default: what the type says. */
+  readonly expected?: string | undefined
+  /** What to do about a value that it does not take. */
+  readonly next?: string | undefined
+}
+
+/** The error about a value that was refused. */
+export function refusedValue(
+  feature: string,
+  row: number,
+  column: ScalarColumn,
+  position: number,
+  { type, expected, next }: Expected,
+): Error {
+  const what = expected ?? (type === undefined ? 'a number or text' : `${describeType(type)}, as in the training rows`)
+  const value = column.kind === 'number' ? column.values[position] : column.dictionary[column.codes[position] ?? -1]
+  if (value === undefined || Number.isNaN(value)) return wrongValue(feature, row, what, null, next)
+  if (value === Infinity || value === -Infinity) return notFinite(feature, row, value)
+  return wrongValue(feature, row, what, value, next ?? (type === undefined ? undefined : adviceFor(type, column)))
+}

@@ -1,0 +1,82 @@
+// The encoder of a sequence feature: up to maxLength ids per row, the last ones of a longer list, then id 0 as padding. Unknown and
+// missing items are id 0 too, so a mean does not count them.
+
+import { type Column, rowsOf } from '../../core/columns.js'
+import { DataError } from '../../core/errors.js'
+import type { SequenceFeature } from '../spec/sequence.js'
+import { checkIds, IdEncoding, type Values } from './encode-ids.js'
+import type { Fitter, SequenceEncoder } from './encoder.js'
+import { IdFitter } from './id-fitter.js'
+import type { IdSource } from './ids.js'
+import { Splitter } from './splitter.js'
+
+/** Fits the type of its values on the training rows, and a vocabulary where the feature has an open one. */
+export function sequenceFitter(feature: SequenceFeature): Fitter<SequenceEncoder> {
+  // Items of texts are texts, though a file in which no row has two may read as numbers.
+  const ids = new IdFitter(feature, feature.separator === undefined ? undefined : 'string')
+  const lists = new Lists(feature, true)
+  return {
+    add: (column) => ids.add(lists.of(column), rowsOf(column)),
+    *finish() {
+      lists.warn()
+      return sequenceEncoder(feature, yield* ids.finish())
+    },
+  }
+}
+
+/** The encoder of a feature with its id source. */
+export function sequenceEncoder(feature: SequenceFeature, source: IdSource): SequenceEncoder {
+  const { name, dim, maxLength: width } = feature
+  return Object.freeze<SequenceEncoder>({
+    kind: 'sequence',
+    feature,
+    width,
+    tableRows: source.tableRows,
+    dim,
+    type: source.type,
+    vocabulary: source.vocabulary,
+    begin() {
+      const ids = new IdEncoding(name, source, width)
+      // Files of before have items with their blanks.
+      const lists = new Lists(feature, source.type !== undefined)
+      return { encode: (column, data) => void ids.encode(lists.of(column), 0, data), counts: () => ids }
+    },
+    check(data) {
+      checkIds(name, data, width, source.tableRows)
+      return { data, width }
+    },
+  })
+}
+
+/** The lists of a column, which may come in parts. */
+class Lists {
+  readonly #feature: SequenceFeature
+  readonly #splitter: Splitter | undefined
+  readonly #typed: boolean
+
+  constructor(feature: SequenceFeature, typed: boolean) {
+    const { separator, padding } = feature
+    this.#feature = feature
+    this.#typed = typed
+    this.#splitter = separator === undefined ? undefined : new Splitter(separator, { trim: typed, padding })
+  }
+
+  of(column: Column): Values {
+    if (column.kind === 'list') return column
+    if (column.kind === 'string') {
+      if (this.#splitter !== undefined) return this.#splitter.split(column)
+      const { name } = this.#feature
+      throw new DataError(
+        `feature "${name}": expected lists, or text and a separator, found text; say how to split it: separator: '|'`,
+        { column: name },
+      )
+    }
+    // One item per row: a file in which no row has two reads as numbers. In files of before their texts were the items.
+    return { items: this.#splitter !== undefined && !this.#typed ? { ...column, asWritten: true } : column }
+  }
+
+  warn(): void {
+    const { name, vocabulary } = this.#feature
+    this.#splitter?.warn(name, { zeroIsPadding: typeof vocabulary === 'number' })
+  }
+}

@@ -1,0 +1,52 @@
+// The encoder of a sparse feature: an id per row.
+
+import { type Column, rowsOf, type ScalarColumn } from '../../core/columns.js'
+import { DataError } from '../../core/errors.js'
+import type { SparseFeature } from '../spec/sparse.js'
+import { checkIds, IdEncoding } from './encode-ids.js'
+import type { Fitter, SparseEncoder } from './encoder.js'
+import { IdFitter } from './id-fitter.js'
+import type { IdSource } from './ids.js'
+
+/** Fits the type of its values on the training rows, and a vocabulary where the feature has an open one. */
+export function sparseFitter(feature: SparseFeature): Fitter<SparseEncoder> {
+  const ids = new IdFitter(feature)
+  return {
+    add: (column) => ids.add({ items: scalarOf(feature, column) }, rowsOf(column)),
+    *finish() {
+      return sparseEncoder(feature, yield* ids.finish())
+    },
+  }
+}
+
+/** The encoder of a feature with its id source. */
+export function sparseEncoder(feature: SparseFeature, source: IdSource): SparseEncoder {
+  const { name, dim } = feature
+  return Object.freeze<SparseEncoder>({
+    kind: 'sparse',
+    feature,
+    width: 1,
+    tableRows: source.tableRows,
+    dim,
+    type: source.type,
+    vocabulary: source.vocabulary,
+    begin() {
+      const ids = new IdEncoding(name, source, 1)
+      return {
+        encode: (column, data) => void ids.encode({ items: scalarOf(feature, column) }, source.missing, data),
+        counts: () => ids,
+      }
+    },
+    check(data) {
+      checkIds(name, data, 1, source.tableRows)
+      return { data, width: 1 }
+    },
+  })
+}
+
+function scalarOf({ name }: SparseFeature, column: Column): ScalarColumn {
+  if (column.kind !== 'list') return column
+  throw new DataError(`feature "${name}": expected one value per row, found lists; declare it with sequence('${name}', ...)`, {
+    column: name,
+  })
+}

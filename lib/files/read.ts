@@ -1,0 +1,274 @@
+// A file of a model, opened: what it says is checked against what its own configuration lowers to, so that a damaged or
+// foreign file is an error and never a wrong model.
+
+import { z } from 'zod'
+
+import { describeIssues, quote } from '../core/check.js'
+import { FormatError, MultigateError } from '../core/errors.js'
+import { elementsOf } from '../core/layout.js'
+import type { FilePath } from '../core/path.js'
+import type { LoweredProgram } from '../core/program.js'
+import { inSlices, Pause, type Sliced } from '../core/slices.js'
+import type { CsvOptions } from '../data/csv-options.js'
+import type { Encoder } from '../features/encode/encoder.js'
+import { encoderFromJSON } from '../features/encode/encoders.js'
+import type { Feature } from '../features/spec/feature.js'
+import { parseJson } from '../io/json.js'
+import { SafetensorsFile } from '../io/safetensors.js'
+import type { Network } from '../models/network.js'
+import { type ModelName, models } from '../models/registry.js'
+import type { FloatArray } from '../native/binding.js'
+import { parseOptimizer } from '../optimizers/optimizer.js'
+import { DataEncoder } from '../runtime/encode.js'
+import type { NetworkRunner } from '../runtime/runner.js'
+import { chunkElements, type Place, type Snapshot, weightsOf } from '../runtime/weights.js'
+import { parseTask, type Task } from '../tasks/task.js'
+import type { EpochRecord } from '../training/history.js'
+import type { Drawn, TrainingState } from '../training/state.js'
+import { type ExtentOptions, leastExtent } from './extent.js'
+import { formatVersions, metadataKeys } from './format.js'
+import { callbackTensor, drawnSchema, momentTensor, trainingPrefix, trainingSchema } from './training-state.js'
+import { readVocabulary, vocabularyNames } from './vocabularies.js'
+
+const modelSchema = z.strictObject({
+  model: z.enum(Object.keys(models) as [ModelName, ...ModelName[]]),
+  options: z.record(z.string(), z.unknown()),
+  tasks: z.array(z.unknown()),
+  encoders: z.array(z.unknown()),
+})
+
+/** Options of `Dataset.fromCsv`, which checks them. */
+const readingSchema: z.ZodType<CsvOptions> = z.record(z.string(), z.unknown())
+
+export class ModelFile {
+  readonly path: string
+  readonly model: ModelName
+  /** The model's own options as they were written; unchecked. */
+  readonly options: Readonly<Record<string, unknown>>
+  readonly tasks: readonly Task[]
+  readonly encoder: DataEncoder
+  /** Undefined in files of before it was written. */
+  readonly drawn: Drawn | undefined
+  /** Undefined where the training rows were not read from a CSV file. */
+  readonly reading: CsvOptions | undefined
+  readonly #file: SafetensorsFile
+
+  private constructor(file: SafetensorsFile, { model, options, tasks, encoder, drawn, reading }: Content) {
+    this.path = file.path
+    this.#file = file
+    this.model = model
+    this.options = options
+    this.tasks = tasks
+    this.encoder = encoder
+    this.drawn = drawn
+    this.reading = reading
+  }
+
+  /** Opens a file that `save` or a checkpoint has written. @throws ERR_MULTIGATE_FORMAT naming what is wrong with it. */
+  static async open(path: FilePath): Promise<ModelFile> {
+    const file = await SafetensorsFile.open(path)
+    try {
+      const content = await readContent(file)
+      checkExtent(file, content)
+      return new ModelFile(file, content)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
+  /** Runs a check whose arguments come from the file: what is wrong with them is the file's fault. */
+  check<Result>(read: () => Result): Result {
+    return ofFile(this.path, read)
+  }
+
+  /**
+   * Checks that the file has the weights of this network and no others: before there is memory for them.
+   * @throws ERR_MULTIGATE_FORMAT naming the tensor.
+   */
+  checkWeights(network: Network): void {
+    const weights = weightsOf(network)
+    const known = new Set(weights.map(({ name }) => name))
+    const unknown = weightNames(this.#file, this).find((name) => !known.has(name))
+    if (unknown !== undefined) throw formatError(this.path, unknown, 'expected no such tensor, found one')
+    for (const { name, shape } of weights) this.#checkShape(name, shape)
+  }
+
+  /** Writes the weights to the memories of the network that they belong to. @throws as `checkWeights`, and for what is no finite number. */
+  async readWeights({ network, memories }: NetworkRunner): Promise<void> {
+    for (const weight of weightsOf(network)) await this.#copy(weight.name, weight, memories)
+  }
+
+  /** What the run that wrote this file as a checkpoint remembered. @throws ERR_MULTIGATE_FORMAT where `save` has written it. */
+  async readTraining(): Promise<TrainingState> {
+    if (this.#file.metadata[metadataKeys.training] === undefined) {
+      const what = 'expected the state of a training run, found a model alone: only the checkpoints of fit can be resumed from'
+      throw formatError(this.path, metadataKeys.training, what)
+    }
+    const { callbacks, stopped, optimizer, epochs, ...rest } = await readJson(this.#file, metadataKeys.training, trainingSchema)
+    const remembered: TrainingState['callbacks'][number][] = []
+    for (const [index, own] of callbacks.entries()) {
+      const weights = own?.hasWeights === true ? await this.#snapshot(index) : undefined
+      remembered.push(own === null ? undefined : { json: own.json, weights })
+    }
+    return {
+      ...rest,
+      optimizer: this.check(() => parseOptimizer(optimizer, `${metadataKeys.training}.optimizer`)),
+      epochs: epochs as unknown as EpochRecord[],
+      stopped: stopped ?? undefined,
+      callbacks: remembered,
+    }
+  }
+
+  /** Writes the optimizer's moments to the memories that a training program has bound. */
+  async readMoments({ bindings, spec }: LoweredProgram, { memories }: NetworkRunner): Promise<void> {
+    const moments = Object.entries(bindings).filter(([memory]) => memory.startsWith('moment'))
+    const elements = (buffer: number): number => (spec.buffers[buffer]?.width ?? 0) * (spec.buffers[buffer]?.count ?? 0)
+    for (const [memory, buffer] of moments) this.#checkShape(momentTensor(memory), [elements(buffer)])
+    for (const [memory] of moments) await this.#copy(momentTensor(memory), { memory, offset: 0 }, memories)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#file.close()
+  }
+
+  async #snapshot(callback: number): Promise<Snapshot> {
+    const prefix = callbackTensor(callback, '')
+    const snapshot = new Map<string, FloatArray[]>()
+    for (const name of this.#file.tensors.keys()) {
+      if (!name.startsWith(prefix)) continue
+      const parts: FloatArray[] = []
+      for await (const part of this.#parts(name)) parts.push(part)
+      snapshot.set(name.slice(prefix.length), parts)
+    }
+    if (snapshot.size === 0) throw formatError(this.path, prefix, 'expected the weights that a callback remembers, found none')
+    return snapshot
+  }
+
+  async #copy(
+    name: string,
+    { memory, offset }: Pick<Place, 'memory' | 'offset'>,
+    memories: NetworkRunner['memories'],
+  ): Promise<void> {
+    let at = offset
+    for await (const part of this.#parts(name)) {
+      memories.write({ memory, offset: at }, part)
+      at += part.length
+    }
+  }
+
+  async *#parts(name: string): AsyncGenerator<FloatArray> {
+    this.#checkFloat(name)
+    let element = 0
+    for await (const part of this.#file.chunks(name, chunkElements)) {
+      const numbers = part as FloatArray
+      // As float32 has them.
+      const wrong = numbers.findIndex((number) => !Number.isFinite(Math.fround(number)))
+      if (wrong >= 0) {
+        const what = `expected finite numbers, found ${numbers[wrong]} at element ${element + wrong}; load a file of before that`
+        throw formatError(this.path, name, what)
+      }
+      yield numbers
+      element += numbers.length
+    }
+  }
+
+  #checkShape(name: string, shape: readonly number[]): void {
+    const found = this.#file.entry(name).shape
+    if (found.join() !== shape.join())
+      throw formatError(this.path, name, `expected shape [${shape.join(', ')}], found [${found.join(', ')}]`)
+    this.#checkFloat(name)
+  }
+
+  #checkFloat(name: string): void {
+    const { dtype } = this.#file.entry(name)
+    if (dtype !== 'F32' && dtype !== 'F64') throw formatError(this.path, name, `expected F32 or F64, found ${dtype}`)
+  }
+}
+
+type Content = Pick<ModelFile, 'model' | 'options' | 'tasks' | 'encoder' | 'drawn' | 'reading'>
+
+async function readContent(file: SafetensorsFile): Promise<Content> {
+  const { path, metadata } = file
+  const format = metadata[metadataKeys.format]
+  if (!formatVersions.some((version) => version === format)) {
+    const found = format === undefined ? 'none: was this file written by multigate?' : `'${format}'`
+    const expected = formatVersions.map((version) => `'${version}'`).join(' or ')
+    throw formatError(path, metadataKeys.format, `expected ${expected}, found ${found}`)
+  }
+  const { model, options, ...saved } = await readJson(file, metadataKeys.model, modelSchema)
+  const tasks = await inSlices(tasksOf(file, saved.tasks))
+  const encoders: Encoder[] = []
+  const vocabularyOf = ({ name }: Feature) => readVocabulary(path, file, name)
+  const pause = new Pause()
+  for (const [index, state] of saved.encoders.entries()) {
+    encoders.push(await ofFile(path, () => encoderFromJSON(state, `encoders[${index}]`, vocabularyOf)))
+    await pause.ifDue()
+  }
+  const optional = async <Output>(key: string, schema: z.ZodType<Output>): Promise<Output | undefined> =>
+    metadata[key] === undefined ? undefined : await readJson(file, key, schema)
+  const drawn = await optional(metadataKeys.drawn, drawnSchema)
+  const reading = await optional(metadataKeys.reading, readingSchema)
+  return { model, options, tasks, encoder: new DataEncoder(encoders, tasks), drawn, reading }
+}
+
+function* tasksOf({ path }: SafetensorsFile, saved: readonly unknown[]): Sliced<Task[]> {
+  const tasks: Task[] = []
+  for (const [index, task] of saved.entries()) {
+    tasks.push(ofFile(path, () => parseTask(task, `tasks[${index}]`)))
+    yield
+  }
+  return tasks
+}
+
+/** The names of tensors that are weights: neither vocabularies nor the state of a training run. */
+function weightNames({ metadata, tensors }: SafetensorsFile, { encoder }: Pick<Content, 'encoder'>): string[] {
+  const trained = metadata[metadataKeys.training] !== undefined
+  const vocabularies = new Set(vocabularyNames(encoder.encoders))
+  return [...tensors.keys()].filter((name) => !vocabularies.has(name) && !(trained && name.startsWith(trainingPrefix)))
+}
+
+/** @throws ERR_MULTIGATE_FORMAT where the options describe a network larger than the file, before it is made. */
+function checkExtent(file: SafetensorsFile, content: Content): void {
+  const { model, options, tasks, encoder } = content
+  const parsed = ofFile<ExtentOptions>(file.path, () => models[model].parse(options as never))
+  const least = leastExtent(parsed, encoder.features, tasks.length)
+  const own = weightNames(file, content)
+  const weights = own.reduce((sum, name) => sum + elementsOf(file.entry(name).shape), 0)
+  if (least.tensors <= own.length && least.weights <= weights) return
+  const [found, expected] = [`${own.length} tensors of ${weights} numbers`, `${least.tensors} of ${least.weights}`]
+  throw formatError(
+    file.path,
+    metadataKeys.model,
+    `expected the weights that its options describe, ${expected} at least, found ${found}`,
+  )
+}
+
+function ofFile<Result>(path: string, read: () => Result): Result {
+  const wrong = (cause: unknown): unknown => {
+    const ofContent = cause instanceof MultigateError && /^ERR_MULTIGATE_(ARGUMENT|FORMAT)$/.test(cause.code)
+    if (!ofContent || cause.message.startsWith(path)) return cause
+    return new FormatError(`${path}: ${cause.message}`, { file: path, cause })
+  }
+  try {
+    const result = read()
+    return result instanceof Promise ? (result.catch((cause: unknown) => Promise.reject(wrong(cause))) as Result) : result
+  } catch (cause) {
+    throw wrong(cause)
+  }
+}
+
+async function readJson<Output>({ path, metadata }: SafetensorsFile, key: string, schema: z.ZodType<Output>): Promise<Output> {
+  const json = await inSlices(parseJson(metadata[key] ?? '')).catch((cause: Error) => {
+    throw formatError(path, key, `expected JSON, found something else (${cause.message})`, cause)
+  })
+  const result = schema.safeParse(json)
+  if (result.success) return result.data
+  const [problem] = describeIssues(key, result.error.issues, json)
+  throw new FormatError(`${path}: ${problem?.message ?? 'the configuration is damaged'}`, { file: path, field: problem?.field })
+}
+
+function formatError(path: string, field: string, what: string, cause?: unknown): FormatError {
+  const name = field.startsWith('multigate.') ? field : `tensor ${quote(field)}`
+  return new FormatError(`${path}: ${name}: ${what}`, { file: path, field, ...(cause !== undefined && { cause }) })
+}

@@ -1,0 +1,64 @@
+// The state of a training run in a file: JSON in the metadata, and tensors named `training.<memory>` and
+// `training.callback.<number>.<memory>`.
+
+import { z } from 'zod'
+
+import type { TensorSource } from '../io/safetensors.js'
+import type { DType } from '../io/tensors.js'
+import type { Memories, Snapshot } from '../runtime/weights.js'
+import type { TrainingState } from '../training/state.js'
+
+export const drawnSchema = z.strictObject({ epochs: z.int().min(0), steps: z.int().min(0) })
+
+/** All names of such tensors start with it. */
+export const trainingPrefix = 'training.'
+
+export function momentTensor(memory: string): string {
+  return `${trainingPrefix}${memory}`
+}
+
+export function callbackTensor(callback: number, memory: string): string {
+  return `${trainingPrefix}callback.${callback}.${memory}`
+}
+
+/** What of it is JSON. `hasWeights`: a callback's weights are among the tensors. */
+export const trainingSchema = z.strictObject({
+  optimizer: z.looseObject({ name: z.string() }),
+  steps: z.int().min(0),
+  epochs: z.array(z.looseObject({ epoch: z.int().min(1) })),
+  stopped: z.string().nullable(),
+  weightsOf: z.int().min(0),
+  callbacks: z.array(z.strictObject({ json: z.unknown(), hasWeights: z.boolean() }).nullable()),
+})
+
+export function trainingJson(state: TrainingState): z.input<typeof trainingSchema> {
+  const callbacks = state.callbacks.map((own) =>
+    own === undefined ? null : { json: own.json ?? null, hasWeights: own.weights !== undefined },
+  )
+  return {
+    optimizer: { ...state.optimizer },
+    steps: state.steps,
+    epochs: state.epochs.map((epoch) => ({ ...epoch })),
+    stopped: state.stopped ?? null,
+    weightsOf: state.weightsOf,
+    callbacks,
+  }
+}
+
+/** Its tensors, moments first. */
+export function trainingTensors(state: TrainingState, memories: Memories, dtype: DType): TensorSource[] {
+  const moments = memories.moments().map((place): TensorSource => {
+    return { name: momentTensor(place.memory), shape: place.shape, dtype, chunks: () => memories.parts(place) }
+  })
+  const remembered = state.callbacks.flatMap((own, index) => snapshotTensors(index, own?.weights, dtype))
+  return [...moments, ...remembered]
+}
+
+function snapshotTensors(callback: number, snapshot: Snapshot | undefined, dtype: DType): TensorSource[] {
+  return [...(snapshot ?? [])].map(([memory, parts]) => ({
+    name: callbackTensor(callback, memory),
+    shape: [parts.reduce((sum, { length }) => sum + length, 0)],
+    dtype,
+    chunks: () => parts,
+  }))
+}

@@ -1,0 +1,136 @@
+// Fitted vocabularies as tensors of a file: numbers as `vocabulary.<feature>.values` [n], texts as `vocabulary.<feature>.bytes`, UTF-8 one
+// behind the other, and `vocabulary.<feature>.offsets` [n + 1], where each begins and the last one ends. That of id 1 is the first.
+
+import { quote } from '../core/check.js'
+import { FormatError } from '../core/errors.js'
+import { inSlices, type Sliced, sliceValues } from '../core/slices.js'
+import { Texts } from '../core/texts.js'
+import type { Encoder } from '../features/encode/encoder.js'
+import { indexOfKeys } from '../features/encode/key-counter.js'
+import type { KeyIndex } from '../features/encode/key-index.js'
+import type { SafetensorsFile, TensorSource } from '../io/safetensors.js'
+
+/** All names of such tensors start with it. */
+const prefix = 'vocabulary.'
+
+const nameOf = (feature: string, part: 'values' | 'bytes' | 'offsets'): string => `${prefix}${feature}.${part}`
+
+/** Names of the tensors that hold the vocabularies of these encoders. */
+export function vocabularyNames(encoders: readonly Encoder[]): string[] {
+  return encoders.flatMap((encoder) => {
+    if (encoder.kind === 'dense' || encoder.vocabulary === undefined) return []
+    const parts = encoder.vocabulary instanceof Texts ? (['bytes', 'offsets'] as const) : (['values'] as const)
+    return parts.map((part) => nameOf(encoder.feature.name, part))
+  })
+}
+
+/** Texts, or numbers, that are written together. */
+const chunkKeys = 2 ** 14
+
+/** The vocabularies of encoders as tensors to write. */
+export async function vocabularyTensors(encoders: readonly Encoder[]): Promise<TensorSource[]> {
+  const tensors: TensorSource[] = []
+  for (const encoder of encoders) {
+    if (encoder.kind === 'dense' || encoder.vocabulary === undefined) continue
+    const { vocabulary, feature } = encoder
+    if (vocabulary instanceof Texts) tensors.push(...(await textTensors(feature.name, vocabulary)))
+    else
+      tensors.push({
+        name: nameOf(feature.name, 'values'),
+        shape: [vocabulary.size],
+        dtype: 'F64',
+        chunks: () => numbersOf(vocabulary),
+      })
+  }
+  return tensors
+}
+
+function* numbersOf(vocabulary: KeyIndex): Generator<Float64Array> {
+  for (let start = 0; start < vocabulary.size; start += chunkKeys) {
+    const length = Math.min(chunkKeys, vocabulary.size - start)
+    yield Float64Array.from({ length }, (_, index) => Number(vocabulary.keyAt(start + index)))
+  }
+}
+
+async function textTensors(feature: string, vocabulary: Texts): Promise<TensorSource[]> {
+  const ends = await inSlices(endsOf(vocabulary))
+  return [
+    { name: nameOf(feature, 'bytes'), shape: [ends.at(-1) ?? 0], dtype: 'U8', chunks: () => bytesOf(vocabulary) },
+    { name: nameOf(feature, 'offsets'), shape: [ends.length], dtype: 'I64', chunks: () => offsetsOf(ends) },
+  ]
+}
+
+/** [n + 1], from 0 on. */
+function* endsOf(vocabulary: Texts): Sliced<Float64Array> {
+  const ends = new Float64Array(vocabulary.size + 1)
+  for (let index = 0; index < vocabulary.size; index += 1) {
+    ends[index + 1] = (ends[index] ?? 0) + Buffer.byteLength(vocabulary.keyAt(index))
+    if (index % chunkKeys === 0) yield
+  }
+  return ends
+}
+
+function* bytesOf(vocabulary: Texts): Generator<Uint8Array> {
+  for (let start = 0; start < vocabulary.size; start += chunkKeys) {
+    const texts: string[] = []
+    for (let index = start; index < Math.min(start + chunkKeys, vocabulary.size); index += 1) texts.push(vocabulary.keyAt(index))
+    yield Buffer.from(texts.join(''))
+  }
+}
+
+function* offsetsOf(ends: Float64Array): Generator<BigInt64Array> {
+  for (let start = 0; start < ends.length; start += chunkKeys) {
+    yield BigInt64Array.from(ends.subarray(start, start + chunkKeys), BigInt)
+  }
+}
+
+/** Reads what `vocabularyTensors` has written of a feature. @throws ERR_MULTIGATE_FORMAT naming the tensor that is wrong. */
+export async function readVocabulary(path: string, file: SafetensorsFile, feature: string): Promise<KeyIndex> {
+  const what = `feature ${quote(feature)}`
+  const wrong = (name: string, problem: string): FormatError =>
+    new FormatError(`${path}: tensor ${quote(name)}: ${problem}`, { file: path, field: name })
+  const [values, bytes, offsets] = (['values', 'bytes', 'offsets'] as const).map((part) => nameOf(feature, part)) as [
+    string,
+    string,
+    string,
+  ]
+  const twice = (index: KeyIndex, size: number): KeyIndex => {
+    if (index.size === size) return index
+    throw wrong(file.tensors.has(bytes) ? bytes : values, `expected ${size} values that differ, found ${index.size}`)
+  }
+  if (!file.tensors.has(bytes)) {
+    const { data } = await file.read(values)
+    if (!(data instanceof Float64Array)) throw wrong(values, `expected F64, found ${file.entry(values).dtype}`)
+    const odd = data.findIndex((value) => !Number.isFinite(value))
+    if (odd >= 0) throw wrong(values, `expected finite numbers, found ${data[odd]} at ${odd}`)
+    return twice(await inSlices(indexOfKeys(what, 'number', data.length, (at) => data[at] ?? 0)), data.length)
+  }
+  const [{ data: text }, { data: ends }] = [await file.read(bytes), await file.read(offsets)]
+  if (!(text instanceof Uint8Array)) throw wrong(bytes, `expected U8, found ${file.entry(bytes).dtype}`)
+  if (!(ends instanceof BigInt64Array)) throw wrong(offsets, `expected I64, found ${file.entry(offsets).dtype}`)
+  const problem = await inSlices(problemOf(ends, text.length))
+  if (problem !== undefined) throw wrong(offsets, problem)
+  // A byte order mark is a character like others.
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  const size = ends.length - 1
+  const textAt = (at: number): string => {
+    try {
+      return decoder.decode(text.subarray(Number(ends[at]), Number(ends[at + 1])))
+    } catch {
+      throw wrong(bytes, `expected UTF-8, found other bytes in value ${at}`)
+    }
+  }
+  return twice(await inSlices(indexOfKeys(what, 'string', size, textAt)), size)
+}
+
+/** What is wrong with offsets into so many bytes. */
+function* problemOf(ends: BigInt64Array, bytes: number): Sliced<string | undefined> {
+  let last = 0n
+  for (let at = 0; at < ends.length; at += 1) {
+    const end = ends[at] ?? 0n
+    if (end < last || (at === 0 && end !== 0n)) return `expected ${at === 0 ? 0 : `${last} or more`} at ${at}, found ${end}`
+    last = end
+    if (at % sliceValues === 0) yield
+  }
+  return ends.length > 0 && Number(last) === bytes ? undefined : `expected offsets that end at ${bytes}, found ${last}`
+}

@@ -1,0 +1,526 @@
+// A model as users hold it: options, then (once built) weights on a device. This class keeps the rules of life (built, busy,
+// disposed) and hands the work to the files beside it.
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { isTypedArray } from '../core/arrays.js'
+import { invalidArgument, parseOptions } from '../core/check.js'
+import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
+import type { FilePath } from '../core/path.js'
+import { Pause, type Signal } from '../core/slices.js'
+import type { CsvOptions } from '../data/csv-options.js'
+import { checkDataset, Dataset, isDataset } from '../data/dataset.js'
+import type { ColumnValues } from '../data/values.js'
+import { columnNameOf, type Feature, parseFeature } from '../features/spec/feature.js'
+import type { Built, ModelConfig } from '../files/format.js'
+import { ModelFile } from '../files/read.js'
+import { writeModel } from '../files/write.js'
+import { labelInput, weightInput } from '../layers/heads.js'
+import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
+import type { Network } from '../models/network.js'
+import type { CommonOptions } from '../models/options.js'
+import type { DataResidence, FloatArray } from '../native/binding.js'
+import { adam } from '../optimizers/adam.js'
+import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
+import { Batch, batchOf, checkRowCount, type Inputs } from '../runtime/batch.js'
+import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from '../runtime/compute.js'
+import { checkRows, DataEncoder, type EncodedRows, ofDataset } from '../runtime/encode.js'
+import { type Evaluation, evaluate } from '../runtime/evaluate.js'
+import { type GateWeights, gateWeights } from '../runtime/gates.js'
+import { Turns } from '../runtime/queue.js'
+import { textColumns } from '../runtime/reading.js'
+import { NetworkRunner } from '../runtime/runner.js'
+import { warnOfUnknown } from '../runtime/unknown.js'
+import { parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
+import type { CallbackLike } from '../training/callbacks.js'
+import { callSchema, fitSchema, runFit } from '../training/fit.js'
+import type { History } from '../training/history.js'
+import type { TrainingState } from '../training/state.js'
+import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
+
+/** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
+export type ModelInput<
+  NetworkOptions,
+  Tasks extends readonly Task[],
+  Features extends readonly Feature[] = readonly Feature[],
+> = ModelOptions<NetworkOptions, Features, Tasks> & ComputeOptions
+
+/** Scores by task name: [rows] each, of a multiclass task [rows, classes]. */
+export type Scores<Output extends string> = { readonly [Name in Output]: Float32Array }
+
+export interface FitOptions {
+  /** Measured after every epoch; what early stopping and `val_` monitors need. */
+  readonly validation?: Dataset | undefined
+  /** Default 1024. The last batch of an epoch may be smaller. */
+  readonly batchSize?: number | undefined
+  /** How many; with `resume` those of the checkpoint count too. Default 1. */
+  readonly epochs?: number | undefined
+  /** Default `adam()`. It starts anew with every `fit`; orders of rows and dropout go on from the last. */
+  readonly optimizer?: Optimizer | undefined
+  readonly callbacks?: readonly CallbackLike[] | undefined
+  /** A new order of the rows every epoch, from the model's seed, of a second `fit` too. Default true. */
+  readonly shuffle?: boolean | undefined
+  /**
+   * On a GPU, where the rows of `train` are: `'device'`, all of them in its memory (ERR_MULTIGATE_OUT_OF_MEMORY where they do not fit);
+   * `'host'`, in the host's, from where each batch is brought while the one before it is worked on; `'auto'`, the default, in its memory
+   * where they take half of what is free at most. The results are the same to the bit. `'device'` is an error on other devices.
+   */
+  readonly data?: DataResidence | undefined
+  /** An `AbortSignal`, looked at between two steps, of short ones ten times a second. The model keeps the weights of the last whole step. */
+  readonly signal?: Signal | undefined
+  /**
+   * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
+   * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
+   * the file's; `epochs` counts its epochs too: where they leave none, nothing is trained, as `progress` says. With the same data and options the end is the same to the bit as without the break.
+   */
+  readonly resume?: FilePath | undefined
+}
+
+/** No function can be cloned, and the error of `structuredClone` and `postMessage` shows this one. */
+function aModelCannotBeClonedSaveItAndLoadItThere(): void {}
+
+/** Options of a call that computes. */
+export interface CallOptions {
+  /** An `AbortSignal`, looked at several times a second: the call ends with ERR_MULTIGATE_ABORTED. */
+  readonly signal?: FitOptions['signal']
+}
+
+/** Not for users: how inspection looks into a model. */
+export const inside = Symbol('inside')
+/** Not for users: how `loadModel` fills a model. */
+export const load = Symbol('load')
+
+/** What a model brings from before. */
+type Past = { readonly [Key in 'drawn' | 'reading']?: Built[Key] | undefined }
+
+/** A built model from inside. */
+export interface Inside extends Built {
+  readonly config: ModelConfig
+}
+
+/** Of any model: it checks its own options. */
+type Definition = ModelDefinition<never>
+
+/** `Output`: what it predicts; the names of the tasks unless a model has more to say. */
+export class Model<
+  Tasks extends readonly Task[] = readonly Task[],
+  Output extends string = TaskName<Tasks>,
+  Features extends readonly Feature[] = readonly Feature[],
+> {
+  /** The model's name in a configuration: `MMoE`. */
+  readonly name: string
+  /** @internal `structuredClone` and `postMessage` cannot copy a function: their error shows it, instead of a copy without weights. */
+  readonly cannotBeCloned = aModelCannotBeClonedSaveItAndLoadItThere
+  readonly #definition: Definition
+  readonly #network: CommonOptions
+  readonly #config: ModelConfig
+  readonly #features: readonly Feature[]
+  readonly #tasks: readonly Task[]
+  readonly #compute: Compute
+  readonly #turns: Turns
+  #built: Built | undefined
+  /** What has the model to itself. */
+  #busy: string | undefined
+  /** Features of which a prediction has said that their values are unknown. */
+  readonly #warned = new Set<string>()
+  #disposed = false
+
+  /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
+  constructor(definition: Definition, options: ModelInput<object, Tasks, Features>) {
+    this.name = definition.name
+    if (typeof options !== 'object' || options === null) throw invalidArgument(this.name, 'an object of options', options)
+    const { features, tasks, device, threads, isa, precision, ...network } = options
+    this.#definition = definition
+    this.#network = definition.parse(network as never)
+    this.#features = checkNamed(`${this.name}.features`, features, parseFeature)
+    this.#tasks = checkNamed<Task>(`${this.name}.tasks`, tasks, parseTask)
+    checkColumns(`${this.name}.features`, this.#features, this.#tasks)
+    checkMonitors(`${this.name}.tasks`, this.#tasks)
+    definition.checkTasks(this.#tasks, this.#network)
+    this.#config = { model: this.name, tasks: this.#tasks, options: network }
+    this.#compute = resolveCompute({ device, threads, isa, precision })
+    this.#turns = new Turns(() => this.#compute.native.giveWay())
+  }
+
+  /** Whether encoders are fitted and weights exist. */
+  get built(): boolean {
+    return this.#built !== undefined
+  }
+
+  /** Where it computes. `reason`: why `device: 'auto'` did not take the GPU. */
+  get device(): { readonly name: string; readonly threads: number; readonly reason: string | undefined } {
+    const { device, threads, reason } = this.#compute
+    return { name: device, threads, reason }
+  }
+
+  /**
+   * Fits every open encoder (vocabularies, means) on `train` and draws the initial weights. `fit` does it where it was not
+   * done; on a built model it changes nothing. Labels are looked at where there are any.
+   * @throws ERR_MULTIGATE_DATA naming the column that does not fit a feature or task.
+   */
+  async build(train: Dataset): Promise<void> {
+    this.#checkFree('build')
+    checkDataset('build.train', train)
+    if (this.#built !== undefined) return
+    checkRows(train)
+    this.#busy = 'build'
+    try {
+      await this.#build(train)
+    } finally {
+      this.#busy = undefined
+    }
+  }
+
+  /**
+   * Trains, and gives one record per epoch. The first call builds the model from `train`, where every task must have something to
+   * learn, a positive label, say; later rows need not.
+   * @throws ERR_MULTIGATE_BUSY while another `fit` runs, ERR_MULTIGATE_ABORTED by its signal, ERR_MULTIGATE_DIVERGED where a
+   * loss is no finite number, ERR_MULTIGATE_DATA as `build`, saying of which dataset.
+   */
+  async fit(train: Dataset, options: FitOptions = {}): Promise<History<TaskName<Tasks>>> {
+    this.#checkFree('fit')
+    this.#busy = 'fit'
+    try {
+      const history = await this.#fit(train, options)
+      this.#checkAlive()
+      return history
+    } finally {
+      this.#busy = undefined
+    }
+  }
+
+  /**
+   * Losses and metrics on a dataset that has labels. During `fit` it waits for the end of a step.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task,
+   * and for no rows, which have no mean loss.
+   */
+  async evaluate(data: Dataset, options: CallOptions = {}): Promise<Evaluation<TaskName<Tasks>>> {
+    const check = this.#checking('evaluate', options)
+    const built = this.#need('evaluate')
+    checkRows(checkDataset('evaluate.data', data))
+    using rows = await built.encoder.encode(data, this.#compute.native, 'evaluation', check)
+    return await this.#evaluate(built, rows, check)
+  }
+
+  /**
+   * Scores of every row, by task name; of no rows none. While this model or another of the same thread trains it waits for the end of a
+   * step, 10 ms where steps are shorter; `predictSync` of another model does not wait. Labels are not looked at. Where a vocabulary
+   * knows less than half of a feature's values, the process is warned, once.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal.
+   */
+  async predict(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<Scores<Output>> {
+    const check = this.#checking('predict', options)
+    const { encoder, runner } = this.#need('predict')
+    const dataset = datasetOf(data)
+    using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
+    warnOfUnknown(rows.counts, this.#warned)
+    const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows, check))
+    const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
+    return Object.fromEntries(scores) as Scores<Output>
+  }
+
+  /**
+   * Arrays for up to `rows` rows, to be filled again and again and predicted with `predictSync`. They hold what encoders give,
+   * not raw values: ids are row numbers of the feature's table. `fill` encodes raw values into them; ids that are kept from
+   * elsewhere (of a feature with `vocabulary: N` the values themselves) may be set directly.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_ARGUMENT for a wrong number of rows.
+   * @example
+   * const batch = model.inputs(256)
+   * batch.userid.set(ids)
+   * const { like } = model.predictSync(batch)
+   */
+  inputs(rows: number): Inputs<Features> {
+    const { runner } = this.#need('inputs')
+    const capacity = checkRowCount(rows)
+    return new Batch(this, capacity, runner.network.predict, runner.prepareRun(capacity)).inputs as Inputs<Features>
+  }
+
+  /**
+   * Encodes raw values, as `predict` takes them, into the first rows of a batch.
+   * @returns how many rows there are.
+   * @throws ERR_MULTIGATE_DATA for more rows than the batch holds or a value that a feature does not take; nothing is written then.
+   * @example const scores = model.predictSync(batch, { rows: model.fill(batch, candidates) })
+   */
+  fill(batch: Inputs<Features>, data: Dataset | Readonly<Record<string, ColumnValues>>): number {
+    const { encoder } = this.#need('fill')
+    const dataset = datasetOf(data)
+    batchOf(batch, this, 'fill.batch').write(encoder.encodeFeatures(dataset), dataset.rows)
+    return dataset.rows
+  }
+
+  /**
+   * Scores of the rows of a batch, computed on this thread before it returns: for a few rows, where a promise would cost more
+   * than the scores. Nothing is allocated: the arrays are the batch's own, the same every time for the same number of rows,
+   * and the next call overwrites them. Scores are those of `predict`, to the bit.
+   * @param options.rows only the first so many; of 0 rows there are no scores, as with `predict`. Default: all that the batch holds.
+   * @throws ERR_MULTIGATE_ARGUMENT naming feature, row and id where an id is none of its table, and for a batch of another
+   * model or one whose memory was transferred away; ERR_MULTIGATE_BUSY while `fit` runs; ERR_MULTIGATE_NOT_BUILT;
+   * ERR_MULTIGATE_DISPOSED.
+   */
+  predictSync(batch: Inputs<Features>, options?: { readonly rows?: number | undefined }): Scores<Output> {
+    this.#need('predictSync')
+    this.#checkFree('predictSync')
+    const held = batchOf(batch, this, 'predictSync.batch')
+    held.check()
+    return held.predict(options?.rows ?? held.capacity) as Scores<Output>
+  }
+
+  /**
+   * How the gates weigh the experts: mean weights over these rows, level by level. Empty for a model without gates. Labels are
+   * not looked at; during `fit` it waits for the end of a step.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal; ERR_MULTIGATE_DATA for no rows,
+   * which have no mean.
+   */
+  async gates(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<GateWeights[]> {
+    const check = this.#checking('gates', options)
+    const { encoder, runner } = this.#need('gates')
+    const dataset = datasetOf(data)
+    checkRows(dataset)
+    using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
+    return await this.#turns.take(() => gateWeights(runner, rows, check))
+  }
+
+  /**
+   * Writes configuration, encoders and weights to one safetensors file, which is replaced whole or not at all. The state of
+   * the optimizer is not in it.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_BUSY while `fit` runs, ERR_MULTIGATE_WRITE with what
+   * stands in the way of the file.
+   */
+  async save(path: FilePath): Promise<void> {
+    const built = this.#need('save')
+    this.#checkFree('save')
+    await this.#save(built, path)
+  }
+
+  /**
+   * Options of `Dataset.fromCsv` that read a file as the training rows were read: the columns that this model reads, those of text
+   * ids as text whatever they look like, and where the training rows came from a CSV file how that was written (delimiter,
+   * `trim`, `nullValues`, ...). Before `fit` or `build` what its features say.
+   * With `labels` the columns of labels and row weights too; default false.
+   * @example const scores = await model.predict(await Dataset.fromCsv('today.csv', model.csvOptions()))
+   */
+  csvOptions({ labels = false }: { readonly labels?: boolean } = {}): CsvOptions & { readonly columns: readonly string[] } {
+    this.#checkAlive()
+    const columns = [...this.#features.map(columnNameOf), ...(labels ? this.#tasks.flatMap(targetColumnsOf) : [])]
+    const types = textColumns(this.#built?.encoder.encoders ?? this.#features)
+    return { ...this.#built?.reading, columns: [...new Set(columns)], types }
+  }
+
+  /**
+   * Frees the native memory, after the step that is under way. Calls that have not ended, `fit` and whatever waits for its turn,
+   * end with ERR_MULTIGATE_DISPOSED.
+   */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.#turns.end(
+      () => this.#ended(),
+      () => this.#built?.runner.dispose(),
+    )
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  /** @internal */
+  get [inside](): Inside {
+    return { ...this.#need('inspect'), config: this.#config }
+  }
+
+  /** @internal Builds it from a file; the weights are zero and the caller's to write. */
+  async [load](file: ModelFile): Promise<void> {
+    this.#built = await this.#restore(file, file)
+  }
+
+  async #build(train: Dataset): Promise<void> {
+    const built = await this.#make(train)
+    try {
+      await built.encoder.checkLabels(train)
+      await this.#draw(built)
+    } catch (error) {
+      built.runner.dispose()
+      throw error
+    }
+    this.#built = built
+  }
+
+  async #fit(train: Dataset, options: FitOptions): Promise<History<TaskName<Tasks>>> {
+    const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
+    const optimizer = parseOptimizer(chosen, 'fit.optimizer')
+    checkDataset('fit.train', train)
+    await ofDataset('training', () => checkRows(train))
+    if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
+    checkDataResidence(settings.data, this.#compute.device)
+    const checkpoint = this.#checking('fit', { signal })
+    checkpoint()
+    await using file = resume === undefined ? undefined : await ModelFile.open(resume)
+    const state = file && (await this.#resume(file, optimizer))
+    const known = state?.built ?? this.#built
+    const built = known ?? (await ofDataset('training', () => this.#make(train)))
+    // Until its data are known to be right it is not built: another call may come with other data.
+    using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
+    if (known === undefined) await this.#draw(built)
+    const { native } = this.#compute
+    const started = performance.now()
+    const purpose = (state ?? this.#built) ? 'more training' : 'training'
+    using rows = await ofDataset('training', () => built.encoder.encode(train, native, purpose, checkpoint))
+    using held =
+      validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', checkpoint)))
+    checkpoint()
+    this.#built = built
+    return await runFit({
+      ...settings,
+      model: this.name,
+      runner: built.runner,
+      program: this.#lower(built.encoder, optimizer).train,
+      optimizer,
+      resumed: file && state && resumed(file, state.training, built.runner),
+      tasks: built.encoder.tasks,
+      train: rows,
+      validation: held,
+      encodeSeconds: (performance.now() - started) / 1000,
+      seed: this.#network.seed,
+      drawn: built.drawn,
+      turns: this.#turns,
+      checkpoint,
+      checkAlive: () => this.#checkAlive(),
+      evaluate: (data) => this.#evaluate(built, data, checkpoint),
+      save: (path, training) => this.#save(built, path, training),
+    })
+  }
+
+  /** What a checkpoint holds: the model as it was, and the state of its training. */
+  async #resume(file: ModelFile, optimizer: Optimizer): Promise<{ built: Built; training: TrainingState }> {
+    if (this.#built !== undefined) {
+      const message =
+        'fit.resume: expected a model that is not built yet, found one with weights of its own; make a new one with the same options'
+      throw new ArgumentError(message, { field: 'fit.resume' })
+    }
+    checkSameModel(file, this.#config, this.#features, this.#definition)
+    const training = await file.readTraining()
+    checkSameOptimizer(file, training, optimizer)
+    // Files of before `drawn` was written: their `fit` was the model's first.
+    const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
+    const built = await this.#restore(file, { drawn, reading: file.reading })
+    try {
+      await file.readWeights(built.runner)
+      this.#checkAlive()
+    } catch (error) {
+      built.runner.dispose()
+      throw error
+    }
+    return { built, training }
+  }
+
+  #evaluate({ encoder, runner }: Built, rows: EncodedRows, check: () => void): Promise<Evaluation<TaskName<Tasks>>> {
+    return evaluate(runner, rows, encoder.tasks, this.#network, { turns: this.#turns, check })
+  }
+
+  async #save(built: Built, path: FilePath, training?: TrainingState): Promise<void> {
+    await this.#turns.take(() => writeModel(path, this.#config, built, training))
+  }
+
+  /** Fits the encoders; the weights are zero. */
+  async #make(train: Dataset): Promise<Built> {
+    const encoder = await DataEncoder.fit(train, this.#features, this.#tasks)
+    this.#checkAlive()
+    return this.#assemble(encoder, this.#lower(encoder, adam()), { reading: train.reading })
+  }
+
+  async #draw({ runner }: Built): Promise<void> {
+    await runner.memories.initialize(runner.network, this.#network.seed)
+    this.#checkAlive()
+  }
+
+  async #restore(file: ModelFile, past: Past): Promise<Built> {
+    const pause = new Pause()
+    await pause.taken()
+    const network = file.check(() => this.#lower(file.encoder, adam()))
+    await pause.taken()
+    // Before there is memory for them.
+    file.checkWeights(network)
+    await pause.taken()
+    this.#checkAlive()
+    return this.#assemble(file.encoder, network, past)
+  }
+
+  #assemble(encoder: DataEncoder, network: Network, { drawn = { epochs: 0, steps: 0 }, reading }: Past): Built {
+    return { encoder, runner: new NetworkRunner(network, this.#compute), drawn: { ...drawn }, reading }
+  }
+
+  /** Only the training program depends on the optimizer: whoever trains lowers it again. */
+  #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {
+    return this.#definition.lower(this.#network, { features, tasks, optimizer })
+  }
+
+  #need(what: string): Built {
+    this.#checkAlive()
+    if (this.#built === undefined) throw new NotBuiltError(what)
+    return this.#built
+  }
+
+  #checkFree(what: string): void {
+    this.#checkAlive()
+    if (this.#busy !== undefined) throw new BusyError(what, this.#busy)
+  }
+
+  #checkAlive(): void {
+    if (this.#disposed) throw this.#ended()
+  }
+
+  #ended(): DisposedError {
+    return new DisposedError(`the ${this.name} model`)
+  }
+
+  /** What a call asks between its parts: throws where it must not go on. */
+  #checking(what: string, options: CallOptions): () => void {
+    const { signal } = parseOptions(what, callSchema, options)
+    return () => {
+      this.#checkAlive()
+      if (signal?.aborted === true) throw new AbortedError(what, signal.reason)
+    }
+  }
+}
+
+/** Columns are taken as they are, for a few rows. */
+function datasetOf(data: Dataset | Readonly<Record<string, ColumnValues>>): Dataset {
+  return isDataset(data) ? data : Dataset.fromColumns(data)
+}
+
+/** Checks every one, that there is one, and that no name comes twice. */
+function checkNamed<Spec extends { readonly name: string }>(
+  field: string,
+  specs: readonly unknown[],
+  parse: (spec: unknown, what: string) => Spec,
+): readonly Spec[] {
+  if (!Array.isArray(specs) || specs.length === 0) throw invalidArgument(field, 'an array of at least one', specs)
+  const parsed = specs.map((spec, index) => parse(spec, `${field}[${index}]`))
+  const names = new Set<string>()
+  for (const [index, { name }] of parsed.entries()) {
+    if (names.has(name)) throw invalidArgument(`${field}[${index}].name`, 'a name that no other has', name)
+    names.add(name)
+  }
+  return parsed
+}
+
+/** A feature must not have the name under which a task's labels or weights are encoded. */
+function checkColumns(field: string, features: readonly Feature[], tasks: readonly Task[]): void {
+  const taken = new Set(tasks.flatMap(({ name }) => [labelInput(name), weightInput(name)]))
+  features.forEach(({ name }, index) => {
+    if (taken.has(name))
+      throw invalidArgument(`${field}[${index}].name`, "another name than a task's labels or weights have", name)
+  })
+}
+
+/** `<task>_loss` of a task must not be the `val_loss` of all, nor the `val_<task>_loss` of another. */
+function checkMonitors(field: string, tasks: readonly Task[]): void {
+  const taken = new Set(['val', ...tasks.map(({ name }) => `val_${name}`)])
+  const wrong = tasks.findIndex(({ name }) => taken.has(name))
+  if (wrong < 0) return
+  throw invalidArgument(`${field}[${wrong}].name`, 'a name whose loss is not called as a validation loss is', tasks[wrong]?.name)
+}
+
+function toFloat32(values: FloatArray): Float32Array {
+  return isTypedArray(values, 'Float32Array') ? values : Float32Array.from(values)
+}

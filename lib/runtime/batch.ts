@@ -1,0 +1,122 @@
+// Batches for `predictSync`: arrays for the encoded features of some rows, and what is predicted of them. All arrays of a
+// batch lie in one block of memory, which is what keeps a call short. A batch knows neither encoders nor whether its model
+// is busy.
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { isGone } from '../core/arrays.js'
+import { checkInteger, invalidArgument } from '../core/check.js'
+import { ArgumentError, DataError, DisposedError } from '../core/errors.js'
+import type { LoweredProgram } from '../core/program.js'
+import type { Feature } from '../features/spec/feature.js'
+import type { NativePreparedRun } from '../native/binding.js'
+
+/**
+ * A batch for `predictSync`: an array per feature, by its name, of encoded rows, row after row. Ids of a sparse feature: [rows];
+ * of a sequence: [rows * maxLength], lists from the left, then 0; a dense feature: [rows * width], already transformed.
+ */
+export type Inputs<Features extends readonly Feature[] = readonly Feature[]> = {
+  readonly [F in Features[number] as F['name']]: F extends { readonly kind: 'dense' } ? Float32Array : Int32Array
+} & Disposable
+
+/** An array of so many elements per row in the memory of a batch. */
+interface Place {
+  readonly name: string
+  readonly offset: number
+  readonly width: number
+}
+
+/** What stands behind the arrays that a user holds. */
+export class Batch {
+  /** Who made it: a batch is of use with its own model only. */
+  readonly owner: object
+  /** Rows at most. */
+  readonly capacity: number
+  readonly inputs: Inputs
+  readonly #run: NativePreparedRun
+  readonly #outputs: readonly Place[]
+  readonly #scores = new Map<number, Readonly<Record<string, Float32Array>>>()
+  #disposed = false
+
+  constructor(owner: object, capacity: number, { spec, rowInputs, rowOutputs }: LoweredProgram, run: NativePreparedRun) {
+    this.owner = owner
+    this.capacity = capacity
+    this.#run = run
+    const of = (kind: string) => spec.buffers.filter((buffer) => buffer.class === kind)
+    const arrays = of('rowInput').map(({ dtype, width }, index) => {
+      const elements = dtype === 'i32' ? Int32Array : Float32Array
+      return [rowInputs[index] ?? '', new elements(run.memory, run.offsets[index] ?? 0, capacity * width)] as const
+    })
+    this.#outputs = of('rowOutput').map(({ width }, index) => {
+      return { name: rowOutputs[index] ?? '', offset: run.offsets[arrays.length + index] ?? 0, width }
+    })
+    // Without a prototype: a feature may have any name.
+    const inputs = Object.create(null) as Record<string | symbol, unknown>
+    for (const [name, array] of arrays) Object.defineProperty(inputs, name, { value: array, enumerable: true })
+    Object.defineProperty(inputs, Symbol.dispose, { value: () => this.#dispose() })
+    this.inputs = Object.freeze(inputs) as unknown as Inputs
+    batches.set(inputs, this)
+  }
+
+  /** What is predicted of the first rows; the same arrays for the same number of rows. */
+  predict(rows: number): Readonly<Record<string, Float32Array>> {
+    // The run checks that rows is an integer within the batch, and the memory.
+    this.#run.run(rows)
+    return this.#scores.get(rows) ?? this.#view(rows)
+  }
+
+  /** Writes encoded rows, all features or none. */
+  write(features: ReadonlyMap<string, Int32Array | Float32Array>, rows: number): void {
+    this.check()
+    if (rows > this.capacity) {
+      throw new DataError(
+        `fill: expected at most ${this.capacity} rows, as many as the batch holds, found ${rows}; make larger inputs`,
+      )
+    }
+    if (Object.values(this.inputs).some(isGone)) {
+      const message =
+        'fill.batch: expected arrays that stay in place, found some whose memory was transferred away; make new inputs'
+      throw new ArgumentError(message, { field: 'fill.batch' })
+    }
+    for (const [name, data] of features) this.inputs[name]?.set(data as Int32Array<ArrayBuffer>)
+  }
+
+  /** @throws ERR_MULTIGATE_DISPOSED. */
+  check(): void {
+    if (this.#disposed) throw new DisposedError('this batch of inputs')
+  }
+
+  #view(rows: number): Readonly<Record<string, Float32Array>> {
+    const { memory } = this.#run
+    const scores = this.#outputs.map(({ name, offset, width }) => [name, new Float32Array(memory, offset, rows * width)] as const)
+    const named = Object.freeze(Object.fromEntries(scores))
+    this.#scores.set(rows, named)
+    return named
+  }
+
+  #dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.#scores.clear()
+    this.#run.dispose()
+  }
+}
+
+const batches = new WeakMap<object, Batch>()
+
+/**
+ * The batch behind the arrays that a model's `inputs` gave.
+ * @throws ERR_MULTIGATE_ARGUMENT for anything else, and for those of another model.
+ */
+export function batchOf(inputs: unknown, owner: object, field: string): Batch {
+  const batch = typeof inputs === 'object' && inputs !== null ? batches.get(inputs) : undefined
+  if (batch?.owner === owner) return batch
+  throw batch === undefined
+    ? invalidArgument(field, 'what this model gave for model.inputs(rows)', inputs)
+    : invalidArgument(field, 'inputs of this model', 'those of another', 'encoded rows fit the model that made their arrays only')
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT unless it is a number of rows that a batch can have. */
+export function checkRowCount(rows: unknown): number {
+  return checkInteger('inputs.rows', rows, { min: 1, max: 2 ** 31 - 1 })
+}

@@ -1,0 +1,349 @@
+// From raw columns to what a network is fed: one fitted encoder per feature, labels and weights per task. Encoders are
+// fitted once, on training rows, and frozen.
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { quote } from '../core/check.js'
+import type { Column } from '../core/columns.js'
+import { DataError } from '../core/errors.js'
+import { allocate } from '../core/memory.js'
+import type { LoweredProgram } from '../core/program.js'
+import { inSlices, type Sliced } from '../core/slices.js'
+import type { Dataset } from '../data/dataset.js'
+import type { Encoder, ValueCounts } from '../features/encode/encoder.js'
+import { emptyRows, encodeColumn, fitterOf } from '../features/encode/encoders.js'
+import { columnNameOf, type Feature } from '../features/spec/feature.js'
+import { labelInput, weightInput } from '../layers/heads.js'
+import type { NetworkFeature, NetworkTask } from '../models/network.js'
+import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
+import { classCount } from '../tasks/multiclass.js'
+import { checkLearnable, encodeLabels, encodeWeights, labelColumnOf, type Task } from '../tasks/task.js'
+import { createColumns } from './memory-budget.js'
+
+/**
+ * Which columns of a dataset are encoded beside the features: labels and weights, none for prediction. The first rows of all to
+ * train on must have something to learn, more of them need not.
+ */
+export type Purpose = 'training' | 'more training' | 'evaluation' | 'prediction'
+
+export class DataEncoder {
+  readonly encoders: readonly Encoder[]
+  readonly #tasks: readonly Task[]
+
+  constructor(encoders: readonly Encoder[], tasks: readonly Task[]) {
+    this.encoders = encoders
+    this.#tasks = tasks
+  }
+
+  /** Fits every open encoder. @throws ERR_MULTIGATE_DATA naming the feature and the value that it cannot take. */
+  static async fit(train: Dataset, features: readonly Feature[], tasks: readonly Task[]): Promise<DataEncoder> {
+    const fitted: Encoder[] = []
+    for (const feature of features) fitted.push(await ofSource(train, () => inSlices(fittedOn(train, feature))))
+    return new DataEncoder(fitted, tasks)
+  }
+
+  get features(): NetworkFeature[] {
+    return this.encoders.map(networkFeature)
+  }
+
+  get tasks(): NetworkTask[] {
+    return this.#tasks.map((task) => ({
+      kind: task.kind,
+      name: task.name,
+      weight: task.weight,
+      rowWeights: task.weightColumn !== undefined,
+      ...(task.kind === 'multiclass' && { classes: classCount(task) }),
+    }))
+  }
+
+  /**
+   * Checks that the labels that there are have something to learn.
+   * @throws ERR_MULTIGATE_DATA naming the task.
+   */
+  async checkLabels(train: Dataset): Promise<void> {
+    const labelled = this.#tasks.filter((task) => train.has(labelColumnOf(task)))
+    for (const task of labelled)
+      await ofSource(train, () => inSlices(targetsOf({ ...task, weightColumn: undefined }, train, 'training')))
+  }
+
+  /** Encoded features by name, [rows * width] each, at once: for a few rows. @throws ERR_MULTIGATE_DATA. */
+  encodeFeatures(data: Dataset): Map<string, Int32Array | Float32Array> {
+    return withRows(data, () => {
+      const encoded = (encoder: Encoder) => encodeColumn(encoder, data.column(columnOfFeature(data, encoder.feature))).data
+      return new Map(this.encoders.map((encoder) => [encoder.feature.name, encoded(encoder)]))
+    })
+  }
+
+  /**
+   * Encodes a dataset into the addon's memory, slice by slice. To be disposed.
+   * @param check throws between two slices where it must not go on, and once more at the end.
+   * @throws ERR_MULTIGATE_DATA naming row and value; ERR_MULTIGATE_OUT_OF_MEMORY.
+   */
+  async encode(
+    data: Dataset,
+    native: NativeBinding,
+    purpose: Purpose,
+    check: () => void = () => undefined,
+  ): Promise<EncodedRows> {
+    const rows = await ofSource(data, () => inSlices(this.#encode(data, native, purpose), { check }))
+    try {
+      check()
+    } catch (error) {
+      rows.columns.dispose()
+      throw error
+    }
+    return rows
+  }
+
+  *#encode(data: Dataset, native: NativeBinding, purpose: Purpose): Sliced<EncodedRows> {
+    const features = this.encoders.map((encoder) => featureSource(encoder, data))
+    const targets: Targets[] = []
+    for (const task of purpose === 'prediction' ? [] : this.#tasks) targets.push(yield* targetsOf(task, data, purpose))
+    const sources = [...features, ...targets.flatMap(targetSources)]
+    const columns = createColumns(
+      native,
+      sources.map(({ spec }) => spec),
+      data.rows,
+    )
+    try {
+      yield* writeRows(columns, sources)
+    } catch (error) {
+      columns.dispose()
+      throw error
+    }
+    const counts = new Map(sources.flatMap(({ name, counts }) => ofEntry(name, counts?.())))
+    return new EncodedRows(
+      columns,
+      sources.map(({ name }) => name),
+      targets,
+      counts,
+    )
+  }
+}
+
+/** Of a part of the rows, in the addon's memory. */
+const partBytes = 2 ** 21
+/** Rows of a part at most: what one feature's values of them take is a slice. */
+const partRows = 2 ** 14
+
+/** One column of the addon's. */
+interface ColumnSource {
+  readonly name: string
+  readonly spec: ColumnSpec
+  /** Rows from one to another, in order. */
+  read(from: number, to: number): Float32Array | Int32Array
+  readonly counts?: () => ValueCounts | undefined
+}
+
+function featureSource(encoder: Encoder, data: Dataset): ColumnSource {
+  const column = columnOfFeature(data, encoder.feature)
+  const encoding = encoder.begin()
+  const ids = encoder.kind !== 'dense'
+  return {
+    name: encoder.feature.name,
+    spec: { type: ids ? 'i32' : 'f32', width: encoder.width, limit: ids ? encoder.tableRows : 0 },
+    read(from, to) {
+      const encoded = emptyRows(encoder, to - from)
+      encoding.encode(data.columnPart(column, from, to), encoded as never)
+      return encoded
+    },
+    counts: () => encoding.counts(),
+  }
+}
+
+function targetSources({ task, labels, weights }: Targets): ColumnSource[] {
+  const source = (name: string, values: Float32Array): ColumnSource => ({
+    name,
+    spec: { type: 'f32', width: 1, limit: 0 },
+    read: (from, to) => values.subarray(from, to),
+  })
+  const ofLabels = source(labelInput(task.name), labels)
+  return weights === undefined ? [ofLabels] : [ofLabels, source(weightInput(task.name), weights)]
+}
+
+/** A part of every column, then the next part, so that no column is ever there whole beside the addon's copy. */
+function* writeRows(columns: NativeColumns, sources: readonly ColumnSource[]): Sliced<void> {
+  const rowBytes = sources.reduce((sum, { spec }) => sum + spec.width * 4, 0)
+  const step = Math.max(1, Math.min(partRows, Math.floor(partBytes / rowBytes)))
+  for (let from = 0; from < columns.rows; from += step) {
+    const to = Math.min(from + step, columns.rows)
+    const parts: (Float32Array | Int32Array)[] = []
+    for (const source of sources) {
+      parts.push(source.read(from, to))
+      yield
+    }
+    columns.write(from, parts)
+  }
+}
+
+function* fittedOn(train: Dataset, feature: Feature): Sliced<Encoder> {
+  const column = columnOfFeature(train, feature)
+  const fitter = fitterOf(feature)
+  for (let from = 0; from < train.rows; from += partRows) {
+    yield* fitter.add(train.columnPart(column, from, Math.min(from + partRows, train.rows)))
+    yield
+  }
+  return yield* fitter.finish()
+}
+
+/** Labels of a task, NaN where they are missing, and weights where rows have one. */
+export interface Targets {
+  readonly task: Task
+  readonly labels: Float32Array
+  readonly weights: Float32Array | undefined
+}
+
+/** A dataset in the addon's memory. */
+export class EncodedRows {
+  readonly columns: NativeColumns
+  /** Empty for prediction. */
+  readonly targets: readonly Targets[]
+  /** Of every feature with ids: how many values there are, and how many of them its vocabulary does not know. */
+  readonly counts: ReadonlyMap<string, ValueCounts>
+  readonly #numbers: ReadonlyMap<string, number>
+
+  constructor(
+    columns: NativeColumns,
+    names: readonly string[],
+    targets: readonly Targets[],
+    counts: ReadonlyMap<string, ValueCounts>,
+  ) {
+    this.columns = columns
+    this.counts = counts
+    this.targets = targets
+    this.#numbers = new Map(names.map((name, number) => [name, number]))
+  }
+
+  get rows(): number {
+    return this.columns.rows
+  }
+
+  /** The columns that a program reads, in the order of its row inputs. */
+  columnOf({ rowInputs }: LoweredProgram): number[] {
+    return rowInputs.map((name) => {
+      const column = this.#numbers.get(name)
+      if (column === undefined) throw new Error(`the program reads ${name}, which was not encoded`)
+      return column
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.columns.dispose()
+  }
+}
+
+function networkFeature(encoder: Encoder): NetworkFeature {
+  const { name } = encoder.feature
+  switch (encoder.kind) {
+    case 'sparse':
+      return { kind: 'sparse', name, rows: encoder.tableRows, dim: encoder.dim }
+    case 'sequence': {
+      const { maxLength, combiner } = encoder.feature
+      return { kind: 'sequence', name, rows: encoder.tableRows, dim: encoder.dim, length: maxLength, combiner }
+    }
+    case 'dense':
+      return { kind: 'dense', name, width: encoder.width }
+  }
+}
+
+function* targetsOf(task: Task, data: Dataset, purpose: Purpose): Sliced<Targets> {
+  const { weightColumn } = task
+  const column = (name: string, option: string): string => columnOf(data, name, `task ${quote(task.name)}`, option)
+  const ofLabels = column(labelColumnOf(task), 'label')
+  const labels = yield* numbersOf(data, ofLabels, (values) => encodeLabels(task, values))
+  if (purpose === 'training') checkLearnable(task, labels, () => data.column(ofLabels))
+  if (weightColumn === undefined) return { task, labels, weights: undefined }
+  return {
+    task,
+    labels,
+    weights: yield* numbersOf(data, column(weightColumn, 'weightColumn'), (values) => encodeWeights(task, values)),
+  }
+}
+
+/** What `encode` makes of a column, part by part. */
+function* numbersOf(data: Dataset, column: string, encode: (values: Column) => Float32Array): Sliced<Float32Array> {
+  const numbers = allocate(`column ${quote(column)}, ${data.rows} rows`, Float32Array, data.rows)
+  for (let from = 0; from < data.rows; from += partRows) {
+    const to = Math.min(from + partRows, data.rows)
+    try {
+      numbers.set(encode(data.columnPart(column, from, to)), from)
+    } catch (error) {
+      // The whole column has the row's own number.
+      if (error instanceof DataError && from > 0) encode(data.column(column))
+      throw error
+    }
+    yield
+  }
+  return numbers
+}
+
+function columnOfFeature(data: Dataset, feature: Feature): string {
+  return columnOf(data, columnNameOf(feature), `feature ${quote(feature.name)}`, 'column')
+}
+
+/** The name of the column that a feature or task reads, which `option` can say. @throws ERR_MULTIGATE_DATA where there is none. */
+function columnOf(data: Dataset, name: string, reader: string, option: string): string {
+  if (data.has(name)) return name
+  try {
+    data.column(name)
+    return name
+  } catch (error) {
+    throw inContext(error, { before: `${reader}: `, after: `; say which one it reads with '${option}'` })
+  }
+}
+
+/** What `fit` does with one of its datasets: an error about the data says which one. */
+export async function ofDataset<Result>(
+  dataset: 'training' | 'validation',
+  work: () => Result | Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    throw inContext(error, { before: `${dataset} data: `, dataset })
+  }
+}
+
+/** An error about a row of a part of some data says which row of all it is. */
+async function ofSource<Result>(data: Dataset, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    throw inSource(error, data)
+  }
+}
+
+/** The same of work that is done at once. */
+function withRows<Result>(data: Dataset, work: () => Result): Result {
+  try {
+    return work()
+  } catch (error) {
+    throw inSource(error, data)
+  }
+}
+
+function inSource(error: unknown, data: Dataset): unknown {
+  if (!(error instanceof DataError) || error.row === undefined) return error
+  const source = data.sourceRow(error.row)
+  if (source === error.row) return error
+  return inContext(error, { after: `; it is row ${source} of the data that these rows were taken from` })
+}
+
+/** An error about data with more said around it; any other as it is. */
+function inContext(
+  error: unknown,
+  { before = '', after = '', dataset }: { readonly before?: string; readonly after?: string; readonly dataset?: string },
+): unknown {
+  if (!(error instanceof DataError)) return error
+  const { file, row, column, value } = error
+  return new DataError(`${before}${error.message}${after}`, { dataset, file, row, column, value, cause: error })
+}
+
+function ofEntry<Value>(name: string, value: Value | undefined): [string, Value][] {
+  return value === undefined ? [] : [[name, value]]
+}
+
+/** @throws ERR_MULTIGATE_DATA where there is none. */
+export function checkRows({ rows }: Dataset): void {
+  if (rows === 0) throw new DataError('expected one row at least, found none; look at how the data were read, filtered or split')
+}

@@ -1,0 +1,41 @@
+// The penalties of a model's weights as they are: l1 sum|w| + l2 sum(w^2) per group, over every row of every table. What
+// training reports instead covers the rows that a step touched (with lazy updates) and is taken before the update.
+
+import type { Sliced } from '../core/slices.js'
+import type { Penalty } from '../layers/update.js'
+import { type CommonOptions, penaltyOf } from '../models/options.js'
+import type { FloatArray } from '../native/binding.js'
+import type { NetworkRunner } from './runner.js'
+
+/** Sum over all weights that have a penalty; weights without one are not read. It yields after every part of them. */
+export function* penaltyOfWeights({ network, memories }: NetworkRunner, options: CommonOptions): Sliced<number> {
+  let sum = 0
+  for (const { group, role, offset, shape } of network.parameters.tensors) {
+    const penalty = penaltyOf(options, group)
+    if (role === 'kernel' && isOn(penalty))
+      sum += yield* ofParts(penalty, memories.parts({ memory: 'parameters', offset, shape }))
+  }
+  const penalty = penaltyOf(options, 'embedding')
+  if (!isOn(penalty)) return sum
+  for (const { name, rows, dim } of network.tables) {
+    sum += yield* ofParts(penalty, memories.parts({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
+  }
+  return sum
+}
+
+function isOn({ l1, l2 }: Penalty): boolean {
+  return l1 !== 0 || l2 !== 0
+}
+
+function* ofParts({ l1, l2 }: Penalty, parts: Iterable<FloatArray>): Sliced<number> {
+  let [absolute, squared] = [0, 0]
+  for (const part of parts) {
+    for (let index = 0; index < part.length; index += 1) {
+      const weight = part[index] ?? 0
+      absolute += Math.abs(weight)
+      squared += weight * weight
+    }
+    yield
+  }
+  return l1 * absolute + l2 * squared
+}
