@@ -46,7 +46,7 @@ export type DenseForwardOpFields = {
 
 /**
  * dz = dy * activation'(z); dkernel += x^T dz; dbias += sum over rows of dz; dx = dz kernel^T. dx optional, and may be
- * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += .
+ * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer that has dkernel and dbias.
  */
 export type DenseBackwardOpFields = {
   readonly x: View
@@ -56,6 +56,7 @@ export type DenseBackwardOpFields = {
   readonly y: View
   readonly dy: View
   readonly dx: OptionalView
+  readonly gradients: View
   readonly activation: number
   readonly accumulate: number
 }
@@ -100,7 +101,8 @@ export type MixtureForwardOpFields = MixtureTopologyFields & {
 /**
  * From doutputs (one view per gate, absent = zero) the gradients of all parameters and, where a dstreams view is given, of
  * the streams (may be narrower than the stream). gates: as mixture_forward wrote them (required). experts and pre: as
- * mixture_forward kept them; absent: experts are computed again. accumulate: one int per stream.
+ * mixture_forward kept them; absent: experts are computed again. accumulate: one int per stream. gradients: the GRADIENT buffer
+ * that has those of the parameters.
  */
 export type MixtureBackwardOpFields = MixtureTopologyFields & {
   readonly doutputs: readonly OptionalView[]
@@ -109,6 +111,7 @@ export type MixtureBackwardOpFields = MixtureTopologyFields & {
   readonly gates: View
   readonly experts: OptionalView
   readonly pre: OptionalView
+  readonly gradients: View
 }
 
 /**
@@ -150,15 +153,16 @@ export type DropoutOpFields = {
 
 /**
  * What all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`; scalar output
- * `loss` += sum(w m l) / D, not weighted by task; the gradients have task_weight. D = 0 means that no row counts: loss and
- * gradient are 0. label, weight [n,1]; weight and the gradients are optional.
+ * `loss` += sum(w m l) / D, not weighted by task; the gradients have task_weight, a scalar input that is a finite float32, without
+ * which there is no gradient. D = 0 means that no row counts: loss and gradient are 0. label, weight [n,1]; weight and the gradients are
+ * optional.
  */
 export type LossFields = {
   readonly label: View
   readonly weight: OptionalView
   readonly denominator: number
   readonly loss: number
-  readonly taskWeight: number
+  readonly taskWeight: number | null
 }
 
 /**
@@ -222,19 +226,20 @@ export type MulticlassPredictOpFields = {
 }
 
 /**
- * Makes the GRADIENT buffer whole: from here on it holds the sum over all rows of this run (it is overwritten, not added
- * to). The first step op of every program that has parameter gradients.
+ * Makes a GRADIENT buffer whole: from here on it holds the sum over all rows of this run (it is overwritten, not added to); what it
+ * holds before, in the phase ROWS, is nobody's to know.
  */
 export type ReduceGradientsOpFields = {
   readonly gradients: View
 }
 
 /**
- * For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2); gradient += l1 sign(w) + 2 l2 w, if the
- * program has a GRADIENT buffer.
+ * For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2); their gradient in
+ * `gradients`, where that is given, += l1 sign(w) + 2 l2 w.
  */
 export type PenaltyOpFields = {
   readonly parameters: readonly View[]
+  readonly gradients: OptionalView
   readonly loss: number
   readonly l1: number
   readonly l2: number
@@ -269,7 +274,7 @@ export type UpdateRuleFields = {
 }
 
 /**
- * Updates all dense parameters from the GRADIENT buffer. Moments: as long as parameters; absent where the rule has none.
+ * Updates all dense parameters from a GRADIENT buffer. Moments: as long as parameters; absent where the rule has none.
  */
 export type OptimizeOpFields = UpdateRuleFields & {
   readonly parameters: View
@@ -295,7 +300,7 @@ export type EmbeddingUpdateOpFields = UpdateRuleFields & {
 }
 
 /** What a run can be cut at, in the order of a step. */
-export const phases = ['rows', 'step'] as const
+export const phases = ['rows', 'gradients', 'update', 'tables'] as const
 
 export type Phase = (typeof phases)[number]
 
@@ -343,10 +348,10 @@ export const phaseOf = {
   squared_loss: 'rows',
   multiclass_loss: 'rows',
   multiclass_predict: 'rows',
-  reduce_gradients: 'step',
-  penalty: 'step',
-  optimize: 'step',
-  embedding_update: 'step',
+  reduce_gradients: 'gradients',
+  penalty: 'update',
+  optimize: 'update',
+  embedding_update: 'tables',
 } as const satisfies Readonly<Record<OpName, Phase>>
 
 /** The ops of some phases. */

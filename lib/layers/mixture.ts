@@ -63,7 +63,7 @@ export class Mixture {
       experts: training ? program.activation(width) : null,
       pre: training && needsPreActivation(activation) ? program.activation(width) : null,
     }
-    program.rows('mixture_forward', { ...fused.fields, outputs: sources.map(({ value }) => value), ...kept })
+    program.op('mixture_forward', { ...fused.fields, outputs: sources.map(({ value }) => value), ...kept })
     const { gates } = kept
     if (gates === null) return
     tape.record(() => {
@@ -221,11 +221,12 @@ function emitBackward(
   kept: Pick<OpFields['mixture_backward'], 'gates' | 'experts' | 'pre'>,
 ): void {
   const targets = streams.map((stream) => stream.target())
-  program.rows('mixture_backward', {
+  program.op('mixture_backward', {
     ...fields,
     doutputs,
     dstreams: targets.map(({ view }) => view),
     accumulate: targets.map(({ accumulate }) => accumulate),
+    gradients: program.gradients(),
     ...kept,
   })
 }

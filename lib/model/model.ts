@@ -36,6 +36,7 @@ import type { CallbackLike } from '../training/callbacks.js'
 import { callSchema, fitSchema, runFit } from '../training/fit.js'
 import type { History } from '../training/history.js'
 import type { TrainingState } from '../training/state.js'
+import { lowerStep, stepOptions } from '../training/step-program.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
 
 /** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
@@ -96,6 +97,8 @@ type Past = { readonly [Key in 'drawn' | 'reading']?: Built[Key] | undefined }
 /** A built model from inside. */
 export interface Inside extends Built {
   readonly config: ModelConfig
+  /** The network's, with their defaults. */
+  readonly options: CommonOptions
 }
 
 /** Of any model: it checks its own options. */
@@ -325,7 +328,7 @@ export class Model<
 
   /** @internal */
   get [inside](): Inside {
-    return { ...this.#need('inspect'), config: this.#config }
+    return { ...this.#need('inspect'), config: this.#config, options: this.#network }
   }
 
   /** @internal Builds it from a file; the weights are zero and the caller's to write. */
@@ -373,7 +376,7 @@ export class Model<
       ...settings,
       model: this.name,
       runner: built.runner,
-      program: this.#lower(built.encoder, optimizer).train,
+      program: lowerStep(built.runner.network, stepOptions(this.#network, optimizer)),
       optimizer,
       resumed: file && state && resumed(file, state.training, built.runner),
       tasks: built.encoder.tasks,
@@ -425,7 +428,7 @@ export class Model<
   async #make(train: Dataset): Promise<Built> {
     const encoder = await DataEncoder.fit(train, this.#features, this.#tasks)
     this.#checkAlive()
-    return this.#assemble(encoder, this.#lower(encoder, adam()), { reading: train.reading })
+    return this.#assemble(encoder, this.#lower(encoder), { reading: train.reading })
   }
 
   async #draw({ runner }: Built): Promise<void> {
@@ -436,7 +439,7 @@ export class Model<
   async #restore(file: ModelFile, past: Past): Promise<Built> {
     const pause = new Pause()
     await pause.taken()
-    const network = file.check(() => this.#lower(file.encoder, adam()))
+    const network = file.check(() => this.#lower(file.encoder))
     await pause.taken()
     // Before there is memory for them.
     file.checkWeights(network)
@@ -449,9 +452,8 @@ export class Model<
     return { encoder, runner: new NetworkRunner(network, this.#compute), drawn: { ...drawn }, reading }
   }
 
-  /** Only the training program depends on the optimizer: whoever trains lowers it again. */
-  #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {
-    return this.#definition.lower(this.#network, { features, tasks, optimizer })
+  #lower({ features, tasks }: DataEncoder): Network {
+    return this.#definition.lower(this.#network, { features, tasks })
   }
 
   #need(what: string): Built {

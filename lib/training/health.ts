@@ -6,7 +6,7 @@ import { inSlices, type Sliced } from '../core/slices.js'
 import type { NetworkTask } from '../models/network.js'
 import type { FloatArray } from '../native/binding.js'
 import type { EncodedRows } from '../runtime/encode.js'
-import { diverged, lossPlaces } from '../runtime/losses.js'
+import { diverged, lossPlace } from '../runtime/losses.js'
 import type { Turns } from '../runtime/queue.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { type Place, weightsOf } from '../runtime/weights.js'
@@ -64,7 +64,7 @@ export class Health {
     const start = train.rows - rows
     const results = await runner.runPart(program, train, { start, rows, outputs: own, shuffled: shuffle && this.#ordered })
     for (const { name } of tasks) {
-      const loss = results[lossPlaces(program, name).at] ?? NaN
+      const loss = results[lossPlace(program, name).at] ?? NaN
       if (!Number.isFinite(loss)) throw diverged(`the loss of task '${name}'`, loss, when)
     }
     for (const [name, values] of outputs) {

@@ -106,14 +106,21 @@ export class StepLoop {
 
   /** Of the next steps, which count from here on. */
   #scalars(steps: number): Float64Array {
-    const { program, learningRate, drawn } = this.#options
-    const { scalarInputs, spec } = program
+    const { program, tasks, learningRate, drawn } = this.#options
+    const { scalars: numbers, taskWeights, spec } = program
+    const weights = taskWeights.map(({ task, scalar }) => {
+      return { scalar, weight: tasks.find(({ name }) => name === task)?.weight ?? Number.NaN }
+    })
     const scalars = new Float64Array(steps * spec.scalarInputs)
     for (let k = 0; k < steps; k += 1) {
-      for (const [name, value] of Object.entries({ learningRate, step: this.#steps + k + 1, draw: drawn.steps + k + 1 })) {
-        const number = scalarInputs[name]
-        if (number !== undefined) scalars[k * spec.scalarInputs + number] = value
+      const first = k * spec.scalarInputs
+      const set = (scalar: number | undefined, value: number): void => {
+        if (scalar !== undefined) scalars[first + scalar] = value
       }
+      set(numbers.learningRate, learningRate)
+      set(numbers.step, this.#steps + k + 1)
+      set(numbers.draw, drawn.steps + k + 1)
+      for (const { scalar, weight } of weights) set(scalar, weight)
     }
     return scalars
   }

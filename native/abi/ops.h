@@ -4,12 +4,14 @@
  * table through which programs arrive from TypeScript. A backend that misses an op does not compile (see its kernel table).
  *
  * Rules for every op
- * - A parameter view (kernel, bias, table) names elements of the flat store. Its gradient is the same range of the
- *   GRADIENT buffer. Parameter gradients accumulate (+=); activation gradients overwrite (=), unless `accumulate` is 1.
+ * - A parameter view (kernel, bias, table) names elements of the flat store. Its gradient is the same range of the GRADIENT buffer
+ *   that the op names whole as `gradients`; there may be several such buffers, of one task each, say. Parameter gradients accumulate (+=);
+ *   activation gradients overwrite (=), unless `accumulate` is 1.
  * - What an op writes overlaps nothing else that it reads or writes. Views that are the same may be written by one op, all but the first
  *   with `accumulate`: they add up in the order listed.
- * - A program with a GRADIENT buffer has reduce_gradients, as its first step op. Each parameter, moment and table is
- *   updated by one op. A parameter may have gradients from several ops; backends that cannot add them up refuse the program.
+ * - Each GRADIENT buffer has one reduce_gradients. Each parameter, moment and table is updated by one op. Several ops may have gradients
+ *   for the same weights: in one buffer they add up. Backends that cannot add up ranges that overlap without being the same weights refuse
+ *   the program.
  * - An opaque buffer (`experts`, `pre` of the mixture) is a whole ACTIVATION whose inner order and size are the backend's own: one forward
  *   op writes it, one backward op of the same topology uses it up, and no other op may name it. Streams and gates stay as they are in between.
  * - A view with buffer -1 is absent, a SCALAR of -1 too: the number of a scalar input. "optional" beside a field marks those where that is
@@ -19,29 +21,30 @@
 #ifndef MULTIGATE_ABI_OPS_H
 #define MULTIGATE_ABI_OPS_H
 
-/* OP(name, phase). ROWS: any range of rows on its own. STEP: once a step, after all rows. (SEGMENT, all rows first, is
- * part of the contract for ops such as batch norm; no op uses it yet.) */
-#define MG_OPS(OP)             \
-  OP(copy_columns, ROWS)       \
-  OP(embedding_gather, ROWS)   \
-  OP(dense_forward, ROWS)      \
-  OP(dense_backward, ROWS)     \
-  OP(mixture_forward, ROWS)    \
-  OP(mixture_backward, ROWS)   \
-  OP(fusion_forward, ROWS)     \
-  OP(fusion_backward, ROWS)    \
-  OP(dropout, ROWS)            \
-  OP(binary_loss, ROWS)        \
-  OP(binary_predict, ROWS)     \
-  OP(product_loss, ROWS)       \
-  OP(product_predict, ROWS)    \
-  OP(squared_loss, ROWS)       \
-  OP(multiclass_loss, ROWS)    \
-  OP(multiclass_predict, ROWS) \
-  OP(reduce_gradients, STEP)   \
-  OP(penalty, STEP)            \
-  OP(optimize, STEP)           \
-  OP(embedding_update, STEP)
+/* OP(name, phase). The phases of a step, in order: a run can be cut between any two of them (see mg_run), and the ops of a program stand in
+ * their order. ROWS: any range of rows on its own. Once a step, after all rows: GRADIENTS, which makes the gradients of parameters whole;
+ * UPDATE, penalties and parameters; TABLES, the embedding tables. */
+#define MG_OPS(OP)                \
+  OP(copy_columns, ROWS)          \
+  OP(embedding_gather, ROWS)      \
+  OP(dense_forward, ROWS)         \
+  OP(dense_backward, ROWS)        \
+  OP(mixture_forward, ROWS)       \
+  OP(mixture_backward, ROWS)      \
+  OP(fusion_forward, ROWS)        \
+  OP(fusion_backward, ROWS)       \
+  OP(dropout, ROWS)               \
+  OP(binary_loss, ROWS)           \
+  OP(binary_predict, ROWS)        \
+  OP(product_loss, ROWS)          \
+  OP(product_predict, ROWS)       \
+  OP(squared_loss, ROWS)          \
+  OP(multiclass_loss, ROWS)       \
+  OP(multiclass_predict, ROWS)    \
+  OP(reduce_gradients, GRADIENTS) \
+  OP(penalty, UPDATE)             \
+  OP(optimize, UPDATE)            \
+  OP(embedding_update, TABLES)
 
 /* y[n,w] = x[n,w]; a row input placed into columns of an activation. */
 #define MG_FIELDS_copy_columns(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
@@ -67,7 +70,7 @@
   INT(activation)
 
 /* dz = dy * activation'(z); dkernel += x^T dz; dbias += sum over rows of dz; dx = dz kernel^T. dx optional, and may be
- * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . */
+ * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer that has dkernel and dbias. */
 #define MG_FIELDS_dense_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(x)                                                               \
   VIEW(kernel)                                                          \
@@ -76,6 +79,7 @@
   VIEW(y)                                                               \
   VIEW(dy)                                                              \
   VIEW(dx) /* optional */                                               \
+  VIEW(gradients)                                                       \
   INT(activation)                                                       \
   INT(accumulate)
 
@@ -113,7 +117,8 @@
 
 /* From doutputs (one view per gate, absent = zero) the gradients of all parameters and, where a dstreams view is given, of
  * the streams (may be narrower than the stream). gates: as mixture_forward wrote them (required). experts and pre: as
- * mixture_forward kept them; absent: experts are computed again. accumulate: one int per stream. */
+ * mixture_forward kept them; absent: experts are computed again. accumulate: one int per stream. gradients: the GRADIENT buffer
+ * that has those of the parameters. */
 #define MG_FIELDS_mixture_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)       \
   VIEWS(doutputs) /* optional */                                          \
@@ -121,7 +126,8 @@
   INTS(accumulate)                                                        \
   VIEW(gates)                                                             \
   VIEW(experts) /* optional */                                            \
-  VIEW(pre) /* optional */
+  VIEW(pre) /* optional */                                                \
+  VIEW(gradients)
 
 /* y[n,w] = the sum (kind 0) or the product (kind 1) of inputs[n,w], element by element, in the order listed. */
 #define MG_FIELDS_fusion_forward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
@@ -152,14 +158,15 @@
   FLOAT(rate)
 
 /* What all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`; scalar output
- * `loss` += sum(w m l) / D, not weighted by task; the gradients have task_weight. D = 0 means that no row counts: loss and
- * gradient are 0. label, weight [n,1]; weight and the gradients are optional. */
+ * `loss` += sum(w m l) / D, not weighted by task; the gradients have task_weight, a scalar input that is a finite float32, without
+ * which there is no gradient. D = 0 means that no row counts: loss and gradient are 0. label, weight [n,1]; weight and the gradients are
+ * optional. */
 #define MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(label)                                                 \
   VIEW(weight) /* optional */                                 \
   SCALAR(denominator)                                         \
   INT(loss)                                                   \
-  FLOAT(task_weight)
+  SCALAR(task_weight) /* optional */
 
 /* l = max(z,0) - z y + log1p(exp(-|z|)); dlogit = task_weight w m (sigmoid(z) - y) / D. logit, dlogit [n,1]. */
 #define MG_FIELDS_binary_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
@@ -204,14 +211,15 @@
   VIEW(logits)                                                              \
   VIEW(y)
 
-/* Makes the GRADIENT buffer whole: from here on it holds the sum over all rows of this run (it is overwritten, not added
- * to). The first step op of every program that has parameter gradients. */
+/* Makes a GRADIENT buffer whole: from here on it holds the sum over all rows of this run (it is overwritten, not added to); what it
+ * holds before, in the phase ROWS, is nobody's to know. */
 #define MG_FIELDS_reduce_gradients(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) VIEW(gradients)
 
-/* For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2); gradient += l1 sign(w) + 2 l2 w, if the
- * program has a GRADIENT buffer. */
+/* For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2); their gradient in
+ * `gradients`, where that is given, += l1 sign(w) + 2 l2 w. */
 #define MG_FIELDS_penalty(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEWS(parameters)                                              \
+  VIEW(gradients) /* optional */                                 \
   INT(loss)                                                      \
   FLOAT(l1)                                                      \
   FLOAT(l2)
@@ -241,7 +249,7 @@
   FLOAT(ftrl_power)                                                  \
   FLOAT(ftrl_beta)
 
-/* Updates all dense parameters from the GRADIENT buffer. Moments: as long as parameters; absent where the rule has none. */
+/* Updates all dense parameters from a GRADIENT buffer. Moments: as long as parameters; absent where the rule has none. */
 #define MG_FIELDS_optimize(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(parameters)                                                \
   VIEW(gradients)                                                 \
