@@ -53,19 +53,19 @@ std::unique_ptr<Plan> compiled(const mg_program& program, Precision precision, i
   plan->precision = precision;
   for (uint32_t i = 0; i < program.buffer_count; i++) {
     if (program.buffers[i].buffer_class == MG_PARAMETER) plan->parameter_buffer = static_cast<int32_t>(i);
-    if (program.buffers[i].buffer_class == MG_GRADIENT) plan->gradient_buffer = static_cast<int32_t>(i);
+    // What is summed over all rows, or read whole.
+    if (program.buffers[i].buffer_class == MG_GRADIENT || program.buffers[i].buffer_class == MG_STORED) plan->divisible = false;
   }
-  plan->divisible = plan->gradient_buffer < 0;
   plan->stream = std::make_unique<Stream>(), plan->side = std::make_unique<Stream>(), plan->copies = std::make_unique<Stream>();
   PlanBuilder builder(*plan, program);
   for (uint32_t i = 0; i < program.op_count; i++) {
     const mg_op& op = program.ops[i];
     if (op.kind == MG_OP_embedding_update || op.kind == MG_OP_optimize) plan->divisible = false;
     switch (op.kind) {
-#define MG_COMPILE_OP_(name, phase)                        \
-  case MG_OP_##name:                                       \
-    compile_op(builder, op.fields.name);                   \
-    if (MG_PHASE_##phase != MG_PHASE_STEP) plan->row_ops = plan->ops.size(); \
+#define MG_COMPILE_OP_(name, of)            \
+  case MG_OP_##name:                        \
+    builder.phase = MG_PHASE_##of;          \
+    compile_op(builder, op.fields.name);    \
     break;
       MG_OPS(MG_COMPILE_OP_)
 #undef MG_COMPILE_OP_
@@ -126,6 +126,14 @@ struct Device {
     return on_device(error, [=] { execute(*plan_of(plan), *run); });
   }
 
+  static mg_status read_stored(mg_plan* plan, int32_t buffer, int64_t first_row, int64_t rows, void* to, mg_error* error) noexcept {
+    return on_device(error, [=] { mg_cuda::read_stored(*plan_of(plan), buffer, first_row, rows, static_cast<float*>(to)); });
+  }
+
+  static mg_status write_stored(mg_plan* plan, int32_t buffer, int64_t first_row, int64_t rows, const void* from, mg_error* error) noexcept {
+    return on_device(error, [=] { mg_cuda::write_stored(*plan_of(plan), buffer, first_row, rows, static_cast<const float*>(from)); });
+  }
+
   static void info(const mg_plan* plan, int64_t rows, mg_plan_info* info) noexcept {
     const Plan& p = *plan_of(const_cast<mg_plan*>(plan));
     int64_t bytes = 0;
@@ -137,8 +145,24 @@ struct Device {
   static void destroy(mg_plan* plan) noexcept { delete plan_of(plan); }
   static void forget(uint64_t data_set) noexcept { forget_data_set(data_set); }
 
-  static constexpr mg_backend kTable = {MG_ABI_VERSION, MG_F32, "cuda", available, describe, allocate, release, write,
-                                        read,           compile, run,   info,      destroy,  forget};
+  static constexpr mg_backend kTable = {
+      .abi_version = MG_ABI_VERSION,
+      .element = MG_F32,
+      .name = "cuda",
+      .available = available,
+      .describe = describe,
+      .allocate = allocate,
+      .release = release,
+      .write = write,
+      .read = read,
+      .compile = compile,
+      .run = run,
+      .read_stored = read_stored,
+      .write_stored = write_stored,
+      .info = info,
+      .destroy = destroy,
+      .forget = forget,
+  };
 };
 
 template <int... kDevices>

@@ -12,7 +12,7 @@
 namespace mg_cuda {
 namespace {
 
-constexpr size_t kMostGraphs = 12;  // of a plan: a full batch, a last one, each with and without new weights, of two arrivals, and some more
+constexpr size_t kMostGraphs = 24;  // of a plan: a full batch, a last one, each with and without new weights, of two arrivals, or in phases, and some more
 
 // What is timed takes a millisecond at least, or a graph's start would be most of a short one's time.
 constexpr double kGroupMilliseconds = 1;
@@ -45,15 +45,15 @@ void reserve_rows(Plan& plan, int64_t rows) {
   }
   plan.splits_memory.reserve(static_cast<size_t>(plan.split_floats) * sizeof(float));
   plan.scratch.reserve(scratch);
-  plan.scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
+  plan.scalars.reserve(plan.scalar_count() * sizeof(double));
   plan.scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
   plan.sums.clear(), plan.partial_count = 0;
-  for (const auto& op : plan.ops) op->add_sums(plan, rows);
+  for (size_t i = 0; i < plan.ops.size(); i++) plan.summing_phase = plan.phases[i], plan.ops[i]->add_sums(plan, rows);
   plan.sums_table.assign(plan.sums);
   plan.partials.reserve(static_cast<size_t>(plan.partial_count) * sizeof(double));
   plan.row_numbers.reserve(static_cast<size_t>(rows) * sizeof(int32_t));
   plan.staged_row_numbers.reserve(static_cast<size_t>(rows) * sizeof(int32_t));
-  plan.staged_scalars.reserve((plan.scalar_inputs + 1) * sizeof(double));
+  plan.staged_scalars.reserve(plan.scalar_count() * sizeof(double));
   plan.staged_scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
 }
 
@@ -90,11 +90,16 @@ void stage_scalars(Plan& plan, const mg_run& run) {
   auto* scalars = plan.staged_scalars.data<double>();
   std::copy_n(run.scalars_in, plan.scalar_inputs, scalars);
   scalars[plan.scalar_inputs] = static_cast<double>(run.first_row);
+  if (run.first_phase == MG_PHASE_ROWS)  // what is added to them then is added on the host: rows may come in parts
+    std::fill_n(scalars + plan.scalar_inputs + 1, plan.scalar_outputs, 0.0);
+  else
+    std::copy_n(run.scalars_out, plan.scalar_outputs, scalars + plan.scalar_inputs + 1);
 }
 
-void queue_inputs(const Context& context, const mg_run& run, bool resident) {
+void queue_inputs(const Context& context, const mg_run& run, bool rows, bool resident) {
   Plan& plan = context.plan;
-  plan.stream->upload(plan.scalars.data(), plan.staged_scalars.data(), (plan.scalar_inputs + 1) * sizeof(double));
+  plan.stream->upload(plan.scalars.data(), plan.staged_scalars.data(), plan.scalar_count() * sizeof(double));
+  if (!rows) return;
   if (resident) {
     plan.stream->upload(plan.row_numbers.data(), plan.staged_row_numbers.data(), static_cast<size_t>(run.rows) * sizeof(int32_t));
     launch_gather_inputs(context, run);
@@ -103,10 +108,11 @@ void queue_inputs(const Context& context, const mg_run& run, bool resident) {
   }
 }
 
-// steps: the step ops too.
-void queue_ops(const Context& context, bool packs, bool steps) {
+void queue_ops(const Context& context, bool packs, const Phases& phases) {
   Plan& plan = context.plan;
-  const auto rows_end = plan.ops.begin() + static_cast<std::ptrdiff_t>(plan.row_ops), end = steps ? plan.ops.end() : rows_end;
+  // The ops of phases before `phase`.
+  const auto before = [&](int32_t phase) { return plan.ops.begin() + (std::lower_bound(plan.phases.begin(), plan.phases.end(), phase) - plan.phases.begin()); };
+  const auto begin = before(phases.first), end = before(phases.last + 1), rows_end = std::max(begin, std::min(before(MG_PHASE_ROWS + 1), end));
   const bool forks = std::any_of(rows_end, end, [](const auto& op) { return op->starts_early(); });
   if (forks) {
     plan.side->wait_for(*plan.stream);
@@ -115,15 +121,15 @@ void queue_ops(const Context& context, bool packs, bool steps) {
   }
   clear_partials(context);
   if (packs) launch_pack(context);
-  std::for_each(plan.ops.begin(), rows_end, [&](const auto& op) { op->launch(context); });
+  std::for_each(begin, rows_end, [&](const auto& op) { op->launch(context); });
   if (forks) plan.stream->wait_for(*plan.side);
   std::for_each(rows_end, end, [&](const auto& op) { op->launch(context); });
-  launch_scalar_sums(context);
+  launch_scalar_sums(context, phases);
 }
 
-void queue_outputs(Plan& plan, const mg_run& run) {
+void queue_outputs(Plan& plan, const mg_run& run, bool rows) {
   for (size_t i = 0; i < plan.buffers.size(); i++)
-    if (plan.is_output(i))
+    if (rows && plan.is_output(i))
       plan.stream->download(plan.staging[i]->data(), plan.regions[i]->data(), static_cast<size_t>(run.rows) * plan.row_bytes(i));
   if (plan.scalar_outputs > 0)
     plan.stream->download(plan.staged_scalars_out.data(), plan.scalars_out.data(), plan.scalar_outputs * sizeof(double));
@@ -145,24 +151,26 @@ Graph capture(Stream& stream, const Queue& queue) {
   return stream.end_capture();
 }
 
-const Graph& captured(Plan& plan, const mg_run& run, bool packs, bool steps, uint64_t resident) {
+// rows: the run's begin with those of inputs.
+const Graph& captured(Plan& plan, const mg_run& run, bool packs, const Phases& phases, uint64_t resident) {
+  const bool rows = phases.has(MG_PHASE_ROWS);
   for (const Plan::Captured& known : plan.graphs)
-    if (known.rows == run.rows && known.packs == packs && known.steps == steps && known.data_set == resident &&
-        (resident != 0 || known.arrived == plan.arrived))
+    if (known.rows == run.rows && known.packs == packs && known.phases == phases &&
+        (!rows || (known.data_set == resident && (resident != 0 || known.arrived == plan.arrived))))
       return known.graph;
   const Context context(plan, run);
   Graph graph = capture(*plan.stream, [&] {
-    queue_inputs(context, run, resident != 0);
-    queue_ops(context, packs, steps);
-    queue_outputs(plan, run);
+    queue_inputs(context, run, rows, resident != 0);
+    queue_ops(context, packs, phases);
+    queue_outputs(plan, run, rows);
   });
   if (plan.graphs.size() >= kMostGraphs) plan.graphs.erase(plan.graphs.begin());
-  plan.graphs.push_back({run.rows, packs, steps, resident, plan.arrived, std::move(graph)});
+  plan.graphs.push_back({run.rows, packs, phases, resident, plan.arrived, std::move(graph)});
   return plan.graphs.back().graph;
 }
 
 // These rows at once. scalars_out += what the run gives.
-void execute_part(Plan& plan, const mg_run& run, bool steps) {
+void execute_part(Plan& plan, const mg_run& run, const Phases& phases) {
   prepare(plan, run);
   const uint64_t resident = keep_data_set(plan, run) ? run.data_set : 0;
   resident != 0 ? stage_row_numbers(plan, run) : bring_rows(plan, run);
@@ -170,7 +178,7 @@ void execute_part(Plan& plan, const mg_run& run, bool steps) {
   const void* store = plan.parameter_buffer < 0 ? nullptr : run.data[plan.parameter_buffer];
   const bool packs = !plan.weights.empty() && (plan.packed_from != store || plan.packed_version != run.parameter_version);
   plan.packed_from = nullptr;
-  plan.stream->run(captured(plan, run, packs, steps, resident));
+  plan.stream->run(captured(plan, run, packs, phases, resident));
   if (resident == 0) bring_next_rows(plan, run);
   plan.stream->synchronize();
   plan.packed_from = store, plan.packed_version = run.parameter_version;
@@ -178,6 +186,17 @@ void execute_part(Plan& plan, const mg_run& run, bool steps) {
     if (plan.is_output(i)) std::memcpy(run.data[i], plan.staging[i]->data(), static_cast<size_t>(run.rows) * plan.row_bytes(i));
   const double* scalars = plan.staged_scalars_out.data<double>();
   for (uint32_t i = 0; i < plan.scalar_outputs; i++) run.scalars_out[i] += scalars[i];
+}
+
+// Phases after that of rows, which has left in device memory what they need.
+void execute_later(Plan& plan, const mg_run& run, const Phases& phases) {
+  mg_run later = run;
+  if (plan.divisible) later.rows = std::min(run.rows, kRowsOfAPart);  // nothing that is left is of rows
+  prepare(plan, later);
+  stage_scalars(plan, later);
+  plan.stream->run(captured(plan, later, false, phases, 0));
+  plan.stream->synchronize();
+  std::copy_n(plan.staged_scalars_out.data<double>(), plan.scalar_outputs, run.scalars_out);
 }
 
 // Rows [first, first + rows) of a run.
@@ -199,19 +218,44 @@ mg_run part_of(const Plan& plan, const mg_run& run, int64_t first, int64_t rows,
 }  // namespace
 
 void execute(Plan& plan, const mg_run& run) {
+  const Phases phases{run.first_phase, run.last_phase};
+  if (!phases.has(MG_PHASE_ROWS)) return execute_later(plan, run, phases);
   std::fill_n(run.scalars_out, plan.scalar_outputs, 0.0);
-  if (!plan.divisible || run.rows <= kRowsOfAPart) return execute_part(plan, run, true);
+  if (!plan.divisible || run.rows <= kRowsOfAPart) return execute_part(plan, run, phases);
   std::vector<void*> data;
   for (int64_t first = 0; first < run.rows; first += kRowsOfAPart) {
     const int64_t rows = std::min(kRowsOfAPart, run.rows - first);
-    execute_part(plan, part_of(plan, run, first, rows, data), first + rows == run.rows);
+    execute_part(plan, part_of(plan, run, first, rows, data), first + rows == run.rows ? phases : Phases{MG_PHASE_ROWS, MG_PHASE_ROWS});
   }
+}
+
+namespace {
+
+// Rows of a buffer that the backend pads, from `first_row` on.
+float* stored_at(const Plan& plan, int32_t buffer, int64_t first_row) {
+  return plan.regions[static_cast<size_t>(buffer)]->data<float>() + first_row * plan.stride(buffer);
+}
+
+}  // namespace
+
+void read_stored(Plan& plan, int32_t buffer, int64_t first_row, int64_t rows, float* to) {
+  const int64_t width = plan.buffers[static_cast<size_t>(buffer)].width, stride = plan.stride(buffer);
+  std::vector<float> wide(static_cast<size_t>(rows * stride));
+  copy_from_device(wide.data(), stored_at(plan, buffer, first_row), wide.size() * sizeof(float));
+  for (int64_t r = 0; r < rows; r++) std::copy_n(wide.data() + r * stride, width, to + r * width);
+}
+
+void write_stored(Plan& plan, int32_t buffer, int64_t first_row, int64_t rows, const float* from) {
+  const int64_t width = plan.buffers[static_cast<size_t>(buffer)].width, stride = plan.stride(buffer);
+  std::vector<float> wide(static_cast<size_t>(rows * stride), 0.0f);
+  for (int64_t r = 0; r < rows; r++) std::copy_n(from + r * width, width, wide.data() + r * stride);
+  copy_to_device(stored_at(plan, buffer, first_row), wide.data(), wide.size() * sizeof(float));
 }
 
 size_t time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds) {
   prepare(plan, run);  // all rows at once, also where a run would go in parts
   const Context context(plan, run);
-  const Graph graph = capture(*plan.stream, [&] { queue_ops(context, !plan.weights.empty() && !plan.divisible, true); });
+  const Graph graph = capture(*plan.stream, [&] { queue_ops(context, !plan.weights.empty() && !plan.divisible, {MG_PHASE_ROWS, MG_PHASE_TABLES}); });
   Timer timer;
   const auto milliseconds_of = [&](int replays) {
     timer.start(*plan.stream);
@@ -232,7 +276,7 @@ std::vector<KernelTime> profile_ops(Plan& plan, const mg_run& run) {
   const auto profile = [&](std::vector<KernelTime>* to) { plan.stream->profile(to), plan.side->profile(to); };
   profile(&times);
   try {
-    queue_ops(Context(plan, run), !plan.weights.empty() && !plan.divisible, true);
+    queue_ops(Context(plan, run), !plan.weights.empty() && !plan.divisible, {MG_PHASE_ROWS, MG_PHASE_TABLES});
   } catch (...) {
     profile(nullptr);  // the list is gone
     throw;

@@ -43,7 +43,7 @@ PlanBuilder::PlanBuilder(Plan& plan, const mg_program& program) : plan(plan), vi
 #define MG_COUNT_OP_(name, phase)                                                                                        \
   case MG_OP_##name: {                                                                                                   \
     const mg_##name& fields = program.ops[i].fields.name;                                                                \
-    MG_FIELDS_##name(MG_COUNT_VIEW_, MG_COUNT_VIEWS_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_) break;             \
+    MG_FIELDS_##name(MG_COUNT_VIEW_, MG_COUNT_VIEWS_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_) break;             \
   }
   for (uint32_t i = 0; i < program.op_count; i++) switch (program.ops[i].kind) { MG_OPS(MG_COUNT_OP_) }
 #undef MG_COUNT_OP_
@@ -57,12 +57,14 @@ void PlanBuilder::unused(const mg_view& view) {
 }
 
 int64_t Plan::add_sum(int64_t output, int64_t denominator, int64_t count) {
-  sums.push_back({output, denominator, partial_count, count});
+  sums.push_back({output, denominator, partial_count, count, summing_phase});
   return std::exchange(partial_count, partial_count + count);
 }
 
 void PlanBuilder::add(std::unique_ptr<Op> op) {
-  if (plan.ops.empty() || !plan.ops.back()->join(*op)) plan.ops.push_back(std::move(op));
+  if (!plan.ops.empty() && plan.phases.back() == phase && plan.ops.back()->join(*op)) return;
+  plan.ops.push_back(std::move(op));
+  plan.phases.push_back(phase);
 }
 
 Weights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded) {
@@ -88,33 +90,23 @@ void PlanBuilder::need_panels(Weights& weights, Panels panels, int64_t floats) {
   plan.packed_floats += floats;
 }
 
-void PlanBuilder::need_gradient(Weights& weights) {
-  if (weights.split >= 0) throw std::invalid_argument("two backward ops use the same weights; each may have one consumer");
-  weights.split = plan.split_floats;
+GradientPlace PlanBuilder::need_gradient(Weights& weights, const mg_view& gradients) {
+  for (const SplitGradient& known : weights.gradients)
+    if (known.buffer == gradients.buffer) return {known.first, true};
+  weights.gradients.push_back({gradients.buffer, plan.split_floats});
   // A stream that nobody reads has no columns.
   const int64_t threads = std::max<int64_t>(gradient_threads(plan.precision, weights), 1);
   weights.splits = std::clamp<int64_t>(kThreadsOfAGradient / threads, 1, kMostSplits);
   plan.split_floats += weights.elements() * weights.splits;
+  return {weights.gradients.back().first, false};
 }
 
 void PlanBuilder::finish() {
   for (size_t i = 0; i < plan.buffers.size(); i++) plan.unused.push_back(views_[i] == 0 && plan.buffers[i].buffer_class == MG_ACTIVATION);
-  std::vector<PackedPart> parts, gradient_parts;
+  std::vector<PackedPart> parts;
   for (const Weights& w : plan.weights)
-    for (const WeightColumns& part : w.parts) {
-      parts.push_back({w.depth, w.columns, w.packed, w.split, w.splits, part, w.panels});
-      if (w.split >= 0) gradient_parts.push_back(parts.back());
-    }
-  std::vector<std::pair<int64_t, int64_t>> covered;  // ranges of the gradient that some op writes
-  for (const PackedPart& part : gradient_parts) {
-    for (int64_t d = 0; d < part.depth; d++) covered.emplace_back(part.part.offset + d * part.part.stride, part.part.count);
-    if (part.part.bias >= 0) covered.emplace_back(part.part.bias, part.part.count);
-  }
-  std::sort(covered.begin(), covered.end());
-  for (size_t i = 1; i < covered.size(); i++)
-    if (covered[i - 1].first + covered[i - 1].second > covered[i].first) throw std::invalid_argument("two backward ops write the same parameter gradient");
+    for (const WeightColumns& part : w.parts) parts.push_back({w.depth, w.columns, w.packed, -1, w.splits, part, w.panels});
   plan.parts.assign(parts), plan.part_count = static_cast<int64_t>(parts.size());
-  plan.gradient_parts.assign(gradient_parts), plan.gradient_part_count = static_cast<int64_t>(gradient_parts.size());
 }
 
 }  // namespace mg_cuda

@@ -50,6 +50,18 @@ struct Panels {
   bool cores = false;      // made of cores, bfloat16
 };
 
+// Where the splits of a gradient for one GRADIENT buffer lie.
+struct SplitGradient {
+  int32_t buffer;
+  int64_t first;  // floats in front of the first split in the memory of all of them
+};
+
+// The same as an op sees it: the first op of a buffer writes the splits, those after it add.
+struct GradientPlace {
+  int64_t first;
+  bool adds;
+};
+
 // A dense layer's weights, or those of all experts and gates of one stream, as one matrix. The packed copy is [depth + 1, columns] on
 // the device, its last row the bias, zero where no part has a column; a gradient has up to `splits` of the same shape, each the
 // sum over a share of the rows: few tiles would leave multiprocessors idle.
@@ -58,7 +70,7 @@ struct Weights {
   int64_t rounded;         // products with the first so many columns are in the plan's precision, with the others float32
   std::vector<WeightColumns> parts;
   int64_t packed = 0;      // floats in front of it in the packed memory
-  int64_t split = -1;      // floats in front of its first split in the memory of all of them; -1: no gradient
+  std::vector<SplitGradient> gradients;  // one per buffer
   int64_t splits = 1;
   Panels panels;
   int64_t elements() const { return (depth + 1) * columns; }
@@ -81,14 +93,22 @@ class Table {
 
 // A part of the combined weights, as kernels need it.
 struct PackedPart {
-  int64_t depth, columns, packed, split, splits;  // of its matrix, as in Weights
+  int64_t depth, columns, packed, split, splits;  // of its matrix, as in Weights; split: of a gradient
   WeightColumns part;
   Panels panels;
+};
+
+// Phases of a step that a run does.
+struct Phases {
+  int32_t first, last;
+  bool has(int32_t phase) const { return first <= phase && phase <= last; }
+  bool operator==(const Phases& other) const { return first == other.first && last == other.last; }
 };
 
 // Partial sums [first, first + count) of plan.partials add up to a part of a scalar output, divided by a scalar input (-1: by nothing).
 struct ScalarSum {
   int64_t output, denominator, first, count;
+  int32_t phase;  // of the op that leaves them
 };
 
 class Op;
@@ -98,17 +118,19 @@ struct Plan {
   std::string device_name;
   std::vector<mg_buffer> buffers;
   uint32_t scalar_inputs = 0, scalar_outputs = 0;
-  int32_t parameter_buffer = -1, gradient_buffer = -1;
+  int32_t parameter_buffer = -1;
   Precision precision = Precision::kFloat32;
 
   std::vector<std::unique_ptr<Op>> ops;
-  size_t row_ops = 0;         // how many of them, at the beginning, are no step ops, which run once for all rows
+  std::vector<int32_t> phases;  // of the ops, in ascending order
   bool divisible = true;      // nothing is updated or summed over all rows but scalars: a large run is done in parts
   std::deque<Weights> weights;
   int64_t packed_floats = 0, split_floats = 0;
-  Table<PackedPart> parts;           // of all weights
-  Table<PackedPart> gradient_parts;  // of those with a gradient
-  int64_t part_count = 0, gradient_part_count = 0;
+  Table<PackedPart> parts;  // of all weights
+  int64_t part_count = 0;
+
+  // Of plan.scalars.
+  size_t scalar_count() const { return size_t{scalar_inputs} + 1 + scalar_outputs; }
 
   // How many splits of a gradient a run of so many rows fills: of these weights, or at most. Depends on the plan and the number of rows alone.
   int64_t splits(const Weights& weights, int64_t rows) const { return std::min(weights.splits, most_splits(rows)); }
@@ -125,12 +147,13 @@ struct Plan {
 
   // Room for `count` partial sums of a scalar output; returns the first one's place. Called by Op::add_sums.
   int64_t add_sum(int64_t output, int64_t denominator, int64_t count);
+  int32_t summing_phase = 0;  // of the op that is asked
 
   // Device memory for `capacity` rows, one allocation per buffer.
   int64_t capacity = 0;
   std::vector<std::unique_ptr<DeviceMemory>> regions;       // by buffer; null without has_rows
   std::vector<std::unique_ptr<PinnedMemory>> staging;       // by buffer: row outputs
-  DeviceMemory packed, splits_memory, scratch, scalars, scalars_out;  // scalars: inputs, then first_row
+  DeviceMemory packed, splits_memory, scratch, scalars, scalars_out;  // scalars: inputs, first_row, then what outputs begin with
   std::vector<ScalarSum> sums;
   Table<ScalarSum> sums_table;
   DeviceMemory partials;
@@ -157,7 +180,8 @@ struct Plan {
 
   struct Captured {
     int64_t rows;
-    bool packs, steps;
+    bool packs;
+    Phases phases;
     uint64_t data_set;  // whose rows are gathered on the device; 0: rows come from the host
     int arrived;        // then: where they have arrived
     Graph graph;
@@ -183,17 +207,16 @@ class Context {
   float* elements(const mg_view& view) const {
     return view.buffer < 0 ? nullptr : static_cast<float*>(data_[view.buffer]) + view.offset;
   }
-  // The whole GRADIENT buffer; null where the program has none.
-  float* gradients() const { return plan.gradient_buffer < 0 ? nullptr : static_cast<float*>(data_[plan.gradient_buffer]); }
 
   const float* packed(const Weights& weights) const { return plan.packed.data<float>() + weights.packed; }
   const float* panels(const Weights& weights) const { return plan.packed.data<float>() + weights.panels.packed; }
-  // Of a gradient; elements() apart.
-  float* splits(const Weights& weights) const { return plan.splits_memory.data<float>() + weights.split; }
+  // Of a gradient; elements() of its weights apart.
+  float* splits(const GradientPlace& gradient) const { return plan.splits_memory.data<float>() + gradient.first; }
 
   // Read and written by kernels: a graph is replayed with other values.
   const double* scalars() const { return plan.scalars.data<double>(); }
   const double* first_row() const { return plan.scalars.data<double>() + plan.scalar_inputs; }
+  const double* scalars_before() const { return first_row() + 1; }
   double* scalars_out() const { return plan.scalars_out.data<double>(); }
   double* partials() const { return plan.partials.data<double>(); }
 
@@ -234,10 +257,11 @@ class PlanBuilder {
 
   // The same weights are packed once, whoever asks. `rounded`: see Weights.
   Weights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded);
-  void need_gradient(Weights& weights);
+  GradientPlace need_gradient(Weights& weights, const mg_view& gradients);
   // Panels too: so many floats of them.
   void need_panels(Weights& weights, Panels panels, int64_t floats);
   void add(std::unique_ptr<Op> op);
+  int32_t phase = MG_PHASE_ROWS;  // of the op that is compiled
   // Once, after the last op.
   void finish();
 
@@ -270,6 +294,10 @@ MG_OPS(MG_DECLARE_COMPILE_)
 
 // Everything of run(); throws Fault.
 void execute(Plan& plan, const mg_run& run);
+
+// Rows of a STORED buffer, [rows, width] without gaps; of a step whose rows have been worked on.
+void read_stored(Plan& plan, int32_t buffer, int64_t first_row, int64_t rows, float* to);
+void write_stored(Plan& plan, int32_t buffer, int64_t first_row, int64_t rows, const float* from);
 
 // Milliseconds that the device takes for the ops of the run that came last, without copies from or to the host: `repeats` times into
 // `milliseconds`, short ones as the mean of a group of replays that follow one another. Returns how many launches they are, fills of memory among them.

@@ -10,11 +10,12 @@ namespace {
 constexpr int kThreads = 512;
 
 // A denominator of 0: no row counts.
-__global__ void scalar_sums_kernel(const ScalarSum* sums, int64_t count, const double* partials, const double* scalars, double* out) {
-  double total = 0;
+__global__ void scalar_sums_kernel(const ScalarSum* sums, int64_t count, const double* partials, const double* scalars, const double* before,
+                                   Phases phases, double* out) {
+  double total = before[blockIdx.x];
   for (int64_t s = 0; s < count; s++) {
     const ScalarSum own = sums[s];
-    if (own.output != blockIdx.x) continue;
+    if (own.output != blockIdx.x || own.phase < phases.first || own.phase > phases.last) continue;
     double sum = 0;
 #pragma unroll 4
     for (int64_t i = threadIdx.x; i < own.count; i += blockDim.x) sum += partials[own.first + i];
@@ -32,11 +33,12 @@ void clear_partials(const Context& context) {
   if (context.plan.partial_count > 0) context.stream.zero(context.plan.partials.data(), static_cast<size_t>(context.plan.partial_count) * sizeof(double));
 }
 
-void launch_scalar_sums(const Context& context) {
+void launch_scalar_sums(const Context& context, const Phases& phases) {
   const Plan& plan = context.plan;
   if (plan.scalar_outputs == 0) return;
   context.stream.launch(scalar_sums_kernel, {plan.scalar_outputs}, kThreads, kThreads / kWarp * sizeof(double), plan.sums_table.data(),
-                        static_cast<int64_t>(plan.sums.size()), plan.partials.data<const double>(), context.scalars(), context.scalars_out());
+                        static_cast<int64_t>(plan.sums.size()), plan.partials.data<const double>(), context.scalars(), context.scalars_before(), phases,
+                        context.scalars_out());
 }
 
 }  // namespace mg_cuda

@@ -2,6 +2,7 @@
 #include "cuda/weights.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "cuda/ops/panels.h"
 
@@ -86,14 +87,38 @@ Grid grid_of(const Plan& plan, int64_t parts) {
   return {static_cast<unsigned>(std::min(blocks_of(most, kThreads), kMostBlocks)), static_cast<unsigned>(parts)};
 }
 
+// Of one GRADIENT buffer.
 struct ReduceGradients final : Op {
+  int32_t buffer;
+  int64_t elements, count = 0;
+  Table<PackedPart> parts;
+
+  ReduceGradients(const Plan& plan, int32_t of) : buffer(of), elements(plan.buffers[static_cast<size_t>(of)].count) {
+    std::vector<PackedPart> own;
+    std::vector<std::pair<int64_t, int64_t>> covered;  // ranges that some op writes
+    for (const Weights& w : plan.weights)
+      for (const SplitGradient& gradient : w.gradients) {
+        if (gradient.buffer != buffer) continue;
+        for (const WeightColumns& part : w.parts) {
+          own.push_back({w.depth, w.columns, w.packed, gradient.first, w.splits, part, w.panels});
+          for (int64_t d = 0; d < w.depth; d++) covered.emplace_back(part.offset + d * part.stride, part.count);
+          if (part.bias >= 0) covered.emplace_back(part.bias, part.count);
+        }
+      }
+    std::sort(covered.begin(), covered.end());
+    for (size_t i = 1; i < covered.size(); i++)
+      if (covered[i - 1].first + covered[i - 1].second > covered[i].first)
+        throw Fault{MG_UNSUPPORTED, "two backward ops write the same parameter gradient, of weights that are not the same"};
+    parts.assign(own), count = static_cast<int64_t>(own.size());
+  }
+
   void launch(const Context& context) const override {
     const Plan& plan = context.plan;
-    const auto count = static_cast<size_t>(plan.buffers[static_cast<size_t>(plan.gradient_buffer)].count);
-    context.stream.zero(context.gradients(), count * sizeof(float));  // what no op writes
-    if (plan.gradient_part_count == 0) return;
-    context.stream.launch(reduce_kernel, grid_of(plan, plan.gradient_part_count), kThreads, 0, plan.gradient_parts.data(),
-                          plan.splits_memory.data<const float>(), plan.most_splits(context.rows), context.gradients());
+    float* const gradient = context.elements({buffer, 0, elements});
+    context.stream.zero(gradient, static_cast<size_t>(elements) * sizeof(float));  // what no op writes
+    if (count == 0) return;
+    context.stream.launch(reduce_kernel, grid_of(plan, count), kThreads, 0, parts.data(), plan.splits_memory.data<const float>(),
+                          plan.most_splits(context.rows), gradient);
   }
 };
 
@@ -105,6 +130,9 @@ void launch_pack(const Context& context) {
                         context.elements({plan.parameter_buffer, 0, 0}), plan.packed.data<float>(), plan.precision);
 }
 
-void compile_op(PlanBuilder& builder, const mg_reduce_gradients&) { builder.add(std::make_unique<ReduceGradients>()); }
+// All row ops are compiled: what they add to the buffer is known.
+void compile_op(PlanBuilder& builder, const mg_reduce_gradients& op) {
+  builder.add(std::make_unique<ReduceGradients>(builder.plan, op.gradients.buffer));
+}
 
 }  // namespace mg_cuda

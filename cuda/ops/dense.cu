@@ -114,6 +114,7 @@ struct DenseForward final : Op {
 
 struct DenseBackward final : Op {
   const Weights* weights;
+  GradientPlace gradient;
   mg_view x, source, dy, dx;
   int64_t activation;
   bool accumulate;
@@ -133,7 +134,7 @@ struct DenseBackward final : Op {
                             context.at(source), context.scratch<Quad>(), static_cast<int>(activation));
       dz = {context.scratch<float>(), w.columns};
     }
-    launch_weight_gradient(context, w, 0, context.rows, context.at(x), {dz});
+    launch_weight_gradient(context, w, gradient, 0, context.rows, context.at(x), {dz});
     if (dx.buffer >= 0) launch_input_gradient(context, w, context.rows, {dz}, context.at(dx), dx.width, accumulate);
   }
 };
@@ -151,7 +152,7 @@ void compile_op(PlanBuilder& builder, const mg_dense_forward& op) {
 void compile_op(PlanBuilder& builder, const mg_dense_backward& op) {
   auto compiled = std::make_unique<DenseBackward>();
   Weights& weights = dense_weights(builder, op.x, op.kernel, op.bias, op.dy.width);
-  builder.need_gradient(weights);
+  compiled->gradient = builder.need_gradient(weights, op.gradients);
   compiled->weights = &weights;
   compiled->x = op.x, compiled->source = slope_needs_z(op.activation) ? op.z : op.y, compiled->dy = op.dy, compiled->dx = op.dx;
   compiled->activation = op.activation, compiled->accumulate = op.accumulate != 0;

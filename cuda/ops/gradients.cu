@@ -182,9 +182,9 @@ int64_t gradient_threads(Precision precision, const Weights& w) {
   return threads;
 }
 
-Splits splits_of(const Context& context, const Weights& w, int64_t first_row, int64_t rows) {
+Splits splits_of(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows) {
   const int64_t count = context.plan.splits(w, context.rows), split_rows = blocks_of(blocks_of(rows, count), kStageDepth) * kStageDepth;
-  return {rows, split_rows, count, context.splits(w), w.elements(), first_row > 0};
+  return {rows, split_rows, count, context.splits(gradient), w.elements(), gradient.adds || first_row > 0};
 }
 
 void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns,
@@ -210,9 +210,10 @@ void launch_input_gradient(const Context& context, const Weights& w, int64_t row
   });
 }
 
-void launch_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, const Dz& dz) {
-  if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, first_row, rows, x, dz.exact);
-  const Splits splits = splits_of(context, w, first_row, rows);
+void launch_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows, RowPointer x,
+                            const Dz& dz) {
+  if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, gradient, first_row, rows, x, dz.exact);
+  const Splits splits = splits_of(context, w, gradient, first_row, rows);
   with_division(context.plan.precision, w, [&](auto precision, auto type) {
     constexpr Precision kPrecision = decltype(precision)::value;
     using Of = typename decltype(type)::Is;

@@ -21,9 +21,10 @@ struct Dz {
 void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate);
 
 // Each split of the gradient, [w.depth, w.columns] = x^T dz and the last row = the sum of dz, over its share of rows [first_row, first_row + rows);
-// += where first_row > 0: the rows of a run may come in several calls, in order. x and dz point at row first_row. Precision as above; the bias's
+// += where first_row > 0, as the rows of a run may come in several calls, in order, and where the gradient says so. x and dz point at row first_row. Precision as above; the bias's
 // sum is of dz as it is.
-void launch_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, const Dz& dz);
+void launch_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows, RowPointer x,
+                            const Dz& dz);
 
 // Threads that a split of a weight gradient takes.
 int64_t gradient_threads(Precision precision, const Weights& w);
@@ -44,6 +45,6 @@ struct Splits {
   }
   __device__ float* matrix(unsigned y) const { return first + y * floats; }
 };
-Splits splits_of(const Context& context, const Weights& w, int64_t first_row, int64_t rows);
+Splits splits_of(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows);
 
 }  // namespace mg_cuda

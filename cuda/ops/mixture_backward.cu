@@ -336,6 +336,7 @@ __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture co
 struct MixtureBackward final : Op {
   MixtureTopology topology;
   std::vector<mg_view> doutputs, dstreams;
+  std::vector<GradientPlace> gradients;  // of the streams
   std::vector<int64_t> accumulate;
   mg_view gates;
   Table<RowPointer> doutputs_table;
@@ -443,7 +444,7 @@ struct MixtureBackward final : Op {
     // A stream that nobody reads has no columns: its gradient is 0.
     if (dstreams[s].buffer >= 0)
       launch_input_gradient(context, w, chunk.rows, dz, from_chunk(dstreams[s]), dstreams[s].width, accumulate[s] != 0);
-    if (w.columns > 0) launch_weight_gradient(context, w, chunk.first_row, chunk.rows, from_chunk(topology.streams[s]), dz);
+    if (w.columns > 0) launch_weight_gradient(context, w, gradients[s], chunk.first_row, chunk.rows, from_chunk(topology.streams[s]), dz);
   }
 };
 
@@ -452,7 +453,7 @@ struct MixtureBackward final : Op {
 void compile_op(PlanBuilder& builder, const mg_mixture_backward& op) {
   auto compiled = std::make_unique<MixtureBackward>();
   compile_topology(builder, op, compiled->topology);
-  for (Weights* weights : compiled->topology.weights) builder.need_gradient(*weights);
+  for (Weights* weights : compiled->topology.weights) compiled->gradients.push_back(builder.need_gradient(*weights, op.gradients));
   compiled->doutputs = kept(op.doutputs), compiled->dstreams = kept(op.dstreams), compiled->accumulate = kept(op.accumulate);
   compiled->gates = op.gates;
   builder.unused(op.experts), builder.unused(op.pre);

@@ -123,8 +123,8 @@ void launch_narrow_input_gradient(const Context& context, const Weights& w, int6
 
 int64_t narrow_gradient_threads(const Weights& w) { return blocks_of(w.depth, kWarp) * kThreads; }
 
-void launch_narrow_weight_gradient(const Context& context, const Weights& w, int64_t first_row, int64_t rows, RowPointer x, RowPointer dz) {
-  const Splits splits = splits_of(context, w, first_row, rows);
+void launch_narrow_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows, RowPointer x, RowPointer dz) {
+  const Splits splits = splits_of(context, w, gradient, first_row, rows);
   context.stream.launch(narrow_weight_gradient_kernel, {static_cast<unsigned>(blocks_of(w.depth, kWarp)), static_cast<unsigned>(splits.count)}, kThreads,
                         sizeof(Quad) * kWarps * (kWarp + 1), splits, x, dz, w.depth, rounded_columns(context, w));
 }

@@ -13,22 +13,22 @@ constexpr int64_t kMostBlocks = 4096;  // its threads then take several pieces e
 
 struct Range {
   int64_t offset, count;  // in the store
+  float* gradient;        // of its first element; null: there is none
   int64_t partial;        // its place among the partial sums
   PenaltyRates rates;
 };
 
-// A block per range. store, gradient: the whole buffers; gradient (+=) may be null. partials (=): the loss of each range.
+// A block per range. store: the whole buffer; gradients are +=. partials (=): the loss of each range.
 // 4 bytes in per element; with a gradient 4 more in and out.
-__global__ void penalty_kernel(const Range* ranges, const float* store, float* gradient, double* partials) {
+__global__ void penalty_kernel(const Range* ranges, const float* store, double* partials) {
   const Range range = ranges[blockIdx.x];
   double loss = 0;
 #pragma unroll 4
   for (int64_t i = threadIdx.x; i < range.count; i += blockDim.x) {
-    const int64_t at = range.offset + i;
     Piece<1> slope{};
-    if (gradient != nullptr) slope = load_piece<1>(gradient + at);
-    add_penalty(range.rates, load_piece<1>(store + at), slope, loss);
-    if (gradient != nullptr) store_piece(gradient + at, slope);
+    if (range.gradient != nullptr) slope = load_piece<1>(range.gradient + i);
+    add_penalty(range.rates, load_piece<1>(store + range.offset + i), slope, loss);
+    if (range.gradient != nullptr) store_piece(range.gradient + i, slope);
   }
   loss = block_sum(loss, shared_memory<double>());
   if (threadIdx.x == 0) partials[range.partial] = loss;
@@ -54,7 +54,7 @@ __global__ void optimize_kernel(UpdateRule rule, const UpdateStep* steps, int64_
 // All penalties that follow one another.
 class Penalties final : public Op {
  public:
-  explicit Penalties(const mg_penalty& op) { penalties_.push_back({kept(op.parameters), {op.l1, op.l2}, op.loss, 0}); }
+  explicit Penalties(const mg_penalty& op) { penalties_.push_back({kept(op.parameters), op.gradients, {op.l1, op.l2}, op.loss, 0}); }
 
   bool join(Op& next) override {
     auto* const same = dynamic_cast<Penalties*>(&next);
@@ -74,13 +74,15 @@ class Penalties final : public Op {
     }
   }
 
-  void bind(const Context&) override {
+  void bind(const Context& context) override {
     std::vector<Range> ranges;
     for (const Penalty& penalty : penalties_) {
       int64_t place = penalty.first;
+      float* const gradient = context.elements(penalty.gradients);
       for (const mg_view& view : penalty.views)
         for (int64_t from = 0; from < view.width; from += kRange)
-          ranges.push_back({view.offset + from, std::min(kRange, view.width - from), place++, penalty.rates});
+          ranges.push_back({view.offset + from, std::min(kRange, view.width - from), gradient == nullptr ? nullptr : gradient + view.offset + from,
+                            place++, penalty.rates});
     }
     ranges_.assign(ranges), count_ = ranges.size();
   }
@@ -88,12 +90,13 @@ class Penalties final : public Op {
   void launch(const Context& context) const override {
     if (count_ == 0) return;
     context.stream.launch(penalty_kernel, {static_cast<unsigned>(count_)}, kThreads, kThreads / kWarp * sizeof(double), ranges_.data(),
-                          context.elements({context.plan.parameter_buffer, 0, 0}), context.gradients(), context.partials());
+                          context.elements({context.plan.parameter_buffer, 0, 0}), context.partials());
   }
 
  private:
   struct Penalty {
     std::vector<mg_view> views;
+    mg_view gradients;
     PenaltyRates rates;
     int64_t loss, first;  // first: of its partial sums
   };

@@ -105,7 +105,7 @@ function lower(mixtures: readonly Mixture[], layout: Layout, { d, t, h }: LayerS
   for (const mixture of mixtures) signals = mixture.forward(tape, signals, mixture === mixtures.at(-1) ? { outputs } : {})
   if (training) {
     tape.backward()
-    program.step('reduce_gradients', { gradients: program.gradients() })
+    program.op('reduce_gradients', { gradients: program.gradients() })
   }
   return program.build()
 }

@@ -3,7 +3,10 @@
 
 import type { LoweredProgram } from '../core/program.js'
 import { builtOf } from '../model/model.js'
+import type { NetworkTask } from '../models/network.js'
 import type { OpSpec, ProgramSpec, ViewSpec } from '../native/binding.js'
+import { adam } from '../optimizers/adam.js'
+import { lowerStep, stepOptions } from '../training/step-program.js'
 import { flopsOf, type LayerShape, layerProgram, layerShapes } from './layers.js'
 import { batchSize, type FeedModel, feedModel, feedRows } from './models.js'
 
@@ -49,23 +52,23 @@ function layer(workload: string, shape: LayerShape): DeviceWorkload[] {
     const training = mode === 'forward+backward'
     const lowered = layerProgram(shape, training)
     const flops = flopsOf(shape) * (training ? 3 : 1)
-    return { workload, mode, n: shape.n, flops, bytes: bytesOf(lowered.spec, shape.n), program: packed(lowered, {}) }
+    return { workload, mode, n: shape.n, flops, bytes: bytesOf(lowered.spec, shape.n), program: packed(lowered) }
   })
 }
 
 async function training(kind: FeedModel): Promise<DeviceWorkload> {
   using model = feedModel(kind, { threads: 1, sparseUpdate: 'lazy' })
   await model.build(feedRows(batchSize))
-  const lowered = builtOf(model).runner.network.train
+  const { encoder, runner, options } = builtOf(model)
+  const lowered = lowerStep(runner.network, stepOptions(options, adam()))
   const { spec } = lowered
-  const scalars = { learningRate: 0.01, step: 1, draw: 1 }
   return {
     workload: `train-${kind}`,
     mode: 'train',
     n: batchSize,
     flops: null,
     bytes: bytesOf(spec, batchSize),
-    program: packed(lowered, scalars),
+    program: packed(lowered, encoder.tasks),
   }
 }
 
@@ -77,14 +80,15 @@ function bytesOf({ buffers }: ProgramSpec, n: number): number {
   return 4 * elements.reduce((sum, count) => sum + count, 0)
 }
 
-/** Scalars that are not named here are denominators: all rows count. */
-function packed({ spec, scalarInputs }: LoweredProgram, scalars: Readonly<Record<string, number>>): PackedProgram {
-  return {
-    buffers: spec.buffers,
-    ops: spec.ops.map(packedOp),
-    scalars: Object.keys(scalarInputs).map((name) => scalars[name] ?? batchSize),
-    scalarOutputs: spec.scalarOutputs,
-  }
+/** All rows count for a loss. */
+function packed({ spec, ...lowered }: LoweredProgram, tasks: readonly NetworkTask[] = []): PackedProgram {
+  const scalars = Array.from({ length: spec.scalarInputs }, () => 0)
+  for (const { scalar } of spec.denominators) scalars[scalar] = batchSize
+  for (const { task, scalar } of lowered.taskWeights) scalars[scalar] = tasks.find(({ name }) => name === task)?.weight ?? 1
+  const { learningRate, step, draw } = lowered.scalars
+  if (learningRate !== undefined) scalars[learningRate] = 0.01
+  for (const count of [step, draw]) if (count !== undefined) scalars[count] = 1
+  return { buffers: spec.buffers, ops: spec.ops.map(packedOp), scalars, scalarOutputs: spec.scalarOutputs }
 }
 
 function packedOp(op: OpSpec): Record<string, unknown> {

@@ -28,18 +28,18 @@ export function tableRun(mode: TableRun['mode'], target: PlanTarget, threads: nu
   const table = { name: 'rows', rows, dim, initializer: { kind: 'uniform', low: -0.05, high: 0.05 }, stream: 0 } as const
   const view = { table: program.table(table), ids: program.rowInput('ids', 1, 'i32') }
   if (mode === 'gather') {
-    program.rows('embedding_gather', { ...view, y: program.rowOutput('rows', dim), combiner: 0 })
+    program.op('embedding_gather', { ...view, y: program.rowOutput('rows', dim), combiner: 0 })
     return prepared(mode, program, [ids], n * (4 + 2 * 4 * dim), target, threads)
   }
   const gradient = program.stored(dim)
-  program.rows('copy_columns', { x: program.rowInput('gradient', dim), y: gradient })
-  program.step('embedding_update', {
+  program.op('copy_columns', { x: program.rowInput('gradient', dim), y: gradient })
+  program.op('embedding_update', {
     table: view.table,
     ids: [view.ids],
     gradients: [gradient],
     combiners: [0],
     exact: 0,
-    loss: program.scalarOutput('penalty'),
+    loss: program.penalty(table.name),
     l1: 0,
     l2: 0,
     ...updateFields(
@@ -58,7 +58,7 @@ export function tableRun(mode: TableRun['mode'], target: PlanTarget, threads: nu
 export function copyRate(target: PlanTarget, threads: number, seconds: number): number {
   const { n, dim } = tableShape
   const program = new ProgramBuilder(new Layout(), { training: false })
-  program.rows('copy_columns', { x: program.rowInput('from', dim), y: program.rowOutput('to', dim) })
+  program.op('copy_columns', { x: program.rowInput('from', dim), y: program.rowOutput('to', dim) })
   using copy = prepared('gather', program, [new Float32Array(n * dim).fill(1)], 2 * 4 * dim * n, target, threads)
   copy.call()
   let best = Number.POSITIVE_INFINITY
@@ -79,7 +79,7 @@ function prepared(
   threads: number,
 ): TableRun {
   const { n, rows, dim } = tableShape
-  const { spec, bindings, rowOutputs, scalarInputs } = program.build()
+  const { spec, bindings, rowOutputs, scalars: numbers } = program.build()
   const plan = compilePlan(target, spec)
   const memories: NativeMemory[] = []
   for (const [name, buffer] of Object.entries(bindings)) {
@@ -90,8 +90,8 @@ function prepared(
     memories.push(memory)
   }
   const scalars = new Float64Array(spec.scalarInputs)
-  if (scalarInputs.learningRate !== undefined) scalars[scalarInputs.learningRate] = learningRate
-  if (scalarInputs.step !== undefined) scalars[scalarInputs.step] = 1
+  if (numbers.learningRate !== undefined) scalars[numbers.learningRate] = learningRate
+  if (numbers.step !== undefined) scalars[numbers.step] = 1
   const request = { rows: n, inputs, outputs: rowOutputs.map(() => new Float32Array(n * dim)), scalars, threads }
   return {
     mode,

@@ -1,5 +1,6 @@
-// The ops of native/abi/ops.h as TypeScript types, field by field, so that a forgotten or misspelt field does not compile.
-// The meaning of every field is written there.
+// Made by scripts/generate-ops.mjs from native/abi/ops.h. Change that file and run `npm run generate`.
+//
+// Every op field by field, so that a forgotten or misspelt field does not compile.
 
 /** Columns of a row buffer or elements of another buffer. */
 export interface View {
@@ -11,115 +12,352 @@ export interface View {
 /** A view that may be absent. */
 export type OptionalView = View | null
 
-interface MixtureTopologyFields {
-  streams: readonly View[]
-  expertStream: readonly number[]
-  gateStream: readonly number[]
-  gateOffset: readonly number[]
-  gateExpert: readonly number[]
-  expertKernel: readonly OptionalView[]
-  expertBias: View
-  gateKernel: readonly View[]
-  gateBias: readonly View[]
-  units: number
-  activation: number
-  temperature: number
+/**
+ * y[n,w] = x[n,w]; a row input placed into columns of an activation.
+ */
+export type CopyColumnsOpFields = {
+  readonly x: View
+  readonly y: View
 }
 
-/** The update rule and its constants, as the `optimize` and `embedding_update` ops take them. */
-export interface UpdateRuleFields {
-  moment1: OptionalView
-  moment2: OptionalView
-  moment3: OptionalView
-  rule: number
-  form: number
-  nesterov: number
-  centered: number
-  learningRate: number
-  step: number
-  beta1: number
-  beta2: number
-  epsilon: number
-  momentum: number
-  weightDecay: number
-  ftrlL1: number
-  ftrlL2: number
-  ftrlL2Shrinkage: number
-  ftrlPower: number
-  ftrlBeta: number
+/**
+ * y[n,dim] = table[id] (combiner 0, ids [n,1]), or the mean (1) or sum (2) of table[id] over the ids != 0 of a row of
+ * ids [n,length]. A row without ids gives zeros. Ids are in range: whoever assembled the batch has checked.
+ */
+export type EmbeddingGatherOpFields = {
+  readonly table: View
+  readonly ids: View
+  readonly y: View
+  readonly combiner: number
 }
 
-/** What all losses share. */
-interface LossFields {
-  label: View
-  weight: OptionalView
-  denominator: number
-  loss: number
-  taskWeight: number
+/**
+ * z = x[n,in] kernel[in,out] + bias[out]; y = activation(z). bias optional. z optional: written where given, and required
+ * for gelu and swish if a dense_backward follows (their derivative needs it).
+ */
+export type DenseForwardOpFields = {
+  readonly x: View
+  readonly kernel: View
+  readonly bias: OptionalView
+  readonly z: OptionalView
+  readonly y: View
+  readonly activation: number
 }
 
-export interface RowsOps {
-  copy_columns: { x: View; y: View }
-  embedding_gather: { table: View; ids: View; y: View; combiner: number }
-  dense_forward: { x: View; kernel: View; bias: OptionalView; z: OptionalView; y: View; activation: number }
-  dense_backward: {
-    x: View
-    kernel: View
-    bias: OptionalView
-    z: OptionalView
-    y: View
-    dy: View
-    dx: OptionalView
-    activation: number
-    accumulate: number
-  }
-  mixture_forward: MixtureTopologyFields & {
-    outputs: readonly View[]
-    gates: OptionalView
-    experts: OptionalView
-    pre: OptionalView
-  }
-  mixture_backward: MixtureTopologyFields & {
-    doutputs: readonly OptionalView[]
-    dstreams: readonly OptionalView[]
-    accumulate: readonly number[]
-    gates: View
-    experts: OptionalView
-    pre: OptionalView
-  }
-  fusion_forward: { inputs: readonly View[]; y: View; kind: number }
-  fusion_backward: {
-    inputs: readonly View[]
-    dy: View
-    dinputs: readonly OptionalView[]
-    accumulate: readonly number[]
-    kind: number
-  }
-  dropout: { x: View; y: View; seed: number; stream: number; step: number; rate: number }
-  binary_loss: LossFields & { logit: View; dlogit: OptionalView }
-  binary_predict: { logit: View; y: View }
-  product_loss: LossFields & { logits: readonly View[]; dlogits: readonly View[]; accumulate: readonly number[] }
-  product_predict: { logits: readonly View[]; y: View }
-  squared_loss: LossFields & { prediction: View; dprediction: OptionalView }
-  multiclass_loss: LossFields & { logits: View; dlogits: OptionalView }
-  multiclass_predict: { logits: View; y: View }
+/**
+ * dz = dy * activation'(z); dkernel += x^T dz; dbias += sum over rows of dz; dx = dz kernel^T. dx optional, and may be
+ * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer that has dkernel and dbias.
+ */
+export type DenseBackwardOpFields = {
+  readonly x: View
+  readonly kernel: View
+  readonly bias: OptionalView
+  readonly z: OptionalView
+  readonly y: View
+  readonly dy: View
+  readonly dx: OptionalView
+  readonly gradients: View
+  readonly activation: number
+  readonly accumulate: number
 }
 
-export interface StepOps {
-  reduce_gradients: { gradients: View }
-  penalty: { parameters: readonly View[]; loss: number; l1: number; l2: number }
-  optimize: UpdateRuleFields & {
-    parameters: View
-    gradients: View
-  }
-  embedding_update: UpdateRuleFields & {
-    table: View
-    ids: readonly View[]
-    gradients: readonly View[]
-    combiners: readonly number[]
-    exact: number
-    loss: number
-    l1: number
-    l2: number
-  }
+/**
+ * The topology that mixture_forward and mixture_backward share. Experts and gates are one dense layer each: a deep one is a
+ * dense stack before it, whose output is a stream of its own.
+ * streams: s row views. expert i reads stream expert_stream[i]; gate j reads stream gate_stream[j] and sees the experts
+ * gate_expert[gate_offset[j] .. gate_offset[j+1]) in that order (gate_offset has g+1 entries).
+ * expert_kernel: one view per stream, [experts on it, d of it, units], experts in ascending order; absent where no expert
+ * reads the stream. expert_bias [e, units]. gate_kernel: one view per gate, [d, experts seen]; gate_bias: one view per gate,
+ * [experts seen], or no views at all. temperature divides the logits, > 0.
+ * experts, pre: what forward keeps for backward, [n, e*units] each, opaque.
+ */
+export type MixtureTopologyFields = {
+  readonly streams: readonly View[]
+  readonly expertStream: readonly number[]
+  readonly gateStream: readonly number[]
+  readonly gateOffset: readonly number[]
+  readonly gateExpert: readonly number[]
+  readonly expertKernel: readonly OptionalView[]
+  readonly expertBias: View
+  readonly gateKernel: readonly View[]
+  readonly gateBias: readonly View[]
+  readonly units: number
+  readonly activation: number
+  readonly temperature: number
 }
+
+/**
+ * a_i = activation(stream W_i + b_i); p_j = softmax((stream G_j + c_j) / temperature) over the experts seen; outputs_j = sum p_j[i] a_i.
+ * outputs: one view per gate, [n, units]. gates: optional, [n, sum of experts seen], all p side by side.
+ * experts optional: a is kept there. pre optional: the pre-activations, required with experts for gelu and swish.
+ */
+export type MixtureForwardOpFields = MixtureTopologyFields & {
+  readonly outputs: readonly View[]
+  readonly gates: OptionalView
+  readonly experts: OptionalView
+  readonly pre: OptionalView
+}
+
+/**
+ * From doutputs (one view per gate, absent = zero) the gradients of all parameters and, where a dstreams view is given, of
+ * the streams (may be narrower than the stream). gates: as mixture_forward wrote them (required). experts and pre: as
+ * mixture_forward kept them; absent: experts are computed again. accumulate: one int per stream. gradients: the GRADIENT buffer
+ * that has those of the parameters.
+ */
+export type MixtureBackwardOpFields = MixtureTopologyFields & {
+  readonly doutputs: readonly OptionalView[]
+  readonly dstreams: readonly OptionalView[]
+  readonly accumulate: readonly number[]
+  readonly gates: View
+  readonly experts: OptionalView
+  readonly pre: OptionalView
+  readonly gradients: View
+}
+
+/**
+ * y[n,w] = the sum (kind 0) or the product (kind 1) of inputs[n,w], element by element, in the order listed.
+ */
+export type FusionForwardOpFields = {
+  readonly inputs: readonly View[]
+  readonly y: View
+  readonly kind: number
+}
+
+/**
+ * dinputs_i = dy (sum), or dy times the product of the other inputs, by prefix and suffix products (no division). dinputs:
+ * one per input, absent: nobody wants it. accumulate: one int per input.
+ */
+export type FusionBackwardOpFields = {
+  readonly inputs: readonly View[]
+  readonly dy: View
+  readonly dinputs: readonly OptionalView[]
+  readonly accumulate: readonly number[]
+  readonly kind: number
+}
+
+/**
+ * y[n,w] = x / (1 - T / 2^16) where the element is kept, else 0; the same op with x = dy gives dx. T = rate 2^16, rounded to
+ * nearest, 2^16 - 1 at most. Element (row, c) is kept where half c % 8 of the words of Philox4x32-10 (low halves first) is >= T: key =
+ * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22), words of 32 bits: row and step count modulo 2^32. 0 <= rate < 1. seed < 2^53,
+ * stream < 2^32. row: the position in the batch, not in the dataset. step: scalar input, an integer in [0, 2^53]; the engine has checked.
+ * first_row: of mg_run.
+ */
+export type DropoutOpFields = {
+  readonly x: View
+  readonly y: View
+  readonly seed: number
+  readonly stream: number
+  readonly step: number
+  readonly rate: number
+}
+
+/**
+ * What all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`; scalar output
+ * `loss` += sum(w m l) / D, not weighted by task; the gradients have task_weight, a scalar input that is a finite float32, without
+ * which there is no gradient. D = 0 means that no row counts: loss and gradient are 0. label, weight [n,1]; weight and the gradients are
+ * optional.
+ */
+export type LossFields = {
+  readonly label: View
+  readonly weight: OptionalView
+  readonly denominator: number
+  readonly loss: number
+  readonly taskWeight: number | null
+}
+
+/**
+ * l = max(z,0) - z y + log1p(exp(-|z|)); dlogit = task_weight w m (sigmoid(z) - y) / D. logit, dlogit [n,1].
+ */
+export type BinaryLossOpFields = LossFields & {
+  readonly logit: View
+  readonly dlogit: OptionalView
+}
+
+/**
+ * y[n,1] = sigmoid(logit[n,1])
+ */
+export type BinaryPredictOpFields = {
+  readonly logit: View
+  readonly y: View
+}
+
+/**
+ * The binary loss of p = the product of sigmoid(logits_i): l = -y log p - (1 - y) log(1 - p), without cancellation.
+ * dlogits_i = task_weight w m sigmoid(-logits_i) (-y + (1 - y) p / (1 - p)) / D. logits, dlogits: [n,1] each; dlogits one per
+ * logit or none at all. accumulate: one int per logit.
+ */
+export type ProductLossOpFields = LossFields & {
+  readonly logits: readonly View[]
+  readonly dlogits: readonly View[]
+  readonly accumulate: readonly number[]
+}
+
+/**
+ * y[n,1] = the product of sigmoid(logits_i)
+ */
+export type ProductPredictOpFields = {
+  readonly logits: readonly View[]
+  readonly y: View
+}
+
+/**
+ * l = (z - y)^2; dprediction = task_weight w m 2 (z - y) / D. prediction z, dprediction [n,1].
+ */
+export type SquaredLossOpFields = LossFields & {
+  readonly prediction: View
+  readonly dprediction: OptionalView
+}
+
+/**
+ * l = logsumexp(z) - z_y; dlogits_c = task_weight w m (softmax(z)_c - [c = y]) / D. logits, dlogits [n, classes]; label: the
+ * number of the class or NaN; a number that is no class counts as none of them (callers check).
+ */
+export type MulticlassLossOpFields = LossFields & {
+  readonly logits: View
+  readonly dlogits: OptionalView
+}
+
+/**
+ * y[n,classes] = softmax(logits)
+ */
+export type MulticlassPredictOpFields = {
+  readonly logits: View
+  readonly y: View
+}
+
+/**
+ * Makes a GRADIENT buffer whole: from here on it holds the sum over all rows of this run (it is overwritten, not added to); what it
+ * holds before, in the phase ROWS, is nobody's to know.
+ */
+export type ReduceGradientsOpFields = {
+  readonly gradients: View
+}
+
+/**
+ * For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2); their gradient in
+ * `gradients`, where that is given, += l1 sign(w) + 2 l2 w.
+ */
+export type PenaltyOpFields = {
+  readonly parameters: readonly View[]
+  readonly gradients: OptionalView
+  readonly loss: number
+  readonly l1: number
+  readonly l2: number
+}
+
+/**
+ * The update rule and its constants; docs/numerics.md has the formulas. rule: 0 sgd, 1 adam (with weight_decay: adamw),
+ * 2 adagrad, 3 rmsprop, 4 ftrl. form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). What a rule
+ * does not use is 0. Moments in order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum
+ * if it has one, mean gradient if centered); ftrl (n, z). beta2 is rho for rmsprop.
+ */
+export type UpdateRuleFields = {
+  readonly moment1: OptionalView
+  readonly moment2: OptionalView
+  readonly moment3: OptionalView
+  readonly rule: number
+  readonly form: number
+  readonly nesterov: number
+  readonly centered: number
+  readonly learningRate: number
+  readonly step: number
+  readonly beta1: number
+  readonly beta2: number
+  readonly epsilon: number
+  readonly momentum: number
+  readonly weightDecay: number
+  readonly ftrlL1: number
+  readonly ftrlL2: number
+  readonly ftrlL2Shrinkage: number
+  readonly ftrlPower: number
+  readonly ftrlBeta: number
+}
+
+/**
+ * Updates all dense parameters from a GRADIENT buffer. Moments: as long as parameters; absent where the rule has none.
+ */
+export type OptimizeOpFields = UpdateRuleFields & {
+  readonly parameters: View
+  readonly gradients: View
+}
+
+/**
+ * Sums the gradients of each id of the batch in row order (features in the order listed), adds the penalty and updates the
+ * rows of one table. ids: the row inputs that were gathered from it; gradients: the matching columns of a STORED buffer;
+ * combiners: as in embedding_gather (mean: each id gets d / count; id 0 of combiners 1 and 2 gets nothing).
+ * exact 0: only rows whose id occurs move (combiner 0 counts id 0 as any other), the penalty covers them alone.
+ * exact 1: every row moves by the dense rule, the penalty covers the table. loss: scalar output of the penalty.
+ */
+export type EmbeddingUpdateOpFields = UpdateRuleFields & {
+  readonly table: View
+  readonly ids: readonly View[]
+  readonly gradients: readonly View[]
+  readonly combiners: readonly number[]
+  readonly exact: number
+  readonly loss: number
+  readonly l1: number
+  readonly l2: number
+}
+
+/** What a run can be cut at, in the order of a step. */
+export const phases = ['rows', 'gradients', 'update', 'tables'] as const
+
+export type Phase = (typeof phases)[number]
+
+/** The fields of every op, by its name. */
+export interface OpFields {
+  readonly copy_columns: CopyColumnsOpFields
+  readonly embedding_gather: EmbeddingGatherOpFields
+  readonly dense_forward: DenseForwardOpFields
+  readonly dense_backward: DenseBackwardOpFields
+  readonly mixture_forward: MixtureForwardOpFields
+  readonly mixture_backward: MixtureBackwardOpFields
+  readonly fusion_forward: FusionForwardOpFields
+  readonly fusion_backward: FusionBackwardOpFields
+  readonly dropout: DropoutOpFields
+  readonly binary_loss: BinaryLossOpFields
+  readonly binary_predict: BinaryPredictOpFields
+  readonly product_loss: ProductLossOpFields
+  readonly product_predict: ProductPredictOpFields
+  readonly squared_loss: SquaredLossOpFields
+  readonly multiclass_loss: MulticlassLossOpFields
+  readonly multiclass_predict: MulticlassPredictOpFields
+  readonly reduce_gradients: ReduceGradientsOpFields
+  readonly penalty: PenaltyOpFields
+  readonly optimize: OptimizeOpFields
+  readonly embedding_update: EmbeddingUpdateOpFields
+}
+
+export type OpName = keyof OpFields
+
+/** The phase of every op. */
+export const phaseOf = {
+  copy_columns: 'rows',
+  embedding_gather: 'rows',
+  dense_forward: 'rows',
+  dense_backward: 'rows',
+  mixture_forward: 'rows',
+  mixture_backward: 'rows',
+  fusion_forward: 'rows',
+  fusion_backward: 'rows',
+  dropout: 'rows',
+  binary_loss: 'rows',
+  binary_predict: 'rows',
+  product_loss: 'rows',
+  product_predict: 'rows',
+  squared_loss: 'rows',
+  multiclass_loss: 'rows',
+  multiclass_predict: 'rows',
+  reduce_gradients: 'gradients',
+  penalty: 'update',
+  optimize: 'update',
+  embedding_update: 'tables',
+} as const satisfies Readonly<Record<OpName, Phase>>
+
+/** The ops of some phases. */
+export type OpsOf<Phases extends Phase> = {
+  [Name in OpName]: (typeof phaseOf)[Name] extends Phases ? Name : never
+}[OpName]
+
+/** An op of a program: its name and its fields. */
+export type Op = { [Name in OpName]: { readonly op: Name } & OpFields[Name] }[OpName]

@@ -1,16 +1,20 @@
 // Builds a program: a flat list of ops over classed buffers. Layers call it to allocate views and emit ops; what it builds
-// is plain data. It keeps one rule: ops that run on any range of rows come first, in the order emitted, then the ops that
-// run once a step.
+// is plain data. It keeps one rule: ops stand in the order of their phases, and those of one phase in the order emitted.
 
-import type { BufferClass, BufferSpec, DenominatorSpec, OpSpec, ProgramSpec } from '../native/binding.js'
+import type { BufferClass, BufferSpec, DenominatorSpec, ProgramSpec } from '../native/binding.js'
 import { ArgumentError } from './errors.js'
 import { elementsOf, type Layout, type Table, type Tensor } from './layout.js'
 import { largestWidth, mostBuffers, mostOps } from './limits.js'
-import type { OptionalView, RowsOps, StepOps, View } from './op-fields.js'
+import { type Op, type OpFields, type OpName, type OptionalView, phaseOf, phases, type View } from './op-fields.js'
+
+/** A program whose ops are typed. */
+export interface Program extends ProgramSpec {
+  readonly ops: readonly Op[]
+}
 
 /** A program and the names of what goes in and out, in buffer order. */
 export interface LoweredProgram {
-  readonly spec: ProgramSpec
+  readonly spec: Program
   /** Names of row inputs: a feature's name, `label:<task>`, `weight:<task>`. */
   readonly rowInputs: readonly string[]
   /** Task names of row outputs. */
@@ -19,11 +23,29 @@ export interface LoweredProgram {
   readonly bindings: Readonly<Record<string, number>>
   /** What every element of a moment starts from, by binding name; moments not named here start from 0. */
   readonly initial: Readonly<Record<string, number>>
-  /** Scalar input numbers by name: 'learningRate', 'step', 'draw' (training only; steps of the optimizer, and of the model's life, which dropout draws from), 'denominator:<task>'. */
-  readonly scalarInputs: Readonly<Record<string, number>>
-  /** Scalar output numbers by name: 'loss:<task>' (unweighted), 'penalty' parts 'penalty:<group>' and 'penalty:<table>'. */
-  readonly scalarOutputs: Readonly<Record<string, number>>
+  /** Numbers of the scalar inputs that a step sets, those that the program has. */
+  readonly scalars: Readonly<Partial<Record<StepScalar, number>>>
+  /** Scalar inputs that weigh the gradients of tasks: programs that have gradients. */
+  readonly taskWeights: readonly { readonly task: string; readonly scalar: number }[]
+  readonly losses: readonly TaskLoss[]
+  /** Scalar outputs that are penalties, of a group of tensors or of a table. */
+  readonly penalties: readonly { readonly of: string; readonly output: number }[]
 }
+
+/** `step` counts those of the optimizer, `draw` those of the model's life, which dropout draws from. */
+export type StepScalar = 'learningRate' | 'step' | 'draw'
+
+/** The loss of a task, unweighted, among the results of a run. */
+export interface TaskLoss {
+  readonly task: string
+  /** The number of its scalar output. */
+  readonly output: number
+  /** What it was divided by: one of the program's denominators. */
+  readonly denominator: number
+}
+
+/** What a program knows of a layout: its dense tensors, and how long their store is. */
+export type StoreLayout = Pick<Layout, 'tensors' | 'elements'>
 
 export interface ProgramOptions {
   /** A backward pass follows: forward ops keep what it needs. */
@@ -40,22 +62,50 @@ export function columnsOf(view: View, offset: number, width: number): View {
 
 export class ProgramBuilder {
   readonly training: boolean
-  readonly #layout: Layout
+  readonly #layout: StoreLayout
   readonly #buffers: BufferSpec[] = []
-  readonly #rowsOps: OpSpec[] = []
-  readonly #stepOps: OpSpec[] = []
+  readonly #ops: Op[] = []
   readonly #denominators: DenominatorSpec[] = []
   readonly #rowInputs = new Map<string, View>()
   readonly #rowOutputs: string[] = []
   readonly #bindings = new Map<string, number>()
   readonly #initial = new Map<string, number>()
-  readonly #scalarInputs = new Map<string, number>()
-  readonly #scalarOutputs = new Map<string, number>()
+  readonly #scalars = new Map<StepScalar, number>()
+  readonly #taskWeights: { task: string; scalar: number }[] = []
+  readonly #losses: TaskLoss[] = []
+  readonly #penalties: { of: string; output: number }[] = []
+  #scalarInputs = 0
+  #scalarOutputs = 0
 
   /** The layout must be complete: its length becomes the length of the parameter buffer. */
-  constructor(layout: Layout, { training }: ProgramOptions) {
+  constructor(layout: StoreLayout, { training }: ProgramOptions) {
     this.#layout = layout
     this.training = training
+  }
+
+  /** A program that begins as another one does, over the same layout and buffers. */
+  static after(program: LoweredProgram, layout: StoreLayout): ProgramBuilder {
+    const builder = new ProgramBuilder(layout, { training: true })
+    const { spec } = program
+    builder.#buffers.push(...spec.buffers)
+    builder.#ops.push(...spec.ops)
+    builder.#denominators.push(...spec.denominators)
+    const inputs = spec.buffers.flatMap(({ class: kind, width }, buffer) =>
+      kind === 'rowInput' ? [{ buffer, offset: 0, width }] : [],
+    )
+    program.rowInputs.forEach((name, index) => {
+      builder.#rowInputs.set(name, inputs[index] as View)
+    })
+    builder.#rowOutputs.push(...program.rowOutputs)
+    for (const [name, buffer] of Object.entries(program.bindings)) builder.#bindings.set(name, buffer)
+    for (const [name, value] of Object.entries(program.initial)) builder.#initial.set(name, value)
+    for (const [name, number] of Object.entries(program.scalars)) builder.#scalars.set(name as StepScalar, number)
+    builder.#taskWeights.push(...program.taskWeights)
+    builder.#losses.push(...program.losses)
+    builder.#penalties.push(...program.penalties)
+    builder.#scalarInputs = spec.scalarInputs
+    builder.#scalarOutputs = spec.scalarOutputs
+    return builder
   }
 
   /** Rows from outside; the same name gives the same buffer. */
@@ -77,7 +127,7 @@ export class ProgramBuilder {
     return this.#buffer('activation', width, 0)
   }
 
-  /** Rows that a step op reads whole. */
+  /** Rows that an op of a later phase reads whole. */
   stored(width: number): View {
     return this.#buffer('stored', width, 0)
   }
@@ -117,47 +167,68 @@ export class ProgramBuilder {
     return { buffer, offset: 0, width: elements }
   }
 
-  scalarInput(name: string): number {
-    return numbered(this.#scalarInputs, name)
-  }
-
-  scalarOutput(name: string): number {
-    return numbered(this.#scalarOutputs, name)
-  }
-
-  /** A scalar input that is computed from the labels and weights of the batch. */
-  denominator(name: string, label: View, weight: OptionalView, reduction: DenominatorSpec['reduction']): number {
-    const scalar = this.scalarInput(name)
-    this.#denominators.push({ scalar, label, weight, reduction })
+  /** A scalar input that a step sets. */
+  scalar(name: StepScalar): number {
+    const known = this.#scalars.get(name)
+    if (known !== undefined) return known
+    const scalar = this.#scalarInputs++
+    this.#scalars.set(name, scalar)
     return scalar
   }
 
-  /** Appends an op that works on any range of rows. */
-  rows<Op extends keyof RowsOps>(op: Op, fields: RowsOps[Op]): void {
-    this.#rowsOps.push({ op, ...fields })
-    if (this.#rowsOps.length > mostOps) throw tooMany(`${mostOps} operations`, op)
+  /** A scalar input that weighs the gradient of a task. */
+  taskWeight(task: string): number {
+    const scalar = this.#scalarInputs++
+    this.#taskWeights.push({ task, scalar })
+    return scalar
   }
 
-  /** Appends an op that runs once, after all rows. */
-  step<Op extends keyof StepOps>(op: Op, fields: StepOps[Op]): void {
-    this.#stepOps.push({ op, ...fields })
+  /** The scalar output of a task's loss, and the scalar input that it is divided by: computed from the labels and weights of the batch. */
+  loss(
+    task: string,
+    {
+      label,
+      weight,
+      reduction,
+    }: { readonly label: View; readonly weight: OptionalView; readonly reduction: DenominatorSpec['reduction'] },
+  ): { loss: number; denominator: number } {
+    const scalar = this.#scalarInputs++
+    const output = this.#scalarOutputs++
+    this.#losses.push({ task, output, denominator: this.#denominators.length })
+    this.#denominators.push({ scalar, label, weight, reduction })
+    return { loss: output, denominator: scalar }
+  }
+
+  /** The scalar output of a penalty. */
+  penalty(of: string): number {
+    const output = this.#scalarOutputs++
+    this.#penalties.push({ of, output })
+    return output
+  }
+
+  /** Appends an op to those of its phase. */
+  op<Name extends OpName>(op: Name, fields: OpFields[Name]): void {
+    this.#ops.push(opOf(op, fields))
+    if (this.#ops.length > mostOps) throw tooMany(`${mostOps} operations`, op)
   }
 
   build(): LoweredProgram {
     return {
       spec: {
         buffers: [...this.#buffers],
-        ops: [...this.#rowsOps, ...this.#stepOps],
-        scalarInputs: this.#scalarInputs.size,
-        scalarOutputs: this.#scalarOutputs.size,
+        ops: phases.flatMap((phase) => this.#ops.filter(({ op }) => phaseOf[op] === phase)),
+        scalarInputs: this.#scalarInputs,
+        scalarOutputs: this.#scalarOutputs,
         denominators: [...this.#denominators],
       },
       rowInputs: [...this.#rowInputs.keys()],
       rowOutputs: [...this.#rowOutputs],
       bindings: Object.fromEntries(this.#bindings),
       initial: Object.fromEntries(this.#initial),
-      scalarInputs: Object.fromEntries(this.#scalarInputs),
-      scalarOutputs: Object.fromEntries(this.#scalarOutputs),
+      scalars: Object.fromEntries(this.#scalars),
+      taskWeights: [...this.#taskWeights],
+      losses: [...this.#losses],
+      penalties: [...this.#penalties],
     }
   }
 
@@ -187,8 +258,13 @@ export class ProgramBuilder {
   }
 }
 
+/** Name and fields that belong together are an op: of the union that has both, the compiler cannot say so. */
+function opOf<Name extends OpName>(op: Name, fields: OpFields[Name]): Op {
+  return { op, ...fields } as unknown as Op
+}
+
 /** The options are each within bounds; the largest tensor shows which of them do not go together. */
-function tooWide(width: number, { tensors }: Layout): ArgumentError {
+function tooWide(width: number, { tensors }: StoreLayout): ArgumentError {
   const [largest] = [...tensors].sort((one, other) => elementsOf(other.shape) - elementsOf(one.shape))
   return new ArgumentError(
     `the rows of a layer would be ${width} numbers wide, expected ${largestWidth} at most: lower dim, hidden units or the number of ` +
@@ -202,11 +278,4 @@ function tooMany(most: string, last: string): ArgumentError {
     `a step of the model would take more than ${most} (${last} was the last): expected fewer layers, experts with hidden layers, ` +
       'levels, tasks or features',
   )
-}
-
-function numbered(names: Map<string, number>, name: string): number {
-  const known = names.get(name)
-  if (known !== undefined) return known
-  names.set(name, names.size)
-  return names.size - 1
 }

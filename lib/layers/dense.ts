@@ -75,12 +75,12 @@ export function denseForward(tape: Tape, x: Signal, layer: DenseLayer, y: Signal
   const parameters = { kernel: program.parameter(layer.kernel), bias: program.parameter(layer.bias) }
   const z = tape.training && needsPreActivation(layer.activation) ? program.activation(layer.units) : null
   const fields = { x: x.value, ...parameters, z, y: y.value, activation: activationCodes[layer.activation] }
-  program.rows('dense_forward', fields)
+  program.op('dense_forward', fields)
   tape.record(() => {
     const dy = y.gradient()
     if (dy === null) return
     const { view: dx, accumulate } = x.target()
-    program.rows('dense_backward', { ...fields, dy, dx, accumulate })
+    program.op('dense_backward', { ...fields, dy, dx, gradients: program.gradients(), accumulate })
   })
   return y
 }

@@ -21,14 +21,14 @@ export function fuse(tape: Tape, inputs: readonly Signal[], parts: readonly Fusi
   const y = tape.signal(fusedWidth(parts, inputs.length, units))
   const valuesOf = (join: Join) => join.inputs.map(({ value }) => value)
   for (const join of joins) {
-    program.rows('fusion_forward', { inputs: valuesOf(join), y: columnsOf(y.value, join.column, units), kind: join.kind })
+    program.op('fusion_forward', { inputs: valuesOf(join), y: columnsOf(y.value, join.column, units), kind: join.kind })
   }
   tape.record(() => {
     const dy = y.gradient()
     if (dy === null) return
     for (const join of joins) {
       const targets = join.inputs.map((input) => input.target())
-      program.rows('fusion_backward', {
+      program.op('fusion_backward', {
         inputs: valuesOf(join),
         dy: columnsOf(dy, join.column, units),
         dinputs: targets.map(({ view }) => view),

@@ -2,7 +2,7 @@
 // prediction a row output named after the task. Logits enter losses, never probabilities; the loss that is reported is not
 // weighted by task.
 
-import type { RowsOps, View } from '../core/op-fields.js'
+import type { LossFields, View } from '../core/op-fields.js'
 import type { ProgramBuilder } from '../core/program.js'
 import type { DenominatorSpec } from '../native/binding.js'
 import type { Signal, Tape } from './tape.js'
@@ -11,7 +11,7 @@ import type { Signal, Tape } from './tape.js'
 export interface HeadTask {
   readonly kind: TaskKind
   readonly name: string
-  /** Weight of the task in the total loss; the gradient has it, the reported loss has not. */
+  /** Weight of the task in the total loss, a scalar input of every step; the gradient has it, the reported loss has not. */
   readonly weight: number
   /** Whether rows carry a weight. */
   readonly rowWeights: boolean
@@ -33,29 +33,29 @@ const heads = {
   binary: {
     loss(tape, logit, task, reduction) {
       const dlogit = gradientOf(tape, logit)
-      tape.program.rows('binary_loss', { logit: logit.value, dlogit, ...lossFields(tape.program, task, reduction) })
+      tape.program.op('binary_loss', { logit: logit.value, dlogit, ...lossFields(tape.program, task, reduction) })
     },
     predict(program, logit, { name }) {
-      program.rows('binary_predict', { logit: logit.value, y: program.rowOutput(name, 1) })
+      program.op('binary_predict', { logit: logit.value, y: program.rowOutput(name, 1) })
     },
   },
   regression: {
     loss(tape, prediction, task, reduction) {
       const dprediction = gradientOf(tape, prediction)
       const fields = lossFields(tape.program, task, reduction)
-      tape.program.rows('squared_loss', { prediction: prediction.value, dprediction, ...fields })
+      tape.program.op('squared_loss', { prediction: prediction.value, dprediction, ...fields })
     },
     predict(program, prediction, { name }) {
-      program.rows('copy_columns', { x: prediction.value, y: program.rowOutput(name, 1) })
+      program.op('copy_columns', { x: prediction.value, y: program.rowOutput(name, 1) })
     },
   },
   multiclass: {
     loss(tape, logits, task, reduction) {
       const dlogits = gradientOf(tape, logits)
-      tape.program.rows('multiclass_loss', { logits: logits.value, dlogits, ...lossFields(tape.program, task, reduction) })
+      tape.program.op('multiclass_loss', { logits: logits.value, dlogits, ...lossFields(tape.program, task, reduction) })
     },
     predict(program, logits, { name }) {
-      program.rows('multiclass_predict', { logits: logits.value, y: program.rowOutput(name, logits.value.width) })
+      program.op('multiclass_predict', { logits: logits.value, y: program.rowOutput(name, logits.value.width) })
     },
   },
 } as const satisfies Readonly<Record<string, Head>>
@@ -88,7 +88,7 @@ export function emitPrediction(program: ProgramBuilder, signal: Signal, task: He
 /** Emits the binary loss of the product of the probabilities of several logits. */
 export function emitProductLoss(tape: Tape, logits: readonly Signal[], task: HeadTask, reduction: LossReduction): void {
   const targets = tape.training ? logits.map((logit) => logit.target()) : []
-  tape.program.rows('product_loss', {
+  tape.program.op('product_loss', {
     logits: logits.map(({ value }) => value),
     dlogits: targets.flatMap(({ view }) => view ?? []),
     accumulate: targets.map(({ accumulate }) => accumulate),
@@ -98,19 +98,18 @@ export function emitProductLoss(tape: Tape, logits: readonly Signal[], task: Hea
 
 /** Emits the product of the probabilities of several logits as a row output. */
 export function emitProduct(program: ProgramBuilder, logits: readonly Signal[], name: string): void {
-  program.rows('product_predict', { logits: logits.map(({ value }) => value), y: program.rowOutput(name, 1) })
+  program.op('product_predict', { logits: logits.map(({ value }) => value), y: program.rowOutput(name, 1) })
 }
 
-function lossFields(program: ProgramBuilder, { name, weight, rowWeights }: HeadTask, reduction: LossReduction) {
+function lossFields(program: ProgramBuilder, { name, rowWeights }: HeadTask, reduction: LossReduction) {
   const label = program.rowInput(labelInput(name), 1)
   const rowWeight = rowWeights ? program.rowInput(weightInput(name), 1) : null
   return {
     label,
     weight: rowWeight,
-    denominator: program.denominator(`denominator:${name}`, label, rowWeight, reduction),
-    loss: program.scalarOutput(`loss:${name}`),
-    taskWeight: weight,
-  } satisfies Omit<RowsOps['binary_loss'], 'logit' | 'dlogit'>
+    ...program.loss(name, { label, weight: rowWeight, reduction }),
+    taskWeight: program.training ? program.taskWeight(name) : null,
+  } satisfies LossFields
 }
 
 /** The ops of these losses overwrite: they must be the first, or only, readers of their signal. */

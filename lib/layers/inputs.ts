@@ -1,13 +1,12 @@
 // The first layer of every model: features side by side in one row, embeddings first, then dense columns. Gathers and
 // copies write straight into their columns. Because embeddings come first, the gradient that is worth having is a prefix
-// of the row: one stored buffer that the table updates read; without embeddings there is none.
+// of the row: one stored buffer that the updates of tables read; without embeddings there is none.
 
 import { type InitializerOption, initializerOf } from '../core/initializers.js'
 import type { Layout, Table } from '../core/layout.js'
 import type { View } from '../core/op-fields.js'
 import { columnsOf, type ProgramBuilder } from '../core/program.js'
 import { Signal, type Tape } from './tape.js'
-import { type Penalty, type UpdateRule, updateFields } from './update.js'
 
 /** Combiners by their number in the ABI. */
 const combinerCodes = { none: 0, mean: 1, sum: 2 } as const
@@ -43,14 +42,19 @@ export interface Inputs {
   readonly outputDim: number
   /** Emits the gathers and copies. */
   forward(tape: Tape): Signal
-  /** Emits the update of every table from the gradient of what `forward` gave; a step op, after backward. */
-  update(program: ProgramBuilder, x: Signal, rule: UpdateRule, options: EmbeddingUpdateOptions): void
+  /** Where the gradients of what `forward` gave are once backward ops are emitted: none where nobody wants them. */
+  gradients(program: ProgramBuilder, x: Signal): TableGradient[]
 }
 
-export interface EmbeddingUpdateOptions {
-  readonly penalty: Penalty
-  /** Every row moves, touched or not. */
-  readonly exact: boolean
+/** Where the row gradients of a table are: of the rows that some ids were gathered for. */
+export interface TableGradient {
+  readonly table: Table
+  /** A row input. */
+  readonly ids: View
+  /** As the ops number them. */
+  readonly combiner: number
+  /** Columns of a stored buffer. */
+  readonly gradient: View
 }
 
 /** Declares the tables. */
@@ -73,7 +77,7 @@ export function inputs(layout: Layout, { embedded, dense, initializer }: InputOp
       for (const embedding of embeddings) gather(program, embedding, value)
       let column = embeddingWidth
       for (const input of dense) {
-        program.rows('copy_columns', {
+        program.op('copy_columns', {
           x: program.rowInput(input.name, input.width),
           y: columnsOf(value, column, input.width),
         })
@@ -81,43 +85,24 @@ export function inputs(layout: Layout, { embedded, dense, initializer }: InputOp
       }
       return new Signal(value, training && embeddingWidth > 0 ? program.stored(embeddingWidth) : null)
     },
-    update(program, x, rule, options) {
-      const gradient = x.gradient()
-      if (gradient === null) return
-      for (const embedding of embeddings) {
-        updateTable(program, embedding, columnsOf(gradient, embedding.column, embedding.dim), rule, options)
-      }
+    gradients(program, x) {
+      const all = x.gradient()
+      if (all === null) return []
+      return embeddings.map((embedding) => {
+        const { table, column, dim, combiner } = embedding
+        const gradient = columnsOf(all, column, dim)
+        return { table, ids: idsOf(program, embedding), combiner: combinerCodes[combiner], gradient }
+      })
     },
   }
 }
 
 function gather(program: ProgramBuilder, embedding: EmbeddingColumns, x: View): void {
-  program.rows('embedding_gather', {
+  program.op('embedding_gather', {
     table: program.table(embedding.table),
     ids: idsOf(program, embedding),
     y: columnsOf(x, embedding.column, embedding.dim),
     combiner: combinerCodes[embedding.combiner],
-  })
-}
-
-function updateTable(
-  program: ProgramBuilder,
-  embedding: EmbeddingColumns,
-  gradient: View,
-  rule: UpdateRule,
-  { penalty, exact }: EmbeddingUpdateOptions,
-): void {
-  const { table, combiner } = embedding
-  program.step('embedding_update', {
-    table: program.table(table),
-    ids: [idsOf(program, embedding)],
-    gradients: [gradient],
-    combiners: [combinerCodes[combiner]],
-    exact: exact ? 1 : 0,
-    loss: program.scalarOutput(`penalty:${table.name}`),
-    l1: penalty.l1,
-    l2: penalty.l2,
-    ...updateFields(program, rule, (number, initial) => program.tableMoment(table, number, initial)),
   })
 }
 

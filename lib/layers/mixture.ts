@@ -3,7 +3,7 @@
 
 import { activationCodes, needsPreActivation } from '../core/activation.js'
 import { elementsOf, type Layout, type Tensor } from '../core/layout.js'
-import type { OptionalView, RowsOps, View } from '../core/op-fields.js'
+import type { MixtureTopologyFields, OpFields, OptionalView, View } from '../core/op-fields.js'
 import type { ProgramBuilder } from '../core/program.js'
 import { expertPositions, gateWidths, type Topology } from '../core/topology.js'
 import { denseForward } from './dense.js'
@@ -18,12 +18,10 @@ export interface MixturePlacement {
   readonly gates?: View | undefined
 }
 
-type TopologyFields = Omit<RowsOps['mixture_forward'], 'outputs' | 'gates' | 'experts' | 'pre'>
-
 /** What the fused op reads: experts and gates of one layer each, and the signals that they read. */
 interface Fused {
   readonly streams: readonly Signal[]
-  readonly fields: TopologyFields
+  readonly fields: MixtureTopologyFields
 }
 
 export class Mixture {
@@ -65,7 +63,7 @@ export class Mixture {
       experts: training ? program.activation(width) : null,
       pre: training && needsPreActivation(activation) ? program.activation(width) : null,
     }
-    program.rows('mixture_forward', { ...fused.fields, outputs: sources.map(({ value }) => value), ...kept })
+    program.op('mixture_forward', { ...fused.fields, outputs: sources.map(({ value }) => value), ...kept })
     const { gates } = kept
     if (gates === null) return
     tape.record(() => {
@@ -147,7 +145,12 @@ export class Mixture {
     )
   }
 
-  #fields(program: ProgramBuilder, streams: readonly Signal[], expertStream: number[], gateStream: number[]): TopologyFields {
+  #fields(
+    program: ProgramBuilder,
+    streams: readonly Signal[],
+    expertStream: number[],
+    gateStream: number[],
+  ): MixtureTopologyFields {
     const { gates, units, activation, gateTemperature } = this.topology
     const { expert, gateKernel, gateBias } = this.tensors
     const offsets = [0]
@@ -216,14 +219,15 @@ function emitBackward(
   program: ProgramBuilder,
   { streams, fields }: Fused,
   doutputs: readonly OptionalView[],
-  kept: Pick<RowsOps['mixture_backward'], 'gates' | 'experts' | 'pre'>,
+  kept: Pick<OpFields['mixture_backward'], 'gates' | 'experts' | 'pre'>,
 ): void {
   const targets = streams.map((stream) => stream.target())
-  program.rows('mixture_backward', {
+  program.op('mixture_backward', {
     ...fields,
     doutputs,
     dstreams: targets.map(({ view }) => view),
     accumulate: targets.map(({ accumulate }) => accumulate),
+    gradients: program.gradients(),
     ...kept,
   })
 }

@@ -79,14 +79,14 @@ export class Tape {
     const { rate, seed } = this.#dropout
     if (!this.training || rate === 0) return x
     const y = this.signal(x.value.width)
-    const draw = { seed, stream: this.#dropped, step: this.program.scalarInput('draw'), rate }
+    const draw = { seed, stream: this.#dropped, step: this.program.scalar('draw'), rate }
     this.#dropped += 1
-    this.program.rows('dropout', { x: x.value, y: y.value, ...draw })
+    this.program.op('dropout', { x: x.value, y: y.value, ...draw })
     this.record(() => {
       const dy = y.gradient()
       const { view: dx, accumulate } = x.target()
       if (accumulate === 1) throw new Error('a signal with dropout has another reader')
-      if (dy !== null && dx !== null) this.program.rows('dropout', { x: dy, y: dx, ...draw })
+      if (dy !== null && dx !== null) this.program.op('dropout', { x: dy, y: dx, ...draw })
     })
     return y
   }

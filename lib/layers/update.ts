@@ -126,22 +126,13 @@ export function updateFields(
   }
   return {
     rule,
-    learningRate: program.scalarInput('learningRate'),
-    step: program.scalarInput('step'),
+    learningRate: program.scalar('learningRate'),
+    step: program.scalar('step'),
     ...constants,
     moment1: kept(1),
     moment2: kept(2),
     moment3: kept(3),
   }
-}
-
-/** Emits the update of the whole flat store. */
-export function updateParameters(program: ProgramBuilder, rule: UpdateRule): void {
-  program.step('optimize', {
-    parameters: program.parameters(),
-    gradients: program.gradients(),
-    ...updateFields(program, rule, (number, initial) => program.moment(number, initial)),
-  })
 }
 
 function rule(

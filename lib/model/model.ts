@@ -29,6 +29,7 @@ import { type Evaluation, evaluate } from '../runtime/evaluate.js'
 import { type GateWeights, gateWeights } from '../runtime/gates.js'
 import { Turns } from '../runtime/queue.js'
 import { textColumns } from '../runtime/reading.js'
+import { RowsInMemory } from '../runtime/row-source.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
 import { parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
@@ -36,6 +37,7 @@ import { runFit } from '../training/fit.js'
 import type { History } from '../training/history.js'
 import { callSchema, type FitOptions, fitSchema } from '../training/options.js'
 import type { TrainingState } from '../training/state.js'
+import { lowerStep, stepOptions } from '../training/step-program.js'
 import { describe, type ModelDescription } from './describe.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
 
@@ -64,7 +66,7 @@ export interface CallOptions {
  */
 export let restoreModel: (model: Model, file: ModelFile) => Promise<void>
 /** @internal What a model has once it is built. */
-export let builtOf: (model: Model) => Built
+export let builtOf: (model: Model) => Built & { readonly options: CommonOptions }
 
 /** What a model brings from before. */
 type Past = { readonly [Key in 'drawn' | 'reading']?: Built[Key] | undefined }
@@ -102,7 +104,7 @@ export class Model<
     restoreModel = async (model, file) => {
       model.#built = await model.#restore(file, file)
     }
-    builtOf = (model) => model.#need('builtOf')
+    builtOf = (model) => ({ ...model.#need('builtOf'), options: model.#network })
   }
 
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
@@ -360,11 +362,11 @@ export class Model<
       callbacks,
       model: this.name,
       runner: built.runner,
-      program: this.#lower(built.encoder, optimizer).train,
+      program: lowerStep(built.runner.network, stepOptions(this.#network, optimizer)),
       optimizer,
       resumed: file && state && resumed(file, state.training, built.runner),
       tasks: built.encoder.tasks,
-      train: rows,
+      train: new RowsInMemory(rows),
       validation: held,
       encodeSeconds: (performance.now() - started) / 1000,
       seed: this.#network.seed,
@@ -404,7 +406,7 @@ export class Model<
   async #make(train: Dataset): Promise<Built> {
     const encoder = await DataEncoder.fit(train, this.features, this.tasks)
     this.#checkAlive()
-    return this.#assemble(encoder, this.#lower(encoder, adam()), { reading: train.reading })
+    return this.#assemble(encoder, this.#lower(encoder), { reading: train.reading })
   }
 
   async #draw({ runner }: Built): Promise<void> {
@@ -416,7 +418,7 @@ export class Model<
   async #restore(file: ModelFile, past: Past): Promise<Built> {
     const pause = new Pause()
     await pause.taken()
-    const network = file.check(() => this.#lower(file.encoder, adam()))
+    const network = file.check(() => this.#lower(file.encoder))
     await pause.taken()
     // Before there is memory for them.
     file.checkWeights(network)
@@ -437,9 +439,8 @@ export class Model<
     return { encoder, runner: new NetworkRunner(network, this.#compute), drawn: { ...drawn }, reading }
   }
 
-  /** Only the training program depends on the optimizer: whoever trains lowers it again. */
-  #lower({ features, tasks }: DataEncoder, optimizer: Optimizer): Network {
-    return this.#definition.lower(this.#network, { features, tasks, optimizer })
+  #lower({ features, tasks }: DataEncoder): Network {
+    return this.#definition.lower(this.#network, { features, tasks })
   }
 
   #need(what: string): Built {

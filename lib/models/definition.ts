@@ -14,7 +14,7 @@ export interface ModelDefinition<Input, Options extends CommonOptions = CommonOp
   parse(options: Input): Options
   /** @throws ERR_MULTIGATE_ARGUMENT where the model cannot have these tasks. */
   checkTasks(tasks: readonly Pick<NetworkTask, 'kind' | 'name'>[], options: Options): void
-  /** Lowers it to a layout and three programs. Plain data: nothing is allocated. */
+  /** Lowers it to a layout and its programs. Plain data: nothing is allocated. */
   lower(options: Options, target: LoweringTarget): Network
 }
 

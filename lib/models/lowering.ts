@@ -1,15 +1,14 @@
 // The frame that all models share: features, bottom, the model's own body, one tower and one head per task. It is lowered
-// three times over one layout: to train, to evaluate, to predict. A model says only what stands between bottom and towers.
+// once for each use over one layout: to train, to evaluate, to predict. A model says only what stands between bottom and towers.
 
-import { Layout, type ParameterGroup } from '../core/layout.js'
+import { Layout } from '../core/layout.js'
 import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
 import { type DenseStack, denseStack } from '../layers/dense.js'
 import { emitLoss, emitPrediction, headWidth, type LossReduction } from '../layers/heads.js'
 import { type DenseInput, type EmbeddedInput, type Inputs, inputs } from '../layers/inputs.js'
 import { type Signal, Tape, type WatchedGate } from '../layers/tape.js'
-import { type OptimizerRule, updateParameters, updateRule } from '../layers/update.js'
 import type { Network, NetworkFeature, NetworkTask } from './network.js'
-import { type CommonOptions, penaltyOf } from './options.js'
+import type { CommonOptions } from './options.js'
 
 /** What stands between bottom and towers. */
 export interface Body {
@@ -51,7 +50,6 @@ export interface LoweringTarget {
   /** Fitted: table sizes are known. */
   readonly features: readonly NetworkFeature[]
   readonly tasks: readonly NetworkTask[]
-  readonly optimizer: OptimizerRule
 }
 
 interface Frame {
@@ -64,9 +62,7 @@ interface Frame {
   readonly objective: Objective
 }
 
-const groups: readonly ParameterGroup[] = ['expert', 'gate', 'tower', 'bottom']
-
-/** Lowers a model with this body to a layout and three programs. */
+/** Lowers a model with this body to a layout and its programs. */
 export function lowerModel<Options extends CommonOptions>(
   body: BodyBuilder<Options>,
   options: Options,
@@ -77,7 +73,7 @@ export function lowerModel<Options extends CommonOptions>(
   return {
     parameters: { tensors: layout.tensors, elements: layout.elements },
     tables: layout.tables,
-    train: lowerTraining(frame),
+    ...lowerRows(frame),
     evaluate: lowerEvaluation(frame),
     predict: lowerPrediction(frame),
     ...lowerGates(frame),
@@ -131,18 +127,16 @@ function declareInputs(layout: Layout, options: CommonOptions, features: readonl
   })
 }
 
-function lowerTraining({ layout, options, target, inputs: row, signals, objective }: Frame): LoweredProgram {
+function lowerRows({ layout, options, target, inputs: row, signals, objective }: Frame): Pick<Network, 'rows' | 'gradients'> {
   const program = new ProgramBuilder(layout, { training: true })
   const tape = new Tape(program, { rate: options.dropout, seed: options.seed })
-  const rule = updateRule(target.optimizer)
   const x = row.forward(tape)
   objective.losses(tape, signals(tape, x), target.tasks, options.lossReduction)
   tape.backward()
-  program.step('reduce_gradients', { gradients: program.gradients() })
-  for (const group of groups) emitPenalty(program, layout, options, group)
-  updateParameters(program, rule)
-  row.update(program, x, rule, { penalty: penaltyOf(options, 'embedding'), exact: options.sparseUpdate === 'exact' })
-  return program.build()
+  const parameters = program.gradients()
+  program.op('reduce_gradients', { gradients: parameters })
+  const tables = row.gradients(program, x)
+  return { rows: program.build(), gradients: { parameters, tables } }
 }
 
 function lowerEvaluation({ layout, options, target, inputs: row, signals, objective }: Frame): LoweredProgram {
@@ -169,15 +163,6 @@ function lowerGates({ layout, inputs: row, signals }: Frame): Pick<Network, 'gat
   })
   signals(tape, row.forward(tape))
   return { gates: program.build(), gateLevels }
-}
-
-/** Kernels only: biases are never penalised. */
-function emitPenalty(program: ProgramBuilder, layout: Layout, options: CommonOptions, group: ParameterGroup): void {
-  const { l1, l2 } = penaltyOf(options, group)
-  const kernels = layout.tensors.filter((tensor) => tensor.group === group && tensor.role === 'kernel')
-  if ((l1 === 0 && l2 === 0) || kernels.length === 0) return
-  const parameters = kernels.map((tensor) => program.parameter(tensor))
-  program.step('penalty', { parameters, loss: program.scalarOutput(`penalty:${group}`), l1, l2 })
 }
 
 function pairs<A, B>(left: readonly A[], right: readonly B[]): [A, B][] {

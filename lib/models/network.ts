@@ -1,20 +1,25 @@
-// What a model is once it has been lowered: the layout of its weights and three programs over them. Plain data: it holds
-// no memory, knows no dataset and can be inspected. Training binds it to a device.
+// What a model is once it has been lowered: the layout of its weights and programs over them. Plain data: it holds no memory, knows no
+// dataset and no optimizer, and can be inspected. Training adds the step and binds it to a device.
 
 import type { Table, Tensor } from '../core/layout.js'
+import type { View } from '../core/op-fields.js'
 import type { LoweredProgram } from '../core/program.js'
 
 import type { HeadTask } from '../layers/heads.js'
+import type { TableGradient } from '../layers/inputs.js'
 import type { WatchedGate } from '../layers/tape.js'
 
 export type { ParameterGroup, Table, Tensor } from '../core/layout.js'
 export type { LoweredProgram } from '../core/program.js'
+export type { TableGradient } from '../layers/inputs.js'
 
 export interface Network {
   readonly parameters: { readonly tensors: readonly Tensor[]; readonly elements: number }
   readonly tables: readonly Table[]
-  /** Forward, loss, backward, penalties, update. */
-  readonly train: LoweredProgram
+  /** Forward, losses and backward, until gradients are whole: what a step of training begins with. */
+  readonly rows: LoweredProgram
+  /** Where `rows` leaves them. */
+  readonly gradients: { readonly parameters: View; readonly tables: readonly TableGradient[] }
   /** Forward, losses and predictions. */
   readonly evaluate: LoweredProgram
   /** Forward and predictions; no labels. */

@@ -24,7 +24,7 @@ export type ViewSpec = { buffer: number; offset: number; width: number } | null
 /** One op: its name and the fields of its descriptor by name (native/abi/ops.h, camelCase here). */
 export interface OpSpec {
   op: string
-  [field: string]: string | number | ViewSpec | readonly number[] | readonly ViewSpec[]
+  [field: string]: string | number | null | ViewSpec | readonly number[] | readonly ViewSpec[]
 }
 
 export interface DenominatorSpec {
@@ -129,6 +129,39 @@ export interface RunRequest {
   threads: number
 }
 
+/** A step of one batch. */
+export type StepRequest = Omit<RunRequest, 'outputs' | 'steps' | 'milliseconds'>
+
+/** What a step can be cut at: each phase is run once, in this order. */
+export type StepPhase = 'rows' | 'gradients' | 'update' | 'tables'
+
+/**
+ * A step that is run phase by phase: the same bits as one run. Between two phases its memories are free: the gradients of parameters, whole
+ * after 'gradients', are read and written where they are bound. While a phase is run all but `denominators` fails with ERR_MULTIGATE_BUSY.
+ */
+export interface NativeStep {
+  /**
+   * Runs phases `first` to `last`, default `first` alone, off the main thread after the runs before it. `first` is the phase after the last one.
+   * @throws ERR_MULTIGATE_ARGUMENT for another phase, and after one that has failed; ERR_MULTIGATE_DISPOSED where the plan or a memory was
+   *   disposed; ERR_MULTIGATE_BUSY while another run uses a memory.
+   */
+  run(first: StepPhase, last?: StepPhase): Promise<void>
+  /** What losses are divided by, in the program's order: what the rows give, or what was set before 'rows' was run. */
+  denominators: Float64Array
+  /** Scalar outputs so far, then the denominators, as a run gives them. */
+  readonly results: Float64Array
+  /**
+   * A copy of rows of a stored buffer, [rows, width] of the backend's type, in the order of the batch. Between 'rows' and the end of 'tables':
+   * the gradients of what was gathered from embedding tables are such rows.
+   * @throws ERR_MULTIGATE_ARGUMENT for another buffer, for rows that the step does not have, before 'rows' and after 'tables'.
+   */
+  readStored(buffer: number, firstRow: number, rows: number): FloatArray
+  /** Writes whole rows of the backend's type. @throws as `readStored`. */
+  writeStored(buffer: number, firstRow: number, values: FloatArray): void
+  /** Lets go of the plan and the rows, whatever was run. A second call does nothing. @throws ERR_MULTIGATE_BUSY while a phase is run. */
+  end(): void
+}
+
 /** A run that is bound once and called often. Its memory is JavaScript's; between calls nothing native points into it. */
 export interface NativePreparedRun {
   /** Row inputs, then row outputs, in the program's order: 32-bit elements each, outputs float32 on every backend. */
@@ -168,6 +201,12 @@ export interface NativePlan {
    * promise resolves.
    */
   runAsync(request: RunRequest): Promise<Float64Array>
+  /**
+   * Opens a step that is run phase by phase, of a program without row outputs. Until `end()` the plan runs nothing else, and columns cannot
+   * be written; the rows' order is the one of now, and inputs are copied.
+   * @throws ERR_MULTIGATE_BUSY while the plan runs or the order of the columns is being drawn.
+   */
+  begin(request: StepRequest): NativeStep
   /**
    * Binds a run of at most `rows` rows to memory of its own, for programs without scalar inputs.
    * @param names what the row inputs are called in errors, one each.

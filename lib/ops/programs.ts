@@ -57,7 +57,7 @@ export class LevelPrograms {
       ...(gates && { gates }),
     })
     this.#forEachGate(gates, (gate, columns) => {
-      program.rows('copy_columns', { x: columns, y: program.rowOutput(`gate:${gate}`, columns.width) })
+      program.op('copy_columns', { x: columns, y: program.rowOutput(`gate:${gate}`, columns.width) })
     })
     return program.build()
   }
@@ -80,7 +80,7 @@ export class LevelPrograms {
       tape.backward()
     }
     this.#furtherRounds(program, streams, upstream)
-    program.step('reduce_gradients', { gradients: program.gradients() })
+    program.op('reduce_gradients', { gradients: program.gradients() })
     return program.build()
   }
 
@@ -95,7 +95,7 @@ export class LevelPrograms {
     this.#mixture.forward(tape, streams, { outputs })
     tape.backward()
     this.#furtherRounds(program, streams, upstream)
-    program.step('reduce_gradients', { gradients: program.gradients() })
+    program.op('reduce_gradients', { gradients: program.gradients() })
     return program.build()
   }
 
@@ -141,7 +141,7 @@ export class LevelPrograms {
 
   #takeProbabilities(program: ProgramBuilder, gates: View): void {
     this.#forEachGate(gates, (gate, columns) => {
-      program.rows('copy_columns', { x: program.rowInput(`probabilities:${gate}`, columns.width), y: columns })
+      program.op('copy_columns', { x: program.rowInput(`probabilities:${gate}`, columns.width), y: columns })
     })
   }
 

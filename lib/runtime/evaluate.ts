@@ -8,7 +8,7 @@ import type { NetworkTask } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
 import type { EncodedRows, Targets } from './encode.js'
-import { lossPlaces } from './losses.js'
+import { type LossPlace, lossPlace } from './losses.js'
 import { penaltyOfWeights } from './penalty.js'
 import type { Turns } from './queue.js'
 import type { NetworkRunner, PartResult } from './runner.js'
@@ -66,7 +66,7 @@ export async function evaluate(
   let loss = penalty
   for (const task of tasks) {
     const { name, weight } = task
-    const own = lossOf(lossPlaces(program, name), parts)
+    const own = lossOf(lossPlace(program, name), parts)
     loss += weight * own
     const targets = data.targets.find((target) => target.task.name === name)
     results[name] = await inSlices(evaluateTask(task, own, outputs.get(name), targets), { check })
@@ -75,7 +75,7 @@ export async function evaluate(
 }
 
 /** What one run over all rows would give: each part's loss counts by what it was divided by. */
-function lossOf({ at, divisorAt }: ReturnType<typeof lossPlaces>, parts: readonly PartResult[]): number {
+function lossOf({ at, divisorAt }: LossPlace, parts: readonly PartResult[]): number {
   const [first] = parts
   if (first !== undefined && parts.length === 1) return first.results[at] ?? NaN
   let [sum, total] = [0, 0]

@@ -8,7 +8,8 @@ import type { NetworkTask } from '../models/network.js'
 
 /** The mean of a scalar output over the steps so far. */
 interface Mean {
-  readonly name: string
+  /** What errors call it. */
+  readonly called: string
   /** Its place among a step's results. */
   readonly at: number
   /** The place of what the step has divided it by; undefined: it counts by rows. */
@@ -17,14 +18,17 @@ interface Mean {
   divisor: number
 }
 
-/** Where among a step's results a task's loss is, and what the step has divided it by. */
-export function lossPlaces(
-  { scalarOutputs, scalarInputs, spec }: LoweredProgram,
-  task: string,
-): { at: number; divisorAt: number } {
-  const scalar = scalarInputs[`denominator:${task}`]
-  const divisor = spec.denominators.findIndex((denominator) => denominator.scalar === scalar)
-  return { at: scalarOutputs[`loss:${task}`] ?? -1, divisorAt: spec.scalarOutputs + divisor }
+/** Where among a run's results the loss of a task is, and what the run has divided it by. */
+export interface LossPlace {
+  readonly at: number
+  readonly divisorAt: number
+}
+
+/** The places of the loss of a task. */
+export function lossPlace({ losses, spec }: LoweredProgram, task: string): LossPlace {
+  const loss = losses.find((candidate) => candidate.task === task)
+  if (loss === undefined) throw new Error(`the program has no loss of task ${task}`)
+  return { at: loss.output, divisorAt: spec.scalarOutputs + loss.denominator }
 }
 
 /** How many results a step gives: scalar outputs, then denominators. */
@@ -38,13 +42,13 @@ export class EpochLosses {
   #rows = 0
 
   constructor(program: LoweredProgram, tasks: readonly NetworkTask[]) {
-    const mean = (name: string, at: number, divisorAt?: number): Mean => ({ name, at, divisorAt, sum: 0, divisor: 0 })
+    const mean = (called: string, at: number, divisorAt?: number): Mean => ({ called, at, divisorAt, sum: 0, divisor: 0 })
     this.#tasks = tasks.map((task) => {
-      const { at, divisorAt } = lossPlaces(program, task.name)
-      return { task, mean: mean(`loss:${task.name}`, at, divisorAt) }
+      const { at, divisorAt } = lossPlace(program, task.name)
+      return { task, mean: mean(`the loss of task '${task.name}'`, at, divisorAt) }
     })
-    const penalties = Object.entries(program.scalarOutputs).filter(([name]) => name.startsWith('penalty:'))
-    this.#means = [...this.#tasks.map((own) => own.mean), ...penalties.map(([name, at]) => mean(name, at))]
+    const penalties = program.penalties.map(({ of, output }) => mean(`the penalty of '${of}'`, output))
+    this.#means = [...this.#tasks.map((own) => own.mean), ...penalties]
   }
 
   get rows(): number {
@@ -58,7 +62,7 @@ export class EpochLosses {
   add(results: Float64Array, rows: number, place: { readonly epoch: number; readonly step: number }): void {
     for (const mean of this.#means) {
       const value = results[mean.at] ?? Number.NaN
-      if (!Number.isFinite(value)) throw diverged(nameOf(mean.name), value, `in epoch ${place.epoch}, step ${place.step}`)
+      if (!Number.isFinite(value)) throw diverged(mean.called, value, `in epoch ${place.epoch}, step ${place.step}`)
       const divisor = mean.divisorAt === undefined ? rows : (results[mean.divisorAt] ?? Number.NaN)
       mean.sum += value * divisor
       mean.divisor += divisor
@@ -88,11 +92,6 @@ export class EpochLosses {
 
 function quotientOf({ sum, divisor }: Mean): number {
   return divisor === 0 ? 0 : sum / divisor
-}
-
-function nameOf(scalar: string): string {
-  const [kind, name] = scalar.split(/:(.*)/s)
-  return kind === 'loss' ? `the loss of task '${name}'` : `the penalty of '${name}'`
 }
 
 /** The error of a number that training has driven out of bounds. */

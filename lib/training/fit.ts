@@ -13,6 +13,7 @@ import type { Evaluation } from '../runtime/evaluate.js'
 import type { EpochLosses } from '../runtime/losses.js'
 import { checkRowsFit } from '../runtime/memory-budget.js'
 import type { Turns } from '../runtime/queue.js'
+import type { RowSource } from '../runtime/row-source.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { unknownIn } from '../runtime/unknown.js'
 import { type Callback, type CallbackLike, type FitControl, type FitPlan, type StepRecord, toCallback } from './callbacks.js'
@@ -28,7 +29,7 @@ export interface FitRun {
   readonly runner: NetworkRunner
   readonly program: LoweredProgram
   readonly tasks: readonly NetworkTask[]
-  readonly train: EncodedRows
+  readonly train: RowSource
   readonly validation: EncodedRows | undefined
   /** Spent on encoding both. */
   readonly encodeSeconds: number
@@ -111,7 +112,7 @@ class Run {
       plan,
       learningRate: run.optimizer.learningRate,
       stepsBefore: run.resumed?.state.steps ?? 0,
-      rows: run.train,
+      source: run.train,
       threads: run.runner.compute.threads,
       onStep: callbacks.some(({ onStep }) => onStep !== undefined) ? (step) => this.#tell('onStep', step) : undefined,
       onProgress: (step) => this.#tell('onProgress', step),
@@ -152,7 +153,7 @@ class Run {
     const losses = await this.#loop.epoch(epoch)
     const seconds = (performance.now() - start) / 1000
     const validation = await this.#validate(epoch)
-    const record = epochRecord(epoch, losses, Math.ceil(losses.rows / this.#run.settings.batchSize), validation, seconds)
+    const record = epochRecord(epoch, losses, this.#run.train.stepsOf(this.#run.settings.batchSize), validation, seconds)
     this.#epochs.push(record)
     this.#weightsEpoch = epoch
     return record
@@ -232,7 +233,7 @@ class Run {
       tasks: names,
       epochs,
       epochsBefore: resumed?.state.epochs.length ?? 0,
-      stepsPerEpoch: Math.ceil(train.rows / batchSize),
+      stepsPerEpoch: train.stepsOf(batchSize),
       batchSize,
       trainRows: train.rows,
       validationRows: validation?.rows ?? 0,

@@ -5,9 +5,9 @@ import { quote } from '../core/check.js'
 import { notFiniteAt } from '../core/finite.js'
 import { inSlices, type Sliced } from '../core/slices.js'
 import type { NetworkTask } from '../models/network.js'
-import type { EncodedRows } from '../runtime/encode.js'
-import { diverged, lossPlaces } from '../runtime/losses.js'
+import { diverged, lossPlace } from '../runtime/losses.js'
 import type { Turns } from '../runtime/queue.js'
+import type { RowSource } from '../runtime/row-source.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { type Place, weightsOf } from '../runtime/weights.js'
 import type { FitValues } from './options.js'
@@ -17,7 +17,7 @@ export interface Watched {
   readonly runner: NetworkRunner
   readonly turns: Turns
   readonly tasks: readonly NetworkTask[]
-  readonly train: EncodedRows
+  readonly train: RowSource
   readonly settings: Pick<FitValues, 'batchSize' | 'shuffle'>
 }
 
@@ -59,13 +59,14 @@ export class Health {
     const { runner, tasks, train, settings } = this.#watched
     const { batchSize, shuffle } = settings
     const program = runner.network.evaluate
-    const rows = Math.min(batchSize, train.rows)
+    const shard = train.current
+    const rows = Math.min(batchSize, shard.rows)
     const outputs = runner.outputs(program, rows)
     const own = [...outputs.values()]
-    const start = train.rows - rows
-    const results = await runner.runPart(program, train, { start, rows, outputs: own, shuffled: shuffle && this.#ordered })
+    const start = shard.rows - rows
+    const results = await runner.runPart(program, shard, { start, rows, outputs: own, shuffled: shuffle && this.#ordered })
     for (const { name } of tasks) {
-      const loss = results[lossPlaces(program, name).at] ?? NaN
+      const loss = results[lossPlace(program, name).at] ?? NaN
       if (!Number.isFinite(loss)) throw diverged(`the loss of task '${name}'`, loss, when)
     }
     for (const [name, values] of outputs) {

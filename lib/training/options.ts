@@ -55,10 +55,7 @@ const settings = {
   dataPlacement: z.enum(['auto', 'device', 'host']).default('auto'),
 } satisfies Readonly<Record<keyof FitSettings, z.ZodType>>
 
-const signal = checkedBy<AbortSignal>(
-  'an AbortSignal',
-  (value) => isObject(value) && typeof value.aborted === 'boolean',
-).optional()
+const signal = checkedBy<Signal>('an AbortSignal', (value) => isObject(value) && typeof value.aborted === 'boolean').optional()
 
 /** Options of a call that computes. */
 export const callSchema = z.strictObject({ signal })

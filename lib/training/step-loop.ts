@@ -8,6 +8,7 @@ import type { NativePlan } from '../native/binding.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import { EpochLosses, resultsOf } from '../runtime/losses.js'
 import type { Turns } from '../runtime/queue.js'
+import type { RowSource } from '../runtime/row-source.js'
 import type { StepRecord } from './callbacks.js'
 import type { FitValues } from './options.js'
 import type { Drawn } from './state.js'
@@ -16,7 +17,7 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle'
   readonly plan: NativePlan
   readonly program: LoweredProgram
   readonly tasks: readonly NetworkTask[]
-  readonly rows: EncodedRows
+  readonly source: RowSource
   readonly learningRate: number
   readonly seed: number
   readonly threads: number
@@ -32,6 +33,19 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle'
   readonly drawn: Drawn
 }
 
+/** A step of an epoch. */
+interface StepPlace {
+  readonly epoch: number
+  readonly step: number
+}
+
+/** Steps over rows that follow each other in a shard, from `start` on, `rows` each. */
+interface StepRange {
+  readonly start: number
+  readonly rows: number
+  readonly steps: number
+}
+
 /** What one call takes, about, in milliseconds: so long an abort waits, and a display. */
 const callMilliseconds = 100
 /** Of one call at most: their scalars are laid out before it. */
@@ -39,13 +53,11 @@ const mostSteps = 1024
 
 export class StepLoop {
   readonly #options: StepLoopOptions
-  readonly #columnOf: readonly number[]
   #steps: number
 
   constructor(options: StepLoopOptions) {
     this.#options = options
     this.#steps = options.stepsBefore
-    this.#columnOf = options.rows.columnOf(options.program)
   }
 
   /** Steps since the optimizer began: its bias correction counts them. */
@@ -53,18 +65,30 @@ export class StepLoop {
     return this.#steps
   }
 
-  /** All rows once. */
+  /** All rows once, shard by shard. */
   async epoch(epoch: number): Promise<EpochLosses> {
-    const { program, tasks, rows: data, batchSize, shuffle, seed, turns, checkpoint, onStep, onProgress, drawn } = this.#options
+    const { program, tasks, source, shuffle, seed, turns, checkpoint, drawn } = this.#options
     const losses = new EpochLosses(program, tasks)
-    const width = resultsOf(program)
     drawn.epochs += 1
-    if (shuffle) await turns.take(() => data.columns.shuffleAsync(seed, drawn.epochs))
-    for (let start = 0, step = 0; start < data.rows; ) {
+    let step = 0
+    for await (const shard of source.epoch()) {
+      if (shuffle) await turns.take(() => shard.columns.shuffleAsync(seed, drawn.epochs))
+      step = await this.#train(shard, losses, { epoch, step })
+    }
+    checkpoint()
+    return losses
+  }
+
+  /** All rows of a shard once. Gives how many steps of the epoch have been done. */
+  async #train(shard: EncodedRows, losses: EpochLosses, { epoch, step: before }: StepPlace): Promise<number> {
+    const { program, batchSize, turns, checkpoint, onStep, onProgress } = this.#options
+    const width = resultsOf(program)
+    let step = before
+    for (let start = 0; start < shard.rows; ) {
       checkpoint()
-      const rows = Math.min(batchSize, data.rows - start)
-      const whole = onStep === undefined ? Math.min(Math.floor((data.rows - start) / batchSize), mostSteps) : 1
-      const results = await turns.take(() => this.#run(start, rows, Math.max(whole, 1)))
+      const rows = Math.min(batchSize, shard.rows - start)
+      const whole = onStep === undefined ? Math.min(Math.floor((shard.rows - start) / batchSize), mostSteps) : 1
+      const results = await turns.take(() => this.#run(shard, { start, rows, steps: Math.max(whole, 1) }))
       const record = (): StepRecord => ({ epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total })
       for (let at = 0; at < results.length; at += width) {
         step += 1
@@ -76,17 +100,16 @@ export class StepLoop {
       const waiting = onProgress(record())
       if (waiting !== undefined) await waiting
     }
-    checkpoint()
-    return losses
+    return step
   }
 
   /** Steps that follow each other, `steps` at most. */
-  async #run(start: number, rows: number, steps: number): Promise<Float64Array> {
-    const { plan, program, rows: encoded, dataPlacement, shuffle, threads, drawn } = this.#options
+  async #run(shard: EncodedRows, { start, rows, steps }: StepRange): Promise<Float64Array> {
+    const { plan, program, dataPlacement, shuffle, threads, drawn } = this.#options
     const results = await plan.runAsync({
       rows,
-      columns: encoded.columns,
-      columnOf: this.#columnOf,
+      columns: shard.columns,
+      columnOf: shard.columnOf(program),
       start,
       steps,
       milliseconds: callMilliseconds,
@@ -104,14 +127,21 @@ export class StepLoop {
 
   /** Of the next steps, which count from here on. */
   #scalars(steps: number): Float64Array {
-    const { program, learningRate, drawn } = this.#options
-    const { scalarInputs, spec } = program
+    const { program, tasks, learningRate, drawn } = this.#options
+    const { scalars: numbers, taskWeights, spec } = program
+    const weights = taskWeights.map(({ task, scalar }) => {
+      return { scalar, weight: tasks.find(({ name }) => name === task)?.weight ?? Number.NaN }
+    })
     const scalars = new Float64Array(steps * spec.scalarInputs)
     for (let k = 0; k < steps; k += 1) {
-      for (const [name, value] of Object.entries({ learningRate, step: this.#steps + k + 1, draw: drawn.steps + k + 1 })) {
-        const number = scalarInputs[name]
-        if (number !== undefined) scalars[k * spec.scalarInputs + number] = value
+      const first = k * spec.scalarInputs
+      const set = (scalar: number | undefined, value: number): void => {
+        if (scalar !== undefined) scalars[first + scalar] = value
       }
+      set(numbers.learningRate, learningRate)
+      set(numbers.step, this.#steps + k + 1)
+      set(numbers.draw, drawn.steps + k + 1)
+      for (const { scalar, weight } of weights) set(scalar, weight)
     }
     return scalars
   }

@@ -19,8 +19,8 @@ extern "C" {
 #define MG_NOEXCEPT
 #endif
 
-/* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 to 0006 and 0008 say what a backend owes. */
-#define MG_ABI_VERSION 7u
+/* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 to 0006, 0008 and 0009 say what a backend owes. */
+#define MG_ABI_VERSION 8u
 
 typedef enum mg_status {
   MG_OK = 0,
@@ -53,7 +53,7 @@ typedef enum mg_buffer_class {
   MG_ACTIVATION = 2, /* row activation, the backend's own; need not exist for all rows at once */
   MG_STORED = 3,     /* row activation that a later step op reads whole; the backend's own */
   MG_PARAMETER = 4,  /* the flat store: `count` elements. At most one per program */
-  MG_GRADIENT = 5,   /* as long as the flat store. At most one per program */
+  MG_GRADIENT = 5,   /* as long as the flat store; any number */
   MG_STATE = 6,      /* optimizer moment of the flat store or of a table */
   MG_TABLE = 7       /* embedding table, [count, width] */
 } mg_buffer_class;
@@ -83,7 +83,9 @@ typedef struct mg_ints {
   uint32_t count;
 } mg_ints;
 
-typedef enum mg_phase { MG_PHASE_ROWS = 0, MG_PHASE_SEGMENT = 1, MG_PHASE_STEP = 2 } mg_phase;
+/* In the order of a step; see ops.h. */
+typedef enum mg_phase { MG_PHASE_ROWS = 0, MG_PHASE_GRADIENTS = 1, MG_PHASE_UPDATE = 2, MG_PHASE_TABLES = 3 } mg_phase;
+#define MG_PHASE_COUNT 4
 
 /* Descriptors: struct mg_dense_forward { mg_view x; ... }, one per op. */
 #define MG_VIEW_(name) mg_view name;
@@ -92,7 +94,7 @@ typedef enum mg_phase { MG_PHASE_ROWS = 0, MG_PHASE_SEGMENT = 1, MG_PHASE_STEP =
 #define MG_INTS_(name) mg_ints name;
 #define MG_FLOAT_(name) double name;
 #define MG_DESCRIPTOR_(name, phase) \
-  typedef struct mg_##name { MG_FIELDS_##name(MG_VIEW_, MG_VIEWS_, MG_INT_, MG_INTS_, MG_FLOAT_) } mg_##name;
+  typedef struct mg_##name { MG_FIELDS_##name(MG_VIEW_, MG_VIEWS_, MG_INT_, MG_INTS_, MG_FLOAT_, MG_INT_) } mg_##name;
 MG_OPS(MG_DESCRIPTOR_)
 
 #define MG_KIND_(name, phase) MG_OP_##name,
@@ -118,7 +120,7 @@ typedef struct mg_denominator {
 typedef struct mg_program {
   const mg_buffer* buffers;
   uint32_t buffer_count;
-  const mg_op* ops; /* rows ops in order, then step ops */
+  const mg_op* ops; /* in the order of their phases */
   uint32_t op_count;
   uint32_t scalar_inputs;
   uint32_t scalar_outputs;
@@ -146,7 +148,11 @@ typedef enum mg_data_place {
   MG_DATA_HOST = 2    /* the host's, batch by batch */
 } mg_data_place;
 
+/* One step, or some phases of it: those from first_phase to last_phase. A step is run from ROWS on, in one call or in several that follow
+ * each other, each from the phase after the last one, with the same rows and data, and nothing else of the plan runs in between: the bits are the
+ * same either way. What later phases need (stored buffers, ids, gradients that are not whole) the plan keeps after ROWS. */
 typedef struct mg_run {
+  int32_t first_phase, last_phase; /* mg_phase */
   int64_t rows;               /* n >= 1 */
   void* const* data;          /* one per buffer; null for activations and stored buffers. Row outputs [n, width] */
   const int32_t* row_index;   /* null: row r of a row input is its row r; else its row row_index[r] */
@@ -160,7 +166,7 @@ typedef struct mg_run {
   int64_t next_rows;          /* how many rows of the data set a later run will probably take: those that follow in row_index, which has
                                  them too, or in the data. A backend may fetch them meanwhile */
   const double* scalars_in;
-  double* scalars_out;        /* written, not added to */
+  double* scalars_out;        /* ROWS writes them, the other phases add to them */
   uint64_t parameter_version; /* changes whenever PARAMETER elements have changed between two runs */
   int32_t threads;            /* at most; the bits of the result never depend on it */
 } mg_run;
@@ -202,6 +208,11 @@ typedef struct mg_backend {
   mg_status (*compile)(const mg_program* program, const mg_compile_options* options, mg_plan** plan, mg_error* error)
       MG_NOEXCEPT;
   mg_status (*run)(mg_plan* plan, const mg_run* run, mg_error* error) MG_NOEXCEPT;
+
+  /* Rows [first_row, first_row + rows) of a STORED buffer that ops write, [rows, width] without gaps, of the step whose ROWS have been
+   * run and whose TABLES have not. Those of the row gradients of embeddings are where the machines that share a step meet. */
+  mg_status (*read_stored)(mg_plan* plan, int32_t buffer, int64_t first_row, int64_t rows, void* to, mg_error* error) MG_NOEXCEPT;
+  mg_status (*write_stored)(mg_plan* plan, int32_t buffer, int64_t first_row, int64_t rows, const void* from, mg_error* error) MG_NOEXCEPT;
   void (*info)(const mg_plan* plan, int64_t rows, mg_plan_info* info) MG_NOEXCEPT;
   void (*destroy)(mg_plan* plan) MG_NOEXCEPT;
 

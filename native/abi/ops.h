@@ -4,78 +4,83 @@
  * table through which programs arrive from TypeScript. A backend that misses an op does not compile (see its kernel table).
  *
  * Rules for every op
- * - A parameter view (kernel, bias, table) names elements of the flat store. Its gradient is the same range of the
- *   GRADIENT buffer. Parameter gradients accumulate (+=); activation gradients overwrite (=), unless `accumulate` is 1.
+ * - A parameter view (kernel, bias, table) names elements of the flat store. Its gradient is the same range of the GRADIENT buffer
+ *   that the op names whole as `gradients`; there may be several such buffers, of one task each, say. Parameter gradients accumulate (+=);
+ *   activation gradients overwrite (=), unless `accumulate` is 1.
  * - What an op writes overlaps nothing else that it reads or writes. Views that are the same may be written by one op, all but the first
  *   with `accumulate`: they add up in the order listed.
- * - A program with a GRADIENT buffer has reduce_gradients, as its first step op. Each parameter, moment and table is
- *   updated by one op. A parameter may have gradients from several ops; backends that cannot add them up refuse the program.
+ * - Each GRADIENT buffer has one reduce_gradients. Each parameter, moment and table is updated by one op. Several ops may have gradients
+ *   for the same weights: in one buffer they add up. Backends that cannot add up ranges that overlap without being the same weights refuse
+ *   the program.
  * - An opaque buffer (`experts`, `pre` of the mixture) is a whole ACTIVATION whose inner order and size are the backend's own: one forward
  *   op writes it, one backward op of the same topology uses it up, and no other op may name it. Streams and gates stay as they are in between.
- * - A view with buffer -1 is absent. "optional" marks the fields where that is allowed.
+ * - A view with buffer -1 is absent, a SCALAR of -1 too: the number of a scalar input. "optional" beside a field marks those where that is
+ *   allowed; beside VIEWS it says so of the entries. scripts/generate-ops.mjs makes lib/core/op-fields.ts from these rows, fields and comments.
  * - Letters: n rows, d input width, h expert width, e experts, g gates, s streams.
  */
 #ifndef MULTIGATE_ABI_OPS_H
 #define MULTIGATE_ABI_OPS_H
 
-/* OP(name, phase). ROWS: any range of rows on its own. STEP: once a step, after all rows. (SEGMENT, all rows first, is
- * part of the contract for ops such as batch norm; no op uses it yet.) */
-#define MG_OPS(OP)              \
-  OP(copy_columns, ROWS)        \
-  OP(embedding_gather, ROWS)    \
-  OP(dense_forward, ROWS)       \
-  OP(dense_backward, ROWS)      \
-  OP(mixture_forward, ROWS)     \
-  OP(mixture_backward, ROWS)    \
-  OP(fusion_forward, ROWS)      \
-  OP(fusion_backward, ROWS)     \
-  OP(dropout, ROWS)             \
-  OP(binary_loss, ROWS)         \
-  OP(binary_predict, ROWS)      \
-  OP(product_loss, ROWS)        \
-  OP(product_predict, ROWS)     \
-  OP(squared_loss, ROWS)        \
-  OP(multiclass_loss, ROWS)     \
-  OP(multiclass_predict, ROWS)  \
-  OP(reduce_gradients, STEP)    \
-  OP(penalty, STEP)             \
-  OP(optimize, STEP)            \
-  OP(embedding_update, STEP)
+/* OP(name, phase). The phases of a step, in order: a run can be cut between any two of them (see mg_run), and the ops of a program stand in
+ * their order. ROWS: any range of rows on its own. Once a step, after all rows: GRADIENTS, which makes the gradients of parameters whole;
+ * UPDATE, penalties and parameters; TABLES, the embedding tables. */
+#define MG_OPS(OP)                \
+  OP(copy_columns, ROWS)          \
+  OP(embedding_gather, ROWS)      \
+  OP(dense_forward, ROWS)         \
+  OP(dense_backward, ROWS)        \
+  OP(mixture_forward, ROWS)       \
+  OP(mixture_backward, ROWS)      \
+  OP(fusion_forward, ROWS)        \
+  OP(fusion_backward, ROWS)       \
+  OP(dropout, ROWS)               \
+  OP(binary_loss, ROWS)           \
+  OP(binary_predict, ROWS)        \
+  OP(product_loss, ROWS)          \
+  OP(product_predict, ROWS)       \
+  OP(squared_loss, ROWS)          \
+  OP(multiclass_loss, ROWS)       \
+  OP(multiclass_predict, ROWS)    \
+  OP(reduce_gradients, GRADIENTS) \
+  OP(penalty, UPDATE)             \
+  OP(optimize, UPDATE)            \
+  OP(embedding_update, TABLES)
 
 /* y[n,w] = x[n,w]; a row input placed into columns of an activation. */
-#define MG_FIELDS_copy_columns(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(x)                                                     \
+#define MG_FIELDS_copy_columns(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(x)                                                             \
   VIEW(y)
 
 /* y[n,dim] = table[id] (combiner 0, ids [n,1]), or the mean (1) or sum (2) of table[id] over the ids != 0 of a row of
  * ids [n,length]. A row without ids gives zeros. Ids are in range: whoever assembled the batch has checked. */
-#define MG_FIELDS_embedding_gather(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(table)                                                     \
-  VIEW(ids)                                                       \
-  VIEW(y)                                                         \
+#define MG_FIELDS_embedding_gather(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(table)                                                             \
+  VIEW(ids)                                                               \
+  VIEW(y)                                                                 \
   INT(combiner)
 
 /* z = x[n,in] kernel[in,out] + bias[out]; y = activation(z). bias optional. z optional: written where given, and required
  * for gelu and swish if a dense_backward follows (their derivative needs it). */
-#define MG_FIELDS_dense_forward(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(x)                                                      \
-  VIEW(kernel)                                                 \
-  VIEW(bias)                                                   \
-  VIEW(z)                                                      \
-  VIEW(y)                                                      \
+#define MG_FIELDS_dense_forward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(x)                                                              \
+  VIEW(kernel)                                                         \
+  VIEW(bias) /* optional */                                            \
+  VIEW(z) /* optional */                                               \
+  VIEW(y)                                                              \
   INT(activation)
 
 /* dz = dy * activation'(z); dkernel += x^T dz; dbias += sum over rows of dz; dx = dz kernel^T. dx optional, and may be
- * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . */
-#define MG_FIELDS_dense_backward(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(x)                                                       \
-  VIEW(kernel)                                                  \
-  VIEW(bias)                                                    \
-  VIEW(z)                                                       \
-  VIEW(y)                                                       \
-  VIEW(dy)                                                      \
-  VIEW(dx)                                                      \
-  INT(activation)                                               \
+ * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer that has dkernel and dbias. */
+#define MG_FIELDS_dense_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(x)                                                               \
+  VIEW(kernel)                                                          \
+  VIEW(bias) /* optional */                                             \
+  VIEW(z) /* optional */                                                \
+  VIEW(y)                                                               \
+  VIEW(dy)                                                              \
+  VIEW(dx) /* optional */                                               \
+  VIEW(gradients)                                                       \
+  INT(activation)                                                       \
   INT(accumulate)
 
 /* The topology that mixture_forward and mixture_backward share. Experts and gates are one dense layer each: a deep one is a
@@ -86,55 +91,57 @@
  * reads the stream. expert_bias [e, units]. gate_kernel: one view per gate, [d, experts seen]; gate_bias: one view per gate,
  * [experts seen], or no views at all. temperature divides the logits, > 0.
  * experts, pre: what forward keeps for backward, [n, e*units] each, opaque. */
-#define MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEWS(streams)                                                  \
-  INTS(expert_stream)                                             \
-  INTS(gate_stream)                                               \
-  INTS(gate_offset)                                               \
-  INTS(gate_expert)                                               \
-  VIEWS(expert_kernel)                                            \
-  VIEW(expert_bias)                                               \
-  VIEWS(gate_kernel)                                              \
-  VIEWS(gate_bias)                                                \
-  INT(units)                                                      \
-  INT(activation)                                                 \
+#define MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(streams)                                                          \
+  INTS(expert_stream)                                                     \
+  INTS(gate_stream)                                                       \
+  INTS(gate_offset)                                                       \
+  INTS(gate_expert)                                                       \
+  VIEWS(expert_kernel) /* optional */                                     \
+  VIEW(expert_bias)                                                       \
+  VIEWS(gate_kernel)                                                      \
+  VIEWS(gate_bias)                                                        \
+  INT(units)                                                              \
+  INT(activation)                                                         \
   FLOAT(temperature)
 
 /* a_i = activation(stream W_i + b_i); p_j = softmax((stream G_j + c_j) / temperature) over the experts seen; outputs_j = sum p_j[i] a_i.
  * outputs: one view per gate, [n, units]. gates: optional, [n, sum of experts seen], all p side by side.
  * experts optional: a is kept there. pre optional: the pre-activations, required with experts for gelu and swish. */
-#define MG_FIELDS_mixture_forward(VIEW, VIEWS, INT, INTS, FLOAT) \
-  MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT)      \
-  VIEWS(outputs)                                                 \
-  VIEW(gates)                                                    \
-  VIEW(experts)                                                  \
-  VIEW(pre)
+#define MG_FIELDS_mixture_forward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)      \
+  VIEWS(outputs)                                                         \
+  VIEW(gates) /* optional */                                             \
+  VIEW(experts) /* optional */                                           \
+  VIEW(pre) /* optional */
 
 /* From doutputs (one view per gate, absent = zero) the gradients of all parameters and, where a dstreams view is given, of
  * the streams (may be narrower than the stream). gates: as mixture_forward wrote them (required). experts and pre: as
- * mixture_forward kept them; absent: experts are computed again. accumulate: one int per stream. */
-#define MG_FIELDS_mixture_backward(VIEW, VIEWS, INT, INTS, FLOAT) \
-  MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT)       \
-  VIEWS(doutputs)                                                 \
-  VIEWS(dstreams)                                                 \
-  INTS(accumulate)                                                \
-  VIEW(gates)                                                     \
-  VIEW(experts)                                                   \
-  VIEW(pre)
+ * mixture_forward kept them; absent: experts are computed again. accumulate: one int per stream. gradients: the GRADIENT buffer
+ * that has those of the parameters. */
+#define MG_FIELDS_mixture_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)       \
+  VIEWS(doutputs) /* optional */                                          \
+  VIEWS(dstreams) /* optional */                                          \
+  INTS(accumulate)                                                        \
+  VIEW(gates)                                                             \
+  VIEW(experts) /* optional */                                            \
+  VIEW(pre) /* optional */                                                \
+  VIEW(gradients)
 
 /* y[n,w] = the sum (kind 0) or the product (kind 1) of inputs[n,w], element by element, in the order listed. */
-#define MG_FIELDS_fusion_forward(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEWS(inputs)                                                 \
-  VIEW(y)                                                       \
+#define MG_FIELDS_fusion_forward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(inputs)                                                         \
+  VIEW(y)                                                               \
   INT(kind)
 
 /* dinputs_i = dy (sum), or dy times the product of the other inputs, by prefix and suffix products (no division). dinputs:
  * one per input, absent: nobody wants it. accumulate: one int per input. */
-#define MG_FIELDS_fusion_backward(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEWS(inputs)                                                  \
-  VIEW(dy)                                                       \
-  VIEWS(dinputs)                                                 \
-  INTS(accumulate)                                               \
+#define MG_FIELDS_fusion_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(inputs)                                                          \
+  VIEW(dy)                                                               \
+  VIEWS(dinputs) /* optional */                                          \
+  INTS(accumulate)                                                       \
   INT(kind)
 
 /* y[n,w] = x / (1 - T / 2^16) where the element is kept, else 0; the same op with x = dy gives dx. T = rate 2^16, rounded to
@@ -142,124 +149,126 @@
  * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22), words of 32 bits: row and step count modulo 2^32. 0 <= rate < 1. seed < 2^53,
  * stream < 2^32. row: the position in the batch, not in the dataset. step: scalar input, an integer in [0, 2^53]; the engine has checked.
  * first_row: of mg_run. */
-#define MG_FIELDS_dropout(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(x)                                                \
-  VIEW(y)                                                \
-  INT(seed)                                              \
-  INT(stream)                                            \
-  INT(step)                                              \
+#define MG_FIELDS_dropout(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(x)                                                        \
+  VIEW(y)                                                        \
+  INT(seed)                                                      \
+  INT(stream)                                                    \
+  SCALAR(step)                                                   \
   FLOAT(rate)
 
 /* What all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`; scalar output
- * `loss` += sum(w m l) / D, not weighted by task; the gradients have task_weight. D = 0 means that no row counts: loss and
- * gradient are 0. label, weight [n,1]; weight and the gradients are optional. */
-#define MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(label)                                         \
-  VIEW(weight)                                        \
-  INT(denominator)                                    \
-  INT(loss)                                           \
-  FLOAT(task_weight)
+ * `loss` += sum(w m l) / D, not weighted by task; the gradients have task_weight, a scalar input that is a finite float32, without
+ * which there is no gradient. D = 0 means that no row counts: loss and gradient are 0. label, weight [n,1]; weight and the gradients are
+ * optional. */
+#define MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(label)                                                 \
+  VIEW(weight) /* optional */                                 \
+  SCALAR(denominator)                                         \
+  INT(loss)                                                   \
+  SCALAR(task_weight) /* optional */
 
 /* l = max(z,0) - z y + log1p(exp(-|z|)); dlogit = task_weight w m (sigmoid(z) - y) / D. logit, dlogit [n,1]. */
-#define MG_FIELDS_binary_loss(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(logit)                                                \
-  VIEW(dlogit)                                               \
-  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT)
+#define MG_FIELDS_binary_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(logit)                                                        \
+  VIEW(dlogit) /* optional */                                        \
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
 
 /* y[n,1] = sigmoid(logit[n,1]) */
-#define MG_FIELDS_binary_predict(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(logit)                                                   \
+#define MG_FIELDS_binary_predict(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(logit)                                                           \
   VIEW(y)
 
 /* The binary loss of p = the product of sigmoid(logits_i): l = -y log p - (1 - y) log(1 - p), without cancellation.
  * dlogits_i = task_weight w m sigmoid(-logits_i) (-y + (1 - y) p / (1 - p)) / D. logits, dlogits: [n,1] each; dlogits one per
  * logit or none at all. accumulate: one int per logit. */
-#define MG_FIELDS_product_loss(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEWS(logits)                                               \
-  VIEWS(dlogits)                                              \
-  INTS(accumulate)                                            \
-  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT)
+#define MG_FIELDS_product_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(logits)                                                       \
+  VIEWS(dlogits)                                                      \
+  INTS(accumulate)                                                    \
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
 
 /* y[n,1] = the product of sigmoid(logits_i) */
-#define MG_FIELDS_product_predict(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEWS(logits)                                                  \
+#define MG_FIELDS_product_predict(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(logits)                                                          \
   VIEW(y)
 
 /* l = (z - y)^2; dprediction = task_weight w m 2 (z - y) / D. prediction z, dprediction [n,1]. */
-#define MG_FIELDS_squared_loss(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(prediction)                                            \
-  VIEW(dprediction)                                           \
-  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT)
+#define MG_FIELDS_squared_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(prediction)                                                    \
+  VIEW(dprediction) /* optional */                                    \
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
 
 /* l = logsumexp(z) - z_y; dlogits_c = task_weight w m (softmax(z)_c - [c = y]) / D. logits, dlogits [n, classes]; label: the
  * number of the class or NaN; a number that is no class counts as none of them (callers check). */
-#define MG_FIELDS_multiclass_loss(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(logits)                                                   \
-  VIEW(dlogits)                                                  \
-  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT)
+#define MG_FIELDS_multiclass_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(logits)                                                           \
+  VIEW(dlogits) /* optional */                                           \
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
 
 /* y[n,classes] = softmax(logits) */
-#define MG_FIELDS_multiclass_predict(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(logits)                                                      \
+#define MG_FIELDS_multiclass_predict(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(logits)                                                              \
   VIEW(y)
 
-/* Makes the GRADIENT buffer whole: from here on it holds the sum over all rows of this run (it is overwritten, not added
- * to). The first step op of every program that has parameter gradients. */
-#define MG_FIELDS_reduce_gradients(VIEW, VIEWS, INT, INTS, FLOAT) VIEW(gradients)
+/* Makes a GRADIENT buffer whole: from here on it holds the sum over all rows of this run (it is overwritten, not added to); what it
+ * holds before, in the phase ROWS, is nobody's to know. */
+#define MG_FIELDS_reduce_gradients(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) VIEW(gradients)
 
-/* For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2); gradient += l1 sign(w) + 2 l2 w, if the
- * program has a GRADIENT buffer. */
-#define MG_FIELDS_penalty(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEWS(parameters)                                      \
-  INT(loss)                                              \
-  FLOAT(l1)                                              \
+/* For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2); their gradient in
+ * `gradients`, where that is given, += l1 sign(w) + 2 l2 w. */
+#define MG_FIELDS_penalty(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(parameters)                                              \
+  VIEW(gradients) /* optional */                                 \
+  INT(loss)                                                      \
+  FLOAT(l1)                                                      \
   FLOAT(l2)
 
 /* The update rule and its constants; docs/numerics.md has the formulas. rule: 0 sgd, 1 adam (with weight_decay: adamw),
  * 2 adagrad, 3 rmsprop, 4 ftrl. form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). What a rule
  * does not use is 0. Moments in order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum
  * if it has one, mean gradient if centered); ftrl (n, z). beta2 is rho for rmsprop. */
-#define MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(moment1)                                              \
-  VIEW(moment2)                                              \
-  VIEW(moment3)                                              \
-  INT(rule)                                                  \
-  INT(form)                                                  \
-  INT(nesterov)                                              \
-  INT(centered)                                              \
-  INT(learning_rate)                                         \
-  INT(step)                                                  \
-  FLOAT(beta1)                                               \
-  FLOAT(beta2)                                               \
-  FLOAT(epsilon)                                             \
-  FLOAT(momentum)                                            \
-  FLOAT(weight_decay)                                        \
-  FLOAT(ftrl_l1)                                             \
-  FLOAT(ftrl_l2)                                             \
-  FLOAT(ftrl_l2_shrinkage)                                   \
-  FLOAT(ftrl_power)                                          \
+#define MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(moment1) /* optional */                                       \
+  VIEW(moment2) /* optional */                                       \
+  VIEW(moment3) /* optional */                                       \
+  INT(rule)                                                          \
+  INT(form)                                                          \
+  INT(nesterov)                                                      \
+  INT(centered)                                                      \
+  SCALAR(learning_rate)                                              \
+  SCALAR(step)                                                       \
+  FLOAT(beta1)                                                       \
+  FLOAT(beta2)                                                       \
+  FLOAT(epsilon)                                                     \
+  FLOAT(momentum)                                                    \
+  FLOAT(weight_decay)                                                \
+  FLOAT(ftrl_l1)                                                     \
+  FLOAT(ftrl_l2)                                                     \
+  FLOAT(ftrl_l2_shrinkage)                                           \
+  FLOAT(ftrl_power)                                                  \
   FLOAT(ftrl_beta)
 
-/* Updates all dense parameters from the GRADIENT buffer. Moments: as long as parameters; absent where the rule has none. */
-#define MG_FIELDS_optimize(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(parameters)                                        \
-  VIEW(gradients)                                         \
-  MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT)
+/* Updates all dense parameters from a GRADIENT buffer. Moments: as long as parameters; absent where the rule has none. */
+#define MG_FIELDS_optimize(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(parameters)                                                \
+  VIEW(gradients)                                                 \
+  MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
 
 /* Sums the gradients of each id of the batch in row order (features in the order listed), adds the penalty and updates the
  * rows of one table. ids: the row inputs that were gathered from it; gradients: the matching columns of a STORED buffer;
  * combiners: as in embedding_gather (mean: each id gets d / count; id 0 of combiners 1 and 2 gets nothing).
  * exact 0: only rows whose id occurs move (combiner 0 counts id 0 as any other), the penalty covers them alone.
  * exact 1: every row moves by the dense rule, the penalty covers the table. loss: scalar output of the penalty. */
-#define MG_FIELDS_embedding_update(VIEW, VIEWS, INT, INTS, FLOAT) \
-  VIEW(table)                                                     \
-  VIEWS(ids)                                                      \
-  VIEWS(gradients)                                                \
-  INTS(combiners)                                                 \
-  INT(exact)                                                      \
-  INT(loss)                                                       \
-  FLOAT(l1)                                                       \
-  FLOAT(l2)                                                       \
-  MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT)
+#define MG_FIELDS_embedding_update(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(table)                                                             \
+  VIEWS(ids)                                                              \
+  VIEWS(gradients)                                                        \
+  INTS(combiners)                                                         \
+  INT(exact)                                                              \
+  INT(loss)                                                               \
+  FLOAT(l1)                                                               \
+  FLOAT(l2)                                                               \
+  MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
 
 #endif

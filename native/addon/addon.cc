@@ -128,6 +128,7 @@ Environment::Environment(Napi::Env env)
     : memory(Napi::Persistent(MemoryHandle::define(env))),
       columns(Napi::Persistent(ColumnsHandle::define(env))),
       plan(Napi::Persistent(PlanHandle::define(env))),
+      step(Napi::Persistent(StepHandle::define(env))),
       float32_(Napi::Persistent(env.Global().Get("Float32Array").As<Napi::Function>())),
       float64_(Napi::Persistent(env.Global().Get("Float64Array").As<Napi::Function>())) {}
 

@@ -35,7 +35,7 @@ class Environment {
   explicit Environment(Napi::Env env);
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-  Napi::FunctionReference memory, columns, plan;
+  Napi::FunctionReference memory, columns, plan, step;
 
   const Library& add_library(Napi::Function error_class);
   /// Whose call is under way; null outside of every call, and for those who use the addon without the library: plain Errors with a code.
@@ -67,7 +67,7 @@ class Environment {
   /// The object for the handle under construction. @throws Failure where there is none.
   template <class Engine>
   std::shared_ptr<Engine> take_pending() {
-    if (pending_ == nullptr) throw Failure(Code::argument, "this class has no public constructor; use createMemory, createColumns or compile");
+    if (pending_ == nullptr) throw Failure(Code::argument, "this class has no public constructor; use createMemory, createColumns, compile or begin");
     return std::static_pointer_cast<Engine>(std::move(pending_));
   }
 

@@ -1,4 +1,4 @@
-// What Memory, Columns and Plan share; see handles.h.
+// What the handles share; see handles.h.
 #include "addon/handles.h"
 
 #include "addon/environment.h"
@@ -53,5 +53,6 @@ void HandleBase<Handle, Engine>::release(Napi::BasicEnv env) {
 template class HandleBase<MemoryHandle, Memory>;
 template class HandleBase<ColumnsHandle, Columns>;
 template class HandleBase<PlanHandle, Plan>;
+template class HandleBase<StepHandle, OpenStep>;
 
 }  // namespace multigate::addon

@@ -1,4 +1,4 @@
-// The classes that JavaScript holds: Memory, Columns and Plan. Each wraps a reference to an engine object and adds the checks
+// The classes that JavaScript holds: Memory, Columns, Plan and Step. Each wraps a reference to an engine object and adds the checks
 // that make any call safe: the receiver and every handle argument are recognised by type tag, never by trust.
 #pragma once
 
@@ -10,11 +10,15 @@
 #include "addon/values.h"
 #include "engine/columns.h"
 #include "engine/memory.h"
+#include "engine/open_step.h"
 #include "engine/plan.h"
 
 namespace multigate::addon {
 
-/// What the three classes share: tagging, recognising, disposing.
+/// V8 makes no typed array much above this; larger memories are read in parts.
+constexpr int64_t kMaxReadBytes = INT32_MAX;
+
+/// What the classes share: tagging, recognising, disposing.
 template <class Handle, class Engine>
 class HandleBase : public Napi::ObjectWrap<Handle> {
  public:
@@ -35,6 +39,10 @@ class HandleBase : public Napi::ObjectWrap<Handle> {
   template <Napi::Value (Handle::*Method)(const Napi::CallbackInfo&)>
   static Napi::ClassPropertyDescriptor<Handle> instance_getter(const char* name) {
     return napi_property_descriptor{name, nullptr, nullptr, &call<Method>, nullptr, nullptr, napi_enumerable, nullptr};
+  }
+  template <Napi::Value (Handle::*Get)(const Napi::CallbackInfo&), Napi::Value (Handle::*Set)(const Napi::CallbackInfo&)>
+  static Napi::ClassPropertyDescriptor<Handle> instance_accessor(const char* name) {
+    return napi_property_descriptor{name, nullptr, nullptr, &call<Get>, &call<Set>, nullptr, napi_enumerable, nullptr};
   }
   Engine& live() const;
   const std::shared_ptr<Engine>& live_pointer() const;
@@ -109,9 +117,27 @@ class PlanHandle : public HandleBase<PlanHandle, Plan> {
   Napi::Value bind(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value run_async(const Napi::CallbackInfo& info);
+  Napi::Value begin(const Napi::CallbackInfo& info);
   Napi::Value prepare(const Napi::CallbackInfo& info);
   Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
+};
+
+class StepHandle : public HandleBase<StepHandle, OpenStep> {
+ public:
+  static constexpr const char* kName = "Step";
+  static const napi_type_tag kTag;
+  static Napi::Function define(Napi::Env env);
+  explicit StepHandle(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value denominators(const Napi::CallbackInfo& info);
+  Napi::Value set_denominators(const Napi::CallbackInfo& info);
+  Napi::Value results(const Napi::CallbackInfo& info);
+  Napi::Value read_stored(const Napi::CallbackInfo& info);
+  Napi::Value write_stored(const Napi::CallbackInfo& info);
+  Napi::Value end(const Napi::CallbackInfo& info);
 };
 
 /// Columns as ColumnSpecs say, all zero. @throws Failure.

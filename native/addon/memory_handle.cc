@@ -7,9 +7,6 @@
 namespace multigate::addon {
 namespace {
 
-// V8 makes no typed array much above this; larger memories are read in parts.
-constexpr int64_t kMaxReadBytes = INT32_MAX;
-
 Initializer read_initializer(const Where& where, const Napi::Value& value) {
   static const char* const kKinds[] = {"uniform", "normal", "constant", nullptr};
   const Napi::Object object = to_object(where, value);

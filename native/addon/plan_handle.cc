@@ -13,7 +13,7 @@ const napi_type_tag PlanHandle::kTag = {0xd4620a9bf7153ce8ULL, 0x71e8b3542fc9d60
 Napi::Function PlanHandle::define(Napi::Env env) {
   return DefineClass(env, kName,
                      {instance_method<&PlanHandle::bind>("bind"), instance_method<&PlanHandle::run>("run"),
-                      instance_method<&PlanHandle::run_async>("runAsync"), instance_method<&PlanHandle::prepare>("prepare"),
+                      instance_method<&PlanHandle::run_async>("runAsync"), instance_method<&PlanHandle::begin>("begin"), instance_method<&PlanHandle::prepare>("prepare"),
                       instance_method<&PlanHandle::info>("info"), instance_method<&PlanHandle::dispose>("dispose")});
 }
 
@@ -48,6 +48,14 @@ Napi::Value PlanHandle::run_async(const Napi::CallbackInfo& info) {
   return queue.post(std::make_unique<AsyncRun>(info.Env(), std::move(step), std::move(outputs)));
 }
 
+Napi::Value PlanHandle::begin(const Napi::CallbackInfo& info) {
+  const Request request = read_open_request(info[0]);
+  Environment& environment = Environment::of(info.Env());
+  auto step = std::make_unique<Step>(live_pointer(), request.rows, request.threads);
+  fill_open(request, live(), *step);
+  return environment.wrap(environment.step, std::make_shared<OpenStep>(std::move(step)));
+}
+
 Napi::Value PlanHandle::prepare(const Napi::CallbackInfo& info) {
   const int64_t rows = to_integer(Where("rows"), info[0], 1, kMaxRows);
   const Where where("names");
@@ -73,6 +81,7 @@ Napi::Value PlanHandle::info(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value PlanHandle::dispose(const Napi::CallbackInfo& info) {
+  if (object_ != nullptr) object_->retire();
   release(info.Env());  // a step under way holds the plan until it ends
   return info.Env().Undefined();
 }

@@ -52,6 +52,7 @@ void read_field(const Where& where, const Napi::Value& value, Program& program, 
     case FieldType::view: field_of<mg_view>(op, field) = read_view(where, value); return;
     case FieldType::views: field_of<mg_views>(op, field) = program.keep(read_views(where, value)); return;
     case FieldType::integer: field_of<int64_t>(op, field) = to_integer(where, value); return;
+    case FieldType::scalar: field_of<int64_t>(op, field) = value.IsNull() ? -1 : to_integer(where, value); return;
     case FieldType::integers: field_of<mg_ints>(op, field) = program.keep(read_integers(where, value)); return;
     case FieldType::real: field_of<double>(op, field) = to_finite(where, value); return;
   }

@@ -58,11 +58,15 @@ std::vector<Span> output_spans(const Request& request, const Plan& plan, const S
   return spans;
 }
 
-/// The row inputs' arrays or columns. `in_place`: floats are read where they are, unless others may write them meanwhile.
-void fill_inputs(const Request& request, const Plan& plan, Step& step, const std::vector<Span>& outputs, bool in_place) {
+/// How a step reads its rows: now, where floats are unless others may write them meanwhile; in its turn, after what was asked for before;
+/// or in phases of which the first may come at any time: from copies, in the order that the rows have now.
+enum class Reading { now, in_turn, in_phases };
+
+/// The row inputs' arrays or columns.
+void fill_inputs(const Request& request, const Plan& plan, Step& step, const std::vector<Span>& outputs, Reading reading) {
   if (request.from_columns) {
     const std::shared_ptr<Columns> columns = ColumnsHandle::object_of(Where("columns"), request.columns);
-    if (in_place && request.shuffled && columns->shuffling()) throw Failure(Code::busy, "these columns are being shuffled; wait for it to end");
+    if (reading != Reading::in_turn && request.shuffled && columns->shuffling()) throw Failure(Code::busy, "these columns are being shuffled; wait for it to end");
     step.use_columns(columns, request.column_of, request.start, request.shuffled, request.place);
     return;
   }
@@ -73,7 +77,7 @@ void fill_inputs(const Request& request, const Plan& plan, Step& step, const std
     const Where where(root, static_cast<int64_t>(k));
     const bool ids = plan.buffer(buffers[k]).dtype == MG_I32;
     const Span span = input_span(where, request.inputs[k], ids ? napi_int32_array : napi_float32_array, step.elements(buffers[k]));
-    if (ids || !in_place || span.shared) {
+    if (ids || reading != Reading::now || span.shared) {
       step.copy_input(buffers[k], span.data, ids ? where.text() : std::string());
       continue;
     }
@@ -91,10 +95,7 @@ void fill_scalars(const Request& request, const Plan& plan, Step& step) {
   step.set_scalars(static_cast<const double*>(span.data));
 }
 
-}  // namespace
-
-Request read_request(const Napi::Value& value) {
-  const Napi::Object object = to_object(Where("request"), value);
+Request read_rows(const Napi::Object& object) {
   Request request;
   request.rows = to_integer(Where("rows"), property(object, "rows"), 1, kMaxRows);
   request.threads = static_cast<int>(to_integer(Where("threads"), property(object, "threads"), 1, kMaxThreads));
@@ -123,21 +124,35 @@ Request read_request(const Napi::Value& value) {
     if (request.steps != 1) throw Failure(Code::argument, text_of("steps is ", request.steps, ", expected 1 where inputs are arrays; several follow each other in columns"));
     request.inputs = read_entries(Where("inputs"), inputs);
   }
-  request.outputs = read_entries(Where("outputs"), property(object, "outputs"));
   request.scalars = property(object, "scalars");
+  return request;
+}
+
+}  // namespace
+
+Request read_request(const Napi::Value& value) {
+  const Napi::Object object = to_object(Where("request"), value);
+  Request request = read_rows(object);
+  request.outputs = read_entries(Where("outputs"), property(object, "outputs"));
+  return request;
+}
+
+Request read_open_request(const Napi::Value& value) {
+  const Request request = read_rows(to_object(Where("request"), value));
+  if (request.steps != 1) throw Failure(Code::argument, text_of("steps is ", request.steps, ", expected 1: phases are those of one step"));
   return request;
 }
 
 void fill_in_place(const Request& request, const Plan& plan, Step& step) {
   const std::vector<Span> outputs = output_spans(request, plan, step);
-  fill_inputs(request, plan, step, outputs, true);
+  fill_inputs(request, plan, step, outputs, Reading::now);
   fill_scalars(request, plan, step);
   for (size_t k = 0; k < outputs.size(); ++k) step.borrow_output(plan.facts().row_outputs[k], outputs[k].data);
 }
 
 std::vector<AsyncRun::Output> fill_by_copy(const Request& request, const Plan& plan, Step& step) {
   const std::vector<Span> spans = output_spans(request, plan, step);
-  fill_inputs(request, plan, step, spans, false);
+  fill_inputs(request, plan, step, spans, Reading::in_turn);
   fill_scalars(request, plan, step);
   std::vector<AsyncRun::Output> outputs;
   outputs.reserve(spans.size());
@@ -147,6 +162,11 @@ std::vector<AsyncRun::Output> fill_by_copy(const Request& request, const Plan& p
     outputs.push_back({buffer, spans[k].length, Napi::Reference<Napi::Value>::New(request.outputs[k], 1)});
   }
   return outputs;
+}
+
+void fill_open(const Request& request, const Plan& plan, Step& step) {
+  fill_inputs(request, plan, step, {}, Reading::in_phases);
+  fill_scalars(request, plan, step);
 }
 
 }  // namespace multigate::addon

@@ -33,11 +33,16 @@ struct Request {
 };
 
 Request read_request(const Napi::Value& value);
+/// Of a step that is run in phases: it has no outputs.
+Request read_open_request(const Napi::Value& value);
 
 /// Inputs read in place, outputs written in place: for a step that ends before the call returns.
 void fill_in_place(const Request& request, const Plan& plan, Step& step);
 
 /// Inputs copied, outputs native; returns the arrays to copy the outputs to.
 std::vector<AsyncRun::Output> fill_by_copy(const Request& request, const Plan& plan, Step& step);
+
+/// Inputs copied, for a step whose phases come one by one. @throws Failure (busy) while the order of its rows is being drawn.
+void fill_open(const Request& request, const Plan& plan, Step& step);
 
 }  // namespace multigate::addon

@@ -1,4 +1,5 @@
 // The CPU backend's table: checks that belong to running, and no exception across the contract.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -92,7 +93,7 @@ mg_status compile(const mg_program* program, const mg_compile_options* options, 
     plan->scalar_outputs = program->scalar_outputs;
     for (uint32_t i = 0; i < program->buffer_count; i++) {
       if (program->buffers[i].buffer_class == MG_PARAMETER) plan->parameter_buffer = static_cast<int32_t>(i);
-      if (program->buffers[i].buffer_class == MG_GRADIENT) plan->gradient_buffer = static_cast<int32_t>(i);
+      if (program->buffers[i].buffer_class == MG_GRADIENT) plan->has_gradients = true;
     }
     PlanBuilder builder(*plan);
     for (uint32_t i = 0; i < program->op_count; i++) compile_each(builder, program->ops[i]);
@@ -106,9 +107,23 @@ mg_status run(mg_plan* plan, const mg_run* arguments, mg_error* error) noexcept 
   return guarded(error, [&] { execute(*plan, *arguments); });
 }
 
+mg_status read_stored(mg_plan* plan, int32_t buffer, int64_t first_row, int64_t rows, void* to, mg_error*) noexcept {
+  const int64_t width = plan->buffers[static_cast<size_t>(buffer)].width;
+  const RowPointer from = stored_at(*plan, buffer, first_row);
+  for (int64_t r = 0; r < rows; r++) std::copy_n(from.data + r * from.stride, width, static_cast<float*>(to) + r * width);
+  return MG_OK;
+}
+
+mg_status write_stored(mg_plan* plan, int32_t buffer, int64_t first_row, int64_t rows, const void* from, mg_error*) noexcept {
+  const int64_t width = plan->buffers[static_cast<size_t>(buffer)].width;
+  const RowPointer to = stored_at(*plan, buffer, first_row);
+  for (int64_t r = 0; r < rows; r++) std::copy_n(static_cast<const float*>(from) + r * width, width, to.data + r * to.stride);
+  return MG_OK;
+}
+
 void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
   out->block_rows = plan->block_rows_for(rows);
-  out->slots = plan->gradient_buffer < 0 ? 0 : plan->slot_count(rows);
+  out->slots = !plan->has_gradients ? 0 : plan->slot_count(rows);
   out->arena_bytes = plan->arena_floats() * 4;
   out->stored_bytes = plan->stored_row_floats * rows * 4;
   out->emulated = plan->bfloat16 && !plan->kernels->multiplies_bfloat16;
@@ -117,8 +132,25 @@ void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
 
 void destroy(mg_plan* plan) noexcept { delete plan; }
 
-const mg_backend kBackend = {MG_ABI_VERSION, MG_F32, "cpu", available, describe, allocate, release,
-                             write,          read,   compile, run,     info,     destroy,  forget};
+#pragma GCC diagnostic error "-Wmissing-field-initializers"
+const mg_backend kBackend = {
+    .abi_version = MG_ABI_VERSION,
+    .element = MG_F32,
+    .name = "cpu",
+    .available = available,
+    .describe = describe,
+    .allocate = allocate,
+    .release = release,
+    .write = write,
+    .read = read,
+    .compile = compile,
+    .run = run,
+    .read_stored = read_stored,
+    .write_stored = write_stored,
+    .info = info,
+    .destroy = destroy,
+    .forget = forget,
+};
 
 }  // namespace
 }  // namespace mg

@@ -46,7 +46,7 @@ int64_t Plan::slot_count(int64_t rows) const {
   const int64_t blocks = block_count(rows);
   int64_t slots = std::clamp<int64_t>(blocks <= kMostSmallBlocks ? blocks : blocks / 2, 1, kMostSlots);
   if (slot_floats > 0) slots = std::clamp<int64_t>(kMostSlotBytes / (slot_floats * 4), 1, slots);
-  if (gradient_buffer < 0) slots = std::clamp<int64_t>(blocks, 1, 256);  // only losses to keep apart
+  if (!has_gradients) slots = std::clamp<int64_t>(blocks, 1, 256);  // only losses to keep apart
   return slots;
 }
 
@@ -102,7 +102,7 @@ Rows PlanBuilder::rows(const mg_view& view) {
       case MG_ROW_INPUT:
         known.place = Rows::Place::kInput;
         known.region = plan.arena_row_floats;
-        if (plan.gradient_buffer >= 0 && meet_in_cache(buffer.width)) known.place = Rows::Place::kArena, known.stride += kPad;
+        if (plan.has_gradients && meet_in_cache(buffer.width)) known.place = Rows::Place::kArena, known.stride += kPad;
         plan.arena_row_floats += padded(known.stride);
         plan.copied_inputs.push_back({view.buffer, known.region, known.stride, known.place == Rows::Place::kArena});
         break;
@@ -201,11 +201,12 @@ PlanWeights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<We
   return *plan.weights.back();
 }
 
-void PlanBuilder::need_gradient(PlanWeights& weights) {
-  if (weights.gradient) throw std::invalid_argument("two backward ops use the same weights; each may have one consumer");
-  weights.gradient = true;
-  weights.slot = plan.slot_floats;
+GradientPlace PlanBuilder::need_gradient(PlanWeights& weights, const mg_view& gradients) {
+  for (const SlotGradient& known : weights.gradients)
+    if (known.buffer == gradients.buffer) return {known.at, true};
+  weights.gradients.push_back({gradients.buffer, plan.slot_floats});
   plan.slot_floats += (weights.weights.depth + 1) * weights.weights.columns;
+  return {weights.gradients.back().at, false};
 }
 
 void PlanBuilder::finish() {
@@ -229,32 +230,16 @@ void PlanBuilder::finish() {
 
   // Without sums over rows a row's result is its own, whatever block it stands in.
   plan.least_block_rows = plan.block_rows;
-  if (plan.gradient_buffer < 0 && plan.scalar_outputs == 0) {
+  if (!plan.has_gradients && plan.scalar_outputs == 0) {
     int64_t flops = std::max<int64_t>(1, kFlopsOfArenaFloat * plan.arena_row_floats);  // 1: gathers alone
     for (const auto& w : plan.weights) flops += 2 * w->weights.depth * w->weights.columns;
     plan.least_block_rows = std::clamp<int64_t>(kLeastBlockFlops / flops, 1, plan.block_rows);
   }
 
-  if (plan.gradient_buffer < 0) return;
-  plan.least_block_rows = std::min(kLeastTrainedRows, plan.block_rows);
-  std::vector<std::pair<int64_t, int64_t>> covered;  // ranges of the gradient that some op writes
-  for (const auto& w : plan.weights) {
-    if (!w->gradient) continue;
-    for (const WeightColumns& part : w->parts) {
-      for (int64_t d = 0; d < w->weights.depth; d++)
-        covered.emplace_back(part.offset + d * part.stride, part.offset + d * part.stride + part.count);
-      if (part.bias >= 0) covered.emplace_back(part.bias, part.bias + part.count);
-    }
-  }
-  std::sort(covered.begin(), covered.end());
-  int64_t end = 0;
-  for (const auto& [from, to] : covered) {
-    if (from < end) throw std::invalid_argument("two backward ops write the same parameter gradient");
-    if (from > end) plan.uncovered.emplace_back(end, from);
-    end = to;
-  }
-  const int64_t count = plan.buffers[static_cast<size_t>(plan.gradient_buffer)].count;
-  if (end < count) plan.uncovered.emplace_back(end, count);
+  plan.stored_rows.resize(plan.buffers.size());
+  for (size_t i = 0; i < plan.buffers.size(); i++)
+    if (regions_[i].place == Rows::Place::kStored) plan.stored_rows[i] = regions_[i];
+  if (plan.has_gradients) plan.least_block_rows = std::min(kLeastTrainedRows, plan.block_rows);
 }
 
 }  // namespace mg

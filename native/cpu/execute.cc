@@ -104,26 +104,27 @@ class GatheredTeam {
   Team alone_;
 };
 
-}  // namespace
-
-void execute(Plan& plan, const mg_run& run) {
-  const int64_t slots = plan.slot_count(run.rows);
+// Room for the step, and what threads can be of use.
+int prepare(Plan& plan, const mg_run& run, int64_t slots) {
   int64_t early = 0;
-  for (const auto& op : plan.step_ops) {
-    op->reserve(plan, run.rows);
-    early += op->early_units(plan);
-  }
+  for (const auto& op : plan.step_ops) early += op->early_units(plan);
   const int threads = static_cast<int>(std::clamp<int64_t>(run.threads, 1, std::max<int64_t>(slots + early, 1)));
+  if (run.first_phase != MG_PHASE_ROWS) return threads;
+  for (const auto& op : plan.step_ops) op->reserve(plan, run.rows);
   while (static_cast<int>(plan.arenas.size()) < threads) plan.arenas.push_back(std::make_unique<Floats>());
   for (int i = 0; i < threads; i++) plan.arenas[static_cast<size_t>(i)]->reserve(plan.arena_floats());
   plan.stored.reserve(plan.stored_row_floats * run.rows);
   plan.slots.reserve(plan.slot_floats * slots);
   plan.losses.assign(static_cast<size_t>(slots) * plan.scalar_outputs, 0.0);
+  plan.rows = run.rows;
+  return threads;
+}
 
-  GatheredTeam gathered(*plan.pool, threads);
-  Team& team = *gathered;
+void work_rows(Plan& plan, const mg_run& run, Team& team, int64_t slots) {
   pack(plan, run, team);
   bring_ids(plan, run, team);
+  int64_t early = 0;
+  for (const auto& op : plan.step_ops) early += op->early_units(plan);
   team.parallel(early + slots, [&](int64_t unit, int member) {
     for (const auto& op : plan.step_ops) {
       const int64_t units = op->early_units(plan);
@@ -133,12 +134,27 @@ void execute(Plan& plan, const mg_run& run) {
     work_slot(plan, run, unit, slots, plan.arenas[static_cast<size_t>(member)]->data(),
               plan.losses.data() + unit * plan.scalar_outputs);
   });
-
   std::fill_n(run.scalars_out, plan.scalar_outputs, 0.0);
   for (int64_t s = 0; s < slots; s++)
     for (uint32_t i = 0; i < plan.scalar_outputs; i++)
       run.scalars_out[i] += plan.losses[static_cast<size_t>(s) * plan.scalar_outputs + i];
-  for (const auto& op : plan.step_ops) op->run(plan, run, team);
+}
+
+}  // namespace
+
+RowPointer stored_at(const Plan& plan, int32_t buffer, int64_t row) {
+  const Rows& place = plan.stored_rows[static_cast<size_t>(buffer)];
+  return {plan.stored.data() + place.region * plan.rows + row * place.stride, place.stride};
+}
+
+void execute(Plan& plan, const mg_run& run) {
+  const int64_t slots = plan.slot_count(run.rows);
+  const int threads = prepare(plan, run, slots);
+  GatheredTeam gathered(*plan.pool, threads);
+  Team& team = *gathered;
+  if (run.first_phase == MG_PHASE_ROWS) work_rows(plan, run, team, slots);
+  for (const auto& op : plan.step_ops)
+    if (run.first_phase <= op->phase && op->phase <= run.last_phase) op->run(plan, run, team);
 }
 
 }  // namespace mg

@@ -44,12 +44,24 @@ struct Rows {
   explicit operator bool() const { return place != Place::kNone; }
 };
 
-// A combined weight matrix with its packed copies and its place in a slot.
+// Where the gradient of a combined weight matrix for one GRADIENT buffer lies in a slot.
+struct SlotGradient {
+  int32_t buffer;
+  int64_t at;  // floats in front of it
+};
+
+// The same as an op sees it: the first op of a block begins a slot's sums, those after it add.
+struct GradientPlace {
+  int64_t at;
+  bool adds;
+};
+
+// A combined weight matrix with its packed copies and its places in a slot.
 struct PlanWeights {
   Weights weights{};
   std::vector<WeightColumns> parts;
-  bool forward = false, backward = false, gradient = false;
-  int64_t slot = -1;  // floats in front of it in a slot
+  bool forward = false, backward = false;
+  std::vector<SlotGradient> gradients;  // one per buffer
   int64_t forward_at = 0, backward_at = 0, bias_at = 0;  // in the packed floats
 };
 
@@ -81,7 +93,7 @@ struct Block {
 
   RowPointer at(const Rows& view) const;  // null data for an absent view; ids: to be cast to int32_t*
   float* fixed(int64_t offset) const;
-  WeightGradient gradient(const PlanWeights& weights) const { return {slot + weights.slot, first_in_slot}; }
+  WeightGradient gradient(const GradientPlace& place) const { return {slot + place.at, first_in_slot && !place.adds}; }
 };
 
 class RowsOp {
@@ -92,7 +104,9 @@ class RowsOp {
 
 class StepOp {
  public:
+  explicit StepOp(mg_phase of) : phase(of) {}
   virtual ~StepOp() = default;
+  const mg_phase phase;
   virtual void reserve(const Plan&, int64_t /*rows*/) {}
   // Work that may be done while rows are being worked on: units of it.
   virtual int64_t early_units(const Plan&) const { return 0; }
@@ -105,7 +119,8 @@ struct Plan {
   bool bfloat16 = false;
   std::vector<mg_buffer> buffers;
   uint32_t scalar_inputs = 0, scalar_outputs = 0;
-  int32_t parameter_buffer = -1, gradient_buffer = -1;
+  int32_t parameter_buffer = -1;
+  bool has_gradients = false;  // a GRADIENT buffer
 
   std::vector<std::unique_ptr<RowsOp>> rows_ops;
   std::vector<std::unique_ptr<StepOp>> step_ops;
@@ -121,7 +136,8 @@ struct Plan {
   std::vector<CopiedInput> copied_inputs;
   std::vector<IdInput> id_inputs;
   int64_t id_row_width = 0;         // of all of them
-  std::vector<std::pair<int64_t, int64_t>> uncovered;        // ranges of the gradient that no op writes
+  std::vector<Rows> stored_rows;    // by buffer: where STORED ones lie
+  int64_t rows = 0;                 // of the step whose rows were worked on last
 
   std::vector<std::unique_ptr<Floats>> arenas;
   Floats packed, stored, slots, ids;
@@ -153,7 +169,7 @@ class PlanBuilder {
   int64_t fixed(int64_t floats);  // scratch of a thread that does not grow with rows
   // The first `rounded` columns take part in products in the plan's precision; the others in float32.
   PlanWeights& weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded);
-  void need_gradient(PlanWeights& weights);
+  GradientPlace need_gradient(PlanWeights& weights, const mg_view& gradients);
   // Where a dropout keeps its bits, and whether an op before it with the same numbers has drawn them.
   std::pair<Rows, bool> dropout_bits(const mg_dropout& op);
   void add(std::unique_ptr<RowsOp> op) { plan.rows_ops.push_back(std::move(op)); }
@@ -185,5 +201,8 @@ MG_OPS(MG_DECLARE_COMPILE_)
 
 // Everything of run() but the argument checks; throws std::bad_alloc.
 void execute(Plan& plan, const mg_run& run);
+
+// Row `row` of a STORED buffer of the step that was begun last, and the floats between rows.
+RowPointer stored_at(const Plan& plan, int32_t buffer, int64_t row);
 
 }  // namespace mg

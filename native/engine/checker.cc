@@ -51,13 +51,30 @@ void Checker::begin_op(int64_t number, const std::string& name) {
   number_ = number;
   op_ = text_of("op ", number, " (", name, ")");
   uses_.clear();
+  seen_.clear();
 }
 
 void Checker::fail(FieldName field, const std::string& found, const std::string& expected) const {
   throw Failure(Code::program, op_ + ": " + field.text() + " is " + found + ", expected " + expected);
 }
 
-const mg_buffer& Checker::bounded(FieldName field, const mg_view& view) const {
+void Checker::check_all_seen() {
+  std::sort(seen_.begin(), seen_.end());
+  const auto check = [&](const std::string& field, const mg_view& view) {
+    if (!present(view) || std::binary_search(seen_.begin(), seen_.end(), &view)) return;
+    throw Failure(Code::internal, op_ + ": " + field + " is a view that validate() does not know");
+  };
+  const mg_op& op = program_.ops[static_cast<size_t>(number_)];
+  for (const Field& field : op_kinds()[static_cast<size_t>(op.kind)].fields) {
+    if (field.type == FieldType::view) check(field.name, field_of<mg_view>(op, field));
+    if (field.type != FieldType::views) continue;
+    const mg_views& list = field_of<mg_views>(op, field);
+    for (uint32_t i = 0; i < list.count; ++i) check(field.name, list.items[i]);
+  }
+}
+
+const mg_buffer& Checker::bounded(FieldName field, const mg_view& view) {
+  seen_.push_back(&view);
   if (!present(view)) fail(field, "absent", "a view");
   const auto buffers = static_cast<int64_t>(program_.buffers.size());
   if (view.buffer < 0 || view.buffer >= buffers) {
@@ -71,7 +88,7 @@ const mg_buffer& Checker::bounded(FieldName field, const mg_view& view) const {
   return found;
 }
 
-void Checker::class_is(FieldName field, const mg_view& view, int32_t expected) const {
+void Checker::class_is(FieldName field, const mg_view& view, int32_t expected) {
   const int32_t found = bounded(field, view).buffer_class;
   if (found != expected) {
     fail(field, text_of("a view of buffer ", view.buffer, " of class ", class_name(found)), text_of("class ", class_name(expected)));
@@ -119,7 +136,7 @@ void Checker::row_write(FieldName field, const mg_view& view, int64_t width, boo
   uses_.push_back({field, view, true, accumulate});
 }
 
-void Checker::whole_activation(FieldName field, const mg_view& view, int64_t width) const {
+void Checker::whole_activation(FieldName field, const mg_view& view, int64_t width) {
   class_is(field, view, MG_ACTIVATION);
   width_is(field, view, width);
   if (view.width != buffer(view).width) fail(field, view_text(view), text_of("the whole buffer, width ", buffer(view).width));
@@ -183,10 +200,6 @@ void Checker::parameter(FieldName field, const mg_view& view, int64_t elements) 
   if (facts_.weights > kMaxWeights) fail(field, text_of("such that all ops together read ", facts_.weights, " elements"), text_of(kMaxWeights, " at most"));
 }
 
-void Checker::need_gradient(FieldName field) const {
-  if (gradient_ < 0) fail(field, "given a gradient by this op", "a buffer of class gradient in the program");
-}
-
 void Checker::updated_once(FieldName field, const mg_view& view) {
   Ranges& others = use_of(view).updated;
   const int64_t end = view.offset + view.width;
@@ -200,9 +213,24 @@ void Checker::whole_parameter(FieldName field, const mg_view& view) {
   if (view.width != buffer(view).count) fail(field, view_text(view), text_of("all ", buffer(view).count, " elements"));
 }
 
-void Checker::whole_gradient(FieldName field, const mg_view& view) {
+void Checker::gradients(FieldName field, const mg_view& view) {
   class_is(field, view, MG_GRADIENT);
   if (view.width != buffer(view).count) fail(field, view_text(view), text_of("all ", buffer(view).count, " elements"));
+  mark_written(view);  // by the op that makes them whole, if by no other
+}
+
+void Checker::adds_gradients(FieldName field, const mg_view& view) { gradients(field, view); }
+
+void Checker::makes_whole(FieldName field, const mg_view& view) {
+  gradients(field, view);
+  int64_t& whole_by = use_of(view).whole_by;
+  if (whole_by >= 0) fail(field, text_of("of buffer ", view.buffer, ", made whole by ", op_text(whole_by)), "a buffer that is made whole once");
+  whole_by = number_;
+}
+
+void Checker::whole_gradients(FieldName field, const mg_view& view) {
+  gradients(field, view);
+  if (!is_whole(view.buffer)) fail(field, text_of("of buffer ", view.buffer, ", made whole by no op"), "a buffer that a reduce_gradients has made whole");
 }
 
 void Checker::state(FieldName field, const mg_view& view, int64_t elements) {
@@ -222,7 +250,13 @@ void Checker::within(FieldName field, int64_t value, int64_t low, int64_t high) 
   if (value < low || value > high) fail(field, text_of(value), text_of("an integer in [", low, ", ", high, "]"));
 }
 
+void Checker::weight_input(FieldName field, int64_t value) {
+  scalar_input(field, value);
+  facts_.task_weights.push_back(static_cast<int32_t>(value));
+}
+
 void Checker::scalar_input(FieldName field, int64_t value) const {
+  if (!present(value)) fail(field, "absent", "the number of a scalar input");
   if (value < 0 || value >= program_.scalar_inputs) {
     fail(field, text_of(value), text_of("the number of a scalar input, in [0, ", program_.scalar_inputs, ")"));
   }

@@ -40,6 +40,8 @@ class Checker {
   void begin_op(int64_t number, const std::string& name);
   /// Refuses written views that overlap others of the op, then counts them as written.
   void end_op();
+  /// Every view that the op has was looked at, whatever it is called: a new field that its check forgets is found here.
+  void check_all_seen();
 
   [[noreturn]] void fail(FieldName field, const std::string& found, const std::string& expected) const;
 
@@ -61,12 +63,13 @@ class Checker {
 
   // Other views. `elements` 0: any.
   void parameter(FieldName field, const mg_view& view, int64_t elements);
-  /// The op adds to the gradients of parameters: the program must have a GRADIENT buffer.
-  void need_gradient(FieldName field) const;
   /// What a step op changes: no element of it may be changed by another.
   void updated_once(FieldName field, const mg_view& view);
   void whole_parameter(FieldName field, const mg_view& view);
-  void whole_gradient(FieldName field, const mg_view& view);
+  // A GRADIENT buffer, whole: what a rows op adds to, what reduce_gradients makes whole, once, and what later ops then find so.
+  void adds_gradients(FieldName field, const mg_view& view);
+  void makes_whole(FieldName field, const mg_view& view);
+  void whole_gradients(FieldName field, const mg_view& view);
   void state(FieldName field, const mg_view& view, int64_t elements);
   /// The rows of a table viewed whole.
   int64_t table(FieldName field, const mg_view& view);
@@ -74,6 +77,8 @@ class Checker {
   // Numbers and lists.
   void within(FieldName field, int64_t value, int64_t low, int64_t high) const;
   void scalar_input(FieldName field, int64_t value) const;
+  /// A scalar input that weighs a task.
+  void weight_input(FieldName field, int64_t value);
   void scalar_output(FieldName field, int64_t value) const;
   /// A scalar input that counts steps.
   void step_input(FieldName field, int64_t value);
@@ -87,10 +92,10 @@ class Checker {
   }
 
   static bool present(const mg_view& view) { return view.buffer != -1; }
-  bool has_gradient() const { return gradient_ >= 0; }
-  void set_gradient(int32_t buffer) { gradient_ = buffer; }
+  static bool present(int64_t scalar) { return scalar != -1; }
   void mark_written(const mg_view& view) { facts_.written[static_cast<size_t>(view.buffer)] = true; }
-  void mark_gradient_written() { if (gradient_ >= 0) facts_.written[static_cast<size_t>(gradient_)] = true; }
+  /// A reduce_gradients has made it whole.
+  bool is_whole(int32_t buffer) const { return uses_of_[static_cast<size_t>(buffer)].whole_by >= 0; }
   const Program& program() const { return program_; }
   const mg_buffer& buffer(const mg_view& view) const { return program_.buffers[static_cast<size_t>(view.buffer)]; }
   /// Columns [offset, offset + width) of the buffer hold values.
@@ -112,27 +117,29 @@ class Checker {
     int64_t first = -1;     // the op that touched it first,
     int64_t last_write = -1;
     int64_t kept_by = -1;   // the op that keeps it as opaque
+    int64_t whole_by = -1;  // of gradients: the reduce_gradients
     bool given_back = false;
   };
 
   BufferUse& use_of(const mg_view& view) { return uses_of_[static_cast<size_t>(view.buffer)]; }
   const BufferUse& use_of(const mg_view& view) const { return uses_of_[static_cast<size_t>(view.buffer)]; }
   std::string op_text(int64_t number) const;
-  void whole_activation(FieldName field, const mg_view& view, int64_t width) const;
+  void whole_activation(FieldName field, const mg_view& view, int64_t width);
   /// An ordinary use of a row buffer.
   void touch(FieldName field, const mg_view& view);
 
-  const mg_buffer& bounded(FieldName field, const mg_view& view) const;
-  void class_is(FieldName field, const mg_view& view, int32_t expected) const;
+  const mg_buffer& bounded(FieldName field, const mg_view& view);
+  void class_is(FieldName field, const mg_view& view, int32_t expected);
+  void gradients(FieldName field, const mg_view& view);
   void width_is(FieldName field, const mg_view& view, int64_t expected) const;
 
   const Program& program_;
   ProgramFacts& facts_;
   std::vector<BufferUse> uses_of_;  // by buffer
   std::vector<Use> uses_;
+  std::vector<const mg_view*> seen_;  // of the op
   std::string op_;
   int64_t number_ = -1;
-  int32_t gradient_ = -1;
 };
 
 }  // namespace multigate

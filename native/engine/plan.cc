@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "engine/denominators.h"
@@ -88,21 +89,37 @@ Step::Step(std::shared_ptr<Plan> plan, int64_t rows, int threads, int64_t steps)
   if (steps > 1 && !plan_->facts_.row_outputs.empty()) {
     throw Failure(Code::argument, text_of("steps is ", steps, ", expected 1: this program has row outputs"));
   }
-  check_usable();
+  if (plan_->busy_) throw Failure(Code::busy, "this plan is running; a plan runs one step at a time, wait for the run to end");
+  check_memories();
   plan_->scalars_in_.resize(plan_->scalar_inputs_ * static_cast<size_t>(steps));
   plan_->scalars_out_.resize(plan_->results_of_step() * static_cast<size_t>(steps));
   // Nothing below throws: marks are set all or none.
   plan_->busy_ = true;
+  hold();
+}
+
+void Step::hold() noexcept {
   for (const int32_t number : plan_->facts_.bound) {
     const auto i = static_cast<size_t>(number);
     plan_->memories_[i]->begin_use(plan_->facts_.written[i]);
     plan_->held_[i] = plan_->memories_[i]->block();
     plan_->data_[i] = plan_->held_[i].get();
   }
+  holds_ = true;
 }
 
-void Step::check_usable() const {
-  if (plan_->busy_) throw Failure(Code::busy, "this plan is running; a plan runs one step at a time, wait for the run to end");
+void Step::release() noexcept {
+  if (!holds_) return;
+  for (const int32_t number : plan_->facts_.bound) {
+    const auto i = static_cast<size_t>(number);
+    plan_->memories_[i]->end_use(plan_->facts_.written[i]);
+    plan_->held_[i].reset();
+    plan_->data_[i] = nullptr;
+  }
+  holds_ = false;
+}
+
+void Step::check_memories() const {
   for (const int32_t number : plan_->facts_.bound) {
     const auto i = static_cast<size_t>(number);
     const auto& memory = plan_->memories_[i];
@@ -116,12 +133,7 @@ void Step::check_usable() const {
 }
 
 Step::~Step() {
-  for (const int32_t number : plan_->facts_.bound) {
-    const auto i = static_cast<size_t>(number);
-    plan_->memories_[i]->end_use(plan_->facts_.written[i]);
-    plan_->held_[i].reset();
-    plan_->data_[i] = nullptr;
-  }
+  release();
   // No pointer into a caller's array outlives the step.
   for (const int32_t number : plan_->facts_.row_inputs) {
     plan_->data_[static_cast<size_t>(number)] = nullptr;
@@ -200,6 +212,13 @@ void Step::set_scalars(const double* values) {
       }
     }
   }
+  for (const int32_t scalar : plan_->facts_.task_weights) {
+    for (size_t i = static_cast<size_t>(scalar); i < all; i += plan_->scalar_inputs_) {
+      if (!(std::abs(values[i]) <= std::numeric_limits<float>::max())) {
+        throw Failure(Code::argument, text_of("scalars[", i, "] is ", values[i], ", expected the weight of a task: a finite float32"));
+      }
+    }
+  }
   if (!plan_->scalars_in_.empty()) std::memcpy(plan_->scalars_in_.data(), values, plan_->scalars_in_.size() * sizeof(double));
 }
 
@@ -247,14 +266,23 @@ void Step::execute() {
   plan_->scalars_out_.resize(plan_->results_of_step() * static_cast<size_t>(done));
 }
 
-void Step::execute_one(int64_t step) {
-  double* const scalars_in = plan_->scalars_in_.data() + step * plan_->scalar_inputs_;
-  double* const scalars_out = plan_->scalars_out_.data() + step * static_cast<int64_t>(plan_->results_of_step());
+void Step::clear_outputs() noexcept {
   for (const int32_t number : plan_->facts_.zeroed) {
     std::memset(plan_->data_[static_cast<size_t>(number)], 0, static_cast<size_t>(elements(number)) * element_bytes(plan_->backend_));
   }
+}
+
+void Step::execute_one(int64_t step) {
+  double* const scalars_in = plan_->scalars_in_.data() + step * plan_->scalar_inputs_;
+  double* const scalars_out = plan_->scalars_out_.data() + step * static_cast<int64_t>(plan_->results_of_step());
+  clear_outputs();
   compute_denominators(scalars_in, scalars_out + plan_->scalar_outputs_);
+  run_phases(scalars_in, scalars_out, MG_PHASE_ROWS, MG_PHASE_TABLES);
+}
+
+void Step::run_phases(double* scalars_in, double* scalars_out, mg_phase first, mg_phase last) {
   mg_run run{};
+  run.first_phase = first, run.last_phase = last;
   run.rows = rows_;
   run.data = plan_->data_.data();
   run.row_index = row_index_;

@@ -43,8 +43,13 @@ class Plan {
   PlanInfo info(int64_t rows) const;
   void check_rows(int64_t rows) const;
 
+  /// Its owner lets go of it: a step that is open goes no further.
+  void retire() noexcept { retired_ = true; }
+  bool retired() const noexcept { return retired_; }
+
  private:
   friend class Step;
+  friend class OpenStep;
 
   size_t results_of_step() const noexcept { return scalar_outputs_ + denominators_.size(); }
 
@@ -55,7 +60,7 @@ class Plan {
   uint32_t scalar_inputs_, scalar_outputs_;
   mg_plan* plan_ = nullptr;
   std::vector<std::shared_ptr<Memory>> memories_;  // per buffer
-  bool busy_ = false;
+  bool busy_ = false, retired_ = false;
 
   // Scratch of the step under way.
   std::vector<void*> data_;                 // per buffer: what mg_run.data is
@@ -64,6 +69,7 @@ class Plan {
   std::vector<AlignedBuffer> copies_;       // per buffer: copied inputs and native outputs
   std::vector<double> scalars_in_;   // step after step
   std::vector<double> scalars_out_;  // the same; of a step the program's, then its denominators
+  std::vector<int32_t> row_index_;   // of a step that is open
 };
 
 class Step {
@@ -106,11 +112,21 @@ class Step {
   void execute();
 
  private:
+  friend class OpenStep;
+
   static constexpr std::chrono::milliseconds kTurn{10};
 
-  void check_usable() const;
+  /// Of the memories that are bound. @throws Failure (argument, busy, disposed).
+  void check_memories() const;
+  /// Marks them as in use, or no longer. Where check_memories() has passed.
+  void hold() noexcept;
+  void release() noexcept;
   bool over(std::chrono::steady_clock::duration taken) const noexcept;
   void execute_one(int64_t step);
+  /// What no op writes of row outputs is zero.
+  void clear_outputs() noexcept;
+  /// Phases [first, last] of a step whose denominators are there.
+  void run_phases(double* scalars_in, double* scalars_out, mg_phase first, mg_phase last);
   void compute_denominators(double* scalars_in, double* results) noexcept;
   void advance() noexcept;
 
@@ -119,6 +135,7 @@ class Step {
   int64_t rows_;
   int64_t steps_;
   int threads_;
+  bool holds_ = false;  // the memories
   std::chrono::milliseconds limit_ = std::chrono::hours(24);
   std::atomic<bool> others_wait_{false};
   int64_t first_of_columns_ = 0;

@@ -32,4 +32,9 @@ const char* class_name(int32_t buffer_class) noexcept {
   return buffer_class >= MG_ROW_INPUT && buffer_class <= MG_TABLE ? kNames[buffer_class] : "unknown";
 }
 
+const char* phase_name(int64_t phase) noexcept {
+  static const char* const kNames[MG_PHASE_COUNT] = {"rows", "gradients", "update", "tables"};
+  return phase >= 0 && phase < MG_PHASE_COUNT ? kNames[phase] : "unknown";
+}
+
 }  // namespace multigate

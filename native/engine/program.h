@@ -51,6 +51,9 @@ struct ProgramFacts {
   std::vector<bool> written;         // per buffer: some op writes its memory
   std::vector<int32_t> zeroed;       // row outputs with columns that no op writes: zero at first
   std::vector<int32_t> steps;        // scalar inputs that count steps
+  std::vector<int32_t> task_weights;  // scalar inputs that weigh tasks
+  std::vector<int32_t> gradients;    // the GRADIENT buffers
+  std::vector<bool> stored;          // per buffer: stored, and ops write all of its columns
   int32_t parameter = -1;
   int64_t weights = 0;               // elements of the parameter views of all ops together
   int64_t row_elements = 0;          // elements per row of all row buffers together
@@ -61,6 +64,9 @@ ProgramFacts validate(const Program& program);
 
 /// "rowInput", as in JavaScript.
 const char* class_name(int32_t buffer_class) noexcept;
+
+/// "rows", as in JavaScript.
+const char* phase_name(int64_t phase) noexcept;
 
 /// Elements of a buffer that memory is bound to.
 inline int64_t element_count(const mg_buffer& buffer) { return buffer.width * buffer.count; }

@@ -10,7 +10,8 @@
 
 namespace multigate {
 
-enum class FieldType { view, views, integer, integers, real };
+/// scalar: the number of a scalar input, -1 where it is absent.
+enum class FieldType { view, views, integer, integers, real, scalar };
 
 struct Field {
   std::string name;  // camelCase, as in JavaScript

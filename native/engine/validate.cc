@@ -46,7 +46,7 @@ void check(Checker& c, const mg_dense_backward& op) {
   const int64_t in = c.row_read("x", op.x, 0).width;
   const int64_t out = c.row_read("y", op.y, 0).width;
   check_dense_parameters(c, op, in, out);
-  c.need_gradient("kernel");
+  c.adds_gradients("gradients", op.gradients);
   c.row_read("dy", op.dy, out);
   c.within("accumulate", op.accumulate, 0, 1);
   if (Checker::present(op.z)) {
@@ -58,7 +58,6 @@ void check(Checker& c, const mg_dense_backward& op) {
     c.row_write("dx", op.dx, 0, op.accumulate == 1);
     if (op.dx.width > in) c.fail("dx", text_of(op.dx.width, " wide"), text_of("at most the width of x, ", in));
   }
-  c.mark_gradient_written();
 }
 
 /// Sizes that follow from a topology.
@@ -159,7 +158,7 @@ void check_pair(Checker& c, const mg_mixture_backward& op, int64_t number) {
   const mg_mixture_forward& forward = c.program().ops[static_cast<size_t>(number)].fields.mixture_forward;
 #define MULTIGATE_SAME(name) \
   if (!same(op.name, forward.name)) c.fail(camel_case(#name).c_str(), "another", text_of("that of op ", number, ", whose experts these are"));
-  MG_FIELDS_mixture_topology(MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME)
+  MG_FIELDS_mixture_topology(MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME)
 #undef MULTIGATE_SAME
   if (!same(op.experts, forward.experts) || !same(op.pre, forward.pre)) {
     const auto where = [](const mg_view& view) { return Checker::present(view) ? text_of("of buffer ", view.buffer) : std::string("absent"); };
@@ -180,7 +179,7 @@ void check(Checker& c, const mg_mixture_forward& op) {
 
 void check(Checker& c, const mg_mixture_backward& op) {
   const MixtureShape shape = check_topology(c, op);
-  c.need_gradient("expertKernel");
+  c.adds_gradients("gradients", op.gradients);
   c.length("doutputs", op.doutputs, shape.gates, "one per gate");
   for (int64_t j = 0; j < shape.gates; ++j) {
     if (Checker::present(op.doutputs.items[j])) c.row_read({"doutputs", j}, op.doutputs.items[j], op.units);
@@ -197,7 +196,6 @@ void check(Checker& c, const mg_mixture_backward& op) {
   }
   c.row_read("gates", op.gates, shape.seen);
   check_kept(c, op, [&](const char* field, const mg_view& view, int64_t width) { check_pair(c, op, c.kept_read(field, view, width)); });
-  c.mark_gradient_written();
 }
 
 void check(Checker& c, const mg_fusion_forward& op) {
@@ -230,19 +228,20 @@ void check(Checker& c, const mg_dropout& op) {
   if (!(op.rate >= 0 && op.rate < 1)) c.fail("rate", text_of(op.rate), "a number in [0, 1)");
 }
 
-/// What all losses share.
+/// What all losses share. The weight of a task is for its gradient alone.
 template <class Loss>
-void check_loss(Checker& c, const Loss& op) {
+void check_loss(Checker& c, const Loss& op, bool with_gradient) {
   c.input_read("label", op.label, 1);
   if (Checker::present(op.weight)) c.input_read("weight", op.weight, 1);
   c.scalar_input("denominator", op.denominator);
   c.scalar_output("loss", op.loss);
+  if (with_gradient || Checker::present(op.task_weight)) c.weight_input("taskWeight", op.task_weight);
 }
 
 void check(Checker& c, const mg_binary_loss& op) {
   c.row_read("logit", op.logit, 1);
   if (Checker::present(op.dlogit)) c.row_write("dlogit", op.dlogit, 1);
-  check_loss(c, op);
+  check_loss(c, op, Checker::present(op.dlogit));
 }
 
 void check(Checker& c, const mg_product_loss& op) {
@@ -256,7 +255,7 @@ void check(Checker& c, const mg_product_loss& op) {
       c.row_write({"dlogits", i}, op.dlogits.items[i], 1, op.accumulate.items[i] == 1);
     }
   }
-  check_loss(c, op);
+  check_loss(c, op, op.dlogits.count != 0);
 }
 
 void check(Checker& c, const mg_product_predict& op) {
@@ -268,13 +267,13 @@ void check(Checker& c, const mg_product_predict& op) {
 void check(Checker& c, const mg_squared_loss& op) {
   c.row_read("prediction", op.prediction, 1);
   if (Checker::present(op.dprediction)) c.row_write("dprediction", op.dprediction, 1);
-  check_loss(c, op);
+  check_loss(c, op, Checker::present(op.dprediction));
 }
 
 void check(Checker& c, const mg_multiclass_loss& op) {
   const int64_t classes = c.row_read("logits", op.logits, 0).width;
   if (Checker::present(op.dlogits)) c.row_write("dlogits", op.dlogits, classes);
-  check_loss(c, op);
+  check_loss(c, op, Checker::present(op.dlogits));
 }
 
 void check(Checker& c, const mg_multiclass_predict& op) {
@@ -287,11 +286,11 @@ void check(Checker& c, const mg_binary_predict& op) {
 }
 
 void check(Checker& c, const mg_reduce_gradients& op) {
-  c.whole_gradient("gradients", op.gradients);
-  c.mark_gradient_written();
+  c.makes_whole("gradients", op.gradients);
 }
 
 void check(Checker& c, const mg_penalty& op) {
+  if (Checker::present(op.gradients)) c.whole_gradients("gradients", op.gradients);
   Ranges others;  // threads share the views among them
   for (int64_t i = 0; i < op.parameters.count; ++i) {
     const mg_view& view = op.parameters.items[i];
@@ -300,7 +299,6 @@ void check(Checker& c, const mg_penalty& op) {
     others.add(view.offset, view.offset + view.width);
   }
   c.scalar_output("loss", op.loss);
-  c.mark_gradient_written();
 }
 
 /// The rule's constants, and the moments (of `elements` elements) that it cannot do without.
@@ -329,7 +327,7 @@ void check_update(Checker& c, const Update& op, int64_t elements) {
 
 void check(Checker& c, const mg_optimize& op) {
   c.whole_parameter("parameters", op.parameters);
-  c.whole_gradient("gradients", op.gradients);
+  c.whole_gradients("gradients", op.gradients);
   check_update(c, op, op.parameters.width);
   c.updated_once("parameters", op.parameters);
 }
@@ -388,8 +386,7 @@ void check_buffer(size_t number, const mg_buffer& buffer) {
   }
 }
 
-void take_buffers(const Program& program, ProgramFacts& facts, Checker& checker) {
-  int32_t gradient = -1;
+void take_buffers(const Program& program, ProgramFacts& facts) {
   for (size_t i = 0; i < program.buffers.size(); ++i) {
     const mg_buffer& buffer = program.buffers[i];
     check_buffer(i, buffer);
@@ -401,19 +398,18 @@ void take_buffers(const Program& program, ProgramFacts& facts, Checker& checker)
     }
     if (buffer.buffer_class == MG_ROW_INPUT) facts.row_inputs.push_back(number);
     if (buffer.buffer_class == MG_ROW_OUTPUT) facts.row_outputs.push_back(number);
-    int32_t* only = buffer.buffer_class == MG_PARAMETER ? &facts.parameter : buffer.buffer_class == MG_GRADIENT ? &gradient : nullptr;
-    if (only == nullptr) continue;
-    if (*only >= 0) wrong_buffer(i, "class", text_of("a second ", class_name(buffer.buffer_class)), "at most one per program");
-    *only = number;
+    if (buffer.buffer_class == MG_GRADIENT) facts.gradients.push_back(number);
+    if (buffer.buffer_class != MG_PARAMETER) continue;
+    if (facts.parameter >= 0) wrong_buffer(i, "class", "a second parameter", "at most one per program");
+    facts.parameter = number;
   }
-  if (gradient >= 0) {
+  const int64_t wanted = facts.parameter < 0 ? 0 : program.buffers[static_cast<size_t>(facts.parameter)].count;
+  for (const int32_t gradient : facts.gradients) {
     const int64_t found = program.buffers[static_cast<size_t>(gradient)].count;
-    const int64_t wanted = facts.parameter < 0 ? 0 : program.buffers[static_cast<size_t>(facts.parameter)].count;
     if (found != wanted) {
       wrong_buffer(static_cast<size_t>(gradient), "count", text_of(found), text_of(wanted, ", the length of the parameter buffer"));
     }
   }
-  checker.set_gradient(gradient);
 }
 
 void check_reals(Checker& c, const mg_op& op, const OpKind& kind) {
@@ -425,28 +421,28 @@ void check_reals(Checker& c, const mg_op& op, const OpKind& kind) {
 }
 
 void check_ops(const Program& program, Checker& checker) {
-  int phase = MG_PHASE_ROWS;
-  bool reduced = false;
+  mg_phase phase = MG_PHASE_ROWS;
   for (size_t i = 0; i < program.ops.size(); ++i) {
     const mg_op& op = program.ops[i];
     if (op.kind < 0 || op.kind >= MG_OP_COUNT) throw Failure(Code::program, text_of("op ", i, ": kind ", op.kind, " is unknown"));
     const OpKind& kind = op_kinds()[static_cast<size_t>(op.kind)];
     checker.begin_op(static_cast<int64_t>(i), kind.name);
-    if (kind.phase < phase) checker.fail("op", "a rows op after a step op", "rows ops first");
-    const bool first_step = kind.phase == MG_PHASE_STEP && phase != MG_PHASE_STEP;
-    phase = kind.phase;
-    if (op.kind == MG_OP_reduce_gradients) {
-      if (!first_step) checker.fail("op", "after another step op", "reduce_gradients once, as the first step op");
-      reduced = true;
-    } else if (first_step && checker.has_gradient()) {
-      checker.fail("op", "the first step op", "reduce_gradients, as the program has a gradient buffer");
+    if (kind.phase < phase) {
+      checker.fail("op", text_of("of phase '", phase_name(kind.phase), "' after one of '", phase_name(phase), "'"), "the phases in their order");
     }
+    phase = kind.phase;
     check_reals(checker, op, kind);
     check_op(checker, op);
+    checker.check_all_seen();
     checker.end_op();
   }
-  if (checker.has_gradient() && !reduced) {
-    throw Failure(Code::program, "the program has a gradient buffer but no reduce_gradients after its rows ops");
+}
+
+/// The gradients that nobody makes whole would be what happened to be there.
+void check_gradients(const ProgramFacts& facts, const Checker& checker) {
+  for (const int32_t number : facts.gradients) {
+    if (checker.is_whole(number)) continue;
+    throw Failure(Code::program, text_of("buffer ", number, " is of class gradient, expected a reduce_gradients that makes it whole"));
   }
 }
 
@@ -457,7 +453,7 @@ void find_zeroed(const Program& program, ProgramFacts& facts, const Checker& che
   }
 }
 
-/// Each sets a scalar of its own, which counts no steps: those must be whole numbers.
+/// Each sets a scalar of its own, which counts no steps and weighs no task: those are checked as they come.
 void check_denominator(const Program& program, size_t number, std::vector<bool>& taken) {
   const mg_denominator& denominator = program.denominators[number];
   const auto fail = [&](const char* field, const std::string& found, const std::string& expected) {
@@ -467,7 +463,7 @@ void check_denominator(const Program& program, size_t number, std::vector<bool>&
     fail("scalar", text_of(denominator.scalar), text_of("the number of a scalar input, in [0, ", program.scalar_inputs, ")"));
   }
   if (taken[static_cast<size_t>(denominator.scalar)]) {
-    fail("scalar", text_of(denominator.scalar), "a scalar input that no other denominator sets and that is no step of a dropout");
+    fail("scalar", text_of(denominator.scalar), "a scalar input that no other denominator sets, no step of a dropout and no weight of a task");
   }
   taken[static_cast<size_t>(denominator.scalar)] = true;
   if (denominator.reduction < 0 || denominator.reduction > 2) fail("reduction", text_of(denominator.reduction), "0, 1 or 2");
@@ -500,11 +496,17 @@ ProgramFacts validate(const Program& program) {
   facts.id_limit.assign(program.buffers.size(), kMaxIdRows);
   facts.written.assign(program.buffers.size(), false);
   Checker checker(program, facts);
-  take_buffers(program, facts, checker);
+  take_buffers(program, facts);
   check_ops(program, checker);
+  check_gradients(facts, checker);
   find_zeroed(program, facts, checker);
+  facts.stored.assign(program.buffers.size(), false);
+  for (size_t i = 0; i < program.buffers.size(); ++i) {
+    facts.stored[i] = program.buffers[i].buffer_class == MG_STORED && checker.is_written(static_cast<int32_t>(i), 0, program.buffers[i].width);
+  }
   std::vector<bool> taken(program.scalar_inputs, false);
-  for (const int32_t scalar : facts.steps) taken[static_cast<size_t>(scalar)] = true;
+  for (const auto* scalars : {&facts.steps, &facts.task_weights})
+    for (const int32_t scalar : *scalars) taken[static_cast<size_t>(scalar)] = true;
   for (size_t i = 0; i < program.denominators.size(); ++i) check_denominator(program, i, taken);
   return facts;
 }

@@ -16,7 +16,6 @@ struct mg_plan {
   std::vector<std::unique_ptr<int64_t[]>> ints;
   std::vector<std::vector<double>> owned;
   uint32_t scalar_outputs = 0;
-  int32_t gradient_buffer = -1;
   bool bfloat16 = false;
 
   void keep(mg_views& list) {
@@ -37,7 +36,7 @@ namespace {
 #define MG_SKIP_(name)
 #define MG_KEEP_(name) plan.keep(op.name);
 #define MG_KEEP_LISTS_(name, phase) \
-  [[maybe_unused]] void keep_lists([[maybe_unused]] mg_plan& plan, [[maybe_unused]] mg_##name& op) { MG_FIELDS_##name(MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_KEEP_, MG_SKIP_) }
+  [[maybe_unused]] void keep_lists([[maybe_unused]] mg_plan& plan, [[maybe_unused]] mg_##name& op) { MG_FIELDS_##name(MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_SKIP_) }
 MG_OPS(MG_KEEP_LISTS_)
 
 mg_status fail(mg_error* error, mg_status status, const char* text) noexcept {
@@ -79,8 +78,6 @@ mg_status compile(const mg_program* program, const mg_compile_options* options, 
     plan->owned.resize(program->buffer_count);
     plan->bfloat16 = precision == MG_PRECISION_BF16;
     plan->scalar_outputs = program->scalar_outputs;
-    for (uint32_t i = 0; i < program->buffer_count; i++)
-      if (program->buffers[i].buffer_class == MG_GRADIENT) plan->gradient_buffer = static_cast<int32_t>(i);
     for (mg_op& op : plan->ops) switch (op.kind) {
 #define MG_KEEP_OP_(name, phase) \
   case MG_OP_##name: keep_lists(*plan, op.fields.name); break;
@@ -93,27 +90,48 @@ mg_status compile(const mg_program* program, const mg_compile_options* options, 
   }
 }
 
+/// Room for the rows; sums of gradients and scalar outputs are 0.
+void begin(mg_plan& plan, const mg_run& run) {
+  for (size_t i = 0; i < plan.buffers.size(); i++) {
+    const mg_buffer& buffer = plan.buffers[i];
+    if (buffer.buffer_class == MG_ACTIVATION || buffer.buffer_class == MG_STORED)
+      plan.owned[i].resize(static_cast<size_t>(run.rows * buffer.width));
+    else if (buffer.buffer_class == MG_GRADIENT)
+      plan.owned[i].assign(static_cast<size_t>(buffer.count), 0.0);
+  }
+  std::fill_n(run.scalars_out, plan.scalar_outputs, 0.0);
+}
+
 mg_status run(mg_plan* plan, const mg_run* run, mg_error* error) noexcept {
   try {
-    for (size_t i = 0; i < plan->buffers.size(); i++) {
-      const mg_buffer& buffer = plan->buffers[i];
-      if (buffer.buffer_class == MG_ACTIVATION || buffer.buffer_class == MG_STORED)
-        plan->owned[i].resize(static_cast<size_t>(run->rows * buffer.width));
-    }
-    if (plan->gradient_buffer >= 0)
-      std::fill_n(static_cast<double*>(run->data[plan->gradient_buffer]),
-                  plan->buffers[static_cast<size_t>(plan->gradient_buffer)].count, 0.0);
-    std::fill_n(run->scalars_out, plan->scalar_outputs, 0.0);
-    State state{plan->buffers, plan->owned, *run, plan->gradient_buffer, plan->bfloat16};
+    if (run->first_phase == MG_PHASE_ROWS) begin(*plan, *run);
+    State state{plan->buffers, plan->owned, *run, plan->bfloat16};
+    const auto runs = [run](mg_phase phase) { return run->first_phase <= phase && phase <= run->last_phase; };
     for (const mg_op& op : plan->ops) switch (op.kind) {
-#define MG_RUN_OP_(name, phase) \
-  case MG_OP_##name: run_op(state, op.fields.name); break;
+#define MG_RUN_OP_(name, phase)                                        \
+  case MG_OP_##name:                                                   \
+    if (runs(MG_PHASE_##phase)) run_op(state, op.fields.name);         \
+    break;
         MG_OPS(MG_RUN_OP_)
       }
     return MG_OK;
   } catch (const std::bad_alloc&) {
     return fail(error, MG_OUT_OF_MEMORY, "the reference backend could not get the memory it needs");
   }
+}
+
+double* stored(mg_plan* plan, int32_t buffer, int64_t first_row) {
+  return plan->owned[static_cast<size_t>(buffer)].data() + first_row * plan->buffers[static_cast<size_t>(buffer)].width;
+}
+
+mg_status read_stored(mg_plan* plan, int32_t buffer, int64_t first_row, int64_t rows, void* to, mg_error*) noexcept {
+  std::copy_n(stored(plan, buffer, first_row), rows * plan->buffers[static_cast<size_t>(buffer)].width, static_cast<double*>(to));
+  return MG_OK;
+}
+
+mg_status write_stored(mg_plan* plan, int32_t buffer, int64_t first_row, int64_t rows, const void* from, mg_error*) noexcept {
+  std::copy_n(static_cast<const double*>(from), rows * plan->buffers[static_cast<size_t>(buffer)].width, stored(plan, buffer, first_row));
+  return MG_OK;
 }
 
 void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
@@ -125,8 +143,25 @@ void info(const mg_plan* plan, int64_t rows, mg_plan_info* out) noexcept {
 
 void destroy(mg_plan* plan) noexcept { delete plan; }
 
-const mg_backend kBackend = {MG_ABI_VERSION, MG_F64, "reference", available, describe, allocate, release,
-                             write,          read,   compile,     run,       info,     destroy,  forget};
+#pragma GCC diagnostic error "-Wmissing-field-initializers"
+const mg_backend kBackend = {
+    .abi_version = MG_ABI_VERSION,
+    .element = MG_F64,
+    .name = "reference",
+    .available = available,
+    .describe = describe,
+    .allocate = allocate,
+    .release = release,
+    .write = write,
+    .read = read,
+    .compile = compile,
+    .run = run,
+    .read_stored = read_stored,
+    .write_stored = write_stored,
+    .info = info,
+    .destroy = destroy,
+    .forget = forget,
+};
 
 }  // namespace
 }  // namespace reference

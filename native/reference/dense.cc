@@ -55,7 +55,7 @@ void run_op(State& s, const mg_dense_forward& op) {
 
 void run_op(State& s, const mg_dense_backward& op) {
   const double* kernel = s.elements(op.kernel);
-  double *dkernel = s.gradient(op.kernel), *dbias = s.gradient(op.bias);
+  double *dkernel = s.sum(op.gradients, op.kernel), *dbias = s.sum(op.gradients, op.bias);
   const int64_t in = op.x.width, out = op.dy.width;
   std::vector<double> dz(static_cast<size_t>(out));
   for (int64_t r = 0; r < s.rows(); r++) {

@@ -12,11 +12,12 @@ namespace {
 template <class Op, class Element>
 void each_row(State& s, const Op& op, Element element) {
   const double denominator = s.run.scalars_in[op.denominator], scale = denominator != 0 ? 1 / denominator : 0;
+  const double task_weight = op.task_weight >= 0 ? s.run.scalars_in[op.task_weight] : 0;
   double total = 0;
   for (int64_t r = 0; r < s.rows(); r++) {
     const double y = s.get(op.label, r, 0), w = State::has(op.weight) ? s.get(op.weight, r, 0) : 1;
     if (!std::isnan(y) && w != 0)
-      total += w * element(r, y, op.task_weight * scale * w);
+      total += w * element(r, y, task_weight * scale * w);
     else
       element(r, NAN, 0.0);
   }

@@ -137,7 +137,7 @@ void run_op(State& s, const mg_mixture_backward& op) {
       const auto operand = [&](double value) { return expert ? s.operand(value) : value; };
       const mg_view& x = op.streams.items[stream];
       const double* kernel = s.elements(kernel_view);
-      double *dkernel = s.gradient(kernel_view), *dbias = s.gradient(bias_view);
+      double *dkernel = s.sum(op.gradients, kernel_view), *dbias = s.sum(op.gradients, bias_view);
       const mg_view dx = static_cast<uint32_t>(stream) < op.dstreams.count ? op.dstreams.items[stream] : mg_view{-1, 0, 0};
       for (int64_t c = 0; dbias && c < width; c++) dbias[c] += dz[c];
       for (int64_t k = 0; k < x.width; k++) {

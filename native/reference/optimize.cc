@@ -1,4 +1,5 @@
 // Penalties, the update rules, and embedding tables: gather and update.
+#include <algorithm>
 #include <cmath>
 
 #include "reference/state.h"
@@ -108,13 +109,16 @@ void run_op(State& s, const mg_embedding_gather& op) {
   }
 }
 
-// The gradient is summed where it is made; there is nothing left to do.
-void run_op(State&, const mg_reduce_gradients&) {}
+void run_op(State& s, const mg_reduce_gradients& op) {
+  const std::vector<double>& sum = s.owned[static_cast<size_t>(op.gradients.buffer)];
+  std::copy(sum.begin(), sum.end(), s.elements(op.gradients));
+}
 
 void run_op(State& s, const mg_penalty& op) {
   for (uint32_t i = 0; i < op.parameters.count; i++) {
     const mg_view& view = op.parameters.items[i];
-    s.run.scalars_out[op.loss] += penalty(view.width, s.elements(view), op.l1, op.l2, s.gradient(view));
+    double* gradient = State::has(op.gradients) ? s.elements(op.gradients) + view.offset : nullptr;
+    s.run.scalars_out[op.loss] += penalty(view.width, s.elements(view), op.l1, op.l2, gradient);
   }
 }
 

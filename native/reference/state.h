@@ -14,9 +14,8 @@ namespace reference {
 
 struct State {
   const std::vector<mg_buffer>& buffers;
-  std::vector<std::vector<double>>& owned;  // activations and stored buffers, by buffer number
+  std::vector<std::vector<double>>& owned;  // activations, stored buffers and gradients that are not whole, by buffer number
   const mg_run& run;
-  int32_t gradient_buffer;
   bool bfloat16;  // operands of products are rounded to it, where the kernels round them
 
   int64_t rows() const { return run.rows; }
@@ -61,9 +60,9 @@ struct State {
   double* elements(const mg_view& view) const {
     return has(view) ? static_cast<double*>(run.data[view.buffer]) + view.offset : nullptr;
   }
-  /// The gradient of a parameter view.
-  double* gradient(const mg_view& view) const {
-    return has(view) && gradient_buffer >= 0 ? static_cast<double*>(run.data[gradient_buffer]) + view.offset : nullptr;
+  /// What a rows op adds to for a parameter view; null for an absent one.
+  double* sum(const mg_view& gradients, const mg_view& view) const {
+    return has(view) ? owned[static_cast<size_t>(gradients.buffer)].data() + view.offset : nullptr;
   }
 };
 

@@ -116,4 +116,53 @@ void check_gradients(Report& report, const std::string& what, const Program& ori
             result.buffers[static_cast<size_t>(program.gradient_buffer)], 0x1.0p-9f);
 }
 
+namespace {
+
+/// Calls work(number, buffer) for the program's buffers of a class.
+template <class Work>
+void each_buffer(const Program& program, int32_t kind, const Work& work) {
+  for (size_t i = 0; i < program.buffers.size(); i++)
+    if (program.buffers[i].buffer_class == kind) work(static_cast<int32_t>(i), program.buffers[i]);
+}
+
+std::vector<double> times(std::vector<double> values, double factor) {
+  for (double& value : values) value *= factor;
+  return values;
+}
+
+}  // namespace
+
+void check_phases(Report& report, const std::string& what, const Program& program, const Place& place) {
+  const Result one = run(program, place);
+  if (!one.failure.empty()) return report.check(false, what, one.failure);
+  const auto touch = [&](const Between& step) {
+    if (step.next > MG_PHASE_GRADIENTS)
+      each_buffer(program, MG_GRADIENT, [&](int32_t number, const mg_buffer& buffer) { step.write(number, step.read(buffer, number)); });
+    each_buffer(program, MG_STORED, [&](int32_t number, const mg_buffer& buffer) {
+      const int64_t half = program.rows / 2;
+      for (const auto& [first, rows] : {std::pair{int64_t{0}, half}, std::pair{half, program.rows - half}})
+        if (rows > 0) step.write_stored(buffer, number, first, step.read_stored(buffer, number, first, rows));
+    });
+  };
+  for (const std::vector<int>& cuts : {std::vector<int>{1}, {2}, {3}, {1, 2, 3}}) {
+    std::string name = what + " on " + place.name + " cut before phase";
+    for (const int cut : cuts) name += " " + std::to_string(cut);
+    report.compare(name, program, run(program, place, {2, nullptr, false, cuts, touch}), one, 0);
+  }
+}
+
+void check_between(Report& report, const std::string& what, const Program& program, const Place& place, const Place& reference) {
+  const auto change = [&](const Between& step) {
+    if (step.next == MG_PHASE_UPDATE)
+      each_buffer(program, MG_GRADIENT, [&](int32_t number, const mg_buffer& buffer) { step.write(number, times(step.read(buffer, number), 2)); });
+    if (step.next == MG_PHASE_GRADIENTS)
+      each_buffer(program, MG_STORED, [&](int32_t number, const mg_buffer& buffer) {
+        const int64_t first = program.rows / 3;
+        step.write_stored(buffer, number, first, times(step.read_stored(buffer, number, first, program.rows - first), -2));
+      });
+  };
+  const RunOptions cut{2, nullptr, false, {MG_PHASE_GRADIENTS, MG_PHASE_UPDATE}, change};
+  report.compare(what + " changed between phases on " + place.name, program, run(program, place, cut), run(program, reference, cut), 1e-5);
+}
+
 }  // namespace selftest

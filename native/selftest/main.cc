@@ -178,6 +178,10 @@ void check_random(selftest::Report& report, const Options& options, const std::v
         Random again(seed);
         check_bits(report, what, make_case(static_cast<mg_op_kind>(op), again, 700 + i), places.front());
       }
+      if (i % 4 == 1) {
+        for (const Place& place : places) check_phases(report, what, program, place), check_between(report, what, program, place, reference);
+        if (options.device == "cpu") check_phases(report, what, program, reference);
+      }
       if (i % 2 == 0 && options.device == "cpu") {  // of the reference alone
         Random again(seed);
         check_gradients(report, what, make_case(static_cast<mg_op_kind>(op), again, 5), reference);

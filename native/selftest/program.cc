@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "engine/reflect.h"
 
@@ -64,13 +65,21 @@ mg_ints Program::list(std::vector<int64_t> values) {
   return {int_lists_.back().data(), static_cast<uint32_t>(int_lists_.back().size())};
 }
 
-void Program::close_store(bool with_gradient) {
+void Program::close_store(int count) {
   const auto number = static_cast<size_t>(parameter_buffer);
   store_length = static_cast<int64_t>(floats[number].size());
   buffers[number].count = store_length;
-  if (!with_gradient) return;
-  gradient_buffer = buffer(MG_GRADIENT, 1, store_length).buffer;
-  add(mg_reduce_gradients{gradients()});
+  for (int k = 0; k < count; k++) {
+    const mg_view view = buffer(MG_GRADIENT, 1, store_length);
+    if (k == 0) gradient_buffer = view.buffer;
+  }
+  for (mg_op& op : ops)
+    for (const multigate::Field& field : multigate::op_kinds()[static_cast<size_t>(op.kind)].fields) {
+      if (field.type != multigate::FieldType::view) continue;
+      mg_view& view = multigate::field_of<mg_view>(op, field);
+      if (view.buffer <= kGradients.buffer) view = gradients(kGradients.buffer - view.buffer);
+    }
+  for (int32_t k = 0; k < count; k++) add(mg_reduce_gradients{gradients(k)});
 }
 
 namespace {
@@ -183,7 +192,17 @@ struct Runner {
     request.scalars_out = result.scalars.data();
     request.parameter_version = 1;
     request.threads = options.threads;
-    if (backend.run(plan, &request, &error) != MG_OK) return fail();
+    int first = MG_PHASE_ROWS;
+    const auto run_to = [&](int last) {
+      request.first_phase = first, request.last_phase = last;
+      first = last + 1;
+      return backend.run(plan, &request, &error) == MG_OK;
+    };
+    for (const int cut : options.cuts) {
+      if (!run_to(cut - 1)) return fail();
+      if (options.between) options.between({&backend, plan, data, cut});
+    }
+    if (!run_to(MG_PHASE_TABLES)) return fail();
 
     result.buffers.resize(count);
     for (size_t i = 0; i < count; i++) {
@@ -200,6 +219,48 @@ struct Runner {
 };
 
 }  // namespace
+
+namespace {
+
+/// `call` of a list of the backend's elements, which then are `values`, or were.
+template <class Call>
+void with_elements(const mg_backend& backend, std::vector<double>& values, const Call& call) {
+  mg_error error{};
+  std::vector<float> narrow(values.begin(), values.end());
+  const bool doubles = backend.element == MG_F64;
+  if (call(doubles ? static_cast<void*>(values.data()) : narrow.data(), &error) != MG_OK) throw std::runtime_error(error.text);
+  if (!doubles) values.assign(narrow.begin(), narrow.end());
+}
+
+}  // namespace
+
+std::vector<double> Between::read(const mg_buffer& buffer, int32_t number) const {
+  std::vector<double> values(static_cast<size_t>(buffer.count * buffer.width));
+  with_elements(*backend, values, [&](void* to, mg_error* error) {
+    return backend->read(data[static_cast<size_t>(number)], 0, to, static_cast<int64_t>(values.size()), error);
+  });
+  return values;
+}
+
+void Between::write(int32_t number, const std::vector<double>& values) const {
+  std::vector<double> copy = values;
+  with_elements(*backend, copy, [&](void* from, mg_error* error) {
+    return backend->write(data[static_cast<size_t>(number)], 0, from, static_cast<int64_t>(values.size()), error);
+  });
+}
+
+std::vector<double> Between::read_stored(const mg_buffer& buffer, int32_t number, int64_t first, int64_t rows) const {
+  std::vector<double> values(static_cast<size_t>(rows * buffer.width));
+  with_elements(*backend, values, [&](void* to, mg_error* error) { return backend->read_stored(plan, number, first, rows, to, error); });
+  return values;
+}
+
+void Between::write_stored(const mg_buffer& buffer, int32_t number, int64_t first, const std::vector<double>& values) const {
+  std::vector<double> copy = values;
+  with_elements(*backend, copy, [&](void* from, mg_error* error) {
+    return backend->write_stored(plan, number, first, static_cast<int64_t>(values.size()) / buffer.width, from, error);
+  });
+}
 
 Result run(const Program& program, const Place& place, const RunOptions& options) {
   if (place.backend->element == MG_F64) return Runner<double>{program, place, options}();

@@ -1,6 +1,7 @@
 // A program with the data it runs on, built line by line, and what a run of it leaves behind.
 #pragma once
 #include <deque>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,10 @@
 namespace selftest {
 
 constexpr mg_view kAbsent{-1, 0, 0};
+
+/// GRADIENT buffer `number` of a program, as rows ops name it: there is none before close_store().
+constexpr mg_view gradients_of(int32_t number) { return {-2 - number, 0, 0}; }
+constexpr mg_view kGradients = gradients_of(0);
 
 /// A derivative to be held against finite differences: how the objective moves with a row input, as `gradient` has it.
 struct Derivative {
@@ -44,9 +49,9 @@ class Program {
   MG_OPS(SELFTEST_ADD)
 #undef SELFTEST_ADD
 
-  /// Closes the flat store: its length is known from here on. Adds reduce_gradients where `with_gradient`.
-  void close_store(bool with_gradient);
-  mg_view gradients() const { return {gradient_buffer, 0, store_length}; }
+  /// Closes the flat store: its length is known from here on. Adds so many GRADIENT buffers, and reduce_gradients of each.
+  void close_store(int gradients);
+  mg_view gradients(int32_t number = 0) const { return {gradient_buffer + number, 0, store_length}; }
   mg_view parameters() const { return {parameter_buffer, 0, store_length}; }
 
   std::string name;
@@ -57,7 +62,7 @@ class Program {
   std::vector<std::vector<int32_t>> ints;   // by buffer: ids
   std::vector<double> scalars;
   int64_t scalar_outputs = 0;
-  int32_t parameter_buffer = -1, gradient_buffer = -1;
+  int32_t parameter_buffer = -1, gradient_buffer = -1;  // gradient_buffer: the first one
   int64_t store_length = 0;
 
   // What finite differences are taken of: objective = sum over pairs of (row output . row input of weights) + scalar outputs.
@@ -88,10 +93,26 @@ struct Place {
   std::vector<int> threads = {2, 3, 5, 8};  // that give the bits of 1; a device that has no such choice runs twice
 };
 
+/// A step under way, between two of its phases.
+struct Between {
+  const mg_backend* backend;
+  mg_plan* plan;
+  const std::vector<void*>& data;  // by buffer: what is bound
+  int next;                        // the phase that comes
+
+  // All of a buffer that is bound, or rows of a STORED one, as doubles. They throw what the backend says.
+  std::vector<double> read(const mg_buffer& buffer, int32_t number) const;
+  void write(int32_t number, const std::vector<double>& values) const;
+  std::vector<double> read_stored(const mg_buffer& buffer, int32_t number, int64_t first, int64_t rows) const;
+  void write_stored(const mg_buffer& buffer, int32_t number, int64_t first, const std::vector<double>& values) const;
+};
+
 struct RunOptions {
   int threads = 2;
   const int32_t* row_index = nullptr;
   bool side_by_side = false;  // the inputs of a row, as in a data set
+  std::vector<int> cuts = {};  // phases before which the step is cut: {1, 2, 3} runs each by itself
+  std::function<void(const Between&)> between = {};  // called at each cut
 };
 
 Result run(const Program& program, const Place& place, const RunOptions& options = {});

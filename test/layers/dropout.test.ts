@@ -18,10 +18,10 @@ function drop(place: TestPlace, { seed = 7, step = 1, threads = 2 } = {}): { y: 
     emit(tape, { a, dy }) {
       if (a === undefined || dy === undefined) throw new Error('no signals')
       const y = tape.dropout(a)
-      tape.program.rows('copy_columns', { x: y.value, y: tape.program.rowOutput('y', width) })
+      tape.program.op('copy_columns', { x: y.value, y: tape.program.rowOutput('y', width) })
       tape.record(() => {
         const { view } = y.target()
-        if (view !== null) tape.program.rows('copy_columns', { x: dy.value, y: view })
+        if (view !== null) tape.program.op('copy_columns', { x: dy.value, y: view })
       })
     },
   })

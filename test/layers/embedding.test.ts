@@ -6,6 +6,7 @@ import { inputs } from '../../lib/layers/inputs.js'
 import { Tape } from '../../lib/layers/tape.js'
 import { type OptimizerRule, updateRule } from '../../lib/layers/update.js'
 import { loadNative } from '../../lib/native/loader.js'
+import { emitTableUpdate } from '../../lib/training/step-program.js'
 import { relativeError } from '../support/golden.js'
 import { goldenCases } from '../support/golden-cases.js'
 import { places, type TestPlace } from '../support/places.js'
@@ -44,8 +45,8 @@ function lookUp(place: TestPlace, lookup: Lookup): LookupResult {
   const rows = lookup.ids.length / lookup.length
   const y = place.device === 'reference' ? new Float64Array(rows * lookup.dim) : new Float32Array(rows * lookup.dim)
   const scalars = new Float64Array(program.spec.scalarInputs)
-  scalars[program.scalarInputs.learningRate ?? 0] = lookup.learningRate ?? 1
-  scalars[program.scalarInputs.step ?? 0] = 1
+  scalars[program.scalars.learningRate ?? 0] = lookup.learningRate ?? 1
+  scalars[program.scalars.step ?? 0] = 1
   const given = program.rowInputs.map((name) => (name === 'ids' ? lookup.ids : lookup.upstream))
   const [penalty = NaN] = plan.run({ rows, inputs: given, outputs: [y], scalars, threads: 2 })
   const table = memory.read(0, lookup.table.length)
@@ -62,10 +63,11 @@ function lower({ combiner, table, dim, length, optimizer = sgd, exact = false, l
   const row = inputs(layout, { embedded, dense: [], initializer: 'zeros' })
   const builder = new ProgramBuilder(layout, { training: true })
   const x = row.forward(new Tape(builder))
-  builder.rows('copy_columns', { x: x.value, y: builder.rowOutput('y', dim) })
+  builder.op('copy_columns', { x: x.value, y: builder.rowOutput('y', dim) })
   const { view } = x.target()
-  if (view !== null) builder.rows('copy_columns', { x: builder.rowInput('upstream', dim), y: view })
-  row.update(builder, x, updateRule(optimizer), { penalty: { l1: 0, l2 }, exact })
+  if (view !== null) builder.op('copy_columns', { x: builder.rowInput('upstream', dim), y: view })
+  for (const gradient of row.gradients(builder, x))
+    emitTableUpdate(builder, gradient, updateRule(optimizer), { penalty: { l1: 0, l2 }, exact })
   const program = builder.build()
   return { program, moments: Object.keys(program.bindings).filter((name) => name.startsWith('moment')) }
 }

@@ -36,6 +36,7 @@ function losses(place: TestPlace, golden: GoldenCase, reduction: keyof typeof re
     rows,
     inputs: Object.assign({}, ...columns),
     signals: Object.fromEntries(kinds.map((_, index) => [index, 1])),
+    weights: Object.fromEntries([...golden.f32('in/task_weight')].map((weight, index) => [index, weight])),
     emit(tape, signals) {
       kinds.forEach((kind, index) => {
         const weight = golden.f32('in/task_weight')[index] ?? NaN
@@ -99,6 +100,7 @@ describe.each(cases.length > 0 ? places : [])('losses on $name', (place) => {
         'weight:buy': weight,
       },
       signals: { ctr: 1, cvr: 1 },
+      weights: { click, buy },
       emit(tape, { ctr, cvr }) {
         emitLoss(tape, ctr as never, task('binary', 'click', click), 'batch')
         emitProductLoss(tape, [ctr as never, cvr as never], task('binary', 'buy', buy), 'batch')

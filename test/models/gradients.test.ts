@@ -37,7 +37,7 @@ describe.each(modelNames)('%s', (model) => {
   it('has the gradient of its loss', () => {
     for (let seed = 0; seed < perModel; seed += 1) {
       const test = randomNetwork(seed, { model, rows: 7, size: 4, activations: smooth, optimizer: sgd })
-      const run = new NetworkRun(test.network, reference)
+      const run = new NetworkRun(test, reference)
       initialize(run)
       for (const [name, gradient] of gradientsOf(run, test)) {
         const values = run.read(name)
@@ -56,7 +56,7 @@ describe.each(modelNames)('%s', (model) => {
     for (let seed = 0; seed < perModel; seed += 1) {
       const test = randomNetwork(seed, { model, rows: 70, size: 24, activations: [...smooth, 'relu'], optimizer: sgd })
       const [want, got] = [reference, place].map((where) => {
-        const run = new NetworkRun(test.network, where)
+        const run = new NetworkRun(test, where)
         initialize(run)
         const [gradients, loss] = [gradientsOf(run, test), totalLoss(run, test)]
         run.dispose()

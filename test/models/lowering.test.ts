@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import type { Op, OpName } from '../../lib/core/op-fields.js'
 import { type MMoENetworkOptions, mmoe } from '../../lib/models/mmoe.js'
-import type { Network, NetworkFeature, NetworkTask } from '../../lib/models/network.js'
-import type { OpSpec } from '../../lib/native/binding.js'
+import type { NetworkFeature, NetworkTask } from '../../lib/models/network.js'
+import { opNamed, opsNamed } from '../support/ops.js'
+import { type TestNetwork, testNetwork } from '../support/train-program.js'
 
 const features: NetworkFeature[] = [
   { kind: 'dense', name: 'age', width: 1 },
@@ -16,18 +18,17 @@ const tasks: NetworkTask[] = [
 const adam = { name: 'adam', form: 'keras', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } as const
 const base: MMoENetworkOptions = { numExperts: 3, expertHiddenUnits: [6], towerHiddenUnits: [5] }
 
-function lower(options: MMoENetworkOptions, over: readonly NetworkFeature[] = features): Network {
-  return mmoe.lower(mmoe.parse(options), { features: over, tasks, optimizer: adam })
+function lower(options: MMoENetworkOptions, over: readonly NetworkFeature[] = features): TestNetwork {
+  const parsed = mmoe.parse(options)
+  return testNetwork(mmoe.lower(parsed, { features: over, tasks }), tasks, parsed, adam)
 }
 
-function names(ops: readonly OpSpec[]): string[] {
+function names(ops: readonly { readonly op: string }[]): string[] {
   return ops.map(({ op }) => op)
 }
 
-function find(network: Network, op: string): OpSpec {
-  const found = network.train.spec.ops.find((candidate) => candidate.op === op)
-  if (found === undefined) throw new Error(`no ${op}`)
-  return found
+function find<Name extends OpName>(test: TestNetwork, op: Name): Extract<Op, { op: Name }> {
+  return opNamed(test.train.spec.ops, op)
 }
 
 describe('the training program of an MMoE', () => {
@@ -61,9 +62,8 @@ describe('the training program of an MMoE', () => {
 
   it('places embeddings first in the row, then dense columns, without a copy in between', () => {
     const { spec } = lower(base).train
-    const row = spec.ops.slice(0, 4).map(({ y }) => y)
-    const [first] = row
-    const buffer = typeof first === 'object' && first !== null && 'buffer' in first ? first.buffer : -1
+    const row = [...opsNamed(spec.ops, 'embedding_gather'), ...opsNamed(spec.ops, 'copy_columns')].map(({ y }) => y)
+    const buffer = row[0]?.buffer
     expect(row).toEqual([
       { buffer, offset: 0, width: 4 },
       { buffer, offset: 4, width: 3 },
@@ -88,7 +88,7 @@ describe('the training program of an MMoE', () => {
     )
     expect(find(network, 'mixture_backward').dstreams).toEqual([null])
     expect(network.train.spec.buffers.some((buffer) => buffer.class === 'stored')).toBe(false)
-    expect(network.tables).toEqual([])
+    expect(network.network.tables).toEqual([])
   })
 
   it('names inputs, outputs, memories and scalars', () => {
@@ -107,24 +107,43 @@ describe('the training program of an MMoE', () => {
       'table:tags',
       'table:user',
     ])
-    expect(Object.keys(train.scalarInputs).sort()).toEqual(['denominator:like', 'denominator:share', 'learningRate', 'step'])
-    expect(Object.keys(train.scalarOutputs).sort()).toEqual([
-      'loss:like',
-      'loss:share',
-      'penalty:tags',
-      'penalty:tower',
-      'penalty:user',
+    expect(Object.keys(train.scalars).sort()).toEqual(['learningRate', 'step'])
+    expect(train.taskWeights.map(({ task }) => task)).toEqual(['like', 'share'])
+    expect(train.losses.map(({ task, denominator }) => [task, denominator])).toEqual([
+      ['like', 0],
+      ['share', 1],
     ])
+    expect(train.penalties.map(({ of }) => of)).toEqual(['tower', 'user', 'tags'])
+    const inputs = [...Object.values(train.scalars), ...train.taskWeights, ...train.spec.denominators].length
+    expect([train.spec.scalarInputs, train.spec.scalarOutputs]).toEqual([inputs, 5])
     expect(train.spec.denominators).toMatchObject([
       { reduction: 'valid', weight: {} },
       { reduction: 'valid', weight: null },
     ])
   })
 
+  it('begins with rows that know no optimizer, and goes on over the same buffers', () => {
+    const { network, train } = lower({ ...base, l2: { kernel: 0.1 } })
+    const { rows, gradients } = network
+    expect(rows.spec.ops.at(-1)).toEqual({ op: 'reduce_gradients', gradients: gradients.parameters })
+    expect(train.spec.ops.slice(0, rows.spec.ops.length)).toEqual(rows.spec.ops)
+    expect(train.spec.buffers.slice(0, rows.spec.buffers.length)).toEqual(rows.spec.buffers)
+    expect(Object.keys(rows.bindings).sort()).toEqual(['gradients', 'parameters', 'table:tags', 'table:user'])
+    expect([rows.scalars, rows.penalties]).toEqual([{}, []])
+    expect(gradients.tables.map(({ table, gradient }) => [table.name, gradient.offset, gradient.width])).toEqual([
+      ['user', 0, 4],
+      ['tags', 4, 3],
+    ])
+    expect(opsNamed(train.spec.ops, 'embedding_update').map(({ ids, gradients }) => [ids, gradients])).toEqual(
+      gradients.tables.map(({ ids, gradient }) => [[ids], [gradient]]),
+    )
+  })
+
   it('keeps only the moments that a rule needs', () => {
     const moments = (momentum: number): string[] => {
       const optimizer = { name: 'sgd', form: 'keras', momentum, nesterov: false } as const
-      const { bindings } = mmoe.lower(mmoe.parse(base), { features, tasks, optimizer }).train
+      const options = mmoe.parse(base)
+      const { bindings } = testNetwork(mmoe.lower(options, { features, tasks }), tasks, options, optimizer).train
       return Object.keys(bindings).filter((name) => name.startsWith('moment'))
     }
     expect(moments(0)).toEqual([])
@@ -133,20 +152,20 @@ describe('the training program of an MMoE', () => {
 
   it('lets a group override the penalty of kernels, and penalises no bias', () => {
     const network = lower({ ...base, bottomHiddenUnits: [8], l2: { kernel: 0.1, gate: 0 }, l1: { tower: 0.2 } })
-    const penalties = network.train.spec.ops.filter(({ op }) => op === 'penalty')
+    const penalties = opsNamed(network.train.spec.ops, 'penalty')
     expect(penalties.map(({ l1, l2 }) => [l1, l2])).toEqual([
       [0, 0.1],
       [0.2, 0.1],
       [0, 0.1],
     ])
-    expect(Object.keys(network.train.scalarOutputs)).not.toContain('penalty:gate')
-    const kernels = network.parameters.tensors.filter(({ role }) => role === 'kernel')
+    expect(network.train.penalties.map(({ of }) => of)).toEqual(['expert', 'tower', 'bottom', 'user', 'tags'])
+    const kernels = network.network.parameters.tensors.filter(({ role }) => role === 'kernel')
     expect(penalties.flatMap(({ parameters }) => parameters)).toHaveLength(kernels.length - tasks.length)
   })
 
   it('sends the embedding gradient through the bottom', () => {
     const network = lower({ ...base, bottomHiddenUnits: [8, 7] })
-    const backward = network.train.spec.ops.filter(({ op }) => op === 'dense_backward').at(-1)
+    const backward = opsNamed(network.train.spec.ops, 'dense_backward').at(-1)
     expect(backward?.dx).toMatchObject({ width: 7, offset: 0 })
     expect(find(network, 'mixture_backward').dstreams).toMatchObject([{ width: 7 }])
   })
@@ -154,15 +173,17 @@ describe('the training program of an MMoE', () => {
 
 describe('the other programs', () => {
   it('evaluate with losses and predictions and no gradient', () => {
-    const { evaluate } = lower({ ...base, l2: { kernel: 0.1 } })
+    const { evaluate } = lower({ ...base, l2: { kernel: 0.1 } }).network
     expect(names(evaluate.spec.ops).slice(-4)).toEqual(['binary_loss', 'binary_loss', 'binary_predict', 'binary_predict'])
     expect(evaluate.rowOutputs).toEqual(['like', 'share'])
-    expect(Object.keys(evaluate.scalarInputs)).toEqual(['denominator:like', 'denominator:share'])
-    expect(evaluate.spec.ops.find(({ op }) => op === 'binary_loss')?.dlogit).toBeNull()
+    expect([evaluate.scalars, evaluate.taskWeights, evaluate.penalties]).toEqual([{}, [], []])
+    expect(evaluate.spec.scalarInputs).toBe(evaluate.spec.denominators.length)
+    expect(evaluate.losses.map(({ task }) => task)).toEqual(['like', 'share'])
+    expect(opNamed(evaluate.spec.ops, 'binary_loss')).toMatchObject({ dlogit: null, taskWeight: null })
   })
 
   it('predict without labels', () => {
-    const { predict } = lower(base)
+    const { predict } = lower(base).network
     expect(predict.rowInputs).toEqual(['user', 'tags', 'age', 'counts'])
     expect(Object.keys(predict.bindings).sort()).toEqual(['parameters', 'table:tags', 'table:user'])
     expect(predict.spec.scalarInputs + predict.spec.scalarOutputs).toBe(0)
@@ -171,7 +192,7 @@ describe('the other programs', () => {
 
 describe('the layout', () => {
   it('names every tensor by its place and task', () => {
-    const { parameters } = lower({ ...base, bottomHiddenUnits: [8], gateBias: true })
+    const { parameters } = lower({ ...base, bottomHiddenUnits: [8], gateBias: true }).network
     expect(parameters.tensors.map(({ name, shape }) => [name, shape.join('x')])).toEqual([
       ['bottom.0.kernel', '10x8'],
       ['bottom.0.bias', '8'],
@@ -193,7 +214,7 @@ describe('the layout', () => {
   })
 
   it('gives every expert a random stream of its own', () => {
-    const { parameters, tables } = lower(base)
+    const { parameters, tables } = lower(base).network
     const streams = [...parameters.tensors.flatMap((tensor) => tensor.streams), ...tables.map(({ stream }) => stream)]
     expect(parameters.tensors.find(({ name }) => name === 'expert.kernel')?.streams).toHaveLength(3)
     expect(new Set(streams).size).toBe(streams.length)

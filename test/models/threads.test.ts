@@ -17,8 +17,9 @@ const optimizers = [
   { name: 'rmsprop', momentum: 0.5, centered: true },
 ] as const
 
-function train({ network, rows }: RandomNetwork, place: TestPlace, threads: number): unknown {
-  const run = new NetworkRun(network, place, threads)
+function train(test: RandomNetwork, place: TestPlace, threads: number): unknown {
+  const { network, rows } = test
+  const run = new NetworkRun(test, place, threads)
   initialize(run)
   const losses = [1, 2, 3].map((step) => run.train(rows, { learningRate: 0.01, step, draw: step }).scalars)
   const weights = trained(network).map((name) => [name, digest(run.read(name))])

@@ -2,36 +2,34 @@ import { afterEach, describe, expect, it } from 'vitest'
 
 import { elementsOf } from '../../lib/core/layout.js'
 import { mmoe } from '../../lib/models/mmoe.js'
-import type { Network } from '../../lib/models/network.js'
+import type { NetworkFeature, NetworkTask } from '../../lib/models/network.js'
 import { randomArray, randomOf } from '../../lib/verify/numbers.js'
 import { NetworkRun, type Rows } from '../support/network-run.js'
 import { cpuPlaces, places, reference, type TestPlace } from '../support/places.js'
 import { initialize } from '../support/random-networks.js'
+import { type TestNetwork, testNetwork } from '../support/train-program.js'
 
 const rows = 1037
 
-function lower(): Network {
-  return mmoe.lower(
-    mmoe.parse({
-      numExperts: 4,
-      expertHiddenUnits: [24],
-      bottomHiddenUnits: [33],
-      towerHiddenUnits: [8],
-      l2: { kernel: 1e-3, embedding: 1e-4 },
-    }),
-    {
-      features: [
-        { kind: 'sparse', name: 'user', rows: 50, dim: 8 },
-        { kind: 'sequence', name: 'tags', rows: 20, dim: 5, length: 4, combiner: 'sum' },
-        { kind: 'dense', name: 'dense', width: 6 },
-      ],
-      tasks: [
-        { kind: 'binary', name: 'like', weight: 1, rowWeights: true },
-        { kind: 'binary', name: 'share', weight: 0.3, rowWeights: false },
-      ],
-      optimizer: { name: 'adam', form: 'keras', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 },
-    },
-  )
+function lower(): TestNetwork {
+  const options = mmoe.parse({
+    numExperts: 4,
+    expertHiddenUnits: [24],
+    bottomHiddenUnits: [33],
+    towerHiddenUnits: [8],
+    l2: { kernel: 1e-3, embedding: 1e-4 },
+  })
+  const features: NetworkFeature[] = [
+    { kind: 'sparse', name: 'user', rows: 50, dim: 8 },
+    { kind: 'sequence', name: 'tags', rows: 20, dim: 5, length: 4, combiner: 'sum' },
+    { kind: 'dense', name: 'dense', width: 6 },
+  ]
+  const tasks: NetworkTask[] = [
+    { kind: 'binary', name: 'like', weight: 1, rowWeights: true },
+    { kind: 'binary', name: 'share', weight: 0.3, rowWeights: false },
+  ]
+  const optimizer = { name: 'adam', form: 'keras', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } as const
+  return testNetwork(mmoe.lower(options, { features, tasks }), tasks, options, optimizer)
 }
 
 function batch(): Rows {
@@ -95,7 +93,7 @@ describe.each(cpuPlaces)('a model on $name', (place) => {
 
   it('needs no more memory per thread for more rows', () => {
     const run = start(place)
-    const plan = run.plan(run.network.train)
+    const plan = run.plan(run.program)
     expect(plan.info(1_000_000).arenaBytes).toBe(plan.info(1000).arenaBytes)
   })
 })

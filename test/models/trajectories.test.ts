@@ -10,6 +10,7 @@ import { relativeError } from '../support/golden.js'
 import { type GoldenCase, goldenCases } from '../support/golden-cases.js'
 import { NetworkRun, type Rows } from '../support/network-run.js'
 import { places, type TestPlace } from '../support/places.js'
+import { type TestNetwork, testNetwork } from '../support/train-program.js'
 
 interface Config {
   readonly vocab: readonly [number, number, number]
@@ -71,11 +72,11 @@ it.runIf(cases.length > 0)('covers every case', () => {
 describe.each(cases.length > 0 ? places : [])('on $name', (place) => {
   describe.each(['exact', 'lazy'] as const)('%s', (sparseUpdate) => {
     it.each(cases)('$id', (golden) => {
-      const network = lower(golden, sparseUpdate)
-      const current = new NetworkRun(network, place)
+      const test = lower(golden, sparseUpdate)
+      const current = new NetworkRun(test, place)
       run = current
       const check = checker(golden, place)
-      const weights = weightsOf(network, configOf(golden))
+      const weights = weightsOf(test.network, configOf(golden))
       for (const weight of weights) current.write(weight.name, golden.f32(`w0/${weight.golden}`), weight.index)
 
       const losses = trainAll(current, golden, (step) => {
@@ -115,7 +116,7 @@ function checker(golden: GoldenCase, place: TestPlace): Check {
   }
 }
 
-function lower(golden: GoldenCase, sparseUpdate: 'exact' | 'lazy'): Network {
+function lower(golden: GoldenCase, sparseUpdate: 'exact' | 'lazy'): TestNetwork {
   const config = configOf(golden)
   const model = models[modelOf[config.model]] as unknown as ModelDefinition<object>
   const options = model.parse({
@@ -132,7 +133,8 @@ function lower(golden: GoldenCase, sparseUpdate: 'exact' | 'lazy'): Network {
     weight,
     rowWeights: false,
   }))
-  return model.lower(options, { features: featuresOf(golden), tasks, optimizer: ruleOf(optimizerOf(golden)) })
+  const network = model.lower(options, { features: featuresOf(golden), tasks })
+  return testNetwork(network, tasks, options, ruleOf(optimizerOf(golden)))
 }
 
 function ownOptions(config: Config): object {

@@ -33,7 +33,7 @@ describe.each(places)('initial weights on $name', (place) => {
       ESMM: { bottomHiddenUnits: [6, 6] },
     }[model]
     const test = network(model, own)
-    const run = new NetworkRun(test.network, place)
+    const run = new NetworkRun(test, place)
     initialize(run)
     const seen = new Map<string, string>()
     const { parameters, tables } = test.network
@@ -88,7 +88,7 @@ describe('the experts of a gate', () => {
     const test = network(model, { ...options, ...counts, expertHiddenUnits: [4], towerHiddenUnits: [] })
     // The random model has as many tasks as it likes.
     expect(test.tasks).toHaveLength(3)
-    const run = new NetworkRun(test.network, reference)
+    const run = new NetworkRun(test, reference)
     initialize(run)
     const names = test.tasks.map(({ name }) => name)
     const before = run.predict(test.rows).outputs

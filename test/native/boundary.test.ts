@@ -218,7 +218,7 @@ describe.each(devices)('%s: a wrong run request', (device) => {
         rows: 3,
         inputs: [ids, new Float32Array(3), new Float32Array(3)],
         outputs: [],
-        scalars: new Float64Array(3),
+        scalars: new Float64Array(4),
         threads: 1,
       }
       expectCode(() => training.run(request), 'ARGUMENT', 'inputs[0]', `row ${row}`, `${id}`, '[0, 5)')
@@ -335,7 +335,7 @@ describe.each(devices)('%s: wrong calls', (device) => {
     const { plan } = boundPlan(device, trainingProgram())
     const column = { data: new Float32Array(2), width: 1, limit: 0 }
     const columns = columnsOf([{ data: new Int32Array(2), width: 1, limit: 6 }, column, column], 2)
-    const request = { rows: 2, columns, columnOf: [0, 1, 2], outputs: [], scalars: new Float64Array(3), threads: 1 }
+    const request = { rows: 2, columns, columnOf: [0, 1, 2], outputs: [], scalars: new Float64Array(4), threads: 1 }
     expectCode(() => plan.run(request), 'ARGUMENT', 'columnOf[0]', '6', '5')
   })
 

@@ -137,7 +137,7 @@ const sgd = {
 /**
  * One training step of a logistic model on an embedding and a float: every op class at once.
  * Buffers: 0 ids, 1 x, 2 label, 3 row, 4 logit, 5 dlogit, 6 stored gradient, 7 parameters [3+1], 8 gradients, 9 table [5,2].
- * Scalar inputs: 0 denominator, 1 learning rate, 2 step. Scalar outputs: 0 loss, 1 penalty of the table.
+ * Scalar inputs: 0 denominator, 1 learning rate, 2 step, 3 task weight. Scalar outputs: 0 loss, 1 penalty of the table.
  */
 export function trainingProgram(): ProgramSpec {
   const rows = (dtype: 'f32' | 'i32'): ProgramSpec['buffers'][number] => ({ class: 'rowInput', dtype, width: 1, count: 0 })
@@ -167,9 +167,9 @@ export function trainingProgram(): ProgramSpec {
         dlogit: view(5, 0, 1),
         denominator: 0,
         loss: 0,
-        taskWeight: 1,
+        taskWeight: 3,
       },
-      { op: 'dense_backward', ...dense, dy: view(5, 0, 1), dx: view(6, 0, 2), accumulate: 0 },
+      { op: 'dense_backward', ...dense, dy: view(5, 0, 1), dx: view(6, 0, 2), gradients: view(8, 0, 4), accumulate: 0 },
       { op: 'reduce_gradients', gradients: view(8, 0, 4) },
       { op: 'optimize', parameters: view(7, 0, 4), gradients: view(8, 0, 4), ...sgd },
       {
@@ -185,7 +185,7 @@ export function trainingProgram(): ProgramSpec {
         ...sgd,
       },
     ],
-    scalarInputs: 3,
+    scalarInputs: 4,
     scalarOutputs: 2,
     denominators: [{ scalar: 0, label: view(2, 0, 1), weight: null, reduction: 'valid' }],
   }

@@ -41,7 +41,7 @@ describe.each(devices)('%s', (device) => {
   it('trains: loss, denominator, update of parameters and touched rows', () => {
     const { plan, memories } = boundPlan(device, trainingProgram())
     const inputs = [new Int32Array([4, 1, 4]), new Float32Array([1, 1, 1]), new Float32Array([1, NaN, 0])]
-    const [loss] = plan.run({ rows: 3, inputs, outputs: [], scalars: new Float64Array([-1, 1, 1]), threads: 2 })
+    const [loss] = plan.run({ rows: 3, inputs, outputs: [], scalars: new Float64Array([-1, 1, 1, 1]), threads: 2 })
     expect(loss).toBeCloseTo(Math.log(2), 6) // both labelled rows have logit 0
     const bias = memories.get(7)?.read(3, 1)[0]
     expect(bias).toBeCloseTo(0, 6) // the gradients -1/4 and +1/4 cancel
@@ -148,7 +148,7 @@ describe.each(devices)('%s', (device) => {
         denominators: program.denominators.map((entry) => ({ ...entry, reduction })),
       })
       const inputs = [new Int32Array(3), new Float32Array(3), new Float32Array([1, NaN, 0])]
-      const results = plan.run({ rows: 3, inputs, outputs: [], scalars: new Float64Array([0, 0, 1]), threads: 1 })
+      const results = plan.run({ rows: 3, inputs, outputs: [], scalars: new Float64Array([0, 0, 1, 1]), threads: 1 })
       expect(results[0]).toBeCloseTo(want, 6)
       expect([...results.subarray(program.scalarOutputs)]).toEqual([denominator])
     }

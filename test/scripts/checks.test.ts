@@ -1,11 +1,11 @@
 // The checks of CI can fail: each is shown a tree, or a compiler's words, that break its rule.
 
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, describe, expect, it, test } from 'vitest'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
 const work = mkdtempSync(join(tmpdir(), 'multigate-checks-'))
@@ -22,6 +22,36 @@ function tree(name: string, files: Record<string, string>): string {
 
 const check = (script: string, argument: string) =>
   spawnSync(process.execPath, [join(root, 'scripts', script), argument], { encoding: 'utf8' })
+
+describe('the ops in TypeScript', () => {
+  const generate = (...args: string[]) =>
+    spawnSync(process.execPath, [join(root, 'scripts/generate-ops.mjs'), ...args], { encoding: 'utf8' })
+  const header = readFileSync(join(root, 'native/abi/ops.h'), 'utf8')
+
+  it('are those of the header', () => {
+    expect(generate('--check')).toMatchObject({ status: 0 })
+  })
+
+  it.each([
+    ['a field that is new', header.replace('  VIEW(bias) /* optional */', '  VIEW(scale) \\\n  VIEW(bias) /* optional */')],
+    ['a field that is optional now', header.replace(/ {2}VIEW\(label\) +\\/, '  VIEW(label) /* optional */ \\')],
+    ['another phase', header.replace('OP(dropout, ROWS)', 'OP(dropout, STEP)')],
+    ['another comment', header.replace('y[n,w] = x[n,w]; a row input', 'y[n,w] = x[n,w]; any row input')],
+  ])('are out of date after %s', (name, changed) => {
+    expect(changed).not.toBe(header)
+    const folder = tree(name, { 'native/abi/ops.h': changed, 'lib/core/op-fields.ts': '' })
+    const current = readFileSync(join(root, 'lib/core/op-fields.ts'), 'utf8')
+    writeFileSync(join(folder, 'lib/core/op-fields.ts'), current)
+    expect(generate('--check', folder)).toMatchObject({ status: 1, stderr: expect.stringContaining('npm run generate') })
+    expect(generate(folder)).toMatchObject({ status: 0 })
+    expect(generate('--check', folder)).toMatchObject({ status: 0 })
+  })
+
+  it('are refused where a line cannot be read', () => {
+    const folder = tree('unreadable', { 'native/abi/ops.h': header.replace('VIEW(kernel)', 'WIEW(kernel)') })
+    expect(generate('--check', folder)).toMatchObject({ status: 1, stderr: expect.stringContaining('WIEW(kernel)') })
+  })
+})
 
 test('the import direction of this tree holds', () => {
   expect(check('check-imports.mjs', root)).toMatchObject({ status: 0 })

@@ -37,14 +37,14 @@ export function runBody({ place, rows, x, upstream, build, weights, threads = 2 
   const outputs = body.forward(tape, new Signal(program.rowInput('x', inputDim), program.rowOutput('dx', inputDim)))
   outputs.forEach((output, task) => {
     const width = output.value.width
-    program.rows('copy_columns', { x: output.value, y: program.rowOutput(`output ${task}`, width) })
+    program.op('copy_columns', { x: output.value, y: program.rowOutput(`output ${task}`, width) })
     const { view, accumulate } = output.target()
     if (view === null) throw new Error('an output has no gradient')
     const dy = program.rowInput(`upstream ${task}`, width)
-    program.rows('fusion_backward', { inputs: [output.value], dy, dinputs: [view], accumulate: [accumulate], kind: 0 })
+    program.op('fusion_backward', { inputs: [output.value], dy, dinputs: [view], accumulate: [accumulate], kind: 0 })
   })
   tape.backward()
-  program.step('reduce_gradients', { gradients: program.gradients() })
+  program.op('reduce_gradients', { gradients: program.gradients() })
   const lowered = program.build()
 
   const element = place.device === 'reference' ? Float64Array : Float32Array

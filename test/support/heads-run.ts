@@ -14,20 +14,22 @@ export interface HeadsRun {
   readonly inputs: Readonly<Record<string, Float32Array>>
   /** Width of each signal by name. */
   readonly signals: Readonly<Record<string, number>>
-  /** Scalar inputs by name. */
+  /** Scalar inputs: `draw`, and of dropout `rate` and `seed`. */
   readonly scalars?: Readonly<Record<string, number>>
+  /** Of tasks that do not count 1. */
+  readonly weights?: Readonly<Record<string, number>>
   readonly threads?: number
   emit(tape: Tape, signals: Readonly<Record<string, Signal>>): void
 }
 
 export interface HeadsResult {
-  /** Scalar outputs by name. */
+  /** Losses by `loss:<task>`. */
   readonly scalars: Readonly<Record<string, number>>
   /** `dx:<name>` of the signals and whatever row outputs were emitted. */
   readonly outputs: Readonly<Record<string, FloatArray>>
 }
 
-export function runHeads({ place, rows, inputs, signals, scalars = {}, threads = 2, emit }: HeadsRun): HeadsResult {
+export function runHeads({ place, rows, inputs, signals, scalars = {}, weights = {}, threads = 2, emit }: HeadsRun): HeadsResult {
   const program = new ProgramBuilder(new Layout(), { training: true })
   const tape = new Tape(program, { rate: scalars.rate ?? 0, seed: scalars.seed ?? 0 })
   const made = Object.entries(signals).map(([name, width]) => {
@@ -35,18 +37,19 @@ export function runHeads({ place, rows, inputs, signals, scalars = {}, threads =
   })
   emit(tape, Object.fromEntries(made))
   tape.backward()
-  const { spec, rowInputs, rowOutputs, scalarInputs, scalarOutputs } = program.build()
+  const { spec, rowInputs, rowOutputs, scalars: numbers, taskWeights, losses } = program.build()
   const widths = spec.buffers.filter((buffer) => buffer.class === 'rowOutput').map(({ width }) => width)
   const element = place.device === 'reference' ? Float64Array : Float32Array
   const outputs = rowOutputs.map((_, index) => new element(rows * (widths[index] ?? 0)))
   const given = new Float64Array(spec.scalarInputs)
-  for (const [name, number] of Object.entries(scalarInputs)) given[number] = scalars[name] ?? 0
+  for (const [name, number] of Object.entries(numbers)) given[number] = scalars[name] ?? 0
+  for (const { task, scalar } of taskWeights) given[scalar] = weights[task] ?? 1
   const plan = loadNative().compile(place.device, spec, place.isa === undefined ? {} : { isa: place.isa })
   const rowData = rowInputs.map((name) => inputs[name] ?? new Float32Array(rows))
   const results = plan.run({ rows, inputs: rowData, outputs, scalars: given, threads })
   plan.dispose()
   return {
-    scalars: Object.fromEntries(Object.entries(scalarOutputs).map(([name, number]) => [name, results[number] ?? NaN])),
+    scalars: Object.fromEntries(losses.map(({ task, output }) => [`loss:${task}`, results[output] ?? NaN])),
     outputs: Object.fromEntries(rowOutputs.map((name, index) => [name, outputs[index] ?? new element(0)])),
   }
 }

@@ -1,10 +1,11 @@
-// Runs a lowered network on a device as training would: memories by binding name, shared by its three programs.
+// Runs a lowered network on a device as training would: memories by binding name, shared by its programs.
 
 import { elementsOf } from '../../lib/core/layout.js'
-import type { LoweredProgram, Network } from '../../lib/models/network.js'
+import type { LoweredProgram, Network, NetworkTask } from '../../lib/models/network.js'
 import type { BufferSpec, FloatArray, Initializer, NativeMemory, NativePlan } from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
 import { choiceOf, type TestPlace } from './places.js'
+import type { TestNetwork } from './train-program.js'
 
 export type Rows = Readonly<Record<string, Float32Array | Int32Array>>
 export type Scalars = Readonly<Record<string, number>>
@@ -16,16 +17,20 @@ export interface RunResult {
 
 export class NetworkRun {
   readonly network: Network
+  readonly program: LoweredProgram
+  readonly #tasks: readonly NetworkTask[]
   readonly #place: TestPlace
   readonly #memories = new Map<string, NativeMemory>()
   readonly #plans = new Map<LoweredProgram, NativePlan>()
   readonly #threads: number
 
-  constructor(network: Network, place: TestPlace, threads = 2) {
+  constructor({ network, train, tasks }: TestNetwork, place: TestPlace, threads = 2) {
     this.network = network
+    this.program = train
+    this.#tasks = tasks
     this.#place = place
     this.#threads = threads
-    for (const program of [network.train, network.evaluate, network.predict]) this.#compile(program)
+    for (const program of [train, network.evaluate, network.predict]) this.#compile(program)
   }
 
   /** Writes a tensor by name, or a table by `table:<name>`; `index` picks a slice of a stacked tensor. */
@@ -48,7 +53,7 @@ export class NetworkRun {
   }
 
   train(rows: Rows, scalars: Scalars): RunResult {
-    return this.#run(this.network.train, rows, scalars)
+    return this.#run(this.program, rows, scalars)
   }
 
   evaluate(rows: Rows): RunResult {
@@ -99,10 +104,16 @@ export class NetworkRun {
     const outputWidths = widthsOf('rowOutput')
     const outputs = program.rowOutputs.map((name, index) => [name, new element(count * (outputWidths[index] ?? 1))] as const)
     const given = new Float64Array(program.spec.scalarInputs)
-    for (const [name, number] of Object.entries(program.scalarInputs)) given[number] = scalars[name] ?? 0
+    for (const [name, number] of Object.entries(program.scalars)) given[number] = scalars[name] ?? 0
+    for (const { task, scalar } of program.taskWeights) {
+      given[scalar] = this.#tasks.find(({ name }) => name === task)?.weight ?? NaN
+    }
     const request = { rows: count, inputs, outputs: outputs.map(([, array]) => array), scalars: given, threads: this.#threads }
     const results = this.plan(program).run(request)
-    const named = Object.entries(program.scalarOutputs).map(([name, number]) => [name, results[number] ?? NaN] as const)
+    const named = [
+      ...program.losses.map(({ task, output }) => [`loss:${task}`, results[output] ?? NaN] as const),
+      ...program.penalties.map(({ of, output }) => [`penalty:${of}`, results[output] ?? NaN] as const),
+    ]
     return { scalars: Object.fromEntries(named), outputs: Object.fromEntries(outputs) }
   }
 

@@ -6,11 +6,10 @@ import { type ModelName, models } from '../../lib/models/registry.js'
 import { type Optimizer, parseOptimizer } from '../../lib/optimizers/optimizer.js'
 import { randomArray, randomOf } from '../../lib/verify/numbers.js'
 import type { NetworkRun, Rows } from './network-run.js'
+import { type TestNetwork, testNetwork } from './train-program.js'
 
-export interface RandomNetwork {
+export interface RandomNetwork extends TestNetwork {
   readonly name: string
-  readonly network: Network
-  readonly tasks: readonly NetworkTask[]
   readonly rows: Rows
 }
 
@@ -73,16 +72,17 @@ export function randomNetwork(
     ...options,
   }
   const definition = models[model] as unknown as ModelDefinition<object>
-  const network = definition.lower(definition.parse(drawn), {
+  const parsed = definition.parse(drawn)
+  const network = definition.lower(parsed, {
     features: [
       { kind: 'sparse', name: 'user', rows: 7, dim: upTo(size) },
       { kind: 'sequence', name: 'tags', rows: 5, dim: upTo(size), length: 3, combiner: pick(['mean', 'sum']) },
       ...(random() < 0.8 ? [{ kind: 'dense' as const, name: 'dense', width: upTo(size) }] : []),
     ],
     tasks,
-    optimizer: parseOptimizer(optimizer),
   })
-  return { name: `${seed}: ${model} ${JSON.stringify(drawn)}`, network, tasks, rows: randomRows(network, tasks, rows, random) }
+  const made = testNetwork(network, tasks, parsed, parseOptimizer(optimizer))
+  return { name: `${seed}: ${model} ${JSON.stringify(drawn)}`, ...made, rows: randomRows(network, tasks, rows, random) }
 }
 
 function randomRows(network: Network, tasks: readonly NetworkTask[], rows: number, random: () => number): Rows {
@@ -91,7 +91,7 @@ function randomRows(network: Network, tasks: readonly NetworkTask[], rows: numbe
     user: Int32Array.from({ length: rows }, () => below(7)),
     tags: Int32Array.from({ length: rows * 3 }, () => below(5)),
   }
-  const { rowInputs, spec } = network.train
+  const { rowInputs, spec } = network.rows
   const inputs = spec.buffers.filter((buffer) => buffer.class === 'rowInput')
   rowInputs.forEach((name, index) => {
     if (name === 'dense') columns[name] = randomArray(random, rows * (inputs[index]?.width ?? 0))

@@ -149,7 +149,7 @@ describe('after dispose', () => {
     const disposed = error('DISPOSED')
     await expect(runner.run(network.predict, rows)).rejects.toThrow(disposed)
     await expect(runner.run(network.evaluate, rows)).rejects.toThrow(disposed)
-    await expect(runner.prepare(network.train)).rejects.toThrow(disposed)
+    await expect(runner.prepare(network.rows)).rejects.toThrow(disposed)
     expect(() => runner.prepareRun(1)).toThrow(disposed)
     expect(() => runner.info(1)).toThrow(disposed)
     await expect(memories.initialize(network, 1)).rejects.toThrow(disposed)

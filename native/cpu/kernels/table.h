@@ -43,10 +43,34 @@ double peak(int64_t steps) {
 }  // namespace mg
 
 // clang-format off
-#define MG_KERNEL_TABLE(name)                                                                                     \
-  {                                                                                                               \
-    name, mg::kPairs, mg::kPanel, mg::pack_forward, mg::pack_backward, mg::copy_columns, mg::gather, mg::dense_forward, \
-    mg::dense_backward, mg::mixture_forward, mg::mixture_backward, mg::fusion_forward, mg::fusion_backward,         \
-    mg::dropout, mg::binary_loss, mg::binary_predict, mg::product_loss, mg::product_predict, mg::squared_loss,      \
-    mg::multiclass_loss, mg::multiclass_predict, mg::sum_slots, mg::penalty, mg::update, mg::sum_rows, mg::peak                                               \
+// By name: no two kernels of one type can be swapped unseen, and none be forgotten.
+#pragma GCC diagnostic error "-Wmissing-field-initializers"
+#define MG_KERNEL_TABLE(isa)                      \
+  {                                               \
+    .name = isa,                                  \
+    .multiplies_bfloat16 = mg::kPairs,            \
+    .panel = mg::kPanel,                          \
+    .pack_forward = mg::pack_forward,             \
+    .pack_backward = mg::pack_backward,           \
+    .copy_columns = mg::copy_columns,             \
+    .gather = mg::gather,                         \
+    .dense_forward = mg::dense_forward,           \
+    .dense_backward = mg::dense_backward,         \
+    .mixture_forward = mg::mixture_forward,       \
+    .mixture_backward = mg::mixture_backward,     \
+    .fusion_forward = mg::fusion_forward,         \
+    .fusion_backward = mg::fusion_backward,       \
+    .dropout = mg::dropout,                       \
+    .binary_loss = mg::binary_loss,               \
+    .binary_predict = mg::binary_predict,         \
+    .product_loss = mg::product_loss,             \
+    .product_predict = mg::product_predict,       \
+    .squared_loss = mg::squared_loss,             \
+    .multiclass_loss = mg::multiclass_loss,       \
+    .multiclass_predict = mg::multiclass_predict, \
+    .sum_slots = mg::sum_slots,                   \
+    .penalty = mg::penalty,                       \
+    .update = mg::update,                         \
+    .sum_rows = mg::sum_rows,                     \
+    .peak = mg::peak,                             \
   }

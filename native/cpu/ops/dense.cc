@@ -33,6 +33,7 @@ struct DenseForwardOp final : RowsOp {
 struct DenseBackwardOp final : RowsOp {
   Rows x, y, z, dy, dx, dz, narrowed_x, narrowed_dz;
   const PlanWeights* weights;
+  GradientPlace gradient;
   int64_t activation;
   bool accumulate;
 
@@ -43,7 +44,7 @@ struct DenseBackwardOp final : RowsOp {
     arguments.x = px.data, arguments.x_row = px.stride;
     arguments.narrowed = {block.at(narrowed_x).data, block.at(narrowed_dz).data};
     arguments.weights = &weights->weights;
-    arguments.gradient = block.gradient(*weights);
+    arguments.gradient = block.gradient(gradient);
     arguments.out = dy.width;
     arguments.y = py.data, arguments.y_row = py.stride;
     arguments.z = pz.data, arguments.z_row = pz.stride;
@@ -82,7 +83,7 @@ void compile_op(PlanBuilder& builder, const mg_dense_forward& op) {
 void compile_op(PlanBuilder& builder, const mg_dense_backward& op) {
   auto compiled = std::make_unique<DenseBackwardOp>();
   PlanWeights& weights = dense_weights(builder, op.x, op.kernel, op.bias, op.dy.width);
-  builder.need_gradient(weights);
+  compiled->gradient = builder.need_gradient(weights, op.gradients);
   if (op.dx.buffer >= 0) weights.backward = true;
   compiled->x = builder.rows(op.x);
   compiled->y = builder.rows(op.y);

@@ -263,6 +263,7 @@ class TableUpdate {
 
 // All tables of a step in one parallel region: most are small.
 struct UpdateTables final : StepOp {
+  UpdateTables() : StepOp(MG_PHASE_TABLES) {}
   std::vector<std::unique_ptr<TableUpdate>> tables;
 
   void reserve(const Plan&, int64_t rows) override {

@@ -9,8 +9,7 @@ namespace {
 // What all losses share.
 struct LossOp : RowsOp {
   Rows label, weight, z, dz;
-  int64_t denominator, loss;
-  double task_weight;
+  int64_t denominator, loss, task_weight;  // scalars; task_weight -1: there is no gradient
   void (*Kernels::*kernel)(const Loss*) = nullptr;
 
   // Runs `kernel` on its arguments for the block, and adds its loss.
@@ -18,9 +17,10 @@ struct LossOp : RowsOp {
   void with_arguments(const Block& block, Kernel run_kernel) const {
     const double rows = block.run.scalars_in[denominator];
     const double scale = rows != 0 ? 1.0 / rows : 0.0;
+    const double of_task = task_weight < 0 ? 0.0 : block.run.scalars_in[task_weight];
     double sum = 0;
     const Loss arguments{block.rows,   z.width,      block.at(label), block.at(weight),
-                         block.at(z), block.at(dz), static_cast<float>(task_weight * scale), &sum};
+                         block.at(z), block.at(dz), static_cast<float>(of_task * scale), &sum};
     run_kernel(arguments);
     block.losses[loss] += sum * scale;
   }

@@ -144,6 +144,7 @@ struct MixtureForwardOp final : MixtureOp {
 
 struct MixtureBackwardOp final : MixtureOp {
   std::vector<Rows> dstreams;
+  std::vector<GradientPlace> gradients;  // of the streams
   std::vector<bool> accumulate;
   bool recompute;
 
@@ -157,7 +158,7 @@ struct MixtureBackwardOp final : MixtureOp {
     auto* stream = const_cast<MixtureStream*>(m.streams);
     for (size_t s = 0; s < dstreams.size(); s++) {
       const RowPointer dx = block.at(dstreams[s]);
-      stream[s].gradient = block.gradient(*topology.streams[s].weights);
+      stream[s].gradient = block.gradient(gradients[s]);
       stream[s].dx = dx.data, stream[s].dx_row = dx.stride, stream[s].dx_columns = dstreams[s].width;
       stream[s].accumulate = accumulate[s];
     }
@@ -211,7 +212,7 @@ void compile_op(PlanBuilder& builder, const mg_mixture_backward& op) {
   for (uint32_t j = 0; j < op.doutputs.count; j++) compiled->outputs.push_back(builder.rows(op.doutputs.items[j]));
   for (uint32_t s = 0; s < op.streams.count; s++) {
     PlanWeights& weights = *compiled->topology.streams[s].weights;
-    builder.need_gradient(weights);
+    compiled->gradients.push_back(builder.need_gradient(weights, op.gradients));
     const mg_view dx = s < op.dstreams.count ? op.dstreams.items[s] : mg_view{-1, 0, 0};
     if (dx.buffer >= 0) weights.backward = true;
     if (compiled->recompute) weights.forward = true;

@@ -52,8 +52,17 @@ Program dense_case(Random& random, int64_t rows) {
     dx = place(dx_all, dx_width);
     if (inside || accumulates) p.add(mg_copy_columns{around(dx_all.width), dx_all});
   }
-  p.add(mg_dense_backward{x, kernel, bias, z, y, dy, dx, activation, dx_width > 0 && accumulates ? 1 : 0});
-  p.close_store(true);
+  p.add(mg_dense_backward{x, kernel, bias, z, y, dy, dx, kGradients, activation, dx_width > 0 && accumulates ? 1 : 0});
+  // Other readers of the same weights: those of the same buffer add to all that the first has given.
+  int buffers = 1;
+  for (int64_t more = random.chance(0.3) ? random.between(1, 3) : 0; more > 0; more--) {
+    const int32_t buffer = static_cast<int32_t>(random.between(0, buffers));
+    buffers = std::max(buffers, buffer + 1);
+    const mg_view other = p.input(out, random.floats(rows * out));
+    p.add(mg_dense_backward{x, kernel, bias, z, y, other, buffer == 0 ? dx : kAbsent, gradients_of(buffer), activation, buffer == 0 && dx_width > 0 ? 1 : 0});
+    if (!inside && buffer == 0) p.weighted_outputs.emplace_back(y.buffer, other.buffer);
+  }
+  p.close_store(buffers);
   if (!inside) p.weighted_outputs.emplace_back(y.buffer, dy.buffer);
   if (!inside && !accumulates && dx_width == in) p.derivatives.push_back({x_in.buffer, dx.buffer});
   return p;
@@ -132,7 +141,7 @@ Program mixture_case(Random& random, int64_t rows) {
   forward.pre = keep && needs_pre(activation) ? p.activation(experts * units) : kAbsent;
   p.add(forward);
   if (!trains) {
-    p.close_store(false);
+    p.close_store(0);
     return p;
   }
   mg_mixture_backward backward{};
@@ -140,8 +149,24 @@ Program mixture_case(Random& random, int64_t rows) {
   backward.expert_bias = forward.expert_bias, backward.temperature = forward.temperature;
   backward.doutputs = p.list(doutputs), backward.dstreams = p.list(dxs), backward.accumulate = p.list(accumulate);
   backward.gates = forward.gates, backward.experts = forward.experts, backward.pre = forward.pre;
+  backward.gradients = kGradients;
   p.add(backward);
-  p.close_store(true);
+  // Another task that reads all of it: its experts are computed again. In the same buffer it adds to all that the first has given.
+  int buffers = 1;
+  for (int64_t more = random.chance(0.25) ? random.between(1, 2) : 0; more > 0; more--) {
+    const int32_t buffer = static_cast<int32_t>(random.between(0, buffers));
+    buffers = std::max(buffers, buffer + 1);
+    std::vector<mg_view> others;
+    for (size_t j = 0; j < outputs.size(); j++) {
+      others.push_back(random.chance(0.7) ? p.input(units, random.floats(rows * units)) : kAbsent);
+      if (buffer == 0 && others.back().buffer >= 0) p.weighted_outputs.emplace_back(outputs[j].buffer, others.back().buffer);
+    }
+    backward.experts = backward.pre = kAbsent, backward.gradients = gradients_of(buffer), backward.doutputs = p.list(others);
+    backward.dstreams = p.list(buffer == 0 ? dxs : std::vector<mg_view>(dxs.size(), kAbsent));
+    backward.accumulate = p.list(std::vector<int64_t>(dxs.size(), buffer == 0 ? 1 : 0));
+    p.add(backward);
+  }
+  p.close_store(buffers);
   return p;
 }
 

@@ -20,7 +20,7 @@ void fill_loss(Program& p, Random& random, Op& op, Label label) {
   }
   op.denominator = p.scalar(random.chance(0.05) ? 0 : static_cast<double>(p.rows));
   op.loss = p.scalar_outputs > 0 && random.chance(0.3) ? 0 : p.scalar_output();
-  op.task_weight = 1;  // so that the reported loss is what the gradient is of
+  op.task_weight = p.scalar(1);  // so that the reported loss is what the gradient is of
   p.losses_count = true;
 }
 

@@ -20,10 +20,11 @@ Program penalty_case(Random& random, int64_t rows) {
     if (list < 2) views[list].push_back(view);
   }
   const bool with_gradient = random.chance(0.8);
-  p.close_store(with_gradient);
+  p.close_store(with_gradient ? 1 : 0);
   const int64_t loss = p.scalar_output();
-  p.add(mg_penalty{p.list(views[0]), loss, 0.01, random.chance(0.5) ? 0.2 : 0});
-  p.add(mg_penalty{p.list(views[1]), random.chance(0.5) ? loss : p.scalar_output(), random.chance(0.5) ? 0.1 : 0, 0.02});
+  const mg_view gradients = with_gradient ? p.gradients() : kAbsent;
+  p.add(mg_penalty{p.list(views[0]), random.chance(0.9) ? gradients : kAbsent, loss, 0.01, random.chance(0.5) ? 0.2 : 0});
+  p.add(mg_penalty{p.list(views[1]), gradients, random.chance(0.5) ? loss : p.scalar_output(), random.chance(0.5) ? 0.1 : 0, 0.02});
   if (!with_gradient) return p;
   // All of the store or a part that starts anywhere.
   const int64_t from = random.chance(0.5) ? 0 : random.between(0, p.store_length - 1);
@@ -44,7 +45,7 @@ Program optimize_case(Random& random, int64_t rows) {
   const mg_view all = p.parameters();
   const int64_t cut = random.between(1, all.width);
   const double l1 = random.chance(0.5) ? 0.01 : 0, l2 = random.chance(0.5) ? 0.02 : 0;
-  p.add(mg_penalty{p.list(std::vector<mg_view>{{all.buffer, 0, cut}}), p.scalar_output(), l1, l2});
+  p.add(mg_penalty{p.list(std::vector<mg_view>{{all.buffer, 0, cut}}), p.gradients(), p.scalar_output(), l1, l2});
   mg_optimize op{};
   op.parameters = all, op.gradients = p.gradients();
   fill_rule(p, random, op, all.width);

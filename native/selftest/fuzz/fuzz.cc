@@ -29,6 +29,7 @@ void print(const multigate::Program& program) {
       text += " " + field.name + " ";
       switch (field.type) {
         case FieldType::view: text += view(field_of<mg_view>(op, field)); break;
+        case FieldType::scalar:
         case FieldType::integer: text += multigate::text_of(field_of<int64_t>(op, field)); break;
         case FieldType::real: text += multigate::text_of(field_of<double>(op, field)); break;
         case FieldType::views:

@@ -94,6 +94,7 @@ class Mutator {
     switch (field.type) {
       case FieldType::view: field_of<mg_view>(op, field) = changed(field_of<mg_view>(op, field)); break;
       case FieldType::views: field_of<mg_views>(op, field) = program_.keep(changed_list(copied(field_of<mg_views>(op, field)))); break;
+      case FieldType::scalar:
       case FieldType::integer: field_of<int64_t>(op, field) = changed(field_of<int64_t>(op, field)); break;
       case FieldType::integers: field_of<mg_ints>(op, field) = program_.keep(changed_list(copied(field_of<mg_ints>(op, field)))); break;
       case FieldType::real: field_of<double>(op, field) = changed(field_of<double>(op, field)); break;

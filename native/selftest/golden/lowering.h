@@ -51,7 +51,7 @@ class Lowering {
     tasks_ = config_.at("n_task").integer();
     config_.has("n_level") ? lower_levels() : lower_mmoe();
     for (auto step = back_.rbegin(); step != back_.rend(); ++step) (*step)();
-    p_.close_store(true);
+    p_.close_store(1);
   }
 
   const std::map<std::string, mg_view>& outputs() const { return outputs_; }
@@ -94,7 +94,7 @@ class Lowering {
     p_.add(mg_dense_forward{x.value, kernel, bias, z, y.value, activation_});
     back_.push_back([this, &x, &y, kernel, bias, z] {
       const int64_t accumulate = x.accumulate();
-      p_.add(mg_dense_backward{x.value, kernel, bias, z, y.value, y.gradient, x.gradient, activation_, accumulate});
+      p_.add(mg_dense_backward{x.value, kernel, bias, z, y.value, y.gradient, x.gradient, kGradients, activation_, accumulate});
     });
     return y;
   }
@@ -160,6 +160,7 @@ class Lowering {
     topology(backward);
     backward.expert_bias = forward.expert_bias, backward.gates = forward.gates;
     backward.experts = backward.pre = kAbsent;
+    backward.gradients = kGradients;
     backward.doutputs = p_.list(douts);
     back_.push_back([this, backward, streams]() mutable {
       std::vector<mg_view> dstreams;

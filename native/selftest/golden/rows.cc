@@ -83,7 +83,7 @@ void check_losses(Report& report, const GoldenCase& golden, const std::vector<Pl
         op.label = p.input(1, labels), op.weight = p.input(1, weights);
         op.denominator = p.scalar(denominator(reduction.kind, labels, weights));
         op.loss = p.scalar_output();
-        op.task_weight = golden.at("in/task_weight").values[t];
+        op.task_weight = p.scalar(golden.at("in/task_weight").values[t]);
         p.add(op);
       };
       if (types[t].string == "binary") {
@@ -125,7 +125,7 @@ void check_multiclass(Report& report, const GoldenCase& golden, const std::vecto
     op.label = p.input(1, labels), op.weight = p.input(1, weights);
     op.denominator = p.scalar(denominator(reduction.kind, labels, weights));
     op.loss = p.scalar_output();
-    op.task_weight = 1;
+    op.task_weight = p.scalar(1);
     p.add(op);
     const std::string name = reduction.name;
     for (const Place& place : places) {
@@ -150,10 +150,10 @@ void check_funnel(Report& report, const GoldenCase& golden, const std::vector<Pl
   const mg_view weight = p.input(1, golden.floats("in/sample_weight"));
   const int64_t rows = p.scalar(static_cast<double>(p.rows));
   const auto& task_weight = golden.at("in/task_weight").values;
-  p.add(mg_binary_loss{a, da, p.input(1, golden.floats("in/click")), weight, rows, p.scalar_output(), task_weight[0]});
+  p.add(mg_binary_loss{a, da, p.input(1, golden.floats("in/click")), weight, rows, p.scalar_output(), p.scalar(task_weight[0])});
   // db has no earlier reader; da has the click's.
   p.add(mg_product_loss{p.list({a, b}), p.list({da, db}), p.list(std::vector<int64_t>{1, 0}), p.input(1, golden.floats("in/conversion")), weight, rows,
-                        p.scalar_output(), task_weight[1]});
+                        p.scalar_output(), p.scalar(task_weight[1])});
   p.add(mg_product_predict{p.list({a, b}), product});
   for (const Place& place : places) {
     const std::string what = golden.id() + " on " + place.name + ": ";

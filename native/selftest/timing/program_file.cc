@@ -33,6 +33,7 @@ void read_field(const Json& value, multigate::Program& program, mg_op& op, const
       field_of<mg_views>(op, field) = program.keep(std::move(views));
       break;
     case FieldType::integer: field_of<int64_t>(op, field) = value.integer(); break;
+    case FieldType::scalar: field_of<int64_t>(op, field) = value.kind == Json::Kind::null ? -1 : value.integer(); break;
     case FieldType::integers:
       for (const Json& item : value.items) integers.push_back(item.integer());
       field_of<mg_ints>(op, field) = program.keep(std::move(integers));

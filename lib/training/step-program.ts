@@ -1,0 +1,83 @@
+// The program of a training step: what a network does with rows (`Network.rows`), then the update of its weights. Penalties, optimizer and
+// how tables move are of the step alone: a network is lowered without them.
+
+import type { ParameterGroup } from '../core/layout.js'
+import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
+import { type OptimizerRule, type Penalty, type UpdateRule, updateFields, updateRule } from '../layers/update.js'
+import type { Network, TableGradient } from '../models/network.js'
+import { type CommonOptions, penaltyOf } from '../models/options.js'
+
+/** Groups of weights that have a penalty of their own. */
+export type PenaltyGroup = ParameterGroup | 'embedding'
+
+export interface StepOptions {
+  readonly optimizer: OptimizerRule
+  readonly penalties: Readonly<Record<PenaltyGroup, Penalty>>
+  /** Every row of a table moves, touched or not. */
+  readonly exact: boolean
+}
+
+const groups: readonly ParameterGroup[] = ['expert', 'gate', 'tower', 'bottom']
+
+/** What a model's options say of a step. */
+export function stepOptions(options: CommonOptions, optimizer: OptimizerRule): StepOptions {
+  const of = (group: PenaltyGroup): Penalty => penaltyOf(options, group)
+  return {
+    optimizer,
+    penalties: { expert: of('expert'), gate: of('gate'), tower: of('tower'), bottom: of('bottom'), embedding: of('embedding') },
+    exact: options.sparseUpdate === 'exact',
+  }
+}
+
+/** The rows of a network and the step that follows them as one program, over the same layout and buffers. */
+export function lowerStep(network: Network, { optimizer, penalties, exact }: StepOptions): LoweredProgram {
+  const program = ProgramBuilder.after(network.rows, network.parameters)
+  const rule = updateRule(optimizer)
+  for (const group of groups) emitPenalty(program, network, group, penalties[group])
+  emitUpdate(program, network, rule)
+  for (const gradient of network.gradients.tables)
+    emitTableUpdate(program, gradient, rule, { penalty: penalties.embedding, exact })
+  return program.build()
+}
+
+/** Kernels only: biases are never penalised. */
+function emitPenalty(
+  program: ProgramBuilder,
+  { parameters, gradients }: Network,
+  group: ParameterGroup,
+  { l1, l2 }: Penalty,
+): void {
+  const kernels = parameters.tensors.filter((tensor) => tensor.group === group && tensor.role === 'kernel')
+  if ((l1 === 0 && l2 === 0) || kernels.length === 0) return
+  const views = kernels.map((tensor) => program.parameter(tensor))
+  program.op('penalty', { parameters: views, gradients: gradients.parameters, loss: program.penalty(group), l1, l2 })
+}
+
+/** The update of the whole flat store. */
+function emitUpdate(program: ProgramBuilder, { gradients }: Network, rule: UpdateRule): void {
+  program.op('optimize', {
+    parameters: program.parameters(),
+    gradients: gradients.parameters,
+    ...updateFields(program, rule, (number, initial) => program.moment(number, initial)),
+  })
+}
+
+/** The update of a table from the gradients of what was gathered from it. */
+export function emitTableUpdate(
+  program: ProgramBuilder,
+  { table, ids, combiner, gradient }: TableGradient,
+  rule: UpdateRule,
+  { penalty, exact }: { readonly penalty: Penalty; readonly exact: boolean },
+): void {
+  program.op('embedding_update', {
+    table: program.table(table),
+    ids: [ids],
+    gradients: [gradient],
+    combiners: [combiner],
+    exact: exact ? 1 : 0,
+    loss: program.penalty(table.name),
+    l1: penalty.l1,
+    l2: penalty.l2,
+    ...updateFields(program, rule, (number, initial) => program.tableMoment(table, number, initial)),
+  })
+}
