@@ -8,7 +8,7 @@ import { type Column, dateText, type NumberColumn, type ScalarColumn, type Strin
 import { DataError } from '../core/errors.js'
 import { mostItems, mostRows } from '../core/limits.js'
 import { allocate } from '../core/memory.js'
-import { inSlices, type Sliced, sliceValues } from '../core/slices.js'
+import { inBlocks, inSlices, type Sliced, sliceValues } from '../core/slices.js'
 import { identifier, type Session } from './duckdb.js'
 import { groupsOf } from './groups.js'
 
@@ -237,7 +237,8 @@ async function codedTexts(session: Session, table: string, plan: ColumnPlan, row
     const vector = chunk.getColumnVector(0)
     for (let item = 0; item < chunk.rowCount; item += 1) dictionary.push(written(plan, vector.getItem(item) as string))
   }
-  const codes = allocate(`column ${quote(plan.name)}`, Int32Array, rows).fill(-1)
+  const codes = allocate(`column ${quote(plan.name)}`, Int32Array, rows)
+  await inSlices(inBlocks(0, rows, (from, to) => void codes.fill(-1, from, to)))
   const joined = `SELECT t.rowid::INTEGER, d.code::INTEGER FROM ${table} t JOIN ${dictionaryTable} d ON t.${column}::VARCHAR = d.text`
   // In any order: each code says its row.
   for await (const chunk of chunksOf(session, joined)) {
