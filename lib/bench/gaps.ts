@@ -39,6 +39,8 @@ export async function* gaps({ rows, table }: GapOptions): AsyncGenerator<GapResu
   try {
     const csv = join(folder, 'rows.csv')
     await pipeline(Readable.from(textOf(rows, table)), createWriteStream(csv))
+    // The first reading of a process loads DuckDB.
+    await Dataset.fromQuery('SELECT 1 AS one')
     const [reading, data] = await timed('fromCsv', () => Dataset.fromCsv(csv))
     yield reading
     yield (await timed('fromRows', () => Dataset.fromRows(rowsOf(rows, table))))[0]

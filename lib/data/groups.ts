@@ -1,9 +1,9 @@
 // Columns in groups: what DuckDB takes for one SELECT grows with the square of its expressions.
 
 /** Columns of one SELECT. */
-const size = 64
+const most = 64
 
 /** Items in their order, some at a time. */
-export function* groupsOf<T>(items: readonly T[]): Generator<readonly T[], void, undefined> {
+export function* groupsOf<T>(items: readonly T[], size = most): Generator<readonly T[], void, undefined> {
   for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size)
 }

@@ -110,7 +110,8 @@ async function readScalars(
 ): Promise<Map<string, ScalarColumn>> {
   const columns = new Map<string, ScalarColumn>()
   const coded = rows > fewRows ? plans.filter(({ kind }) => kind === 'string') : []
-  for (const plan of coded) columns.set(plan.name, await codedTexts(session, table, plan, rows))
+  for (const group of groupsOf(coded, joinedAtOnce))
+    for (const [plan, column] of await codedTexts(session, table, group, rows)) columns.set(plan.name, column)
   for (const group of groupsOf(plans.filter((plan) => !coded.includes(plan)))) {
     const readers = group.map((plan) => readerOf(plan, rows))
     let row = 0
@@ -222,29 +223,68 @@ function textColumn({ type }: ColumnPlan, dictionary: readonly string[], codes: 
   return { kind: 'string', ...(type === 'date' && { type }), dictionary, codes }
 }
 
-const dictionaryTable = 'multigate_dictionary'
+/** Columns that are coded in one statement, and how many distinct texts these have at most: their hash tables are in memory at once. */
+const joinedAtOnce = 8
+const fewTexts = 2 ** 16
 
-/** Texts of many rows, which DuckDB codes: by a join, which takes a fifth of the time of a cast to an enum. */
-async function codedTexts(session: Session, table: string, plan: ColumnPlan, rows: number): Promise<StringColumn> {
+/** A column and the texts that its codes stand for, which are also in a table of this name. */
+interface Coded {
+  readonly plan: ColumnPlan
+  readonly table: string
+  readonly dictionary: readonly string[]
+}
+
+/** Texts of many rows, which DuckDB codes: by joins, which take a fifth of the time of casts to enums. */
+async function codedTexts(
+  session: Session,
+  table: string,
+  plans: readonly ColumnPlan[],
+  rows: number,
+): Promise<readonly (readonly [ColumnPlan, StringColumn])[]> {
+  const coded: Coded[] = []
+  for (const [index, plan] of plans.entries())
+    coded.push(await dictionaryOf(session, table, plan, `multigate_dictionary_${index}`))
+  const few = coded.filter(({ dictionary }) => dictionary.length <= fewTexts)
+  const columns: (readonly [ColumnPlan, StringColumn])[] = []
+  for (const group of [few, ...coded.filter((one) => !few.includes(one)).map((one) => [one])]) {
+    const codes = group.length === 0 ? [] : await joinedCodes(session, table, group, rows)
+    for (const [index, { plan, dictionary }] of group.entries())
+      columns.push([plan, textColumn(plan, dictionary, codes[index] as Int32Array)])
+  }
+  return columns
+}
+
+async function dictionaryOf(session: Session, table: string, plan: ColumnPlan, into: string): Promise<Coded> {
   const column = identifier(plan.source)
   // Sorted, so that a dictionary does not depend on threads.
   await session.connection.run(
-    `CREATE OR REPLACE TEMP TABLE ${dictionaryTable} AS SELECT text, row_number() OVER (ORDER BY text) - 1 AS code
+    `CREATE OR REPLACE TEMP TABLE ${into} AS SELECT text, row_number() OVER (ORDER BY text) - 1 AS code
     FROM (SELECT DISTINCT ${column}::VARCHAR AS text FROM ${table} WHERE ${column} IS NOT NULL)`,
   )
   const dictionary: string[] = []
-  for await (const chunk of chunksOf(session, `SELECT text FROM ${dictionaryTable} ORDER BY code`)) {
+  for await (const chunk of chunksOf(session, `SELECT text FROM ${into} ORDER BY code`)) {
     const vector = chunk.getColumnVector(0)
     for (let item = 0; item < chunk.rowCount; item += 1) dictionary.push(written(plan, vector.getItem(item) as string))
   }
-  const codes = allocate(`column ${quote(plan.name)}`, Int32Array, rows).fill(-1)
-  const joined = `SELECT t.rowid::INTEGER, d.code::INTEGER FROM ${table} t JOIN ${dictionaryTable} d ON t.${column}::VARCHAR = d.text`
-  // In any order: each code says its row.
+  return { plan, table: into, dictionary }
+}
+
+async function joinedCodes(session: Session, table: string, columns: readonly Coded[], rows: number): Promise<Int32Array[]> {
+  const codes = columns.map(({ plan }) => allocate(`column ${quote(plan.name)}`, Int32Array, rows))
+  const found = columns.map((_, index) => `coalesce(d${index}.code, -1)::INTEGER`).join(', ')
+  const joins = columns.map(({ plan, table: dictionary }, index) => {
+    return `LEFT JOIN ${dictionary} d${index} ON t.${identifier(plan.source)}::VARCHAR = d${index}.text`
+  })
+  const joined = `SELECT t.rowid::INTEGER, ${found} FROM ${table} t ${joins.join(' ')}`
+  // In any order: each row of it says which it is.
   for await (const chunk of chunksOf(session, joined)) {
-    const [places, found] = [itemsOf(chunk, 0), itemsOf(chunk, 1)]
-    for (let item = 0; item < found.length; item += 1) codes[places[item] as number] = found[item] as number
+    const places = itemsOf(chunk, 0)
+    for (const [index, into] of codes.entries()) {
+      const items = itemsOf(chunk, index + 1)
+      for (let item = 0; item < items.length; item += 1) into[places[item] as number] = items[item] as number
+    }
   }
-  return textColumn(plan, dictionary, codes)
+  return codes
 }
 
 const itemsTable = 'multigate_items'

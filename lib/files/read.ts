@@ -157,16 +157,16 @@ export class ModelFile {
     memories: NetworkRunner['memories'],
   ): Promise<void> {
     let at = offset
-    for await (const part of this.#parts(name)) {
+    for await (const part of this.#parts(name, { passing: true })) {
       memories.write({ memory, offset: at }, part)
       at += part.length
     }
   }
 
-  async *#parts(name: string): AsyncGenerator<FloatArray> {
+  async *#parts(name: string, { passing = false } = {}): AsyncGenerator<FloatArray> {
     this.#checkFloat(name)
     let element = 0
-    for await (const part of this.#file.chunks(name, chunkElements)) {
+    for await (const part of this.#file.chunks(name, chunkElements, { passing })) {
       const numbers = part as FloatArray
       const wrong = notFiniteAt(numbers)
       if (wrong >= 0) {

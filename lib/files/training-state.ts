@@ -56,7 +56,7 @@ export interface FloatSource {
 /** Its tensors, moments first. */
 export function trainingTensors(state: TrainingState, memories: Memories, dtype: DType): FloatSource[] {
   const moments = memories.moments().map((place): FloatSource => {
-    return { name: momentTensor(place.memory), shape: place.shape, dtype, chunks: () => memories.parts(place) }
+    return { name: momentTensor(place.memory), shape: place.shape, dtype, chunks: () => memories.passing(place) }
   })
   const remembered = state.callbacks.flatMap((own, index) => snapshotTensors(index, own?.weights, dtype))
   return [...moments, ...remembered]

@@ -29,7 +29,7 @@ export async function writeModel(
       name: weight.name,
       shape: weight.shape,
       dtype,
-      chunks: () => memories.parts(weight),
+      chunks: () => memories.passing(weight),
     }),
   )
   const state = training === undefined ? [] : trainingTensors(training, memories, dtype)

@@ -83,12 +83,17 @@ export class SafetensorsFile {
     return { dtype, shape, data: new arrayTypes[dtype](whole.buffer) }
   }
 
-  /** Reads a tensor in parts that follow each other, each a new array of at most `elements`. @throws as `read`. */
-  async *chunks(name: string, elements = 0): AsyncGenerator<TensorArray> {
+  /**
+   * Reads a tensor in parts that follow each other, each of at most `elements` and a new array, or with `passing` in the memory of the one before.
+   * @throws as `read`.
+   */
+  async *chunks(name: string, elements = 0, { passing = false } = {}): AsyncGenerator<TensorArray> {
     const { dtype, start, bytes } = this.entry(name)
     const step = (elements > 0 ? elements : chunkBytes / elementBytes(dtype)) * elementBytes(dtype)
+    let buffer: ArrayBuffer | undefined
     for (let at = 0; at < bytes; at += step) {
-      const buffer = new ArrayBuffer(Math.min(step, bytes - at))
+      const size = Math.min(step, bytes - at)
+      if (!passing || buffer?.byteLength !== size) buffer = new ArrayBuffer(size)
       await readFully(this.path, this.#open(), new Uint8Array(buffer), start + at)
       yield new arrayTypes[dtype](buffer)
     }

@@ -54,8 +54,8 @@ export interface NativeMemory {
   readonly elements: number
   /** Copies `values` in, converting where the element types differ. */
   write(offset: number, values: FloatArray): void
-  /** A copy of `count` elements. Float64Array on the reference, else Float32Array. */
-  read(offset: number, count: number): FloatArray
+  /** A copy of `count` elements, in `into` where that is given. Float64Array on the reference, else Float32Array. */
+  read(offset: number, count: number, into?: FloatArray): FloatArray
   /** Draws from the Philox stream (seed, stream): the same numbers on every backend. Element i takes counter i. */
   initialize(offset: number, count: number, initializer: Initializer, seed: number, stream: number): void
   /**

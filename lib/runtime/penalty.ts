@@ -13,12 +13,12 @@ export function* penaltyOfWeights({ network, memories }: NetworkRunner, options:
   for (const { group, role, offset, shape } of network.parameters.tensors) {
     const penalty = penaltyOf(options, group)
     if (role === 'kernel' && isOn(penalty))
-      sum += yield* ofParts(penalty, memories.parts({ memory: 'parameters', offset, shape }))
+      sum += yield* ofParts(penalty, memories.passing({ memory: 'parameters', offset, shape }))
   }
   const penalty = penaltyOf(options, 'embedding')
   if (!isOn(penalty)) return sum
   for (const { name, rows, dim } of network.tables) {
-    sum += yield* ofParts(penalty, memories.parts({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
+    sum += yield* ofParts(penalty, memories.passing({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
   }
   return sum
 }

@@ -151,6 +151,17 @@ export class Memories {
     for (let at = 0; at < elements; at += chunkElements) yield held.read(offset + at, Math.min(chunkElements, elements - at))
   }
 
+  /** The same, each part in the memory of the one before: for parts that are done with when the next one comes. */
+  *passing({ memory, offset, shape }: Place): Generator<FloatArray, void, undefined> {
+    const held = this.#held(memory)
+    const elements = elementsOf(shape)
+    const into = new this.#compute.element(Math.min(chunkElements, elements))
+    for (let at = 0; at < elements; at += chunkElements) {
+      const count = Math.min(chunkElements, elements - at)
+      yield held.read(offset + at, count, into.subarray(0, count))
+    }
+  }
+
   write({ memory, offset }: Pick<Place, 'memory' | 'offset'>, values: FloatArray): void {
     this.#held(memory).write(offset, values)
   }

@@ -82,7 +82,7 @@ function* checkWeights({ network, memories }: NetworkRunner, when: string): Slic
     ...network.tables.map(({ name, rows, dim }) => ({ memory: `table:${name}`, offset: 0, shape: [rows, dim] })),
   ]
   for (const place of whole) {
-    for (const part of memories.parts(place)) {
+    for (const part of memories.passing(place)) {
       if (notFiniteAt(part) >= 0) throw yield* named()
       yield
     }
@@ -90,7 +90,7 @@ function* checkWeights({ network, memories }: NetworkRunner, when: string): Slic
 
   function* named(): Sliced<Error> {
     for (const weight of weightsOf(network)) {
-      for (const part of memories.parts(weight)) {
+      for (const part of memories.passing(weight)) {
         const wrong = part[notFiniteAt(part)]
         if (wrong !== undefined) return diverged(`a number of the weights ${quote(weight.name)}`, Math.fround(wrong), when)
         yield

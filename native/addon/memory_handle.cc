@@ -72,8 +72,9 @@ Napi::Value MemoryHandle::read(const Napi::CallbackInfo& info) {
   live().check_range(offset, count);
   const int64_t most = kMaxReadBytes / (doubles ? 8 : 4);
   if (count > most) throw Failure(Code::argument, text_of("count is ", count, ", expected at most ", most, " elements at a time"));
-  const Napi::Value result = Environment::of(info.Env()).new_float_array(info.Env(), doubles, count);
-  const Span span = output_span(Where("result"), result, doubles ? napi_float64_array : napi_float32_array, count);
+  const bool given = !info[2].IsUndefined();
+  const Napi::Value result = given ? info[2] : Environment::of(info.Env()).new_float_array(info.Env(), doubles, count);
+  const Span span = output_span(Where("into"), result, doubles ? napi_float64_array : napi_float32_array, count);
   live().read(offset, span.data, count);
   return result;
 }

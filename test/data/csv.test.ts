@@ -5,8 +5,10 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
 
 import { rowValue } from '../../lib/core/columns.js'
+import { countLines } from '../../lib/data/csv-bytes.js'
 import type { CsvOptions } from '../../lib/data/csv-options.js'
 import { Dataset } from '../../lib/data/dataset.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-csv-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -100,6 +102,43 @@ it('reads the columns that are named alone, in the order of the file', async () 
   const data = await read('a,b,c,d\n1,x,3,4\n2,y,z,5\n', { columns: ['d', 'b'], types: { a: 'string', d: 'string' } })
   expect(data.columnNames).toEqual(['b', 'd'])
   expect([data.column('b').kind, data.column('d')]).toMatchObject(['string', { kind: 'string', dictionary: ['4', '5'] }])
+})
+
+it('lines are counted wherever they end, four bytes at a time', async () => {
+  const random = randomOf(8)
+  const others = [9, 11, 12, 14, 65, 138, 141, 255]
+  for (let round = 0; round < 60; round += 1) {
+    const bytes = Buffer.from(
+      Array.from({ length: round * 7 }, () => {
+        const end = random()
+        return end < 0.1 ? 10 : end < 0.2 ? 13 : (others[Math.floor(random() * others.length)] ?? 0)
+      }),
+    )
+    const lines = bytes.toString('latin1').split(/\r\n|\n|\r/)
+    const last = lines.pop() ?? ''
+    const kinds = new Set(bytes.toString('latin1').match(/\r\n|\n|\r/g))
+    expect(await countLines({ path: file(bytes) })).toEqual({
+      count: lines.length + (last === '' ? 0 : 1),
+      blank: lines.filter((line) => line === '').length,
+      mixed: kinds.size > 1,
+      longest: Math.max(0, last.length, ...lines.map(({ length }) => length)),
+    })
+  }
+})
+
+it('texts of many columns and rows, with missing values and with many distinct ones', async () => {
+  const rows = 80_000
+  const cell = (row: number, column: number): string =>
+    column === 7 ? `t${(row * 31) % rows}` : (row + column) % 11 === 0 ? '' : `v${(row * column) % 97}`
+  const lines = Array.from({ length: rows }, (_, row) => Array.from({ length: 19 }, (_, column) => cell(row, column)).join(','))
+  const data = await read([Array.from({ length: 19 }, (_, column) => `c${column}`).join(','), ...lines].join('\n'))
+  for (let column = 0; column < 19; column += 1) {
+    const found = data.column(`c${column}`)
+    if (found.kind !== 'string') throw new Error('expected texts')
+    expect([...found.dictionary]).toEqual([...found.dictionary].sort())
+    const wrong = found.codes.findIndex((code, row) => (found.dictionary[code] ?? '') !== cell(row, column))
+    expect(wrong).toBe(-1)
+  }
 })
 
 describe('a carriage return on its own', () => {

@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, expect, it } from 'vitest'
+import { afterAll, expect, it, vi } from 'vitest'
 
-import { loadDuckDB } from '../../lib/data/duckdb.js'
+import { loadDuckDB, usingDuckDB } from '../../lib/data/duckdb.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-duckdb-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -56,4 +56,23 @@ it.each([
   expect(message).toContain(`it is there and does not load on ${process.platform}-${process.arch}`)
   expect(message).toContain(reason)
   expect(message).toContain('npm install --include=optional')
+})
+
+it('gives memory back before it closes, which would hold this thread', async () => {
+  const order: string[] = []
+  const read = usingDuckDB('the test', {}, async function* (given) {
+    await given.connection.run('CREATE TEMP TABLE "a ""b""" AS SELECT range AS x, range::VARCHAR AS y FROM range(5_000_000)')
+    const [run, close] = [given.connection.run.bind(given.connection), given.connection.closeSync.bind(given.connection)]
+    vi.spyOn(given.connection, 'run').mockImplementation((sql) => {
+      order.push(sql)
+      return run(sql)
+    })
+    vi.spyOn(given.connection, 'closeSync').mockImplementation(() => {
+      order.push('close')
+      close()
+    })
+    yield 1
+  })
+  for await (const one of read) expect(one).toBe(1)
+  expect(order.slice(-3)).toEqual(['DROP TABLE temp."a ""b"""', "SET memory_limit = '1MB'", 'close'])
 })

@@ -255,6 +255,17 @@ describe.each(devices)('%s: wrong calls', (device) => {
     expectCode(() => memory.write(0, detached(new Float32Array(1))), 'ARGUMENT', 'detached')
     expectCode(() => memory.read(11, 0), 'ARGUMENT')
     expectCode(() => memory.read(0, 11), 'ARGUMENT')
+    const floats = device === 'reference' ? Float64Array : Float32Array
+    const others = device === 'reference' ? Float32Array : Float64Array
+    expectCode(() => memory.read(0, 4, new floats(3)), 'ARGUMENT', 'into')
+    expectCode(() => memory.read(0, 4, new others(4)), 'ARGUMENT', 'into')
+    expectCode(() => memory.read(0, 4, anything([1, 2, 3, 4])), 'ARGUMENT', 'into')
+    expectCode(() => memory.read(0, 4, detached(new floats(4))), 'ARGUMENT', 'into')
+    memory.write(2, new floats([1, 2, 3]))
+    const whole = new floats(6).fill(9)
+    const part = whole.subarray(1, 4)
+    expect(memory.read(2, 3, part)).toBe(part)
+    expect([...whole]).toEqual([9, 1, 2, 3, 9, 9])
     expectCode(() => binding.createMemory(device, 2 ** 50), 'OUT_OF_MEMORY')
     expectCode(() => memory.initialize(0, 1, anything({ kind: 'magic' }), 0, 0), 'ARGUMENT', 'initializer.kind', "'magic'")
     expectCode(() => memory.initialize(0, 1, { kind: 'uniform', low: 1, high: 0 }, 0, 0), 'ARGUMENT', 'high')

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
 import { sparse } from '../../lib/features/spec/sparse.js'
+import { bytesOf } from '../../lib/io/tensors.js'
 import { MMoE } from '../../lib/model/classes.js'
 import { builtOf } from '../../lib/model/model.js'
 import { adagrad } from '../../lib/optimizers/adagrad.js'
@@ -132,6 +133,30 @@ describe('restore', () => {
     await refused(changed('table:user', [Array(user).fill(0)]), '[0]: expected an array of floats')
     expect(await net.predict(data({ rows: 50 }))).toEqual(before)
   })
+})
+
+it('are looked at in one array, part after part', async () => {
+  const rows = 300_000
+  using net = new MMoE({
+    features: [sparse('user', { vocabulary: rows, dim: 4 })],
+    tasks: [binary('click')],
+    numExperts: 2,
+    expertHiddenUnits: [4],
+  })
+  await net.build(Dataset.fromColumns({ user: [1], click: [1] }))
+  const { memories } = builtOf(net).runner
+  const place = { memory: 'table:user', offset: 0, shape: [rows, 4] }
+  const copies = [...memories.parts(place)]
+  const buffers = new Set<unknown>()
+  let index = 0
+  for (const part of memories.passing(place)) {
+    buffers.add(part.buffer)
+    expect(Buffer.compare(bytesOf(part as Float32Array), bytesOf(copies[index] as Float32Array))).toBe(0)
+    index += 1
+  }
+  expect(index).toBe(copies.length)
+  expect(copies.length).toBeGreaterThan(1)
+  expect(buffers.size).toBe(1)
 })
 
 describe('after dispose', () => {
