@@ -3,6 +3,7 @@
 //   npm run bench                                          beside TensorFlow.js and onnxruntime-node
 //   npm run bench -- --peers --json FILE --chart FILE.svg  beside PyTorch and TensorFlow too
 //   npm run bench -- --alone                               the table of `multigate bench`
+//   npm run bench -- gaps --rows 10000000                  only how long calls keep the thread from others, see gaps.mjs
 // Peers are timed by the programs peers.mjs and peers.py of a folder, which print one JSON line per measurement; default
 // ../shared/peers. A peer that is not there is said to be skipped.
 
@@ -17,7 +18,13 @@ import { servedRows } from '../dist/bench/serve.js'
 import { benchTable } from '../dist/cli/commands/bench.js'
 import { loadNative } from '../dist/native/loader.js'
 import { chart } from './chart.mjs'
+import { gapsCommand, printGaps } from './gaps.mjs'
 import { bestPeers, ratioTable } from './ratios.mjs'
+
+if (process.argv[2] === 'gaps') {
+  await gapsCommand().parseAsync(process.argv.slice(3), { from: 'user' })
+  process.exit()
+}
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const native = loadNative()
@@ -47,6 +54,9 @@ console.log(
   `${options.isa}, ${options.threads} threads, ${options.precision}, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`,
 )
 console.log(benchTable(results))
+const isWhole = only.length === workloadNames.length
+if (isWhole) console.log('\nthe longest gap of a timer of 5 ms while each call runs')
+const gaps = isWhole ? await printGaps() : []
 
 const peers = options.alone ? [] : await timePeers(resolve(options.folder))
 // Once more, after the peers: the machine may have become faster or slower meanwhile.
@@ -61,6 +71,7 @@ const record = {
   node: process.version,
   cpu: cpus()[0]?.model,
   results,
+  gaps,
   after,
   peers: bestPeers(peers),
 }

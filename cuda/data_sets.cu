@@ -142,7 +142,7 @@ bool keep_data_set(Plan& plan, const mg_run& run) {
   const int64_t free = free_bytes();
   if (run.data_place == MG_DATA_DEVICE && missing > free)
     throw Fault{MG_OUT_OF_MEMORY, "the data set asks for " + mebibytes(missing) + " of device memory, " + mebibytes(free) +
-                                      " are free; use data 'auto' or 'host', or fewer rows"};
+                                      " are free; use dataPlacement 'auto' or 'host', or fewer rows"};
   // Half of what is free stays so, for what comes after, unless it was asked for.
   if (run.data_place != MG_DATA_DEVICE && missing > free / 2) {
     plan.not_kept = run.data_set;

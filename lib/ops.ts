@@ -36,12 +36,12 @@ import {
 export type { Activation } from './core/activation.js'
 export type { Fusion, FusionOption } from './core/fusion.js'
 export {
-  type CgcOptions,
+  type CGCOptions,
   type Expert,
   type Gate,
   type LevelOptions,
   type MixtureOptions,
-  type PleOptions,
+  type PLEOptions,
   type SharedBottomOptions,
   type Topology,
   topology,
@@ -51,13 +51,13 @@ export type { MixtureParameters, StreamRows } from './ops/arguments.js'
 
 export interface MixtureRunOptions {
   /** Default `'auto'`: the GPU where there is one, else the CPU. `'reference'` computes in float64. */
-  readonly device?: DeviceName | 'auto'
+  readonly device?: DeviceName | 'auto' | undefined
   /** Of the experts' products; gates, softmax and sums are float32. Default `'float32'`; `'tf32'` on GPUs alone. */
-  readonly precision?: Precision
+  readonly precision?: Precision | undefined
   /** At most; the bits of the result do not depend on it. Default: every processor this process may use. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /** One of the CPU's instruction sets. Default: the best of this machine. */
-  readonly isa?: string
+  readonly isa?: string | undefined
 }
 
 /** Arrays that an op returns: float64 on the reference, else float32. */
@@ -116,7 +116,7 @@ export function mixtureForward<X extends StreamRows, const Options extends Mixtu
   topology: Topology,
   params: MixtureParameters,
   x: X,
-  options?: Options,
+  options?: Options | undefined,
 ): MixtureForward<X, ArrayOn<Options>> {
   return runNow(forwardCall(topology, params, x), placeOf(options)) as MixtureForward<X, ArrayOn<Options>>
 }
@@ -126,7 +126,7 @@ export async function mixtureForwardAsync<X extends StreamRows, const Options ex
   topology: Topology,
   params: MixtureParameters,
   x: X,
-  options?: Options,
+  options?: Options | undefined,
 ): Promise<MixtureForward<X, ArrayOn<Options>>> {
   return (await runLater(forwardCall(topology, params, x), placeOf(options))) as MixtureForward<X, ArrayOn<Options>>
 }
@@ -145,7 +145,7 @@ export function mixtureBackward<
   params: P,
   cache: MixtureCache<X>,
   dOutputs: Upstream,
-  options?: Options,
+  options?: Options | undefined,
 ): MixtureBackward<P, X, ArrayOn<Options>> {
   const place = placeOf(options)
   return runNow(backwardCall(topology, params, cache, dOutputs, place), place) as MixtureBackward<P, X, ArrayOn<Options>>
@@ -161,7 +161,7 @@ export async function mixtureBackwardAsync<
   params: P,
   cache: MixtureCache<X>,
   dOutputs: Upstream,
-  options?: Options,
+  options?: Options | undefined,
 ): Promise<MixtureBackward<P, X, ArrayOn<Options>>> {
   const place = placeOf(options)
   const result = await runLater(backwardCall(topology, params, cache, dOutputs, place), place)
@@ -178,7 +178,7 @@ export function mixtureGrad<P extends MixtureParameters, X extends StreamRows, c
   params: P,
   x: X,
   dOutputs: Upstream,
-  options?: Options,
+  options?: Options | undefined,
 ): MixtureGrad<P, X, ArrayOn<Options>> {
   const place = placeOf(options)
   return runNow(gradCall(topology, params, x, dOutputs, place), place) as MixtureGrad<P, X, ArrayOn<Options>>

@@ -46,7 +46,7 @@ test('trains, saves, loads, predicts and disposes', async () => {
   const [own, again] = [await model.predict(data), await loaded.predict(data)]
   expect(own.like.length).toBe(4)
   expect([...again.like]).toEqual([...own.like])
-  const batch = loaded.inputs(4)
+  const batch = loaded.createBatch(4)
   expect([...loaded.predictSync(batch, { rows: loaded.fill(batch, columns) }).like]).toEqual([...own.like])
   model.dispose()
   loaded[Symbol.dispose ?? 'dispose']()

@@ -16,11 +16,11 @@ export interface LayerShape {
   readonly h: number
   readonly t: number
   /** Of an MMoE: all experts. */
-  readonly e?: number
+  readonly e?: number | undefined
   /** Of a PLE: each task's own and shared ones, per level. */
-  readonly specific?: number
-  readonly shared?: number
-  readonly levels?: number
+  readonly specific?: number | undefined
+  readonly shared?: number | undefined
+  readonly levels?: number | undefined
 }
 
 export const layerShapes = {

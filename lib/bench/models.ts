@@ -16,7 +16,7 @@ export type FeedModel = 'mmoe' | 'ple'
 
 export interface FeedOptions {
   readonly isa?: string | undefined
-  readonly precision?: Precision
+  readonly precision?: Precision | undefined
   readonly threads: number
   readonly sparseUpdate: 'lazy' | 'exact'
 }

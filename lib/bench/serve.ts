@@ -24,7 +24,7 @@ export async function server(
   const target = { device: 'cpu', isa, precision, threads } as const
   const model = new MMoE({ features, tasks, numExperts: e, expertHiddenUnits: [h], gateBias: true, ...target })
   await model.build(Dataset.fromColumns({ x: [randomArray(randomOf(1), d)] }))
-  const batch = model.inputs(rows)
+  const batch = model.createBatch(rows)
   batch.x.set(randomArray(randomOf(1), rows * d))
   return { call: () => void model.predictSync(batch), [Symbol.dispose]: () => model.dispose() }
 }

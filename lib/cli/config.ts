@@ -10,12 +10,12 @@ import { ArgumentError } from '../core/errors.js'
 import { splitSchema } from '../data/split.js'
 import { type Feature, parseFeature } from '../features/spec/feature.js'
 import { modelClasses } from '../model/classes.js'
-import type { DataResidence } from '../native/binding.js'
-import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
+import { parseOptimizer } from '../optimizers/optimizer.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from '../training/callbacks.js'
 import { checkpoint, checkpointOptions } from '../training/checkpoint.js'
 import { earlyStopping, earlyStoppingOptions } from '../training/early-stopping.js'
+import { type FitOptions, type FitSettings, fitSettingsSchema } from '../training/options.js'
 import { type JsonSource, placeOf, syntaxError } from './json-source.js'
 
 type ClassName = keyof typeof modelClasses
@@ -25,11 +25,8 @@ const callbackSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('checkpoint'), ...checkpointOptions }),
 ])
 
-const fitSchema = z.strictObject({
-  batchSize: z.int().min(1).optional(),
-  epochs: z.int().min(1).optional(),
-  shuffle: z.boolean().optional(),
-  data: z.enum(['auto', 'device', 'host']).optional(),
+/** The words of `fit`, which is given them as they stand here: defaults are its own. */
+const fitSchema = fitSettingsSchema.partial().extend({
   optimizer: z.unknown().optional(),
   callbacks: z.array(callbackSchema).default([]),
 })
@@ -50,14 +47,7 @@ export interface Config {
   readonly options: { readonly features: readonly Feature[]; readonly tasks: readonly Task[]; readonly [option: string]: unknown }
   readonly csv: Readonly<Record<string, unknown>>
   readonly split: z.output<typeof splitSchema> | undefined
-  readonly fit: {
-    readonly batchSize: number | undefined
-    readonly epochs: number | undefined
-    readonly shuffle: boolean | undefined
-    readonly data: DataResidence | undefined
-    readonly optimizer: Optimizer | undefined
-    readonly callbacks: readonly CallbackLike[]
-  }
+  readonly fit: FitSettings & Pick<FitOptions, 'optimizer'> & { readonly callbacks: readonly CallbackLike[] }
   /** Runs a check of what the configuration says; its error says in which file and line that stands. */
   readonly located: <Result>(check: () => Result) => Result
 }
@@ -102,7 +92,7 @@ async function readExtended(path: string, sources: JsonSource[]): Promise<unknow
 /** Checks a configuration. @throws ERR_MULTIGATE_ARGUMENT naming the path of the key: `config.fit.epochs`. */
 export function parseConfig(json: unknown): Omit<Config, 'located'> {
   const { model, features, tasks, csv, split, fit, ...own } = parseOptions('config', configSchema, json)
-  const { optimizer, callbacks, batchSize, epochs, shuffle, data } = fit
+  const { optimizer, callbacks, ...settings } = fit
   return {
     model,
     options: {
@@ -113,10 +103,7 @@ export function parseConfig(json: unknown): Omit<Config, 'located'> {
     csv,
     split,
     fit: {
-      batchSize,
-      epochs,
-      shuffle,
-      data,
+      ...settings,
       optimizer: optimizer === undefined ? undefined : parseOptimizer(optimizer, 'config.fit.optimizer'),
       callbacks: callbacks.map(callbackOf),
     },

@@ -6,9 +6,13 @@ import { Dataset } from '../data/dataset.js'
 import type { ParquetOptions } from '../data/query.js'
 import type { Model } from '../model/model.js'
 import { type Config, readConfig } from './config.js'
+import type { KeptSource } from './kept.js'
 
 export const parts = ['train', 'validation', 'test'] as const
 export type Part = (typeof parts)[number]
+
+/** Rows of a file that are read at a time. */
+export const rowsAtOnce = 2 ** 18
 
 /** How a model wants a file read, and what ends that. */
 export type Reading = ReturnType<Model['csvOptions']> & { readonly signal: AbortSignal }
@@ -42,20 +46,33 @@ function unknownEnding(path: string): ArgumentError {
 export async function* streamPart(
   path: string,
   reading: Reading,
-  options: { readonly config?: string; readonly part?: Part },
+  options: { readonly config?: string | undefined; readonly part?: Part | undefined },
 ): AsyncGenerator<Dataset, void, undefined> {
   if (options.part !== undefined) return yield await readPart(path, reading, options)
   const config = options.config === undefined ? undefined : await readConfig(options.config)
-  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path, undefined, ofParquet(reading))
-  else if (isCsv(path)) yield* Dataset.streamCsv(path, withCsv(reading, config?.csv ?? {}))
+  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path, { ...ofParquet(reading), chunkRows: rowsAtOnce })
+  else if (isCsv(path)) yield* Dataset.streamCsv(path, { ...withCsv(reading, config?.csv ?? {}), chunkRows: rowsAtOnce })
   else throw unknownEnding(path)
+}
+
+/** The same file, for columns that are kept as they are written. */
+export async function keptSource(
+  path: string,
+  reading: Reading,
+  options: { readonly config?: string | undefined },
+): Promise<KeptSource> {
+  const { signal } = reading
+  if (/\.parquet$/i.test(path)) return { path, csv: undefined, signal }
+  if (!isCsv(path)) throw unknownEnding(path)
+  const config = options.config === undefined ? undefined : await readConfig(options.config)
+  return { path, csv: withCsv(reading, config?.csv ?? {}), signal }
 }
 
 /** All rows of a file, or with a configuration one part of them. */
 export async function readPart(
   path: string,
   reading: Reading,
-  options: { readonly config?: string; readonly part?: Part },
+  options: { readonly config?: string | undefined; readonly part?: Part | undefined },
 ): Promise<Dataset> {
   const config = options.config === undefined ? undefined : await readConfig(options.config)
   if (options.part !== undefined && config?.split === undefined) {

@@ -8,10 +8,10 @@ import { defined } from './config.js'
 import { type Part, parts } from './data.js'
 
 export interface ComputeFlags {
-  readonly threads?: number
-  readonly isa?: string
-  readonly precision?: NonNullable<ComputeOptions['precision']>
-  readonly device?: NonNullable<ComputeOptions['device']>
+  readonly threads?: number | undefined
+  readonly isa?: string | undefined
+  readonly precision?: NonNullable<ComputeOptions['precision']> | undefined
+  readonly device?: NonNullable<ComputeOptions['device']> | undefined
 }
 
 /** `--threads`, `--isa`, `--device`, `--precision`. */
@@ -25,8 +25,8 @@ export function withCompute(command: Command): Command {
 
 export interface DataFlags {
   readonly data: string
-  readonly config?: string
-  readonly part?: Part
+  readonly config?: string | undefined
+  readonly part?: Part | undefined
 }
 
 /** `--data`, and a part of it. */

@@ -1,8 +1,12 @@
-// Scores as a file: CSV, JSON lines or Parquet by its ending, part after part. A file is replaced whole or not at all.
+// Scores as a file: CSV, JSON lines or Parquet by its ending, part after part. A file is replaced whole or not at all. Columns that
+// are kept of the input come first.
+
+import type { DuckDBAppender } from '@duckdb/node-api'
 
 import { ArgumentError, WriteError } from '../core/errors.js'
 import { identifier, literal, usingDuckDB } from '../data/duckdb.js'
 import { replaceFile, writeAtomically } from '../io/atomic.js'
+import type { KeptTexts } from './kept.js'
 
 /** A column of scores: a task, or one class of it. */
 export interface ScoreColumn {
@@ -11,7 +15,7 @@ export interface ScoreColumn {
 }
 
 /** The columns of one part of the rows. */
-export type ScorePart = readonly ScoreColumn[]
+export type ScorePart = readonly (ScoreColumn | KeptTexts)[]
 
 /** Writes all parts to a file, or to stdout as CSV. @throws ERR_MULTIGATE_ARGUMENT for another ending. */
 export async function writeScores(path: string | undefined, parts: AsyncIterable<ScorePart>): Promise<void> {
@@ -19,12 +23,16 @@ export async function writeScores(path: string | undefined, parts: AsyncIterable
     for await (const text of csv(parts)) await writeOut(text)
   } else if (/\.csv$/i.test(path)) await writeText(path, csv(parts))
   else if (/\.(jsonl|ndjson)$/i.test(path)) await writeText(path, jsonLines(parts))
-  else if (/\.parquet$/i.test(path)) await writeParquet(path, parts)
+  else if (isParquet(path)) await writeParquet(path, parts)
   else {
     throw new ArgumentError(`--out: expected a file that ends in .csv, .jsonl, .ndjson or .parquet, found ${path}`, {
       field: '--out',
     })
   }
+}
+
+export function isParquet(path: string | undefined): boolean {
+  return path !== undefined && /\.parquet$/i.test(path)
 }
 
 async function writeText(path: string, texts: AsyncIterable<string>): Promise<void> {
@@ -47,32 +55,70 @@ async function* csv(parts: AsyncIterable<ScorePart>): AsyncGenerator<string, voi
   for await (const columns of parts) {
     if (first) yield `${columns.map(({ name }) => quoted(name)).join(',')}\n`
     first = false
-    yield* lines(columns, (values) => values.join(','))
+    const cells = columns.map((column) => ('texts' in column ? textsOf(column) : scoresOf(column)))
+    yield* lines(columns, (row) => cells.map((cell) => cell(row)).join(','))
+  }
+
+  function textsOf({ texts }: KeptTexts): Cell {
+    return (row) => quoted(texts[row] ?? '')
   }
 }
 
 /** Of a model that has diverged, `null`: JSON has no NaN. */
 async function* jsonLines(parts: AsyncIterable<ScorePart>): AsyncGenerator<string, void, undefined> {
   for await (const columns of parts) {
-    const keys = columns.map(({ name }) => JSON.stringify(name))
-    yield* lines(columns, (values) => `{${values.map((value, index) => `${keys[index]}:${JSON.stringify(value)}`).join(',')}}`)
+    const cells = columns.map((column): Cell => {
+      const key = JSON.stringify(column.name)
+      const cell = 'texts' in column ? jsonOf(column) : scoresOf(column)
+      return (row) => `${key}:${cell(row)}`
+    })
+    yield* lines(columns, (row) => `{${cells.map((cell) => cell(row)).join(',')}}`)
+  }
+
+  function scoresOf({ values }: ScoreColumn): Cell {
+    return (row) => JSON.stringify(rounded(values[row]))
   }
 }
 
+/** What stands in a line for a row. */
+type Cell = (row: number) => string
+
+function scoresOf({ values }: ScoreColumn): Cell {
+  return (row) => String(rounded(values[row]))
+}
+
 /** Nine digits give the same float32 back. */
-function* lines(columns: ScorePart, line: (values: number[]) => string): Generator<string, void, undefined> {
-  const rows = columns[0]?.values.length ?? 0
+function rounded(value = Number.NaN): number {
+  return Number(value.toPrecision(9))
+}
+
+const plainTypes = /^(BOOLEAN|FLOAT|DOUBLE|DECIMAL\(.*\)|BIGNUM|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER)$/
+
+/** Numbers with all their digits, and texts. */
+function jsonOf({ texts, type }: KeptTexts): Cell {
+  if (!plainTypes.test(type)) return (row) => JSON.stringify(texts[row] ?? null)
+  return (row) => {
+    const text = texts[row] ?? ''
+    return /^(-?\d|true$|false$)/.test(text) ? text : 'null'
+  }
+}
+
+function* lines(columns: ScorePart, line: (row: number) => string): Generator<string, void, undefined> {
+  const rows = rowsOf(columns)
   for (let start = 0; start < rows; start += linesAtOnce) {
     let text = ''
-    for (let row = start; row < Math.min(start + linesAtOnce, rows); row += 1) {
-      text += `${line(columns.map(({ values }) => Number((values[row] ?? Number.NaN).toPrecision(9))))}\n`
-    }
+    for (let row = start; row < Math.min(start + linesAtOnce, rows); row += 1) text += `${line(row)}\n`
     yield text
   }
 }
 
-function quoted(name: string): string {
-  return /[",\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name
+function rowsOf([first]: ScorePart): number {
+  if (first === undefined) return 0
+  return 'texts' in first ? first.texts.length : first.values.length
+}
+
+function quoted(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
 async function writeParquet(path: string, parts: AsyncIterable<ScorePart>): Promise<void> {
@@ -80,25 +126,39 @@ async function writeParquet(path: string, parts: AsyncIterable<ScorePart>): Prom
 }
 
 async function writeParquetTo(temporary: string, path: string, parts: AsyncIterable<ScorePart>): Promise<void> {
-  const written = usingDuckDB(`writing ${path}`, {}, async function* ({ connection }) {
+  let written: readonly string[] = []
+  const steps = usingDuckDB(`writing ${path}`, {}, async function* ({ connection }) {
     let made = false
     for await (const columns of parts) {
-      if (!made)
-        await connection.run(`CREATE TABLE scores (${columns.map(({ name }) => `${identifier(name)} FLOAT`).join(', ')})`)
+      if (!made) {
+        const types = columns.map((column, index) => `c${index} ${'texts' in column ? 'VARCHAR' : 'FLOAT'}`)
+        await connection.run(`CREATE TABLE scores (${types.join(', ')})`)
+        written = columns.map(
+          (column, index) => `c${index}${'texts' in column ? `::${column.type}` : ''} AS ${identifier(column.name)}`,
+        )
+      }
       made = true
       const appender = await connection.createAppender('scores')
-      const rows = columns[0]?.values.length ?? 0
+      const rows = rowsOf(columns)
       for (let row = 0; row < rows; row += 1) {
-        for (const { values } of columns) appender.appendFloat(values[row] ?? Number.NaN)
+        for (const column of columns) append(appender, column, row)
         appender.endRow()
       }
       appender.closeSync()
     }
-    await connection.run(`COPY scores TO ${literal(temporary)} (FORMAT parquet, USE_TMP_FILE false)`).catch((cause: Error) => {
+    const all = `SELECT ${written.join(', ')} FROM scores`
+    await connection.run(`COPY (${all}) TO ${literal(temporary)} (FORMAT parquet, USE_TMP_FILE false)`).catch((cause: Error) => {
       throw new WriteError(path, cause.message, { cause })
     })
     yield
   })
   // It gives nothing back: it ends when the file is written.
-  for await (const _ of written);
+  for await (const _ of steps);
+}
+
+function append(appender: DuckDBAppender, column: ScorePart[number], row: number): void {
+  const value = 'texts' in column ? (column.texts[row] ?? null) : (column.values[row] ?? Number.NaN)
+  if (value === null) appender.appendNull()
+  else if (typeof value === 'number') appender.appendFloat(value)
+  else appender.appendVarchar(value)
 }

@@ -16,16 +16,16 @@ export interface NumberColumn {
   /** [rows] */
   readonly values: NumberValues
   /** `'boolean'`: 0 is false and 1 is true. Default: numbers. */
-  readonly type?: 'boolean'
+  readonly type?: 'boolean' | undefined
   /** Each number was read from the very text that `numberText` makes of it, so that this text may stand for it. */
-  readonly asWritten?: true
+  readonly asWritten?: true | undefined
 }
 
 /** Texts, each kept once and byte for byte. */
 export interface StringColumn {
   readonly kind: 'string'
   /** `'date'`: days and moments as `dateText` writes them. Default: texts. */
-  readonly type?: 'date'
+  readonly type?: 'date' | undefined
   /** Distinct texts. Some may occur in no row: slices share the dictionary of the whole. */
   readonly dictionary: readonly string[]
   /** [rows], positions in the dictionary; -1 is a missing value. */

@@ -2,6 +2,8 @@
 // The base lives in lib/native, which stands alone. A message names the field, the value found, the value expected and
 // what to do next; what a program may want to read is a property too.
 
+import { isNativeError } from 'node:util/types'
+
 import { MultigateError } from '../native/error.js'
 
 export { MultigateError }
@@ -117,7 +119,12 @@ function isNotFound(packageName: string, cause: unknown): boolean {
 }
 
 function firstLine(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0] ?? ''
+  return messageOf(cause).split('\n', 1)[0] ?? ''
+}
+
+/** What was thrown, in words: the message of an error, which may be of another realm. */
+export function messageOf(cause: unknown): string {
+  return isNativeError(cause) ? cause.message : String(cause)
 }
 
 /** The caller's `AbortSignal` was aborted; `cause` is its reason. */

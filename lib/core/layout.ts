@@ -38,7 +38,7 @@ export interface TensorSpec {
   readonly role: 'kernel' | 'bias'
   readonly initializer: Initializer
   /** Draws each leading slice from a stream of its own: identical experts would get identical gradients for ever. */
-  readonly stacked?: boolean
+  readonly stacked?: boolean | undefined
 }
 
 export type TableSpec = Omit<Table, 'stream'>

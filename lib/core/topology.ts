@@ -38,9 +38,9 @@ export interface Topology {
   /** Width of every expert and output. */
   readonly units: number
   /** Widths of an expert's layers before the last. */
-  readonly expertHidden: readonly number[]
+  readonly expertHiddenUnits: readonly number[]
   /** Widths of a gate's layers before its softmax. */
-  readonly gateHidden: readonly number[]
+  readonly gateHiddenUnits: readonly number[]
   /** After every layer of an expert and every hidden layer of a gate. */
   readonly activation: Activation
   /** Whether the softmax layers of gates have a bias. */
@@ -53,15 +53,15 @@ interface LayerOptions {
   /** Width of every expert and output. */
   readonly units: number
   /** Widths of an expert's layers before the last. Default none. */
-  readonly expertHidden?: readonly number[]
+  readonly expertHiddenUnits?: readonly number[] | undefined
   /** Widths of a gate's layers before its softmax, each with a bias. Default none. */
-  readonly gateHidden?: readonly number[]
+  readonly gateHiddenUnits?: readonly number[] | undefined
   /** After every layer of an expert and every hidden layer of a gate. Default `'relu'`. */
-  readonly activation?: Activation
+  readonly activation?: Activation | undefined
   /** Whether softmax layers have a bias. Default false, as in the papers. */
-  readonly gateBias?: boolean
+  readonly gateBias?: boolean | undefined
   /** Divides the logits of gates: above 1 they mix more evenly. Default 1. */
-  readonly gateTemperature?: number
+  readonly gateTemperature?: number | undefined
 }
 
 /** Any level: the general form that the named ones are made from. */
@@ -70,10 +70,10 @@ export interface LevelOptions extends LayerOptions {
   readonly experts: readonly Expert[]
   readonly gates: readonly Gate[]
   /** Default: each gate once. */
-  readonly outputs?: readonly number[]
+  readonly outputs?: readonly number[] | undefined
 }
 
-export interface SharedBottomOptions extends Omit<LayerOptions, 'gateBias' | 'gateHidden' | 'gateTemperature'> {
+export interface SharedBottomOptions extends Omit<LayerOptions, 'gateBias' | 'gateHiddenUnits' | 'gateTemperature'> {
   readonly inputDim: number
   readonly numTasks: number
 }
@@ -84,7 +84,7 @@ export interface MixtureOptions extends LayerOptions {
   readonly numTasks: number
 }
 
-export interface CgcOptions extends LayerOptions {
+export interface CGCOptions extends LayerOptions {
   readonly inputDim: number
   readonly numTasks: number
   /** Experts of each task's own; one number for all tasks or one per task. */
@@ -92,18 +92,18 @@ export interface CgcOptions extends LayerOptions {
   readonly numSharedExperts: number
 }
 
-export interface PleOptions extends CgcOptions {
+export interface PLEOptions extends CGCOptions {
   readonly numLevels: number
   /** What becomes of a level's outputs before the next one. Default `'none'`: each task's and the shared one pass on alone. */
-  readonly fusion?: FusionOption
+  readonly fusion?: FusionOption | undefined
 }
 
-const ofLayers = ['units', 'expertHidden', 'gateHidden', 'activation', 'gateBias', 'gateTemperature'] as const
+const ofLayers = ['units', 'expertHiddenUnits', 'gateHiddenUnits', 'activation', 'gateBias', 'gateTemperature'] as const
 const ofLevel: readonly (keyof LevelOptions)[] = [...ofLayers, 'streams', 'experts', 'gates', 'outputs']
-const ofBottom: readonly (keyof SharedBottomOptions)[] = ['units', 'expertHidden', 'activation', 'inputDim', 'numTasks']
+const ofBottom: readonly (keyof SharedBottomOptions)[] = ['units', 'expertHiddenUnits', 'activation', 'inputDim', 'numTasks']
 const ofMixture: readonly (keyof MixtureOptions)[] = [...ofLayers, 'inputDim', 'numExperts', 'numTasks']
-const ofCgc: readonly (keyof CgcOptions)[] = [...ofLayers, 'inputDim', 'numTasks', 'numSpecificExperts', 'numSharedExperts']
-const ofPle: readonly (keyof PleOptions)[] = [...ofCgc, 'numLevels', 'fusion']
+const ofCgc: readonly (keyof CGCOptions)[] = [...ofLayers, 'inputDim', 'numTasks', 'numSpecificExperts', 'numSharedExperts']
+const ofPle: readonly (keyof PLEOptions)[] = [...ofCgc, 'numLevels', 'fusion']
 
 /** Any level, checked. @throws ERR_MULTIGATE_TOPOLOGY naming the stream, expert, gate or output that is wrong. */
 function level(options: LevelOptions): Topology {
@@ -184,7 +184,7 @@ function omoe(options: MixtureOptions): Topology {
 }
 
 /** One gate per task over the shared experts, then its own. Experts: shared first, then specific, task by task. */
-function cgc(options: CgcOptions): Topology {
+function cgc(options: CGCOptions): Topology {
   checkKeys('topology.cgc', options, ofCgc)
   checkInteger('inputDim', options.inputDim, { min: 1, max: largestWidth })
   return extraction(options, [options.inputDim], false)
@@ -195,7 +195,7 @@ function cgc(options: CgcOptions): Topology {
  * experts, specific ones task by task, then shared. The first level has one stream. Later ones have numTasks + 1 (tasks, then
  * the shared one), where what belongs to a task reads that task's; or one, with fusion.
  */
-function ple(options: PleOptions): readonly Topology[] {
+function ple(options: PLEOptions): readonly Topology[] {
   checkKeys('topology.ple', options, ofPle)
   const { inputDim, numLevels, numTasks, units, fusion = 'none' } = options
   checkInteger('numLevels', numLevels, { min: 1, max: mostLevels })
@@ -215,7 +215,7 @@ function ple(options: PleOptions): readonly Topology[] {
 }
 
 /** A level of shared and specific experts; over several streams, tasks' own come first and the shared one last. */
-function extraction(options: CgcOptions, streams: readonly number[], sharedGate: boolean): Topology {
+function extraction(options: CGCOptions, streams: readonly number[], sharedGate: boolean): Topology {
   const { numTasks, numSharedExperts } = options
   checkInteger('numTasks', numTasks, { min: 1, max: longestList })
   checkInteger('numSharedExperts', numSharedExperts, { min: 0, max: longestList })
@@ -291,8 +291,8 @@ function specificExperts(counts: number | readonly number[], numTasks: number): 
 /** The options of layers, checked, with their defaults. */
 function layersOf({
   units,
-  expertHidden = [],
-  gateHidden = [],
+  expertHiddenUnits = [],
+  gateHiddenUnits = [],
   activation = 'relu',
   gateBias = false,
   gateTemperature = 1,
@@ -309,8 +309,8 @@ function layersOf({
     fail(`gateTemperature: expected a number > 0, found ${describeValue(gateTemperature)}`)
   return {
     units,
-    expertHidden: Object.freeze(widths('expertHidden', expertHidden)),
-    gateHidden: Object.freeze(widths('gateHidden', gateHidden)),
+    expertHiddenUnits: Object.freeze(widths('expertHiddenUnits', expertHiddenUnits)),
+    gateHiddenUnits: Object.freeze(widths('gateHiddenUnits', gateHiddenUnits)),
     activation,
     gateBias,
     gateTemperature,

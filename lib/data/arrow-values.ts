@@ -7,13 +7,13 @@ import type { ScalarValue } from './builder.js'
 /** What is read of a type of the package `apache-arrow`; the numbers of types are those of Arrow's format. */
 export interface ArrowType {
   readonly typeId: number
-  readonly bitWidth?: number
-  readonly precision?: number
-  readonly scale?: number
-  readonly unit?: number
-  readonly listSize?: number
-  readonly dictionary?: ArrowType
-  readonly children?: readonly { readonly type: ArrowType }[] | null
+  readonly bitWidth?: number | undefined
+  readonly precision?: number | undefined
+  readonly scale?: number | undefined
+  readonly unit?: number | undefined
+  readonly listSize?: number | undefined
+  readonly dictionary?: ArrowType | undefined
+  readonly children?: readonly { readonly type: ArrowType }[] | null | undefined
   toString(): string
 }
 
@@ -25,9 +25,9 @@ export interface ArrowData {
   readonly nullCount: number
   readonly values: ArrayLike<number | bigint>
   readonly valueOffsets: ArrayLike<number | bigint>
-  readonly variadicBuffers?: readonly Uint8Array[]
+  readonly variadicBuffers?: readonly Uint8Array[] | undefined
   readonly children: readonly ArrowData[]
-  readonly dictionary?: { readonly data: readonly ArrowData[] }
+  readonly dictionary?: { readonly data: readonly ArrowData[] } | undefined
   getValid(index: number): boolean
 }
 

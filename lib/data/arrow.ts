@@ -4,7 +4,7 @@
 import { isTypedArray } from '../core/arrays.js'
 import { invalidArgument, quote } from '../core/check.js'
 import { type Column, type NumberValues, narrowing, type ScalarColumn } from '../core/columns.js'
-import { DataError, MissingPackageError } from '../core/errors.js'
+import { DataError, MissingPackageError, messageOf } from '../core/errors.js'
 import { mostRows } from '../core/limits.js'
 import { allocate } from '../core/memory.js'
 import { inSlices, type Sliced, sliceValues } from '../core/slices.js'
@@ -57,10 +57,7 @@ async function tableOf(bytes: Uint8Array): Promise<ArrowTable> {
   try {
     return tableFromIPC(bytes) as unknown as ArrowTable
   } catch (cause) {
-    throw new DataError(
-      `expected Arrow's IPC format, found something else: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    )
+    throw new DataError(`expected Arrow's IPC format, found something else: ${messageOf(cause)}`, { cause })
   }
 }
 
@@ -128,7 +125,7 @@ function* readPlain(name: string, type: ArrowType, chunks: readonly ArrowData[])
     }
     start += chunk.length
   }
-  return all instanceof Float64Array ? yield* narrowing(all, what) : all
+  return isTypedArray(all, 'Float64Array') ? yield* narrowing(all, what) : all
 }
 
 /** The items of a row: none where the list is missing. */

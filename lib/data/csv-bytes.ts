@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { AbortedError, DataError } from '../core/errors.js'
+import { AbortedError, DataError, messageOf } from '../core/errors.js'
 import type { Signal } from '../core/slices.js'
 import { type Dialect, FieldReader } from './csv-fields.js'
 
@@ -29,8 +29,7 @@ export async function* bytesOf({ path, signal }: ByteSource): AsyncGenerator<Buf
     }
   } catch (cause) {
     if (cause instanceof AbortedError) throw cause
-    const what = cause instanceof Error ? cause.message : String(cause)
-    throw new DataError(`${path}: cannot read it: ${what}`, { file: path, cause })
+    throw new DataError(`${path}: cannot read it: ${messageOf(cause)}`, { file: path, cause })
   } finally {
     file.destroy()
   }

@@ -80,6 +80,32 @@ export class FieldReader {
   }
 }
 
+/** A line of a file that is not blank. */
+export interface Line {
+  /** How many. */
+  readonly fields: number
+  /** The last of them. */
+  readonly last: string
+  /** Empty at the end of the file. */
+  readonly end: string
+}
+
+/** The lines of a text that comes in pieces. */
+export async function* linesOf(texts: AsyncIterable<string>, dialect: Dialect): AsyncGenerator<Line, void, undefined> {
+  const reader = new FieldReader(dialect)
+  let fields = 0
+  const ended = function* (found: readonly Field[]): Generator<Line, void, undefined> {
+    for (const { raw, value, end } of found) {
+      fields += 1
+      if (end === dialect.delimiter) continue
+      if (fields > 1 || raw !== '') yield { fields, last: value, end }
+      fields = 0
+    }
+  }
+  for await (const text of texts) yield* ended(reader.push(text))
+  yield* ended(reader.push('', true))
+}
+
 /** A text as a regular expression that matches only itself, inside brackets too. */
 function literally(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')

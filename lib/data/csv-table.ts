@@ -3,9 +3,9 @@
 // missing are an error.
 
 import { quote } from '../core/check.js'
-import { AbortedError, DataError } from '../core/errors.js'
-import { countLines, type Lines, sayEncoding, withPlainCopy } from './csv-bytes.js'
-import type { Dialect } from './csv-fields.js'
+import { AbortedError, DataError, messageOf } from '../core/errors.js'
+import { countLines, type Lines, sayEncoding, textsOf, withPlainCopy } from './csv-bytes.js'
+import { type Dialect, type Line, linesOf } from './csv-fields.js'
 import { type Header, longestLine, sayQuote } from './csv-header.js'
 import type { CsvFormat } from './csv-options.js'
 import { literal, pathLiteral, type Session } from './duckdb.js'
@@ -32,9 +32,41 @@ export async function loadTexts(session: Session, format: CsvFormat, header: Hea
     }
   }
   await withPlainCopy(format, encoding, dialect, async (copy) => {
-    await createTable(session, copy, format, header)
-    await checkWhole(session, copy, format, header, await countLines({ path: copy, signal }))
+    try {
+      await createTable(session, copy, format, header)
+      await checkWhole(session, copy, format, header, await countLines({ path: copy, signal }))
+    } catch (cause) {
+      if (cause instanceof AbortedError) throw cause
+      throw (await loneReturn(format, encoding, header, cause)) ?? cause
+    }
   })
+}
+
+/** Where a row of a file with other line ends is cut by a carriage return, which ends a line too: what to say instead of the fault that follows. */
+async function loneReturn(
+  format: CsvFormat,
+  encoding: string,
+  { names }: Header,
+  cause: unknown,
+): Promise<DataError | undefined> {
+  const { path, dialect } = format
+  let row = format.header ? -1 : 0
+  let before: Line | undefined
+  let others = false
+  for await (const line of linesOf(textsOf(format, encoding), dialect)) {
+    const cut = line.end === '\r' ? line : before?.end === '\r' ? before : undefined
+    if (cut !== undefined && line.fields < names.length && (others || line.end.endsWith('\n'))) {
+      const at = row - (cut === before ? 1 : 0)
+      return new DataError(
+        `${path}, ${at < 0 ? 'the first line' : `row ${at}`}: expected lines of ${names.length} fields, found a carriage return on its own (\\r without \\n) behind ${quote(cut.last.slice(-40))}, which ends the line too early; put the field that holds it in quotes, or take it out of the file`,
+        { file: path, row: at < 0 ? undefined : at, cause },
+      )
+    }
+    others ||= line.end !== '\r'
+    before = line
+    row += 1
+  }
+  return undefined
 }
 
 async function createTable(session: Session, file: string, format: CsvFormat, header: Header): Promise<void> {
@@ -142,7 +174,7 @@ function lost({ path }: CsvFormat, rows: number, missing: number, { longest }: L
 /** DuckDB says the line and what is wrong with it, then proposes options that are not ours. */
 function malformed({ path, dialect, signal }: CsvFormat, header: Header, cause: unknown): Error {
   if (signal?.aborted === true) return new AbortedError(`reading ${path}`, signal.reason)
-  const text = cause instanceof Error ? cause.message : String(cause)
+  const text = messageOf(cause)
   const [what = text] = text.split(/Possible (?:fixes|solution)|\n {2}file = /i)
   const line = Number(/Line: (\d+)/.exec(text)?.[1] ?? NaN)
   const place = Number.isNaN(line) ? path : `${path}, line ${line}`

@@ -32,7 +32,7 @@ export async function* csvParts(
   const path = await fileOf(file)
   const format = csvFormat(path, options)
   const { signal } = format
-  const encoding = new TextDecoder(format.encoding ?? (await markedEncoding(format)) ?? 'utf-8').encoding
+  const encoding = await encodingOf(format)
   const header = await readHeader(format, encoding)
   const { names } = header
   checkNames(format, names)
@@ -50,6 +50,16 @@ export async function* csvParts(
       yield* tableParts(session, csvTable, plans, rows)
     }),
   )
+}
+
+/** The names of all columns of a file. @throws as `Dataset.fromCsv` says. */
+export async function csvHeader(file: FilePath, options: CsvOptions): Promise<readonly string[]> {
+  const format = csvFormat(await fileOf(file), options)
+  return (await readHeader(format, await encodingOf(format))).names
+}
+
+async function encodingOf(format: CsvFormat): Promise<string> {
+  return new TextDecoder(format.encoding ?? (await markedEncoding(format)) ?? 'utf-8').encoding
 }
 
 /** Options by column name a column that there is. */

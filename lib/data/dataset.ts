@@ -28,10 +28,15 @@ export interface DatasetSplit {
   readonly test: Dataset
 }
 
+/** Of a dataset that is read some rows at a time. */
+export interface ChunkOptions {
+  /** Rows of each dataset; the last one may have fewer. Default 262,144. */
+  readonly chunkRows?: number | undefined
+}
+
 const howToMake = 'make a Dataset with Dataset.fromColumns, fromRows, fromCsv or fromParquet'
 
-/** Rows of a part that is read at a time. */
-const defaultPart = 2 ** 18
+const defaultChunk = 2 ** 18
 
 /** What a dataset and its parts have in common. */
 class Table {
@@ -139,26 +144,24 @@ export class Dataset {
   /**
    * Reads a CSV file as `fromCsv`, some rows at a time, for files larger than memory. What a column is comes from the whole
    * file, which is read once; what does not fit in memory lies in a temporary file.
-   * @param rows of a part; the last one may be smaller.
+   * @throws as `fromCsv`; ERR_MULTIGATE_ARGUMENT for a wrong `chunkRows`.
    * @example for await (const part of Dataset.streamCsv('log.csv')) scores.push(await model.predict(part))
    */
   static async *streamCsv(
     path: FilePath,
-    options: CsvOptions = {},
-    rows = defaultPart,
+    { chunkRows = defaultChunk, ...options }: CsvOptions & ChunkOptions = {},
   ): AsyncGenerator<Dataset, void, undefined> {
-    checkInteger('rows', rows, { min: 1 })
-    yield* Dataset.#parts(csvParts(path, options, rows), options)
+    checkInteger('chunkRows', chunkRows, { min: 1 })
+    yield* Dataset.#parts(csvParts(path, options, chunkRows), options)
   }
 
-  /** Reads a Parquet file as `fromParquet`, some rows at a time. */
+  /** Reads a Parquet file as `fromParquet`, some rows at a time. @throws as `fromParquet`. */
   static async *streamParquet(
     path: FilePath,
-    rows = defaultPart,
-    options: ParquetOptions = {},
+    { chunkRows = defaultChunk, ...options }: ParquetOptions & ChunkOptions = {},
   ): AsyncGenerator<Dataset, void, undefined> {
-    checkInteger('rows', rows, { min: 1 })
-    yield* Dataset.#parts(parquetParts(path, rows, options))
+    checkInteger('chunkRows', chunkRows, { min: 1 })
+    yield* Dataset.#parts(parquetParts(path, chunkRows, options))
   }
 
   /**

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 
 import type { DuckDBConnection } from '@duckdb/node-api'
 
-import { DataError, MissingPackageError, MultigateError } from '../core/errors.js'
+import { DataError, MissingPackageError, MultigateError, messageOf } from '../core/errors.js'
 
 const packageName = '@duckdb/node-api'
 
@@ -86,5 +86,5 @@ export function pathLiteral(path: string): string {
 }
 
 function failed(what: string, cause: unknown): DataError {
-  return new DataError(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  return new DataError(`${what}: ${messageOf(cause)}`, { cause })
 }

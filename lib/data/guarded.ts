@@ -1,6 +1,8 @@
 // Reading what a caller hands over runs the caller's code: getters, proxies, iterators. What that throws is said in our words,
 // with the thrown value as the cause.
 
+import { isNativeError } from 'node:util/types'
+
 import { describeValue } from '../core/check.js'
 import { ArgumentError, DataError, type DataPlace, MultigateError } from '../core/errors.js'
 
@@ -22,7 +24,7 @@ export function unreadable(what: string, place: DataPlace | undefined, cause: un
 
 function messageOf(cause: unknown): string {
   try {
-    return cause instanceof Error ? String(cause.message) : describeValue(cause)
+    return isNativeError(cause) ? String(cause.message) : describeValue(cause)
   } catch {
     return 'something that cannot be read either'
   }

@@ -14,7 +14,7 @@ import { identifier, pathLiteral, type Session, usingDuckDB } from './duckdb.js'
 import { fileOf } from './file.js'
 import { interruptible } from './interruptible.js'
 import { fixThreads, freeThreads, refusalOf, refuseVolatile } from './repeatable.js'
-import { planOfTable, tableParts } from './table.js'
+import { type ColumnPlan, planOfTable, tableParts } from './table.js'
 
 /** Where a query runs, and the order of its rows. */
 export interface QueryOptions {
@@ -128,6 +128,35 @@ export async function* parquetParts(
       // A scan alone keeps the order of the file.
       await session.connection.run(createTable(`SELECT ${chosen.join(', ')} FROM ${source}`))
       yield* tableParts(session, table, await planOfTable(session, table), rows)
+    }),
+  )
+}
+
+/** The columns of a Parquet file and their types, as DuckDB calls them. */
+export async function typesOfParquet(file: FilePath): Promise<ReadonlyMap<string, string>> {
+  const path = await fileOf(file)
+  const described = usingDuckDB(`reading ${path}`, {}, async function* ({ rows }) {
+    yield await rows(`DESCRIBE SELECT * FROM read_parquet(${pathLiteral(path)})`)
+  })
+  for await (const rows of described) return new Map(rows.map(([name, type]) => [String(name), String(type)]))
+  return new Map()
+}
+
+/** Columns of a Parquet file as texts that DuckDB casts back to the same values, `rows` at a time. */
+export async function* textParts(
+  file: FilePath,
+  names: readonly string[],
+  rows: number | undefined,
+  signal: Signal | undefined,
+): AsyncGenerator<Map<string, Column>, void, undefined> {
+  const path = await fileOf(file)
+  yield* usingDuckDB(`reading ${path}`, {}, (session) =>
+    interruptible(session, `reading ${path}`, signal, async function* () {
+      await session.connection.run(
+        createTable(`SELECT ${names.map(identifier).join(', ')} FROM read_parquet(${pathLiteral(path)})`),
+      )
+      const plans = names.map((name): ColumnPlan => ({ source: name, name, kind: 'string' }))
+      yield* tableParts(session, table, plans, rows)
     }),
   )
 }

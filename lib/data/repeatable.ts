@@ -2,7 +2,7 @@
 // that: joins, groups, windows and samples put rows out as threads finish, and sums of floats round by the order of their terms. So a
 // query runs on one thread, unless its plan shows that threads change nothing. What draws lots or reads the clock is refused.
 
-import { DataError } from '../core/errors.js'
+import { DataError, messageOf } from '../core/errors.js'
 import { literal, type Session } from './duckdb.js'
 
 /** Operators whose output is in the order of their input, whatever the number of threads. */
@@ -56,7 +56,7 @@ async function volatileFunctions({ rows }: Session): Promise<ReadonlyMap<string,
 
 /** What a refused function's error means; any other error as it is. */
 export function refusalOf(cause: unknown): unknown {
-  const [, name] = (cause instanceof Error && new RegExp(`${mark}(\\w+)`).exec(cause.message)) || []
+  const [, name] = new RegExp(`${mark}(\\w+)`).exec(messageOf(cause)) ?? []
   return name === undefined ? cause : refused(name, { cause })
 }
 

@@ -5,7 +5,7 @@
 export interface Selection {
   readonly rows: number
   /** Of rows that follow one another in the table: the first of them. */
-  readonly first?: number
+  readonly first?: number | undefined
   /** The table's row. `row` is in [0, rows). */
   at(row: number): number
   slice(from: number, to: number): Selection

@@ -20,8 +20,8 @@ export const splitSchema = z.strictObject({
 /** `{ rowMod: 10, validation: [8], test: [9] }`: rows whose number modulo 10 is 8 validate, 9 test, all others train. */
 export interface SplitOptions {
   readonly rowMod: number
-  readonly validation?: readonly number[]
-  readonly test?: readonly number[]
+  readonly validation?: readonly number[] | undefined
+  readonly test?: readonly number[] | undefined
 }
 
 export type Part = 'train' | 'validation' | 'test'

@@ -16,9 +16,9 @@ import { groupsOf } from './groups.js'
 interface Values {
   readonly kind: 'number' | 'string'
   /** As `Column` says. */
-  readonly type?: 'boolean' | 'date'
+  readonly type?: 'boolean' | 'date' | undefined
   /** Numbers are kept as 32-bit floats. */
-  readonly float?: true
+  readonly float?: true | undefined
 }
 
 /** A column of the table and what it becomes. */
@@ -27,9 +27,9 @@ export interface ColumnPlan extends Values {
   readonly source: string
   /** In the dataset. */
   readonly name: string
-  readonly list?: true
+  readonly list?: true | undefined
   /** Of numbers: as `NumberColumn` says. */
-  readonly asWritten?: true
+  readonly asWritten?: true | undefined
 }
 
 /** So few that a statement per column takes longer than reading every text. */

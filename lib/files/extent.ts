@@ -5,14 +5,14 @@ import type { NetworkFeature } from '../models/network.js'
 
 /** Options that say how often something is there; each model has some of them. */
 export interface ExtentOptions {
-  readonly bottomHiddenUnits?: readonly number[]
-  readonly towerHiddenUnits?: readonly number[]
-  readonly expertHiddenUnits?: readonly number[]
-  readonly gateHiddenUnits?: readonly number[]
-  readonly numLevels?: number
-  readonly numExperts?: number
-  readonly numSharedExperts?: number
-  readonly numSpecificExperts?: number | readonly number[]
+  readonly bottomHiddenUnits?: readonly number[] | undefined
+  readonly towerHiddenUnits?: readonly number[] | undefined
+  readonly expertHiddenUnits?: readonly number[] | undefined
+  readonly gateHiddenUnits?: readonly number[] | undefined
+  readonly numLevels?: number | undefined
+  readonly numExperts?: number | undefined
+  readonly numSharedExperts?: number | undefined
+  readonly numSpecificExperts?: number | readonly number[] | undefined
 }
 
 /** Lower bounds of what a network holds. */

@@ -5,6 +5,7 @@ import { z } from 'zod'
 
 import { describeIssues, quote } from '../core/check.js'
 import { FormatError, MultigateError } from '../core/errors.js'
+import { notFiniteAt } from '../core/finite.js'
 import { elementsOf } from '../core/layout.js'
 import type { FilePath } from '../core/path.js'
 import type { LoweredProgram } from '../core/program.js'
@@ -105,17 +106,22 @@ export class ModelFile {
       const what = 'expected the state of a training run, found a model alone: only the checkpoints of fit can be resumed from'
       throw formatError(this.path, metadataKeys.training, what)
     }
-    const { callbacks, stopped, optimizer, epochs, ...rest } = await readJson(this.#file, metadataKeys.training, trainingSchema)
+    const { callbacks, steps, stopped, weightsOf, optimizer, epochs } = await readJson(
+      this.#file,
+      metadataKeys.training,
+      trainingSchema,
+    )
     const remembered: TrainingState['callbacks'][number][] = []
     for (const [index, own] of callbacks.entries()) {
       const weights = own?.hasWeights === true ? await this.#snapshot(index) : undefined
       remembered.push(own === null ? undefined : { json: own.json, weights })
     }
     return {
-      ...rest,
+      steps,
       optimizer: this.check(() => parseOptimizer(optimizer, `${metadataKeys.training}.optimizer`)),
       epochs: epochs as unknown as EpochRecord[],
-      stopped: stopped ?? undefined,
+      stopReason: stopped ?? undefined,
+      weightsEpoch: weightsOf,
       callbacks: remembered,
     }
   }
@@ -162,8 +168,7 @@ export class ModelFile {
     let element = 0
     for await (const part of this.#file.chunks(name, chunkElements)) {
       const numbers = part as FloatArray
-      // As float32 has them.
-      const wrong = numbers.findIndex((number) => !Number.isFinite(Math.fround(number)))
+      const wrong = notFiniteAt(numbers)
       if (wrong >= 0) {
         const what = `expected finite numbers, found ${numbers[wrong]} at element ${element + wrong}; load a file of before that`
         throw formatError(this.path, name, what)

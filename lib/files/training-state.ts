@@ -3,8 +3,8 @@
 
 import { z } from 'zod'
 
-import type { TensorSource } from '../io/safetensors.js'
 import type { DType } from '../io/tensors.js'
+import type { FloatArray } from '../native/binding.js'
 import type { Memories, Snapshot } from '../runtime/weights.js'
 import type { TrainingState } from '../training/state.js'
 
@@ -39,22 +39,30 @@ export function trainingJson(state: TrainingState): z.input<typeof trainingSchem
     optimizer: { ...state.optimizer },
     steps: state.steps,
     epochs: state.epochs.map((epoch) => ({ ...epoch })),
-    stopped: state.stopped ?? null,
-    weightsOf: state.weightsOf,
+    stopped: state.stopReason ?? null,
+    weightsOf: state.weightsEpoch,
     callbacks,
   }
 }
 
+/** A tensor of floats to write, in parts. */
+export interface FloatSource {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly dtype: DType
+  readonly chunks: () => Iterable<FloatArray>
+}
+
 /** Its tensors, moments first. */
-export function trainingTensors(state: TrainingState, memories: Memories, dtype: DType): TensorSource[] {
-  const moments = memories.moments().map((place): TensorSource => {
+export function trainingTensors(state: TrainingState, memories: Memories, dtype: DType): FloatSource[] {
+  const moments = memories.moments().map((place): FloatSource => {
     return { name: momentTensor(place.memory), shape: place.shape, dtype, chunks: () => memories.parts(place) }
   })
   const remembered = state.callbacks.flatMap((own, index) => snapshotTensors(index, own?.weights, dtype))
   return [...moments, ...remembered]
 }
 
-function snapshotTensors(callback: number, snapshot: Snapshot | undefined, dtype: DType): TensorSource[] {
+function snapshotTensors(callback: number, snapshot: Snapshot | undefined, dtype: DType): FloatSource[] {
   return [...(snapshot ?? [])].map(([memory, parts]) => ({
     name: callbackTensor(callback, memory),
     shape: [parts.reduce((sum, { length }) => sum + length, 0)],

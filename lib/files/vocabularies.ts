@@ -1,6 +1,7 @@
 // Fitted vocabularies as tensors of a file: numbers as `vocabulary.<feature>.values` [n], texts as `vocabulary.<feature>.bytes`, UTF-8 one
 // behind the other, and `vocabulary.<feature>.offsets` [n + 1], where each begins and the last one ends. That of id 1 is the first.
 
+import { isTypedArray } from '../core/arrays.js'
 import { quote } from '../core/check.js'
 import { FormatError } from '../core/errors.js'
 import { inSlices, type Sliced, sliceValues } from '../core/slices.js'
@@ -100,14 +101,14 @@ export async function readVocabulary(path: string, file: SafetensorsFile, featur
   }
   if (!file.tensors.has(bytes)) {
     const { data } = await file.read(values)
-    if (!(data instanceof Float64Array)) throw wrong(values, `expected F64, found ${file.entry(values).dtype}`)
+    if (!isTypedArray(data, 'Float64Array')) throw wrong(values, `expected F64, found ${file.entry(values).dtype}`)
     const odd = data.findIndex((value) => !Number.isFinite(value))
     if (odd >= 0) throw wrong(values, `expected finite numbers, found ${data[odd]} at ${odd}`)
     return twice(await inSlices(indexOfKeys(what, 'number', data.length, (at) => data[at] ?? 0)), data.length)
   }
   const [{ data: text }, { data: ends }] = [await file.read(bytes), await file.read(offsets)]
-  if (!(text instanceof Uint8Array)) throw wrong(bytes, `expected U8, found ${file.entry(bytes).dtype}`)
-  if (!(ends instanceof BigInt64Array)) throw wrong(offsets, `expected I64, found ${file.entry(offsets).dtype}`)
+  if (!isTypedArray(text, 'Uint8Array')) throw wrong(bytes, `expected U8, found ${file.entry(bytes).dtype}`)
+  if (!isTypedArray(ends, 'BigInt64Array')) throw wrong(offsets, `expected I64, found ${file.entry(offsets).dtype}`)
   const problem = await inSlices(problemOf(ends, text.length))
   if (problem !== undefined) throw wrong(offsets, problem)
   // A byte order mark is a character like others.

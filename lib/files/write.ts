@@ -1,15 +1,21 @@
 // Writes a model to a file.
 
-import type { FilePath } from '../core/path.js'
+import { checkFailed, quote } from '../core/check.js'
+import { notFiniteAt } from '../core/finite.js'
+import { type FilePath, pathOf } from '../core/path.js'
 import { encoderToJSON } from '../features/encode/encoders.js'
-import { type TensorSource, writeSafetensors } from '../io/safetensors.js'
+import { writeSafetensors } from '../io/safetensors.js'
+import type { FloatArray } from '../native/binding.js'
 import { weightsOf } from '../runtime/weights.js'
 import type { TrainingState } from '../training/state.js'
 import { type Built, formatVersion, type ModelConfig, metadataKeys } from './format.js'
-import { trainingJson, trainingTensors } from './training-state.js'
+import { type FloatSource, trainingJson, trainingTensors } from './training-state.js'
 import { vocabularyTensors } from './vocabularies.js'
 
-/** Writes a model; the file is replaced whole or not at all. */
+/**
+ * Writes a model; the file is replaced whole or not at all.
+ * @throws ERR_MULTIGATE_DIVERGED naming the tensor that is not finite, which no one could load.
+ */
 export async function writeModel(
   path: FilePath,
   config: ModelConfig,
@@ -19,13 +25,14 @@ export async function writeModel(
   const { network, memories, compute } = runner
   const dtype = compute.element === Float64Array ? 'F64' : 'F32'
   const weights = weightsOf(network).map(
-    (weight): TensorSource => ({
+    (weight): FloatSource => ({
       name: weight.name,
       shape: weight.shape,
       dtype,
       chunks: () => memories.parts(weight),
     }),
   )
+  const state = training === undefined ? [] : trainingTensors(training, memories, dtype)
   const vocabularies = await vocabularyTensors(encoder.encoders)
   await writeSafetensors(path, {
     metadata: {
@@ -35,6 +42,26 @@ export async function writeModel(
       ...(reading !== undefined && { [metadataKeys.reading]: JSON.stringify(reading) }),
       ...(training !== undefined && { [metadataKeys.training]: JSON.stringify(trainingJson(training)) }),
     },
-    tensors: [...weights, ...vocabularies, ...(training === undefined ? [] : trainingTensors(training, memories, dtype))],
+    tensors: [...[...weights, ...state].map((source) => checked(pathOf('path', path), source)), ...vocabularies],
   })
+}
+
+/** The same tensor, whose parts are looked at when their turn to be written comes. */
+function checked(path: string, source: FloatSource): FloatSource {
+  return { ...source, chunks: () => finite(path, source) }
+}
+
+function* finite(path: string, { name, chunks }: FloatSource): Generator<FloatArray, void, undefined> {
+  let element = 0
+  for (const part of chunks()) {
+    const at = notFiniteAt(part)
+    if (at >= 0) {
+      throw checkFailed(
+        'ERR_MULTIGATE_DIVERGED',
+        `${path}: tensor ${quote(name)}: expected finite numbers, found ${part[at]} at element ${element + at}; nothing was written, as no one could load it. Load a file of before that, or make the model anew and train it with a lower learning rate`,
+      )
+    }
+    yield part
+    element += part.length
+  }
 }

@@ -14,7 +14,7 @@ export interface DenseStackOptions {
   /** Of the hidden layers. */
   readonly activation: Activation
   /** Units of a linear layer after them; absent: none. */
-  readonly linearUnits?: number
+  readonly linearUnits?: number | undefined
   readonly initializer: InitializerOption
 }
 

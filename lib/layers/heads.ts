@@ -16,7 +16,7 @@ export interface HeadTask {
   /** Whether rows carry a weight. */
   readonly rowWeights: boolean
   /** Of a multiclass task: how many. */
-  readonly classes?: number
+  readonly classes?: number | undefined
 }
 
 export type TaskKind = keyof typeof heads

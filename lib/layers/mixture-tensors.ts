@@ -9,7 +9,7 @@ import type { DenseLayer } from './dense.js'
 export interface MixtureOptions {
   readonly topology: Topology
   /** Goes before every tensor's name, for models of several levels: `level.0.` */
-  readonly prefix?: string
+  readonly prefix?: string | undefined
   /** One name per gate. */
   readonly gateNames: readonly string[]
   readonly expertInitializer: InitializerOption
@@ -42,7 +42,7 @@ export interface MixtureTensors {
 export function declareTensors(layout: Layout, options: MixtureOptions): MixtureTensors {
   const { topology, prefix = '', gateNames, gateInitializer } = options
   const { streams, gates, units } = topology
-  const widths = [...topology.expertHidden, units]
+  const widths = [...topology.expertHiddenUnits, units]
   const layers = widths.map((width, layer) => {
     const name = layer === widths.length - 1 ? `${prefix}expert` : `${prefix}expert.hidden.${layer}`
     return declareExpertLayer(layout, options, name, layer === 0 ? streams : widths[layer - 1], width)
@@ -50,7 +50,7 @@ export function declareTensors(layout: Layout, options: MixtureOptions): Mixture
   const gateLayers = gates.map(({ stream, experts: seen }, gate) => {
     const name = `${prefix}gate.${gateNames[gate]}`
     const hidden = declareGateHidden(layout, options, `${name}.hidden`, streams[stream] ?? 0)
-    const inputDim = topology.gateHidden.at(-1) ?? streams[stream] ?? 0
+    const inputDim = topology.gateHiddenUnits.at(-1) ?? streams[stream] ?? 0
     const initializer = initializerOf(gateInitializer, inputDim, seen.length)
     const kernel = declare(layout, 'gate', 'kernel', `${name}.kernel`, [inputDim, seen.length], initializer)
     const bias = topology.gateBias ? [declare(layout, 'gate', 'bias', `${name}.bias`, [seen.length], zeros)] : []
@@ -98,7 +98,7 @@ function declareGateHidden(
   streamDim: number,
 ): DenseLayer[] {
   let inputDim = streamDim
-  return topology.gateHidden.map((units, layer) => {
+  return topology.gateHiddenUnits.map((units, layer) => {
     const initializer = initializerOf(gateInitializer, inputDim, units)
     const kernel = declare(layout, 'gate', 'kernel', `${name}.${layer}.kernel`, [inputDim, units], initializer)
     const bias = declare(layout, 'gate', 'bias', `${name}.${layer}.bias`, [units], zeros)

@@ -13,9 +13,9 @@ import type { Signal, Tape, WatchedGate } from './tape.js'
 /** Where forward puts things that are wanted outside. */
 export interface MixturePlacement {
   /** One per gate (without gates: one). Default: activations. */
-  readonly outputs?: readonly Signal[]
+  readonly outputs?: readonly Signal[] | undefined
   /** [n, sum of experts seen]. Default: an activation if a backward pass follows. */
-  readonly gates?: View
+  readonly gates?: View | undefined
 }
 
 /** What the fused op reads: experts and gates of one layer each, and the signals that they read. */
@@ -79,7 +79,7 @@ export class Mixture {
     const layers = [...this.tensors.expertHidden, this.tensors.expert].map(({ kernel, bias }, layer) => {
       const tensor = kernel[layer === 0 ? stream : 0]
       if (tensor == null) throw new Error(`stream ${stream} has no expert`)
-      return { kernel: tensor, bias, units: this.topology.expertHidden[layer] ?? units, activation }
+      return { kernel: tensor, bias, units: this.topology.expertHiddenUnits[layer] ?? units, activation }
     })
     layers.reduce(
       (x, layer, index) => {
@@ -107,7 +107,7 @@ export class Mixture {
 
   /** Emits hidden layers; what experts and gates then read becomes streams, each once. */
   #fused(tape: Tape, streams: readonly Signal[]): Fused {
-    const { experts, gates, expertHidden, gateHidden } = this.topology
+    const { experts, gates, expertHiddenUnits, gateHiddenUnits } = this.topology
     const read: Signal[] = []
     const numbers = new Map<string, number>()
     const numberOf = (name: string, signal: Signal): number => {
@@ -116,16 +116,17 @@ export class Mixture {
       return known
     }
     // Without hidden layers streams keep their numbers: one that nothing reads is still the caller's.
-    if (expertHidden.length + gateHidden.length === 0) streams.forEach((signal, stream) => numberOf(`stream ${stream}`, signal))
+    if (expertHiddenUnits.length + gateHiddenUnits.length === 0)
+      streams.forEach((signal, stream) => numberOf(`stream ${stream}`, signal))
     const positions = expertPositions(this.topology)
     const expertStream = experts.map(({ stream }, expert) => {
       const input = this.#expertInput(tape, streams, expert, at(positions, expert))
-      return numberOf(expertHidden.length > 0 ? `expert ${expert}` : `stream ${stream}`, input)
+      return numberOf(expertHiddenUnits.length > 0 ? `expert ${expert}` : `stream ${stream}`, input)
     })
     const gateStream = gates.map(({ stream }, gate) => {
       const layers = at(this.tensors.gateHidden, gate)
       const input = layers.reduce((x, layer) => tape.dropout(denseForward(tape, x, layer)), at(streams, stream))
-      return numberOf(gateHidden.length > 0 ? `gate ${gate}` : `stream ${stream}`, input)
+      return numberOf(gateHiddenUnits.length > 0 ? `gate ${gate}` : `stream ${stream}`, input)
     })
     return { streams: read, fields: this.#fields(tape.program, read, expertStream, gateStream) }
   }
@@ -135,7 +136,7 @@ export class Mixture {
     const { stream } = at(this.topology.experts, expert)
     return this.tensors.expertHidden.reduce(
       (x, { kernel, bias }, layer) => {
-        const units = at(this.topology.expertHidden, layer)
+        const units = at(this.topology.expertHiddenUnits, layer)
         const position = layer === 0 ? first : expert
         const slices = { kernel: sliceOf(kernel[layer === 0 ? stream : 0], position), bias: sliceOf(bias, expert) }
         return tape.dropout(denseForward(tape, x, { ...slices, units, activation: this.topology.activation }))
@@ -178,7 +179,7 @@ export class Mixture {
   #expertKernel(program: ProgramBuilder, first: number | undefined): OptionalView {
     const { kernel } = this.tensors.expert
     if (first === undefined) return null
-    if (this.topology.expertHidden.length > 0) return program.parameter(sliceOf(kernel[0], first))
+    if (this.topology.expertHiddenUnits.length > 0) return program.parameter(sliceOf(kernel[0], first))
     const tensor = kernel[at(this.topology.experts, first).stream]
     return tensor == null ? null : program.parameter(tensor)
   }

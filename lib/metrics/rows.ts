@@ -16,7 +16,7 @@ export interface ScoredRows {
 /** A metric's value, or why it has none. Never NaN. */
 export interface MetricResult {
   readonly value: number | undefined
-  readonly reason?: string
+  readonly reason?: string | undefined
 }
 
 /** What is said where rows have labels and no weights. */

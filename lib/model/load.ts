@@ -5,7 +5,7 @@ import type { FilePath } from '../core/path.js'
 import { ModelFile } from '../files/read.js'
 import { type ComputeOptions, computeSchema, resolveCompute } from '../runtime/compute.js'
 import { modelClasses } from './classes.js'
-import { inside, load, type Model } from './model.js'
+import { type Model, restoreModel } from './model.js'
 
 /**
  * Reads a model that `save` or a checkpoint has written. It predicts the same bits as the one that was saved, on the same
@@ -23,8 +23,7 @@ export async function loadModel(path: FilePath, compute: ComputeOptions = {}): P
   // The constructor checks the options: their type is known only at run time here.
   const model = file.check(() => new modelClasses[file.model]({ ...options, features, tasks, ...where } as never))
   try {
-    await model[load](file)
-    await file.readWeights(model[inside].runner)
+    await restoreModel(model, file)
   } catch (error) {
     model.dispose()
     throw error

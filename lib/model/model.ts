@@ -17,13 +17,13 @@ import { ModelFile } from '../files/read.js'
 import { writeModel } from '../files/write.js'
 import { labelInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
-import type { Network } from '../models/network.js'
+import type { LoweredProgram, Network } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
-import type { DataResidence, FloatArray } from '../native/binding.js'
+import type { FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
-import { Batch, batchOf, checkRowCount, type Inputs } from '../runtime/batch.js'
-import { type Compute, type ComputeOptions, checkDataResidence, resolveCompute } from '../runtime/compute.js'
+import { type Batch, BoundBatch, batchOf, checkRowCount } from '../runtime/batch.js'
+import { type Compute, type ComputeOptions, checkDataPlacement, resolveCompute } from '../runtime/compute.js'
 import { checkRows, DataEncoder, type EncodedRows, ofDataset } from '../runtime/encode.js'
 import { type Evaluation, evaluate } from '../runtime/evaluate.js'
 import { type GateWeights, gateWeights } from '../runtime/gates.js'
@@ -32,11 +32,12 @@ import { textColumns } from '../runtime/reading.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
 import { parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
-import type { CallbackLike } from '../training/callbacks.js'
-import { callSchema, fitSchema, runFit } from '../training/fit.js'
+import { runFit } from '../training/fit.js'
 import type { History } from '../training/history.js'
+import { callSchema, type FitOptions, fitSchema } from '../training/options.js'
 import type { TrainingState } from '../training/state.js'
 import { lowerStep, stepOptions } from '../training/step-program.js'
+import { describe, type ModelDescription } from './describe.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
 
 /** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
@@ -49,57 +50,27 @@ export type ModelInput<
 /** Scores by task name: [rows] each, of a multiclass task [rows, classes]. */
 export type Scores<Output extends string> = { readonly [Name in Output]: Float32Array }
 
-export interface FitOptions {
-  /** Measured after every epoch; what early stopping and `val_` monitors need. */
-  readonly validation?: Dataset | undefined
-  /** Default 1024. The last batch of an epoch may be smaller. */
-  readonly batchSize?: number | undefined
-  /** How many; with `resume` those of the checkpoint count too. Default 1. */
-  readonly epochs?: number | undefined
-  /** Default `adam()`. It starts anew with every `fit`; orders of rows and dropout go on from the last. */
-  readonly optimizer?: Optimizer | undefined
-  readonly callbacks?: readonly CallbackLike[] | undefined
-  /** A new order of the rows every epoch, from the model's seed, of a second `fit` too. Default true. */
-  readonly shuffle?: boolean | undefined
-  /**
-   * On a GPU, where the rows of `train` are: `'device'`, all of them in its memory (ERR_MULTIGATE_OUT_OF_MEMORY where they do not fit);
-   * `'host'`, in the host's, from where each batch is brought while the one before it is worked on; `'auto'`, the default, in its memory
-   * where they take half of what is free at most. The results are the same to the bit. `'device'` is an error on other devices.
-   */
-  readonly data?: DataResidence | undefined
-  /** An `AbortSignal`, looked at between two steps, of short ones ten times a second. The model keeps the weights of the last whole step. */
-  readonly signal?: Signal | undefined
-  /**
-   * A file that a checkpoint of another `fit` has written: this one goes on from there, on a model not built yet with the
-   * same options and optimizer, whose learning rate alone may be another. Vocabularies, weights and the optimizer's state are
-   * the file's; `epochs` counts its epochs too: where they leave none, nothing is trained, as `progress` says. With the same data and options the end is the same to the bit as without the break.
-   */
-  readonly resume?: FilePath | undefined
-}
-
 /** No function can be cloned, and the error of `structuredClone` and `postMessage` shows this one. */
 function aModelCannotBeClonedSaveItAndLoadItThere(): void {}
 
 /** Options of a call that computes. */
 export interface CallOptions {
   /** An `AbortSignal`, looked at several times a second: the call ends with ERR_MULTIGATE_ABORTED. */
-  readonly signal?: FitOptions['signal']
+  readonly signal?: Signal | undefined | undefined
 }
 
-/** Not for users: how inspection looks into a model. */
-export const inside = Symbol('inside')
-/** Not for users: how `loadModel` fills a model. */
-export const load = Symbol('load')
+/**
+ * @internal Fills a model that is not built with what a file holds.
+ * @throws ERR_MULTIGATE_FORMAT, ERR_MULTIGATE_OUT_OF_MEMORY.
+ */
+export let restoreModel: (model: Model, file: ModelFile) => Promise<void>
+/** @internal What a model has once it is built. */
+export let builtOf: (model: Model) => Built
+/** @internal The program of its training steps. */
+export let stepProgramOf: (model: Model, optimizer: Optimizer) => LoweredProgram
 
 /** What a model brings from before. */
 type Past = { readonly [Key in 'drawn' | 'reading']?: Built[Key] | undefined }
-
-/** A built model from inside. */
-export interface Inside extends Built {
-  readonly config: ModelConfig
-  /** The network's, with their defaults. */
-  readonly options: CommonOptions
-}
 
 /** Of any model: it checks its own options. */
 type Definition = ModelDefinition<never>
@@ -112,13 +83,15 @@ export class Model<
 > {
   /** The model's name in a configuration: `MMoE`. */
   readonly name: string
+  /** With every default filled in. */
+  readonly features: readonly Feature[]
+  /** With every default filled in; in this order they are trained and predicted. */
+  readonly tasks: readonly Task[]
   /** @internal `structuredClone` and `postMessage` cannot copy a function: their error shows it, instead of a copy without weights. */
   readonly cannotBeCloned = aModelCannotBeClonedSaveItAndLoadItThere
   readonly #definition: Definition
   readonly #network: CommonOptions
   readonly #config: ModelConfig
-  readonly #features: readonly Feature[]
-  readonly #tasks: readonly Task[]
   readonly #compute: Compute
   readonly #turns: Turns
   #built: Built | undefined
@@ -128,6 +101,14 @@ export class Model<
   readonly #warned = new Set<string>()
   #disposed = false
 
+  static {
+    restoreModel = async (model, file) => {
+      model.#built = await model.#restore(file, file)
+    }
+    builtOf = (model) => model.#need('builtOf')
+    stepProgramOf = (model, optimizer) => model.#lowerStep(builtOf(model), optimizer)
+  }
+
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
   constructor(definition: Definition, options: ModelInput<object, Tasks, Features>) {
     this.name = definition.name
@@ -135,12 +116,12 @@ export class Model<
     const { features, tasks, device, threads, isa, precision, ...network } = options
     this.#definition = definition
     this.#network = definition.parse(network as never)
-    this.#features = checkNamed(`${this.name}.features`, features, parseFeature)
-    this.#tasks = checkNamed<Task>(`${this.name}.tasks`, tasks, parseTask)
-    checkColumns(`${this.name}.features`, this.#features, this.#tasks)
-    checkMonitors(`${this.name}.tasks`, this.#tasks)
-    definition.checkTasks(this.#tasks, this.#network)
-    this.#config = { model: this.name, tasks: this.#tasks, options: network }
+    this.features = checkNamed(`${this.name}.features`, features, parseFeature)
+    this.tasks = checkNamed<Task>(`${this.name}.tasks`, tasks, parseTask)
+    checkColumns(`${this.name}.features`, this.features, this.tasks)
+    checkMonitors(`${this.name}.tasks`, this.tasks)
+    definition.checkTasks(this.tasks, this.#network)
+    this.#config = { model: this.name, tasks: this.tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa, precision })
     this.#turns = new Turns(() => this.#compute.native.giveWay())
   }
@@ -228,14 +209,14 @@ export class Model<
    * elsewhere (of a feature with `vocabulary: N` the values themselves) may be set directly.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_ARGUMENT for a wrong number of rows.
    * @example
-   * const batch = model.inputs(256)
+   * const batch = model.createBatch(256)
    * batch.userid.set(ids)
    * const { like } = model.predictSync(batch)
    */
-  inputs(rows: number): Inputs<Features> {
-    const { runner } = this.#need('inputs')
+  createBatch(rows: number): Batch<Features> {
+    const { runner } = this.#need('createBatch')
     const capacity = checkRowCount(rows)
-    return new Batch(this, capacity, runner.network.predict, runner.prepareRun(capacity)).inputs as Inputs<Features>
+    return new BoundBatch(this, capacity, runner.network.predict, runner.prepareRun(capacity)).inputs as Batch<Features>
   }
 
   /**
@@ -244,7 +225,7 @@ export class Model<
    * @throws ERR_MULTIGATE_DATA for more rows than the batch holds or a value that a feature does not take; nothing is written then.
    * @example const scores = model.predictSync(batch, { rows: model.fill(batch, candidates) })
    */
-  fill(batch: Inputs<Features>, data: Dataset | Readonly<Record<string, ColumnValues>>): number {
+  fill(batch: Batch<Features>, data: Dataset | Readonly<Record<string, ColumnValues>>): number {
     const { encoder } = this.#need('fill')
     const dataset = datasetOf(data)
     batchOf(batch, this, 'fill.batch').write(encoder.encodeFeatures(dataset), dataset.rows)
@@ -260,7 +241,7 @@ export class Model<
    * model or one whose memory was transferred away; ERR_MULTIGATE_BUSY while `fit` runs; ERR_MULTIGATE_NOT_BUILT;
    * ERR_MULTIGATE_DISPOSED.
    */
-  predictSync(batch: Inputs<Features>, options?: { readonly rows?: number | undefined }): Scores<Output> {
+  predictSync(batch: Batch<Features>, options?: { readonly rows?: number | undefined }): Scores<Output> {
     this.#need('predictSync')
     this.#checkFree('predictSync')
     const held = batchOf(batch, this, 'predictSync.batch')
@@ -287,7 +268,7 @@ export class Model<
    * Writes configuration, encoders and weights to one safetensors file, which is replaced whole or not at all. The state of
    * the optimizer is not in it.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_BUSY while `fit` runs, ERR_MULTIGATE_WRITE with what
-   * stands in the way of the file.
+   * stands in the way of the file, ERR_MULTIGATE_DIVERGED naming weights that are not finite.
    */
   async save(path: FilePath): Promise<void> {
     const built = this.#need('save')
@@ -304,9 +285,18 @@ export class Model<
    */
   csvOptions({ labels = false }: { readonly labels?: boolean } = {}): CsvOptions & { readonly columns: readonly string[] } {
     this.#checkAlive()
-    const columns = [...this.#features.map(columnNameOf), ...(labels ? this.#tasks.flatMap(targetColumnsOf) : [])]
-    const types = textColumns(this.#built?.encoder.encoders ?? this.#features)
+    const columns = [...this.features.map(columnNameOf), ...(labels ? this.tasks.flatMap(targetColumnsOf) : [])]
+    const types = textColumns(this.#built?.encoder.encoders ?? this.features)
     return { ...this.#built?.reading, columns: [...new Set(columns)], types }
+  }
+
+  /**
+   * What the model is: options, features, tasks, gates, tables, weights, and how much memory they take.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
+   */
+  describe(): ModelDescription {
+    const { encoder, runner } = this.#need('describe')
+    return describe(this.#config, encoder, runner)
   }
 
   /**
@@ -326,16 +316,6 @@ export class Model<
     this.dispose()
   }
 
-  /** @internal */
-  get [inside](): Inside {
-    return { ...this.#need('inspect'), config: this.#config, options: this.#network }
-  }
-
-  /** @internal Builds it from a file; the weights are zero and the caller's to write. */
-  async [load](file: ModelFile): Promise<void> {
-    this.#built = await this.#restore(file, file)
-  }
-
   async #build(train: Dataset): Promise<void> {
     const built = await this.#make(train)
     try {
@@ -349,12 +329,19 @@ export class Model<
   }
 
   async #fit(train: Dataset, options: FitOptions): Promise<History<TaskName<Tasks>>> {
-    const { validation, signal, resume, optimizer: chosen = adam(), ...settings } = parseOptions('fit', fitSchema, options)
+    const {
+      validation,
+      signal,
+      resume,
+      optimizer: chosen = adam(),
+      callbacks,
+      ...settings
+    } = parseOptions('fit', fitSchema, options)
     const optimizer = parseOptimizer(chosen, 'fit.optimizer')
     checkDataset('fit.train', train)
     await ofDataset('training', () => checkRows(train))
     if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
-    checkDataResidence(settings.data, this.#compute.device)
+    checkDataPlacement(settings.dataPlacement, this.#compute.device)
     const checkpoint = this.#checking('fit', { signal })
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
@@ -373,10 +360,11 @@ export class Model<
     checkpoint()
     this.#built = built
     return await runFit({
-      ...settings,
+      settings,
+      callbacks,
       model: this.name,
       runner: built.runner,
-      program: lowerStep(built.runner.network, stepOptions(this.#network, optimizer)),
+      program: this.#lowerStep(built, optimizer),
       optimizer,
       resumed: file && state && resumed(file, state.training, built.runner),
       tasks: built.encoder.tasks,
@@ -400,20 +388,12 @@ export class Model<
         'fit.resume: expected a model that is not built yet, found one with weights of its own; make a new one with the same options'
       throw new ArgumentError(message, { field: 'fit.resume' })
     }
-    checkSameModel(file, this.#config, this.#features, this.#definition)
+    checkSameModel(file, this.#config, this.features, this.#definition)
     const training = await file.readTraining()
     checkSameOptimizer(file, training, optimizer)
     // Files of before `drawn` was written: their `fit` was the model's first.
     const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
-    const built = await this.#restore(file, { drawn, reading: file.reading })
-    try {
-      await file.readWeights(built.runner)
-      this.#checkAlive()
-    } catch (error) {
-      built.runner.dispose()
-      throw error
-    }
-    return { built, training }
+    return { built: await this.#restore(file, { drawn, reading: file.reading }), training }
   }
 
   #evaluate({ encoder, runner }: Built, rows: EncodedRows, check: () => void): Promise<Evaluation<TaskName<Tasks>>> {
@@ -426,7 +406,7 @@ export class Model<
 
   /** Fits the encoders; the weights are zero. */
   async #make(train: Dataset): Promise<Built> {
-    const encoder = await DataEncoder.fit(train, this.#features, this.#tasks)
+    const encoder = await DataEncoder.fit(train, this.features, this.tasks)
     this.#checkAlive()
     return this.#assemble(encoder, this.#lower(encoder), { reading: train.reading })
   }
@@ -436,6 +416,7 @@ export class Model<
     this.#checkAlive()
   }
 
+  /** What a file holds, weights too. */
   async #restore(file: ModelFile, past: Past): Promise<Built> {
     const pause = new Pause()
     await pause.taken()
@@ -445,7 +426,15 @@ export class Model<
     file.checkWeights(network)
     await pause.taken()
     this.#checkAlive()
-    return this.#assemble(file.encoder, network, past)
+    const built = this.#assemble(file.encoder, network, past)
+    try {
+      await file.readWeights(built.runner)
+      this.#checkAlive()
+      return built
+    } catch (error) {
+      built.runner.dispose()
+      throw error
+    }
   }
 
   #assemble(encoder: DataEncoder, network: Network, { drawn = { epochs: 0, steps: 0 }, reading }: Past): Built {
@@ -454,6 +443,10 @@ export class Model<
 
   #lower({ features, tasks }: DataEncoder): Network {
     return this.#definition.lower(this.#network, { features, tasks })
+  }
+
+  #lowerStep({ runner }: Built, optimizer: Optimizer): LoweredProgram {
+    return lowerStep(runner.network, stepOptions(this.#network, optimizer))
   }
 
   #need(what: string): Built {

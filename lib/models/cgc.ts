@@ -11,7 +11,9 @@ import { commonOptions, expertCount, expertOptions, numSpecificExperts } from '.
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
+  /** How many experts all tasks share. */
   numSharedExperts: expertCount,
+  /** How many experts are each task's own: one number for all tasks, or one for each task, in the order of `tasks`. */
   numSpecificExperts,
 })
 

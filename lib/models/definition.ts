@@ -39,7 +39,7 @@ interface ModelParts<Options extends CommonOptions> {
   readonly schema: z.ZodType<Options>
   readonly body: BodyBuilder<Options>
   /** Default: any tasks will do. */
-  readonly checkTasks?: ModelDefinition<never, Options>['checkTasks']
+  readonly checkTasks?: ModelDefinition<never, Options>['checkTasks'] | undefined
 }
 
 /** Puts the parts of a model together. */

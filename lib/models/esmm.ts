@@ -12,7 +12,7 @@ import { commonOptions } from './options.js'
 
 const schema = z.strictObject({
   ...commonOptions,
-  /** A mean over all rows, as in the paper. */
+  /** What the sum of a task's losses is divided by. Default `'batch'`: all rows, as in the paper. */
   lossReduction: commonOptions.lossReduction.unwrap().default('batch'),
 })
 

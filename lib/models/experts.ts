@@ -13,8 +13,8 @@ import type { ExpertOptions } from './options.js'
 export function layerOptions({ expertHiddenUnits, gateHiddenUnits, activation, gateBias, gateTemperature }: ExpertOptions) {
   return {
     units: expertHiddenUnits.at(-1) ?? 0,
-    expertHidden: expertHiddenUnits.slice(0, -1),
-    gateHidden: gateHiddenUnits,
+    expertHiddenUnits: expertHiddenUnits.slice(0, -1),
+    gateHiddenUnits,
     activation: activation.expert,
     gateBias,
     gateTemperature,

@@ -17,7 +17,7 @@ export interface Body {
   /** One signal per task; tasks may share one. */
   forward(tape: Tape, x: Signal): Signal[]
   /** What is made of the towers' signals. Default: each task has a loss and a prediction of its own. */
-  readonly objective?: Objective
+  readonly objective?: Objective | undefined
 }
 
 /** Losses and predictions of all tasks together, from one signal per task. */

@@ -10,7 +10,7 @@ import { commonOptions, expertCount, expertOptions } from './options.js'
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
-  /** Experts that all tasks share. */
+  /** How many experts there are. All tasks share them. */
   numExperts: expertCount.min(1),
 })
 

@@ -15,12 +15,13 @@ const fusionPart = z.enum(fusionNames)
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
+  /** How many levels follow each other. Default 2. */
   numLevels: z.int().min(1).max(mostLevels).default(2),
-  /** Of every level. */
+  /** How many experts of each level all tasks share. */
   numSharedExperts: expertCount,
-  /** Of every level. */
+  /** How many experts of each level are each task's own: one number for all tasks, or one for each task, in the order of `tasks`. */
   numSpecificExperts,
-  /** What becomes of a level's outputs before the next one. The paper's is `'none'`: each task's and the shared one pass on alone. */
+  /** What becomes of a level's outputs before the next level. `'none'`, as in the paper: each output passes on alone. Default `'none'`. */
   fusion: z.union([z.enum(['none', ...fusionNames]), frozen(z.array(fusionPart).min(1))]).default('none'),
 })
 

@@ -102,7 +102,7 @@ export interface ColumnSpec {
 }
 
 /** On a GPU: the whole data set in its memory, batches from the host's memory, or the first where it takes half of what is free at most. */
-export type DataResidence = 'auto' | 'device' | 'host'
+export type DataPlacement = 'auto' | 'device' | 'host'
 
 export interface RunRequest {
   rows: number
@@ -121,7 +121,7 @@ export interface RunRequest {
   /** No step begins later than this after the first one: the results are of as many as were done. Default a day. */
   milliseconds?: number
   /** Where a device with memory of its own reads the rows of `columns` from. Default `'auto'`. */
-  data?: DataResidence
+  data?: DataPlacement
   /** One entry per row output buffer, in order: rows * width elements of the backend's type. Written. */
   outputs: readonly FloatArray[]
   /** All scalar inputs; those named by `denominators` are overwritten with what the batch gives. */
@@ -223,10 +223,10 @@ export interface DeviceInfo {
   /** Why it is not available; empty where it is. */
   reason: string
   /** Of GPUs: the processor's name, its compute capability, and its memory. */
-  processor?: string
-  capability?: string
-  memoryBytes?: number
-  freeBytes?: number
+  processor?: string | undefined
+  capability?: string | undefined
+  memoryBytes?: number | undefined
+  freeBytes?: number | undefined
 }
 
 export interface NativeBinding {

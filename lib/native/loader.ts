@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isNativeError } from 'node:util/types'
 import type { NativeBinding } from './binding.js'
 import { MultigateError } from './error.js'
 
@@ -24,7 +25,7 @@ function load(path: string): NativeBinding {
   try {
     return (createRequire(import.meta.url)(path) as NativeBinding).throwAs(MultigateError)
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
+    const reason = isNativeError(cause) ? cause.message.split('\n')[0] : String(cause)
     throw new MultigateError(
       'ERR_MULTIGATE_NATIVE',
       `The native part of multigate could not be loaded.\n` +

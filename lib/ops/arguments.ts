@@ -18,11 +18,13 @@ export interface MixtureParameters {
   /** One [D, experts seen] per gate. */
   readonly gateKernel: readonly FloatArray[]
   /** One [experts seen] per gate, where the topology has `gateBias`. */
-  readonly gateBias?: readonly FloatArray[]
+  readonly gateBias?: readonly FloatArray[] | undefined
   /** Experts' layers before the last, where the topology has them: kernel [E, in, out] (first layer as `expertKernel`), bias [E, out]. */
-  readonly expertHidden?: readonly { readonly kernel: FloatArray | readonly FloatArray[]; readonly bias: FloatArray }[]
+  readonly expertHidden?:
+    | readonly { readonly kernel: FloatArray | readonly FloatArray[]; readonly bias: FloatArray }[]
+    | undefined
   /** One list per gate of its layers before the softmax, where the topology has them: kernel [in, out], bias [out]. */
-  readonly gateHidden?: readonly (readonly { readonly kernel: FloatArray; readonly bias: FloatArray }[])[]
+  readonly gateHidden?: readonly (readonly { readonly kernel: FloatArray; readonly bias: FloatArray }[])[] | undefined
 }
 
 /** Rows of one stream, or of each of several. */
@@ -166,9 +168,9 @@ function checkAbsent(topology: Topology, { gateBias, expertHidden = [], gateHidd
     const found = checkList(`params.${name}`, layers, 'layers').length
     if (found > expected) throw fail(`params.${name}: expected ${expected} layers, as the topology has, found ${found}`)
   }
-  check('expertHidden', expertHidden, topology.expertHidden.length)
+  check('expertHidden', expertHidden, topology.expertHiddenUnits.length)
   const ofGates = checkList('params.gateHidden', gateHidden, 'layers per gate')
-  ofGates.forEach((layers, gate) => check(`gateHidden[${gate}]`, layers, topology.gateHidden.length))
+  ofGates.forEach((layers, gate) => check(`gateHidden[${gate}]`, layers, topology.gateHiddenUnits.length))
 }
 
 function readPieces(pieces: readonly Piece[], elements: number, memory: NativeMemory): FloatArray {
@@ -184,7 +186,7 @@ function readPieces(pieces: readonly Piece[], elements: number, memory: NativeMe
 
 function parameterMaps(topology: Topology, tensors: MixtureTensors): { readonly path: Path; readonly map: ParameterMap }[] {
   const { expert, gateKernel, gateBias } = tensors
-  const isDeep = topology.expertHidden.length > 0
+  const isDeep = topology.expertHiddenUnits.length > 0
   return [
     { path: ['expertKernel'], map: isDeep ? laterKernel(expert) : firstKernel(topology, expert) },
     { path: ['expertBias'], map: single(expert.bias) },

@@ -6,7 +6,7 @@ import { z } from 'zod'
 
 import { describeValue, parseOptions } from '../core/check.js'
 import { visible } from '../core/visible.js'
-import type { Callback, RunPlan, StepRecord } from '../training/callbacks.js'
+import type { Callback, FitPlan, StepRecord } from '../training/callbacks.js'
 import type { EpochRecord, History } from '../training/history.js'
 import { headline } from './results.js'
 import { count, decimals, duration } from './text.js'
@@ -53,27 +53,28 @@ export function progress(options: ProgressOptions = {}): Callback {
 /** One line per epoch. */
 class Lines implements Callback {
   readonly #write: (line: string) => void
-  #plan: RunPlan | undefined
+  #plan: FitPlan | undefined
 
   constructor(write: (line: string) => void) {
     this.#write = write
   }
 
-  onStart(plan: RunPlan): void {
+  onStart(plan: FitPlan): void {
     this.#plan = plan
     for (const line of opening(plan)) this.#write(line)
   }
 
-  onEpoch(record: EpochRecord): void {
+  onEpochEnd(record: EpochRecord): void {
     this.#write(epochLine(record, this.#plan?.epochs ?? record.epoch))
   }
 
   onEnd(history: History): void {
     const last = history.epochs.at(-1)
     if (last !== undefined && last.epoch === this.#plan?.epochsBefore) this.#write(noneLeft(history, last.epoch))
-    else if (history.stopped !== undefined && last !== undefined)
-      this.#write(`stopped after epoch ${last.epoch}: ${history.stopped}`)
-    if (last !== undefined && history.weightsOf !== last.epoch) this.#write(`weights taken back to epoch ${history.weightsOf}`)
+    else if (history.stopReason !== undefined && last !== undefined)
+      this.#write(`stopped after epoch ${last.epoch}: ${history.stopReason}`)
+    if (last !== undefined && history.weightsEpoch !== last.epoch)
+      this.#write(`weights taken back to epoch ${history.weightsEpoch}`)
   }
 }
 
@@ -83,7 +84,7 @@ class Bar implements Callback {
   readonly #interval: number
   /** Of the run under way; lines go above it. */
   #bars: MultiBar | undefined
-  #plan: RunPlan | undefined
+  #plan: FitPlan | undefined
   #bar: SingleBar | undefined
   #pace = new Pace()
   #drawn = 0
@@ -97,7 +98,7 @@ class Bar implements Callback {
     })
   }
 
-  onStart(plan: RunPlan): void {
+  onStart(plan: FitPlan): void {
     this.#plan = plan
     this.#pace = new Pace()
     this.#bars = this.#begin()
@@ -120,8 +121,8 @@ class Bar implements Callback {
     })
   }
 
-  onEpoch(record: EpochRecord): void {
-    this.#lines.onEpoch(record)
+  onEpochEnd(record: EpochRecord): void {
+    this.#lines.onEpochEnd(record)
   }
 
   onEnd(history: History): void {
@@ -174,13 +175,13 @@ class Pace {
   }
 
   /** Early stopping may well make it less. */
-  secondsLeft({ epochs, trainRows }: RunPlan, { epoch, rows }: StepRecord): number {
+  secondsLeft({ epochs, trainRows }: FitPlan, { epoch, rows }: StepRecord): number {
     return ((epochs - epoch + 1) * trainRows - rows) / Math.max(this.rowsPerSecond, 1)
   }
 }
 
-function opening(plan: RunPlan): string[] {
-  const { unknown } = plan
+function opening(plan: FitPlan): string[] {
+  const { unknownValues } = plan
   const { model, parameters, device, isa, threads, fallback, trainRows, validationRows, batchSize, encodedRowsPerSecond } = plan
   const place = device === 'reference' ? device : `${device} (${isa})`
   const where = device === 'cpu' ? `${place}, ${threads} ${threads === 1 ? 'thread' : 'threads'}` : place
@@ -188,8 +189,8 @@ function opening(plan: RunPlan): string[] {
   return [
     `${model}: ${count(parameters)} parameters; ${rows}, encoded at ${count(encodedRowsPerSecond)} rows/s; batches of ${count(batchSize)}; ${where}`,
     ...(fallback === undefined ? [] : [`the GPU of this machine is not used: ${fallback}`]),
-    ...unknownLines('training data', unknown.training),
-    ...unknownLines('validation data', unknown.validation),
+    ...unknownLines('training data', unknownValues.training),
+    ...unknownLines('validation data', unknownValues.validation),
   ]
 }
 
@@ -208,10 +209,10 @@ function epochLine({ epoch, loss, tasks, validation, seconds, rowsPerSecond }: E
 }
 
 /** Of a resumed run that had no epoch to train. */
-function noneLeft({ stopped }: History, epoch: number): string {
-  return stopped === undefined
+function noneLeft({ stopReason }: History, epoch: number): string {
+  return stopReason === undefined
     ? `nothing left to train: the checkpoint is at epoch ${epoch}; set epochs to more than ${epoch} to go on`
-    : `nothing left to train: the run of the checkpoint stopped after epoch ${epoch}: ${stopped}; load it with loadModel to train it anew`
+    : `nothing left to train: the run of the checkpoint stopped after epoch ${epoch}: ${stopReason}; load it with loadModel to train it anew`
 }
 
 function lossText(loss: number, losses: Readonly<Record<string, number>>): string {

@@ -32,7 +32,7 @@ const epochSchema = z.looseObject({
   metrics: numbers,
   seconds: anyNumber,
 })
-const historySchema = z.looseObject({ epochs: z.array(epochSchema), weightsOf: anyNumber, ...unknownSchema })
+const historySchema = z.looseObject({ epochs: z.array(epochSchema), weightsEpoch: anyNumber, ...unknownSchema })
 
 /**
  * One line per data set and task, one column per metric that any of them has.
@@ -74,13 +74,13 @@ export function headline(result: TaskEvaluation): { readonly metric: string; rea
  */
 export function historyTable(history: History): string {
   parseOptions('history', historySchema, history)
-  const { epochs, weightsOf } = history
+  const { epochs, weightsEpoch } = history
   const validated = epochs.find(({ validation }) => validation !== undefined)?.validation
   const columns = Object.entries(validated?.tasks ?? {}).map(([task, result]) => ({ task, metric: headline(result).metric }))
   const names = columns.map(({ task, metric }) => `val_${task}_${metric}`)
   const header = ['epoch', 'loss', ...(validated ? ['val_loss', ...names] : []), 'time']
   const rows = epochs.map(({ epoch, loss, validation, metrics: measured, seconds }) => [
-    `${epoch}${epoch === weightsOf && epoch !== epochs.length ? '*' : ''}`,
+    `${epoch}${epoch === weightsEpoch && epoch !== epochs.length ? '*' : ''}`,
     decimals(loss),
     ...(validated ? [decimals(validation?.loss), ...names.map((name) => decimals(measured[name]))] : []),
     duration(seconds),

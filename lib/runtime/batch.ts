@@ -15,9 +15,9 @@ import type { NativePreparedRun } from '../native/binding.js'
  * A batch for `predictSync`: an array per feature, by its name, of encoded rows, row after row. Ids of a sparse feature: [rows];
  * of a sequence: [rows * maxLength], lists from the left, then 0; a dense feature: [rows * width], already transformed.
  */
-export type Inputs<Features extends readonly Feature[] = readonly Feature[]> = {
+export type Batch<Features extends readonly Feature[] = readonly Feature[]> = {
   readonly [F in Features[number] as F['name']]: F extends { readonly kind: 'dense' } ? Float32Array : Int32Array
-} & Disposable
+} & { [Symbol.dispose](): void }
 
 /** An array of so many elements per row in the memory of a batch. */
 interface Place {
@@ -27,12 +27,12 @@ interface Place {
 }
 
 /** What stands behind the arrays that a user holds. */
-export class Batch {
+export class BoundBatch {
   /** Who made it: a batch is of use with its own model only. */
   readonly owner: object
   /** Rows at most. */
   readonly capacity: number
-  readonly inputs: Inputs
+  readonly inputs: Batch
   readonly #run: NativePreparedRun
   readonly #outputs: readonly Place[]
   readonly #scores = new Map<number, Readonly<Record<string, Float32Array>>>()
@@ -54,7 +54,7 @@ export class Batch {
     const inputs = Object.create(null) as Record<string | symbol, unknown>
     for (const [name, array] of arrays) Object.defineProperty(inputs, name, { value: array, enumerable: true })
     Object.defineProperty(inputs, Symbol.dispose, { value: () => this.#dispose() })
-    this.inputs = Object.freeze(inputs) as unknown as Inputs
+    this.inputs = Object.freeze(inputs) as unknown as Batch
     batches.set(inputs, this)
   }
 
@@ -70,12 +70,12 @@ export class Batch {
     this.check()
     if (rows > this.capacity) {
       throw new DataError(
-        `fill: expected at most ${this.capacity} rows, as many as the batch holds, found ${rows}; make larger inputs`,
+        `fill: expected at most ${this.capacity} rows, as many as the batch holds, found ${rows}; make a larger batch`,
       )
     }
     if (Object.values(this.inputs).some(isGone)) {
       const message =
-        'fill.batch: expected arrays that stay in place, found some whose memory was transferred away; make new inputs'
+        'fill.batch: expected arrays that stay in place, found some whose memory was transferred away; make a new batch'
       throw new ArgumentError(message, { field: 'fill.batch' })
     }
     for (const [name, data] of features) this.inputs[name]?.set(data as Int32Array<ArrayBuffer>)
@@ -83,7 +83,7 @@ export class Batch {
 
   /** @throws ERR_MULTIGATE_DISPOSED. */
   check(): void {
-    if (this.#disposed) throw new DisposedError('this batch of inputs')
+    if (this.#disposed) throw new DisposedError('this batch')
   }
 
   #view(rows: number): Readonly<Record<string, Float32Array>> {
@@ -102,21 +102,21 @@ export class Batch {
   }
 }
 
-const batches = new WeakMap<object, Batch>()
+const batches = new WeakMap<object, BoundBatch>()
 
 /**
- * The batch behind the arrays that a model's `inputs` gave.
+ * The batch behind the arrays that a model's `createBatch` gave.
  * @throws ERR_MULTIGATE_ARGUMENT for anything else, and for those of another model.
  */
-export function batchOf(inputs: unknown, owner: object, field: string): Batch {
+export function batchOf(inputs: unknown, owner: object, field: string): BoundBatch {
   const batch = typeof inputs === 'object' && inputs !== null ? batches.get(inputs) : undefined
   if (batch?.owner === owner) return batch
   throw batch === undefined
-    ? invalidArgument(field, 'what this model gave for model.inputs(rows)', inputs)
-    : invalidArgument(field, 'inputs of this model', 'those of another', 'encoded rows fit the model that made their arrays only')
+    ? invalidArgument(field, 'what this model gave for model.createBatch(rows)', inputs)
+    : invalidArgument(field, 'a batch of this model', 'that of another', 'encoded rows fit only the model that made their arrays')
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless it is a number of rows that a batch can have. */
 export function checkRowCount(rows: unknown): number {
-  return checkInteger('inputs.rows', rows, { min: 1, max: 2 ** 31 - 1 })
+  return checkInteger('createBatch.rows', rows, { min: 1, max: 2 ** 31 - 1 })
 }

@@ -8,18 +8,18 @@ import { checkFailed, checkInteger, invalidArgument } from '../core/check.js'
 import { checkDeviceName, chooseDevice } from '../core/device.js'
 import { mostThreads } from '../core/limits.js'
 import { checkPrecision } from '../core/precision.js'
-import type { DataResidence, DeviceInfo, DeviceName, Precision } from '../native/binding.js'
+import type { DataPlacement, DeviceInfo, DeviceName, Precision } from '../native/binding.js'
 import type { PlanTarget } from '../native/compile.js'
 import { loadNative } from '../native/loader.js'
 
 export interface ComputeOptions {
-  /** Default `'auto'`: the GPU where it can be used, else the CPU. `'reference'` is the slow float64 specification. */
+  /** Where the model computes. `'auto'`: the GPU where it can be used, else the CPU. `'reference'`: the slow float64 specification. Default `'auto'`. */
   readonly device?: DeviceName | 'auto' | undefined
-  /** At most; results do not depend on it. Default: every processor this process may use, within the quota of its container. */
+  /** Threads at most. Results do not depend on it. Default: every processor that this process may use, within the quota of its container. */
   readonly threads?: number | undefined
-  /** One of the CPU's instruction sets. Default: the best of this machine. */
+  /** One of the CPU's instruction sets, as `devices()` lists them. Default: the best of this machine. */
   readonly isa?: string | undefined
-  /** Of matrix products; weights, sums and all else are float32. Default `'float32'`; `'tf32'` on GPUs alone. */
+  /** The numbers that matrix products multiply. Weights, sums and all else are float32. `'tf32'` is for GPUs alone. Default `'float32'`. */
   readonly precision?: Precision | undefined
 }
 
@@ -59,10 +59,10 @@ export function resolveCompute({ device = 'auto', threads, isa, precision = 'flo
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT where the data set cannot be in the device's own memory: it has none. */
-export function checkDataResidence(data: DataResidence, device: DeviceName): void {
+export function checkDataPlacement(data: DataPlacement, device: DeviceName): void {
   if (data !== 'device' || device.startsWith('cuda')) return
   throw invalidArgument(
-    'fit.data',
+    'fit.dataPlacement',
     "'auto' or 'host'",
     data,
     `device '${device}' reads rows where they are; only a GPU has memory of its own`,

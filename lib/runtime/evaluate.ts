@@ -21,10 +21,10 @@ export interface TaskEvaluation {
   /** Rows with a label. */
   readonly rows: number
   /** Binary: labelled rows that are positive; soft labels add up. */
-  readonly positives?: number
+  readonly positives?: number | undefined
   /** Binary. */
   readonly auc?: number | undefined
-  readonly aucReason?: string
+  readonly aucReason?: string | undefined
   /** Binary, multiclass: mean cross-entropy in nats. */
   readonly logloss?: number | undefined
   /** Binary: share of rows on the right side of one half. Multiclass: share whose most probable class is the label's. */

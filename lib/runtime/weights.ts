@@ -1,6 +1,8 @@
 // The memories of a network on one device: the flat store and its gradient, the embedding tables and the optimizer's
 // moments, by the names of `LoweredProgram.bindings`. Several programs bind the same memory; one runs at a time.
 
+import { isMap } from 'node:util/types'
+
 import { typedArrayName } from '../core/arrays.js'
 import { checkFailed, invalidArgument, quote } from '../core/check.js'
 import { DisposedError } from '../core/errors.js'
@@ -202,7 +204,7 @@ export class Memories {
   #checkSnapshot(snapshot: unknown): void {
     const wrong = (field: string, expected: string, found: unknown): Error =>
       invalidArgument(`snapshot${field}`, expected, found, 'pass what control.snapshot() gave for this model')
-    if (!(snapshot instanceof Map)) throw wrong('', 'what snapshot() gave', snapshot)
+    if (!isMap(snapshot)) throw wrong('', 'what snapshot() gave', snapshot)
     const weights = this.#weights()
     for (const name of snapshot.keys()) {
       if (!weights.has(name as string)) throw wrong('', `copies of ${[...weights.keys()].map(quote).join(', ')}`, name)

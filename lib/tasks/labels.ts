@@ -36,7 +36,7 @@ export type SingleColumn = Exclude<Column, { kind: 'list' }>
 interface Labelled {
   readonly name: string
   readonly label?: string | undefined
-  readonly missing?: LabelOptions['missing']
+  readonly missing?: LabelOptions['missing'] | undefined
 }
 
 /** Whether a value is one of those listed. */

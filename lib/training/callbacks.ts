@@ -7,7 +7,7 @@ import type { Snapshot } from '../runtime/weights.js'
 import type { EpochRecord, History } from './history.js'
 
 /** What a run is about to do. */
-export interface RunPlan {
+export interface FitPlan {
   readonly model: string
   readonly device: string
   readonly isa: string
@@ -25,7 +25,7 @@ export interface RunPlan {
   readonly trainRows: number
   readonly validationRows: number
   /** What their features' vocabularies do not know: nothing of validation rows that there are not. */
-  readonly unknown: { readonly training: UnknownValues; readonly validation: UnknownValues }
+  readonly unknownValues: { readonly training: UnknownValues; readonly validation: UnknownValues }
   /** Encoding them all, rows per second. */
   readonly encodedRowsPerSecond: number
   /** Names that can be monitored. */
@@ -45,7 +45,7 @@ export interface StepRecord {
 }
 
 /** What a callback may do. Only while it is being called. */
-export interface Control {
+export interface FitControl {
   /** Ends training after this epoch. */
   stop(reason: string): void
   /** A copy of the weights as they are now. */
@@ -65,18 +65,18 @@ export interface CallbackState {
 /** All methods are optional; each may return a promise, which training waits for. What one throws or rejects with ends the run. */
 export interface Callback {
   /** Before the first step. */
-  onStart?(plan: RunPlan, control: Control): unknown
+  onStart?(plan: FitPlan, control: FitControl): unknown
   /** After every step; the next one waits for it. To be quick. Steps of a few milliseconds get slower by being told one by one: see `onProgress`. */
   onStep?(step: StepRecord): unknown
   /** After the last of some steps that were done together: about a tenth of a second lies between two calls. The next ones wait for it. To be quick. */
   onProgress?(step: StepRecord): unknown
   /** After the steps of an epoch, before it is validated. */
-  onValidation?(epoch: number): unknown
-  onEpoch?(record: EpochRecord, control: Control): unknown
-  /** After every callback's `onEpoch`: what is saved here has seen this epoch whole. */
-  onEpochEnd?(record: EpochRecord, control: Control): unknown
+  onValidationStart?(epoch: number): unknown
+  onEpochEnd?(record: EpochRecord, control: FitControl): unknown
+  /** After every callback's `onEpochEnd`: what is saved here has seen this epoch whole. */
+  onEpochSettled?(record: EpochRecord, control: FitControl): unknown
   /** After the last epoch. */
-  onEnd?(history: History, control: Control): unknown
+  onEnd?(history: History, control: FitControl): unknown
   /** Instead of `onEnd`, where the run fails or is aborted, of which `error` is the cause. It hides what this one throws. */
   onFailure?(error: unknown): unknown
   /** For a checkpoint: what it remembers now. */
@@ -90,9 +90,9 @@ export const hooks: readonly (keyof Callback)[] = [
   'onStart',
   'onStep',
   'onProgress',
-  'onValidation',
-  'onEpoch',
+  'onValidationStart',
   'onEpochEnd',
+  'onEpochSettled',
   'onEnd',
   'onFailure',
   'state',
@@ -100,9 +100,9 @@ export const hooks: readonly (keyof Callback)[] = [
 ]
 
 /** A callback, or what to do after every epoch. */
-export type CallbackLike = Callback | ((record: EpochRecord, control: Control) => unknown)
+export type CallbackLike = Callback | ((record: EpochRecord, control: FitControl) => unknown)
 
 /** Functions as callbacks. */
 export function toCallback(callback: CallbackLike): Callback {
-  return typeof callback === 'function' ? { onEpoch: callback } : callback
+  return typeof callback === 'function' ? { onEpochEnd: callback } : callback
 }

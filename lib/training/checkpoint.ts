@@ -44,7 +44,7 @@ export function checkpoint(options: CheckpointOptions): Callback {
       // Now, and not when the first epoch is over.
       if (!dirname(path).includes(epochPlace)) await checkWritable(path)
     },
-    async onEpochEnd(record, control) {
+    async onEpochSettled(record, control) {
       if (monitor !== undefined && !monitor.improves(record)) return
       await control.save(path.replaceAll(epochPlace, String(record.epoch)))
     },

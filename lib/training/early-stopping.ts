@@ -42,7 +42,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
       best = undefined
       waited = 0
     },
-    async onEpoch(record, control) {
+    async onEpochEnd(record, control) {
       if (monitor.improves(record)) {
         waited = 0
         if (restoreBest) best = await control.snapshot()
@@ -55,7 +55,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
     },
     async onEnd(history, control) {
       if (best === undefined || monitor.best === undefined) return
-      if (history.weightsOf !== monitor.best.epoch) await control.restore(best, monitor.best.epoch)
+      if (history.weightsEpoch !== monitor.best.epoch) await control.restore(best, monitor.best.epoch)
       best = undefined
     },
     onFailure() {

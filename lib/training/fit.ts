@@ -1,17 +1,12 @@
 // One call of `fit`: from checked options to a history. It orders the parts (step loop, validation, callbacks) and holds no
 // numerics of its own.
 
-import { z } from 'zod'
-
-import { describeValue } from '../core/check.js'
 import { seesGpu } from '../core/device.js'
 import { elementsOf } from '../core/layout.js'
 import type { FilePath } from '../core/path.js'
 import type { LoweredProgram } from '../core/program.js'
-import { frozen, pathSchema } from '../core/schemas.js'
-import { type Dataset, isDataset } from '../data/dataset.js'
 import type { NetworkTask } from '../models/network.js'
-import type { DataResidence, NativePlan } from '../native/binding.js'
+import type { NativePlan } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import type { Evaluation } from '../runtime/evaluate.js'
@@ -20,45 +15,12 @@ import { checkRowsFit } from '../runtime/memory-budget.js'
 import type { Turns } from '../runtime/queue.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { unknownIn } from '../runtime/unknown.js'
-import { type Callback, type CallbackLike, type Control, hooks, type RunPlan, type StepRecord, toCallback } from './callbacks.js'
+import { type Callback, type CallbackLike, type FitControl, type FitPlan, type StepRecord, toCallback } from './callbacks.js'
 import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
+import type { FitValues } from './options.js'
 import type { Drawn, TrainingState } from './state.js'
 import { StepLoop } from './step-loop.js'
-
-const signal = checkedBy<AbortSignal>(
-  'an AbortSignal',
-  (value) => isObject(value) && typeof value.aborted === 'boolean',
-).optional()
-
-/** The options of a call that computes. */
-export const callSchema = z.strictObject({ signal })
-
-/** The options of `fit`, the optimizer apart. */
-export const fitSchema = z.strictObject({
-  validation: checkedBy<Dataset>('a Dataset', isDataset).optional(),
-  callbacks: frozen(z.array(checkedBy<CallbackLike>('a function, or an object of functions', isCallback))).default([]),
-  signal,
-  resume: pathSchema.optional(),
-  optimizer: z.unknown().optional(),
-  batchSize: z.int().min(1).default(1024),
-  epochs: z.int().min(1).default(1),
-  shuffle: z.boolean().default(true),
-  data: z.enum(['auto', 'device', 'host']).default('auto'),
-})
-
-function checkedBy<T>(expected: string, check: (value: unknown) => boolean): z.ZodType<T, T> {
-  return z.custom<T>(check, { error: ({ input }) => `expected ${expected}, found ${describeValue(input)}` })
-}
-
-function isCallback(value: unknown): boolean {
-  if (!isObject(value)) return typeof value === 'function'
-  return hooks.every((hook) => value[hook] === undefined || typeof value[hook] === 'function')
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
-}
 
 /** What a run of `fit` works on. All of it belongs to the caller. */
 export interface FitRun {
@@ -70,10 +32,7 @@ export interface FitRun {
   readonly validation: EncodedRows | undefined
   /** Spent on encoding both. */
   readonly encodeSeconds: number
-  readonly batchSize: number
-  readonly epochs: number
-  readonly shuffle: boolean
-  readonly data: DataResidence
+  readonly settings: FitValues
   readonly seed: number
   readonly drawn: Drawn
   readonly callbacks: readonly CallbackLike[]
@@ -103,7 +62,7 @@ export async function runFit(run: FitRun): Promise<History> {
   memories.dropMoments()
   const plan = await run.runner.prepare(run.program)
   try {
-    const rows = Math.min(run.batchSize, run.train.rows)
+    const rows = Math.min(run.settings.batchSize, run.train.rows)
     checkRowsFit(rows, plan.info(rows), run.program, run.runner.compute)
     await run.resumed?.readMoments(run.program)
     return await new Run(run, plan, callbacks).history()
@@ -129,11 +88,11 @@ class Run {
   readonly #run: FitRun
   readonly #callbacks: readonly Callback[]
   readonly #loop: StepLoop
-  readonly #control: Control
+  readonly #control: FitControl
   readonly #health: Health
   readonly #epochs: EpochRecord[] = []
-  #stopped: string | undefined
-  #weightsOf = 0
+  #stopReason: string | undefined
+  #weightsEpoch = 0
 
   constructor(run: FitRun, plan: NativePlan, callbacks: readonly Callback[]) {
     this.#run = run
@@ -141,13 +100,14 @@ class Run {
     this.#control = this.#makeControl()
     this.#health = new Health(run)
     if (run.resumed !== undefined) {
-      const { epochs, stopped, weightsOf } = run.resumed.state
+      const { epochs, stopReason, weightsEpoch } = run.resumed.state
       this.#epochs.push(...epochs)
-      this.#stopped = stopped
-      this.#weightsOf = weightsOf
+      this.#stopReason = stopReason
+      this.#weightsEpoch = weightsEpoch
     }
     this.#loop = new StepLoop({
       ...run,
+      ...run.settings,
       plan,
       learningRate: run.optimizer.learningRate,
       stepsBefore: run.resumed?.state.steps ?? 0,
@@ -162,10 +122,10 @@ class Run {
     const plan = this.#plan()
     await this.#each((callback) => callback.onStart?.(plan, this.#control))
     await this.#resumeCallbacks()
-    for (let epoch = this.#epochs.length + 1; epoch <= this.#run.epochs && this.#stopped === undefined; epoch += 1) {
+    for (let epoch = this.#epochs.length + 1; epoch <= this.#run.settings.epochs && this.#stopReason === undefined; epoch += 1) {
       const record = await this.#epoch(epoch)
-      await this.#each((callback) => callback.onEpoch?.(record, this.#control))
       await this.#each((callback) => callback.onEpochEnd?.(record, this.#control))
+      await this.#each((callback) => callback.onEpochSettled?.(record, this.#control))
     }
     // Each callback sees what those before it did to the weights; the last word is what is returned.
     await this.#each((callback) => callback.onEnd?.(this.#soFar(), this.#control))
@@ -175,7 +135,7 @@ class Run {
 
   /** Nobody has seen what the last step did. */
   async #checkWeights(): Promise<void> {
-    await this.#health.check(`after epoch ${this.#weightsOf}`)
+    await this.#health.check(`after epoch ${this.#weightsEpoch}`)
   }
 
   /** One callback after the other. One that disposes of the model is the last. */
@@ -192,16 +152,16 @@ class Run {
     const losses = await this.#loop.epoch(epoch)
     const seconds = (performance.now() - start) / 1000
     const validation = await this.#validate(epoch)
-    const record = epochRecord(epoch, losses, Math.ceil(losses.rows / this.#run.batchSize), validation, seconds)
+    const record = epochRecord(epoch, losses, Math.ceil(losses.rows / this.#run.settings.batchSize), validation, seconds)
     this.#epochs.push(record)
-    this.#weightsOf = epoch
+    this.#weightsEpoch = epoch
     return record
   }
 
   async #validate(epoch: number): Promise<Evaluation | undefined> {
     const { validation, evaluate } = this.#run
     if (validation === undefined) return undefined
-    await this.#each((callback) => callback.onValidation?.(epoch))
+    await this.#each((callback) => callback.onValidationStart?.(epoch))
     return evaluate(validation)
   }
 
@@ -209,7 +169,7 @@ class Run {
   #tell(what: 'onStep' | 'onProgress', step: StepRecord, from = 0): Promise<void> | undefined {
     for (let index = from; index < this.#callbacks.length; index += 1) {
       const waiting: unknown = this.#callbacks[index]?.[what]?.(step)
-      if (isObject(waiting) && 'then' in waiting) return Promise.resolve(waiting).then(() => this.#tell(what, step, index + 1))
+      if (isPromise(waiting)) return Promise.resolve(waiting).then(() => this.#tell(what, step, index + 1))
     }
     return undefined
   }
@@ -231,14 +191,14 @@ class Run {
 
   #soFar(): History {
     const unknown = unknownIn(this.#run.train.counts)
-    return { epochs: [...this.#epochs], stopped: this.#stopped, weightsOf: this.#weightsOf, ...unknown }
+    return { epochs: [...this.#epochs], stopReason: this.#stopReason, weightsEpoch: this.#weightsEpoch, ...unknown }
   }
 
-  #makeControl(): Control {
+  #makeControl(): FitControl {
     const { runner, turns, save } = this.#run
     return {
       stop: (reason) => {
-        this.#stopped ??= reason
+        this.#stopReason ??= reason
       },
       snapshot: async () => {
         await this.#checkWeights()
@@ -247,7 +207,7 @@ class Run {
       restore: async (snapshot, epoch) => {
         this.#health.restored()
         await turns.take(() => runner.memories.restore(snapshot))
-        this.#weightsOf = epoch
+        this.#weightsEpoch = epoch
       },
       save: async (path) => {
         await this.#checkWeights()
@@ -256,8 +216,9 @@ class Run {
     }
   }
 
-  #plan(): RunPlan {
-    const { model, runner, tasks, epochs, batchSize, train, validation, encodeSeconds, resumed } = this.#run
+  #plan(): FitPlan {
+    const { model, runner, tasks, settings, train, validation, encodeSeconds, resumed } = this.#run
+    const { epochs, batchSize } = settings
     const { network, compute } = runner
     const names = tasks.map(({ name }) => name)
     const tensors = network.parameters.tensors.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
@@ -275,11 +236,16 @@ class Run {
       batchSize,
       trainRows: train.rows,
       validationRows: validation?.rows ?? 0,
-      unknown: { training: unknownIn(train.counts), validation: unknownIn(validation?.counts ?? new Map()) },
+      unknownValues: { training: unknownIn(train.counts), validation: unknownIn(validation?.counts ?? new Map()) },
       encodedRowsPerSecond: (train.rows + (validation?.rows ?? 0)) / Math.max(encodeSeconds, 1e-6),
       monitors: monitorNames(tasks, validation !== undefined),
     }
   }
+}
+
+/** Any object that can be waited for. */
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value
 }
 
 function epochRecord(

@@ -2,14 +2,15 @@
 // the caller's hands. Every weight is looked at, and the last rows that were trained on are run once more.
 
 import { quote } from '../core/check.js'
+import { notFiniteAt } from '../core/finite.js'
 import { inSlices, type Sliced } from '../core/slices.js'
 import type { NetworkTask } from '../models/network.js'
-import type { FloatArray } from '../native/binding.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import { diverged, lossPlace } from '../runtime/losses.js'
 import type { Turns } from '../runtime/queue.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { type Place, weightsOf } from '../runtime/weights.js'
+import type { FitValues } from './options.js'
 
 /** What it looks at. */
 export interface Watched {
@@ -17,8 +18,7 @@ export interface Watched {
   readonly turns: Turns
   readonly tasks: readonly NetworkTask[]
   readonly train: EncodedRows
-  readonly batchSize: number
-  readonly shuffle: boolean
+  readonly settings: Pick<FitValues, 'batchSize' | 'shuffle'>
 }
 
 export class Health {
@@ -56,7 +56,8 @@ export class Health {
   }
 
   async #checkLosses(when: string): Promise<void> {
-    const { runner, tasks, train, batchSize, shuffle } = this.#watched
+    const { runner, tasks, train, settings } = this.#watched
+    const { batchSize, shuffle } = settings
     const program = runner.network.evaluate
     const rows = Math.min(batchSize, train.rows)
     const outputs = runner.outputs(program, rows)
@@ -81,7 +82,7 @@ function* checkWeights({ network, memories }: NetworkRunner, when: string): Slic
   ]
   for (const place of whole) {
     for (const part of memories.parts(place)) {
-      if (!allFinite(part)) throw yield* named()
+      if (notFiniteAt(part) >= 0) throw yield* named()
       yield
     }
   }
@@ -89,23 +90,11 @@ function* checkWeights({ network, memories }: NetworkRunner, when: string): Slic
   function* named(): Sliced<Error> {
     for (const weight of weightsOf(network)) {
       for (const part of memories.parts(weight)) {
-        const wrong = part.find((value) => !Number.isFinite(value))
-        if (wrong !== undefined) return diverged(`a number of the weights ${quote(weight.name)}`, wrong, when)
+        const wrong = part[notFiniteAt(part)]
+        if (wrong !== undefined) return diverged(`a number of the weights ${quote(weight.name)}`, Math.fround(wrong), when)
         yield
       }
     }
     throw new Error('weights that are not finite belong to no name')
   }
-}
-
-/** Zero times a number is NaN where that is not finite. Four sums, so that none waits for the one before. */
-function allFinite(values: FloatArray): boolean {
-  let [a, b, c, d] = [0, 0, 0, 0]
-  for (let index = 0; index < values.length; index += 4) {
-    a += (values[index] ?? 0) * 0
-    b += (values[index + 1] ?? 0) * 0
-    c += (values[index + 2] ?? 0) * 0
-    d += (values[index + 3] ?? 0) * 0
-  }
-  return a + b + c + d === 0
 }

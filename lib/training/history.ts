@@ -31,9 +31,9 @@ export interface EpochRecord<Name extends string = string> {
 export interface History<Name extends string = string> extends UnknownValues {
   readonly epochs: readonly EpochRecord<Name>[]
   /** Why training ended before its last epoch. */
-  readonly stopped: string | undefined
+  readonly stopReason: string | undefined
   /** The epoch whose weights the model has now. */
-  readonly weightsOf: number
+  readonly weightsEpoch: number
 }
 
 /** What is measured of tasks of a kind. */

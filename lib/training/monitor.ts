@@ -3,7 +3,7 @@
 import { z } from 'zod'
 
 import { ArgumentError } from '../core/errors.js'
-import type { RunPlan } from './callbacks.js'
+import type { FitPlan } from './callbacks.js'
 import type { EpochRecord } from './history.js'
 
 export interface MonitorOptions {
@@ -44,7 +44,7 @@ export class Monitor {
   }
 
   /** Begins anew. @throws ERR_MULTIGATE_ARGUMENT where the run will not have such a number. */
-  start({ monitors }: RunPlan): void {
+  start({ monitors }: FitPlan): void {
     this.best = undefined
     if (monitors.includes(this.name)) return
     throw new ArgumentError(

@@ -9,9 +9,9 @@ export interface TrainingState {
   /** The optimizer's, since it began. */
   readonly steps: number
   readonly epochs: readonly EpochRecord[]
-  readonly stopped: string | undefined
+  readonly stopReason: string | undefined
   /** The epoch whose weights these are. */
-  readonly weightsOf: number
+  readonly weightsEpoch: number
   /** By their place in the list; undefined of one that remembers nothing. */
   readonly callbacks: readonly (CallbackState | undefined)[]
 }

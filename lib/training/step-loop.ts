@@ -4,22 +4,20 @@
 
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
-import type { DataResidence, NativePlan } from '../native/binding.js'
+import type { NativePlan } from '../native/binding.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import { EpochLosses, resultsOf } from '../runtime/losses.js'
 import type { Turns } from '../runtime/queue.js'
 import type { StepRecord } from './callbacks.js'
+import type { FitValues } from './options.js'
 import type { Drawn } from './state.js'
 
-export interface StepLoopOptions {
+export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle' | 'dataPlacement'> {
   readonly plan: NativePlan
   readonly program: LoweredProgram
   readonly tasks: readonly NetworkTask[]
   readonly rows: EncodedRows
-  readonly data: DataResidence
-  readonly batchSize: number
   readonly learningRate: number
-  readonly shuffle: boolean
   readonly seed: number
   readonly threads: number
   readonly turns: Turns
@@ -84,7 +82,7 @@ export class StepLoop {
 
   /** Steps that follow each other, `steps` at most. */
   async #run(start: number, rows: number, steps: number): Promise<Float64Array> {
-    const { plan, program, rows: encoded, data, shuffle, threads, drawn } = this.#options
+    const { plan, program, rows: encoded, dataPlacement, shuffle, threads, drawn } = this.#options
     const results = await plan.runAsync({
       rows,
       columns: encoded.columns,
@@ -93,7 +91,7 @@ export class StepLoop {
       steps,
       milliseconds: callMilliseconds,
       shuffled: shuffle,
-      data,
+      data: dataPlacement,
       outputs: [],
       scalars: this.#scalars(steps),
       threads,

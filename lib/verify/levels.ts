@@ -20,7 +20,7 @@ export interface CaseSize {
   readonly units: number
   readonly activations: readonly Activation[]
   /** Layers before the last of experts, and before the softmax of gates. Default 0. */
-  readonly hidden?: number
+  readonly hidden?: number | undefined
 }
 
 /** A level of 1 to 3 streams, gates that see what they like, sometimes a bias or a temperature, sometimes no upstream gradient. */
@@ -47,8 +47,8 @@ export function randomCase(seed: number, size: CaseSize): MixtureCase {
     units: upTo(size.units),
     activation: pick(size.activations),
     gateBias: random() < 0.5,
-    expertHidden: layers(),
-    gateHidden: layers(),
+    expertHiddenUnits: layers(),
+    gateHiddenUnits: layers(),
     gateTemperature: pick([1, 0.5, 3]),
   })
   return caseOf(`${seed}: ${describeLevel(level)}`, level, size.rows, random)
@@ -68,7 +68,7 @@ export function caseOf(name: string, level: Topology, rows: number, random: () =
 }
 
 function randomParameters(level: Topology, random: () => number): MixtureParameters {
-  const { streams, experts, gates, units, expertHidden, gateHidden } = level
+  const { streams, experts, gates, units, expertHiddenUnits, gateHiddenUnits } = level
   const kernel = (count: number, inputDim: number, width: number): Float32Array => {
     return randomArray(random, count * inputDim * width, 1.5 / Math.sqrt(inputDim))
   }
@@ -79,14 +79,14 @@ function randomParameters(level: Topology, random: () => number): MixtureParamet
     if (streams.every((inputDim) => inputDim === first)) return kernel(experts.length, first, width)
     return streams.map((inputDim, stream) => kernel(experts.filter((expert) => expert.stream === stream).length, inputDim, width))
   }
-  const layerWidths = [...expertHidden, units]
+  const layerWidths = [...expertHiddenUnits, units]
   const expertLayers = layerWidths.map((width, layer) => ({
     kernel: layer === 0 ? firstKernel(width) : kernel(experts.length, layerWidths[layer - 1] ?? 0, width),
     bias: bias(experts.length * width),
   }))
   const gateLayers = gates.map(({ stream, experts: seen }) => {
-    const inputs = [streams[stream] ?? 0, ...gateHidden]
-    const hidden = gateHidden.map((width, layer) => ({ kernel: kernel(1, inputs[layer] ?? 0, width), bias: bias(width) }))
+    const inputs = [streams[stream] ?? 0, ...gateHiddenUnits]
+    const hidden = gateHiddenUnits.map((width, layer) => ({ kernel: kernel(1, inputs[layer] ?? 0, width), bias: bias(width) }))
     return { hidden, kernel: randomArray(random, (inputs.at(-1) ?? 0) * seen.length), bias: bias(seen.length) }
   })
   const last = expertLayers.at(-1)
@@ -96,15 +96,24 @@ function randomParameters(level: Topology, random: () => number): MixtureParamet
     expertBias: last.bias,
     gateKernel: gateLayers.map((gate) => gate.kernel),
     ...(level.gateBias && { gateBias: gateLayers.map((gate) => gate.bias) }),
-    ...(expertHidden.length > 0 && { expertHidden: expertLayers.slice(0, -1) }),
-    ...(gateHidden.length > 0 && { gateHidden: gateLayers.map(({ hidden }) => hidden) }),
+    ...(expertHiddenUnits.length > 0 && { expertHidden: expertLayers.slice(0, -1) }),
+    ...(gateHiddenUnits.length > 0 && { gateHidden: gateLayers.map(({ hidden }) => hidden) }),
   }
 }
 
-function describeLevel({ streams, experts, gates, units, expertHidden, gateHidden, activation, gateBias }: Topology): string {
+function describeLevel({
+  streams,
+  experts,
+  gates,
+  units,
+  expertHiddenUnits,
+  gateHiddenUnits,
+  activation,
+  gateBias,
+}: Topology): string {
   const seen = gates.map((gate) => gate.experts.length).join('+')
-  const widths = [...expertHidden, units].join('-')
-  const gate = `gates${gateHidden.map((width) => `-${width}`).join('')} over ${seen}`
+  const widths = [...expertHiddenUnits, units].join('-')
+  const gate = `gates${gateHiddenUnits.map((width) => `-${width}`).join('')} over ${seen}`
   return `streams ${streams.join('+')}, ${experts.length} experts of ${widths}, ${gate}, ${activation}${gateBias ? ', gate bias' : ''}`
 }
 

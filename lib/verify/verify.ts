@@ -2,6 +2,7 @@
 // reference on random levels and whole training runs, and the same bits for any number of threads. Nothing is read from
 // files: truth is computed here.
 
+import { isTypedArray } from '../core/arrays.js'
 import { precisions } from '../core/precision.js'
 import { binary, Dataset, dense, MMoE, type Model, PLE, sequence, sparse } from '../index.js'
 import type { FloatArray, Precision } from '../native/binding.js'
@@ -76,7 +77,7 @@ function referenceOf(precision: Precision): Precision {
 }
 
 function arraysOf(value: object): FloatArray[] {
-  if (value instanceof Float32Array || value instanceof Float64Array) return [value]
+  if (isTypedArray(value, 'Float32Array') || isTypedArray(value, 'Float64Array')) return [value]
   return Object.values(value).flatMap((item) => arraysOf(item as object))
 }
 

@@ -7,6 +7,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { beforeAll, describe, expect, it } from 'vitest'
 
 import { writeScores } from '../../lib/cli/scores.js'
+import { rowValue } from '../../lib/core/columns.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import { loadModel } from '../../lib/model/load.js'
 import { loadNative } from '../../lib/native/loader.js'
@@ -145,6 +146,108 @@ describe('the commands, one after another', () => {
     expect(parquet).toEqual(csv)
     const wrong = run('predict', 'config.safetensors', '--data', 'log.csv', '--out', 's.txt')
     expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('--out: expected a file that ends in .csv') as string })
+  })
+
+  describe('--keep writes columns of the data before the scores', () => {
+    const keys = [
+      '007',
+      '7',
+      '7.00',
+      '',
+      ' x ',
+      '"a, b"',
+      '"say ""hi"""',
+      'NA',
+      '1e5',
+      '9007199254740993',
+      'é\u2028',
+      '"two\nlines"',
+    ]
+    const kept = keys.map((key) => key.replace(/^"|"$/g, '').replaceAll('""', '"'))
+    const score = (...args: string[]) => run('predict', 'config.safetensors', '--data', 'keyed.csv', ...args)
+    beforeAll(() => {
+      const rows = keys.map((key, row) => `${row % 5},Oslo,${row}.50,${key},0${row}`)
+      write('keyed.csv', ['user,city,price,key,day', ...rows].join('\n'))
+      write('trimmed.json', JSON.stringify({ ...config, csv: { trim: true, nullValues: ['NA', '7'] } }))
+    })
+
+    it('in CSV, byte for byte, in the order of rows', async () => {
+      const { code, out, err } = score('--keep', 'key,user', '--keep', 'day', '--keep', 'user')
+      expect({ code, err }).toEqual({ code: 0, err: '' })
+      write('kept.csv', out)
+      const types = { key: 'string', day: 'string', user: 'string' } as const
+      const read = await Dataset.fromCsv(join(folder, 'kept.csv'), { types })
+      expect(read.columnNames).toEqual(['key', 'user', 'day', 'click', 'bought'])
+      const texts = (name: string) => kept.map((_, row) => rowValue(read.column(name), row) ?? '')
+      expect(texts('key')).toEqual(kept)
+      expect(texts('day')).toEqual(keys.map((_, row) => `0${row}`))
+      expect(texts('user')).toEqual(keys.map((_, row) => `${row % 5}`))
+      // The scores are those without it.
+      expect(score('--out', 'plain.csv').code).toBe(0)
+      const scores = readFileSync(join(folder, 'plain.csv'), 'utf8').trim().split('\n').slice(1)
+      expect(scores.map((line) => line.split(',').map(Number))).toEqual(
+        keys.map((_, row) => ['click', 'bought'].map((task) => rowValue(read.column(task), row))),
+      )
+    })
+
+    it('whatever trim and nullValues say of features', () => {
+      expect(score('--config', 'trimmed.json', '--keep', 'key', '--out', 'kept.jsonl')).toMatchObject({ code: 0, err: '' })
+      const lines = readFileSync(join(folder, 'kept.jsonl'), 'utf8').trim().split('\n')
+      expect(lines.map((line) => (JSON.parse(line) as { key: string | null }).key ?? '')).toEqual(kept)
+    })
+
+    it('of a part of a split', () => {
+      const { code, out } = score('--config', 'config.json', '--part', 'test', '--keep', 'day,price')
+      expect(code).toBe(0)
+      expect(out).toMatch(/^day,price,click,bought\n09,9\.50,[^\n]*\n$/)
+    })
+
+    it('in Parquet, as texts of a CSV file and as they are of a Parquet file', async () => {
+      expect(score('--keep', 'key', '--out', 'kept.parquet')).toMatchObject({ code: 0, err: '' })
+      const read = await Dataset.fromParquet(join(folder, 'kept.parquet'))
+      expect(kept.map((_, row) => rowValue(read.column('key'), row) ?? '')).toEqual(kept)
+
+      const instance = await DuckDBInstance.create()
+      const connection = await instance.connect()
+      const rows = async (sql: string) => (await connection.runAndReadAll(sql)).getRowsJS()
+      const [from, to] = [join(folder, 'keyed.parquet'), join(folder, 'kept.parquet')]
+      const columns = `n % 5 AS user, 'Oslo' AS city, n * 1.5::DOUBLE AS price, n + 9007199254740993::BIGINT AS id, DATE '2024-01-02' + n::INTEGER AS day,
+        CASE WHEN n % 2 = 0 THEN 0.1::FLOAT END AS share, (n / 8)::DECIMAL(9, 3) AS exact, [n] AS list, TIMESTAMPTZ '2024-01-02 03:04:05+01' AS moment`
+      await connection.run(`COPY (SELECT ${columns} FROM range(30000) r(n)) TO '${from}'`)
+      const names = ['id', 'day', 'share', 'exact', 'moment'].join()
+      const keep = (...args: string[]) => run('predict', 'config.safetensors', '--data', 'keyed.parquet', '--keep', ...args)
+      expect(keep(names, '--out', 'kept.parquet')).toMatchObject({ code: 0, err: '' })
+      const both = `(SELECT ${names} FROM '${from}') a POSITIONAL JOIN (SELECT ${names} FROM '${to}') b`
+      expect(await rows(`SELECT count(*)::INTEGER, count(*) FILTER (WHERE a IS DISTINCT FROM b)::INTEGER FROM ${both}`)).toEqual([
+        [30000, 0],
+      ])
+      const types = (path: string) => rows(`DESCRIBE SELECT ${names} FROM '${path}'`)
+      expect(await types(to)).toEqual(await types(from))
+      connection.closeSync()
+      instance.closeSync()
+
+      expect(keep(names, '--out', 'kept.jsonl')).toMatchObject({ code: 0, err: '' })
+      const [first, second] = readFileSync(join(folder, 'kept.jsonl'), 'utf8').split('\n')
+      expect(first).toMatch(
+        /^\{"id":9007199254740993,"day":"2024-01-02","share":0.1,"exact":0.000,"moment":"2024-01-02 02:04:05\+00","click":/,
+      )
+      expect(second).toMatch(/^\{"id":9007199254740994,"day":"2024-01-03","share":null,"exact":0.125,/)
+      const list = 'column "list" of keyed.parquet: expected numbers, texts, dates or the like, found BIGINT[]'
+      expect(keep('list')).toMatchObject({ code: 1, out: '', err: expect.stringContaining(list) as string })
+    })
+
+    it('but not what is not there, nor under the name of scores', () => {
+      const unknown = /^multigate: --keep: no column "kye" among the 5 of keyed.csv; the nearest are "key"/
+      expect(score('--keep', 'user,kye')).toMatchObject({ code: 1, out: '', err: expect.stringMatching(unknown) as string })
+      const collides = { code: 2, out: '', err: expect.stringContaining('found "click" beside "click"') as string }
+      expect(run('predict', 'config.safetensors', '--data', 'log.csv', '--keep', 'click')).toMatchObject(collides)
+      write('case.csv', 'user,city,price,Click\n1,Oslo,2,3\n')
+      const other = (...args: string[]) => run('predict', 'config.safetensors', '--data', 'case.csv', '--keep', 'Click', ...args)
+      expect(other()).toMatchObject({ code: 0, out: expect.stringMatching(/^Click,click,bought\n3,/) as string })
+      const beside = expect.stringContaining('found "Click" beside "click"') as string
+      expect(other('--out', 'case.parquet')).toMatchObject({ code: 2, err: beside })
+      expect(existsSync(join(folder, 'case.parquet'))).toBe(false)
+    })
   })
 
   it('read no other columns of a file than the model does', async () => {

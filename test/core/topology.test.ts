@@ -119,8 +119,8 @@ describe('checks', () => {
     [{ gates: [undefined] }, 'gates[0]: expected { stream, experts }, found nothing'],
     [{ gates: [{ stream: 0 }] }, 'gates[0].experts: expected a list of experts, found nothing'],
     [{ outputs: 0 }, 'outputs: expected a list of gates, found 0'],
-    [{ expertHidden: null }, 'expertHidden: expected a list of widths, found null'],
-    [{ gateHidden: 3 }, 'gateHidden: expected a list of widths, found 3'],
+    [{ expertHiddenUnits: null }, 'expertHiddenUnits: expected a list of widths, found null'],
+    [{ gateHiddenUnits: 3 }, 'gateHiddenUnits: expected a list of widths, found 3'],
     [{ gateBias: 'no' }, 'gateBias: expected true or false, found "no"'],
   ]
   it.each(wrong)('refuses %o', (change, message) => {

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest'
 
-import type { DataResidence } from '../../lib/native/binding.js'
+import type { DataPlacement } from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
 import { columnsOf, densePlan, floats } from '../native/programs.js'
 import { data, model } from '../training/data.js'
@@ -16,13 +16,13 @@ afterEach(() => {
   delete process.env.MULTIGATE_EMULATED_FREE_BYTES
 })
 
-async function trained(place: DataResidence | undefined, shuffle = true) {
+async function trained(place: DataPlacement | undefined, shuffle = true) {
   using net = model({ device: 'cuda', seed: 3 })
-  const { epochs } = await net.fit(rows, { ...options, shuffle, data: place })
+  const { epochs } = await net.fit(rows, { ...options, shuffle, dataPlacement: place })
   return { losses: epochs.map(({ loss }) => loss), scores: await net.predict(rows) }
 }
 
-describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
+describe.skipIf(!usable)(onCuda('fit({ dataPlacement }) on cuda'), () => {
   it.each([true, false])("gives the same bits for 'auto', 'device' and 'host' (shuffle: %s)", async (shuffle) => {
     const auto = await trained(undefined, shuffle)
     expect(await trained('device', shuffle)).toEqual(auto)
@@ -30,12 +30,14 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
   })
 
   it('goes on where a run was stopped in the middle of an epoch, in another order', async () => {
-    const interrupted = async (place: DataResidence) => {
+    const interrupted = async (place: DataPlacement) => {
       using net = model({ device: 'cuda', seed: 3 })
       const stop = new AbortController()
       const onStep = ({ step }: { step: number }) => step === 2 && stop.abort()
-      await expect(net.fit(rows, { ...options, data: place, signal: stop.signal, callbacks: [{ onStep }] })).rejects.toThrow()
-      await net.fit(rows, { ...options, data: place, shuffle: false })
+      await expect(
+        net.fit(rows, { ...options, dataPlacement: place, signal: stop.signal, callbacks: [{ onStep }] }),
+      ).rejects.toThrow()
+      await net.fit(rows, { ...options, dataPlacement: place, shuffle: false })
       return await net.predict(rows)
     }
     expect(await interrupted('host')).toEqual(await interrupted('device'))
@@ -45,7 +47,7 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
     const { plan } = densePlan('cuda')
     const x = Float32Array.from({ length: 24 }, (_, index) => (index * 7) % 11)
     const columns = columnsOf([{ data: x, width: 3, limit: 0 }], 8)
-    const run = (place: DataResidence, start: number, count: number, shuffled: boolean): number[] => {
+    const run = (place: DataPlacement, start: number, count: number, shuffled: boolean): number[] => {
       const y = floats('cuda', 2 * count)
       plan.run({
         rows: count,
@@ -70,7 +72,7 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
       [6, 2],
       [0, 2],
     ] as const
-    const inAllOrders = async (place: DataResidence): Promise<number[][]> => {
+    const inAllOrders = async (place: DataPlacement): Promise<number[][]> => {
       const straight = asked.map(([start, count]) => run(place, start, count, false))
       const shuffled: number[][] = []
       for (const [epoch, [start, count]] of asked.entries()) {
@@ -114,26 +116,29 @@ describe.skipIf(!usable)(onCuda('fit({ data }) on cuda'), () => {
     await expect(trained('device')).rejects.toThrow(
       expect.objectContaining({
         code: 'ERR_MULTIGATE_OUT_OF_MEMORY',
-        message: expect.stringMatching(/asks for \d+ MiB of device memory, 1 MiB are free; use data 'auto' or 'host'/),
+        message: expect.stringMatching(/asks for \d+ MiB of device memory, 1 MiB are free; use dataPlacement 'auto' or 'host'/),
       }),
     )
   })
 })
 
-describe('fit({ data })', () => {
+describe('fit({ dataPlacement })', () => {
   it('refuses the memory of a device that has none, and what is no place', async () => {
     const refused = async (place: unknown, text: string) => {
       using net = model({ device: 'cpu' })
-      await expect(net.fit(rows, { data: place as DataResidence })).rejects.toThrow(
+      await expect(net.fit(rows, { dataPlacement: place as DataPlacement })).rejects.toThrow(
         expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(text) }),
       )
     }
-    await refused('device', `fit.data: expected 'auto' or 'host', found "device"; device 'cpu' reads rows where they are`)
-    await refused('disk', 'fit.data')
+    await refused(
+      'device',
+      `fit.dataPlacement: expected 'auto' or 'host', found "device"; device 'cpu' reads rows where they are`,
+    )
+    await refused('disk', 'fit.dataPlacement')
   })
 
   it.each(['auto', 'host'] as const)("takes '%s' on the CPU", async (place) => {
     using net = model({ device: 'cpu' })
-    expect((await net.fit(rows, { data: place })).epochs).toHaveLength(1)
+    expect((await net.fit(rows, { dataPlacement: place })).epochs).toHaveLength(1)
   })
 })

@@ -3,7 +3,7 @@
 import { beforeAll, expect, it } from 'vitest'
 
 import { seesGpu } from '../../lib/core/device.js'
-import { devices, type RunPlan } from '../../lib/index.js'
+import { devices, type FitPlan } from '../../lib/index.js'
 import { mixtureForward, topology } from '../../lib/ops.js'
 import { data, model } from '../training/data.js'
 
@@ -22,7 +22,7 @@ it('is told among the devices', () => {
 it("'auto' trains on the CPU and says why, to those who have a GPU", async () => {
   using net = model({ device: 'auto' })
   expect(net.device).toEqual(expect.objectContaining({ name: 'cpu', reason }))
-  let plan: RunPlan | undefined
+  let plan: FitPlan | undefined
   await net.fit(data({ rows: 300 }), { epochs: 1, callbacks: [{ onStart: (started) => void (plan = started) }] })
   expect(plan).toEqual(expect.objectContaining({ device: 'cpu', fallback: seesGpu() ? reason : undefined }))
 })

@@ -48,7 +48,7 @@ describe('what is read', () => {
     const path = file(`n,t,c\n${lines.join('\n')}\n`, '.csv')
     const whole = await Dataset.fromCsv(path)
     const parts: Dataset[] = []
-    for await (const part of Dataset.streamCsv(path, {}, 1000)) parts.push(part)
+    for await (const part of Dataset.streamCsv(path, { chunkRows: 1000 })) parts.push(part)
     expect(parts.map(({ rows }) => rows)).toEqual([1000, 1000, 500])
     for (const name of ['n', 't', 'c']) {
       expect(parts.every((part) => part.column(name).kind === whole.column(name).kind)).toBe(true)
@@ -56,13 +56,13 @@ describe('what is read', () => {
     }
     expect(parts.map((part) => part.sourceRow(3))).toEqual([3, 1003, 2003])
     // A reader that has had enough closes the file.
-    for await (const part of Dataset.streamCsv(path, {}, 1000)) {
+    for await (const part of Dataset.streamCsv(path, { chunkRows: 1000 })) {
       expect(part.rows).toBe(1000)
       break
     }
     const empty = file('n,t\n', '.csv')
     for await (const part of Dataset.streamCsv(empty)) expect(part.rows).toBe(0)
-    await expect(Dataset.streamCsv(path, {}, 0).next()).rejects.toThrow('rows')
+    await expect(Dataset.streamCsv(path, { chunkRows: 0 }).next()).rejects.toThrow('chunkRows')
   })
 
   it('keeps integers that no float64 tells apart as text', async () => {
@@ -100,6 +100,56 @@ it('reads the columns that are named alone, in the order of the file', async () 
   const data = await read('a,b,c,d\n1,x,3,4\n2,y,z,5\n', { columns: ['d', 'b'], types: { a: 'string', d: 'string' } })
   expect(data.columnNames).toEqual(['b', 'd'])
   expect([data.column('b').kind, data.column('d')]).toMatchObject(['string', { kind: 'string', dictionary: ['4', '5'] }])
+})
+
+describe('a carriage return on its own', () => {
+  it.each<[string, string, CsvOptions, unknown[]]>([
+    ['ends every line', 'a,b\r1,2\r3,4\r', {}, [2, 4]],
+    ['ends every line but the last', 'a,b\r1,2\r3,4', {}, [2, 4]],
+    ['ends some lines', 'a,b\r1,2\r3,4\n', {}, [2, 4]],
+    ['ends the header', 'a,b\r1,2\n3,4\n', {}, [2, 4]],
+    ['ends lines beside \\r\\n', 'a,b\r\n1,2\r3,4\r\n5,6\n', {}, [2, 4, 6]],
+    ['ends blank lines', 'a,b\r\r1,2\r\n\r3,4\r\r\n', {}, [2, 4]],
+    ['stands before \\r\\n', 'a,b\r\r\n1,2\r\r\n', {}, [2]],
+    ['is inside quotes', 'a,b\n1,"x\ry"\n2,z\n', {}, ['x\ry', 'z']],
+    ['is inside quotes of a file of its kind', 'a,b\r1,"x\ny"\r2,z\r', {}, ['x\ny', 'z']],
+    ['ends lines of a file without quotes', 'a,b\r1,"2\n3,4\r', { quote: false }, ['"2', '4']],
+  ])('%s', async (_, text, options, expected) => {
+    expect(values(await read(text, options), 'b')).toEqual(expected)
+  })
+
+  it('ends lines beyond what is buffered at once', async () => {
+    const lines = Array.from({ length: 40_000 }, (_, row) => `${row},some text that makes lines long enough ${row % 7}`)
+    for (const end of ['\r', '\n']) {
+      const data = await read(['a,b', ...lines].join('\r') + end)
+      expect(data.rows).toBe(40_000)
+      expect(values(data, 'a')).toEqual(lines.map((_, row) => row))
+    }
+  })
+
+  it.each<[string, string | Buffer, number | undefined, string, CsvOptions]>([
+    ['in the last field', 'a,b\n1,x\n2,y\rz\n3,x\n', 1, 'found a carriage return on its own (\\r without \\n) behind "y"', {}],
+    ['in the first field', 'a,b\n1,x\n2\r2,y\n', 1, 'behind "2"', {}],
+    ['beside \\r\\n', 'a,b,c\r\n1,x,0\r\n2,y\rz,0\r\n', 1, 'expected lines of 3 fields', {}],
+    ['without a header', '1,x\n2,y\rz\n', 1, 'behind "y"', { header: false }],
+    ['in the header', 'a,b\rc\n1,2\n', undefined, 'the first line: expected', {}],
+    [
+      'in UTF-16',
+      Buffer.from('\ufeffa,b\n1,x\n2,y\rz\n', 'utf16le'),
+      1,
+      'put the field that holds it in quotes, or take it out',
+      {},
+    ],
+    ['far down', `a,b\n${'1,x\n'.repeat(30_000)}2,y\rz\n`, 30_000, 'row 30000: expected', {}],
+  ])('cuts a row: %s', async (_, text, row, message, options) => {
+    const error = { code: 'ERR_MULTIGATE_DATA', row, message: expect.stringContaining(message) as string }
+    await expect(read(text, options)).rejects.toMatchObject(error)
+  })
+
+  it('is not to blame for other faults', async () => {
+    await expect(read('a,b\r1,2\r3\r4,5\r')).rejects.toThrow('Expected Number of Columns: 2 Found: 1')
+    await expect(read('a,b\n1,2\r3,4,5\n')).rejects.toThrow('Expected Number of Columns: 2 Found: 3')
+  })
 })
 
 describe('what is refused', () => {

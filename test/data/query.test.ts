@@ -65,7 +65,7 @@ it('reads of a Parquet file the columns that are named alone, in its order, and 
   expect(data.columnNames).toEqual(['a "b"', 'd'])
   expect(row(data, 3)).toEqual({ 'a "b"': 3, d: 1.5 })
   const parts: Dataset[] = []
-  for await (const part of Dataset.streamParquet(path, 20, { columns: ['c'] })) parts.push(part)
+  for await (const part of Dataset.streamParquet(path, { chunkRows: 20, columns: ['c'] })) parts.push(part)
   expect(parts.map(({ rows, columnNames }) => [rows, columnNames])).toEqual([
     [20, ['c']],
     [10, ['c']],
@@ -156,7 +156,7 @@ it('reads lists of many rows in their order, whole and in parts', async () => {
   connection.closeSync()
   instance.closeSync()
   const parts: Dataset[] = [await Dataset.fromParquet(path)]
-  for await (const part of Dataset.streamParquet(path, 100_000)) parts.push(part)
+  for await (const part of Dataset.streamParquet(path, { chunkRows: 100_000 })) parts.push(part)
   expect(parts.map(({ rows }) => rows)).toEqual([300_000, 100_000, 100_000, 100_000])
   for (const [index, data] of parts.entries()) {
     const wrong: number[] = []

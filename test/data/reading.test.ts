@@ -17,7 +17,7 @@ it('a dataset and its parts remember how a CSV file was read, without which colu
   const expected = { delimiter: ';', trim: true, nullValues: ['-'] }
   const { train } = data.split({ rowMod: 3, test: [2] })
   for (const part of [data, data.slice(1), data.select([0]), train]) expect(part.reading).toEqual(expected)
-  for await (const part of Dataset.streamCsv(path, options, 2)) expect(part.reading).toEqual(expected)
+  for await (const part of Dataset.streamCsv(path, { ...options, chunkRows: 2 })) expect(part.reading).toEqual(expected)
   expect(Object.isFrozen(data.reading)).toBe(true)
   expect((await Dataset.fromCsv(path)).reading).toEqual({})
   expect(Dataset.fromColumns({ a: [1] }).reading).toBeUndefined()

@@ -6,7 +6,6 @@ import { expect, it } from 'vitest'
 import { readConfig } from '../../lib/cli/config.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import { modelClasses } from '../../lib/model/classes.js'
-import { describeModel } from '../../lib/model/describe.js'
 import { sharedPath } from '../support/golden.js'
 
 const folder = fileURLToPath(new URL('../../examples/census/', import.meta.url))
@@ -27,7 +26,7 @@ it.skipIf(data === undefined)('every model has as many parameters as in Keras', 
     const { model, options, split } = await readConfig(`${folder}${name}.json`)
     using built = new modelClasses[model](options as never)
     await built.build(split === undefined ? table : table.split(split).train)
-    const { parameters } = describeModel(built)
+    const { parameters } = built.describe()
     found[name] = { ...models[name], parameters }
   }
   expect(found).toEqual(models)

@@ -17,7 +17,7 @@ const { epochs } = await model.fit(data, { epochs: 2, validation: data, callback
 saw.epochs = epochs.length
 const scores = await model.predict(data)
 saw.scores = scores.y instanceof Float32Array && scores.y.length === 4
-const batch = model.inputs(4)
+const batch = model.createBatch(4)
 model.fill(batch, data)
 saw.sync = model.predictSync(batch).y.every((score, row) => score === scores.y[row])
 
@@ -41,7 +41,12 @@ const coded = (call) => {
 }
 export const errors = async () => [
   coded(() => model.predictSync(batch, { rows: 9 })),
-  coded(() => model.inputs(2 ** 31 - 1)),
+  coded(() => model.createBatch(2 ** 31 - 1)),
+]
+const messageOf = (reading) => reading.then(() => 'no error', ({ message }) => message)
+export const messages = async () => [
+  await messageOf(Dataset.fromQuery('SELECT random()')),
+  await messageOf(Dataset.fromQuery('SELECT nothing')),
 ]
 export const end = () => {
   batch[Symbol.dispose]()
@@ -53,9 +58,15 @@ export const end = () => {
 const realms = [await inNewRealm(source, import.meta.url), await inNewRealm(source, import.meta.url)]
 const { sparse, MultigateError } = await import(library)
 const seen = []
-for (const { saw, errors, foreign, symbols } of [...realms, ...realms]) {
+for (const { saw, errors, messages, foreign, symbols } of [...realms, ...realms]) {
   const agree = symbols[0] === Symbol.dispose && symbols[1] === Symbol.asyncDispose
-  seen.push({ ...saw, foreign: foreign(Float32Array) === Math.fround(0.2), symbols: agree, errors: await errors() })
+  seen.push({
+    ...saw,
+    foreign: foreign(Float32Array) === Math.fround(0.2),
+    symbols: agree,
+    errors: await errors(),
+    messages: await messages(),
+  })
 }
 let own = 'no error'
 try {

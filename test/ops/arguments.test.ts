@@ -70,7 +70,7 @@ describe('wrong arguments are named with what was expected and found', () => {
     [
       'all levels of a PLE for one',
       () => mixtureForward([level] as never, params, x),
-      'topology: expected that of one level, found [{ streams, experts, gates, outputs, units, expertHidden, gateHidden, activation }]',
+      'topology: expected that of one level, found [{ streams, experts, gates, outputs, units, expertHiddenUnits, gateHiddenUnits, activation }]',
     ],
     [
       'an option that is none',
@@ -147,7 +147,7 @@ describe('wrong arguments are named with what was expected and found', () => {
     ['experts with a hole', { experts: holed(3, { 2: { stream: 0 } }) }, 'experts[0]: expected { stream }, found nothing'],
     ['gates with a hole', { gates: holed(2, { 0: level.gates[0] }) }, 'gates[1]: expected { stream, experts }, found nothing'],
     ['a gate with a hole', { gates: [{ stream: 0, experts: holed(2, { 1: 0 }) }] }, 'gate 0 sees expert nothing'],
-    ['hidden layers with a hole', { expertHidden: holed(1, {}) }, 'expertHidden[0]: expected an integer'],
+    ['hidden layers with a hole', { expertHiddenUnits: holed(1, {}) }, 'expertHiddenUnits[0]: expected an integer'],
     ['outputs that are null', { outputs: null }, 'outputs: expected a list of gates, found null'],
     [
       'a sparse list of any length',

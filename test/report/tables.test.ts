@@ -39,7 +39,7 @@ describe('tables', () => {
     ['historyTable', null, 'history: expected an object, found null'],
     ['historyTable', undefined, 'history: expected an object, found nothing'],
     ['historyTable', {}, 'history.epochs: expected an array, found nothing'],
-    ['historyTable', { epochs: [{ epoch: 1 }], weightsOf: 1 }, 'history.epochs[0].loss: expected a number, found nothing'],
+    ['historyTable', { epochs: [{ epoch: 1 }], weightsEpoch: 1 }, 'history.epochs[0].loss: expected a number, found nothing'],
     ['resultsTable', null, 'results: expected an object of values by name, found null'],
     ['resultsTable', { test: null }, 'results.test: expected an object, found null'],
     [

@@ -53,8 +53,8 @@ it('and the plan of a run has them, for callbacks', async () => {
   using net = model()
   await net.build(train)
   let found: unknown
-  const onStart = ({ unknown }: { readonly unknown: unknown }): void => {
-    found = unknown
+  const onStart = ({ unknownValues }: { readonly unknownValues: unknown }): void => {
+    found = unknownValues
   }
   await net.fit(misspelt(0.1), { callbacks: [{ onStart }] })
   expect(found).toEqual({

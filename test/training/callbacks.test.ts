@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
 import { adam } from '../../lib/optimizers/adam.js'
-import type { Callback, CallbackLike, Control, RunPlan, StepRecord } from '../../lib/training/callbacks.js'
+import type { Callback, CallbackLike, FitControl, FitPlan, StepRecord } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import type { EpochRecord } from '../../lib/training/history.js'
@@ -24,14 +24,17 @@ async function watch(values: readonly (number | undefined)[], options: object = 
     stop: (reason: string) => void done.push(reason),
     snapshot: async () => new Map(),
     restore: async (_: unknown, epoch: number) => void done.push(`back to ${epoch}`),
-  } as unknown as Control
-  await early.onStart?.({ monitors: ['val_loss'] } as unknown as RunPlan, control)
+  } as unknown as FitControl
+  await early.onStart?.({ monitors: ['val_loss'] } as unknown as FitPlan, control)
   for (const [index, value] of values.entries()) {
     const record = { epoch: index + 1, metrics: value === undefined ? {} : { val_loss: value } }
-    await early.onEpoch?.(record as unknown as EpochRecord, control)
+    await early.onEpochEnd?.(record as unknown as EpochRecord, control)
     if (done.length > 0) break
   }
-  await early.onEnd?.({ epochs: [], stopped: undefined, weightsOf: values.length, unknownValues: {}, unknownShares: {} }, control)
+  await early.onEnd?.(
+    { epochs: [], stopReason: undefined, weightsEpoch: values.length, unknownValues: {}, unknownShares: {} },
+    control,
+  )
   return done
 }
 
@@ -135,7 +138,7 @@ describe('callbacks that return promises', () => {
       }, 1)
     })
 
-  it.each(['onStart', 'onStep', 'onValidation', 'onEpoch', 'onEpochEnd', 'onEnd'])(
+  it.each(['onStart', 'onStep', 'onValidationStart', 'onEpochEnd', 'onEpochSettled', 'onEnd'])(
     '%s ends the run with what it rejects',
     async (hook) => {
       using net = model()

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 
 import { adam } from '../../lib/optimizers/adam.js'
 import type { Snapshot } from '../../lib/runtime/weights.js'
-import type { Callback, Control } from '../../lib/training/callbacks.js'
+import type { Callback, FitControl } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import { data, model } from './data.js'
@@ -26,11 +26,11 @@ const hooks: [string, (end: () => void) => Callback][] = [
   ['onStart', (end) => ({ onStart: end })],
   ['onStep', (end) => ({ onStep: end })],
   ['onProgress', (end) => ({ onProgress: end })],
-  ['onValidation', (end) => ({ onValidation: end })],
-  ['onEpoch', (end) => ({ onEpoch: end })],
+  ['onValidationStart', (end) => ({ onValidationStart: end })],
   ['onEpochEnd', (end) => ({ onEpochEnd: end })],
+  ['onEpochEnd', (end) => ({ onEpochSettled: end })],
   ['onEnd', (end) => ({ onEnd: end })],
-  ['state', (end) => ({ state: () => end() as undefined, onEpochEnd: (_, control) => control.save(file('state')) })],
+  ['state', (end) => ({ state: () => end() as undefined, onEpochSettled: (_, control) => control.save(file('state')) })],
 ]
 
 describe('dispose in a callback', () => {
@@ -50,7 +50,7 @@ describe('dispose in a callback', () => {
     const watcher: Callback = {
       onFailure: (error) => void told.push(error),
       ...Object.fromEntries(
-        ['onStart', 'onValidation', 'onEpoch', 'onEpochEnd', 'onEnd'].map((hook) => [
+        ['onStart', 'onValidationStart', 'onEpochEnd', 'onEpochSettled', 'onEnd'].map((hook) => [
           hook,
           () => void (calls >= time && after.push(hook)),
         ]),
@@ -64,9 +64,9 @@ describe('dispose in a callback', () => {
     await expect(net.predict(validation)).rejects.toMatchObject(disposed)
   })
 
-  it('onValidation of the last epoch gives no history of new, empty weights', async () => {
+  it('onValidationStart of the last epoch gives no history of new, empty weights', async () => {
     const net = model()
-    const callbacks: Callback[] = [{ onValidation: (epoch) => void (epoch === 2 && net.dispose()) }]
+    const callbacks: Callback[] = [{ onValidationStart: (epoch) => void (epoch === 2 && net.dispose()) }]
     await expect(net.fit(train, { ...options, callbacks })).rejects.toMatchObject(disposed)
   })
 
@@ -82,12 +82,12 @@ describe('dispose in a callback', () => {
 
   it('onFailure leaves the first error, and the model disposed', async () => {
     const net = model()
-    const callbacks: Callback[] = [{ onEpoch: () => Promise.reject(new Error('mine')), onFailure: () => net.dispose() }]
+    const callbacks: Callback[] = [{ onEpochEnd: () => Promise.reject(new Error('mine')), onFailure: () => net.dispose() }]
     await expect(net.fit(train, { ...options, callbacks })).rejects.toThrow('mine')
     await expect(net.evaluate(train)).rejects.toMatchObject(disposed)
   })
 
-  it.each<[string, (control: Control, snapshot: Snapshot) => Promise<unknown>]>([
+  it.each<[string, (control: FitControl, snapshot: Snapshot) => Promise<unknown>]>([
     ['snapshot', (control) => control.snapshot()],
     ['restore', (control, snapshot) => control.restore(snapshot, 1)],
     ['save', (control) => control.save(file('control'))],
@@ -95,14 +95,14 @@ describe('dispose in a callback', () => {
     for (const order of ['before', 'after']) {
       const net = model()
       const outcomes: PromiseSettledResult<unknown>[] = []
-      const onEpoch = async (_record: unknown, control: Control): Promise<void> => {
+      const onEpochEnd = async (_record: unknown, control: FitControl): Promise<void> => {
         const snapshot = await control.snapshot()
         if (order === 'before') net.dispose()
         const called = call(control, snapshot)
         net.dispose()
         outcomes.push(...(await Promise.allSettled([called])))
       }
-      const run = net.fit(train, { ...options, callbacks: [{ onEpoch }, earlyStopping()] })
+      const run = net.fit(train, { ...options, callbacks: [{ onEpochEnd }, earlyStopping()] })
       await expect(run).rejects.toMatchObject(disposed)
       expect(outcomes).toMatchObject([{ status: 'rejected', reason: disposed }])
     }
@@ -195,5 +195,5 @@ it.each(calls)('%s after dispose', async (_, call) => {
   net.dispose()
   await expect(call(net)).rejects.toMatchObject(disposed)
   await expect(net.build(train)).rejects.toMatchObject(disposed)
-  expect(() => net.inputs(1)).toThrow(expect.objectContaining(disposed))
+  expect(() => net.createBatch(1)).toThrow(expect.objectContaining(disposed))
 })

@@ -155,7 +155,11 @@ describe('fit', () => {
     ['optimizer', { learningRate: 1 }, 'fit.optimizer.name: expected one of'],
     ['callbacks', earlyStopping(), 'fit.callbacks: expected an array, found { onStart'],
     ['callbacks', [null], 'fit.callbacks[0]: expected a function, or an object of functions, found null'],
-    ['callbacks', [{ onEpoch: 'log' }], 'fit.callbacks[0]: expected a function, or an object of functions, found { onEpoch }'],
+    [
+      'callbacks',
+      [{ onEpochEnd: 'log' }],
+      'fit.callbacks[0]: expected a function, or an object of functions, found { onEpochEnd }',
+    ],
     ['validation', columns({ rows: 3 }), 'fit.validation: expected a Dataset, found { user, city, price, click, buy }'],
     ['signal', 'stop', 'fit.signal: expected an AbortSignal, found "stop"'],
     ['resume', 3, 'fit.resume: expected the path of a file, or a file: URL, found 3'],
@@ -240,8 +244,8 @@ describe('callbacks', () => {
     const aucs = history.epochs.map(({ metrics }) => metrics.val_auc ?? 0)
     const best = aucs.indexOf(Math.max(...aucs))
     expect(history.epochs.length).toBe(best + 1 + 3)
-    expect(history.stopped).toContain('val_auc')
-    expect(history.weightsOf).toBe(best + 1)
+    expect(history.stopReason).toContain('val_auc')
+    expect(history.weightsEpoch).toBe(best + 1)
     expect((await net.predict(test)).click).toEqual(snapshots[best])
   })
 

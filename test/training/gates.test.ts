@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Encoder } from '../../lib/features/encode/encoder.js'
 import { encodeColumn } from '../../lib/features/encode/encoders.js'
 import { binary, CGC, dense, gatesTable, MMoE, PLE, SharedBottom, sparse } from '../../lib/index.js'
-import { inside } from '../../lib/model/model.js'
+import { builtOf } from '../../lib/model/model.js'
 import { mixtureForward, topology } from '../../lib/ops.js'
 import { data } from './data.js'
 
@@ -27,7 +27,7 @@ describe('the gates of a model', () => {
     ])
     expect(gates[0]?.experts.map(({ name }) => name)).toEqual(['expert 1', 'expert 2', 'expert 3'])
 
-    const { runner, encoder } = model[inside]
+    const { runner, encoder } = builtOf(model)
     const [price] = encoder.encoders
     const x = encodeColumn(price as Encoder, train.column('price')).data as Float32Array
     const read = (name: string): Float32Array => {

@@ -1,15 +1,15 @@
 // What leaves `fit` computes: the last update, which no step looks at, is looked at before weights are returned, copied or written.
 
-import { existsSync, mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 import { adam } from '../../lib/optimizers/adam.js'
 import { rmsprop } from '../../lib/optimizers/rmsprop.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import type { Snapshot } from '../../lib/runtime/weights.js'
-import type { Callback, Control } from '../../lib/training/callbacks.js'
+import type { Callback, FitControl } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import { data, model } from './data.js'
@@ -48,7 +48,7 @@ describe('a last step that diverges is an error', () => {
     for (const callback of [checkpoint({ path }), earlyStopping({ monitor: 'loss' })]) {
       using net = model()
       const epochs: number[] = []
-      const callbacks = [callback, { onEpochEnd: ({ epoch }) => void epochs.push(epoch) } satisfies Callback]
+      const callbacks = [callback, { onEpochSettled: ({ epoch }) => void epochs.push(epoch) } satisfies Callback]
       const run = net.fit(train, { batchSize: 600, epochs: 3, optimizer: sgd({ learningRate: 1e30 }), callbacks })
       await expect(run).rejects.toMatchObject(diverged('after epoch 1'))
       expect(epochs).toEqual([])
@@ -63,10 +63,10 @@ describe('weights that a callback puts back', () => {
     ['table:city', 0, Number.NEGATIVE_INFINITY, 'a number of the weights "embedding.city" is -Infinity'],
     ['parameters', 0, Number.NaN, 'a number of the weights "'],
   ])('%s [%d] = %d', async (memory, at, value, message) => {
-    for (const hook of ['onEpoch', 'onEpochEnd', 'onEnd']) {
+    for (const hook of ['onEpochEnd', 'onEpochSettled', 'onEnd']) {
       using net = model()
       const callback: Callback = {
-        [hook]: async (_: unknown, control: Control) => {
+        [hook]: async (_: unknown, control: FitControl) => {
           await control.restore(changed(await control.snapshot(), memory, at, value), 1)
         },
       }
@@ -89,7 +89,7 @@ describe('weights that a callback puts back', () => {
     using net = model()
     let good: Snapshot | undefined
     const callback: Callback = {
-      async onEpoch(_, control) {
+      async onEpochEnd(_, control) {
         good = await control.snapshot()
         await control.restore(changed(good, 'parameters', 0, Number.NaN), 1)
       },
@@ -97,7 +97,7 @@ describe('weights that a callback puts back', () => {
         if (good !== undefined) await control.restore(good, 1)
       },
     }
-    expect(await net.fit(train, { callbacks: [callback] })).toMatchObject({ weightsOf: 1 })
+    expect(await net.fit(train, { callbacks: [callback] })).toMatchObject({ weightsEpoch: 1 })
     expect((await net.predict(validation)).click.every(Number.isFinite)).toBe(true)
   })
 
@@ -116,12 +116,67 @@ describe('weights that a callback puts back', () => {
   })
 })
 
+describe('what could not be loaded is not saved', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'model.safetensors')
+
+  it('after a run that diverged, and the file is as it was', async () => {
+    using good = model()
+    await good.fit(train)
+    await good.save(path)
+    const before = readFileSync(path)
+    using net = model()
+    const callback: Callback = {
+      async onEnd(_, control) {
+        await control.restore(changed(await control.snapshot(), 'parameters', 3, Number.NaN), 1)
+      },
+    }
+    await expect(net.fit(train, { callbacks: [callback] })).rejects.toMatchObject(diverged('is NaN'))
+    const message =
+      /model\.safetensors: tensor "[a-z.]+": expected finite numbers, found -?(NaN|Infinity) at element \d+; nothing was written/
+    await expect(net.save(path)).rejects.toMatchObject({
+      code: 'ERR_MULTIGATE_DIVERGED',
+      message: expect.stringMatching(message),
+    })
+    expect(readFileSync(path).equals(before)).toBe(true)
+    expect(readdirSync(dirname(path))).toEqual(['model.safetensors'])
+  })
+
+  it.each([Number.NaN, 1e39])('on the reference device, which holds %d', async (value) => {
+    using net = model({ device: 'reference' })
+    const callback: Callback = {
+      async onEnd(_, control) {
+        await control.restore(changed(await control.snapshot(), 'table:user', 5, value), 1)
+      },
+    }
+    await expect(net.fit(train, { callbacks: [callback] })).rejects.toMatchObject(diverged('"embedding.user" is'))
+    const message = `tensor "embedding.user": expected finite numbers, found ${value} at element 5`
+    await expect(net.save(path)).rejects.toMatchObject(diverged(message))
+  })
+
+  it('in a checkpoint, of what a callback remembers', async () => {
+    using net = model()
+    let weights: Snapshot | undefined
+    const remembers: Callback = {
+      async onEpochEnd(_, control) {
+        weights = changed(await control.snapshot(), 'table:city', 2, Number.NaN)
+      },
+      state: () => ({ json: null, weights }),
+    }
+    const last = `${path}.last`
+    const run = net.fit(train, { callbacks: [remembers, checkpoint({ path: last })] })
+    await expect(run).rejects.toMatchObject(
+      diverged('tensor "training.callback.0.table:city": expected finite numbers, found NaN at element 2'),
+    )
+    expect(existsSync(last)).toBe(false)
+  })
+})
+
 it('looks once, and changes nothing', async () => {
   const outcome = async (callbacks: Callback[]) => {
     using net = model({ dropout: 0.2 })
     const { epochs } = await net.fit(train, { batchSize: 100, epochs: 2, callbacks })
     return { losses: epochs.map(({ loss }) => loss), scores: await net.predict(validation) }
   }
-  const looking: Callback = { onEpoch: (_, control) => control.snapshot() }
+  const looking: Callback = { onEpochEnd: (_, control) => control.snapshot() }
   expect(await outcome([looking])).toEqual(await outcome([]))
 })

@@ -1,4 +1,4 @@
-// `inputs`, `fill` and `predictSync`: the scores of `predict` to the bit, for any rows; errors instead of crashes; no allocation.
+// `createBatch`, `fill` and `predictSync`: the scores of `predict` to the bit, for any rows; errors instead of crashes; no allocation.
 
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -68,7 +68,7 @@ describe.each(Object.keys(family))('%s', (name) => {
     using model = family[name]?.() as Model
     await model.build(train)
     const expected = await model.predict(train)
-    using batch = model.inputs(rows)
+    using batch = model.createBatch(rows)
     expect(model.fill(batch, train)).toBe(rows)
     const scores = model.predictSync(batch)
     expect(scores).toEqual(expected)
@@ -90,7 +90,7 @@ describe('a batch', () => {
   })
 
   it('has arrays by feature, typed, and takes ids as they are', () => {
-    const batch = model.inputs(8)
+    const batch = model.createBatch(8)
     expectTypeOf(batch.user).toEqualTypeOf<Int32Array>()
     expectTypeOf(batch.price).toEqualTypeOf<Float32Array>()
     expect(Object.keys(batch).sort()).toEqual(['city', 'price', 'tags', 'user'])
@@ -107,7 +107,7 @@ describe('a batch', () => {
     using other = small()
     const data = Dataset.fromColumns(columns({ rows }))
     await other.build(data)
-    const batch = other.inputs(rows)
+    const batch = other.createBatch(rows)
     other.fill(batch, columns({ rows }))
     const before = other.predictSync(batch).click.slice()
     await other.fit(data, { batchSize: 100, optimizer: adam({ learningRate: 0.01 }) })
@@ -119,7 +119,7 @@ describe('a batch', () => {
   })
 
   it('predicts while an asynchronous prediction is under way', async () => {
-    const batch = model.inputs(rows)
+    const batch = model.createBatch(rows)
     model.fill(batch, train)
     const waiting = model.predict(train)
     await Promise.resolve()
@@ -139,7 +139,7 @@ describe('a batch', () => {
     ['city', 0, 2 ** 31 - 1, 'feature "city", row 0: id is 2147483647, expected an id in [0, 16)'],
     ['tags', 10, -(2 ** 31), 'feature "tags", row 3: id is -2147483648, expected an id in [0, 8)'],
   ] as const)('refuses a wrong id: %s', (feature, position, id, message) => {
-    const batch = model.inputs(8)
+    const batch = model.createBatch(8)
     batch[feature][position] = id
     expect(() => model.predictSync(batch)).toThrow(refusal('ARGUMENT', message))
     // Rows that are not asked for may hold anything.
@@ -149,14 +149,14 @@ describe('a batch', () => {
   })
 
   it('refuses wrong rows', () => {
-    const batch = model.inputs(8)
+    const batch = model.createBatch(8)
     for (const wrong of [9, 1.5, -1, NaN, '3', null, {}, 2 ** 40]) {
       const act = () => model.predictSync(batch, { rows: wrong as number })
       if (wrong === null) expect(act().click).toHaveLength(8)
       else expect(act, String(wrong)).toThrow(refusal('ARGUMENT', /rows is .*, expected an integer in \[0, 8\]/))
     }
     for (const wrong of [0, -1, 1.5, NaN, '3', 2 ** 31]) {
-      expect(() => model.inputs(wrong as number)).toThrow(refusal('ARGUMENT', 'inputs.rows: expected an integer'))
+      expect(() => model.createBatch(wrong as number)).toThrow(refusal('ARGUMENT', 'createBatch.rows: expected an integer'))
     }
     expect(() => model.fill(batch, train)).toThrow(
       refusal('DATA', 'expected at most 8 rows, as many as the batch holds, found 300'),
@@ -167,22 +167,30 @@ describe('a batch', () => {
   })
 
   it('of no rows has no scores, as predict does', async () => {
-    const batch = model.inputs(8)
+    const batch = model.createBatch(8)
     const scores = model.predictSync(batch, { rows: model.fill(batch, train.slice(0, 0)) })
     expect(scores).toEqual({ click: new Float32Array(0), spent: new Float32Array(0), kind: new Float32Array(0) })
     expect(scores).toEqual(await model.predict(train.slice(0, 0)))
     for (const rows of [1, 8]) expect(model.predictSync(batch, { rows }).kind).toHaveLength(3 * rows)
     batch[Symbol.dispose]()
-    expect(() => model.predictSync(batch, { rows: 0 })).toThrow(refusal('DISPOSED', 'this batch of inputs'))
+    expect(() => model.predictSync(batch, { rows: 0 })).toThrow(refusal('DISPOSED', 'this batch'))
   })
 
   it('refuses what is none of its own', async () => {
     using other = new MMoE({ ...common, ...experts, numExperts: 3 })
     await other.build(train)
-    const foreign = other.inputs(8)
-    expect(() => model.predictSync(foreign)).toThrow(refusal('ARGUMENT', 'predictSync.batch: expected inputs of this model'))
-    expect(() => model.fill(foreign, train)).toThrow(refusal('ARGUMENT', 'fill.batch: expected inputs of this model'))
-    for (const wrong of [undefined, null, 3, {}, { ...model.inputs(8) }, Object.create(model.inputs(8)), new Int32Array(8)]) {
+    const foreign = other.createBatch(8)
+    expect(() => model.predictSync(foreign)).toThrow(refusal('ARGUMENT', 'predictSync.batch: expected a batch of this model'))
+    expect(() => model.fill(foreign, train)).toThrow(refusal('ARGUMENT', 'fill.batch: expected a batch of this model'))
+    for (const wrong of [
+      undefined,
+      null,
+      3,
+      {},
+      { ...model.createBatch(8) },
+      Object.create(model.createBatch(8)),
+      new Int32Array(8),
+    ]) {
       expect(() => model.predictSync(wrong as never)).toThrow(
         refusal('ARGUMENT', 'predictSync.batch: expected what this model gave'),
       )
@@ -190,7 +198,7 @@ describe('a batch', () => {
   })
 
   it('refuses memory that was transferred away', () => {
-    const batch = model.inputs(8)
+    const batch = model.createBatch(8)
     const { buffer } = batch.user
     structuredClone(buffer, { transfer: [buffer as ArrayBuffer] })
     expect(batch.price).toHaveLength(0)
@@ -199,22 +207,22 @@ describe('a batch', () => {
       refusal('ARGUMENT', 'fill.batch: expected arrays that stay in place'),
     )
     batch[Symbol.dispose]()
-    expect(() => model.predictSync(batch)).toThrow(refusal('DISPOSED', 'this batch of inputs'))
+    expect(() => model.predictSync(batch)).toThrow(refusal('DISPOSED', 'this batch'))
   })
 
   it('ends with dispose', async () => {
-    const batch = model.inputs(8)
+    const batch = model.createBatch(8)
     const { click } = model.predictSync(batch)
     batch[Symbol.dispose]()
     batch[Symbol.dispose]()
     expect([click.length, batch.user.length]).toEqual([0, 0])
-    expect(() => model.predictSync(batch)).toThrow(refusal('DISPOSED', 'this batch of inputs was disposed'))
-    expect(() => model.fill(batch, train.slice(0, 4))).toThrow(refusal('DISPOSED', 'this batch of inputs was disposed'))
+    expect(() => model.predictSync(batch)).toThrow(refusal('DISPOSED', 'this batch was disposed'))
+    expect(() => model.fill(batch, train.slice(0, 4))).toThrow(refusal('DISPOSED', 'this batch was disposed'))
     const ended = new MMoE({ ...common, ...experts, numExperts: 3 })
-    expect(() => ended.inputs(8)).toThrow(refusal('NOT_BUILT', 'inputs needs a built model'))
+    expect(() => ended.createBatch(8)).toThrow(refusal('NOT_BUILT', 'createBatch needs a built model'))
     expect(() => ended.predictSync(batch)).toThrow(refusal('NOT_BUILT', 'predictSync'))
     await ended.build(train)
-    const last = ended.inputs(8)
+    const last = ended.createBatch(8)
     ended.dispose()
     expect(() => ended.predictSync(last)).toThrow(refusal('DISPOSED', 'the MMoE model'))
     await new Promise((resolve) => setTimeout(resolve))
@@ -226,7 +234,7 @@ describe('a batch', () => {
     using other = small()
     const data = Dataset.fromColumns(columns({ rows }))
     await other.build(data)
-    const batch = other.inputs(4)
+    const batch = other.createBatch(4)
     const attempts: unknown[] = []
     const onStep = (): void => {
       try {
@@ -251,7 +259,7 @@ const model = new MMoE({ features: [sparse('user', { vocabulary: 100, dim: 16 })
 it('allocates nothing', () => {
   const script = `${world}
 model.build(train).then(() => {
-  const batch = model.inputs(100)
+  const batch = model.createBatch(100)
   model.fill(batch, train)
   const work = (calls) => { for (let call = 0; call < calls; call += 1) { model.predictSync(batch, { rows: 1 }); if (call % 100 === 0) model.predictSync(batch) } }
   work(20_000)
@@ -275,7 +283,7 @@ it('serves in several workers at once', async () => {
   const source = `${world}
 const { parentPort } = require('node:worker_threads')
 model.build(train).then(() => {
-  const batch = model.inputs(100)
+  const batch = model.createBatch(100)
   model.fill(batch, train)
   let same = true
   const first = Float32Array.from(model.predictSync(batch).like)
@@ -309,7 +317,7 @@ describe('a vector of numbers', () => {
     await three.fit(Dataset.fromColumns({ ...single, click }), fitted)
     const scores = await one.predict(Dataset.fromColumns({ x: vectors }))
     expect(scores.click).toEqual((await three.predict(Dataset.fromColumns(single))).click)
-    const batch = one.inputs(2)
+    const batch = one.createBatch(2)
     expect(batch.x).toHaveLength(6)
     one.fill(batch, { x: vectors.slice(0, 2) })
     expect([...one.predictSync(batch).click]).toEqual([...scores.click.slice(0, 2)])

@@ -2,12 +2,13 @@
 
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
 import { sparse } from '../../lib/features/spec/sparse.js'
 import { MMoE } from '../../lib/model/classes.js'
-import { inside } from '../../lib/model/model.js'
+import { builtOf } from '../../lib/model/model.js'
 import { adagrad } from '../../lib/optimizers/adagrad.js'
 import type { Snapshot } from '../../lib/runtime/weights.js'
 import { binary } from '../../lib/tasks/binary.js'
@@ -81,7 +82,7 @@ describe('restore', () => {
   it('takes weights back to the bit', async () => {
     using net = model()
     await net.build(data({ rows: 100 }))
-    const { memories } = net[inside].runner
+    const { memories } = builtOf(net).runner
     const snapshot = await memories.snapshot()
     const before = await net.predict(data({ rows: 50 }))
     memories.write({ memory: 'parameters', offset: 0 }, new Float32Array(10).fill(3))
@@ -90,10 +91,23 @@ describe('restore', () => {
     expect(await net.predict(data({ rows: 50 }))).toEqual(before)
   })
 
+  it('takes a copy that was put together in another realm', async () => {
+    using net = model()
+    await net.build(data({ rows: 100 }))
+    const { memories } = builtOf(net).runner
+    const snapshot = await memories.snapshot()
+    const code = 'new Map(entries.map(([name, parts]) => [name, parts.map((part) => Float32Array.from(part, () => 0.5))]))'
+    const foreign: unknown = runInNewContext(code, { entries: [...snapshot] })
+    expect(foreign instanceof Map).toBe(false)
+    await memories.restore(foreign as Snapshot)
+    const [part] = (await memories.snapshot()).get('table:user') ?? []
+    expect(part?.every((value) => value === 0.5)).toBe(true)
+  })
+
   it('refuses what is no copy of these weights, and writes nothing of it', async () => {
     using net = model()
     await net.build(data({ rows: 100 }))
-    const { memories } = net[inside].runner
+    const { memories } = builtOf(net).runner
     const snapshot = await memories.snapshot()
     const before = await net.predict(data({ rows: 50 }))
     const changed = (name: string, parts: unknown): Snapshot => {
@@ -125,7 +139,7 @@ describe('after dispose', () => {
     const net = model()
     const train = data({ rows: 300 })
     await net.build(train)
-    const { runner, encoder } = net[inside]
+    const { runner, encoder } = builtOf(net)
     const { memories, network } = runner
     const snapshot = await memories.snapshot()
     using rows = await encoder.encode(train, runner.compute.native, 'prediction')
@@ -157,7 +171,7 @@ const rows = Dataset.fromColumns({ user: new Int32Array(100), like: Int32Array.f
   for (let cycle = 0; cycle < 60; cycle += 1) {
     const net = new MMoE({ features: [sparse('user', { vocabulary: 600_000, dim: 4 })], tasks: [binary('like')], numExperts: 2, expertHiddenUnits: [4] })
     await net.build(rows)
-    if (process.argv[1] === 'inputs') net.predictSync(net.inputs(2))
+    if (process.argv[1] === 'inputs') net.predictSync(net.createBatch(2))
     peak = Math.max(peak, process.memoryUsage.rss())
   }
   console.log(peak / 2 ** 20)

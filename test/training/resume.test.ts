@@ -94,9 +94,9 @@ describe('a resumed run equals one without a break', () => {
     const few = { ...fast, optimizer, batchSize: 64 }
     const early = (): CallbackLike => earlyStopping({ monitor: 'val_auc', patience: 4 })
     const whole = await run({ ...few, epochs: 30, callbacks: [early()] })
-    const { weightsOf, epochs } = whole.history as History
-    expect(weightsOf).toBeLessThan(epochs.length)
-    for (const broken of [weightsOf, weightsOf + 1, epochs.length]) {
+    const { weightsEpoch, epochs } = whole.history as History
+    expect(weightsEpoch).toBeLessThan(epochs.length)
+    for (const broken of [weightsEpoch, weightsEpoch + 1, epochs.length]) {
       const path = newPath()
       // The checkpoint comes first and still has seen what the other makes of the epoch.
       const both = (): CallbackLike[] => [checkpoint({ path }), early()]

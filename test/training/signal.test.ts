@@ -65,12 +65,12 @@ describe.each(calls)('%s', (name, call) => {
 it('fit gives up a validation that is under way', async () => {
   using net = model()
   const controller = new AbortController()
-  const stop = { onValidation: () => void setImmediate(() => controller.abort()) }
-  const onEpoch: unknown[] = []
-  const callbacks = [stop, (record: unknown) => void onEpoch.push(record)]
+  const stop = { onValidationStart: () => void setImmediate(() => controller.abort()) }
+  const seen: unknown[] = []
+  const callbacks = [stop, (record: unknown) => void seen.push(record)]
   const run = net.fit(data({ rows: 100 }), { validation: large, callbacks, signal: controller.signal })
   await expect(run).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ABORTED' })
-  expect(onEpoch).toEqual([])
+  expect(seen).toEqual([])
   expect((await net.predict(small)).click).toHaveLength(5)
 })
 

@@ -2,6 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type BenchResult, bench as run, type WorkloadName, workloadNames } from '../../bench/bench.js'
+import type { GapResult } from '../../bench/gaps.js'
 import { threadsWithin } from '../../core/cgroups.js'
 import { checkOneOf } from '../../core/check.js'
 import { loadNative } from '../../native/loader.js'
@@ -12,11 +13,11 @@ import { print, status } from '../terminal.js'
 
 interface Flags {
   readonly only: readonly WorkloadName[]
-  readonly isa?: string
+  readonly isa?: string | undefined
   readonly precision: 'float32' | 'bfloat16'
-  readonly threads?: number
+  readonly threads?: number | undefined
   readonly seconds: number
-  readonly json?: boolean
+  readonly json?: boolean | undefined
 }
 
 export function bench(done: (code: number) => void): Command {
@@ -55,6 +56,14 @@ function workloads(text: string): WorkloadName[] {
 /** To the microsecond, and finer where it is few of them. */
 export function milliseconds(value: number): string {
   return value.toFixed(value < 0.1 ? 4 : value < 10 ? 3 : 1)
+}
+
+/** One line per call: how long others of the thread waited at most while it ran. */
+export function gapTable(results: readonly GapResult[]): string {
+  const rows = results.map(({ call, rows, seconds, longest_gap_ms }) => {
+    return [call, count(rows), milliseconds(1000 * seconds), milliseconds(longest_gap_ms)]
+  })
+  return table(['call', 'rows', 'ms', 'longest gap ms'], rows)
 }
 
 /** Of the GEMM rate where products decide, of a copy's where memory does. */

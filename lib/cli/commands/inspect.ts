@@ -1,7 +1,8 @@
 // `multigate inspect`: what a saved model is: its options, features, tasks and weights.
 
 import { Command } from 'commander'
-import { describeModel, type ModelDescription } from '../../model/describe.js'
+import { bytesText } from '../../core/memory.js'
+import type { ModelDescription } from '../../model/describe.js'
 import { loadModel } from '../../model/load.js'
 import { count, table } from '../../report/text.js'
 import { exitCodes } from '../exit.js'
@@ -14,13 +15,13 @@ export function inspect(done: (code: number) => void): Command {
     .option('--json', 'print one JSON object')
     .action(async (path: string, { json = false }: { json?: boolean }) => {
       using model = await loadModel(path, { device: 'cpu' })
-      const found = describeModel(model)
+      const found = model.describe()
       print(json ? JSON.stringify(found) : text(found))
       done(exitCodes.ok)
     })
 }
 
-function text({ model, options, features, tasks, weights, parameters }: ModelDescription): string {
+function text({ model, options, features, tasks, levels, weights, parameters, bytes }: ModelDescription): string {
   return [
     `${model} ${JSON.stringify(options)}`,
     '',
@@ -39,6 +40,13 @@ function text({ model, options, features, tasks, weights, parameters }: ModelDes
       weights.map(({ name, shape }) => [name, shape.join(' x '), count(shape.reduce((product, size) => product * size, 1))]),
     ),
     '',
-    `${count(parameters)} parameters`,
+    ...levels.flatMap((gates, level) => [
+      table(
+        [levels.length > 1 ? `gate of level ${level + 1}` : 'gate', 'experts'],
+        gates.map(({ name, experts }) => [name, experts.join(' ')]),
+      ),
+      '',
+    ]),
+    `${count(parameters)} parameters, ${bytesText(bytes)}`,
   ].join('\n')
 }

@@ -1,59 +1,87 @@
 // `multigate predict`: scores of a file's rows in their order, one column per task (of a multiclass task one per class). The
 // file is read, scored and written part by part: it may be larger than memory. Ctrl-C, SIGTERM and SIGHUP leave no file.
 
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 
 import type { Dataset } from '../../data/dataset.js'
 import { loadModel } from '../../model/load.js'
-import { inside, type Model } from '../../model/model.js'
+import type { Model } from '../../model/model.js'
 import { classNames, type MulticlassTask } from '../../tasks/multiclass.js'
-import { streamPart } from '../data.js'
+import { keptSource, type Reading, rowsAtOnce, streamPart } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'
+import { checkKept, KeptRows, keptColumns } from '../kept.js'
 import { type ComputeFlags, computeOf, type DataFlags, withCompute, withData } from '../options.js'
-import { type ScoreColumn, type ScorePart, writeScores } from '../scores.js'
+import { isParquet, type ScoreColumn, type ScorePart, writeScores } from '../scores.js'
 import { note } from '../terminal.js'
 
-type Flags = ComputeFlags & DataFlags & { readonly out?: string }
+type Flags = ComputeFlags & DataFlags & { readonly out?: string; readonly keep?: readonly string[] }
 
 export function predict(done: (code: number) => void): Command {
   const command = new Command('predict')
     .description('score rows with a saved model; labels are not needed')
     .argument('<model>', 'a saved model, .safetensors')
     .option('--out <file>', 'write there instead of CSV to stdout: .csv, .jsonl or .parquet')
+    .option('--keep <columns>', 'columns of the data to write before the scores, as they are: id,user', listed)
   return withCompute(withData(command)).action(async (path: string, flags: Flags) => {
     const ended = (): void => note(flags.out === undefined ? 'interrupted' : `interrupted: ${flags.out} is as it was`)
     done(await untilInterrupted((signal) => run(path, flags, signal), ended))
   })
 }
 
+/** Names by comma, of an option that may come again. */
+function listed(text: string, before: readonly string[] = []): readonly string[] {
+  const names = text.split(',').filter((name) => name !== '')
+  if (names.length === 0) throw new InvalidArgumentError('Expected names of columns, such as id,user.')
+  return [...new Set([...before, ...names])]
+}
+
 async function run(path: string, flags: Flags, signal: AbortSignal): Promise<number> {
   using model = await loadModel(path, computeOf(flags))
-  const parts = streamPart(flags.data, { ...model.csvOptions(), signal }, flags)
-  await writeScores(flags.out, scores(model, parts, signal))
+  const reading = { ...model.csvOptions(), signal }
+  await using kept = await keptRows(model, reading, flags)
+  await writeScores(flags.out, scores(model, streamPart(flags.data, reading, flags), kept, signal))
   return exitCodes.ok
+}
+
+/** What `--keep` asks for. @throws before there is work where a column is not there, or is called as one of scores. */
+async function keptRows(model: Model, reading: Reading, flags: Flags): Promise<KeptRows | undefined> {
+  if (flags.keep === undefined) return undefined
+  const source = await keptSource(flags.data, reading, flags)
+  const columns = await keptColumns(flags.keep, source)
+  const names = model.tasks.flatMap((task) => {
+    return task.kind === 'multiclass' ? classNames(task).map((name) => className(task, name)) : [task.name]
+  })
+  checkKept(columns, names, { anyCase: isParquet(flags.out) })
+  return new KeptRows(columns, source, flags.part === undefined ? rowsAtOnce : undefined)
 }
 
 async function* scores(
   model: Model,
   parts: AsyncIterable<Dataset>,
+  kept: KeptRows | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<ScorePart, void, undefined> {
-  const tasks = model[inside].config.tasks
   for await (const part of parts) {
+    const before = (await kept?.next(part)) ?? []
     const columns = Object.entries<Float32Array>(await model.predict(part, { signal }))
-    yield columns.flatMap(([name, values]) => {
-      const task = tasks.find((one) => one.name === name)
+    const scored = columns.flatMap(([name, values]) => {
+      const task = model.tasks.find((one) => one.name === name)
       return task?.kind === 'multiclass' ? perClass(task, values) : [{ name, values }]
     })
+    yield [...before, ...scored]
   }
+}
+
+function className(task: MulticlassTask, name: string): string {
+  return `${task.name}.${name}`
 }
 
 function perClass(task: MulticlassTask, values: Float32Array): ScoreColumn[] {
   const names = classNames(task)
   const rows = values.length / names.length
   return names.map((name, index) => ({
-    name: `${task.name}.${name}`,
+    name: className(task, name),
     values: Float32Array.from({ length: rows }, (_, row) => values[row * names.length + index] ?? Number.NaN),
   }))
 }

@@ -24,13 +24,13 @@ import { note, print } from '../terminal.js'
 interface Flags extends ComputeFlags {
   readonly data: string
   /** false: not at all. */
-  readonly save?: string | false
-  readonly seed?: number
-  readonly epochs?: number
-  readonly checkpoint?: string
-  readonly resume?: string
-  readonly json?: boolean
-  readonly quiet?: boolean
+  readonly save?: string | false | undefined
+  readonly seed?: number | undefined
+  readonly epochs?: number | undefined
+  readonly checkpoint?: string | undefined
+  readonly resume?: string | undefined
+  readonly json?: boolean | undefined
+  readonly quiet?: boolean | undefined
 }
 
 export function train(done: (code: number) => void): Command {
@@ -136,7 +136,7 @@ interface Outcome {
 }
 
 function printResults(model: Model, { history, results, split, saved }: Outcome, { json = false }: Flags): void {
-  const { epochs, stopped, weightsOf } = history
+  const { epochs, stopReason, weightsEpoch } = history
   const seconds = epochs.reduce((sum, epoch) => sum + epoch.seconds, 0)
   const rowsPerSecond = (split.train.rows * epochs.length) / seconds
   const lines = [
@@ -144,7 +144,7 @@ function printResults(model: Model, { history, results, split, saved }: Outcome,
     '',
     resultsTable(results),
     '',
-    `trained ${epochs.length} ${epochs.length === 1 ? 'epoch' : 'epochs'} in ${duration(seconds)}, ${count(rowsPerSecond)} rows/s; weights of epoch ${weightsOf}`,
+    `trained ${epochs.length} ${epochs.length === 1 ? 'epoch' : 'epochs'} in ${duration(seconds)}, ${count(rowsPerSecond)} rows/s; weights of epoch ${weightsEpoch}`,
     ...(saved === undefined ? [] : [`saved to ${saved}`]),
   ]
   print(lines.join('\n'))
@@ -154,8 +154,8 @@ function printResults(model: Model, { history, results, split, saved }: Outcome,
     device: model.device,
     rows: { train: split.train.rows, validation: split.validation.rows, test: split.test.rows },
     epochs: epochs.length,
-    weightsOf,
-    stopped: stopped ?? null,
+    weightsEpoch,
+    stopReason: stopReason ?? null,
     seconds,
     rowsPerSecond,
     ...Object.fromEntries(Object.entries(results).map(([part, { tasks }]) => [part, tasks])),

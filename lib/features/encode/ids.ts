@@ -18,14 +18,14 @@ export interface IdSource extends Expected {
   /** The id of a missing value, or `refused`. */
   readonly missing: number
   /** The id of a value that is not of the feature's type; absent where that is an error. */
-  readonly outside?: number
+  readonly outside?: number | undefined
   idOf(key: Key): number
   /** Whether an integer in [0, tableRows) is its own id. */
-  readonly asIs?: boolean
+  readonly asIs?: boolean | undefined
   /** Whether id 0 is a value like others. */
-  readonly zeroIsKnown?: boolean
+  readonly zeroIsKnown?: boolean | undefined
   /** Known values of a fitted vocabulary: that of id 1 first. */
-  readonly vocabulary?: KeyIndex
+  readonly vocabulary?: KeyIndex | undefined
 }
 
 /** The type of a feature's values where that does not depend on any. */
