@@ -99,11 +99,6 @@ export type OpName = keyof OpFields
 export const phaseOf = {
 ${ops.map(([name, phase]) => `  ${name}: '${phase}',\n`).join('')}} as const satisfies Readonly<Record<OpName, Phase>>
 
-/** The ops of some phases. */
-export type OpsOf<Phases extends Phase> = {
-  [Name in OpName]: (typeof phaseOf)[Name] extends Phases ? Name : never
-}[OpName]
-
 /** An op of a program: its name and its fields. */
 export type Op = { [Name in OpName]: { readonly op: Name } & OpFields[Name] }[OpName]
 `

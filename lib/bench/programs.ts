@@ -2,11 +2,10 @@
 // their times. `selftest --time` runs them.
 
 import type { LoweredProgram } from '../core/program.js'
-import { builtOf } from '../model/model.js'
+import { builtOf, stepProgramOf } from '../model/model.js'
 import type { NetworkTask } from '../models/network.js'
 import type { OpSpec, ProgramSpec, ViewSpec } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
-import { lowerStep, stepOptions } from '../training/step-program.js'
 import { flopsOf, type LayerShape, layerProgram, layerShapes } from './layers.js'
 import { batchSize, type FeedModel, feedModel, feedRows } from './models.js'
 
@@ -59,8 +58,7 @@ function layer(workload: string, shape: LayerShape): DeviceWorkload[] {
 async function training(kind: FeedModel): Promise<DeviceWorkload> {
   using model = feedModel(kind, { threads: 1, sparseUpdate: 'lazy' })
   await model.build(feedRows(batchSize))
-  const { encoder, runner, options } = builtOf(model)
-  const lowered = lowerStep(runner.network, stepOptions(options, adam()))
+  const lowered = stepProgramOf(model, adam())
   const { spec } = lowered
   return {
     workload: `train-${kind}`,
@@ -68,7 +66,7 @@ async function training(kind: FeedModel): Promise<DeviceWorkload> {
     n: batchSize,
     flops: null,
     bytes: bytesOf(spec, batchSize),
-    program: packed(lowered, encoder.tasks),
+    program: packed(lowered, builtOf(model).encoder.tasks),
   }
 }
 

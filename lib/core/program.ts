@@ -63,17 +63,17 @@ export function columnsOf(view: View, offset: number, width: number): View {
 export class ProgramBuilder {
   readonly training: boolean
   readonly #layout: StoreLayout
-  readonly #buffers: BufferSpec[] = []
-  readonly #ops: Op[] = []
-  readonly #denominators: DenominatorSpec[] = []
+  #buffers: BufferSpec[] = []
+  #ops: Op[] = []
+  #denominators: DenominatorSpec[] = []
   readonly #rowInputs = new Map<string, View>()
-  readonly #rowOutputs: string[] = []
+  #rowOutputs: string[] = []
   readonly #bindings = new Map<string, number>()
   readonly #initial = new Map<string, number>()
   readonly #scalars = new Map<StepScalar, number>()
-  readonly #taskWeights: { task: string; scalar: number }[] = []
-  readonly #losses: TaskLoss[] = []
-  readonly #penalties: { of: string; output: number }[] = []
+  #taskWeights: { readonly task: string; readonly scalar: number }[] = []
+  #losses: TaskLoss[] = []
+  #penalties: { readonly of: string; readonly output: number }[] = []
   #scalarInputs = 0
   #scalarOutputs = 0
 
@@ -87,22 +87,22 @@ export class ProgramBuilder {
   static after(program: LoweredProgram, layout: StoreLayout): ProgramBuilder {
     const builder = new ProgramBuilder(layout, { training: true })
     const { spec } = program
-    builder.#buffers.push(...spec.buffers)
-    builder.#ops.push(...spec.ops)
-    builder.#denominators.push(...spec.denominators)
+    builder.#buffers = [...spec.buffers]
+    builder.#ops = [...spec.ops]
+    builder.#denominators = [...spec.denominators]
     const inputs = spec.buffers.flatMap(({ class: kind, width }, buffer) =>
       kind === 'rowInput' ? [{ buffer, offset: 0, width }] : [],
     )
     program.rowInputs.forEach((name, index) => {
       builder.#rowInputs.set(name, inputs[index] as View)
     })
-    builder.#rowOutputs.push(...program.rowOutputs)
+    builder.#rowOutputs = [...program.rowOutputs]
     for (const [name, buffer] of Object.entries(program.bindings)) builder.#bindings.set(name, buffer)
     for (const [name, value] of Object.entries(program.initial)) builder.#initial.set(name, value)
     for (const [name, number] of Object.entries(program.scalars)) builder.#scalars.set(name as StepScalar, number)
-    builder.#taskWeights.push(...program.taskWeights)
-    builder.#losses.push(...program.losses)
-    builder.#penalties.push(...program.penalties)
+    builder.#taskWeights = [...program.taskWeights]
+    builder.#losses = [...program.losses]
+    builder.#penalties = [...program.penalties]
     builder.#scalarInputs = spec.scalarInputs
     builder.#scalarOutputs = spec.scalarOutputs
     return builder

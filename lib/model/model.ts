@@ -17,7 +17,7 @@ import { ModelFile } from '../files/read.js'
 import { writeModel } from '../files/write.js'
 import { labelInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
-import type { Network } from '../models/network.js'
+import type { LoweredProgram, Network } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
@@ -66,7 +66,9 @@ export interface CallOptions {
  */
 export let restoreModel: (model: Model, file: ModelFile) => Promise<void>
 /** @internal What a model has once it is built. */
-export let builtOf: (model: Model) => Built & { readonly options: CommonOptions }
+export let builtOf: (model: Model) => Built
+/** @internal The program of its training steps. */
+export let stepProgramOf: (model: Model, optimizer: Optimizer) => LoweredProgram
 
 /** What a model brings from before. */
 type Past = { readonly [Key in 'drawn' | 'reading']?: Built[Key] | undefined }
@@ -104,7 +106,8 @@ export class Model<
     restoreModel = async (model, file) => {
       model.#built = await model.#restore(file, file)
     }
-    builtOf = (model) => ({ ...model.#need('builtOf'), options: model.#network })
+    builtOf = (model) => model.#need('builtOf')
+    stepProgramOf = (model, optimizer) => model.#lowerStep(builtOf(model), optimizer)
   }
 
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
@@ -362,7 +365,7 @@ export class Model<
       callbacks,
       model: this.name,
       runner: built.runner,
-      program: lowerStep(built.runner.network, stepOptions(this.#network, optimizer)),
+      program: this.#lowerStep(built, optimizer),
       optimizer,
       resumed: file && state && resumed(file, state.training, built.runner),
       tasks: built.encoder.tasks,
@@ -441,6 +444,10 @@ export class Model<
 
   #lower({ features, tasks }: DataEncoder): Network {
     return this.#definition.lower(this.#network, { features, tasks })
+  }
+
+  #lowerStep({ runner }: Built, optimizer: Optimizer): LoweredProgram {
+    return lowerStep(runner.network, stepOptions(this.#network, optimizer))
   }
 
   #need(what: string): Built {

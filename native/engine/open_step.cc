@@ -13,7 +13,7 @@ OpenStep::OpenStep(std::unique_ptr<Step> step) : step_(std::move(step)) {
     throw Failure(Code::argument, "this program has row outputs, expected none of a step that is run in phases; use run()");
   }
   if (step_->row_index_ != nullptr) {  // the columns' order may be drawn anew before the last phase
-    plan.row_index_.assign(step_->row_index_, step_->row_index_ + step_->rows_);
+    plan.row_index_.assign(step_->row_index_, step_->row_index_ + step_->rows_ + step_->next_rows());
     step_->row_index_ = plan.row_index_.data();
   }
   std::fill(plan.scalars_out_.begin(), plan.scalars_out_.end(), 0.0);

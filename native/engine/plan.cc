@@ -289,7 +289,7 @@ void Step::run_phases(double* scalars_in, double* scalars_out, mg_phase first, m
   if (columns_ != nullptr) {
     run.row_stride = columns_->stride();
     run.data_set = columns_->number(), run.data_set_rows = columns_->rows(), run.data_set_first = first_of_columns_;
-    run.data_place = data_place_, run.next_rows = std::min(rows_, columns_->rows() - first_of_columns_ - rows_);
+    run.data_place = data_place_, run.next_rows = next_rows();
   }
   run.scalars_in = scalars_in;
   run.scalars_out = scalars_out;

@@ -5,6 +5,7 @@
 // nothing else may use the plan's scratch buffers, which is why they need no lock and are never allocated per step.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -123,6 +124,8 @@ class Step {
   void release() noexcept;
   bool over(std::chrono::steady_clock::duration taken) const noexcept;
   void execute_one(int64_t step);
+  /// Of the columns, that follow this step's.
+  int64_t next_rows() const noexcept { return std::min(rows_, columns_->rows() - first_of_columns_ - rows_); }
   /// What no op writes of row outputs is zero.
   void clear_outputs() noexcept;
   /// Phases [first, last] of a step whose denominators are there.

@@ -2,7 +2,16 @@
 
 import { elementsOf } from '../../lib/core/layout.js'
 import type { LoweredProgram, Network, NetworkTask } from '../../lib/models/network.js'
-import type { BufferSpec, FloatArray, Initializer, NativeMemory, NativePlan } from '../../lib/native/binding.js'
+import type {
+  BufferSpec,
+  FloatArray,
+  Initializer,
+  NativeMemory,
+  NativePlan,
+  NativeStep,
+  RunRequest,
+  StepPhase,
+} from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
 import { choiceOf, type TestPlace } from './places.js'
 import type { TestNetwork } from './train-program.js'
@@ -52,8 +61,32 @@ export class NetworkRun {
     return memory.read(offset, elements)
   }
 
+  /** Multiplies the gradients of all tensors. */
+  scaleGradients(factor: number): void {
+    const memory = this.#memories.get('gradients')
+    memory?.write(0, memory.read(0, memory.elements).map((value) => factor * value) as FloatArray)
+  }
+
   train(rows: Rows, scalars: Scalars): RunResult {
     return this.#run(this.program, rows, scalars)
+  }
+
+  /** The same as a step that is cut; `between` is called after each run with the phase that it ended with. */
+  async trainInPhases(
+    rows: Rows,
+    scalars: Scalars,
+    runs: readonly (readonly [StepPhase, StepPhase])[],
+    between: (step: NativeStep, done: StepPhase) => void = () => undefined,
+  ): Promise<Scalars> {
+    const { outputs: _, ...request } = this.#request(this.program, rows, scalars).request
+    const step = this.plan(this.program).begin(request)
+    for (const [first, last] of runs) {
+      await step.run(first, last)
+      between(step, last)
+    }
+    const results = scalarsOf(this.program, step.results)
+    step.end()
+    return results
   }
 
   evaluate(rows: Rows): RunResult {
@@ -91,7 +124,7 @@ export class NetworkRun {
     this.#plans.set(program, plan)
   }
 
-  #run(program: LoweredProgram, rows: Rows, scalars: Scalars): RunResult {
+  #request(program: LoweredProgram, rows: Rows, scalars: Scalars): { request: RunRequest; outputs: RunResult['outputs'] } {
     const inputs = program.rowInputs.map((name) => {
       const input = rows[name]
       if (input === undefined) throw new Error(`no rows for ${name}`)
@@ -109,12 +142,12 @@ export class NetworkRun {
       given[scalar] = this.#tasks.find(({ name }) => name === task)?.weight ?? NaN
     }
     const request = { rows: count, inputs, outputs: outputs.map(([, array]) => array), scalars: given, threads: this.#threads }
-    const results = this.plan(program).run(request)
-    const named = [
-      ...program.losses.map(({ task, output }) => [`loss:${task}`, results[output] ?? NaN] as const),
-      ...program.penalties.map(({ of, output }) => [`penalty:${of}`, results[output] ?? NaN] as const),
-    ]
-    return { scalars: Object.fromEntries(named), outputs: Object.fromEntries(outputs) }
+    return { request, outputs: Object.fromEntries(outputs) }
+  }
+
+  #run(program: LoweredProgram, rows: Rows, scalars: Scalars): RunResult {
+    const { request, outputs } = this.#request(program, rows, scalars)
+    return { scalars: scalarsOf(program, this.plan(program).run(request)), outputs }
   }
 
   #find(
@@ -130,4 +163,11 @@ export class NetworkRun {
       ? { memory, offset: tensor?.offset ?? 0, elements: elementsOf(tensor?.shape ?? []) }
       : { memory, offset: 0, elements: table.rows * table.dim }
   }
+}
+
+function scalarsOf({ losses, penalties }: LoweredProgram, results: Float64Array): Scalars {
+  return Object.fromEntries([
+    ...losses.map(({ task, output }) => [`loss:${task}`, results[output] ?? NaN] as const),
+    ...penalties.map(({ of, output }) => [`penalty:${of}`, results[output] ?? NaN] as const),
+  ])
 }

@@ -17,7 +17,8 @@ class Trial {
   /// Why it is not tried: too much work or memory for a fuzzer.
   bool too_large() const { return too_large_; }
 
-  Result run(const Place& place, int threads, bool from_columns) const;
+  /// in_phases: one after the other; of programs without row outputs.
+  Result run(const Place& place, int threads, bool from_columns, bool in_phases = false) const;
 
   /// What kernels leave is what the reference leaves, as far as that depends on the last bits of what it reads; a text where it is not.
   std::string compare(const Place& place, bool from_columns) const;
