@@ -13,6 +13,7 @@ const lib = {
   native: [],
   core: ['native'],
   ...Object.fromEntries(side.map((folder) => [folder, inner])),
+  tasks: ['metrics', ...inner],
   layers: [...inner, ...side],
   models: ['layers', ...inner, ...side],
   ops: ['layers', ...inner],

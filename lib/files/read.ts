@@ -24,11 +24,10 @@ import { DataEncoder } from '../runtime/encode.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { chunkElements, type Place, type Snapshot, weightsOf } from '../runtime/weights.js'
 import { parseTask, type Task } from '../tasks/task.js'
-import type { EpochRecord } from '../training/history.js'
 import type { Drawn, TrainingState } from '../training/state.js'
 import { type ExtentOptions, leastExtent } from './extent.js'
 import { formatVersions, metadataKeys } from './format.js'
-import { callbackTensor, drawnSchema, momentTensor, trainingPrefix, trainingSchema } from './training-state.js'
+import { callbackTensor, drawnSchema, epochsOf, momentTensor, trainingPrefix, trainingSchema } from './training-state.js'
 import { readVocabulary, vocabularyNames } from './vocabularies.js'
 
 const modelSchema = z.strictObject({
@@ -106,11 +105,8 @@ export class ModelFile {
       const what = 'expected the state of a training run, found a model alone: only the checkpoints of fit can be resumed from'
       throw formatError(this.path, metadataKeys.training, what)
     }
-    const { callbacks, steps, stopped, weightsOf, optimizer, epochs } = await readJson(
-      this.#file,
-      metadataKeys.training,
-      trainingSchema,
-    )
+    const json = await readJson(this.#file, metadataKeys.training, trainingSchema)
+    const { callbacks, steps, stopped, weightsOf, optimizer } = json
     const remembered: TrainingState['callbacks'][number][] = []
     for (const [index, own] of callbacks.entries()) {
       const weights = own?.hasWeights === true ? await this.#snapshot(index) : undefined
@@ -119,7 +115,7 @@ export class ModelFile {
     return {
       steps,
       optimizer: this.check(() => parseOptimizer(optimizer, `${metadataKeys.training}.optimizer`)),
-      epochs: epochs as unknown as EpochRecord[],
+      epochs: epochsOf(json),
       stopReason: stopped ?? undefined,
       weightsEpoch: weightsOf,
       callbacks: remembered,

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { DType } from '../io/tensors.js'
 import type { FloatArray } from '../native/binding.js'
 import type { Memories, Snapshot } from '../runtime/weights.js'
+import type { EpochRecord } from '../training/history.js'
 import type { TrainingState } from '../training/state.js'
 
 export const drawnSchema = z.strictObject({ epochs: z.int().min(0), steps: z.int().min(0) })
@@ -44,6 +45,25 @@ export function trainingJson(state: TrainingState): z.input<typeof trainingSchem
     callbacks,
   }
 }
+
+/** Epochs as they were written. Files of before `reasons` have the reason for an undefined AUC alone, as `aucReason`. */
+export function epochsOf(json: z.output<typeof trainingSchema>): EpochRecord[] {
+  return json.epochs.map((epoch) => {
+    const { data: validation } = oldValidation.safeParse(epoch['validation'])
+    if (validation === undefined) return epoch as unknown as EpochRecord
+    const tasks = Object.entries(validation.tasks).map(([task, { aucReason, reasons, ...result }]) => {
+      return [task, { ...result, reasons: reasons ?? (aucReason === undefined ? {} : { auc: aucReason }) }]
+    })
+    return { ...epoch, validation: { ...validation, tasks: Object.fromEntries(tasks) } } as unknown as EpochRecord
+  })
+}
+
+const oldValidation = z.looseObject({
+  tasks: z.record(
+    z.string(),
+    z.looseObject({ aucReason: z.string().optional(), reasons: z.record(z.string(), z.string()).optional() }),
+  ),
+})
 
 /** A tensor of floats to write, in parts. */
 export interface FloatSource {

@@ -3,8 +3,10 @@
 
 import type { NumberValues } from '../core/columns.js'
 import { atOnce, type Sliced } from '../core/slices.js'
+import { AllRows } from './all-rows.js'
 import { areasOf } from './area.js'
 import { BinaryRows, type Groups, type RowGroups, rowGroups } from './binary-rows.js'
+import type { Metric } from './metric.js'
 import { orderBy } from './order.js'
 import { checkLengths, checkRows, checkScored, type MetricResult, type ScoredRows, unitOf } from './rows.js'
 
@@ -23,8 +25,16 @@ export function auc(rows: ScoredRows): AucResult {
   return atOnce(aucOf(checkScored(rows)))
 }
 
+/** AUC of evaluation, over all rows. */
+export const aucMetric = {
+  name: 'auc',
+  better: 'higher',
+  display: { title: 'AUC', heading: 'auc', format: 'decimals' },
+  of: { number: () => new AllRows(aucOf) },
+} as const satisfies Metric
+
 /** What `auc` does, slice by slice. */
-export function* aucOf(rows: ScoredRows): Sliced<AucResult> {
+function* aucOf(rows: ScoredRows): Sliced<AucResult> {
   checkLengths(rows)
   const counts = new BinaryRows(rows)
   const counted = yield* counts.counted()

@@ -1,32 +1,44 @@
-// Metrics by name: what evaluation computes for a task and what a monitor may watch. A new metric is one row here.
+// What a metric is: a name, which way is better, how it is shown, and how rows are taken in. Evaluation, monitors, tables and JSON
+// know metrics only so. A metric is one file in this folder and one line in registry.ts.
 
 import type { Sliced } from '../core/slices.js'
-import { aucOf } from './auc.js'
-import { accuracy, logLoss } from './classification.js'
-import { type ClassifiedRows, classAccuracy, classLogLoss } from './multiclass.js'
-import { mae, rmse } from './regression.js'
-import type { MetricResult } from './rows.js'
+import type { MetricResult, ScoredRows } from './rows.js'
 
-export interface Metric {
-  /** Whether more is better. */
+/** What a task predicts of a row: one number, or the probability of each of several classes. */
+export type ScoreForm = 'number' | 'classes'
+
+export interface Metric<Name extends string = string> {
+  /** What results and monitors call it. */
+  readonly name: Name
+  /** Which values are better: what a monitor of it looks for. */
   readonly better: 'higher' | 'lower'
-  /** Work over all rows, which yields on its way. */
-  readonly of: (rows: ClassifiedRows) => Sliced<MetricResult>
+  readonly display: MetricDisplay
+  /** What it needs: the scores that it can be taken of. It begins anew with every call. */
+  readonly of: { readonly number?: () => Measurement; readonly classes?: (classes: number) => Measurement }
 }
 
-/** Metrics of each kind of task, by the name that results and monitors use. */
-export const metricsOf = {
-  binary: {
-    auc: { better: 'higher', of: aucOf },
-    logloss: { better: 'lower', of: logLoss },
-    accuracy: { better: 'higher', of: accuracy },
-  },
-  regression: {
-    rmse: { better: 'lower', of: rmse },
-    mae: { better: 'lower', of: mae },
-  },
-  multiclass: {
-    logloss: { better: 'lower', of: classLogLoss },
-    accuracy: { better: 'higher', of: classAccuracy },
-  },
-} as const satisfies Readonly<Record<string, Readonly<Record<string, Metric>>>>
+/** How people are shown it. */
+export interface MetricDisplay {
+  /** In a sentence: `AUC`. */
+  readonly title: string
+  /** Over a column: short. */
+  readonly heading: string
+  /** `'decimals'`: `0.8123`; `'percent'`: `81.2%`; `'plain'`: with as many digits as it has. */
+  readonly format: 'decimals' | 'percent' | 'plain'
+}
+
+/** A metric of rows that come part by part. However they are cut, the result has the same bits. */
+export interface Measurement {
+  /**
+   * Takes in the rows that follow those before; of classes `scores` is [rows, classes].
+   * @throws ERR_MULTIGATE_ARGUMENT where lengths differ or a weight is none; rows are counted from the first part's first.
+   */
+  add(part: ScoredRows): Sliced<void>
+  finish(): Sliced<MetricResult>
+}
+
+/** A metric of rows that are all there. */
+export function* measure(measurement: Measurement, rows: ScoredRows): Sliced<MetricResult> {
+  yield* measurement.add(rows)
+  return yield* measurement.finish()
+}

@@ -4,7 +4,6 @@
 import { checkObject, invalidArgument } from '../core/check.js'
 import type { NumberValues } from '../core/columns.js'
 import { ArgumentError } from '../core/errors.js'
-import { inBlocks, type Sliced, sliceValues } from '../core/slices.js'
 
 /** Scores and labels of the same rows, such as the values of a dataset's column, and a finite weight >= 0 for each where rows have one; a row of weight 0 counts as if it were not there. Labels that are NaN are missing. */
 export interface ScoredRows {
@@ -22,10 +21,14 @@ export interface MetricResult {
 /** What is said where rows have labels and no weights. */
 export const noWeight = 'the weights of all labelled rows are 0'
 
-/** @throws ERR_MULTIGATE_ARGUMENT where lengths differ. */
-export function checkLengths({ scores, labels, weights }: ScoredRows): void {
-  checkRows('labels', labels.length, scores.length)
-  if (weights !== undefined) checkRows('weights', weights.length, scores.length)
+/** @throws ERR_MULTIGATE_ARGUMENT where lengths differ. @param width scores of a row. */
+export function checkLengths({ scores, labels, weights }: ScoredRows, width = 1): void {
+  if (width === 1) checkRows('labels', labels.length, scores.length)
+  else if (scores.length !== labels.length * width) {
+    const expected = `${labels.length} rows x ${width} classes`
+    throw new ArgumentError(`scores: expected ${expected} numbers, found ${scores.length}`, { field: 'scores' })
+  }
+  if (weights !== undefined) checkRows('weights', weights.length, labels.length)
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless it has scores and labels. */
@@ -53,12 +56,16 @@ export function checkRows(field: string, found: number, rows: number): void {
   throw new ArgumentError(`${field}: expected ${rows} rows, as scores has, found ${found}`, { field })
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT naming the row of a weight that is no finite number >= 0. */
-export function weightOf(weights: NumberValues | undefined, row: number): number {
+/**
+ * The weight of a row; 1 where rows have none.
+ * @param before rows of parts that came before these.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the row of a weight that is no finite number >= 0.
+ */
+export function weightOf(weights: NumberValues | undefined, row: number, before = 0): number {
   if (weights === undefined) return 1
   const weight = weights[row] ?? NaN
   if (weight >= 0 && weight < Infinity) return weight
-  throw invalidArgument(`weights[${row}]`, 'a finite number >= 0', weight)
+  throw invalidArgument(`weights[${before + row}]`, 'a finite number >= 0', weight)
 }
 
 /**
@@ -72,63 +79,4 @@ export function unitOf(weight: number): number {
 /** Why a score gives no value: a model that diverged. */
 export function notANumber(row: number): string {
   return `the score of row ${row} is NaN`
-}
-
-/**
- * A weighted mean over rows. Undefined, with the reason, where there is nothing to take it of.
- * @param of is NaN where the row's score is none. @param width how many scores it looks at.
- */
-export function* meanOver(
-  { labels, weights }: Omit<ScoredRows, 'scores'>,
-  of: (row: number) => number,
-  width = 1,
-): Sliced<MetricResult> {
-  let [labelled, largest] = [0, 0]
-  yield* inBlocks(0, labels.length, (from, to) => {
-    for (let row = from; row < to; row += 1) {
-      if (Number.isNaN(labels[row])) continue
-      labelled += 1
-      largest = Math.max(largest, weightOf(weights, row))
-    }
-  })
-  if (labelled === 0) return { value: undefined, reason: 'no row has a label' }
-  if (largest === 0) return { value: undefined, reason: noWeight }
-  const mean = new Mean(weights, unitOf(largest))
-  yield* inBlocks(0, labels.length, (from, to) => mean.add(labels, of, from, to), Math.ceil(sliceValues / width))
-  return mean.result()
-}
-
-class Mean {
-  readonly #weights: NumberValues | undefined
-  readonly #unit: number
-  #sum = 0
-  #total = 0
-  #wrong: number | undefined
-
-  constructor(weights: NumberValues | undefined, unit: number) {
-    this.#weights = weights
-    this.#unit = unit
-  }
-
-  add(labels: NumberValues, of: (row: number) => number, from: number, to: number): void {
-    const [weights, unit] = [this.#weights, this.#unit]
-    let [sum, total] = [0, 0]
-    for (let row = from; row < to; row += 1) {
-      if (Number.isNaN(labels[row])) continue
-      const weight = (weights?.[row] ?? 1) / unit
-      // Not 0 times infinity.
-      if (weight === 0) continue
-      const value = of(row)
-      if (Number.isNaN(value)) this.#wrong ??= row
-      sum += weight * value
-      total += weight
-    }
-    this.#sum += sum
-    this.#total += total
-  }
-
-  result(): MetricResult {
-    if (this.#wrong !== undefined) return { value: undefined, reason: notANumber(this.#wrong) }
-    return { value: this.#sum / this.#total }
-  }
 }

@@ -162,13 +162,13 @@ export class Model<
    * @throws ERR_MULTIGATE_BUSY while another `fit` runs, ERR_MULTIGATE_ABORTED by its signal, ERR_MULTIGATE_DIVERGED where a
    * loss is no finite number, ERR_MULTIGATE_DATA as `build`, saying of which dataset.
    */
-  async fit(train: Dataset, options: FitOptions = {}): Promise<History<TaskName<Tasks>>> {
+  async fit(train: Dataset, options: FitOptions = {}): Promise<History<Tasks>> {
     this.#checkFree('fit')
     this.#busy = 'fit'
     try {
       const history = await this.#fit(train, options)
       this.#checkAlive()
-      return history
+      return history as History<Tasks>
     } finally {
       this.#busy = undefined
     }
@@ -179,12 +179,12 @@ export class Model<
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task,
    * and for no rows, which have no mean loss.
    */
-  async evaluate(data: Dataset, options: CallOptions = {}): Promise<Evaluation<TaskName<Tasks>>> {
+  async evaluate(data: Dataset, options: CallOptions = {}): Promise<Evaluation<Tasks>> {
     const check = this.#checking('evaluate', options)
     const built = this.#need('evaluate')
     checkRows(checkDataset('evaluate.data', data))
     using rows = await built.encoder.encode(data, this.#compute.native, 'evaluation', check)
-    return await this.#evaluate(built, rows, check)
+    return (await this.#evaluate(built, rows, check)) as Evaluation<Tasks>
   }
 
   /**
@@ -329,7 +329,7 @@ export class Model<
     this.#built = built
   }
 
-  async #fit(train: Dataset, options: FitOptions): Promise<History<TaskName<Tasks>>> {
+  async #fit(train: Dataset, options: FitOptions): Promise<History> {
     const {
       validation,
       signal,
@@ -397,8 +397,8 @@ export class Model<
     return { built: await this.#restore(file, { drawn, reading: file.reading }), training }
   }
 
-  #evaluate({ encoder, runner }: Built, rows: EncodedRows, check: () => void): Promise<Evaluation<TaskName<Tasks>>> {
-    return evaluate(runner, rows, encoder.tasks, this.#network, { turns: this.#turns, check })
+  async #evaluate({ encoder, runner }: Built, rows: EncodedRows, check: () => void): Promise<Evaluation> {
+    return await evaluate(runner, rows, encoder.tasks, this.#network, { turns: this.#turns, check })
   }
 
   async #save(built: Built, path: FilePath, training?: TrainingState): Promise<void> {

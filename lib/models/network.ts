@@ -5,9 +5,10 @@ import type { Table, Tensor } from '../core/layout.js'
 import type { View } from '../core/op-fields.js'
 import type { LoweredProgram } from '../core/program.js'
 
-import type { HeadTask } from '../layers/heads.js'
+import type { TaskKind as HeadKind, HeadTask } from '../layers/heads.js'
 import type { TableGradient } from '../layers/inputs.js'
 import type { WatchedGate } from '../layers/tape.js'
+import type { TaskKind } from '../tasks/task.js'
 
 export type { ParameterGroup, Table, Tensor } from '../core/layout.js'
 export type { LoweredProgram } from '../core/program.js'
@@ -44,4 +45,7 @@ export type NetworkFeature =
   | { readonly kind: 'dense'; readonly name: string; readonly width: number }
 
 /** A task as a network sees it: labels are the row input `label:<name>`, weights `weight:<name>`. */
-export type NetworkTask = HeadTask
+export type NetworkTask = HeadTask & { readonly kind: WithHead<TaskKind, HeadKind> }
+
+/** Does not compile where a kind of task has no head (the first), or a head no kind of task (the second). */
+type WithHead<Kind extends HeadKind, Head extends TaskKind> = Kind & Head

@@ -9,7 +9,7 @@ import { visible } from '../core/visible.js'
 import type { Callback, FitPlan, StepRecord } from '../training/callbacks.js'
 import type { EpochRecord, History } from '../training/history.js'
 import { headline } from './results.js'
-import { count, decimals, duration } from './text.js'
+import { count, decimals, duration, metricText } from './text.js'
 import { unknownLines } from './unknown.js'
 
 /** Where progress is written: any stream of Node's will do. */
@@ -199,10 +199,12 @@ function epochLine({ epoch, loss, tasks, validation, seconds, rowsPerSecond }: E
   const parts = [`epoch ${epoch}/${epochs}`, `${duration(seconds)}`, `${count(rowsPerSecond)} rows/s`, lossText(loss, losses)]
   if (validation !== undefined) {
     parts.push(`val loss ${decimals(validation.loss)}`)
-    const found = Object.entries(validation.tasks).map(([task, result]) => ({ task, ...headline(result) }))
-    for (const metric of new Set(found.map((one) => one.metric))) {
-      const own = found.filter((one) => one.metric === metric).map(({ task, value }) => `${task} ${decimals(value)}`)
-      parts.push(`val ${metric} ${own.join(' ')}`)
+    const found = Object.entries(validation.tasks).map(([task, result]) => ({ task, shown: headline(result) }))
+    for (const metric of new Set(found.flatMap(({ shown }) => shown?.metric ?? []))) {
+      const own = found.flatMap(({ task, shown }) =>
+        shown?.metric === metric ? [`${task} ${metricText(metric, shown.value)}`] : [],
+      )
+      parts.push(`val ${metric.display.heading} ${own.join(' ')}`)
     }
   }
   return parts.join('  ')

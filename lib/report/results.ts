@@ -5,23 +5,21 @@ import { z } from 'zod'
 import { parseOptions } from '../core/check.js'
 import { anyNumber } from '../core/schemas.js'
 import { visible } from '../core/visible.js'
+import type { Metric } from '../metrics/metric.js'
+import { type MetricName, metrics } from '../metrics/registry.js'
 import type { Evaluation, TaskEvaluation } from '../runtime/evaluate.js'
+import { type AnyKindOfTask, taskKinds } from '../tasks/task.js'
 import type { History } from '../training/history.js'
-import { count, decimals, duration, table } from './text.js'
+import { count, decimals, duration, metricText, table } from './text.js'
 import { unknownLines } from './unknown.js'
-
-const metrics = ['auc', 'logloss', 'accuracy', 'rmse', 'mae'] as const
 
 const numbers = z.record(z.string(), anyNumber)
 const some = anyNumber.optional()
 const taskSchema = z.looseObject({
   rows: anyNumber,
   positives: some,
-  auc: some,
-  logloss: some,
-  accuracy: some,
-  rmse: some,
-  mae: some,
+  ...Object.fromEntries(metrics.map(({ name }) => [name, some])),
+  reasons: z.record(z.string(), z.string()).optional(),
 })
 const unknownSchema = { unknownValues: numbers.optional(), unknownShares: numbers.optional() }
 const evaluationSchema = z.looseObject({ tasks: z.record(z.string(), taskSchema), ...unknownSchema })
@@ -44,28 +42,52 @@ export function resultsTable(results: Readonly<Record<string, Evaluation>>): str
   const lines = Object.entries(results).flatMap(([data, { tasks }]) =>
     Object.entries(tasks).map(([task, result]) => ({ data, task, result })),
   )
-  const shown = metrics.filter((metric) => lines.some(({ result }) => metric in result))
+  const shown = metrics.filter((metric) => lines.some(({ result }) => has(result, metric)))
   const withPositives = lines.some(({ result }) => result.positives !== undefined)
   const rows = lines.map(({ data, task, result }) => [
     data,
     task,
-    ...shown.map((metric) => (metric in result ? decimals(result[metric]) : '')),
+    ...shown.map((metric) => (has(result, metric) ? metricText(metric, result[metric.name]) : '')),
     ...(withPositives ? [result.positives === undefined ? '' : count(result.positives)] : []),
     count(result.rows),
   ])
-  const reasons = lines.flatMap(({ data, task, result: { aucReason } }) => {
-    return aucReason === undefined ? [] : [`${data} ${task}: no AUC, ${aucReason}`]
-  })
+  const reasons = lines.flatMap(({ data, task, result }) => reasonsOf(result).map((reason) => `${data} ${task}: ${reason}`))
   const unknown = Object.entries(results).flatMap(([data, evaluation]) => unknownLines(data, evaluation))
-  const header = ['data', 'task', ...shown, ...(withPositives ? ['positives'] : []), 'rows']
+  const headings = shown.map(({ display }) => display.heading)
+  const header = ['data', 'task', ...headings, ...(withPositives ? ['positives'] : []), 'rows']
   return [table(header, rows), ...reasons.map(visible), ...unknown].join('\n')
 }
 
-/** The metric that speaks for a task: AUC, or RMSE, or accuracy. */
-export function headline(result: TaskEvaluation): { readonly metric: string; readonly value: number | undefined } {
-  if ('auc' in result) return { metric: 'auc', value: result.auc }
-  if ('rmse' in result) return { metric: 'rmse', value: result.rmse }
-  return { metric: 'accuracy', value: result.accuracy }
+/** Whether a result has a metric, be it undefined; JSON leaves out what is. */
+function has(result: TaskEvaluation, { name }: Metric<MetricName>): boolean {
+  const { reasons }: Partial<TaskEvaluation> = result
+  return name in result || reasons?.[name] !== undefined
+}
+
+/** Metrics that are undefined for the same reason share a line: `no AUC, all 50 labelled rows are negative`. */
+function reasonsOf({ reasons = {} }: Partial<TaskEvaluation>): string[] {
+  const without = metrics.flatMap(({ name, display: { title } }) => {
+    const reason = reasons[name]
+    return reason === undefined ? [] : [{ title, reason }]
+  })
+  return [...new Set(without.map(({ reason }) => reason))].map((reason) => {
+    const titles = without.filter((one) => one.reason === reason).map(({ title }) => title)
+    return `no ${titles.join(' or ')}, ${reason}`
+  })
+}
+
+/** A metric with its value. */
+interface Headline {
+  readonly metric: Metric<MetricName>
+  readonly value: number | undefined
+}
+
+/** The metric that speaks for a task, as its kind says. Results are not told their kind: it is the one whose metrics they have. */
+export function headline(result: TaskEvaluation): Headline | undefined {
+  const fits = ({ metrics: own }: AnyKindOfTask): number => own.reduce((sum, metric) => sum + (has(result, metric) ? 1 : -1), 0)
+  const kind = taskKinds.reduce((best, other) => (fits(other) > fits(best) ? other : best))
+  const metric = kind.metrics.find(({ name }) => name === kind.headline)
+  return metric && has(result, metric) ? { metric, value: result[metric.name] } : undefined
 }
 
 /**
@@ -76,13 +98,16 @@ export function historyTable(history: History): string {
   parseOptions('history', historySchema, history)
   const { epochs, weightsEpoch } = history
   const validated = epochs.find(({ validation }) => validation !== undefined)?.validation
-  const columns = Object.entries(validated?.tasks ?? {}).map(([task, result]) => ({ task, metric: headline(result).metric }))
-  const names = columns.map(({ task, metric }) => `val_${task}_${metric}`)
+  const columns = Object.entries(validated?.tasks ?? {}).flatMap(([task, result]) => {
+    const { metric } = headline(result) ?? {}
+    return metric === undefined ? [] : [{ name: `val_${task}_${metric.name}`, metric }]
+  })
+  const names = columns.map(({ name }) => name)
   const header = ['epoch', 'loss', ...(validated ? ['val_loss', ...names] : []), 'time']
   const rows = epochs.map(({ epoch, loss, validation, metrics: measured, seconds }) => [
     `${epoch}${epoch === weightsEpoch && epoch !== epochs.length ? '*' : ''}`,
     decimals(loss),
-    ...(validated ? [decimals(validation?.loss), ...names.map((name) => decimals(measured[name]))] : []),
+    ...(validated ? [decimals(validation?.loss), ...columns.map(({ name, metric }) => metricText(metric, measured[name]))] : []),
     duration(seconds),
   ])
   return [table(header, rows), ...unknownLines('training data', history)].join('\n')

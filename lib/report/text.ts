@@ -1,6 +1,7 @@
 // Numbers and tables as text: aligned columns, no colours, no box drawing, so that they survive a log file.
 
 import { visible } from '../core/visible.js'
+import type { Metric } from '../metrics/metric.js'
 
 /** Rows of cells, the first one the header; numbers to the right, text to the left. A name keeps to its cell, whatever is in it. */
 export function table(titles: readonly string[], cells: readonly (readonly string[])[]): string {
@@ -19,6 +20,12 @@ export function table(titles: readonly string[], cells: readonly (readonly strin
 /** `4` decimals, or nothing for what is not there. */
 export function decimals(value: number | undefined, digits = 4): string {
   return value === undefined ? '-' : value.toFixed(digits)
+}
+
+/** The value of a metric, as that is shown. */
+export function metricText({ display: { format } }: Metric, value: number | undefined): string {
+  if (value === undefined || format === 'decimals') return decimals(value)
+  return format === 'percent' ? `${decimals(100 * value, 1)}%` : String(value)
 }
 
 /** `12,345`. */

@@ -16,8 +16,7 @@ import { columnNameOf, type Feature } from '../features/spec/feature.js'
 import { labelInput, weightInput } from '../layers/heads.js'
 import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
-import { classCount } from '../tasks/multiclass.js'
-import { checkLearnable, encodeLabels, encodeWeights, labelColumnOf, type Task } from '../tasks/task.js'
+import { checkLearnable, encodeLabels, encodeWeights, kindOf, labelColumnOf, type Task } from '../tasks/task.js'
 import { createColumns } from './memory-budget.js'
 
 /**
@@ -47,13 +46,7 @@ export class DataEncoder {
   }
 
   get tasks(): NetworkTask[] {
-    return this.#tasks.map((task) => ({
-      kind: task.kind,
-      name: task.name,
-      weight: task.weight,
-      rowWeights: task.weightColumn !== undefined,
-      ...(task.kind === 'multiclass' && { classes: classCount(task) }),
-    }))
+    return this.#tasks.map(networkTask)
   }
 
   /**
@@ -229,6 +222,17 @@ export class EncodedRows {
 
   [Symbol.dispose](): void {
     this.columns.dispose()
+  }
+}
+
+function networkTask(task: Task): NetworkTask {
+  const { scores, width } = kindOf(task)
+  return {
+    kind: task.kind,
+    name: task.name,
+    weight: task.weight,
+    rowWeights: task.weightColumn !== undefined,
+    ...(scores === 'classes' && { classes: width(task) }),
   }
 }
 

@@ -3,10 +3,13 @@
 
 import { inBlocks, inSlices, type Sliced } from '../core/slices.js'
 import { headWidth } from '../layers/heads.js'
-import { type Metric, metricsOf } from '../metrics/metric.js'
+import { measure } from '../metrics/metric.js'
+import type { MetricName, MetricValues } from '../metrics/registry.js'
+import type { TaskName } from '../models/definition.js'
 import type { NetworkTask } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
+import { type CountingKind, kindOf, type Task, type TaskKind } from '../tasks/task.js'
 import type { EncodedRows, Targets } from './encode.js'
 import { type LossPlace, lossPlace } from './losses.js'
 import { penaltyOfWeights } from './penalty.js'
@@ -14,29 +17,41 @@ import type { Turns } from './queue.js'
 import type { NetworkRunner, PartResult } from './runner.js'
 import { type UnknownValues, unknownIn } from './unknown.js'
 
-/** What is measured of a task; metrics by its kind. One is undefined where the rows give no value, `aucReason` says why for AUC. */
-export interface TaskEvaluation {
-  /** The loss that training minimises: with row weights and reduction, without the task's weight and penalties. */
-  readonly loss: number
+/**
+ * What is measured of a task: its metrics by name, as its kind has them; one that the rows give no value of is undefined, and `reasons`
+ * says why. Where the kind is not known to the types, a metric may be absent too.
+ */
+export type TaskEvaluation<Kind extends TaskKind = TaskKind> = RowCounts<Kind> &
+  MetricValues<Kind> & {
+    /** The loss that training minimises: with row weights and reduction, without the task's weight and penalties. */
+    readonly loss: number
+    /** Why metrics are undefined, by their names; empty where none is. */
+    readonly reasons: { readonly [Name in MetricName<Kind>]?: string | undefined }
+  }
+
+/** The rows that are measured. */
+export type RowCounts<Kind extends TaskKind = TaskKind> = {
   /** Rows with a label. */
   readonly rows: number
-  /** Binary: labelled rows that are positive; soft labels add up. */
-  readonly positives?: number | undefined
-  /** Binary. */
-  readonly auc?: number | undefined
-  readonly aucReason?: string | undefined
-  /** Binary, multiclass: mean cross-entropy in nats. */
-  readonly logloss?: number | undefined
-  /** Binary: share of rows on the right side of one half. Multiclass: share whose most probable class is the label's. */
-  readonly accuracy?: number | undefined
-  /** Regression, in label units. */
-  readonly rmse?: number | undefined
-  /** Regression, in label units. */
-  readonly mae?: number | undefined
-}
+} & ([Kind] extends [CountingKind]
+  ? {
+      /** Labelled rows that are positive; soft labels add up. */
+      readonly positives: number
+    }
+  : [Extract<Kind, CountingKind>] extends [never]
+    ? unknown
+    : {
+        /** Labelled rows that are positive, of tasks whose labels say yes or no; soft labels add up. */
+        readonly positives?: number | undefined
+      })
 
-export interface Evaluation<Name extends string = string> extends UnknownValues {
-  readonly tasks: Readonly<Record<Name, TaskEvaluation>>
+/** The kind of the task that is called so. */
+type KindCalled<Name extends string, Own> = Own extends Task ? (Name extends Own['name'] ? Own['kind'] : never) : never
+
+/** What was measured on a dataset. `Tasks`: those of the model, which say what metrics there are. */
+export interface Evaluation<Tasks extends readonly Task[] = readonly Task[]> extends UnknownValues {
+  /** By the name of the task. */
+  readonly tasks: { readonly [Name in TaskName<Tasks>]: TaskEvaluation<KindCalled<Name, Tasks[number]>> }
   /** Sum of task weight x task loss, and penalties over all weights. */
   readonly loss: number
   readonly rows: number
@@ -95,12 +110,15 @@ function* evaluateTask(
 ): Sliced<TaskEvaluation> {
   if (scores === undefined || targets === undefined) throw new Error('a task was evaluated without scores or labels')
   const { labels, weights } = targets
-  const rows = { scores, labels, weights, classes: headWidth(task) }
-  const values: Record<string, number | string | undefined> = {}
-  for (const [name, { of }] of Object.entries<Metric>(metricsOf[task.kind])) {
-    const { value, reason } = yield* of(rows)
+  const { metrics, countsPositives, scores: form } = kindOf(task)
+  const values: { [Name in MetricName]?: number | undefined } = {}
+  const reasons: { [Name in MetricName]?: string } = {}
+  for (const { name, of } of metrics) {
+    const measurement = form === 'classes' ? of.classes?.(headWidth(task)) : of.number?.()
+    if (measurement === undefined) throw new Error(`${name} cannot be measured of ${task.kind} tasks`)
+    const { value, reason } = yield* measure(measurement, { scores, labels, weights })
     values[name] = value
-    if (name === 'auc' && reason !== undefined) values.aucReason = reason
+    if (reason !== undefined) reasons[name] = reason
   }
   const counts = { rows: 0, positives: 0 }
   yield* inBlocks(0, labels.length, (from, to) => {
@@ -111,5 +129,5 @@ function* evaluateTask(
       counts.positives += label
     }
   })
-  return { loss, ...values, ...(task.kind === 'binary' && { positives: counts.positives }), rows: counts.rows }
+  return { loss, ...values, ...(countsPositives && { positives: counts.positives }), rows: counts.rows, reasons }
 }

@@ -6,6 +6,8 @@ import { z } from 'zod'
 import { called, describeValue, parseOptions, quote } from '../core/check.js'
 import { type Column, mapInto, numberOf, numberText, rowsOf } from '../core/columns.js'
 import { nearest } from '../core/did-you-mean.js'
+import { metricsOf } from '../metrics/registry.js'
+import type { KindOfTask } from './kind.js'
 import {
   checkSomeKnown,
   isListed,
@@ -18,7 +20,7 @@ import {
   wrongLabel,
 } from './labels.js'
 
-export const binarySchema = z
+const binarySchema = z
   .strictObject({
     kind: z.literal('binary'),
     ...labelOptions,
@@ -55,7 +57,7 @@ export function binary<const Name extends string>(name: Name, options: BinaryOpt
 }
 
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
-export function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Array {
+function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Array {
   const single = singleColumn(task, column)
   if (task.positive !== undefined) return matches(task.positive, single)
   return numericLabels(task, single, (value, raw) => {
@@ -89,7 +91,7 @@ const trueAs: Readonly<Record<string, string>> = Object.assign(Object.create(nul
  * Checks that the training rows have a positive label; they train nothing otherwise, most often because `positive` is misspelt.
  * @throws ERR_MULTIGATE_DATA listing the values that do occur, nearest first.
  */
-export function checkBinaryLabels(task: BinaryTask, labels: Float32Array, columnOf: () => Column): void {
+function checkBinaryLabels(task: BinaryTask, labels: Float32Array, columnOf: () => Column): void {
   if (labels.some((label) => label > 0)) return
   const known = checkSomeKnown(task, labels)
   if (task.positive === undefined)
@@ -143,3 +145,17 @@ function valuesOf(column: Column): Set<string> {
   }
   return found
 }
+
+/** What there is to know of binary tasks. */
+export const binaryKind = {
+  kind: 'binary',
+  schema: binarySchema,
+  encode: encodeBinaryLabels,
+  check: checkBinaryLabels,
+  scores: 'number',
+  width: () => 1,
+  classes: () => undefined,
+  countsPositives: true,
+  metrics: metricsOf('binary'),
+  headline: 'auc',
+} as const satisfies KindOfTask<'binary', BinaryTask>

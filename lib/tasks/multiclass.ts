@@ -5,6 +5,8 @@ import { z } from 'zod'
 import { called, describeValue, parseOptions } from '../core/check.js'
 import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { largestWidth } from '../core/limits.js'
+import { metricsOf } from '../metrics/registry.js'
+import type { KindOfTask } from './kind.js'
 import {
   checkSomeKnown,
   isListed,
@@ -18,7 +20,7 @@ import {
 
 const classValue = z.union([z.string(), z.number()])
 
-export const multiclassSchema = z
+const multiclassSchema = z
   .strictObject({
     kind: z.literal('multiclass'),
     ...labelOptions,
@@ -58,17 +60,17 @@ export function multiclass<const Name extends string>(name: Name, options: Multi
 }
 
 /** How many classes a task has. */
-export function classCount({ classes }: Pick<MulticlassTask, 'classes'>): number {
+function classCount({ classes }: Pick<MulticlassTask, 'classes'>): number {
   return typeof classes === 'number' ? classes : classes.length
 }
 
 /** What the classes are called: their label values. */
-export function classNames({ classes }: Pick<MulticlassTask, 'classes'>): string[] {
+function classNames({ classes }: Pick<MulticlassTask, 'classes'>): string[] {
   return typeof classes === 'number' ? Array.from({ length: classes }, (_, index) => `${index}`) : classes.map(String)
 }
 
 /** Numbers of classes, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
-export function encodeMulticlassLabels(task: MulticlassTask, column: Column): Float32Array {
+function encodeMulticlassLabels(task: MulticlassTask, column: Column): Float32Array {
   const single = singleColumn(task, column)
   const { classes } = task
   if (typeof classes === 'number') {
@@ -105,7 +107,7 @@ export function encodeMulticlassLabels(task: MulticlassTask, column: Column): Fl
 }
 
 /** Checks that training rows have two classes at least. @throws ERR_MULTIGATE_DATA naming the task. */
-export function checkMulticlassLabels(task: MulticlassTask, labels: Float32Array): void {
+function checkMulticlassLabels(task: MulticlassTask, labels: Float32Array): void {
   const known = checkSomeKnown(task, labels)
   const first = labels.find((label) => !Number.isNaN(label))
   if (labels.some((label) => !Number.isNaN(label) && label !== first)) return
@@ -115,3 +117,17 @@ export function checkMulticlassLabels(task: MulticlassTask, labels: Float32Array
     `two classes at least in the training rows, found ${known} labels of one class; a model that was built with rows of two trains on these too`,
   )
 }
+
+/** What there is to know of multiclass tasks. */
+export const multiclassKind = {
+  kind: 'multiclass',
+  schema: multiclassSchema,
+  encode: encodeMulticlassLabels,
+  check: checkMulticlassLabels,
+  scores: 'classes',
+  width: classCount,
+  classes: classNames,
+  countsPositives: false,
+  metrics: metricsOf('multiclass'),
+  headline: 'accuracy',
+} as const satisfies KindOfTask<'multiclass', MulticlassTask>

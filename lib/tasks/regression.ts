@@ -4,9 +4,11 @@ import { z } from 'zod'
 
 import { called, describeValue, parseOptions } from '../core/check.js'
 import type { Column } from '../core/columns.js'
+import { metricsOf } from '../metrics/registry.js'
+import type { KindOfTask } from './kind.js'
 import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, orMissing, singleColumn } from './labels.js'
 
-export const regressionSchema = z.strictObject({ kind: z.literal('regression'), ...labelOptions })
+const regressionSchema = z.strictObject({ kind: z.literal('regression'), ...labelOptions })
 
 export type RegressionOptions = LabelOptions
 
@@ -29,7 +31,7 @@ export function regression<const Name extends string>(name: Name, options: Regre
 }
 
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
-export function encodeRegressionLabels(task: RegressionTask, column: Column): Float32Array {
+function encodeRegressionLabels(task: RegressionTask, column: Column): Float32Array {
   return numericLabels(task, singleColumn(task, column), (value, raw) => {
     return value !== undefined && Math.abs(value) < 3.4e38
       ? undefined
@@ -38,6 +40,20 @@ export function encodeRegressionLabels(task: RegressionTask, column: Column): Fl
 }
 
 /** Checks that there is a label to learn from. @throws ERR_MULTIGATE_DATA naming the task. */
-export function checkRegressionLabels(task: RegressionTask, labels: Float32Array): void {
+function checkRegressionLabels(task: RegressionTask, labels: Float32Array): void {
   checkSomeKnown(task, labels)
 }
+
+/** What there is to know of regression tasks. */
+export const regressionKind = {
+  kind: 'regression',
+  schema: regressionSchema,
+  encode: encodeRegressionLabels,
+  check: checkRegressionLabels,
+  scores: 'number',
+  width: () => 1,
+  classes: () => undefined,
+  countsPositives: false,
+  metrics: metricsOf('regression'),
+  headline: 'rmse',
+} as const satisfies KindOfTask<'regression', RegressionTask>

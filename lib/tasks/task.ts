@@ -1,32 +1,50 @@
 // Tasks as users write them: plain readonly data, the same in code and in a configuration file. A new kind of task is one
-// file, and one row in each table here.
+// file, and two lines here.
 
 import { z } from 'zod'
 
 import { describeValue, parseOptions, quote } from '../core/check.js'
 import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
-import { type BinaryTask, binarySchema, checkBinaryLabels, encodeBinaryLabels } from './binary.js'
+import type { Metric, ScoreForm } from '../metrics/metric.js'
+import type { MeasuredKind, MetricName } from '../metrics/registry.js'
+import { type BinaryTask, binaryKind } from './binary.js'
+import type { KindOfTask } from './kind.js'
 import { knownLabels } from './labels.js'
-import { checkMulticlassLabels, encodeMulticlassLabels, type MulticlassTask, multiclassSchema } from './multiclass.js'
-import { checkRegressionLabels, encodeRegressionLabels, type RegressionTask, regressionSchema } from './regression.js'
+import { type MulticlassTask, multiclassKind } from './multiclass.js'
+import { type RegressionTask, regressionKind } from './regression.js'
 
 export type Task<Name extends string = string> = BinaryTask<Name> | RegressionTask<Name> | MulticlassTask<Name>
 
-/** What training knows of a kind of task. */
-interface TaskKind {
-  readonly schema: z.ZodType
-  encode(task: Task, column: Column): Float32Array
-  /** `column`: for an error that lists its values. */
-  check(task: Task, labels: Float32Array, column: () => Column): void
+/** A kind of task, by the name that a task's `kind` has. */
+export type TaskKind = Task['kind']
+
+/** A kind of task is one line here, and one of `Task`. */
+const kinds = {
+  binary: binaryKind,
+  regression: regressionKind,
+  multiclass: multiclassKind,
+} as const satisfies { readonly [Kind in TaskKind | MeasuredKind]: KindOfTask<Kind, Extract<Task, { kind: Kind }>> }
+const kindNames = Object.keys(kinds) as [TaskKind, ...TaskKind[]]
+
+/** The kinds of tasks whose results count positive rows. */
+export type CountingKind = { [Kind in TaskKind]: (typeof kinds)[Kind]['countsPositives'] extends true ? Kind : never }[TaskKind]
+
+/** A kind as those see it that know its tasks only at run time. */
+export type AnyKindOfTask = Omit<KindOfTask<string, Task>, 'scores' | 'metrics' | 'headline'> & {
+  readonly scores: ScoreForm
+  readonly metrics: readonly Metric<MetricName>[]
+  readonly headline: MetricName
 }
 
-const kinds = {
-  binary: { schema: binarySchema, encode: encodeBinaryLabels, check: checkBinaryLabels },
-  regression: { schema: regressionSchema, encode: encodeRegressionLabels, check: checkRegressionLabels },
-  multiclass: { schema: multiclassSchema, encode: encodeMulticlassLabels, check: checkMulticlassLabels },
-} as const
-const kindNames = Object.keys(kinds) as [Task['kind'], ...Task['kind'][]]
+/** What there is to know of a kind of task. */
+export function kindOf({ kind }: { readonly kind: TaskKind }): AnyKindOfTask {
+  return kinds[kind] as AnyKindOfTask
+}
+
+/** Every kind of task, in order. */
+export const taskKinds: readonly AnyKindOfTask[] = kindNames.map((kind) => kindOf({ kind }))
+
 /** Made once: zod compiles a schema when it is first used. */
 const kindSchema = z.looseObject({ kind: z.enum(kindNames) })
 
@@ -54,7 +72,7 @@ export function targetColumnsOf(task: Task): string[] {
  * @throws ERR_MULTIGATE_DATA naming the task, and the row and value.
  */
 export function encodeLabels(task: Task, column: Column): Float32Array {
-  return (kinds[task.kind] as TaskKind).encode(task, knownLabels(task, column))
+  return kindOf(task).encode(task, knownLabels(task, column))
 }
 
 /**
@@ -63,7 +81,7 @@ export function encodeLabels(task: Task, column: Column): Float32Array {
  * @throws ERR_MULTIGATE_DATA naming the task.
  */
 export function checkLearnable(task: Task, labels: Float32Array, column: () => Column): void {
-  ;(kinds[task.kind] as TaskKind).check(task, labels, () => knownLabels(task, column()))
+  kindOf(task).check(task, labels, () => knownLabels(task, column()))
 }
 
 /**

@@ -4,12 +4,12 @@ import { z } from 'zod'
 
 import { ArgumentError } from '../core/errors.js'
 import type { FitPlan } from './callbacks.js'
-import type { EpochRecord } from './history.js'
+import { betterOf, type EpochRecord } from './history.js'
 
 export interface MonitorOptions {
   /** `val_loss`, `val_<task>_<metric>`, `val_<metric>` (mean over tasks), `loss` or `<task>_loss`. */
   readonly monitor?: string | undefined
-  /** Which way is better; `'auto'`: up for auc and accuracy, down for all else. */
+  /** Which way is better; `'auto'`, the default: down for losses, else the way that the metric says, such as down for errors. */
   readonly mode?: 'auto' | 'min' | 'max' | undefined
   /** A change that is not larger than this is none. Default 0. */
   readonly minDelta?: number | undefined
@@ -39,7 +39,7 @@ export class Monitor {
 
   constructor({ monitor = 'val_loss', mode = 'auto', minDelta = 0 }: MonitorOptions) {
     this.name = monitor
-    this.#sign = (mode === 'auto' ? direction(monitor) : mode) === 'max' ? 1 : -1
+    this.#sign = (mode === 'auto' ? betterOf(monitor) === 'higher' : mode === 'max') ? 1 : -1
     this.#minDelta = minDelta
   }
 
@@ -91,8 +91,4 @@ export function keptState<State>(callback: string, schema: z.ZodType<State>, jso
     `fit.resume: expected what ${callback} keeps, found what another callback has kept; ` +
     "pass the callbacks of the checkpoint's run, in their order"
   throw new ArgumentError(message, { field: 'fit.resume', cause: result.error })
-}
-
-function direction(monitor: string): 'min' | 'max' {
-  return /(^|_)(auc|accuracy)$/.test(monitor) ? 'max' : 'min'
 }

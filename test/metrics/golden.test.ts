@@ -5,8 +5,9 @@ import { describe, expect, it } from 'vitest'
 import type { NumberValues } from '../../lib/core/columns.js'
 import { atOnce } from '../../lib/core/slices.js'
 import { auc, groupedAuc } from '../../lib/metrics/auc.js'
-import { accuracy, logLoss } from '../../lib/metrics/classification.js'
-import { mae, rmse } from '../../lib/metrics/regression.js'
+import { type Measurement, type Metric, measure as measured } from '../../lib/metrics/metric.js'
+import { registry } from '../../lib/metrics/registry.js'
+import type { ScoredRows } from '../../lib/metrics/rows.js'
 import { goldenIndex, goldenNumbers, readGolden } from '../support/golden.js'
 
 const cases = goldenIndex('metrics').map((entry) => [entry.id, entry] as const)
@@ -19,19 +20,21 @@ describe.skipIf(cases.length === 0)('golden metrics', () => {
     const weights = goldenNumbers(tensors, 'in/weight') as NumberValues
     const groups = goldenNumbers(tensors, 'in/user') as Int32Array
     const grouped = () => groupedAuc({ scores, labels, groups })
+    const { logloss, accuracy, rmse, mae } = registry
+    const of = (metric: Metric, rows: ScoredRows) => atOnce(measured(metric.of.number?.() as Measurement, rows)).value
     const measure: Record<string, () => number | undefined> = {
       auc: () => auc({ scores, labels }).value,
       auc_weighted: () => auc({ scores, labels, weights }).value,
       gauc_mean: () => grouped().mean,
       gauc_impressions: () => grouped().value,
       gauc_users: () => grouped().groups,
-      'logloss_eps1e-7': () => atOnce(logLoss({ scores, labels })).value,
-      'logloss_eps1e-7_weighted': () => atOnce(logLoss({ scores, labels, weights })).value,
-      'accuracy_at_0.5': () => atOnce(accuracy({ scores, labels })).value,
-      rmse: () => atOnce(rmse({ scores, labels })).value,
-      mae: () => atOnce(mae({ scores, labels })).value,
-      rmse_weighted: () => atOnce(rmse({ scores, labels, weights })).value,
-      mae_weighted: () => atOnce(mae({ scores, labels, weights })).value,
+      'logloss_eps1e-7': () => of(logloss.metric, { scores, labels }),
+      'logloss_eps1e-7_weighted': () => of(logloss.metric, { scores, labels, weights }),
+      'accuracy_at_0.5': () => of(accuracy.metric, { scores, labels }),
+      rmse: () => of(rmse.metric, { scores, labels }),
+      mae: () => of(mae.metric, { scores, labels }),
+      rmse_weighted: () => of(rmse.metric, { scores, labels, weights }),
+      mae_weighted: () => of(mae.metric, { scores, labels, weights }),
     }
     const wanted = Object.entries(expected as Record<string, number | null>).filter(([name]) => name !== 'average_precision')
     expect(wanted.length).toBeGreaterThanOrEqual(4)

@@ -1,21 +1,28 @@
 import { describe, expect, it } from 'vitest'
 
 import type { NumberValues } from '../../lib/core/columns.js'
-import { atOnce, type Sliced } from '../../lib/core/slices.js'
+import { atOnce } from '../../lib/core/slices.js'
 import { Dataset } from '../../lib/data/dataset.js'
+import { accuracy as accuracyMetric } from '../../lib/metrics/accuracy.js'
 import { auc, groupedAuc } from '../../lib/metrics/auc.js'
-import * as classification from '../../lib/metrics/classification.js'
-import { classAccuracy as classAccuracyOf } from '../../lib/metrics/multiclass.js'
+import { logloss } from '../../lib/metrics/logloss.js'
+import { mae as maeMetric } from '../../lib/metrics/mae.js'
+import { type Measurement, measure } from '../../lib/metrics/metric.js'
 import { orderBy } from '../../lib/metrics/order.js'
-import * as regression from '../../lib/metrics/regression.js'
+import { rmse as rmseMetric } from '../../lib/metrics/rmse.js'
+import type { MetricResult, ScoredRows } from '../../lib/metrics/rows.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 
 const whole =
-  <Rows, Result>(metric: (rows: Rows) => Sliced<Result>) =>
-  (rows: Rows): Result =>
-    atOnce(metric(rows))
-const [logLoss, accuracy] = [whole(classification.logLoss), whole(classification.accuracy)]
-const [rmse, mae, classAccuracy] = [whole(regression.rmse), whole(regression.mae), whole(classAccuracyOf)]
+  (begin: () => Measurement) =>
+  (rows: ScoredRows): MetricResult =>
+    atOnce(measure(begin(), rows))
+const [logLoss, accuracy] = [whole(logloss.of.number), whole(accuracyMetric.of.number)]
+const [rmse, mae, classAccuracy] = [
+  whole(rmseMetric.of.number),
+  whole(maeMetric.of.number),
+  whole(() => accuracyMetric.of.classes(2)),
+]
 const orderByScore = (rows: Int32Array, scores: NumberValues): Int32Array => atOnce(orderBy(rows, scores))
 
 const f32 = (...values: number[]): Float32Array => Float32Array.from(values)
@@ -68,7 +75,7 @@ describe('auc', () => {
   })
 
   it('has no share of classes where a model has diverged', () => {
-    const rows = { scores: f32(NaN, NaN, 0.2, 0.8), labels: f32(0, 1), classes: 2 }
+    const rows = { scores: f32(NaN, NaN, 0.2, 0.8), labels: f32(0, 1) }
     expect(classAccuracy(rows)).toEqual({ value: undefined, reason: 'the score of row 0 is NaN' })
     expect(classAccuracy({ ...rows, labels: f32(NaN, 1) })).toEqual({ value: 1 })
   })

@@ -24,7 +24,7 @@ describe('tables', () => {
   it('show numbers that are none', () => {
     const results = {
       test: {
-        tasks: { click: { loss: NaN, rows: 5, logloss: Infinity } },
+        tasks: { click: { loss: NaN, rows: 5, logloss: Infinity, reasons: {} } },
         loss: NaN,
         rows: 5,
         unknownValues: {},

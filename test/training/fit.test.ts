@@ -130,7 +130,7 @@ describe('fit', () => {
     await net.fit(train, { ...fast, epochs: 1 })
     const same = await net.evaluate(Dataset.fromColumns({ ...columns({ rows: 50 }), buy: new Float32Array(50) }))
     expect(same.tasks.buy).toMatchObject({ auc: undefined, positives: 0, rows: 50 })
-    expect(same.tasks.buy.aucReason).toBe('all 50 labelled rows are negative')
+    expect(same.tasks.buy.reasons.auc).toBe('all 50 labelled rows are negative')
     expect(same.tasks.click.auc).toBeTypeOf('number')
   })
 
@@ -193,7 +193,7 @@ describe('fit', () => {
     const before = await net.predict(test)
     const [first] = (await net.fit(negative, { ...fast, epochs: 3, validation: negative })).epochs
     expect(first?.metrics).not.toHaveProperty('val_buy_auc')
-    expect(first?.validation?.tasks.buy).toMatchObject({ auc: undefined, aucReason: 'all 300 labelled rows are negative' })
+    expect(first?.validation?.tasks.buy).toMatchObject({ auc: undefined, reasons: { auc: 'all 300 labelled rows are negative' } })
     const mean = (scores: Float32Array): number => scores.reduce((sum, score) => sum + score) / scores.length
     expect(mean((await net.predict(test)).buy)).toBeLessThan(mean(before.buy))
     const [second] = (await net.fit(unlabelled, fast)).epochs

@@ -13,7 +13,7 @@ import { CGC, ESMM, MMoE, PLE, type PLEOptions } from '../../lib/model/classes.j
 import { loadModel } from '../../lib/model/load.js'
 import { adam } from '../../lib/optimizers/adam.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
-import { binary } from '../../lib/tasks/binary.js'
+import { type BinaryTask, binary } from '../../lib/tasks/binary.js'
 import type { History } from '../../lib/training/history.js'
 import { columns, data, model } from './data.js'
 
@@ -41,7 +41,7 @@ it('options that models share have a type', async () => {
   const options: PLEOptions = { ...shared, ...counts, features, tasks }
   using same = new PLE(options)
   const history = await net.fit(train)
-  expectTypeOf(history).toEqualTypeOf<History<'click' | 'buy'>>()
+  expectTypeOf(history).toEqualTypeOf<History<readonly [BinaryTask<'click'>, BinaryTask<'buy'>]>>()
   expectTypeOf(history).toExtend<History>()
   expect(await same.fit(train)).toMatchObject({ epochs: [{ loss: history.epochs[0]?.loss }] })
 })

@@ -6,7 +6,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
 import { loadModel } from '../../model/load.js'
 import type { Model } from '../../model/model.js'
-import { classNames, type MulticlassTask } from '../../tasks/multiclass.js'
+import { kindOf, type Task } from '../../tasks/task.js'
 import { keptSource, type Reading, rowsAtOnce, streamPart } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'
@@ -49,10 +49,7 @@ async function keptRows(model: Model, reading: Reading, flags: Flags): Promise<K
   if (flags.keep === undefined) return undefined
   const source = await keptSource(flags.data, reading, flags)
   const columns = await keptColumns(flags.keep, source)
-  const names = model.tasks.flatMap((task) => {
-    return task.kind === 'multiclass' ? classNames(task).map((name) => className(task, name)) : [task.name]
-  })
-  checkKept(columns, names, { anyCase: isParquet(flags.out) })
+  checkKept(columns, model.tasks.flatMap(columnNames), { anyCase: isParquet(flags.out) })
   return new KeptRows(columns, source, flags.part === undefined ? rowsAtOnce : undefined)
 }
 
@@ -67,21 +64,28 @@ async function* scores(
     const columns = Object.entries<Float32Array>(await model.predict(part, { signal }))
     const scored = columns.flatMap(([name, values]) => {
       const task = model.tasks.find((one) => one.name === name)
-      return task?.kind === 'multiclass' ? perClass(task, values) : [{ name, values }]
+      return task === undefined ? [{ name, values }] : scoreColumns(task, values)
     })
     yield [...before, ...scored]
   }
 }
 
-function className(task: MulticlassTask, name: string): string {
-  return `${task.name}.${name}`
+/** What the columns of a task's scores are called: one each, of classes `<task>.<class>`. */
+function columnNames(task: Task): string[] {
+  return (
+    kindOf(task)
+      .classes(task)
+      ?.map((name) => `${task.name}.${name}`) ?? [task.name]
+  )
 }
 
-function perClass(task: MulticlassTask, values: Float32Array): ScoreColumn[] {
-  const names = classNames(task)
+function scoreColumns(task: Task, values: Float32Array): ScoreColumn[] {
+  const names = columnNames(task)
+  const [only, second] = names
+  if (only !== undefined && second === undefined) return [{ name: only, values }]
   const rows = values.length / names.length
   return names.map((name, index) => ({
-    name: className(task, name),
+    name,
     values: Float32Array.from({ length: rows }, (_, row) => values[row * names.length + index] ?? Number.NaN),
   }))
 }

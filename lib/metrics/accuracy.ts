@@ -1,0 +1,33 @@
+// Accuracy: the share of rows that the model has right. Weighted where rows have weights.
+
+import type { Metric } from './metric.js'
+import { RowMean, type RowNumber } from './row-mean.js'
+
+/**
+ * Of one probability the share of rows on the right side of one half; one half itself counts as negative, as in Keras, for a soft label
+ * too. Of classes the share of rows whose most probable class is the label's; of equal ones the first counts.
+ */
+export const accuracy = {
+  name: 'accuracy',
+  better: 'higher',
+  display: { title: 'accuracy', heading: 'accuracy', format: 'decimals' },
+  of: {
+    number: () => new RowMean(ofProbability),
+    classes: (width) => new RowMean(ofClasses, { width, read: width }),
+  },
+} as const satisfies Metric
+
+const ofProbability: RowNumber = (scores, at, label) => {
+  const score = scores[at] ?? NaN
+  if (Number.isNaN(score)) return NaN
+  return score > 0.5 === label > 0.5 ? 1 : 0
+}
+
+const ofClasses: RowNumber = (scores, at, label, classes) => {
+  if (Number.isNaN(scores[at + label])) return NaN
+  let best = 0
+  for (let index = 1; index < classes; index += 1) {
+    if ((scores[at + index] ?? NaN) > (scores[at + best] ?? NaN)) best = index
+  }
+  return best === label ? 1 : 0
+}

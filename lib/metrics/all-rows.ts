@@ -1,0 +1,55 @@
+// For metrics that look at all rows together: keeps the parts and works on the whole of them in the end. One part alone is not copied.
+
+import { isTypedArray } from '../core/arrays.js'
+import type { NumberValues } from '../core/columns.js'
+import { type Sliced, sliceValues } from '../core/slices.js'
+import type { Measurement } from './metric.js'
+import { checkLengths, type MetricResult, type ScoredRows } from './rows.js'
+
+export class AllRows implements Measurement {
+  readonly #of: (rows: ScoredRows) => Sliced<MetricResult>
+  readonly #parts: ScoredRows[] = []
+
+  /** @param of takes the metric of all rows. */
+  constructor(of: (rows: ScoredRows) => Sliced<MetricResult>) {
+    this.#of = of
+  }
+
+  // biome-ignore lint/correctness/useYield: other metrics have work here.
+  *add(part: ScoredRows): Sliced<void> {
+    checkLengths(part)
+    this.#parts.push(part)
+  }
+
+  *finish(): Sliced<MetricResult> {
+    const [first, second] = this.#parts
+    return yield* this.#of(first !== undefined && second === undefined ? first : yield* joined(this.#parts))
+  }
+}
+
+/** A part without weights counts each of its rows 1. */
+function* joined(parts: readonly ScoredRows[]): Sliced<ScoredRows> {
+  const weighted = parts.some(({ weights }) => weights !== undefined)
+  return {
+    scores: yield* joinedValues(parts.map(({ scores }) => scores)),
+    labels: yield* joinedValues(parts.map(({ labels }) => labels)),
+    weights: weighted
+      ? yield* joinedValues(parts.map(({ weights, labels }) => weights ?? new Float32Array(labels.length).fill(1)))
+      : undefined,
+  }
+}
+
+function* joinedValues(parts: readonly NumberValues[]): Sliced<NumberValues> {
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const floats = parts.every((part) => isTypedArray(part, 'Float32Array'))
+  const values = floats ? new Float32Array(length) : new Float64Array(length)
+  let at = 0
+  for (const part of parts) {
+    for (let from = 0; from < part.length; from += sliceValues) {
+      values.set(part.subarray(from, from + sliceValues), at + from)
+      yield
+    }
+    at += part.length
+  }
+  return values
+}

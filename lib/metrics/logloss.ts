@@ -1,0 +1,27 @@
+// Log loss: how unlikely the model held what came. Weighted where rows have weights.
+
+import type { Metric } from './metric.js'
+import { RowMean, type RowNumber } from './row-mean.js'
+
+const clip = 1e-7
+
+/**
+ * Mean cross-entropy in nats. Of one probability it is clipped to [1e-7, 1 - 1e-7] as Keras does, and labels may be soft; of classes it
+ * is the mean of -log of the probability of the label's class, clipped to [1e-7, 1].
+ */
+export const logloss = {
+  name: 'logloss',
+  better: 'lower',
+  display: { title: 'log loss', heading: 'logloss', format: 'decimals' },
+  of: {
+    number: () => new RowMean(ofProbability),
+    classes: (width) => new RowMean(ofClasses, { width }),
+  },
+} as const satisfies Metric
+
+const ofProbability: RowNumber = (scores, at, label) => {
+  const probability = Math.min(Math.max(scores[at] ?? NaN, clip), 1 - clip)
+  return -(label * Math.log(probability) + (1 - label) * Math.log1p(-probability))
+}
+
+const ofClasses: RowNumber = (scores, at, label) => -Math.log(Math.max(scores[at + label] ?? NaN, clip))
