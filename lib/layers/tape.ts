@@ -13,12 +13,17 @@ export interface GradientTarget {
 export class Signal {
   readonly value: View
   readonly #gradient: OptionalView
+  readonly #parts: readonly Signal[]
   #written = false
 
-  /** `gradient` may be narrower than `value`: then it is the gradient of the first columns. */
-  constructor(value: View, gradient: OptionalView) {
+  /**
+   * @param gradient may be narrower than `value`: then it is the gradient of the first columns.
+   * @param parts signals of their own that are columns of this one, and share its gradient.
+   */
+  constructor(value: View, gradient: OptionalView, parts: readonly Signal[] = []) {
     this.value = value
     this.#gradient = gradient
+    this.#parts = parts
   }
 
   /** The gradient that its readers have left; absent if none of them wrote one. */
@@ -28,9 +33,26 @@ export class Signal {
 
   /** Where a reader puts its gradient. To be asked for in the order in which the ops are emitted. */
   target(): GradientTarget {
-    const accumulate = this.#written ? 1 : 0
-    this.#written = true
+    const accumulate = this.#isWritten() ? 1 : 0
+    this.#mark()
     return { view: this.#gradient, accumulate }
+  }
+
+  /** Whether there is something to add to. Of a signal with parts: in all of its columns, or in none. */
+  #isWritten(): boolean {
+    const parts = this.#parts.filter((part) => part.#gradient !== null)
+    const written = parts.filter((part) => part.#written).length
+    if (written > 0 && written < parts.length) {
+      throw new Error(
+        'some columns of a signal have a gradient and others none: a layer that reads columns must read all of them',
+      )
+    }
+    return this.#written || written > 0
+  }
+
+  #mark(): void {
+    this.#written = true
+    for (const part of this.#parts) part.#mark()
   }
 }
 

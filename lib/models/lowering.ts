@@ -3,9 +3,10 @@
 
 import { Layout } from '../core/layout.js'
 import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
+import { blocks } from '../layers/blocks/registry.js'
 import { type DenseStack, denseStack } from '../layers/dense.js'
 import { emitLoss, emitPrediction, headWidth, type LossReduction } from '../layers/heads.js'
-import { type DenseInput, type EmbeddedInput, type Inputs, inputs } from '../layers/inputs.js'
+import { type DenseInput, type EmbeddedInput, type Fields, type Inputs, inputs } from '../layers/inputs.js'
 import { type Signal, Tape, type WatchedGate } from '../layers/tape.js'
 import type { Network, NetworkFeature, NetworkTask } from './network.js'
 import type { CommonOptions } from './options.js'
@@ -57,8 +58,8 @@ interface Frame {
   readonly options: CommonOptions
   readonly target: LoweringTarget
   readonly inputs: Inputs
-  /** From the feature row to one signal per task. */
-  readonly signals: (tape: Tape, x: Signal) => Signal[]
+  /** From the fields to one signal per task. */
+  readonly signals: (tape: Tape, x: Fields) => Signal[]
   readonly objective: Objective
 }
 
@@ -88,9 +89,7 @@ function declare<Options extends CommonOptions>(
   const layout = new Layout()
   const { tasks } = target
   const row = declareInputs(layout, options, target.features)
-  const bottom = denseStack(layout, {
-    name: 'bottom',
-    group: 'bottom',
+  const bottom = blocks[options.bottom](layout, {
     inputDim: row.outputDim,
     hiddenUnits: options.bottomHiddenUnits,
     activation: options.activation.bottom,
@@ -98,7 +97,7 @@ function declare<Options extends CommonOptions>(
   })
   const body = buildBody({ layout, options, inputDim: bottom.outputDim, tasks })
   const towers = tasks.map((task) => declareTower(layout, options, task, body.outputDim))
-  const signals = (tape: Tape, x: Signal): Signal[] => {
+  const signals = (tape: Tape, x: Fields): Signal[] => {
     return pairs(towers, body.forward(tape, bottom.forward(tape, x))).map(([tower, signal]) => tower.forward(tape, signal))
   }
   return { layout, options, target, inputs: row, signals, objective: body.objective ?? separateTasks }

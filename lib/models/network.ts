@@ -6,7 +6,7 @@ import type { View } from '../core/op-fields.js'
 import type { LoweredProgram } from '../core/program.js'
 
 import type { TaskKind as HeadKind, HeadTask } from '../layers/heads.js'
-import type { TableGradient } from '../layers/inputs.js'
+import type { EmbeddedInput, TableGradient } from '../layers/inputs.js'
 import type { WatchedGate } from '../layers/tape.js'
 import type { TaskKind } from '../tasks/task.js'
 
@@ -33,16 +33,16 @@ export interface Network {
 
 /** A feature as a network sees it: fitted, so its table size is known. */
 export type NetworkFeature =
-  | { readonly kind: 'sparse'; readonly name: string; readonly rows: number; readonly dim: number }
-  | {
-      readonly kind: 'sequence'
-      readonly name: string
-      readonly rows: number
-      readonly dim: number
-      readonly length: number
-      readonly combiner: 'mean' | 'sum'
-    }
+  | (EmbeddedFeature & { readonly kind: 'sparse' })
+  | (EmbeddedFeature & { readonly kind: 'sequence'; readonly length: number; readonly combiner: 'mean' | 'sum' })
   | { readonly kind: 'dense'; readonly name: string; readonly width: number }
+
+interface EmbeddedFeature extends Pick<EmbeddedInput, 'table' | 'frozen'> {
+  readonly name: string
+  /** Rows of its table. */
+  readonly rows: number
+  readonly dim: number
+}
 
 /** A task as a network sees it: labels are the row input `label:<name>`, weights `weight:<name>`. */
 export type NetworkTask = HeadTask & { readonly kind: WithHead<TaskKind, HeadKind> }

@@ -7,6 +7,7 @@ import { initializerNames } from '../core/initializers.js'
 import type { ParameterGroup } from '../core/layout.js'
 import { largestWidth, mostExperts, mostLayers } from '../core/limits.js'
 import { amount, float32, fraction, frozen } from '../core/schemas.js'
+import { blockNames } from '../layers/blocks/registry.js'
 import type { Penalty } from '../layers/update.js'
 
 /** Width of a layer. */
@@ -45,6 +46,8 @@ const penalties = z.strictObject({
 
 /** Options of every model beside its features and tasks. */
 export const commonOptions = {
+  /** What stands between the features and the experts. `'mlp'`: dense layers. Default `'mlp'`. */
+  bottom: z.enum(blockNames).default('mlp'),
   /** Widths of the layers that all tasks share, between the features and the experts, first to last. Default none. */
   bottomHiddenUnits: hiddenUnits.default([]),
   /** Widths of a tower's hidden layers, first to last. After them comes a linear layer, whose output is the logit. Default none. */

@@ -65,15 +65,15 @@ function emitUpdate(program: ProgramBuilder, { gradients }: Network, rule: Updat
 /** The update of a table from the gradients of what was gathered from it. */
 export function emitTableUpdate(
   program: ProgramBuilder,
-  { table, ids, combiner, gradient }: TableGradient,
+  { table, inputs }: TableGradient,
   rule: UpdateRule,
   { penalty, exact }: { readonly penalty: Penalty; readonly exact: boolean },
 ): void {
   program.op('embedding_update', {
     table: program.table(table),
-    ids: [ids],
-    gradients: [gradient],
-    combiners: [combiner],
+    ids: inputs.map(({ ids }) => ids),
+    gradients: inputs.map(({ gradient }) => gradient),
+    combiners: inputs.map(({ combiner }) => combiner),
     exact: exact ? 1 : 0,
     loss: program.penalty(table.name),
     l1: penalty.l1,

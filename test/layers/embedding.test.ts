@@ -62,11 +62,12 @@ function lower({ combiner, table, dim, length, optimizer = sgd, exact = false, l
   const embedded = [{ name: 'ids', rows: table.length / dim, dim, length, combiner }]
   const row = inputs(layout, { embedded, dense: [], initializer: 'zeros' })
   const builder = new ProgramBuilder(layout, { training: true })
-  const x = row.forward(new Tape(builder))
+  const fields = row.forward(new Tape(builder))
+  const x = fields.row
   builder.op('copy_columns', { x: x.value, y: builder.rowOutput('y', dim) })
   const { view } = x.target()
   if (view !== null) builder.op('copy_columns', { x: builder.rowInput('upstream', dim), y: view })
-  for (const gradient of row.gradients(builder, x))
+  for (const gradient of row.gradients(builder, fields))
     emitTableUpdate(builder, gradient, updateRule(optimizer), { penalty: { l1: 0, l2 }, exact })
   const program = builder.build()
   return { program, moments: Object.keys(program.bindings).filter((name) => name.startsWith('moment')) }

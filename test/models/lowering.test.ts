@@ -130,12 +130,16 @@ describe('the training program of an MMoE', () => {
     expect(train.spec.buffers.slice(0, rows.spec.buffers.length)).toEqual(rows.spec.buffers)
     expect(Object.keys(rows.bindings).sort()).toEqual(['gradients', 'parameters', 'table:tags', 'table:user'])
     expect([rows.scalars, rows.penalties]).toEqual([{}, []])
-    expect(gradients.tables.map(({ table, gradient }) => [table.name, gradient.offset, gradient.width])).toEqual([
+    expect(
+      gradients.tables.flatMap(({ table, inputs }) =>
+        inputs.map(({ gradient }) => [table.name, gradient.offset, gradient.width]),
+      ),
+    ).toEqual([
       ['user', 0, 4],
       ['tags', 4, 3],
     ])
     expect(opsNamed(train.spec.ops, 'embedding_update').map(({ ids, gradients }) => [ids, gradients])).toEqual(
-      gradients.tables.map(({ ids, gradient }) => [[ids], [gradient]]),
+      gradients.tables.map(({ inputs }) => [inputs.map(({ ids }) => ids), inputs.map(({ gradient }) => gradient)]),
     )
   })
 

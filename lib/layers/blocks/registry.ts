@@ -1,0 +1,10 @@
+// The blocks that a model can have at its bottom, by the name of the option `bottom`. A new block is its file and one line here.
+
+import type { BlockBuilder } from './block.js'
+import { mlp } from './mlp.js'
+
+export const blocks = { mlp } as const satisfies Readonly<Record<string, BlockBuilder>>
+
+export type BlockName = keyof typeof blocks
+
+export const blockNames = Object.keys(blocks) as [BlockName, ...BlockName[]]
