@@ -36,7 +36,7 @@ describe.skipIf(!usable)(onCuda('fit({ dataPlacement }) on cuda'), () => {
       const onStep = ({ step }: { step: number }) => step === 2 && stop.abort()
       await expect(
         net.fit(rows, { ...options, dataPlacement: place, signal: stop.signal, callbacks: [{ onStep }] }),
-      ).rejects.toThrow()
+      ).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ABORTED' })
       await net.fit(rows, { ...options, dataPlacement: place, shuffle: false })
       return await net.predict(rows)
     }

@@ -88,7 +88,8 @@ describe('what is large is lowered all the same', () => {
   it('4096 experts of four layers', async () => {
     const model = new MMoE({ features, tasks: tasks(2), numExperts: 4096, expertHiddenUnits: layers(4) })
     await model.build(dataOf(2))
-    expect(model.built).toBe(true)
+    // 2 weights and 2 biases of an expert's first layer, 4 and 2 of the three others; a weight of each gate; towers of one unit.
+    expect(model.describe().parameters).toBe(4096 * (2 + 2 + 3 * (4 + 2) + 2) + 2 * (2 + 1))
     model.dispose()
   })
 

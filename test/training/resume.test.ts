@@ -236,7 +236,8 @@ it('killed at any moment, the last checkpoint is whole', { timeout: 60_000 }, as
     if (!existsSync(path)) continue
     written += 1
     using again = await loadModel(path)
-    expect(again.built).toBe(true)
+    const { like } = await again.predict({ user: [1, 4999], price: [0.5, 0] })
+    expect([...(like ?? [])].every((score) => score > 0 && score < 1)).toBe(true)
     expect(readFileSync(path).length).toBeGreaterThan(200_000 * 16 * 3 * 4)
   }
   expect(written).toBe(6)
