@@ -9,6 +9,7 @@ import { countLines } from '../../lib/data/csv-bytes.js'
 import type { CsvOptions } from '../../lib/data/csv-options.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import { randomOf } from '../../lib/verify/numbers.js'
+import { refusal } from '../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-csv-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -64,7 +65,7 @@ describe('what is read', () => {
     }
     const empty = file('n,t\n', '.csv')
     for await (const part of Dataset.streamCsv(empty)) expect(part.rows).toBe(0)
-    await expect(Dataset.streamCsv(path, { chunkRows: 0 }).next()).rejects.toThrow('chunkRows')
+    await expect(Dataset.streamCsv(path, { chunkRows: 0 }).next()).rejects.toThrow(refusal('ARGUMENT', { field: 'chunkRows' }))
   })
 
   it('keeps integers that no float64 tells apart as text', async () => {
@@ -166,57 +167,48 @@ describe('a carriage return on its own', () => {
     }
   })
 
-  it.each<[string, string | Buffer, number | undefined, string, CsvOptions]>([
-    ['in the last field', 'a,b\n1,x\n2,y\rz\n3,x\n', 1, 'found a carriage return on its own (\\r without \\n) behind "y"', {}],
-    ['in the first field', 'a,b\n1,x\n2\r2,y\n', 1, 'behind "2"', {}],
-    ['beside \\r\\n', 'a,b,c\r\n1,x,0\r\n2,y\rz,0\r\n', 1, 'expected lines of 3 fields', {}],
-    ['without a header', '1,x\n2,y\rz\n', 1, 'behind "y"', { header: false }],
-    ['in the header', 'a,b\rc\n1,2\n', undefined, 'the first line: expected', {}],
-    [
-      'in UTF-16',
-      Buffer.from('\ufeffa,b\n1,x\n2,y\rz\n', 'utf16le'),
-      1,
-      'put the field that holds it in quotes, or take it out',
-      {},
-    ],
-    ['far down', `a,b\n${'1,x\n'.repeat(30_000)}2,y\rz\n`, 30_000, 'row 30000: expected', {}],
+  it.each<[string, string | Buffer, number | undefined, Error, CsvOptions]>([
+    ['in the last field', 'a,b\n1,x\n2,y\rz\n3,x\n', 1, refusal('DATA', { says: 'carriage return' }), {}],
+    ['in the first field', 'a,b\n1,x\n2\r2,y\n', 1, refusal('DATA', { row: 1, says: '"2"' }), {}],
+    ['beside \\r\\n', 'a,b,c\r\n1,x,0\r\n2,y\rz,0\r\n', 1, refusal('DATA', { row: 1, says: '3' }), {}],
+    ['without a header', '1,x\n2,y\rz\n', 1, refusal('DATA', { says: '"y"' }), { header: false }],
+    ['in the header', 'a,b\rc\n1,2\n', undefined, refusal('DATA'), {}],
+    ['in UTF-16', Buffer.from('\ufeffa,b\n1,x\n2,y\rz\n', 'utf16le'), 1, refusal('DATA', { says: 'quotes' }), {}],
+    ['far down', `a,b\n${'1,x\n'.repeat(30_000)}2,y\rz\n`, 30_000, refusal('DATA', { row: 30000 }), {}],
   ])('cuts a row: %s', async (_, text, row, message, options) => {
-    const error = { code: 'ERR_MULTIGATE_DATA', row, message: expect.stringContaining(message) as string }
-    await expect(read(text, options)).rejects.toMatchObject(error)
+    await expect(read(text, options)).rejects.toThrow(message)
+    await expect(read(text, options)).rejects.toMatchObject({ row })
   })
 
   it('is not to blame for other faults', async () => {
-    await expect(read('a,b\r1,2\r3\r4,5\r')).rejects.toThrow('Expected Number of Columns: 2 Found: 1')
-    await expect(read('a,b\n1,2\r3,4,5\n')).rejects.toThrow('Expected Number of Columns: 2 Found: 3')
+    await expect(read('a,b\r1,2\r3\r4,5\r')).rejects.toThrow(refusal('DATA', { says: ['2', '1'] }))
+    await expect(read('a,b\n1,2\r3,4,5\n')).rejects.toThrow(refusal('DATA', { row: 1, says: ['2', '3'] }))
   })
 })
 
 describe('what is refused', () => {
-  it.each<[string, string | Uint8Array, CsvOptions, string]>([
-    ['a short row', 'a,b\n1,x\n2\n3,z\n', {}, 'line 3: Original Line: 2; Expected Number of Columns: 2 Found: 1'],
-    ['a long row', 'a,b\n1,x\n2,y,z\n', {}, 'line 3'],
-    ['an open quote', 'a,b\n1,"x\n2,y\n', {}, 'unterminated quote'],
+  it.each<[string, string | Uint8Array, CsvOptions, Error]>([
+    ['a short row', 'a,b\n1,x\n2\n3,z\n', {}, refusal('DATA', { row: 1, says: ['line 3', '2', '1'] })],
+    ['a long row', 'a,b\n1,x\n2,y,z\n', {}, refusal('DATA', { says: '3' })],
+    ['an open quote', 'a,b\n1,"x\n2,y\n', {}, refusal('DATA', { row: 0, says: 'quote' })],
+    ['bytes that are not UTF-8', Buffer.from('a,b\n1,\xff\n', 'latin1'), {}, refusal('DATA', { says: ['utf-8', "'gbk'"] })],
+    ['an empty file', '', {}, refusal('DATA', { says: 'empty' })],
+    ['two columns of one name', 'a,b,a\n1,2,3\n', {}, refusal('DATA', { says: '"a"' })],
     [
-      'bytes that are not UTF-8',
-      Buffer.from('a,b\n1,\xff\n', 'latin1'),
-      {},
-      "no text in utf-8; say how it is coded, such as encoding: 'gbk'",
+      'a column that is not there',
+      'price,b\n1,x\n',
+      { columns: ['b', 'prise'] },
+      refusal('DATA', { column: 'prise', says: '2' }),
     ],
-    ['an empty file', '', {}, 'the file is empty'],
-    ['two columns of one name', 'a,b,a\n1,2,3\n', {}, 'two columns are named "a"'],
-    ['a column that is not there', 'price,b\n1,x\n', { columns: ['b', 'prise'] }, 'no column "prise" among the 2 of'],
-    ['a kind of no column', 'price,b\n1,x\n', { types: { prize: 'string' } }, 'no column "prize"'],
+    ['a kind of no column', 'price,b\n1,x\n', { types: { prize: 'string' } }, refusal('DATA', { column: 'prize' })],
     [
       'numbers that are not',
       'a,b\n1,x\n2,y\n',
       { types: { b: 'number' } },
-      'column "b", row 0: expected a number, as csv.types says, found "x"',
+      refusal('DATA', { column: 'b', row: 0, value: 'x', says: 'csv.types' }),
     ],
   ])('%s', async (_, content, options, message) => {
-    await expect(read(content, options)).rejects.toMatchObject({
-      code: 'ERR_MULTIGATE_DATA',
-      message: expect.stringContaining(message),
-    })
+    await expect(read(content, options)).rejects.toThrow(message)
   })
 
   it('a line that is too long, and says so', async () => {
@@ -230,13 +222,13 @@ describe('what is refused', () => {
       code: 'ERR_MULTIGATE_DATA',
       file: join(folder, 'no.csv'),
     })
-    await expect(Dataset.fromCsv(folder)).rejects.toThrow('found a directory')
-    await expect(read('a,b\n1,x\n', {}, '.csv.gz')).rejects.toThrow('cannot read it')
+    await expect(Dataset.fromCsv(folder)).rejects.toThrow(refusal('DATA', { says: 'directory' }))
+    await expect(read('a,b\n1,x\n', {}, '.csv.gz')).rejects.toThrow(refusal('DATA'))
   })
 
   it('a wrong option, and says where the row is', async () => {
     await expect(read('a\n1\n', { delimeter: ';' } as never)).rejects.toThrow(
-      "csv.delimeter: unknown option; did you mean 'delimiter'",
+      refusal('ARGUMENT', { field: 'csv.delimeter', says: "'delimiter'" }),
     )
     for (const delimiter of ['', ':::::', '"', '\n'])
       await expect(read('a\n1\n', { delimiter })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT' })

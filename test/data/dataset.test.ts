@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type NumberColumn, rowsOf, rowValue, type StringColumn } from '../../lib/core/columns.js'
 import { checkDataset, Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
+import { refusal } from '../support/refusal.js'
 
 const values = (data: Dataset, name: string): unknown[] =>
   Array.from({ length: data.rows }, (_, row) => rowValue(data.column(name), row))
@@ -68,74 +69,50 @@ describe('fromColumns', () => {
     expect(data.column('ids')).toEqual(Dataset.fromColumns({ ids: [[7, 9], [], [4]] }).column('ids'))
   })
 
-  it.each<[string, ColumnValues, string]>([
-    ['no offsets', { items: [1], offsets: [] }, 'expected offsets[0] to be 0, found nothing'],
-    ['a first offset', { items: [1], offsets: [1, 1] }, 'expected offsets[0] to be 0, found 1'],
-    ['a fall', { items: [1, 2], offsets: [0, 2, 1, 2] }, 'expected offsets[2] to be an integer from 2, the one before, to 2'],
+  it.each<[string, ColumnValues, Error]>([
+    ['no offsets', { items: [1], offsets: [] }, refusal('DATA', { column: 'a', says: ['offsets[0]', '0'] })],
+    ['a first offset', { items: [1], offsets: [1, 1] }, refusal('DATA', { column: 'a', says: ['offsets[0]', '0', '1'] })],
+    ['a fall', { items: [1, 2], offsets: [0, 2, 1, 2] }, refusal('DATA', { column: 'a', says: ['offsets[2]', '2'] })],
     [
       'one beyond the items',
       { items: [1, 2], offsets: [0, 3] },
-      'expected offsets[1] to be an integer from 0, the one before, to 2',
+      refusal('DATA', { column: 'a', says: ['offsets[1]', '0', '2'] }),
     ],
-    ['no integer', { items: [1, 2], offsets: [0, 1.5, 2] }, 'found 1.5'],
-    ['no number', { items: [1], offsets: ['0', 1] as unknown as number[] }, 'expected offsets[0] to be 0, found "0"'],
-    ['items left over', { items: [1, 2], offsets: [0, 1] }, 'expected offsets[1] to be 2, the number of items, found 1'],
-    ['lists of lists', { items: [[1]] as unknown as number[], offsets: [0, 1] }, 'expected items that are numbers or texts'],
-    ['no items', { offsets: [0] } as unknown as ColumnValues, 'expected an array, a typed array or { items, offsets }'],
+    ['no integer', { items: [1, 2], offsets: [0, 1.5, 2] }, refusal('DATA', { column: 'a', says: '1.5' })],
+    [
+      'no number',
+      { items: [1], offsets: ['0', 1] as unknown as number[] },
+      refusal('DATA', { column: 'a', says: ['offsets[0]', '0', '"0"'] }),
+    ],
+    ['items left over', { items: [1, 2], offsets: [0, 1] }, refusal('DATA', { column: 'a', says: ['offsets[1]', '2', '1'] })],
+    ['lists of lists', { items: [[1]] as unknown as number[], offsets: [0, 1] }, refusal('DATA', { column: 'a' })],
+    ['no items', { offsets: [0] } as unknown as ColumnValues, refusal('DATA', { column: 'a' })],
   ])('names %s', (_, column, message) => {
-    expect(() => Dataset.fromColumns({ a: column })).toThrow(
-      expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(`column "a": `) }),
-    )
+    expect(() => Dataset.fromColumns({ a: column })).toThrow(refusal('DATA', { column: 'a' }))
     expect(() => Dataset.fromColumns({ a: column })).toThrow(message)
   })
 
-  it.each<[string, Record<string, ColumnValues>, string]>([
-    [
-      'two kinds',
-      { a: [null, 1, 'x'] as ColumnValues },
-      'column "a", row 2: expected a number, as in the rows before, found "x"',
-    ],
-    ['a list among numbers', { a: [1, [2]] }, 'column "a", row 1: expected a number'],
-    ['two kinds in a list', { a: [['x'], ['y', 2]] as ColumnValues }, 'column "a", row 1: expected a string'],
-    [
-      'a list in a list',
-      { a: [[['x']]] as unknown as ColumnValues },
-      'column "a", row 0: expected a number, a string, a date or null',
-    ],
-    [
-      'a date that is none',
-      { a: [new Date(0), new Date(NaN)] },
-      'column "a", row 1: expected a date from the year 0 on, found an',
-    ],
-    [
-      'a date before Christ',
-      { a: [new Date(-1e14)] },
-      'row 0: expected a date from the year 0 on, found a Date in the year -1199',
-    ],
-    [
-      'dates among texts',
-      { a: ['2024-01-02', new Date(0)] },
-      'column "a", row 1: expected a string, as in the rows before, found',
-    ],
-    [
-      'texts among dates',
-      { a: [new Date(0), '2024-01-02'] },
-      'row 1: expected a date, as in the rows before, found "2024-01-02"',
-    ],
+  it.each<[string, Record<string, ColumnValues>, Error]>([
+    ['two kinds', { a: [null, 1, 'x'] as ColumnValues }, refusal('DATA', { column: 'a', row: 2, value: 'x' })],
+    ['a list among numbers', { a: [1, [2]] }, refusal('DATA', { column: 'a', row: 1 })],
+    ['two kinds in a list', { a: [['x'], ['y', 2]] as ColumnValues }, refusal('DATA', { column: 'a', row: 1 })],
+    ['a list in a list', { a: [[['x']]] as unknown as ColumnValues }, refusal('DATA', { column: 'a', row: 0 })],
+    ['a date that is none', { a: [new Date(0), new Date(NaN)] }, refusal('DATA', { column: 'a', row: 1, says: '0' })],
+    ['a date before Christ', { a: [new Date(-1e14)] }, refusal('DATA', { column: 'a', row: 0, says: ['Date', '-1199'] })],
+    ['dates among texts', { a: ['2024-01-02', new Date(0)] }, refusal('DATA', { column: 'a', row: 1 })],
+    ['texts among dates', { a: [new Date(0), '2024-01-02'] }, refusal('DATA', { column: 'a', row: 1, value: '2024-01-02' })],
     [
       'a wrapped number',
       { a: [new Number(5)] as unknown as ColumnValues },
-      'expected a number, a string, a date or null, found a N',
+      refusal('DATA', { column: 'a', row: 0, says: 'Number' }),
     ],
-    ['a bigint that no float holds', { a: [2n ** 60n] }, 'pass ids beyond that as strings'],
-    ['lengths', { a: [1, 2], b: [1] }, 'column "b": expected 2 rows, as "a" has, found 1'],
-    ['no array', { a: 'abc' as unknown as ColumnValues }, 'expected an array, a typed array or { items, offsets }, found "abc"'],
-    ['nothing', {}, 'at least one column'],
-    ["memory that is another thread's now", { a: detached }, 'column "a": expected an array, found one whose memory was'],
+    ['a bigint that no float holds', { a: [2n ** 60n] }, refusal('DATA', { column: 'a', row: 0 })],
+    ['lengths', { a: [1, 2], b: [1] }, refusal('DATA', { column: 'b', says: ['2', '"a"', '1'] })],
+    ['no array', { a: 'abc' as unknown as ColumnValues }, refusal('DATA', { column: 'a', says: '"abc"' })],
+    ['nothing', {}, refusal('DATA')],
+    ["memory that is another thread's now", { a: detached }, refusal('DATA', { column: 'a' })],
   ])('names %s', (_, columns, message) => {
-    expect(() => Dataset.fromColumns(columns)).toThrow(
-      expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message) }),
-    )
+    expect(() => Dataset.fromColumns(columns)).toThrow(message)
   })
 })
 
@@ -159,45 +136,41 @@ describe('fromRows', () => {
       column: 'a',
       value: 'x',
     })
-    await expect(Dataset.fromRows([{ a: 1 }, 7 as never])).rejects.toThrow('row 1: expected an object')
+    await expect(Dataset.fromRows([{ a: 1 }, 7 as never])).rejects.toThrow(refusal('DATA', { row: 1 }))
   })
 })
 
-it.each<[string, () => Promise<unknown>, string]>([
-  ['fromColumns', async () => Dataset.fromColumns(null as never), 'columns: expected an object of columns by name, found null'],
+it.each<[string, () => Promise<unknown>, Error]>([
+  ['fromColumns', async () => Dataset.fromColumns(null as never), refusal('ARGUMENT', { field: 'columns' })],
   [
     'fromColumns, of rows,',
     async () => Dataset.fromColumns([{ a: 1 }] as never),
-    'columns: expected an object of columns by name, found [{ a }]; rows are for Dataset.fromRows',
+    refusal('ARGUMENT', { field: 'columns', says: 'Dataset.fromRows' }),
   ],
-  [
-    'fromRows',
-    () => Dataset.fromRows(undefined as never),
-    'rows: expected an array of objects, or another iterable of them, found nothing',
-  ],
-  ['fromArrow', () => Dataset.fromArrow({} as never), "source: expected a table of apache-arrow, or Arrow's IPC bytes, found"],
-  ['fromCsv', () => Dataset.fromCsv(undefined as never), 'path: expected the path of a file, or a file: URL, found nothing'],
+  ['fromRows', () => Dataset.fromRows(undefined as never), refusal('ARGUMENT', { field: 'rows' })],
+  ['fromArrow', () => Dataset.fromArrow({} as never), refusal('ARGUMENT', { field: 'source', says: 'IPC' })],
+  ['fromCsv', () => Dataset.fromCsv(undefined as never), refusal('ARGUMENT', { field: 'path', says: 'URL' })],
   [
     'fromCsv, a symbol,',
     () => Dataset.fromCsv(Symbol('a.csv') as never),
-    'path: expected the path of a file, or a file: URL, found Symbol(a.csv)',
+    refusal('ARGUMENT', { field: 'path', says: ['URL', 'Symbol(a.csv)'] }),
   ],
-  ['fromParquet', () => Dataset.fromParquet(''), 'path: expected the path of a file, or a file: URL, found ""'],
-  ['fromQuery', () => Dataset.fromQuery(undefined as never), 'sql: expected a SELECT, found nothing'],
+  ['fromParquet', () => Dataset.fromParquet(''), refusal('ARGUMENT', { field: 'path', says: ['URL', '""'] })],
+  ['fromQuery', () => Dataset.fromQuery(undefined as never), refusal('ARGUMENT', { field: 'sql', says: 'SELECT' })],
   [
     'the constructor',
     async () => new (Dataset as unknown as new (columns: unknown) => Dataset)({ a: [1] }),
-    'columns: expected those that the library makes, found { a }; make a Dataset with Dataset.fromColumns',
+    refusal('ARGUMENT', { field: 'columns', says: 'Dataset.fromColumns' }),
   ],
 ])('%s names an argument that is none', async (_, make, message) => {
-  await expect(make()).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) })
+  await expect(make()).rejects.toThrow(message)
 })
 
 it('values that are no data are errors, never missing', async () => {
   const wrong = { code: 'ERR_MULTIGATE_DATA', row: 1, column: 'a' }
   await expect(Dataset.fromRows([{ a: 1 }, { a: (() => 2) as never }])).rejects.toMatchObject(wrong)
   await expect(Dataset.fromRows([{ a: 1 }, { a: Symbol('a') as never }])).rejects.toMatchObject(wrong)
-  expect(() => Dataset.fromColumns({ a: new DataView(new ArrayBuffer(8)) as never })).toThrow('column "a": expected an array')
+  expect(() => Dataset.fromColumns({ a: new DataView(new ArrayBuffer(8)) as never })).toThrow(refusal('DATA', { column: 'a' }))
 })
 
 describe('parts of a dataset', () => {
@@ -247,8 +220,8 @@ describe('parts of a dataset', () => {
         if (column.kind === 'string') expect(column.dictionary).toBe((data.column('s') as StringColumn).dictionary)
       }
       expect(rowsOf(part.columnPart('l', part.rows, part.rows))).toBe(0)
-      expect(() => part.columnPart('n', 0, part.rows + 1)).toThrow(`to: expected an integer in [0, ${part.rows}]`)
-      expect(() => part.columnPart('n', -1, 0)).toThrow('from: expected an integer in [0')
+      expect(() => part.columnPart('n', 0, part.rows + 1)).toThrow(refusal('ARGUMENT', { field: 'to', says: String(part.rows) }))
+      expect(() => part.columnPart('n', -1, 0)).toThrow(refusal('ARGUMENT', { field: 'from', says: '0' }))
     }
   })
 
@@ -264,35 +237,37 @@ describe('parts of a dataset', () => {
     [
       'a remainder that never comes',
       { rowMod: 10, validation: [10] },
-      'split.validation[0]: expected a number below rowMod 10, found 10',
+      refusal('ARGUMENT', { field: 'split.validation[0]', says: ['rowMod', '10'] }),
     ],
     [
       'one listed twice',
       { rowMod: 10, validation: [8], test: [9, 8] },
-      'split.test[1]: expected each remainder once, found 8 already in validation',
+      refusal('ARGUMENT', { field: 'split.test[1]', says: '8' }),
     ],
-    ['nothing to train on', { rowMod: 2, validation: [0], test: [1] }, 'left for training'],
-    ['a wrong word', { rowMod: 2, valid: [0] }, "split.valid: unknown option; did you mean 'validation'"],
-    ['a negative one', { rowMod: 2, test: [-1] }, 'split.test[0]: expected a number >= 0, found -1'],
+    ['nothing to train on', { rowMod: 2, validation: [0], test: [1] }, refusal('ARGUMENT', { field: 'split', says: 'training' })],
+    ['a wrong word', { rowMod: 2, valid: [0] }, refusal('ARGUMENT', { field: 'split.valid', says: "'validation'" })],
+    ['a negative one', { rowMod: 2, test: [-1] }, refusal('ARGUMENT', { field: 'split.test[0]', says: ['0', '-1'] })],
   ])('refuses %s', (_, options, message) => {
-    expect(() => data.split(options as never)).toThrow(
-      expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }),
-    )
+    expect(() => data.split(options as never)).toThrow(message)
   })
 
   it('names what is not there', () => {
-    expect(() => data.column('N')).toThrow('no column "N" among the 3; the nearest are "n"')
-    expect(() => data.select([0, 25])).toThrow('rowIndices[1]: expected a row in [0, 25), found 25')
-    expect(() => data.select([0.5])).toThrow('rowIndices[0]')
-    expect(() => data.select([Symbol('row') as never])).toThrow('rowIndices[0]: expected a row in [0, 25), found Symbol(row)')
-    expect(() => data.select(3 as never)).toThrow('rowIndices: expected a list of row numbers, found 3')
-    expect(() => data.column(3 as never)).toThrow('name: expected the name of a column, found 3')
-    expect(() => data.select({ length: -1 })).toThrow('rowIndices.length: expected an integer in [0, 2147483647], found -1')
-    expect(() => data.select({ length: 1e15 })).toThrow('rowIndices.length: expected')
-    expect(() => data.select({ length: 2 })).toThrow('rowIndices[0]: expected a row in [0, 25), found nothing')
-    expect(() => data.sourceRow(25)).toThrow('row: expected an integer in [0, 24], found 25')
-    expect(() => data.slice(3, 3).sourceRow(0)).toThrow('row: expected')
-    expect(() => data.slice(-1)).toThrow('start: expected an integer >= 0, found -1')
+    expect(() => data.column('N')).toThrow(refusal('DATA', { column: 'N', says: ['3', '"n"'] }))
+    expect(() => data.select([0, 25])).toThrow(refusal('ARGUMENT', { field: 'rowIndices[1]', says: ['[0, 25)', '25'] }))
+    expect(() => data.select([0.5])).toThrow(refusal('ARGUMENT', { field: 'rowIndices[0]' }))
+    expect(() => data.select([Symbol('row') as never])).toThrow(
+      refusal('ARGUMENT', { field: 'rowIndices[0]', says: ['[0, 25)', 'Symbol(row)'] }),
+    )
+    expect(() => data.select(3 as never)).toThrow(refusal('ARGUMENT', { field: 'rowIndices', says: '3' }))
+    expect(() => data.column(3 as never)).toThrow(refusal('ARGUMENT', { field: 'name', says: '3' }))
+    expect(() => data.select({ length: -1 })).toThrow(
+      refusal('ARGUMENT', { field: 'rowIndices.length', says: ['[0, 2147483647]', '-1'] }),
+    )
+    expect(() => data.select({ length: 1e15 })).toThrow(refusal('ARGUMENT', { field: 'rowIndices.length' }))
+    expect(() => data.select({ length: 2 })).toThrow(refusal('ARGUMENT', { field: 'rowIndices[0]', says: '[0, 25)' }))
+    expect(() => data.sourceRow(25)).toThrow(refusal('ARGUMENT', { field: 'row', says: ['[0, 24]', '25'] }))
+    expect(() => data.slice(3, 3).sourceRow(0)).toThrow(refusal('ARGUMENT', { field: 'row' }))
+    expect(() => data.slice(-1)).toThrow(refusal('ARGUMENT', { field: 'start', says: ['0', '-1'] }))
     expect(data.has('n')).toBe(true)
     expect(data.has('N')).toBe(false)
   })
@@ -311,11 +286,11 @@ describe('what was a dataset', () => {
     const shell = JSON.parse(JSON.stringify(data)) as never
     const foreign = { [brand]: true } as never
     for (const take of [(value: never) => checkDataset('train', value), (value: never) => Dataset.fromColumns(value)]) {
-      expect(() => take(shell)).toThrow('expected a Dataset, found what copying leaves of one, without its columns')
-      expect(() => take(foreign)).toThrow('expected a Dataset, found one of another copy of multigate; `npm ls multigate`')
+      expect(() => take(shell)).toThrow(refusal('ARGUMENT'))
+      expect(() => take(foreign)).toThrow(refusal('ARGUMENT', { says: '`npm ls multigate`' }))
     }
-    expect(() => checkDataset('train', { a: [1] })).toThrow('train: expected a Dataset, found { a }; make a Dataset with')
-    expect(() => Dataset.fromColumns(data as never)).toThrow('columns: expected an object of columns by name, found a Dataset')
+    expect(() => checkDataset('train', { a: [1] })).toThrow(refusal('ARGUMENT', { field: 'train' }))
+    expect(() => Dataset.fromColumns(data as never)).toThrow(refusal('ARGUMENT', { field: 'columns', says: 'Dataset' }))
     expect(checkDataset('train', data)).toBe(data)
   })
 })

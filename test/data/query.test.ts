@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 
 import { rowValue } from '../../lib/core/columns.js'
 import { Dataset } from '../../lib/data/dataset.js'
+import { refusal } from '../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-query-'))
 const parquet = join(folder, 'rows.parquet')
@@ -60,7 +61,7 @@ it('reads of a Parquet file the columns that are named alone, in its order, and 
   await connection.run(`COPY (SELECT i AS "a ""b""", {'x': i} AS s, 'c' || i AS c, i / 2 AS d FROM range(30) t(i)) TO '${path}'`)
   connection.closeSync()
   instance.closeSync()
-  await expect(Dataset.fromParquet(path)).rejects.toThrow('column "s": expected numbers, text or lists of them, found STRUCT')
+  await expect(Dataset.fromParquet(path)).rejects.toThrow(refusal('DATA', { column: 's', says: 'STRUCT' }))
   const data = await Dataset.fromParquet(path, { columns: ['d', 'a "b"'] })
   expect(data.columnNames).toEqual(['a "b"', 'd'])
   expect(row(data, 3)).toEqual({ 'a "b"': 3, d: 1.5 })
@@ -70,11 +71,7 @@ it('reads of a Parquet file the columns that are named alone, in its order, and 
     [20, ['c']],
     [10, ['c']],
   ])
-  await expect(Dataset.fromParquet(path, { columns: ['d', 'C'] })).rejects.toMatchObject({
-    code: 'ERR_MULTIGATE_DATA',
-    column: 'C',
-    message: expect.stringContaining('no column "C" among the 4 of') as string,
-  })
+  await expect(Dataset.fromParquet(path, { columns: ['d', 'C'] })).rejects.toThrow(refusal('DATA', { column: 'C', says: '4' }))
   await expect(Dataset.fromParquet(path, { columns: [] })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT' })
   await expect(Dataset.fromParquet(path, { column: 'd' } as never)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT' })
 })
@@ -86,17 +83,16 @@ it('keeps the order of a query, and takes one that ends in a comment', async () 
 })
 
 it('refuses what is neither number, text nor list, what does not parse, and writes', async () => {
-  await expect(Dataset.fromQuery(`SELECT {'x': 1} AS s`)).rejects.toThrow(
-    'column "s": expected numbers, text or lists of them, found STRUCT',
-  )
-  await expect(Dataset.fromQuery('SELEC 1')).rejects.toMatchObject({
-    code: 'ERR_MULTIGATE_DATA',
-    message: expect.stringContaining('syntax error'),
-  })
+  await expect(Dataset.fromQuery(`SELECT {'x': 1} AS s`)).rejects.toThrow(refusal('DATA', { column: 's', says: 'STRUCT' }))
+  await expect(Dataset.fromQuery('SELEC 1')).rejects.toThrow(refusal('DATA', { says: 'syntax error' }))
   await expect(Dataset.fromQuery('DELETE FROM rows', { database })).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA' })
-  await expect(Dataset.fromParquet(join(folder, 'no.parquet'))).rejects.toThrow('there is no such file')
+  await expect(Dataset.fromParquet(join(folder, 'no.parquet'))).rejects.toThrow(
+    refusal('DATA', { file: join(folder, 'no.parquet') }),
+  )
   await expect(Dataset.fromParquet(database)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_DATA' })
-  await expect(Dataset.fromQuery('SELECT 1', { database: join(folder, 'no.duckdb') })).rejects.toThrow('there is no such file')
+  await expect(Dataset.fromQuery('SELECT 1', { database: join(folder, 'no.duckdb') })).rejects.toThrow(
+    refusal('DATA', { file: join(folder, 'no.duckdb') }),
+  )
 })
 
 it('keeps booleans, dates and 32-bit floats what they are', async () => {

@@ -62,6 +62,6 @@ it.each(['README.md', 'README.zh-CN.md'])('the example of %s compiles and runs',
   const { status, stdout, stderr } = run(program)
   expect(status, stderr).toBe(0)
   const aucs = stdout.trim().split(' ')
-  expect(aucs.length).toBeGreaterThan(0)
+  expect(aucs).toHaveLength(2)
   for (const auc of aucs) expect(Number(auc)).toBeGreaterThan(0.55)
 })

@@ -25,6 +25,6 @@ it('the click log is learned by both models', { timeout: 180_000 }, async () => 
   expect(stdout.match(/^(gate|level \d) .*(expert|shared) 1/gm)).toHaveLength(3)
   for (const name of ['mmoe', 'ple']) {
     using model = await loadModel(join(folder, `click-log-${name}.safetensors`))
-    expect(model.built).toBe(true)
+    expect(model.tasks.map(({ name: task }) => task)).toEqual(tasks)
   }
 })

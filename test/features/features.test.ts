@@ -10,6 +10,7 @@ import { type DenseOptions, dense } from '../../lib/features/spec/dense.js'
 import { type Feature, type IdOptions, parseFeature } from '../../lib/features/spec/feature.js'
 import { type SequenceOptions, sequence } from '../../lib/features/spec/sequence.js'
 import { sparse } from '../../lib/features/spec/sparse.js'
+import { refusal } from '../support/refusal.js'
 
 const column = (values: ColumnValues): Column => Dataset.fromColumns({ x: values }).column('x')
 const encoded = (encoder: Encoder, values: ColumnValues): number[] => [...encodeColumn(encoder, column(values)).data]
@@ -21,8 +22,6 @@ const savedAndRead = (encoder: Encoder): Promise<Encoder> =>
     if (encoder.kind === 'dense' || encoder.vocabulary === undefined) throw new Error('there is no vocabulary')
     return encoder.vocabulary
   })
-const dataError = (message: string, more: object = {}): unknown =>
-  expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message), ...more })
 
 describe('sparse', () => {
   it('fits ids by count, then value; unknown, rare and missing are 0', () => {
@@ -50,8 +49,12 @@ describe('sparse', () => {
     const encoder = fitEncoder(sparse('f', { dim: 2, ...options }), column(['x']))
     expect(encoder.tableRows).toBe(3)
     expect(encoded(await savedAndRead(encoder), ['Oslo', 'x'])).toEqual([2, 0])
-    expect(() => sparse('f', { dim: 2, vocabulary: ['a', 'a'] })).toThrow('vocabulary')
-    expect(() => sparse('f', { dim: 2, vocabulary: ['a'], outOfRange: 'oov' })).toThrow('outOfRange')
+    expect(() => sparse('f', { dim: 2, vocabulary: ['a', 'a'] })).toThrow(
+      refusal('ARGUMENT', { field: 'feature "f".vocabulary' }),
+    )
+    expect(() => sparse('f', { dim: 2, vocabulary: ['a'], outOfRange: 'oov' })).toThrow(
+      refusal('ARGUMENT', { field: 'feature "f".outOfRange' }),
+    )
   })
 
   it('says between which boundaries a number lies', async () => {
@@ -61,9 +64,9 @@ describe('sparse', () => {
     const encoder = fitEncoder(sparse('f', { dim: 2, ...options }), column([1]))
     expect(encoder.tableRows).toBe(5)
     expect(encoded(await savedAndRead(encoder), [50])).toEqual([3])
-    expect(() => ids(options, ['many'])).toThrow(dataError('feature "f", row 0: expected a number, found "many"'))
-    expect(() => sparse('f', { dim: 2, buckets: [2, 1] })).toThrow('expected boundaries in ascending order')
-    expect(() => sparse('f', { dim: 2, buckets: [1], hash: 9 })).toThrow('expected either hash or buckets, found both')
+    expect(() => ids(options, ['many'])).toThrow(refusal('DATA', { column: 'f', row: 0, value: 'many' }))
+    expect(() => sparse('f', { dim: 2, buckets: [2, 1] })).toThrow(refusal('ARGUMENT', { field: 'feature "f".buckets' }))
+    expect(() => sparse('f', { dim: 2, buckets: [1], hash: 9 })).toThrow(refusal('ARGUMENT', { field: 'feature "f".buckets' }))
   })
 
   it('counts what a vocabulary does not know', () => {
@@ -84,23 +87,20 @@ describe('sparse', () => {
   })
 
   it('does not guess that a number is a text of the vocabulary', () => {
-    expect(() => ids({}, [' 07', '?'], [7])).toThrow(
-      dataError('feature "f", row 0: expected text, as in the training rows, found 7; read the column as text'),
-    )
+    expect(() => ids({}, [' 07', '?'], [7])).toThrow(refusal('DATA', { column: 'f', row: 0, value: 7 }))
   })
 
   it('takes integers of a vocabulary as they are', () => {
     expect(ids({ vocabulary: 5 }, [0, 4, 2])).toEqual([0, 4, 2])
     expect(ids({ vocabulary: 5 }, ['0', ' 4'])).toEqual([0, 4])
     for (const wrong of [5, -1, 1.5, NaN, 1e12]) {
-      const found = Number.isNaN(wrong) ? 'a missing value' : String(wrong)
       expect(() => ids({ vocabulary: 5 }, [1, 2, wrong])).toThrow(
-        dataError(`feature "f", row 2: expected an integer in [0, 5), found ${found}; raise vocabulary`, { row: 2 }),
+        refusal('DATA', { column: 'f', row: 2, value: Number.isNaN(wrong) ? null : wrong, says: ['[0, 5)', 'vocabulary'] }),
       )
       expect(ids({ vocabulary: 5, outOfRange: 'oov' }, [1, 2, wrong])).toEqual([1, 2, 0])
     }
-    expect(() => ids({ vocabulary: 5 }, ['1', 'x'])).toThrow(dataError('row 1: expected an integer in [0, 5), found "x"'))
-    expect(() => ids({}, [1, Infinity])).toThrow(dataError('row 1: expected a finite number, found Infinity'))
+    expect(() => ids({ vocabulary: 5 }, ['1', 'x'])).toThrow(refusal('DATA', { column: 'f', row: 1, value: 'x', says: '[0, 5)' }))
+    expect(() => ids({}, [1, Infinity])).toThrow(refusal('DATA', { column: 'f', row: 1, says: 'Infinity' }))
   })
 
   it('hashes into [1, N), numbers as their text, missing 0', () => {
@@ -122,7 +122,7 @@ describe('sparse', () => {
   })
 
   it('refuses lists and says what to declare', () => {
-    expect(() => ids({}, [[1], [2]])).toThrow(dataError("declare it with sequence('f'"))
+    expect(() => ids({}, [[1], [2]])).toThrow(refusal('DATA', { column: 'f', says: "'f'" }))
   })
 })
 
@@ -152,7 +152,7 @@ describe('sequence', () => {
     const numbers: Column = { kind: 'number', values: Float64Array.of(8, 7, NaN), asWritten: true }
     const encoder = fitEncoder(sequence('f', { dim: 2, maxLength: 3, combiner: 'mean', separator: '|' }), column(['7|8', '8']))
     expect([...encodeColumn(encoder, numbers).data]).toEqual([1, 0, 0, 2, 0, 0, 0, 0, 0])
-    expect(() => bags({ separator: '|' }, ['7|8', '8'], [8])).toThrow(dataError('row 0: expected text, as in the training rows'))
+    expect(() => bags({ separator: '|' }, ['7|8', '8'], [8])).toThrow(refusal('DATA', { column: 'f', row: 0 }))
   })
 
   it('gives integers, fractions and texts of them the same ids, in a part of the rows too', () => {
@@ -176,18 +176,18 @@ describe('sequence', () => {
     for (const wrong of [7, -1, 0.5]) {
       // Checked although it is cut off.
       expect(() => bags({ vocabulary: 5, maxLength: 1 }, [[1], [wrong, 2]])).toThrow(
-        dataError(`row 1: expected an integer in [0, 5)`),
+        refusal('DATA', { column: 'f', row: 1, says: '[0, 5)' }),
       )
     }
     for (const outOfRange of ['error', 'oov'] as const) {
       expect(() => bags({ vocabulary: 5, outOfRange }, [[1, 2], [-Infinity]])).toThrow(
-        dataError('row 1: expected a finite number, found -Infinity', { row: 1 }),
+        refusal('DATA', { column: 'f', row: 1, says: 'Infinity' }),
       )
     }
     expect(() => bags({ vocabulary: 5 }, [[1], [], [2, 7]])).toThrow(
-      dataError('feature "f", row 2: expected an integer in [0, 5), found 7'),
+      refusal('DATA', { column: 'f', row: 2, value: 7, says: '[0, 5)' }),
     )
-    expect(() => bags({}, ['a|b'])).toThrow(dataError('say how to split it'))
+    expect(() => bags({}, ['a|b'])).toThrow(refusal('DATA', { column: 'f' }))
   })
 })
 
@@ -215,20 +215,18 @@ describe('dense', () => {
     expect(numbers({ missing: 2 }, [1, 3], [NaN])).toEqual([0])
     expect(numbers({ transform: 'none', missing: -1 }, [NaN, 7])).toEqual([-1, 7])
     expect(numbers({ transform: 'log1p', missing: 0 }, [NaN, 0])).toEqual([0, 0])
-    expect(() => numbers({ missing: 'error' }, [1, 2], [1, NaN])).toThrow(
-      dataError('feature "f", row 1: expected a number, found a missing value'),
-    )
+    expect(() => numbers({ missing: 'error' }, [1, 2], [1, NaN])).toThrow(refusal('DATA', { column: 'f', row: 1, value: null }))
   })
 
-  it.each<[string, DenseOptions, ColumnValues, string]>([
-    ['infinity', {}, [1, -Infinity], 'row 1: expected a finite number, found -Infinity'],
-    ['text', {}, ['1', null, ' ?'], 'row 2: expected a number, found " ?"; if it means missing'],
-    ['lists', {}, [[1]], 'expected one number per row, found lists'],
-    ['nothing', {}, [null, null], 'expected a number in the training rows'],
-    ['log1p of -1', { transform: 'log1p' }, [0, -1], 'row 1: expected a number > -1'],
-    ['beyond float32', { transform: 'none' }, [1e39], 'row 0: expected a number that float32 can hold, found 1e+39'],
+  it.each<[string, DenseOptions, ColumnValues, Error]>([
+    ['infinity', {}, [1, -Infinity], refusal('DATA', { column: 'f', row: 1, says: 'Infinity' })],
+    ['text', {}, ['1', null, ' ?'], refusal('DATA', { column: 'f', row: 2, value: ' ?' })],
+    ['lists', {}, [[1]], refusal('DATA', { column: 'f' })],
+    ['nothing', {}, [null, null], refusal('DATA', { column: 'f' })],
+    ['log1p of -1', { transform: 'log1p' }, [0, -1], refusal('DATA', { column: 'f', row: 1, value: -1 })],
+    ['beyond float32', { transform: 'none' }, [1e39], refusal('DATA', { column: 'f', row: 0, value: 1e39 })],
   ])('names %s', (_, options, values, message) => {
-    expect(() => numbers(options, values)).toThrow(dataError(message))
+    expect(() => numbers(options, values)).toThrow(message)
   })
 
   it('takes vectors, whose numbers share their statistics', () => {
@@ -247,7 +245,7 @@ describe('dense', () => {
     expect(numbers({ width: 3, transform: 'minmax' }, [[0, 5, 10]], [[10, NaN, 5]])).toEqual([1, 0.5, 0.5])
   })
 
-  it.each<[string, DenseOptions, ColumnValues, string]>([
+  it.each<[string, DenseOptions, ColumnValues, Error]>([
     [
       'another length',
       {},
@@ -255,9 +253,9 @@ describe('dense', () => {
         [1, 2],
         [1, 2, 3],
       ],
-      'feature "f", row 1: expected 2 numbers, found 3',
+      refusal('DATA', { column: 'f', row: 1, value: 3, says: '2' }),
     ],
-    ['single numbers', {}, [1, 2], 'feature "f": expected lists of 2 numbers, found one number per row'],
+    ['single numbers', {}, [1, 2], refusal('DATA', { column: 'f', says: '2' })],
     [
       'an infinite one',
       {},
@@ -265,7 +263,7 @@ describe('dense', () => {
         [1, 2],
         [3, Infinity],
       ],
-      'feature "f", row 1: expected a finite number, found Infinity',
+      refusal('DATA', { column: 'f', row: 1, says: 'Infinity' }),
     ],
     [
       'text',
@@ -274,7 +272,7 @@ describe('dense', () => {
         ['1', '2'],
         ['3', 'x'],
       ],
-      'expected a number, found "x"',
+      refusal('DATA', { column: 'f', row: 1, value: 'x' }),
     ],
     [
       'a gap that may not be',
@@ -283,10 +281,10 @@ describe('dense', () => {
         [1, 2],
         [3, NaN],
       ],
-      'feature "f", row 1: expected a number, found a missing value',
+      refusal('DATA', { column: 'f', row: 1, value: null }),
     ],
   ])('names %s in vectors', (_, options, values, message) => {
-    expect(() => numbers({ ...options, width: 2 }, values)).toThrow(dataError(message))
+    expect(() => numbers({ ...options, width: 2 }, values)).toThrow(message)
   })
 
   it('reads text that spells numbers', () => {
@@ -322,18 +320,28 @@ describe('encoders', () => {
     expect(encoderToJSON(again)).toEqual(encoderToJSON(encoder))
   })
 
-  it.each<[string, object, string]>([
-    ['a value twice', { feature: sparse('f', { dim: 2 }), values: ['a', 'a'] }, 'encoder.values: expected each value once'],
-    ['no values', { feature: sparse('f', { dim: 2 }) }, 'encoder.values'],
-    ['two kinds', { feature: sparse('f', { dim: 2 }), values: ['a', 1] }, 'encoder.values'],
-    ['values too many', { feature: sparse('f', { dim: 2, hash: 3 }), values: ['a'] }, 'encoder.values: unknown option'],
-    ['a scale of 0', { feature: dense('f'), offset: 0, scale: 0, fill: 0 }, 'encoder.scale: expected a number other than 0'],
-    ['a wrong feature', { feature: { kind: 'sparse', name: 'f' } }, 'encoder.feature.dim'],
-    ['no feature', {}, 'encoder.feature'],
+  it.each<[string, object, Error]>([
+    ['a value twice', { feature: sparse('f', { dim: 2 }), values: ['a', 'a'] }, refusal('FORMAT', { field: 'encoder.values' })],
+    ['no values', { feature: sparse('f', { dim: 2 }) }, refusal('FORMAT', { field: 'encoder.values' })],
+    ['two kinds', { feature: sparse('f', { dim: 2 }), values: ['a', 1] }, refusal('FORMAT', { field: 'encoder.values[1]' })],
+    [
+      'values too many',
+      { feature: sparse('f', { dim: 2, hash: 3 }), values: ['a'] },
+      refusal('FORMAT', { field: 'encoder.values' }),
+    ],
+    [
+      'a scale of 0',
+      { feature: dense('f'), offset: 0, scale: 0, fill: 0 },
+      refusal('FORMAT', { field: 'encoder.scale', says: '0' }),
+    ],
+    [
+      'a wrong feature',
+      { feature: { kind: 'sparse', name: 'f' } },
+      refusal('FORMAT', { field: 'encoder.feature', says: 'encoder.feature.dim' }),
+    ],
+    ['no feature', {}, refusal('FORMAT', { field: 'encoder.feature' })],
   ])('refuse %s in a saved file', async (_, json, message) => {
-    await expect(encoderFromJSON(json, 'encoder', () => Promise.reject(new Error('none')))).rejects.toThrow(
-      expect.objectContaining({ code: 'ERR_MULTIGATE_FORMAT', message: expect.stringContaining(message) }),
-    )
+    await expect(encoderFromJSON(json, 'encoder', () => Promise.reject(new Error('none')))).rejects.toThrow(message)
   })
 
   it('check what is encoded already and give the same array', () => {
@@ -341,14 +349,14 @@ describe('encoders', () => {
     const data = Int32Array.of(1, 0, 4, 2)
     expect(encoder.check(data).data).toBe(data)
     expect(() => encoder.check(Int32Array.of(1, 0, 5, 2))).toThrow(
-      dataError('feature "f", row 1: expected an id in [0, 5), found 5'),
+      refusal('DATA', { column: 'f', row: 1, value: 5, says: '[0, 5)' }),
     )
-    expect(() => encoder.check(Int32Array.of(1, 0, 1))).toThrow(dataError('expected rows of 2 elements, found 3'))
+    expect(() => encoder.check(Int32Array.of(1, 0, 1))).toThrow(refusal('DATA', { column: 'f', says: ['2', '3'] }))
     expect(() => encoder.check(new Float32Array(2) as never)).toThrow(
-      dataError('expected an Int32Array of ids, found Float32Array(2)'),
+      refusal('DATA', { column: 'f', says: ['Int32Array', 'Float32Array(2)'] }),
     )
     const number = fitEncoder(dense('f'), column([1, 2]))
-    expect(() => number.check(Float32Array.of(1, NaN))).toThrow(dataError('row 1: expected a finite number, found NaN'))
+    expect(() => number.check(Float32Array.of(1, NaN))).toThrow(refusal('DATA', { column: 'f', row: 1, says: 'NaN' }))
   })
 
   it('are fast on texts: per dictionary entry, not per row', () => {
@@ -379,33 +387,27 @@ describe('specs', () => {
     expect(dense('x')).toEqual({ kind: 'dense', name: 'x', transform: 'standardize', missing: 'mean' })
   })
 
-  it.each<[() => unknown, string]>([
-    [() => sparse('a', {} as never), 'feature "a".dim: expected a number, found nothing'],
-    [() => sparse('a', { dim: 0 }), 'feature "a".dim: expected a number >= 1, found 0'],
-    [() => sparse('a', { dim: 2, vocab: 3 } as never), `feature "a".vocab: unknown option; did you mean 'vocabulary'`],
-    [
-      () => sparse('a', { dim: 2, vocabulary: [5, 'a'] as never }),
-      'feature "a".vocabulary: expected all numbers or all strings, as a column has, found both',
-    ],
-    [() => sparse('a', { dim: 2, vocabulary: 3, hash: 4 }), 'feature "a".hash: expected either vocabulary or hash, found both'],
-    [() => sparse('a', { dim: 2, vocabulary: 3, minCount: 4 }), 'feature "a".minCount: expected only for a fitted vocabulary'],
-    [
-      () => sparse('a', { dim: 2, outOfRange: 'oov' }),
-      'feature "a".outOfRange: expected only beside a vocabulary that is a number',
-    ],
+  it.each<[() => unknown, Error]>([
+    [() => sparse('a', {} as never), refusal('ARGUMENT', { field: 'feature "a".dim' })],
+    [() => sparse('a', { dim: 0 }), refusal('ARGUMENT', { field: 'feature "a".dim', says: ['1', '0'] })],
+    [() => sparse('a', { dim: 2, vocab: 3 } as never), refusal('ARGUMENT', { field: 'feature "a".vocab', says: "'vocabulary'" })],
+    [() => sparse('a', { dim: 2, vocabulary: [5, 'a'] as never }), refusal('ARGUMENT', { field: 'feature "a".vocabulary' })],
+    [() => sparse('a', { dim: 2, vocabulary: 3, hash: 4 }), refusal('ARGUMENT', { field: 'feature "a".hash' })],
+    [() => sparse('a', { dim: 2, vocabulary: 3, minCount: 4 }), refusal('ARGUMENT', { field: 'feature "a".minCount' })],
+    [() => sparse('a', { dim: 2, outOfRange: 'oov' }), refusal('ARGUMENT', { field: 'feature "a".outOfRange' })],
     [
       () => sequence('a', { dim: 2, maxLength: 2, combiner: 'max' as 'sum' }),
-      'feature "a".combiner: expected one of "mean", "sum", found "max"',
+      refusal('ARGUMENT', { field: 'feature "a".combiner', says: ['"mean"', '"sum"', '"max"'] }),
     ],
     [
       () => dense('a', { missing: 'zero' as 'mean' }),
-      'feature "a".missing: expected one of "mean", "error" or a number, found "zero"',
+      refusal('ARGUMENT', { field: 'feature "a".missing', says: ['"mean"', '"error"', '"zero"'] }),
     ],
     [
       () => parseFeature({ kind: 'image', name: 'a' }, 'model.features[3]'),
-      'model.features[3].kind: expected one of "sparse", "sequence", "dense", found "image"',
+      refusal('ARGUMENT', { field: 'model.features[3].kind', says: ['"sparse"', '"sequence"', '"dense"', '"image"'] }),
     ],
   ])('name a wrong option %#', (make, message) => {
-    expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+    expect(make).toThrow(message)
   })
 })

@@ -8,7 +8,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 
 import { readSafetensors, SafetensorsFile, type TensorSource, writeSafetensors } from '../../lib/io/safetensors.js'
 import { randomOf } from '../../lib/verify/numbers.js'
-import { goldenDir, goldenIndex, readGolden } from '../support/golden.js'
+import { goldenFolder, goldenIndex, readGolden } from '../support/golden.js'
+import { refusal } from '../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-io-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -85,58 +86,59 @@ describe('round trip', () => {
     }
     expect(parts).toEqual([...rows])
     expect((await file.read('table')).data).toEqual(rows)
-    expect(() => file.entry('tabel')).toThrow('expected a tensor "tabel", found none')
+    expect(() => file.entry('tabel')).toThrow(refusal('FORMAT', { field: 'tabel', says: '"tabel"' }))
     await file.close()
   })
 
-  it.each<[string, TensorSource[], string]>([
+  it.each<[string, TensorSource[], Error]>([
     [
       'data shorter than the shape',
       [{ name: 'a', shape: [2, 2], data: new Float32Array(3) }],
-      'tensor "a": expected 2 x 2 = 4 elements, found 3',
+      refusal('ARGUMENT', { field: 'a', says: ['"a"', '2', '4', '3'] }),
     ],
     [
       'chunks that end early',
       [{ name: 'a', shape: [3], dtype: 'F32', chunks: () => [new Float32Array(2)] }],
-      'expected 3 = 3 elements, found 2',
+      refusal('ARGUMENT', { field: 'a', says: ['3', '2'] }),
     ],
     [
       'chunks that go on',
       [{ name: 'a', shape: [3], dtype: 'F32', chunks: () => [new Float32Array(2), new Float32Array(2)] }],
-      'found 4',
+      refusal('ARGUMENT', { field: 'a', says: '4' }),
     ],
     [
       'chunks of another type',
       [{ name: 'a', shape: [2], dtype: 'F32', chunks: () => [new Int32Array(2)] }],
-      'expected chunks of F32, found Int32Array(2)',
+      refusal('ARGUMENT', { field: 'a', says: 'Int32Array(2)' }),
     ],
-    ['a type that files do not hold', [{ name: 'a', shape: [1], data: new Uint16Array(1) as never }], 'found Uint16Array(1)'],
+    [
+      'a type that files do not hold',
+      [{ name: 'a', shape: [1], data: new Uint16Array(1) as never }],
+      refusal('ARGUMENT', { field: 'a', says: 'Uint16Array(1)' }),
+    ],
     [
       'a name twice',
       [
         { name: 'a', shape: [1], data: new Float32Array(1) },
         { name: 'a', shape: [1], data: new Int32Array(1) },
       ],
-      'each name once',
+      refusal('ARGUMENT', { field: 'a' }),
     ],
-    ['the name of the metadata', [{ name: '__metadata__', shape: [1], data: new Float32Array(1) }], 'not __metadata__'],
-    ['half an element', [{ name: 'a', shape: [0.5], data: new Float32Array(1) }], 'a shape of integers'],
+    ['the name of the metadata', [{ name: '__metadata__', shape: [1], data: new Float32Array(1) }], refusal('ARGUMENT')],
+    ['half an element', [{ name: 'a', shape: [0.5], data: new Float32Array(1) }], refusal('ARGUMENT', { field: 'a' })],
   ])('refuses %s and leaves the old file', async (_, tensors, message) => {
     await writeSafetensors(path, { tensors: sources })
     const before = readFileSync(path)
-    await expect(writeSafetensors(path, { tensors })).rejects.toMatchObject({
-      code: 'ERR_MULTIGATE_ARGUMENT',
-      message: expect.stringContaining(message),
-    })
+    await expect(writeSafetensors(path, { tensors })).rejects.toThrow(message)
     expect(readFileSync(path)).toEqual(before)
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
   })
 })
 
-it.skipIf(goldenDir() === undefined)('reads the files of another writer', async () => {
+it('reads the files of another writer', async () => {
   for (const { file } of goldenIndex().slice(0, 12)) {
     const want = readGolden(file)
-    const { tensors } = await readSafetensors(join(goldenDir() ?? '', file))
+    const { tensors } = await readSafetensors(join(goldenFolder, file))
     expect([...tensors.keys()].sort()).toEqual([...want.keys()].sort())
     for (const [name, { dtype, shape, data }] of want) expect(tensors.get(name)).toEqual({ dtype, shape, data })
   }
@@ -153,61 +155,74 @@ function fileOf(header: unknown, data: number, length?: bigint): Buffer {
 const f32 = (from: number, to: number, shape = [(to - from) / 4]): object => ({ dtype: 'F32', shape, data_offsets: [from, to] })
 
 describe('hostile files', () => {
-  it.each<[string, Buffer, string]>([
-    ['nothing', Buffer.alloc(0), 'header length: expected 8 bytes'],
-    ['seven bytes', Buffer.alloc(7), 'header length: expected 8 bytes'],
-    ['a header beyond the file', fileOf({}, 0, 1000n), 'the file is cut short'],
-    ['a header of 2^63 bytes', fileOf({}, 0, 2n ** 63n), 'header length: expected at most 100000000'],
-    ['no JSON', fileOf('{"a":', 0), 'header: expected JSON'],
+  it.each<[string, Buffer, Error]>([
+    ['nothing', Buffer.alloc(0), refusal('FORMAT', { field: 'header length', says: '8' })],
+    ['seven bytes', Buffer.alloc(7), refusal('FORMAT', { field: 'header length', says: '8' })],
+    ['a header beyond the file', fileOf({}, 0, 1000n), refusal('FORMAT', { says: '1000' })],
+    ['a header of 2^63 bytes', fileOf({}, 0, 2n ** 63n), refusal('FORMAT', { field: 'header length', says: '100000000' })],
+    ['no JSON', fileOf('{"a":', 0), refusal('FORMAT', { field: 'header', says: 'JSON' })],
     [
       'bytes that are not UTF-8',
       Buffer.concat([fileOf('', 0, 4n), Buffer.from([0x22, 0xff, 0xfe, 0x22])]),
-      'header: expected JSON',
+      refusal('FORMAT', { field: 'header', says: 'JSON' }),
     ],
-    ['an array', fileOf([1], 0), 'header: expected an object, found [1]'],
-    ['null', fileOf('null', 0), 'header: expected an object'],
-    ['a tensor that is a number', fileOf({ a: 1 }, 0), '"a": expected an object, found 1'],
+    ['an array', fileOf([1], 0), refusal('FORMAT', { field: 'header', says: '[1]' })],
+    ['null', fileOf('null', 0), refusal('FORMAT', { field: 'header' })],
+    ['a tensor that is a number', fileOf({ a: 1 }, 0), refusal('FORMAT', { field: '"a"', says: '1' })],
     [
       'another element type',
       fileOf({ a: { dtype: 'BF16', shape: [2], data_offsets: [0, 4] } }, 4),
-      '"a".dtype: expected one of F32, F64, I32, I64, U8, found "BF16"',
+      refusal('FORMAT', { field: '"a".dtype', says: '"BF16"' }),
     ],
     [
       'an element type of the prototype',
       fileOf({ a: { dtype: 'constructor', shape: [], data_offsets: [0, 0] } }, 0),
-      '"a".dtype',
+      refusal('FORMAT', { field: '"a".dtype' }),
     ],
-    ['a negative size', fileOf({ a: f32(0, 4, [-1]) }, 4), '"a".shape: expected an array of integers >= 0'],
-    ['a fraction', fileOf({ a: f32(0, 4, [1.5]) }, 4), '"a".shape'],
-    ['a shape that overflows', fileOf({ a: f32(0, 4, [2 ** 32, 2 ** 32, 2 ** 32]) }, 4), 'as F32 of shape'],
-    ['a shape of another size', fileOf({ a: f32(0, 8, [3]) }, 8), '12 bytes, as F32 of shape [3] has, found 8'],
-    ['offsets beyond the file', fileOf({ a: f32(0, 8) }, 4), 'start <= end <= 4'],
-    ['offsets the wrong way round', fileOf({ a: f32(8, 4, [0]) }, 8), 'start <= end'],
-    ['one offset', fileOf({ a: { dtype: 'F32', shape: [0], data_offsets: [0] } }, 0), '"a".data_offsets: expected [start, end]'],
-    ['tensors that overlap', fileOf({ a: f32(0, 8), b: f32(4, 12) }, 12), 'they overlap'],
-    ['the same bytes twice', fileOf({ a: f32(0, 4), b: f32(0, 4) }, 4), 'they overlap'],
-    ['a gap', fileOf({ a: f32(0, 4), b: f32(8, 12) }, 12), 'a gap'],
-    ['bytes that no tensor has', fileOf({ a: f32(0, 4) }, 5), 'data: expected 4 bytes, as the header says, found 5'],
+    ['a negative size', fileOf({ a: f32(0, 4, [-1]) }, 4), refusal('FORMAT', { field: '"a".shape', says: '0' })],
+    ['a fraction', fileOf({ a: f32(0, 4, [1.5]) }, 4), refusal('FORMAT', { field: '"a".shape', says: '1.5' })],
+    [
+      'a shape that overflows',
+      fileOf({ a: f32(0, 4, [2 ** 32, 2 ** 32, 2 ** 32]) }, 4),
+      refusal('FORMAT', { field: '"a".data_offsets' }),
+    ],
+    [
+      'a shape of another size',
+      fileOf({ a: f32(0, 8, [3]) }, 8),
+      refusal('FORMAT', { field: '"a".data_offsets', says: ['12', '[3]', '8'] }),
+    ],
+    ['offsets beyond the file', fileOf({ a: f32(0, 8) }, 4), refusal('FORMAT', { says: '4' })],
+    ['offsets the wrong way round', fileOf({ a: f32(8, 4, [0]) }, 8), refusal('FORMAT')],
+    [
+      'one offset',
+      fileOf({ a: { dtype: 'F32', shape: [0], data_offsets: [0] } }, 0),
+      refusal('FORMAT', { field: '"a".data_offsets' }),
+    ],
+    ['tensors that overlap', fileOf({ a: f32(0, 8), b: f32(4, 12) }, 12), refusal('FORMAT', { field: '"b".data_offsets' })],
+    ['the same bytes twice', fileOf({ a: f32(0, 4), b: f32(0, 4) }, 4), refusal('FORMAT', { field: '"b".data_offsets' })],
+    ['a gap', fileOf({ a: f32(0, 4), b: f32(8, 12) }, 12), refusal('FORMAT', { field: '"b".data_offsets' })],
+    ['bytes that no tensor has', fileOf({ a: f32(0, 4) }, 5), refusal('FORMAT', { field: 'data', says: ['4', '5'] })],
     [
       'a name twice',
       fileOf(`{"a":${JSON.stringify(f32(0, 4))},"\\u0061":${JSON.stringify(f32(0, 4))}}`, 4),
-      '"a": expected each name once',
+      refusal('FORMAT', { field: '"a"' }),
     ],
     [
       'a field twice',
       fileOf('{"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}}', 1),
-      '"shape": expected each name once',
+      refusal('FORMAT', { field: '"shape"' }),
     ],
-    ['a field too many', fileOf({ a: { ...f32(0, 4), code: 'x' } }, 4), '"a".code: expected only dtype, shape and data_offsets'],
-    ['metadata that is no text', fileOf({ __metadata__: { a: 1 } }, 0), '__metadata__.a: expected a string, found 1'],
-    ['metadata that is a list', fileOf({ __metadata__: [] }, 0), '__metadata__: expected an object of strings'],
+    ['a field too many', fileOf({ a: { ...f32(0, 4), code: 'x' } }, 4), refusal('FORMAT', { field: '"a".code' })],
+    [
+      'metadata that is no text',
+      fileOf({ __metadata__: { a: 1 } }, 0),
+      refusal('FORMAT', { field: '__metadata__.a', says: '1' }),
+    ],
+    ['metadata that is a list', fileOf({ __metadata__: [] }, 0), refusal('FORMAT', { field: '__metadata__' })],
   ])('%s', async (_, bytes, message) => {
     writeFileSync(path, bytes)
-    await expect(SafetensorsFile.open(path)).rejects.toMatchObject({
-      code: 'ERR_MULTIGATE_FORMAT',
-      file: path,
-      message: expect.stringContaining(message),
-    })
+    await expect(SafetensorsFile.open(path)).rejects.toThrow(message)
+    await expect(SafetensorsFile.open(path)).rejects.toMatchObject({ file: path })
   })
 
   it('a tensor larger than memory', async () => {
@@ -217,30 +232,21 @@ describe('hostile files', () => {
     await expect(readSafetensors(path)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_FORMAT' })
     writeFileSync(path, fileOf({ a: { dtype: 'U8', shape: [2 ** 43], data_offsets: [0, 2 ** 43] } }, 0))
     truncateSync(path, statSync(path).size + 2 ** 43)
-    await expect(readSafetensors(path)).rejects.toMatchObject({
-      code: 'ERR_MULTIGATE_OUT_OF_MEMORY',
-      message: expect.stringContaining('tensor "a"'),
-    })
+    await expect(readSafetensors(path)).rejects.toThrow(refusal('OUT_OF_MEMORY', { says: '"a"' }))
     writeFileSync(path, '')
   })
 
   it('nesting without end', async () => {
     writeFileSync(path, fileOf(`{"a":${'['.repeat(1_000_000)}`, 0))
-    await expect(readSafetensors(path)).rejects.toMatchObject({
-      code: 'ERR_MULTIGATE_FORMAT',
-      message: expect.stringContaining('more than 64 levels'),
-    })
+    await expect(readSafetensors(path)).rejects.toThrow(refusal('FORMAT', { field: 'header', says: '64' }))
   })
 
   it('what is no file is not opened: a pipe would wait for a writer', async () => {
     const pipe = join(folder, 'pipe')
     execFileSync('mkfifo', [pipe])
-    for (const [name, found] of [
-      [pipe, 'a device or a pipe'],
-      ['/dev/zero', 'a device or a pipe'],
-      [folder, 'a directory'],
-    ] as const)
-      await expect(SafetensorsFile.open(name)).rejects.toThrow(`${name}: expected a file, found ${found}`)
+    for (const name of [pipe, '/dev/zero', folder]) {
+      await expect(SafetensorsFile.open(name)).rejects.toThrow(refusal('FORMAT', { file: name }))
+    }
   })
 
   it('a file that is not there, and a folder', async () => {

@@ -12,6 +12,7 @@ import { orderBy } from '../../lib/metrics/order.js'
 import { rmse as rmseMetric } from '../../lib/metrics/rmse.js'
 import type { MetricResult, ScoredRows } from '../../lib/metrics/rows.js'
 import { randomOf } from '../../lib/verify/numbers.js'
+import { refusal } from '../support/refusal.js'
 
 const whole =
   (begin: () => Measurement) =>
@@ -110,9 +111,9 @@ describe('auc', () => {
 
   it.each([Infinity, -Infinity, NaN, -1])('names the row of the weight %s', (weight) => {
     const rows = { scores: f32(0.1, 0.9, 0.4), labels: f32(0, 1, NaN), weights: f32(1, weight, 1) }
-    const wrong = { code: 'ERR_MULTIGATE_ARGUMENT', field: 'weights[1]', message: expect.stringContaining(`found ${weight}`) }
-    for (const metric of [auc, logLoss, accuracy, rmse, mae]) expect(() => metric(rows)).toThrow(expect.objectContaining(wrong))
-    expect(() => groupedAuc({ ...rows, groups: f32(1, 1, 1) })).toThrow(expect.objectContaining(wrong))
+    const wrong = refusal('ARGUMENT', { field: 'weights[1]', says: String(weight) })
+    for (const metric of [auc, logLoss, accuracy, rmse, mae]) expect(() => metric(rows)).toThrow(wrong)
+    expect(() => groupedAuc({ ...rows, groups: f32(1, 1, 1) })).toThrow(wrong)
     // Of a row without a label it does not matter.
     expect(auc({ ...rows, weights: f32(1, 1, weight) }).value).toBe(1)
   })
@@ -253,10 +254,10 @@ describe('grouped auc', () => {
     if (minus.kind === 'number')
       expect(groupedAuc({ ...four, groups: minus })).toMatchObject({ groups: 2, missing: 0, value: 0.5 })
     expect(() => groupedAuc({ ...four, groups: ['a', 'a', 'b', 'b'] as never })).toThrow(
-      'groups[0]: expected a number, found "a"',
+      refusal('ARGUMENT', { field: 'groups[0]', says: '"a"' }),
     )
     const lists = Dataset.fromColumns({ tags: [[1], [2], [3], [4]] }).column('tags')
-    expect(() => groupedAuc({ ...four, groups: lists as never })).toThrow('groups: expected numbers, one per row, found')
+    expect(() => groupedAuc({ ...four, groups: lists as never })).toThrow(refusal('ARGUMENT', { field: 'groups' }))
   })
 
   it('gives the same whatever the groups are called', () => {
@@ -305,20 +306,26 @@ describe('means over rows', () => {
 
   it('refuse what has no scores or labels by name', () => {
     const rows = { scores: f32(0.5), labels: f32(1) }
-    expect(() => auc(null as never)).toThrow('rows: expected an object of scores and labels, found null')
-    expect(() => auc({ scores: rows.scores } as never)).toThrow('labels: expected numbers, one per row, found nothing')
-    expect(() => auc({ ...rows, weights: null as never })).toThrow('weights: expected numbers, one per row, found null')
-    expect(() => groupedAuc(rows as never)).toThrow('groups: expected numbers, one per row, found nothing')
-    expect(() => auc({ ...rows, scores: [null] as never })).toThrow('scores[0]: expected a number, found null')
-    expect(() => auc({ ...rows, labels: BigInt64Array.of(1n) as never })).toThrow('labels: expected numbers, one per row, found')
+    expect(() => auc(null as never)).toThrow(refusal('ARGUMENT', { field: 'rows' }))
+    expect(() => auc({ scores: rows.scores } as never)).toThrow(refusal('ARGUMENT', { field: 'labels' }))
+    expect(() => auc({ ...rows, weights: null as never })).toThrow(refusal('ARGUMENT', { field: 'weights' }))
+    expect(() => groupedAuc(rows as never)).toThrow(refusal('ARGUMENT', { field: 'groups' }))
+    expect(() => auc({ ...rows, scores: [null] as never })).toThrow(refusal('ARGUMENT', { field: 'scores[0]' }))
+    expect(() => auc({ ...rows, labels: BigInt64Array.of(1n) as never })).toThrow(refusal('ARGUMENT', { field: 'labels' }))
     const knot: unknown[] = []
     knot.push(knot)
-    expect(() => auc(knot as never)).toThrow('rows: expected an object of scores and labels, found [an array of 1]')
+    expect(() => auc(knot as never)).toThrow(refusal('ARGUMENT', { field: 'rows', says: '1' }))
   })
 
   it('refuse other lengths by name', () => {
-    expect(() => logLoss({ scores: f32(0.5), labels: f32(1, 0) })).toThrow('labels: expected 1 rows, as scores has, found 2')
-    expect(() => auc({ scores: f32(0.5), labels: f32(1), weights: f32() })).toThrow('weights: expected 1 rows')
-    expect(() => groupedAuc({ scores: f32(0.5), labels: f32(1), groups: Int32Array.of(1, 2) })).toThrow('groups: expected 1 rows')
+    expect(() => logLoss({ scores: f32(0.5), labels: f32(1, 0) })).toThrow(
+      refusal('ARGUMENT', { field: 'labels', says: ['1', '2'] }),
+    )
+    expect(() => auc({ scores: f32(0.5), labels: f32(1), weights: f32() })).toThrow(
+      refusal('ARGUMENT', { field: 'weights', says: '1' }),
+    )
+    expect(() => groupedAuc({ scores: f32(0.5), labels: f32(1), groups: Int32Array.of(1, 2) })).toThrow(
+      refusal('ARGUMENT', { field: 'groups', says: '1' }),
+    )
   })
 })

@@ -89,7 +89,7 @@ describe.each(devices)('%s', (device) => {
     expect(at(2 ** 53)).toEqual(at(0))
     expect(at(2 ** 32 - 1)).not.toEqual(at(0))
     for (const wrong of [-1, 0.5, NaN, Infinity, 2 ** 53 + 2]) {
-      expectCode(() => at(wrong), 'ARGUMENT', 'scalars[0]', 'step of dropout')
+      expectCode(() => at(wrong), 'ARGUMENT', 'scalars[0]', 'dropout')
     }
   })
 

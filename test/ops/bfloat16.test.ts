@@ -23,7 +23,7 @@ function leaves(value: object, name = ''): [string, FloatArray][] {
   return Object.entries(value).flatMap(([key, item]) => leaves(item as object, `${name}.${key}`))
 }
 
-describe.each(cases.length > 0 ? bfloat16Places : [])('on $name', (place) => {
+describe.each(bfloat16Places)('on $name', (place) => {
   it.each(cases)('$id is within a hundredth of golden', ({ topology: level, params, x, expected }) => {
     const { outputs, cache } = mixtureForward(level, params, x, at(place))
     expected.outputs.forEach((want, task) => {

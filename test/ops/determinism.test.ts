@@ -14,6 +14,7 @@ import {
 import { caseOf } from '../../lib/verify/levels.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 import { at, cpuPlaces } from '../support/places.js'
+import { refusal } from '../support/refusal.js'
 
 // 1037 is prime to every block size: the last block is a short one.
 const level = topology.cgc({
@@ -69,7 +70,7 @@ describe('async twins', () => {
   })
 
   it('reject where the synchronous ops throw', async () => {
-    await expect(mixtureForwardAsync(level, params, [new Float32Array(1)])).rejects.toThrow('x[0]')
+    await expect(mixtureForwardAsync(level, params, [new Float32Array(1)])).rejects.toThrow(refusal('ARGUMENT', { says: 'x[0]' }))
   })
 })
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { progress } from '../../lib/report/progress.js'
 import type { Callback } from '../../lib/training/callbacks.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
+import { refusal } from '../support/refusal.js'
 import { data, model } from '../training/data.js'
 
 const train = data({ rows: 400 })
@@ -59,16 +60,14 @@ it.each([undefined, 'no driver'])('says why a GPU is not used: %s', async (fallb
   )
 })
 
-it.each<[unknown, string]>([
-  [{ baar: true }, "progress.baar: unknown option; did you mean 'bar'"],
-  [{ bar: 'yes' }, 'progress.bar: expected true or false, found "yes"'],
-  [{ interval: 0 }, 'progress.interval: expected a number >= 1, found 0'],
-  [{ interval: '1 s' }, 'progress.interval: expected a number, found "1 s"'],
-  [{ stream: 'stderr' }, 'progress.stream: expected a stream that can be written to, found "stderr"'],
-  [{ stream: null }, 'progress.stream: expected a stream that can be written to, found null'],
-  [null, 'progress: expected an object, found null'],
+it.each<[unknown, Error]>([
+  [{ baar: true }, refusal('ARGUMENT', { field: 'progress.baar', says: 'bar' })],
+  [{ bar: 'yes' }, refusal('ARGUMENT', { field: 'progress.bar', says: '"yes"' })],
+  [{ interval: 0 }, refusal('ARGUMENT', { field: 'progress.interval', says: '0' })],
+  [{ interval: '1 s' }, refusal('ARGUMENT', { field: 'progress.interval', says: '"1 s"' })],
+  [{ stream: 'stderr' }, refusal('ARGUMENT', { field: 'progress.stream', says: '"stderr"' })],
+  [{ stream: null }, refusal('ARGUMENT', { field: 'progress.stream' })],
+  [null, refusal('ARGUMENT', { field: 'progress' })],
 ])('refuses %o', (options, message) => {
-  expect(() => progress(options as never)).toThrow(
-    expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }),
-  )
+  expect(() => progress(options as never)).toThrow(message)
 })

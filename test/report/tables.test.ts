@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 
 import { gatesTable } from '../../lib/report/gates.js'
 import { historyTable, resultsTable } from '../../lib/report/results.js'
+import { refusal } from '../support/refusal.js'
 import { data, model } from '../training/data.js'
 
 const train = data({ rows: 300 })
@@ -35,23 +36,17 @@ describe('tables', () => {
     expect(gatesTable([{ level: 0, gate: 'click', experts: [{ name: 'shared 1', weight: NaN }] }])).toContain('NaN%')
   })
 
-  it.each<[string, unknown, string]>([
-    ['historyTable', null, 'history: expected an object, found null'],
-    ['historyTable', undefined, 'history: expected an object, found nothing'],
-    ['historyTable', {}, 'history.epochs: expected an array, found nothing'],
-    ['historyTable', { epochs: [{ epoch: 1 }], weightsEpoch: 1 }, 'history.epochs[0].loss: expected a number, found nothing'],
-    ['resultsTable', null, 'results: expected an object of values by name, found null'],
-    ['resultsTable', { test: null }, 'results.test: expected an object, found null'],
-    [
-      'resultsTable',
-      { tasks: { click: { rows: 5 } } },
-      'results.tasks.tasks: expected an object of values by name, found nothing',
-    ],
-    ['gatesTable', null, 'gates: expected an array, found null'],
-    ['gatesTable', [{ level: 0, gate: 'click' }], 'gates[0].experts: expected an array, found nothing'],
+  it.each<[string, unknown, Error]>([
+    ['historyTable', null, refusal('ARGUMENT', { field: 'history' })],
+    ['historyTable', undefined, refusal('ARGUMENT', { field: 'history' })],
+    ['historyTable', {}, refusal('ARGUMENT', { field: 'history.epochs' })],
+    ['historyTable', { epochs: [{ epoch: 1 }], weightsEpoch: 1 }, refusal('ARGUMENT', { field: 'history.epochs[0].loss' })],
+    ['resultsTable', null, refusal('ARGUMENT', { field: 'results' })],
+    ['resultsTable', { test: null }, refusal('ARGUMENT', { field: 'results.test' })],
+    ['resultsTable', { tasks: { click: { rows: 5 } } }, refusal('ARGUMENT', { field: 'results.tasks.tasks' })],
+    ['gatesTable', null, refusal('ARGUMENT', { field: 'gates' })],
+    ['gatesTable', [{ level: 0, gate: 'click' }], refusal('ARGUMENT', { field: 'gates[0].experts' })],
   ])('%s refuses %o', (name, value, message) => {
-    expect(() => tables[name]?.(value)).toThrow(
-      expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }),
-    )
+    expect(() => tables[name]?.(value)).toThrow(message)
   })
 })

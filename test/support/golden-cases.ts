@@ -40,7 +40,7 @@ export class GoldenCase {
   }
 }
 
-/** All cases of one kind; none, with a printed reason, where the golden folder is absent. */
+/** All cases of one kind. */
 export function goldenCases(kind: string): GoldenCase[] {
   return goldenIndex(kind).map((entry) => new GoldenCase(entry))
 }

@@ -1,9 +1,9 @@
-// Golden cases for tests: their index, their tensors, and how far a result is from what is expected. The folder lies
-// beside the repository and is not part of it: where it is absent `goldenDir()` says so once and tests skip. The reader
-// trusts its files; the strict one is lib/io.
+// Golden cases for tests: their index, their tensors, and how far a result is from what is expected. The whole set lies in a
+// folder `shared` beside the repository; where that is absent, the few of test/golden stand for it. The reader trusts its
+// files; the strict one is lib/io.
 
 import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export type GoldenData = Float64Array | Float32Array | Int32Array | BigInt64Array | Uint8Array
@@ -23,36 +23,43 @@ export interface GoldenCase {
   readonly [field: string]: unknown
 }
 
-const shared = resolve(dirname(fileURLToPath(import.meta.url)), '../../../shared')
+const test = fileURLToPath(new URL('..', import.meta.url))
+const shared = process.env.MULTIGATE_SHARED ?? join(test, '../../shared')
 let told = false
 
-/** A path inside `../shared` (relative to the repository), or undefined, with a printed reason, where it is absent. */
+/** A path inside the folder `shared`, or undefined, with a printed reason, where it is absent. */
 export function sharedPath(path: string): string | undefined {
   const full = join(shared, path)
   if (existsSync(full)) return full
-  if (!told) console.warn(`skipped: ../shared/${path} is not beside this repository`)
+  if (!told) console.warn(`not everything is tested: there is no ${full}`)
   told = true
   return undefined
 }
 
-/** The folder of golden cases, or undefined where it is absent. */
-export function goldenDir(): string | undefined {
-  return sharedPath('golden')
+/** The cases that are part of the repository. */
+export const committedGolden = join(test, 'golden')
+
+const whole = sharedPath('golden')
+
+/** The folder of golden cases. */
+export const goldenFolder = whole ?? committedGolden
+
+/** As many as there are in the whole set, or in the part that is committed. */
+export function goldenCount(all: number, committed: number): number {
+  return whole === undefined ? committed : all
 }
 
-/** All cases, or none where the folder is absent; `kind` picks those of one kind. */
-export function goldenIndex(kind?: string): readonly GoldenCase[] {
-  const folder = goldenDir()
-  if (folder === undefined) return []
-  const index = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as { cases: GoldenCase[] }
-  return kind === undefined ? index.cases : index.cases.filter((entry) => entry.kind === kind)
+/** All cases; `kind` picks those of one kind, and an error says so where there are none: a test of no cases would pass. */
+export function goldenIndex(kind?: string, folder = goldenFolder): readonly GoldenCase[] {
+  const { cases } = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as { cases: GoldenCase[] }
+  const found = cases.filter((entry) => kind === undefined || entry.kind === kind)
+  if (found.length === 0) throw new Error(`no golden cases of kind ${kind} in ${folder}`)
+  return found
 }
 
 /** The tensors of a case's file by name. */
 export function readGolden(file: string): Map<string, GoldenTensor> {
-  const folder = goldenDir()
-  if (folder === undefined) throw new Error(`no golden folder to read ${file} from`)
-  const bytes = readFileSync(join(folder, file))
+  const bytes = readFileSync(join(goldenFolder, file))
   const start = 8 + Number(bytes.readBigUInt64LE(0))
   const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<string, HeaderEntry>
   delete header.__metadata__

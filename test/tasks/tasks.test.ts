@@ -6,6 +6,7 @@ import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
 import { regression } from '../../lib/tasks/regression.js'
 import { checkLearnable, encodeLabels, encodeWeights, labelColumnOf, parseTask, type Task } from '../../lib/tasks/task.js'
+import { refusal } from '../support/refusal.js'
 
 const columns = Dataset.fromColumns({
   status: [' Never married', ' Married', null, ' Never married', ' Widowed'],
@@ -74,9 +75,9 @@ describe('values that mean that there is no label', () => {
 
   it('do not count as labels to learn from, nor as values to choose from', () => {
     const task = binary('t', { label: 'number', missing: [0, 1, -1] })
-    expect(() => encoded(task, asked, true)).toThrow('found only missing ones')
+    expect(() => encoded(task, asked, true)).toThrow(refusal('DATA'))
     const misspelt = binary('t', { label: 'code', positive: 'A', missing: ['-', '01'] })
-    expect(() => encoded(misspelt, asked, true)).toThrow('found "a", "b" (nearest first)')
+    expect(() => encoded(misspelt, asked, true)).toThrow(refusal('DATA', { column: 'code', says: ['"a"', '"b"'] }))
   })
 
   it('are saved with a task, and frozen', () => {
@@ -85,32 +86,29 @@ describe('values that mean that there is no label', () => {
     expect(Object.isFrozen(task.missing)).toBe(true)
   })
 
-  it.each<[() => unknown, string]>([
-    [() => binary('t', { missing: -1 as never }), 'task "t".missing: expected an array, found -1'],
-    [() => binary('t', { missing: [] }), 'task "t".missing: expected an array of length >= 1'],
-    [() => binary('t', { missing: [null] as never }), 'task "t".missing[0]: expected a string or a number, found null'],
-    [() => binary('t', { missing: [NaN] }), 'task "t".missing[0]'],
-    [() => binary('t', { positive: 1, missing: ['1'] }), 'task "t".missing: expected other values than positive has'],
-    [
-      () => multiclass('t', { classes: ['a', 'b'], missing: ['b'] }),
-      'task "t".missing: expected other values than those of classes',
-    ],
+  it.each<[() => unknown, Error]>([
+    [() => binary('t', { missing: -1 as never }), refusal('ARGUMENT', { field: 'task "t".missing', says: '-1' })],
+    [() => binary('t', { missing: [] }), refusal('ARGUMENT', { field: 'task "t".missing', says: '1' })],
+    [() => binary('t', { missing: [null] as never }), refusal('ARGUMENT', { field: 'task "t".missing[0]', says: 'missing[0]' })],
+    [() => binary('t', { missing: [NaN] }), refusal('ARGUMENT', { field: 'task "t".missing[0]', says: 'missing[0]' })],
+    [() => binary('t', { positive: 1, missing: ['1'] }), refusal('ARGUMENT', { field: 'task "t".missing' })],
+    [() => multiclass('t', { classes: ['a', 'b'], missing: ['b'] }), refusal('ARGUMENT', { field: 'task "t".missing' })],
   ])('are refused where they contradict %#', (make, message) => {
-    expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+    expect(make).toThrow(message)
   })
 
   it('are proposed with the value that is no label', () => {
     const wrong = (task: Task) => () => encode(task)
     expect(wrong(binary('t', { label: 'number' }))).toThrow(
-      'found -1; if -1 means that there is no label, set missing: [-1], or read the file with nullValues: { "number": ["-1"] }',
+      refusal('DATA', { column: 'number', row: 1, value: -1, says: ['[-1]', 'nullValues', '"-1"'] }),
     )
-    expect(wrong(binary('t', { label: 'text' }))).toThrow(
-      'found "NULL"; if "NULL" means that there is no label, set missing: ["NULL"]',
+    expect(wrong(binary('t', { label: 'text' }))).toThrow(refusal('DATA', { column: 'text', row: 1, value: 'NULL' }))
+    expect(wrong(regression('t', { label: 'text' }))).toThrow(refusal('DATA', { column: 'text', row: 1, value: 'NULL' }))
+    expect(wrong(multiclass('t', { label: 'number', classes: 2 }))).toThrow(
+      refusal('DATA', { column: 'number', row: 1, value: -1 }),
     )
-    expect(wrong(regression('t', { label: 'text' }))).toThrow('row 1: expected a finite number, found "NULL"; if "NULL" means')
-    expect(wrong(multiclass('t', { label: 'number', classes: 2 }))).toThrow('found -1; raise classes. Or if -1 means')
     expect(wrong(multiclass('t', { label: 'code', classes: ['a', 'b'] }))).toThrow(
-      'found "-"; list it among the classes. Or if "-" means',
+      refusal('DATA', { column: 'code', row: 1, value: '-' }),
     )
   })
 })
@@ -135,48 +133,36 @@ describe('booleans', () => {
   })
 
   it('as texts are not guessed; the message says how to name the one that counts', () => {
-    expect(() => encode('Text')).toThrow('row 0: expected a label in [0, 1], found "True"; set positive: "True"')
-    expect(() => encode('text')).toThrow('row 0: expected a label in [0, 1], found "false"; set positive: "true"')
+    expect(() => encode('Text')).toThrow(refusal('DATA', { column: 'Text', row: 0, value: 'True', says: '[0, 1]' }))
+    expect(() => encode('text')).toThrow(refusal('DATA', { column: 'text', row: 0, value: 'false', says: ['[0, 1]', '"true"'] }))
   })
 })
 
 describe('wrong labels are named', () => {
-  it.each<[string, object, object]>([
+  it.each<[string, object, Error]>([
     [
       'a number',
       { label: 'bad' },
-      {
-        row: 2,
-        column: 'bad',
-        value: 2,
-        message:
-          'task "t", column "bad", row 2: expected a label in [0, 1], found 2; if 2 means that there is no label, set missing: [2], ' +
-          'or read the file with nullValues: { "bad": ["2"] }. If labels are classes, say with \'positive\' which value counts as 1: ' +
-          'every other one counts as 0 then, also one that means that there is no label',
-      },
+      refusal('DATA', { column: 'bad', row: 2, value: 2, says: ['"t"', '[0, 1]', 'nullValues', '"2"', "'positive'"] }),
     ],
-    ['a text', { label: 'badText' }, { row: 2, value: 'yes' }],
-    ['lists', { label: 'lists' }, { message: expect.stringContaining('one label per row, found lists') }],
+    ['a text', { label: 'badText' }, refusal('DATA', { row: 2, value: 'yes' })],
+    ['lists', { label: 'lists' }, refusal('DATA', { column: 'lists' })],
     [
       'a positive that never occurs',
       { label: 'status', positive: 'Never married' },
-      {
-        message: expect.stringContaining(
-          'expected "Never married" in the training rows, found " Never married", " Married", " Widowed" (nearest first)',
-        ),
-      },
+      refusal('DATA', { column: 'status', says: ['"Never married"', '" Never married"', '" Married"', '" Widowed"'] }),
     ],
-    ['a number that never occurs', { label: 'code', positive: 4 }, { message: expect.stringContaining('found 1, 2, 3') }],
-    ['none positive', { label: 'zeros' }, { message: expect.stringContaining('found 4 that are all 0') }],
-    ['all missing', { label: 'gone' }, { message: expect.stringContaining('found only missing ones') }],
+    ['a number that never occurs', { label: 'code', positive: 4 }, refusal('DATA', { column: 'code', says: ['1', '2', '3'] })],
+    ['none positive', { label: 'zeros' }, refusal('DATA', { column: 'zeros', says: ['4', '0'] })],
+    ['all missing', { label: 'gone' }, refusal('DATA')],
   ])('%s', (_, options, want) => {
-    expect(() => labels(options, true)).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_DATA', ...want }))
+    expect(() => labels(options, true)).toThrow(want)
   })
 
   it('a part without the positive value lists only what occurs in it', () => {
     const part = columns.select([1, 4])
     const task = binary('t', { label: 'status', positive: ' Never married' })
-    expect(() => encoded(task, part, true)).toThrow('found " Married", " Widowed" (nearest')
+    expect(() => encoded(task, part, true)).toThrow(refusal('DATA', { column: 'status', says: ['" Married"', '" Widowed"'] }))
   })
 })
 
@@ -185,28 +171,26 @@ it('encodes weights', () => {
   const weights = (values: (number | string | null)[]): Float32Array =>
     encodeWeights(task, Dataset.fromColumns({ w: values }).column('w'))
   expect([...weights([0, 1.5, 2])]).toEqual([0, 1.5, 2])
-  expect(() => weights([1, -1])).toThrow('task "t", column "w", row 1: expected a weight >= 0, found -1')
-  expect(() => weights([1, null])).toThrow('row 1: expected a weight >= 0, found a missing value')
+  expect(() => weights([1, -1])).toThrow(refusal('DATA', { column: 'w', row: 1, value: -1, says: ['"t"', '0'] }))
+  expect(() => weights([1, null])).toThrow(refusal('DATA', { column: 'w', row: 1, value: null, says: '0' }))
   expect([...weights(['1.5', ' 2', '0'])]).toEqual([1.5, 2, 0])
-  expect(() => weights(['1.5', 'NULL'])).toThrow(
-    'task "t", column "w", row 1: expected a weight >= 0, found "NULL"; write 0 where a row is not to count, and 1 where it counts',
-  )
-  expect(() => weights(['1.5', null])).toThrow('row 1: expected a weight >= 0, found a missing value; write 0')
-  expect(() => weights(['1.5', 'Infinity'])).toThrow('row 1: expected a weight >= 0, found "Infinity"')
+  expect(() => weights(['1.5', 'NULL'])).toThrow(refusal('DATA', { column: 'w', row: 1, value: 'NULL', says: ['"t"', '0'] }))
+  expect(() => weights(['1.5', null])).toThrow(refusal('DATA', { column: 'w', row: 1, value: null, says: '0' }))
+  expect(() => weights(['1.5', 'Infinity'])).toThrow(refusal('DATA', { column: 'w', row: 1, value: 'Infinity', says: '0' }))
   const lists = Dataset.fromColumns({ w: [[1], [2]] }).column('w')
-  expect(() => encodeWeights(task, lists)).toThrow("expected one weight per row, found lists; say with 'weightColumn'")
+  expect(() => encodeWeights(task, lists)).toThrow(refusal('DATA', { column: 'w', says: "'weightColumn'" }))
 })
 
-it.each<[() => unknown, string]>([
-  [() => binary('t', { weight: -1 }), 'task "t".weight: expected a number >= 0, found -1'],
-  [() => binary(''), 'task "".name'],
-  [() => binary('t', { postive: 1 } as never), "did you mean 'positive'"],
+it.each<[() => unknown, Error]>([
+  [() => binary('t', { weight: -1 }), refusal('ARGUMENT', { field: 'task "t".weight', says: ['0', '-1'] })],
+  [() => binary(''), refusal('ARGUMENT', { field: 'task "".name' })],
+  [() => binary('t', { postive: 1 } as never), refusal('ARGUMENT', { field: 'task "t".postive', says: "'positive'" })],
   [
     () => parseTask({ kind: 'ternary', name: 'x' }, 'model.tasks[0]'),
-    'model.tasks[0].kind: expected one of "binary", "regression", "multiclass", found "ternary"',
+    refusal('ARGUMENT', { field: 'model.tasks[0].kind', says: ['"binary"', '"regression"', '"multiclass"', '"ternary"'] }),
   ],
 ])('names a wrong option %#', (make, message) => {
-  expect(make).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) }))
+  expect(make).toThrow(message)
 })
 
 describe('numbers and classes', () => {
@@ -240,19 +224,24 @@ describe('numbers and classes', () => {
     }
   })
 
-  it.each<[Task, string]>([
-    [regression('t', { label: 'endless' }), 'row 2: expected a finite number, found Infinity'],
-    [regression('t', { label: 'colour' }), 'row 0: expected a finite number, found "red"'],
-    [regression('t', { label: 'lists' }), 'one label per row'],
-    [regression('t', { label: 'gone' }), 'found only missing ones'],
-    [multiclass('t', { label: 'stars', classes: 2 }), 'row 1: expected an integer in [0, 2), found 2'],
-    [multiclass('t', { label: 'half', classes: 2 }), 'row 2: expected an integer in [0, 2), found 0.5'],
-    [multiclass('t', { label: 'colour', classes: ['red', 'blue'] }), 'row 4: expected one of "red", "blue", found "green"'],
-    [multiclass('t', { label: 'code', classes: [10, 20] }), 'row 4: expected one of 10, 20, found 30'],
-    [multiclass('t', { label: 'same', classes: 3 }), 'expected two classes at least'],
+  it.each<[Task, Error]>([
+    [regression('t', { label: 'endless' }), refusal('DATA', { column: 'endless', row: 2, says: 'Infinity' })],
+    [regression('t', { label: 'colour' }), refusal('DATA', { column: 'colour', row: 0, value: 'red' })],
+    [regression('t', { label: 'lists' }), refusal('DATA', { column: 'lists' })],
+    [regression('t', { label: 'gone' }), refusal('DATA')],
+    [multiclass('t', { label: 'stars', classes: 2 }), refusal('DATA', { column: 'stars', row: 1, value: 2, says: '[0, 2)' })],
+    [multiclass('t', { label: 'half', classes: 2 }), refusal('DATA', { column: 'half', row: 2, value: 0.5, says: '[0, 2)' })],
+    [
+      multiclass('t', { label: 'colour', classes: ['red', 'blue'] }),
+      refusal('DATA', { column: 'colour', row: 4, value: 'green', says: ['"red"', '"blue"'] }),
+    ],
+    [
+      multiclass('t', { label: 'code', classes: [10, 20] }),
+      refusal('DATA', { column: 'code', row: 4, value: 30, says: ['10', '20'] }),
+    ],
+    [multiclass('t', { label: 'same', classes: 3 }), refusal('DATA', { column: 'same' })],
   ])('name a wrong label %#', (task, message) => {
-    const expected = { code: 'ERR_MULTIGATE_DATA', message: expect.stringContaining(message) }
-    expect(() => encode(task, true)).toThrow(expect.objectContaining(expected))
+    expect(() => encode(task, true)).toThrow(message)
   })
 
   it.each([
@@ -262,7 +251,6 @@ describe('numbers and classes', () => {
     [() => regression('t', { positive: 1 } as never), 'positive'],
     [() => regression('t', { weight: NaN }), 'weight'],
   ])('name a wrong option %#', (make, field) => {
-    const expected = { code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(field) }
-    expect(make).toThrow(expect.objectContaining(expected))
+    expect(make).toThrow(refusal('ARGUMENT', { field: `task "t".${field}` }))
   })
 })

@@ -8,6 +8,7 @@ import { loadModel } from '../../lib/model/load.js'
 import { adam } from '../../lib/optimizers/adam.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
+import { refusal } from '../support/refusal.js'
 import { columns, data, model } from './data.js'
 
 const train = data({ rows: 6100 })
@@ -36,47 +37,38 @@ describe('fit', () => {
 
   it('says which of its datasets has no rows', async () => {
     using net = model()
-    const none = (dataset: string) => ({
-      code: 'ERR_MULTIGATE_DATA',
-      dataset,
-      message: `${dataset} data: expected one row at least, found none; look at how the data were read, filtered or split`,
-    })
-    await expect(net.fit(train.slice(0, 0))).rejects.toMatchObject(none('training'))
-    await expect(net.fit(train, { validation: train.slice(0, 0) })).rejects.toMatchObject(none('validation'))
+    const none = (dataset?: string) => refusal('DATA', { dataset })
+    await expect(net.fit(train.slice(0, 0))).rejects.toThrow(none('training'))
+    await expect(net.fit(train, { validation: train.slice(0, 0) })).rejects.toThrow(none('validation'))
     await net.build(train)
     for (const measured of [net.evaluate(train.slice(0, 0)), net.gates(train.slice(0, 0))]) {
-      await expect(measured).rejects.toMatchObject({
-        code: 'ERR_MULTIGATE_DATA',
-        message: expect.stringMatching(/^expected one row at least/) as string,
-      })
+      await expect(measured).rejects.toThrow(none())
     }
   })
 
-  it.each<[string, Record<string, unknown>, string]>([
-    ['id', { user: [3, 31, 4] }, 'feature "user", row 1: expected an integer in [0, 30), found 31; raise vocabulary'],
-    ['number', { price: [1, 2, Infinity] }, 'feature "price", row 2: expected a finite number, found Infinity; make it missing'],
-    ['text', { price: ['1', '2', 'x'] }, 'feature "price", row 2: expected a number, found "x"; if it means missing'],
-    ['label', { buy: [0, 2, 1] }, 'task "buy", column "buy", row 1: expected a label in [0, 1], found 2; '],
-    ['lists for labels', { buy: [[0], [1], [1]] }, 'task "buy", column "buy": expected one label per row, found lists; say with'],
-    ['column', { price: undefined }, 'feature "price": no column "price" among the 4; the nearest are'],
-    ['labels', { buy: undefined }, 'task "buy": no column "buy" among the 4; the nearest are'],
+  it.each<[string, Record<string, unknown>, Error]>([
+    ['id', { user: [3, 31, 4] }, refusal('DATA', { column: 'user', row: 1, value: 31, says: '[0, 30)' })],
+    ['number', { price: [1, 2, Infinity] }, refusal('DATA', { column: 'price', row: 2, says: 'Infinity' })],
+    ['text', { price: ['1', '2', 'x'] }, refusal('DATA', { column: 'price', row: 2, value: 'x' })],
+    ['label', { buy: [0, 2, 1] }, refusal('DATA', { column: 'buy', row: 1, value: 2, says: '[0, 1]' })],
+    ['lists for labels', { buy: [[0], [1], [1]] }, refusal('DATA', { column: 'buy' })],
+    ['column', { price: undefined }, refusal('DATA', { column: 'price', says: '4' })],
+    ['labels', { buy: undefined }, refusal('DATA', { column: 'buy', says: '4' })],
   ])('says in which of its datasets a wrong %s is, and of what', async (_, change, message) => {
     const wrong = { ...columns({ rows: 3 }), click: [0, 1, 1], buy: [0, 1, 1], ...change }
     const given = Object.entries(wrong).filter(([, values]) => values !== undefined)
     const bad = Dataset.fromColumns(Object.fromEntries(given) as never)
     using net = model()
-    const refused = (dataset: string) => ({
-      code: 'ERR_MULTIGATE_DATA',
-      dataset,
-      column: Object.keys(change)[0],
-      message: expect.stringContaining(`${dataset} data: ${message}`) as string,
-    })
-    await expect(net.fit(bad)).rejects.toMatchObject(refused('training'))
-    await expect(net.fit(train, { validation: bad })).rejects.toMatchObject(refused('validation'))
+    const refused = async (run: Promise<unknown>, dataset?: string) => {
+      await expect(run).rejects.toThrow(message)
+      await expect(run).rejects.toMatchObject({ dataset, column: Object.keys(change)[0] })
+    }
+    await refused(net.fit(bad), 'training')
+    await refused(net.fit(train, { validation: bad }), 'validation')
     expect(net.built).toBe(false)
     await net.build(train)
-    await expect(net.fit(bad)).rejects.toMatchObject(refused('training'))
-    await expect(net.evaluate(bad)).rejects.toMatchObject({ message: expect.stringMatching(/^(feature|task) "/) })
+    await refused(net.fit(bad), 'training')
+    await refused(net.evaluate(bad))
   })
 
   it('says of a wrong row in a part which row of all it is', async () => {
@@ -85,14 +77,13 @@ describe('fit', () => {
     click[18] = 7
     const { train: part, validation } = Dataset.fromColumns({ ...all, click }).split({ rowMod: 10, validation: [8], test: [9] })
     using net = model()
-    await expect(net.fit(part, { validation })).rejects.toMatchObject({
-      message: expect.stringMatching(/^validation data: task "click", .*, row 1: .*; it is row 18 of the data that these rows/),
-      row: 1,
-    })
+    await expect(net.fit(part, { validation })).rejects.toThrow(
+      refusal('DATA', { dataset: 'validation', column: 'click', row: 1, value: 7, says: 'row 18' }),
+    )
     await net.build(part)
     const prices = [...(all.price as number[])].map((price, row) => (row === 21 ? Infinity : price))
     const later = Dataset.fromColumns({ ...all, price: prices }).slice(20)
-    await expect(net.predict(later)).rejects.toThrow(/row 1: .*; it is row 21 of the data/)
+    await expect(net.predict(later)).rejects.toThrow(refusal('DATA', { row: 1, says: 'row 21' }))
   })
 
   it('gives the same bits with 1 and 2 threads, and other weights with another seed', async () => {
@@ -136,37 +127,30 @@ describe('fit', () => {
 
   it('reports a loss that is no number with its task, epoch and step', async () => {
     using net = model()
-    await expect(net.fit(train, { ...fast, optimizer: adam({ learningRate: 1e30 }) })).rejects.toMatchObject({
-      code: 'ERR_MULTIGATE_DIVERGED',
-      message: expect.stringMatching(/'(click|buy)'.*epoch 1, step \d+/) as string,
-    })
+    await expect(net.fit(train, { ...fast, optimizer: adam({ learningRate: 1e30 }) })).rejects.toThrow(
+      refusal('DIVERGED', { says: [/'(click|buy)'/, 'epoch 1', /step \d+/] }),
+    )
   })
 
   it('names an option that is wrong', async () => {
     using net = model()
-    await expect(net.fit(train, { batchSize: 0 })).rejects.toMatchObject({
-      message: expect.stringContaining('fit.batchSize') as string,
-    })
+    await expect(net.fit(train, { batchSize: 0 })).rejects.toThrow(refusal('ARGUMENT', { field: 'fit.batchSize' }))
     expect(net.built).toBe(false)
   })
 
-  it.each<[string, unknown, string]>([
-    ['optimizer', 'adagrat', 'fit.optimizer.name: expected one of'],
-    ['optimizer', { learningRate: 1 }, 'fit.optimizer.name: expected one of'],
-    ['callbacks', earlyStopping(), 'fit.callbacks: expected an array, found { onStart'],
-    ['callbacks', [null], 'fit.callbacks[0]: expected a function, or an object of functions, found null'],
-    [
-      'callbacks',
-      [{ onEpochEnd: 'log' }],
-      'fit.callbacks[0]: expected a function, or an object of functions, found { onEpochEnd }',
-    ],
-    ['validation', columns({ rows: 3 }), 'fit.validation: expected a Dataset, found { user, city, price, click, buy }'],
-    ['signal', 'stop', 'fit.signal: expected an AbortSignal, found "stop"'],
-    ['resume', 3, 'fit.resume: expected the path of a file, or a file: URL, found 3'],
+  it.each<[string, unknown, Error]>([
+    ['optimizer', 'adagrat', refusal('ARGUMENT', { field: 'fit.optimizer.name' })],
+    ['optimizer', { learningRate: 1 }, refusal('ARGUMENT', { field: 'fit.optimizer.name' })],
+    ['callbacks', earlyStopping(), refusal('ARGUMENT', { field: 'fit.callbacks', says: 'onStart' })],
+    ['callbacks', [null], refusal('ARGUMENT', { field: 'fit.callbacks[0]' })],
+    ['callbacks', [{ onEpochEnd: 'log' }], refusal('ARGUMENT', { field: 'fit.callbacks[0]', says: 'onEpochEnd' })],
+    ['validation', columns({ rows: 3 }), refusal('ARGUMENT', { field: 'fit.validation' })],
+    ['signal', 'stop', refusal('ARGUMENT', { field: 'fit.signal', says: '"stop"' })],
+    ['resume', 3, refusal('ARGUMENT', { field: 'fit.resume', says: ['URL', '3'] })],
   ])('says what it takes for %s', async (option, value, message) => {
     using net = model()
     const run = net.fit(train, { [option]: value })
-    await expect(run).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', message: expect.stringContaining(message) })
+    await expect(run).rejects.toThrow(message)
     expect(net.built).toBe(false)
   })
 
@@ -187,7 +171,7 @@ describe('fit', () => {
     const negative = Dataset.fromColumns({ ...columns({ rows }), buy: new Float32Array(rows) })
     const unlabelled = Dataset.fromColumns({ ...columns({ rows }), buy: new Float32Array(rows).fill(NaN) })
     using net = model()
-    await expect(net.build(negative)).rejects.toThrow('found 300 that are all 0; a model that was built')
+    await expect(net.build(negative)).rejects.toThrow(refusal('DATA', { column: 'buy', says: ['300', '0'] }))
     expect(net.built).toBe(false)
     await net.build(train)
     const before = await net.predict(test)
@@ -208,7 +192,7 @@ describe('fit', () => {
     expect(net.built).toBe(true)
     using other = model()
     const misspelt = other.build(Dataset.fromColumns({ ...others, buy: (buy as number[]).map((label) => 2 * label) }))
-    await expect(misspelt).rejects.toThrow('task "buy", column "buy", row')
+    await expect(misspelt).rejects.toThrow(refusal('DATA', { column: 'buy', value: 2 }))
     expect(other.built).toBe(false)
   })
 
@@ -252,8 +236,8 @@ describe('callbacks', () => {
   it('refuse a number that the run will not have', async () => {
     using net = model()
     const early = (monitor: string) => net.fit(train, { callbacks: [earlyStopping({ monitor })] })
-    await expect(early('val_auc')).rejects.toThrow(/val_auc.*no validation data/s)
-    await expect(early('lose')).rejects.toThrow(/measured: loss, click_loss, buy_loss/)
+    await expect(early('val_auc')).rejects.toThrow(refusal('ARGUMENT', { says: ['val_auc', 'validation'] }))
+    await expect(early('lose')).rejects.toThrow(refusal('ARGUMENT', { says: ['loss', 'click_loss', 'buy_loss'] }))
   })
 
   it('write checkpoints that load', async () => {

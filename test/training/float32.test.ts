@@ -11,6 +11,7 @@ import { sgd } from '../../lib/optimizers/sgd.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
 import { regression } from '../../lib/tasks/regression.js'
+import { refusal } from '../support/refusal.js'
 
 const net = (options: object): unknown =>
   new MMoE({
@@ -58,13 +59,7 @@ const amounts: [string, (value: number) => unknown][] = [
 describe('a number outside float32 is refused', () => {
   it.each(amounts)('%s', (field, make) => {
     for (const value of [1e-39, 5e-324, 3.5e38, 1e39, 1e300]) {
-      expect(() => make(value)).toThrow(
-        expect.objectContaining({
-          code: 'ERR_MULTIGATE_ARGUMENT',
-          field,
-          message: expect.stringMatching(/expected a number that float32 holds, 0, or from .* to .* in size, found -?\d/),
-        }),
-      )
+      expect(() => make(value)).toThrow(refusal('ARGUMENT', { field, says: 'float32' }))
     }
     for (const value of [2 ** -126, 0.5, (2 - 2 ** -23) * 2 ** 127]) expect(() => make(value)).not.toThrow()
   })
@@ -82,9 +77,9 @@ const fractions: [string, (value: number) => unknown][] = [
 
 describe('a fraction that float32 rounds to 1 is refused', () => {
   it.each(fractions)('%s', (field, make) => {
-    expect(() => make(1 - 2 ** -30)).toThrow(expect.objectContaining({ code: 'ERR_MULTIGATE_ARGUMENT', field }))
-    expect(() => make(1e-39)).toThrow(`${field}: expected a number that float32 holds`)
-    expect(() => make(1)).toThrow(`${field}: expected a number < 1, found 1`)
+    expect(() => make(1 - 2 ** -30)).toThrow(refusal('ARGUMENT', { field }))
+    expect(() => make(1e-39)).toThrow(refusal('ARGUMENT', { field, says: 'float32' }))
+    expect(() => make(1)).toThrow(refusal('ARGUMENT', { field, says: '1' }))
     expect(() => make(1 - 2 ** -24)).not.toThrow()
   })
 })

@@ -12,11 +12,11 @@ import type { Snapshot } from '../../lib/runtime/weights.js'
 import type { Callback, FitControl } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
+import { refusal } from '../support/refusal.js'
 import { data, model } from './data.js'
 
 const train = data({ rows: 600 })
 const validation = data({ rows: 300, seed: 2 })
-const diverged = (message: string) => ({ code: 'ERR_MULTIGATE_DIVERGED', message: expect.stringContaining(message) })
 
 /** A copy whose number at a place of a memory is another. */
 function changed(snapshot: Snapshot, memory: string, at: number, value: number): Snapshot {
@@ -38,7 +38,7 @@ describe('a last step that diverges is an error', () => {
       const told: unknown[] = []
       const callbacks: Callback[] = [{ onFailure: (error) => void told.push(error) }]
       const run = net.fit(train, { ...options, optimizer, callbacks })
-      await expect(run).rejects.toMatchObject(diverged('after epoch 1: expected a finite number. Try a lower learning rate'))
+      await expect(run).rejects.toThrow(refusal('DIVERGED', { says: '1' }))
       expect(told).toMatchObject([{ code: 'ERR_MULTIGATE_DIVERGED' }])
     }
   })
@@ -50,7 +50,7 @@ describe('a last step that diverges is an error', () => {
       const epochs: number[] = []
       const callbacks = [callback, { onEpochSettled: ({ epoch }) => void epochs.push(epoch) } satisfies Callback]
       const run = net.fit(train, { batchSize: 600, epochs: 3, optimizer: sgd({ learningRate: 1e30 }), callbacks })
-      await expect(run).rejects.toMatchObject(diverged('after epoch 1'))
+      await expect(run).rejects.toThrow(refusal('DIVERGED', { says: '1' }))
       expect(epochs).toEqual([])
     }
     expect(existsSync(path)).toBe(false)
@@ -59,9 +59,9 @@ describe('a last step that diverges is an error', () => {
 
 describe('weights that a callback puts back', () => {
   it.each([
-    ['table:user', -1, Number.NaN, 'a number of the weights "embedding.user" is NaN'],
-    ['table:city', 0, Number.NEGATIVE_INFINITY, 'a number of the weights "embedding.city" is -Infinity'],
-    ['parameters', 0, Number.NaN, 'a number of the weights "'],
+    ['table:user', -1, Number.NaN, refusal('DIVERGED', { says: ['"embedding.user"', 'NaN'] })],
+    ['table:city', 0, Number.NEGATIVE_INFINITY, refusal('DIVERGED', { says: ['"embedding.city"', 'Infinity'] })],
+    ['parameters', 0, Number.NaN, refusal('DIVERGED')],
   ])('%s [%d] = %d', async (memory, at, value, message) => {
     for (const hook of ['onEpochEnd', 'onEpochSettled', 'onEnd']) {
       using net = model()
@@ -70,7 +70,7 @@ describe('weights that a callback puts back', () => {
           await control.restore(changed(await control.snapshot(), memory, at, value), 1)
         },
       }
-      await expect(net.fit(train, { optimizer: adam(), callbacks: [callback] })).rejects.toMatchObject(diverged(message))
+      await expect(net.fit(train, { optimizer: adam(), callbacks: [callback] })).rejects.toThrow(message)
     }
   })
 
@@ -82,7 +82,7 @@ describe('weights that a callback puts back', () => {
         await control.restore(new Map(all), 1)
       },
     }
-    await expect(net.fit(train, { callbacks: [callback] })).rejects.toMatchObject(diverged("the loss of task 'click' is"))
+    await expect(net.fit(train, { callbacks: [callback] })).rejects.toThrow(refusal('DIVERGED', { says: "'click'" }))
   })
 
   it('may be bad for a while', async () => {
@@ -112,7 +112,7 @@ describe('weights that a callback puts back', () => {
       },
     }
     const run = again.fit(train, { resume: path, callbacks: [checkpoint({ path: `${path}.next` }), callback] })
-    await expect(run).rejects.toMatchObject(diverged('"embedding.user" is NaN after epoch 1'))
+    await expect(run).rejects.toThrow(refusal('DIVERGED', { says: ['"embedding.user"', 'NaN', '1'] }))
   })
 })
 
@@ -130,13 +130,10 @@ describe('what could not be loaded is not saved', () => {
         await control.restore(changed(await control.snapshot(), 'parameters', 3, Number.NaN), 1)
       },
     }
-    await expect(net.fit(train, { callbacks: [callback] })).rejects.toMatchObject(diverged('is NaN'))
-    const message =
-      /model\.safetensors: tensor "[a-z.]+": expected finite numbers, found -?(NaN|Infinity) at element \d+; nothing was written/
-    await expect(net.save(path)).rejects.toMatchObject({
-      code: 'ERR_MULTIGATE_DIVERGED',
-      message: expect.stringMatching(message),
-    })
+    await expect(net.fit(train, { callbacks: [callback] })).rejects.toThrow(refusal('DIVERGED', { says: 'NaN' }))
+    await expect(net.save(path)).rejects.toThrow(
+      refusal('DIVERGED', { says: ['model.safetensors', /"[a-z.]+"/, /NaN|Infinity/] }),
+    )
     expect(readFileSync(path).equals(before)).toBe(true)
     expect(readdirSync(dirname(path))).toEqual(['model.safetensors'])
   })
@@ -148,9 +145,8 @@ describe('what could not be loaded is not saved', () => {
         await control.restore(changed(await control.snapshot(), 'table:user', 5, value), 1)
       },
     }
-    await expect(net.fit(train, { callbacks: [callback] })).rejects.toMatchObject(diverged('"embedding.user" is'))
-    const message = `tensor "embedding.user": expected finite numbers, found ${value} at element 5`
-    await expect(net.save(path)).rejects.toMatchObject(diverged(message))
+    await expect(net.fit(train, { callbacks: [callback] })).rejects.toThrow(refusal('DIVERGED', { says: '"embedding.user"' }))
+    await expect(net.save(path)).rejects.toThrow(refusal('DIVERGED', { says: ['"embedding.user"', String(value), '5'] }))
   })
 
   it('in a checkpoint, of what a callback remembers', async () => {
@@ -164,9 +160,7 @@ describe('what could not be loaded is not saved', () => {
     }
     const last = `${path}.last`
     const run = net.fit(train, { callbacks: [remembers, checkpoint({ path: last })] })
-    await expect(run).rejects.toMatchObject(
-      diverged('tensor "training.callback.0.table:city": expected finite numbers, found NaN at element 2'),
-    )
+    await expect(run).rejects.toThrow(refusal('DIVERGED', { says: ['"training.callback.0.table:city"', 'NaN', '2'] }))
     expect(existsSync(last)).toBe(false)
   })
 })

@@ -12,6 +12,7 @@ import { type ModelName, models } from '../../lib/models/registry.js'
 import { loadNative } from '../../lib/native/loader.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { randomOf } from '../../lib/verify/numbers.js'
+import { refusal } from '../support/refusal.js'
 import { data, model } from './data.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-'))
@@ -105,23 +106,11 @@ it.each<[string, (header: Header) => void, RegExp]>([
     /expert\.bias/,
   ],
   ['a shape that overflows', (header) => void (entry(header, 'expert.bias').shape = [2 ** 52, 2 ** 52]), /expert\.bias/],
-  [
-    'another shape of as many',
-    (header) => void entry(header, 'expert.bias').shape.reverse(),
-    /expert\.bias.*expected shape \[3, 8\]/,
-  ],
-  [
-    'integers for weights',
-    (header) => void (entry(header, 'expert.bias').dtype = 'I32'),
-    /expert\.bias.*expected F32 or F64, found I32/,
-  ],
+  ['another shape of as many', (header) => void entry(header, 'expert.bias').shape.reverse(), /expert\.bias.*\[3, 8\]/],
+  ['integers for weights', (header) => void (entry(header, 'expert.bias').dtype = 'I32'), /expert\.bias.*I32/],
   ['a tensor more', (header) => void rename(header, 'expert.bias', 'expert.extra'), /expert\.(bias|extra)/],
-  [
-    'another format',
-    (header) => void (header.__metadata__['multigate.format'] = '99'),
-    /multigate\.format: expected '1' or '2', found '99'/,
-  ],
-  ['no metadata', (header) => void (header.__metadata__ = {}), /was this file written by multigate/],
+  ['another format', (header) => void (header.__metadata__['multigate.format'] = '99'), /multigate\.format.*'99'/],
+  ['no metadata', (header) => void (header.__metadata__ = {}), /multigate\.format/],
   [
     'a model of no kind',
     (header) => edit(header, 'multigate.model', (json) => void (json.model = 'GPT')),
@@ -135,30 +124,30 @@ it.each<[string, (header: Header) => void, RegExp]>([
   [
     'more experts than weights',
     (header) => edit(header, 'multigate.model', (json) => void ((json.options as Record<string, unknown>).numExperts = 4)),
-    /expert\.kernel.*expected shape/,
+    /expert\.kernel/,
   ],
   ...(['device', 'threads', 'isa', 'precision', 'features', 'tasks'] as const).map(
     (name): [string, (header: Header) => void, RegExp] => [
       `an option that is not the model's: ${name}`,
       (header) => edit(header, 'multigate.model', (json) => void ((json.options as Record<string, unknown>)[name] = 2)),
-      new RegExp(`MMoE\\.${name}: unknown option`),
+      new RegExp(`MMoE\\.${name}`),
     ],
   ),
   [
     'an object with a key twice in its configuration',
     (header) =>
       void (header.__metadata__['multigate.model'] = `{"model":"MMoE",${header.__metadata__['multigate.model']?.slice(1)}`),
-    /multigate\.model: expected JSON, found something else \(the key "model" twice\)/,
+    /multigate\.model.*"model"/,
   ],
   [
     'a configuration that nests without end',
     (header) => void (header.__metadata__['multigate.model'] = '['.repeat(100_000)),
-    /multigate\.model: .*more than 64 levels/,
+    /multigate\.model.*64/,
   ],
   [
     'rows of a layer wider than they can be',
     (header) => edit(header, 'multigate.model', (json) => void (firstFeature(json).dim = 2 ** 24)),
-    /damaged\.safetensors: .*16777221/,
+    /damaged\.safetensors.*16777221/,
   ],
   [
     'a network larger than memory',
@@ -217,30 +206,32 @@ describe('a small file that describes a large network', () => {
     edit(header, 'multigate.model', (json) => void (firstFeature(json).dim = 2 ** 22))
     rewrite(header)
     const create = vi.spyOn(loadNative(), 'createMemory')
-    await expect(loadModel(path)).rejects.toThrow(/"expert\.kernel": expected shape \[3, 4194309, 8\], found \[3, \d+, 8\]/)
+    await expect(loadModel(path)).rejects.toThrow(
+      refusal('FORMAT', { says: ['"expert.kernel"', '[3, 4194309, 8]', /\[3, \d+, 8\]/] }),
+    )
     expect(create).not.toHaveBeenCalled()
   })
 
   const units = { expertHiddenUnits: [1] }
-  it.each<[string, string, object, number, RegExp]>([
+  it.each<[string, string, object, number, string[]]>([
     [
       'levels of experts',
       'PLE',
       { ...units, numLevels: 1024, numSharedExperts: 4000, numSpecificExperts: 20 },
       1,
-      /2049 of 8232960 at least/,
+      ['2049', '8232960'],
     ],
-    ['experts', 'MMoE', { ...units, numExperts: 4096 }, 1, /of 8192 at least/],
-    ['gates over shared experts', 'CGC', { ...units, numSharedExperts: 4000, numSpecificExperts: 0 }, 500, /of 2004000 at least/],
-    ['layers of experts', 'OMoE', { expertHiddenUnits: Array(200).fill(1), numExperts: 1 }, 1, /401 of/],
-    ['layers of gates', 'MMoE', { ...units, gateHiddenUnits: Array(100).fill(1), numExperts: 1 }, 1, /203 of/],
-    ['layers of towers', 'SharedBottom', { bottomHiddenUnits: [1], towerHiddenUnits: Array(500).fill(1) }, 500, /500502 of/],
-    ['layers of the bottom', 'SingleTask', { bottomHiddenUnits: Array(200).fill(1) }, 1, /401 of/],
-  ])('is refused before it is lowered: %s', async (_, name, options, count, message) => {
+    ['experts', 'MMoE', { ...units, numExperts: 4096 }, 1, ['8192']],
+    ['gates over shared experts', 'CGC', { ...units, numSharedExperts: 4000, numSpecificExperts: 0 }, 500, ['2004000']],
+    ['layers of experts', 'OMoE', { expertHiddenUnits: Array(200).fill(1), numExperts: 1 }, 1, ['401']],
+    ['layers of gates', 'MMoE', { ...units, gateHiddenUnits: Array(100).fill(1), numExperts: 1 }, 1, ['203']],
+    ['layers of towers', 'SharedBottom', { bottomHiddenUnits: [1], towerHiddenUnits: Array(500).fill(1) }, 500, ['500502']],
+    ['layers of the bottom', 'SingleTask', { bottomHiddenUnits: Array(200).fill(1) }, 1, ['401']],
+  ])('is refused before it is lowered: %s', async (_, name, options, count, says) => {
     const lower = vi.spyOn(models[name as ModelName], 'lower')
     const tasks = Array.from({ length: count }, (_, index) => ({ ...likes, name: `like${index}` }))
     writeFileSync(path, small({ model: name, options, tasks, encoders: [dense] }, { 'expert.kernel': [1, 1, 1] }))
-    await expect(loadModel(path)).rejects.toMatchObject({ code: 'ERR_MULTIGATE_FORMAT', message: expect.stringMatching(message) })
+    await expect(loadModel(path)).rejects.toThrow(refusal('FORMAT', { says }))
     expect(lower).not.toHaveBeenCalled()
   })
 })
@@ -253,10 +244,9 @@ describe('weights that are no finite numbers', () => {
     const bytes = Buffer.from(whole)
     bytes.writeFloatLE(number, where('expert.bias') + 8)
     writeFileSync(path, bytes)
-    const message = `"expert.bias": expected finite numbers, found ${number} at element 2`
-    const expected = { code: 'ERR_MULTIGATE_FORMAT', message: expect.stringContaining(message) }
-    await expect(loadModel(path)).rejects.toMatchObject(expected)
-    await expect(model().fit(data({ rows: 20 }), { resume: path, epochs: 3 })).rejects.toMatchObject(expected)
+    const expected = refusal('FORMAT', { says: ['"expert.bias"', String(number), '2'] })
+    await expect(loadModel(path)).rejects.toThrow(expected)
+    await expect(model().fit(data({ rows: 20 }), { resume: path, epochs: 3 })).rejects.toThrow(expected)
   })
 
   it('are refused in what a checkpoint remembers', async () => {
@@ -265,10 +255,11 @@ describe('weights that are no finite numbers', () => {
     bytes.writeFloatLE(NaN, where(moment))
     writeFileSync(path, bytes)
     await expect(model().fit(data({ rows: 20 }), { resume: path, epochs: 3 })).rejects.toThrow(
-      `"${moment}": expected finite numbers`,
+      refusal('FORMAT', { says: [`"${moment}"`, 'NaN'] }),
     )
     using net = await loadModel(path)
-    expect(net.built).toBe(true)
+    using sound = await loadModel(join(folder, 'good.safetensors'))
+    expect(await net.predict(data({ rows: 20 }))).toEqual(await sound.predict(data({ rows: 20 })))
   })
 })
 

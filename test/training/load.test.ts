@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { afterAll, expect, it } from 'vitest'
 import { loadModel } from '../../lib/model/load.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
+import { refusal } from '../support/refusal.js'
 import { data, model } from './data.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate ä#-'))
@@ -31,19 +32,16 @@ it.each([3, '', new URL('https://example.org/model'), 'file://host/%', null])(
     using net = model()
     const train = data({ rows: 200 })
     await net.build(train)
-    const expected = {
-      code: 'ERR_MULTIGATE_ARGUMENT',
-      message: expect.stringContaining('expected the path of a file, or a file: URL'),
-    }
-    await expect(net.save(wrong as string)).rejects.toMatchObject(expected)
-    await expect(loadModel(wrong as string)).rejects.toMatchObject(expected)
-    await expect(model().fit(train, { resume: wrong as string })).rejects.toMatchObject(expected)
-    expect(() => checkpoint({ path: wrong as string })).toThrow(expect.objectContaining(expected))
+    const expected = refusal('ARGUMENT', { says: 'URL' })
+    await expect(net.save(wrong as string)).rejects.toThrow(expected)
+    await expect(loadModel(wrong as string)).rejects.toThrow(expected)
+    await expect(model().fit(train, { resume: wrong as string })).rejects.toThrow(expected)
+    expect(() => checkpoint({ path: wrong as string })).toThrow(expected)
   },
 )
 
 it('a model cannot be cloned: it says so, and gives no shell', async () => {
   using net = model()
   await net.build(data({ rows: 200 }))
-  for (const value of [net, { net }]) expect(() => structuredClone(value)).toThrow(/aModelCannotBeCloned.*could not be cloned/)
+  for (const value of [net, { net }]) expect(() => structuredClone(value)).toThrow(/aModelCannotBeCloned/)
 })

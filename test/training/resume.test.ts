@@ -22,6 +22,7 @@ import type { CallbackLike } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import type { History } from '../../lib/training/history.js'
+import { refusal } from '../support/refusal.js'
 import { data, model } from './data.js'
 
 const train = data({ rows: 2100 })
@@ -128,7 +129,9 @@ describe('a resumed run equals one without a break', () => {
     const path = newPath()
     await run({ epochs: 1, callbacks: [checkpoint({ path })] })
     using net = model()
-    await expect(net.fit(Dataset.fromColumns({ a: [1] }), { resume: path, epochs: 2 })).rejects.toThrow('no column "user"')
+    await expect(net.fit(Dataset.fromColumns({ a: [1] }), { resume: path, epochs: 2 })).rejects.toThrow(
+      refusal('DATA', { column: 'user' }),
+    )
     expect(net.built).toBe(false)
     expect((await net.fit(train, { resume: path, epochs: 2 })).epochs).toHaveLength(2)
   })
@@ -156,46 +159,58 @@ describe('what cannot be resumed is refused, and the model is as it was', () => 
   it('a file of another model, optimizer or kind', async () => {
     const path = newPath()
     await run({ epochs: 1, callbacks: [checkpoint({ path })] })
-    const refused = async (message: string, options: object = {}, make: object = {}) => {
+    const trained = (...says: string[]) => refusal('ARGUMENT', { field: 'fit.resume', says })
+    const refused = async (expected: Error, options: object = {}, make: object = {}) => {
       using net = model(make)
-      const error = await net.fit(train, { ...fast, epochs: 2, resume: path, ...options }).catch((problem: unknown) => problem)
-      expect((error as Error).message).toContain(message)
+      await expect(net.fit(train, { ...fast, epochs: 2, resume: path, ...options })).rejects.toThrow(expected)
       expect(net.built).toBe(false)
       await net.fit(train, fast)
     }
-    await refused('was trained with seed 5, this model has 6', {}, { seed: 6 })
-    await refused('was trained with dropout 0, this model has 0.5', {}, { dropout: 0.5 })
-    await refused('was trained with sparseUpdate "lazy", this model has "exact"', {}, { sparseUpdate: 'exact' })
-    await refused('was trained with optimizer.name "adam", this fit has "sgd"', { optimizer: sgd() })
-    await refused('cannot open it', { resume: `${path}.not` })
+    await refused(trained('seed', '5', '6'), {}, { seed: 6 })
+    await refused(trained('dropout', '0', '0.5'), {}, { dropout: 0.5 })
+    await refused(trained('sparseUpdate', '"lazy"', '"exact"'), {}, { sparseUpdate: 'exact' })
+    await refused(trained('optimizer.name', '"adam"', '"sgd"'), { optimizer: sgd() })
+    await refused(refusal('FORMAT', { file: `${path}.not` }), { resume: `${path}.not` })
 
     const plain = newPath()
     using net = model()
     await net.fit(train, fast)
     await net.save(plain)
-    await refused('only the checkpoints of fit can be resumed from', { resume: plain })
-    await expect(net.fit(train, { resume: path })).rejects.toThrow('fit.resume: expected a model that is not built yet')
+    await refused(refusal('FORMAT', { field: 'multigate.training' }), { resume: plain })
+    await expect(net.fit(train, { resume: path })).rejects.toThrow(refusal('ARGUMENT', { field: 'fit.resume' }))
   })
 })
 
-it.each<[Optimizer, Optimizer, string]>([
-  [adam(), adam({ form: 'torch' }), 'optimizer.form "keras", this fit has "torch"'],
-  [adam(), adam({ beta2: 0.99 }), 'optimizer.beta2 0.999, this fit has 0.99'],
-  [adam(), adam({ epsilon: 1e-3 }), 'optimizer.epsilon 1e-7, this fit has 0.001'],
-  [adam(), adamw(), 'optimizer.name "adam", this fit has "adamw"'],
-  [adamw(), adamw({ weightDecay: 0 }), 'optimizer.weightDecay 0.004, this fit has 0'],
-  [sgd({ momentum: 0.9 }), sgd(), 'optimizer.momentum 0.9, this fit has 0'],
-  [sgd({ momentum: 0.9 }), sgd({ momentum: 0.9, nesterov: true }), 'optimizer.nesterov false, this fit has true'],
-  [rmsprop({ rho: 0.8 }), rmsprop(), 'optimizer.rho 0.8, this fit has 0.9'],
-  [rmsprop({ centered: true }), rmsprop(), 'optimizer.centered true, this fit has false'],
-  [adagrad({ initialAccumulator: 0 }), adagrad(), 'optimizer.initialAccumulator 0, this fit has 0.1'],
-  [ftrl({ l1: 0.1 }), ftrl(), 'optimizer.l1 0.1, this fit has 0'],
+it.each<[Optimizer, Optimizer, Error]>([
+  [adam(), adam({ form: 'torch' }), refusal('ARGUMENT', { field: 'fit.resume', says: ['optimizer.form', '"keras"', '"torch"'] })],
+  [adam(), adam({ beta2: 0.99 }), refusal('ARGUMENT', { field: 'fit.resume', says: ['optimizer.beta2', '0.999', '0.99'] })],
+  [adam(), adam({ epsilon: 1e-3 }), refusal('ARGUMENT', { field: 'fit.resume', says: ['optimizer.epsilon', '1e-7', '0.001'] })],
+  [adam(), adamw(), refusal('ARGUMENT', { field: 'fit.resume', says: ['optimizer.name', '"adam"', '"adamw"'] })],
+  [
+    adamw(),
+    adamw({ weightDecay: 0 }),
+    refusal('ARGUMENT', { field: 'fit.resume', says: ['optimizer.weightDecay', '0.004', '0'] }),
+  ],
+  [sgd({ momentum: 0.9 }), sgd(), refusal('ARGUMENT', { field: 'fit.resume', says: ['optimizer.momentum', '0.9', '0'] })],
+  [
+    sgd({ momentum: 0.9 }),
+    sgd({ momentum: 0.9, nesterov: true }),
+    refusal('ARGUMENT', { field: 'fit.resume', says: 'optimizer.nesterov' }),
+  ],
+  [rmsprop({ rho: 0.8 }), rmsprop(), refusal('ARGUMENT', { field: 'fit.resume', says: ['optimizer.rho', '0.8', '0.9'] })],
+  [rmsprop({ centered: true }), rmsprop(), refusal('ARGUMENT', { field: 'fit.resume', says: 'optimizer.centered' })],
+  [
+    adagrad({ initialAccumulator: 0 }),
+    adagrad(),
+    refusal('ARGUMENT', { field: 'fit.resume', says: ['optimizer.initialAccumulator', '0', '0.1'] }),
+  ],
+  [ftrl({ l1: 0.1 }), ftrl(), refusal('ARGUMENT', { field: 'fit.resume', says: ['optimizer.l1', '0.1', '0'] })],
 ])('the moments of %o mean something else to %o', async (optimizer, other, message) => {
   const path = newPath()
   await run({ epochs: 1, optimizer, callbacks: [checkpoint({ path })] })
   const refused = run({ epochs: 2, optimizer: other, resume: path })
-  await expect(refused).rejects.toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', field: 'fit.resume' })
-  await expect(refused).rejects.toThrow(`${path} was trained with ${message}; pass the optimizer of the checkpoint's run`)
+  await expect(refused).rejects.toThrow(message)
+  await expect(refused).rejects.toThrow(path)
 })
 
 it('another learning rate, and defaults that are written out, are no other run', async () => {
@@ -236,7 +251,8 @@ it('killed at any moment, the last checkpoint is whole', { timeout: 60_000 }, as
     if (!existsSync(path)) continue
     written += 1
     using again = await loadModel(path)
-    expect(again.built).toBe(true)
+    const { like } = await again.predict({ user: [1, 4999], price: [0.5, 0] })
+    expect([...(like ?? [])].every((score) => score > 0 && score < 1)).toBe(true)
     expect(readFileSync(path).length).toBeGreaterThan(200_000 * 16 * 3 * 4)
   }
   expect(written).toBe(6)

@@ -13,6 +13,7 @@ import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
 import { regression } from '../../lib/tasks/regression.js'
 import { randomOf } from '../../lib/verify/numbers.js'
+import { refusal } from '../support/refusal.js'
 
 const rows = 4000
 
@@ -128,7 +129,9 @@ describe('ESMM', () => {
 
   it('refuses what is no funnel', () => {
     const wrong = (list: readonly unknown[]) => () => new ESMM({ features, tasks: list as never })
-    expect(wrong([binary('click')])).toThrow('ESMM.tasks: expected two binary tasks at least')
-    expect(wrong([binary('click'), regression('seconds')])).toThrow("ESMM.tasks[1].kind: expected 'binary', found")
+    expect(wrong([binary('click')])).toThrow(refusal('ARGUMENT', { field: 'ESMM.tasks' }))
+    expect(wrong([binary('click'), regression('seconds')])).toThrow(
+      refusal('ARGUMENT', { field: 'ESMM.tasks[1].kind', says: 'binary' }),
+    )
   })
 })
