@@ -1,3 +1,5 @@
+// Networks that MMoE is lowered to: buffers, programs and memories.
+
 import { describe, expect, it } from 'vitest'
 import { type MMoENetworkOptions, mmoe } from '../../lib/models/mmoe.js'
 import type { Network, NetworkFeature, NetworkTask } from '../../lib/models/network.js'

@@ -1,3 +1,5 @@
+// How gates weigh experts, as means over rows, and how a table shows it.
+
 import { describe, expect, it } from 'vitest'
 
 import type { Encoder } from '../../lib/features/encode/encoder.js'
@@ -5,7 +7,7 @@ import { encodeColumn } from '../../lib/features/encode/encoders.js'
 import { binary, CGC, dense, gatesTable, MMoE, PLE, SharedBottom, sparse } from '../../lib/index.js'
 import { builtOf } from '../../lib/model/model.js'
 import { mixtureForward, topology } from '../../lib/ops.js'
-import { data } from './data.js'
+import { data } from '../support/small-data.js'
 
 const train = data({ rows: 2000 })
 const features = [sparse('user', { vocabulary: 30, dim: 4 }), dense('price', { transform: 'standardize' })]

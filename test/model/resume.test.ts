@@ -23,7 +23,7 @@ import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import type { History } from '../../lib/training/history.js'
 import { refusal } from '../support/refusal.js'
-import { data, model } from './data.js'
+import { data, model } from '../support/small-data.js'
 
 const train = data({ rows: 2100 })
 const validation = data({ rows: 500, seed: 2 })

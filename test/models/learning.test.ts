@@ -1,3 +1,5 @@
+// A lowered model starts from experts that differ, learns, and stays beside the reference.
+
 import { afterEach, describe, expect, it } from 'vitest'
 
 import { elementsOf } from '../../lib/core/layout.js'

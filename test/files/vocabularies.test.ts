@@ -1,4 +1,4 @@
-// Vocabularies in files: tensors now, JSON in files of before.
+// Vocabularies in model files: as tensors, and as JSON in older files.
 
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,5 +1,4 @@
-// What other implementations of this family get wrong: experts that start alike, weights that start constant, the wrong
-// experts at a gate.
+// Initial weights: no two experts start alike, no weights are constant, and every gate sees its own experts.
 
 import { describe, expect, it } from 'vitest'
 

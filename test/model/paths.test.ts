@@ -1,3 +1,5 @@
+// Models are saved to and loaded from paths and URLs, and cannot be cloned.
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +8,7 @@ import { afterAll, expect, it } from 'vitest'
 import { loadModel } from '../../lib/model/load.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { refusal } from '../support/refusal.js'
-import { data, model } from './data.js'
+import { data, model } from '../support/small-data.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate ä#-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -9,7 +9,7 @@ import type { Model } from '../../lib/model/model.js'
 import { adam } from '../../lib/optimizers/adam.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
-import { data, model } from './data.js'
+import { data, model } from '../support/small-data.js'
 
 const train = data({ rows: 700 })
 const newPath = (): string => join(mkdtempSync(join(tmpdir(), 'multigate-')), 'model.safetensors')

@@ -25,7 +25,7 @@ import {
   sparse,
 } from '../../lib/index.js'
 import { refusal } from '../support/refusal.js'
-import { columns, model as small } from './data.js'
+import { columns, model as small } from '../support/small-data.js'
 
 const rows = 300
 const raw = {

@@ -1,3 +1,5 @@
+// What values in memory stand for and how they are kept, those of other realms too.
+
 import { runInNewContext } from 'node:vm'
 
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-// Models in several workers at once, one of which is terminated in the middle of a step; and memory over a thousand lives.
+// Models in several workers, one of which is terminated in the middle of a step; and the memory of a thousand models.
 
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'

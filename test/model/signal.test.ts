@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { Dataset } from '../../lib/data/dataset.js'
-import { columns, data, model } from './data.js'
+import { columns, data, model } from '../support/small-data.js'
 
 // More rows than one run takes.
 const large = data({ rows: 150_000 })

@@ -10,7 +10,7 @@ import type { DeviceName } from '../../lib/native/binding.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import { binary } from '../../lib/tasks/binary.js'
 import type { StepRecord } from '../../lib/training/callbacks.js'
-import { columns } from './data.js'
+import { columns } from '../support/small-data.js'
 
 const rows = 700
 const { click, buy, ...features } = columns({ rows, seed: 3 })

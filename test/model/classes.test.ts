@@ -26,7 +26,7 @@ import {
   sparse,
 } from '../../lib/index.js'
 import { refusal } from '../support/refusal.js'
-import { data } from './data.js'
+import { data } from '../support/small-data.js'
 
 const train = data({ rows: 6000 })
 const test = data({ rows: 2000, seed: 2 })

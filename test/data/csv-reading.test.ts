@@ -1,3 +1,5 @@
+// A dataset remembers how its file was read.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

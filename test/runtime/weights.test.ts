@@ -13,7 +13,7 @@ import { adagrad } from '../../lib/optimizers/adagrad.js'
 import type { Snapshot } from '../../lib/runtime/weights.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { refusal } from '../support/refusal.js'
-import { data, model } from './data.js'
+import { data, model } from '../support/small-data.js'
 
 const library = fileURLToPath(new URL('../../dist/index.js', import.meta.url))
 

@@ -16,7 +16,7 @@ import { sgd } from '../../lib/optimizers/sgd.js'
 import { binary } from '../../lib/tasks/binary.js'
 import type { History } from '../../lib/training/history.js'
 import { refusal } from '../support/refusal.js'
-import { columns, data, model } from './data.js'
+import { columns, data, model } from '../support/small-data.js'
 
 const train = data({ rows: 300 })
 const common = { features: [dense('price')], tasks: [binary('click'), binary('buy')], seed: 3 }

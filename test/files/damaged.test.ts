@@ -13,7 +13,7 @@ import { loadNative } from '../../lib/native/loader.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 import { refusal } from '../support/refusal.js'
-import { data, model } from './data.js'
+import { data, model } from '../support/small-data.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-'))
 const path = join(folder, 'damaged.safetensors')
