@@ -1,3 +1,5 @@
+// The command line as a process: train, predict, evaluate, inspect and the others, what they print and how they end.
+
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,5 @@
+// Initializers by name have the limits and deviations of Keras.
+
 import { describe, expect, it } from 'vitest'
 
 import { initializerOf } from '../../lib/core/initializers.js'

@@ -1,3 +1,5 @@
+// Where tensors lie in one memory, and from which stream each is drawn.
+
 import { describe, expect, it } from 'vitest'
 
 import { zeros } from '../../lib/core/initializers.js'

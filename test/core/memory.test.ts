@@ -1,3 +1,5 @@
+// Arrays are given where there is memory for them, and refused by name where there is not.
+
 import { totalmem } from 'node:os'
 
 import { expect, it } from 'vitest'

@@ -1,3 +1,5 @@
+// What names a file: text and file: URLs, and nothing else.
+
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { runInNewContext } from 'node:vm'

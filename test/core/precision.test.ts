@@ -1,3 +1,5 @@
+// Precisions, and on which devices they can be had.
+
 import { expect, it } from 'vitest'
 
 import { checkPrecision, precisions } from '../../lib/core/precision.js'

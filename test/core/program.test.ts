@@ -1,3 +1,5 @@
+// A program: the order of its ops, the names of its inputs and outputs, and columns outside a view.
+
 import { describe, expect, it } from 'vitest'
 import { zeros } from '../../lib/core/initializers.js'
 import { Layout } from '../../lib/core/layout.js'

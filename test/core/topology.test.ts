@@ -1,3 +1,5 @@
+// Which experts each gate sees, for every kind of level, and what is refused.
+
 import { describe, expect, it } from 'vitest'
 
 import { expertsByStream, gateWidths, topology } from '../../lib/core/topology.js'

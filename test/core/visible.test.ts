@@ -1,3 +1,5 @@
+// Characters that a terminal would obey or hide are spelled out.
+
 import { expect, it } from 'vitest'
 
 import { describeValue, quote } from '../../lib/core/check.js'

@@ -6,7 +6,7 @@ import type { DataPlacement } from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
 import { columnsOf, densePlan, floats } from '../native/programs.js'
 import { refusal } from '../support/refusal.js'
-import { data, model } from '../training/data.js'
+import { data, model } from '../support/small-data.js'
 import { onCuda, usable } from './usable.js'
 
 const rows = data({ rows: 300 })

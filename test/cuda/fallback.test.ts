@@ -6,7 +6,7 @@ import { seesGpu } from '../../lib/core/device.js'
 import { devices, type FitPlan } from '../../lib/index.js'
 import { mixtureForward, topology } from '../../lib/ops.js'
 import { refusal } from '../support/refusal.js'
-import { data, model } from '../training/data.js'
+import { data, model } from '../support/small-data.js'
 
 const path = '/nowhere/libmultigate_cuda.so'
 const reason = `there is no readable CUDA plug-in at ${path}; \`npx multigate build\` builds it where nvcc is installed`

@@ -29,7 +29,7 @@ import {
 } from '../../lib/index.js'
 import { readSafetensors } from '../../lib/io/safetensors.js'
 import type { ComputeOptions } from '../../lib/runtime/compute.js'
-import { columns } from '../training/data.js'
+import { columns } from '../support/small-data.js'
 import { onCuda, usable } from './usable.js'
 
 // 300 rows in batches of 128: two whole ones and a last one that is smaller.

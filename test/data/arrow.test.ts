@@ -1,3 +1,5 @@
+// Datasets from Arrow tables and bytes: every type of a column, and those that are refused.
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,3 +1,5 @@
+// Datasets from CSV files: forms, encodings, ends of lines, and what is refused.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

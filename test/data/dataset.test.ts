@@ -1,3 +1,5 @@
+// Datasets from columns and rows, their parts, and arguments that are none.
+
 import { describe, expect, it } from 'vitest'
 
 import { type NumberColumn, rowsOf, rowValue, type StringColumn } from '../../lib/core/columns.js'

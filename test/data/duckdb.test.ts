@@ -1,3 +1,5 @@
+// What is said where the package of DuckDB is not there, or does not load.
+
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,5 @@
+// Datasets from queries and Parquet files, whole and part by part.
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,3 +1,5 @@
+// Rows of a column: cut and gathered, lists too.
+
 import { expect, it } from 'vitest'
 
 import type { Column, ListColumn, NumberColumn } from '../../lib/core/columns.js'

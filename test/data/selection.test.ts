@@ -1,3 +1,5 @@
+// Rows of parts of parts are those that the same parts of a list are.
+
 import { expect, it } from 'vitest'
 
 import { listOf, rangeOf, remaindersOf, type Selection } from '../../lib/data/selection.js'

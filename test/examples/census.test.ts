@@ -1,3 +1,5 @@
+// The configurations of the census example make models as large as those in Keras.
+
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'

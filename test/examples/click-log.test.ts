@@ -1,3 +1,5 @@
+// The click log of the example is learned by both models.
+
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,5 @@
+// Files are replaced whole or not at all, whatever stands in the way and whenever the process ends.
+
 import { execFileSync, spawnSync } from 'node:child_process'
 import fs, {
   chmodSync,

@@ -1,3 +1,5 @@
+// JSON as JSON.parse takes it, without keys twice and without nesting that has no end.
+
 import { expect, it } from 'vitest'
 
 import { atOnce } from '../../lib/core/slices.js'

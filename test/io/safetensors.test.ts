@@ -1,3 +1,5 @@
+// Safetensors files, written and read, and files that are damaged on purpose.
+
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

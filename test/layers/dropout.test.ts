@@ -1,3 +1,5 @@
+// Dropout: which numbers are dropped, how the others grow, and in which stream of chance.
+
 import { describe, expect, it } from 'vitest'
 
 import type { FloatArray } from '../../lib/native/binding.js'

@@ -1,3 +1,5 @@
+// Lookups and bags against golden, and the update of a table: equal ids, touched rows, penalties.
+
 import { describe, expect, it } from 'vitest'
 
 import { Layout } from '../../lib/core/layout.js'

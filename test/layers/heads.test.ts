@@ -1,3 +1,5 @@
+// Losses, predictions and funnels against golden, and rows that do not count.
+
 import { describe, expect, it } from 'vitest'
 
 import { emitLoss, emitPrediction, emitProduct, emitProductLoss, type HeadTask, type TaskKind } from '../../lib/layers/heads.js'

@@ -1,3 +1,5 @@
+// The tape: gradients in reverse order, added where a signal is read twice.
+
 import { describe, expect, it } from 'vitest'
 
 import { zeros } from '../../lib/core/initializers.js'

@@ -1,3 +1,5 @@
+// Metrics against plain definitions, with weights, ties, groups and rows that do not count.
+
 import { describe, expect, it } from 'vitest'
 
 import type { NumberValues } from '../../lib/core/columns.js'

@@ -1,3 +1,5 @@
+// Networks that MMoE is lowered to: buffers, programs and memories.
+
 import { describe, expect, it } from 'vitest'
 import type { Op, OpName } from '../../lib/core/op-fields.js'
 import { type MMoENetworkOptions, mmoe } from '../../lib/models/mmoe.js'

@@ -1,3 +1,5 @@
+// Wrong arguments of the ops are named, and lists of other kinds are taken.
+
 import { describe, expect, it } from 'vitest'
 
 import {

@@ -1,3 +1,5 @@
+// Ops give the same bits for any number of threads, and off the main thread.
+
 import { describe, expect, it } from 'vitest'
 
 import { loadNative } from '../../lib/native/loader.js'

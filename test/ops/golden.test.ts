@@ -1,3 +1,5 @@
+// Ops of one mixture level against golden, forward and backward.
+
 import { describe, expect, it } from 'vitest'
 
 import { mixtureBackward, mixtureForward, mixtureGrad } from '../../lib/ops.js'

@@ -1,3 +1,5 @@
+// Gradients of the ops against finite differences.
+
 import { describe, expect, it } from 'vitest'
 
 import type { FloatArray } from '../../lib/native/binding.js'

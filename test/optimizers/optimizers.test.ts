@@ -1,3 +1,5 @@
+// Optimizers: their defaults, forms and wrong options.
+
 import { describe, expect, it } from 'vitest'
 
 import { adagrad } from '../../lib/optimizers/adagrad.js'

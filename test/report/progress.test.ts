@@ -1,3 +1,5 @@
+// What the progress callback writes, with and without a terminal.
+
 import { Writable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 
@@ -5,7 +7,7 @@ import { progress } from '../../lib/report/progress.js'
 import type { Callback } from '../../lib/training/callbacks.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import { refusal } from '../support/refusal.js'
-import { data, model } from '../training/data.js'
+import { data, model } from '../support/small-data.js'
 
 const train = data({ rows: 400 })
 

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { gatesTable } from '../../lib/report/gates.js'
 import { historyTable, resultsTable } from '../../lib/report/results.js'
 import { refusal } from '../support/refusal.js'
-import { data, model } from '../training/data.js'
+import { data, model } from '../support/small-data.js'
 
 const train = data({ rows: 300 })
 const tables = { historyTable, resultsTable, gatesTable } as Record<string, (value: unknown) => string>

@@ -6,7 +6,7 @@ import { Dataset } from '../../lib/data/dataset.js'
 import { progress } from '../../lib/report/progress.js'
 import { historyTable, resultsTable } from '../../lib/report/results.js'
 import { unknownLines } from '../../lib/report/unknown.js'
-import { data, model } from '../training/data.js'
+import { data, model } from '../support/small-data.js'
 
 const train = data({ rows: 300 })
 

@@ -1,3 +1,5 @@
+// Labels and weights of tasks: which are positive, missing or wrong.
+
 import { describe, expect, expectTypeOf, it } from 'vitest'
 
 import type { Column } from '../../lib/core/columns.js'

@@ -12,7 +12,7 @@ import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import type { EpochRecord } from '../../lib/training/history.js'
 import { refusal } from '../support/refusal.js'
-import { columns, data, model } from './data.js'
+import { columns, data, model } from '../support/small-data.js'
 
 const train = data({ rows: 600 })
 const validation = data({ rows: 300, seed: 2 })

@@ -1,3 +1,5 @@
+// `fit` from the public surface: history, validation, callbacks, the life of a model, saving and loading.
+
 import { mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +11,7 @@ import { adam } from '../../lib/optimizers/adam.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import { refusal } from '../support/refusal.js'
-import { columns, data, model } from './data.js'
+import { columns, data, model } from '../support/small-data.js'
 
 const train = data({ rows: 6100 })
 const test = data({ rows: 2000, seed: 2 })

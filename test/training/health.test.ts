@@ -13,7 +13,7 @@ import type { Callback, FitControl } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import { refusal } from '../support/refusal.js'
-import { data, model } from './data.js'
+import { data, model } from '../support/small-data.js'
 
 const train = data({ rows: 600 })
 const validation = data({ rows: 300, seed: 2 })

@@ -1,3 +1,5 @@
+// Tasks of several kinds are trained together, and funnels.
+
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
