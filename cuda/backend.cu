@@ -62,10 +62,10 @@ std::unique_ptr<Plan> compiled(const mg_program& program, Precision precision, i
     const mg_op& op = program.ops[i];
     if (op.kind == MG_OP_embedding_update || op.kind == MG_OP_optimize) plan->divisible = false;
     switch (op.kind) {
-#define MG_COMPILE_OP_(name, of)            \
-  case MG_OP_##name:                        \
-    builder.phase = MG_PHASE_##of;          \
-    compile_op(builder, op.fields.name);    \
+#define MG_COMPILE_OP_(name, of)         \
+  case MG_OP_##name:                     \
+    builder.phase = MG_PHASE_##of;       \
+    compile_op(builder, op.fields.name); \
     break;
       MG_OPS(MG_COMPILE_OP_)
 #undef MG_COMPILE_OP_
@@ -113,9 +113,7 @@ struct Device {
   }
 
   static mg_status read(const void* data, int64_t offset, void* to, int64_t elements, mg_error* error) noexcept {
-    return on_device(error, [=] {
-      copy_from_device(to, static_cast<const float*>(data) + offset, static_cast<size_t>(elements) * sizeof(float));
-    });
+    return on_device(error, [=] { copy_from_device(to, static_cast<const float*>(data) + offset, static_cast<size_t>(elements) * sizeof(float)); });
   }
 
   static mg_status compile(const mg_program* program, const mg_compile_options* options, mg_plan** plan, mg_error* error) noexcept {
@@ -183,7 +181,8 @@ MG_EXPORT const mg_backend* mg_cuda_backend(int32_t device) noexcept {
 }
 
 // For benchmarks; see time_ops in plan.h. After a run of the same plan.
-MG_EXPORT mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, int64_t* launches, mg_error* error) noexcept {
+MG_EXPORT mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, int64_t* launches,
+                                 mg_error* error) noexcept {
   using namespace mg_cuda;
   return guarded(error, [=] {
     use_device(plan_of(plan)->device);
@@ -191,7 +190,8 @@ MG_EXPORT mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repea
   });
 }
 
-// For benchmarks: calls each(user, name, blocks, threads, milliseconds) for every kernel of the ops; see profile_ops in plan.h. After a run of the plan.
+// For benchmarks: calls each(user, name, blocks, threads, milliseconds) for every kernel of the ops; see profile_ops in plan.h. After a run of the
+// plan.
 MG_EXPORT mg_status mg_cuda_profile(mg_plan* plan, const mg_run* run, void (*each)(void*, const char*, int64_t, int32_t, double), void* user,
                                     mg_error* error) noexcept {
   using namespace mg_cuda;

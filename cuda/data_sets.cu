@@ -50,9 +50,11 @@ void launch_gather(const Context& context, const std::vector<InputColumn>& colum
   int64_t widest = 1;
   for (const InputColumn& column : columns) widest = std::max(widest, column.width);
   const auto blocks = static_cast<unsigned>(std::clamp<int64_t>(blocks_of(context.rows * widest, kThreads), 1, 1024));
-  for_some(columns, [](const InputColumn& column) { return column; }, [&](const Some<InputColumn>& some, unsigned count) {
-    context.stream.launch(gather_inputs_kernel, {blocks, count}, kThreads, 0, some, number, context.rows);
-  });
+  for_some(
+      columns, [](const InputColumn& column) { return column; },
+      [&](const Some<InputColumn>& some, unsigned count) {
+        context.stream.launch(gather_inputs_kernel, {blocks, count}, kThreads, 0, some, number, context.rows);
+      });
 }
 
 std::vector<size_t> inputs_of(const Plan& plan) {
@@ -71,7 +73,8 @@ std::vector<size_t> arrival_places(const Plan& plan, int64_t rows) {
 
 // Brings rows that lie `stride` bytes apart together: those of these numbers; number null: the first ones.
 void copy_rows(char* to, const char* from, size_t bytes, size_t stride, int64_t rows, const int32_t* number = nullptr) {
-  if (number == nullptr && stride == bytes) std::memcpy(to, from, static_cast<size_t>(rows) * bytes);
+  if (number == nullptr && stride == bytes)
+    std::memcpy(to, from, static_cast<size_t>(rows) * bytes);
   else
     for (int64_t r = 0; r < rows; r++)
       std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(number == nullptr ? r : number[r]) * stride, bytes);

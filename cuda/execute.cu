@@ -12,7 +12,8 @@
 namespace mg_cuda {
 namespace {
 
-constexpr size_t kMostGraphs = 24;  // of a plan: a full batch, a last one, each with and without new weights, of two arrivals, or in phases, and some more
+constexpr size_t kMostGraphs =
+    24;  // of a plan: a full batch, a last one, each with and without new weights, of two arrivals, or in phases, and some more
 
 // What is timed takes a millisecond at least, or a graph's start would be most of a short one's time.
 constexpr double kGroupMilliseconds = 1;
@@ -111,7 +112,9 @@ void queue_inputs(const Context& context, const mg_run& run, bool rows, bool res
 void queue_ops(const Context& context, bool packs, const Phases& phases) {
   Plan& plan = context.plan;
   // The ops of phases before `phase`.
-  const auto before = [&](int32_t phase) { return plan.ops.begin() + (std::lower_bound(plan.phases.begin(), plan.phases.end(), phase) - plan.phases.begin()); };
+  const auto before = [&](int32_t phase) {
+    return plan.ops.begin() + (std::lower_bound(plan.phases.begin(), plan.phases.end(), phase) - plan.phases.begin());
+  };
   const auto begin = before(phases.first), end = before(phases.last + 1), rows_end = std::max(begin, std::min(before(MG_PHASE_ROWS + 1), end));
   const bool forks = std::any_of(rows_end, end, [](const auto& op) { return op->starts_early(); });
   if (forks) {
@@ -131,8 +134,7 @@ void queue_outputs(Plan& plan, const mg_run& run, bool rows) {
   for (size_t i = 0; i < plan.buffers.size(); i++)
     if (rows && plan.is_output(i))
       plan.stream->download(plan.staging[i]->data(), plan.regions[i]->data(), static_cast<size_t>(run.rows) * plan.row_bytes(i));
-  if (plan.scalar_outputs > 0)
-    plan.stream->download(plan.staged_scalars_out.data(), plan.scalars_out.data(), plan.scalar_outputs * sizeof(double));
+  if (plan.scalar_outputs > 0) plan.stream->download(plan.staged_scalars_out.data(), plan.scalars_out.data(), plan.scalar_outputs * sizeof(double));
 }
 
 // What `queue` asks of the stream, as a graph.

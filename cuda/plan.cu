@@ -10,8 +10,8 @@ namespace mg_cuda {
 namespace {
 
 constexpr int64_t kThreadsOfAGradient = 132 * 512;  // that are enough: all multiprocessors of an H200 at once
-constexpr int64_t kMostSplits = 128;         // to be added up in the end
-constexpr int64_t kLeastSplitRows = 128;     // so that a split's traffic stays small beside its products
+constexpr int64_t kMostSplits = 128;                // to be added up in the end
+constexpr int64_t kLeastSplitRows = 128;            // so that a split's traffic stays small beside its products
 
 bool is_host_class(int32_t buffer_class) { return buffer_class == MG_ROW_INPUT || buffer_class == MG_ROW_OUTPUT; }
 
@@ -40,12 +40,14 @@ PlanBuilder::PlanBuilder(Plan& plan, const mg_program& program) : plan(plan), vi
 #define MG_COUNT_VIEW_(name) count(fields.name);
 #define MG_COUNT_VIEWS_(name) std::for_each_n(fields.name.items, fields.name.count, count);
 #define MG_COUNT_NONE_(name)
-#define MG_COUNT_OP_(name, phase)                                                                                        \
-  case MG_OP_##name: {                                                                                                   \
-    const mg_##name& fields = program.ops[i].fields.name;                                                                \
-    MG_FIELDS_##name(MG_COUNT_VIEW_, MG_COUNT_VIEWS_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_) break;             \
+#define MG_COUNT_OP_(name, phase)                                                                                            \
+  case MG_OP_##name: {                                                                                                       \
+    const mg_##name& fields = program.ops[i].fields.name;                                                                    \
+    MG_FIELDS_##name(MG_COUNT_VIEW_, MG_COUNT_VIEWS_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_) break; \
   }
-  for (uint32_t i = 0; i < program.op_count; i++) switch (program.ops[i].kind) { MG_OPS(MG_COUNT_OP_) }
+  for (uint32_t i = 0; i < program.op_count; i++) switch (program.ops[i].kind) {
+      MG_OPS(MG_COUNT_OP_)
+    }
 #undef MG_COUNT_OP_
 #undef MG_COUNT_NONE_
 #undef MG_COUNT_VIEWS_

@@ -44,10 +44,10 @@ struct WeightColumns {
 
 // A second copy of combined weights, for mixtures: panels of 8 columns each as ops/panels.h has them, first those of the plan's precision.
 struct Panels {
-  int64_t packed = -1;     // floats in front of it in the packed memory; -1: none
-  int64_t rounded = 0;     // how many are in the plan's precision
-  int64_t parts_apart = 0; // of cores: the others are several parts; what rounding left of one is in the panel that is so many behind
-  bool cores = false;      // made of cores, bfloat16
+  int64_t packed = -1;      // floats in front of it in the packed memory; -1: none
+  int64_t rounded = 0;      // how many are in the plan's precision
+  int64_t parts_apart = 0;  // of cores: the others are several parts; what rounding left of one is in the panel that is so many behind
+  bool cores = false;       // made of cores, bfloat16
 };
 
 // Where the splits of a gradient for one GRADIENT buffer lie.
@@ -69,7 +69,7 @@ struct Weights {
   int64_t depth, columns;  // columns: padded
   int64_t rounded;         // products with the first so many columns are in the plan's precision, with the others float32
   std::vector<WeightColumns> parts;
-  int64_t packed = 0;      // floats in front of it in the packed memory
+  int64_t packed = 0;                    // floats in front of it in the packed memory
   std::vector<SplitGradient> gradients;  // one per buffer
   int64_t splits = 1;
   Panels panels;
@@ -123,7 +123,7 @@ struct Plan {
 
   std::vector<std::unique_ptr<Op>> ops;
   std::vector<int32_t> phases;  // of the ops, in ascending order
-  bool divisible = true;      // nothing is updated or summed over all rows but scalars: a large run is done in parts
+  bool divisible = true;        // nothing is updated or summed over all rows but scalars: a large run is done in parts
   std::deque<Weights> weights;
   int64_t packed_floats = 0, split_floats = 0;
   Table<PackedPart> parts;  // of all weights
@@ -138,7 +138,9 @@ struct Plan {
   int64_t stride(int32_t buffer) const;
   size_t row_bytes(size_t buffer) const { return static_cast<size_t>(stride(static_cast<int32_t>(buffer))) * sizeof(float); }
   // From a row of a row input on the host to its next.
-  size_t host_row_bytes(const mg_run& run, size_t buffer) const { return run.row_stride != 0 ? static_cast<size_t>(run.row_stride) * 4 : row_bytes(buffer); }
+  size_t host_row_bytes(const mg_run& run, size_t buffer) const {
+    return run.row_stride != 0 ? static_cast<size_t>(run.row_stride) * 4 : row_bytes(buffer);
+  }
   bool is_input(size_t buffer) const { return buffers[buffer].buffer_class == MG_ROW_INPUT; }
   bool is_output(size_t buffer) const { return buffers[buffer].buffer_class == MG_ROW_OUTPUT; }
   // Whether rows of it lie in device memory: a row buffer, and not one that ops name and leave alone.
@@ -151,14 +153,14 @@ struct Plan {
 
   // Device memory for `capacity` rows, one allocation per buffer.
   int64_t capacity = 0;
-  std::vector<std::unique_ptr<DeviceMemory>> regions;       // by buffer; null without has_rows
-  std::vector<std::unique_ptr<PinnedMemory>> staging;       // by buffer: row outputs
+  std::vector<std::unique_ptr<DeviceMemory>> regions;                 // by buffer; null without has_rows
+  std::vector<std::unique_ptr<PinnedMemory>> staging;                 // by buffer: row outputs
   DeviceMemory packed, splits_memory, scratch, scalars, scalars_out;  // scalars: inputs, first_row, then what outputs begin with
   std::vector<ScalarSum> sums;
   Table<ScalarSum> sums_table;
   DeviceMemory partials;
   int64_t partial_count = 0;
-  DeviceMemory row_numbers;                                   // int32 [rows]: of a data set that is on the device
+  DeviceMemory row_numbers;  // int32 [rows]: of a data set that is on the device
   PinnedMemory staged_scalars, staged_scalars_out, staged_row_numbers;
   uint64_t packed_version = 0;
   const void* packed_from = nullptr;
@@ -166,7 +168,7 @@ struct Plan {
   // Rows from the host, by turns: one batch is worked on while the next one comes. See data_sets.h.
   struct Arrival {
     PinnedMemory staged;
-    DeviceMemory device;  // the inputs one after another, as they were staged
+    DeviceMemory device;    // the inputs one after another, as they were staged
     uint64_t data_set = 0;  // of which it has these rows; 0: they may change
     std::vector<const void*> columns;
     std::vector<int32_t> numbers;
@@ -204,9 +206,7 @@ class Context {
   RowPointer at(const mg_view& view) const;
   IdPointer ids(const mg_view& view) const;
   // Elements of a parameter, gradient, state or table view; null for an absent one.
-  float* elements(const mg_view& view) const {
-    return view.buffer < 0 ? nullptr : static_cast<float*>(data_[view.buffer]) + view.offset;
-  }
+  float* elements(const mg_view& view) const { return view.buffer < 0 ? nullptr : static_cast<float*>(data_[view.buffer]) + view.offset; }
 
   const float* packed(const Weights& weights) const { return plan.packed.data<float>() + weights.packed; }
   const float* panels(const Weights& weights) const { return plan.packed.data<float>() + weights.panels.packed; }
@@ -222,7 +222,9 @@ class Context {
 
   // The plan's scratch, as large as this op's scratch_bytes; its values are gone after the op.
   template <class T = void>
-  T* scratch() const { return plan.scratch.data<T>(); }
+  T* scratch() const {
+    return plan.scratch.data<T>();
+  }
 
  private:
   void* const* data_;
@@ -300,7 +302,8 @@ void read_stored(Plan& plan, int32_t buffer, int64_t first_row, int64_t rows, fl
 void write_stored(Plan& plan, int32_t buffer, int64_t first_row, int64_t rows, const float* from);
 
 // Milliseconds that the device takes for the ops of the run that came last, without copies from or to the host: `repeats` times into
-// `milliseconds`, short ones as the mean of a group of replays that follow one another. Returns how many launches they are, fills of memory among them.
+// `milliseconds`, short ones as the mean of a group of replays that follow one another. Returns how many launches they are, fills of memory among
+// them.
 size_t time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds);
 
 // Of the same ops, every kernel by itself, in the order of the launches.

@@ -30,15 +30,16 @@ __global__ void scalar_sums_kernel(const ScalarSum* sums, int64_t count, const d
 }  // namespace
 
 void clear_partials(const Context& context) {
-  if (context.plan.partial_count > 0) context.stream.zero(context.plan.partials.data(), static_cast<size_t>(context.plan.partial_count) * sizeof(double));
+  if (context.plan.partial_count > 0)
+    context.stream.zero(context.plan.partials.data(), static_cast<size_t>(context.plan.partial_count) * sizeof(double));
 }
 
 void launch_scalar_sums(const Context& context, const Phases& phases) {
   const Plan& plan = context.plan;
   if (plan.scalar_outputs == 0) return;
   context.stream.launch(scalar_sums_kernel, {plan.scalar_outputs}, kThreads, kThreads / kWarp * sizeof(double), plan.sums_table.data(),
-                        static_cast<int64_t>(plan.sums.size()), plan.partials.data<const double>(), context.scalars(), context.scalars_before(), phases,
-                        context.scalars_out());
+                        static_cast<int64_t>(plan.sums.size()), plan.partials.data<const double>(), context.scalars(), context.scalars_before(),
+                        phases, context.scalars_out());
 }
 
 }  // namespace mg_cuda

@@ -126,8 +126,8 @@ struct ReduceGradients final : Op {
 
 void launch_pack(const Context& context) {
   const Plan& plan = context.plan;
-  context.stream.launch(pack_kernel, grid_of(plan, plan.part_count), kThreads, 0, plan.parts.data(),
-                        context.elements({plan.parameter_buffer, 0, 0}), plan.packed.data<float>(), plan.precision);
+  context.stream.launch(pack_kernel, grid_of(plan, plan.part_count), kThreads, 0, plan.parts.data(), context.elements({plan.parameter_buffer, 0, 0}),
+                        plan.packed.data<float>(), plan.precision);
 }
 
 // All row ops are compiled: what they add to the buffer is known.

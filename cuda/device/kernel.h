@@ -49,11 +49,17 @@ __device__ __forceinline__ void warp_barrier() { __syncwarp(); }
 
 // The value of the lane whose number differs by `mask`; of the lane `from`; of the lane `by` above (one's own where there is none).
 template <class T>
-__device__ __forceinline__ T shuffle_xor(T value, int mask) { return __shfl_xor_sync(0xFFFFFFFFu, value, mask); }
+__device__ __forceinline__ T shuffle_xor(T value, int mask) {
+  return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
+}
 template <class T>
-__device__ __forceinline__ T shuffle(T value, int from) { return __shfl_sync(0xFFFFFFFFu, value, from); }
+__device__ __forceinline__ T shuffle(T value, int from) {
+  return __shfl_sync(0xFFFFFFFFu, value, from);
+}
 template <class T>
-__device__ __forceinline__ T shuffle_up(T value, int by) { return __shfl_up_sync(0xFFFFFFFFu, value, static_cast<unsigned>(by)); }
+__device__ __forceinline__ T shuffle_up(T value, int by) {
+  return __shfl_up_sync(0xFFFFFFFFu, value, static_cast<unsigned>(by));
+}
 
 // A bit per lane: whether its condition holds.
 __device__ __forceinline__ uint32_t ballot(bool condition) { return __ballot_sync(0xFFFFFFFFu, condition); }

@@ -45,10 +45,8 @@ bool ends_context(cudaError_t error) {
     case cudaErrorInvalidPc:
     case cudaErrorAssert:
     case cudaErrorECCUncorrectable:
-    case cudaErrorDevicesUnavailable:
-      return true;
-    default:
-      return false;
+    case cudaErrorDevicesUnavailable: return true;
+    default: return false;
   }
 }
 
@@ -57,7 +55,8 @@ DeviceFacts find_device(int number) {
   const cudaError_t found = cudaGetDeviceCount(&count);
   if (found != cudaSuccess) throw Fault{MG_UNSUPPORTED, std::string("no usable CUDA device: ") + cudaGetErrorString(found)};
   if (count <= number)
-    throw Fault{MG_UNSUPPORTED, count == 0 ? "no CUDA device is visible" : "there is no CUDA device " + std::to_string(number) + ", " + std::to_string(count) + " are visible"};
+    throw Fault{MG_UNSUPPORTED, count == 0 ? "no CUDA device is visible"
+                                           : "there is no CUDA device " + std::to_string(number) + ", " + std::to_string(count) + " are visible"};
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, number), "the CUDA device does not answer");
   if (properties.major < kLeastMajor)
@@ -145,8 +144,8 @@ void* device_allocate(size_t bytes) {
     cudaGetLastError();
     size_t free_bytes = 0, all_bytes = 0;
     cudaMemGetInfo(&free_bytes, &all_bytes);
-    throw Fault{MG_OUT_OF_MEMORY, mebibytes(bytes) + " of device memory were asked for, " + mebibytes(free_bytes) + " of " +
-                                      mebibytes(all_bytes) + " are free; use a smaller batch or model"};
+    throw Fault{MG_OUT_OF_MEMORY, mebibytes(bytes) + " of device memory were asked for, " + mebibytes(free_bytes) + " of " + mebibytes(all_bytes) +
+                                      " are free; use a smaller batch or model"};
   }
   check(error, "device memory");
   check(cudaMemset(data, 0, bytes), "device memory");

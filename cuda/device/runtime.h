@@ -32,11 +32,11 @@ using Exactly = typename ExactlyType<T>::Type;
 
 struct DeviceFacts {
   std::string name;
-  int major = 0, minor = 0;   // compute capability
+  int major = 0, minor = 0;  // compute capability
   int64_t memory_bytes = 0;
   int multiprocessors = 1;
-  size_t shared_bytes = 0;    // of one block, at most
-  bool emulated = false;      // by the CPU: right, and slow
+  size_t shared_bytes = 0;  // of one block, at most
+  bool emulated = false;    // by the CPU: right, and slow
 };
 
 // What a kernel took by itself.
@@ -83,7 +83,9 @@ class Growing {
     bytes_ = bytes;
   }
   template <class T = void>
-  T* data() const { return static_cast<T*>(data_); }
+  T* data() const {
+    return static_cast<T*>(data_);
+  }
   size_t bytes() const { return bytes_; }
 
  private:

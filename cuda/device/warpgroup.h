@@ -11,9 +11,9 @@
 namespace mg_cuda {
 
 inline constexpr int kWarpgroup = 4 * kWarp;
-inline constexpr int kGroupRows = 64;     // of c
+inline constexpr int kGroupRows = 64;  // of c
 inline constexpr int kCoreBytes = 128;
-inline constexpr int kStepCores = 2;      // along the depth
+inline constexpr int kStepCores = 2;  // along the depth
 
 // An operand in shared memory, from a step on: cores along the depth follow each other, those across it are `across_bytes` apart.
 struct Cores {
@@ -70,9 +70,8 @@ __device__ __forceinline__ void warpgroup_step(float (&c)[32], const Cores& a, c
       "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, "
       "%32, %33, p, 1, 1, 0, 0;\n}"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]), "+f"(c[9]), "+f"(c[10]),
-        "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15]), "+f"(c[16]), "+f"(c[17]), "+f"(c[18]), "+f"(c[19]), "+f"(c[20]),
-        "+f"(c[21]), "+f"(c[22]), "+f"(c[23]), "+f"(c[24]), "+f"(c[25]), "+f"(c[26]), "+f"(c[27]), "+f"(c[28]), "+f"(c[29]), "+f"(c[30]),
-        "+f"(c[31])
+        "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15]), "+f"(c[16]), "+f"(c[17]), "+f"(c[18]), "+f"(c[19]), "+f"(c[20]), "+f"(c[21]),
+        "+f"(c[22]), "+f"(c[23]), "+f"(c[24]), "+f"(c[25]), "+f"(c[26]), "+f"(c[27]), "+f"(c[28]), "+f"(c[29]), "+f"(c[30]), "+f"(c[31])
       : "l"(device::descriptor(a)), "l"(device::descriptor(b)), "r"(static_cast<int>(accumulate)));
 }
 

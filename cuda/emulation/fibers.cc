@@ -243,8 +243,7 @@ void run_block(int threads) {
   m.block = {0, threads, threads, 0};
   m.warps.resize(static_cast<size_t>(threads / kWarp));
   m.words.resize(m.warps.size());
-  for (int i = 0; i < threads; i += kWarp)
-    m.warps[static_cast<size_t>(m.order[static_cast<size_t>(i)] / kWarp)] = {i, kWarp, kWarp, 0};
+  for (int i = 0; i < threads; i += kWarp) m.warps[static_cast<size_t>(m.order[static_cast<size_t>(i)] / kWarp)] = {i, kWarp, kWarp, 0};
   for (int i = 0; i < threads; i++) {
     Thread& thread = m.threads[static_cast<size_t>(i)];
     thread.calls = 0, thread.copied = 0, thread.group = 0;
@@ -299,7 +298,8 @@ void block_barrier() { wait(machine.block); }
 char* shared_memory() { return machine.shared_memory; }
 
 void async_copy(float* shared, const float* global, int bytes, int given) {
-  if (reinterpret_cast<uintptr_t>(shared) % static_cast<uintptr_t>(bytes) != 0 || reinterpret_cast<uintptr_t>(global) % static_cast<uintptr_t>(bytes) != 0)
+  if (reinterpret_cast<uintptr_t>(shared) % static_cast<uintptr_t>(bytes) != 0 ||
+      reinterpret_cast<uintptr_t>(global) % static_cast<uintptr_t>(bytes) != 0)
     fail("an asynchronous copy to or from an address that is not aligned");
   if (given < 0 || given > bytes) fail("an asynchronous copy of fewer bytes than none, or more than it fills");
   running().copies.push_back({shared, global, bytes, given, running().group});

@@ -73,11 +73,17 @@ T exchange(const char* name, T value, int from) {
 }  // namespace emulation
 
 template <class T>
-T shuffle_xor(T value, int mask) { return emulation::exchange("shuffle_xor", value, lane() ^ mask); }
+T shuffle_xor(T value, int mask) {
+  return emulation::exchange("shuffle_xor", value, lane() ^ mask);
+}
 template <class T>
-T shuffle(T value, int from) { return emulation::exchange("shuffle", value, from % kWarp); }
+T shuffle(T value, int from) {
+  return emulation::exchange("shuffle", value, from % kWarp);
+}
 template <class T>
-T shuffle_up(T value, int by) { return emulation::exchange("shuffle_up", value, lane() >= by ? lane() - by : lane()); }
+T shuffle_up(T value, int by) {
+  return emulation::exchange("shuffle_up", value, lane() >= by ? lane() - by : lane());
+}
 
 inline uint32_t match(uint32_t value) {
   const emulation::Words* lanes = emulation::meet("match", {{value}}, nullptr);
@@ -119,6 +125,8 @@ void async_copy(float* shared, const float* global, int given = kBytes) {
 }
 inline void async_commit() { emulation::async_commit(); }
 template <int kPending>
-void async_wait() { emulation::async_wait(kPending); }
+void async_wait() {
+  emulation::async_wait(kPending);
+}
 
 }  // namespace mg_cuda

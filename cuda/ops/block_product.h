@@ -22,11 +22,11 @@ namespace mg_cuda {
 enum class Lines { kDepth, kAcross };
 
 inline constexpr int kStageDepth = 32;
-inline constexpr int kTileStages = 3;  // under way or in use
+inline constexpr int kTileStages = 3;   // under way or in use
 inline constexpr int kWarpPlaces = 32;  // a warp's columns, and its rows by 1 or 2
 
-// How a block shares its tile [kRows, kColumns]: kWarpRows x kWarpColumns warps, each with [16 kRowTiles, 32] sums; of small tiles twice as many, which
-// share the depth of a stage (kDepthParts).
+// How a block shares its tile [kRows, kColumns]: kWarpRows x kWarpColumns warps, each with [16 kRowTiles, 32] sums; of small tiles twice as many,
+// which share the depth of a stage (kDepthParts).
 template <int kRowTilesOfAWarp, int kWarpRowsOfABlock, int kWarpColumnsOfABlock, int kPartsOfAStage = 1>
 struct Tile {
   static constexpr int kRowTiles = kRowTilesOfAWarp, kWarpRows = kWarpRowsOfABlock, kWarpColumns = kWarpColumnsOfABlock, kDepthParts = kPartsOfAStage;
@@ -93,12 +93,12 @@ __device__ __forceinline__ int mixed(int block) {
   return sizeof(Number) == sizeof(float) ? block : block % 2 + (kOuter < 64 ? 0 : block / 2 * 4);
 }
 
-// This thread's copies of an operand, stage after stage, by 16 bytes: of some lines that follow each other. Line l of kDepth is put where lanes look for
-// it: their four places are 8 lines apart. In a line of kAcross they change places.
+// This thread's copies of an operand, stage after stage, by 16 bytes: of some lines that follow each other. Line l of kDepth is put where lanes look
+// for it: their four places are 8 lines apart. In a line of kAcross they change places.
 template <Lines kLines, int kOuter, int kThreads, class Number>
 class StageCopy {
   static constexpr bool kAlong = kLines == Lines::kDepth, kExact = sizeof(Number) == sizeof(float);
-  static constexpr int kSome = 16 / sizeof(Number);                      // numbers of a copy
+  static constexpr int kSome = 16 / sizeof(Number);                        // numbers of a copy
   static constexpr int kOfLine = (kAlong ? kStageDepth : kOuter) / kSome;  // copies
   static constexpr int kCopies = (kAlong ? kOuter : kStageDepth) * kOfLine / kThreads, kStride = kLineStride<Number>;
   static_assert(kCopies >= 1 && kCopies <= 8);
@@ -185,7 +185,8 @@ __device__ __forceinline__ void load_square(SquareOfPairs& to, const Bfloat16* f
   } else {
 #pragma unroll
     for (int k = 0; k < 2; k++) {
-      const auto first = *reinterpret_cast<const TwoWords*>(from + 2 * k * kOuter), second = *reinterpret_cast<const TwoWords*>(from + (2 * k + 1) * kOuter);
+      const auto first = *reinterpret_cast<const TwoWords*>(from + 2 * k * kOuter),
+                 second = *reinterpret_cast<const TwoWords*>(from + (2 * k + 1) * kOuter);
 #pragma unroll
       for (int i = 0; i < 2; i++) {
         to[2 * i][k] = low_halves(first.word[i], second.word[i]);
@@ -394,8 +395,8 @@ struct StagePart {
 // float32, where kRest; then a of bfloat16 is the rounded depth alone, and `rest` what is behind it. sums_b: whether sums.of_b is asked for, of this
 // warp; of a b in float32. Ends with the stages still being read; see join.
 template <class Tile, Precision kPrecision, Lines kA, Lines kB, bool kRest = false, class A, class B>
-__device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const GlobalTile<A>& a, const GlobalTile<B>& b, int depth, int rounded, float* shared,
-                                                 bool sums_b = false, const GlobalTile<>& rest = {}) {
+__device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const GlobalTile<A>& a, const GlobalTile<B>& b, int depth, int rounded,
+                                                 float* shared, bool sums_b = false, const GlobalTile<>& rest = {}) {
   constexpr int kAFloats = stage_floats<kA>(Tile::kRows), kStageFloats = kAFloats + stage_floats<kB>(Tile::kColumns);
   constexpr bool kRestApart = kRest && !std::is_same_v<A, float>;
   const auto thread = static_cast<int>(threadIdx.x);
@@ -432,8 +433,7 @@ __device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const Glo
       const auto* from_a = of_a.in(shared + used) + part * kAStep;
       const auto* from_b = part_of_b.in(shared + used + kAFloats) + part * kBStep;
 #pragma unroll 1  // side by side they would take more registers than there are
-      for (int i = 0; i < kTimes; i++, from_a += kAStep, from_b += kBStep)
-        sums.template add<kIts, kA, kB>(from_a, from_b, sums_b);
+      for (int i = 0; i < kTimes; i++, from_a += kAStep, from_b += kBStep) sums.template add<kIts, kA, kB>(from_a, from_b, sums_b);
     };
     if constexpr (kRest) {
       if (number >= rounded_stages)

@@ -66,8 +66,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 
 // dz[n, columns] = dy[n, out] f', zeros in the other columns; four columns per thread. source: y, or z where the slope needs it; unused
 // for linear layers.
-__global__ void __launch_bounds__(kThreads) dense_slope_kernel(int64_t rows, int64_t out, int64_t quads, RowPointer dy, RowPointer source, Quad* dz,
-                                                               int activation) {
+__global__ void __launch_bounds__(kThreads)
+    dense_slope_kernel(int64_t rows, int64_t out, int64_t quads, RowPointer dy, RowPointer source, Quad* dz, int activation) {
   for (int64_t i = grid_thread(); i < rows * quads; i += grid_threads()) {
     const int64_t row = i / quads, column = i % quads * 4;
     const float *from = dy.data + row * dy.stride + column, *from_source = source.data + row * source.stride + column;
@@ -130,8 +130,8 @@ struct DenseBackward final : Op {
     RowPointer dz = context.at(dy);
     if (!uses_dy()) {
       const int64_t quads = w.columns / 4, blocks = std::min<int64_t>(blocks_of(context.rows * quads, kThreads), 65536);
-      context.stream.launch(dense_slope_kernel, {static_cast<unsigned>(blocks)}, kThreads, 0, context.rows, dy.width, quads, dz,
-                            context.at(source), context.scratch<Quad>(), static_cast<int>(activation));
+      context.stream.launch(dense_slope_kernel, {static_cast<unsigned>(blocks)}, kThreads, 0, context.rows, dy.width, quads, dz, context.at(source),
+                            context.scratch<Quad>(), static_cast<int>(activation));
       dz = {context.scratch<float>(), w.columns};
     }
     launch_weight_gradient(context, w, gradient, 0, context.rows, context.at(x), {dz});

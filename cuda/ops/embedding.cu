@@ -12,10 +12,10 @@
 namespace mg_cuda {
 namespace {
 
-constexpr int kThreads = 128;         // small blocks: a batch of thousands of short rows still meets every multiprocessor
+constexpr int kThreads = 128;  // small blocks: a batch of thousands of short rows still meets every multiprocessor
 constexpr int64_t kMostBlocks = 1 << 20;
-constexpr int kRowsAtOnce = 2;        // single ids: of a group of lanes; the id and then the row are two waits for memory
-constexpr int kIdsAtOnce = 4;         // of a bag
+constexpr int kRowsAtOnce = 2;  // single ids: of a group of lanes; the id and then the row are two waits for memory
+constexpr int kIdsAtOnce = 4;   // of a bag
 
 struct GatheredRows {
   RowSplit split;
@@ -93,7 +93,10 @@ struct Gather : SimpleItem {
   bool aligned;  // y, and so the table
 
   Gather(const PlanBuilder& builder, const mg_embedding_gather& op)
-      : table(op.table), ids(op.ids), y(op.y), combiner(op.combiner),
+      : table(op.table),
+        ids(op.ids),
+        y(op.y),
+        combiner(op.combiner),
         aligned(op.y.width % 4 == 0 && op.y.offset % 4 == 0 && builder.plan.stride(op.y.buffer) % 4 == 0) {}
 
   std::array<mg_view, 0> reads() const { return {}; }
@@ -116,21 +119,25 @@ struct Gather : SimpleItem {
     int64_t most = 1;
     for (const Gather& gather : gathers) most = std::max(most, gather.blocks(context.rows));
     const auto blocks = static_cast<unsigned>(std::min(most, kMostBlocks));
-    for_some(gathers,
-             [&](const Gather& g) {
-               return GatheredRows{g.split(), g.y.width, context.elements(g.table), context.ids(g.ids), context.at(g.y),
-                                   static_cast<int32_t>(g.ids.width), static_cast<int32_t>(g.combiner)};
-             },
-             [&](const Some<GatheredRows>& some, unsigned count) {
-               context.stream.launch(gather_kernel<kFloats>, {blocks, count}, kThreads, 0, some, context.rows);
-             });
+    for_some(
+        gathers,
+        [&](const Gather& g) {
+          return GatheredRows{g.split(),
+                              g.y.width,
+                              context.elements(g.table),
+                              context.ids(g.ids),
+                              context.at(g.y),
+                              static_cast<int32_t>(g.ids.width),
+                              static_cast<int32_t>(g.combiner)};
+        },
+        [&](const Some<GatheredRows>& some, unsigned count) {
+          context.stream.launch(gather_kernel<kFloats>, {blocks, count}, kThreads, 0, some, context.rows);
+        });
   }
 };
 
 }  // namespace
 
-void compile_op(PlanBuilder& builder, const mg_embedding_gather& op) {
-  builder.add(std::make_unique<Joined<Gather>>(Gather(builder, op)));
-}
+void compile_op(PlanBuilder& builder, const mg_embedding_gather& op) { builder.add(std::make_unique<Joined<Gather>>(Gather(builder, op))); }
 
 }  // namespace mg_cuda

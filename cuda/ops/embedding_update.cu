@@ -151,8 +151,13 @@ class EmbeddingUpdates final : public Op {
     stream.launch(collect_kernel, {static_cast<unsigned>(blocks_of(count, kThreads))}, kThreads, 0, b, count, b.keys[0], b.values[0]);
     int passes = 0;
     for (const TableUpdate& table : tables_) passes = std::max(passes, ListToSort::passes(table.bits));
-    launch_sort(stream, {b.lists, b.table_count, blocks(context.rows, 0, b.table_count).sort, passes, {b.keys[0], b.keys[1]},
-                         {b.values[0], b.values[1]}, reinterpret_cast<uint32_t*>(memory_.data<char>() + at.digit_counts)});
+    launch_sort(stream, {b.lists,
+                         b.table_count,
+                         blocks(context.rows, 0, b.table_count).sort,
+                         passes,
+                         {b.keys[0], b.keys[1]},
+                         {b.values[0], b.values[1]},
+                         reinterpret_cast<uint32_t*>(memory_.data<char>() + at.digit_counts)});
     if (moved_ > 0) stream.zero(b.moved, static_cast<size_t>(moved_));
   }
 

@@ -1,11 +1,11 @@
 // The two products of a backward pass; see gradients.h. Of dz [n, columns], W [depth + 1, columns] packed and x [n, depth]:
 //   dx[r, k] (=, +=) sum over c of dz[r, c] W[k, c]     split[k, c] = sum over r of x[r, k] dz[r, c]     split[depth, c] = sum over r of dz[r, c]
-// x and dz may start and be strided anyhow, but for dz in bfloat16; nothing but the results is written. A block makes a tile [rows, columns] of dx or [depth, columns]
-// of a split, over all columns or all of the split's rows, from first to last: no sum is shared between blocks. Columns from `rounded` on are added
-// after the others (dx) or are tiles of their own (splits), half as wide, since their products in float32 take several times as long.
-// Per row, with C columns and D of the depth: dx reads 4 C bytes, again for each 128 of D, and W's 4 C D for each 64 rows, and writes 4 D for 2 C D
-// operations; splits read 4 (C + D), x again for each 128 of C and dz for each 128 of D, mostly from the L2 cache, for 2 C D, and write W's size
-// once each. In float32 the matrix instructions do three times the operations.
+// x and dz may start and be strided anyhow, but for dz in bfloat16; nothing but the results is written. A block makes a tile [rows, columns] of dx or
+// [depth, columns] of a split, over all columns or all of the split's rows, from first to last: no sum is shared between blocks. Columns from
+// `rounded` on are added after the others (dx) or are tiles of their own (splits), half as wide, since their products in float32 take several times
+// as long. Per row, with C columns and D of the depth: dx reads 4 C bytes, again for each 128 of D, and W's 4 C D for each 64 rows, and writes 4 D
+// for 2 C D operations; splits read 4 (C + D), x again for each 128 of C and dz for each 128 of D, mostly from the L2 cache, for 2 C D, and write W's
+// size once each. In float32 the matrix instructions do three times the operations.
 #include "cuda/ops/gradients.h"
 
 #include "cuda/ops/block_product.h"
@@ -66,7 +66,8 @@ struct GradientTile {
     const unsigned tile = block % tiles;
     const bool exact = tile < exact_tiles;
     const int depth = static_cast<int>(block / tiles) * Division::Rounded::kRows;
-    const int column = exact ? rounded + static_cast<int>(tile) * Division::Exact::kColumns : static_cast<int>(tile - exact_tiles) * Division::Rounded::kColumns;
+    const int column =
+        exact ? rounded + static_cast<int>(tile) * Division::Exact::kColumns : static_cast<int>(tile - exact_tiles) * Division::Rounded::kColumns;
     return {depth, column, (exact ? w_columns : rounded) - column, exact ? rounded : 0, exact};
   }
 };
@@ -83,7 +84,8 @@ __device__ __forceinline__ GlobalTile<Number> columns_of(const Dz& dz, int64_t r
 
 // A tile of a split, and its part of the last row where it has the first rows.
 template <Precision kPrecision, class Tile, class Number, class Locate>
-__device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPointer x, const Dz& dz, int w_depth, int w_columns, const Locate& locate) {
+__device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPointer x, const Dz& dz, int w_depth, int w_columns,
+                                                     const Locate& locate) {
   float* shared = shared_memory<float>();
   TileSums<Tile> sums;
   {
@@ -93,7 +95,8 @@ __device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPo
     if (rows == 0 && splits.adds) return;
     add_tile_product<Tile, kPrecision, Lines::kAcross, Lines::kAcross>(
         sums, GlobalTile<>{x.data + row * x.stride + tile.depth, x.stride, rows, least(w_depth - tile.depth, Tile::kRows)},
-        columns_of<Number>(dz, row, tile, rows, Tile::kColumns), rows, rows, shared, tile.depth == 0 && Tile::row(static_cast<int>(threadIdx.x)) == 0);
+        columns_of<Number>(dz, row, tile, rows, Tile::kColumns), rows, rows, shared,
+        tile.depth == 0 && Tile::row(static_cast<int>(threadIdx.x)) == 0);
   }
   sums.join(shared);
   const GradientTile tile = locate(block_again());
@@ -187,8 +190,7 @@ Splits splits_of(const Context& context, const Weights& w, const GradientPlace& 
   return {rows, split_rows, count, context.splits(gradient), w.elements(), gradient.adds || first_row > 0};
 }
 
-void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns,
-                           bool accumulate) {
+void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate) {
   if (is_narrow(w)) return launch_narrow_input_gradient(context, w, rows, dz.exact, dx, dx_columns, accumulate);
   with_precision(context.plan.precision, [&](auto precision) {
     constexpr Precision kPrecision = decltype(precision)::value;

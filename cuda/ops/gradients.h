@@ -5,8 +5,8 @@
 
 namespace mg_cuda {
 
-// dz[rows, w.columns]: float32; or, of a mixture in bfloat16, the first w.rounded columns as bfloat16, with their sums over every `rows_of_sum` rows as
-// they were before they were rounded, and the others in float32.
+// dz[rows, w.columns]: float32; or, of a mixture in bfloat16, the first w.rounded columns as bfloat16, with their sums over every `rows_of_sum` rows
+// as they were before they were rounded, and the others in float32.
 struct Dz {
   RowPointer exact;  // where `rounded` is null all columns, else those from w.rounded on
   const Bfloat16* rounded = nullptr;
@@ -21,8 +21,8 @@ struct Dz {
 void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate);
 
 // Each split of the gradient, [w.depth, w.columns] = x^T dz and the last row = the sum of dz, over its share of rows [first_row, first_row + rows);
-// += where first_row > 0, as the rows of a run may come in several calls, in order, and where the gradient says so. x and dz point at row first_row. Precision as above; the bias's
-// sum is of dz as it is.
+// += where first_row > 0, as the rows of a run may come in several calls, in order, and where the gradient says so. x and dz point at row first_row.
+// Precision as above; the bias's sum is of dz as it is.
 void launch_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows, RowPointer x,
                             const Dz& dz);
 

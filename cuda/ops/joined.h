@@ -39,7 +39,9 @@ class Joined final : public Op {
 // What most items have.
 struct SimpleItem {
   template <class Item>
-  bool joins(const Item&) const { return true; }
+  bool joins(const Item&) const {
+    return true;
+  }
   void add_sums(Plan&, int64_t) {}
 };
 

@@ -153,10 +153,14 @@ struct SimpleLoss : LossFields {
 
   static void launch(const Context& context, const std::vector<SimpleLoss>& losses) {
     const auto blocks = static_cast<unsigned>(losses[0].blocks(context.rows));
-    for_some(losses, [&](const SimpleLoss& loss) { return SimpleRows{loss.rows(context), context.at(loss.z), context.at(loss.dz)}; },
-             [&](const Some<SimpleRows>& some, unsigned count) {
-               context.stream.launch(losses[0].kernel, {blocks, count}, LossRows::kThreads, kSharedBytes, some);
-             });
+    for_some(
+        losses,
+        [&](const SimpleLoss& loss) {
+          return SimpleRows{loss.rows(context), context.at(loss.z), context.at(loss.dz)};
+        },
+        [&](const Some<SimpleRows>& some, unsigned count) {
+          context.stream.launch(losses[0].kernel, {blocks, count}, LossRows::kThreads, kSharedBytes, some);
+        });
   }
 };
 

@@ -31,7 +31,8 @@ struct LossRow {
 };
 
 __device__ __forceinline__ LossRow loss_row(const LossRows& shared, int64_t row) {
-  const float label = shared.label.data[row * shared.label.stride], weight = shared.weight.data ? shared.weight.data[row * shared.weight.stride] : 1.0f;
+  const float label = shared.label.data[row * shared.label.stride],
+              weight = shared.weight.data ? shared.weight.data[row * shared.weight.stride] : 1.0f;
   const double denominator = *shared.denominator;
   if (label != label || weight == 0 || denominator == 0) return {0, 0, 0};
   return {label, weight, weight * static_cast<float>(shared.task_weight == nullptr ? 0.0 : *shared.task_weight / denominator)};
@@ -49,7 +50,7 @@ struct LossFields {
 
   mg_view label, weight;
   int64_t denominator, loss, task_weight, lanes;  // lanes: threads that a row takes
-  int64_t first = 0;  // of its partial sums
+  int64_t first = 0;                              // of its partial sums
 
   template <class Fields>
   LossFields(const Fields& op, int64_t threads_of_a_row)
@@ -58,8 +59,12 @@ struct LossFields {
   int64_t blocks(int64_t rows) const { return std::min(blocks_of(rows * lanes, LossRows::kThreads), LossRows::kMostBlocks); }
   void add_sums(Plan& plan, int64_t rows) { first = plan.add_sum(loss, denominator, blocks(rows)); }
   LossRows rows(const Context& context) const {
-    return {context.rows, context.at(label), context.at(weight), context.scalars() + denominator,
-            task_weight < 0 ? nullptr : context.scalars() + task_weight, context.partials() + first};
+    return {context.rows,
+            context.at(label),
+            context.at(weight),
+            context.scalars() + denominator,
+            task_weight < 0 ? nullptr : context.scalars() + task_weight,
+            context.partials() + first};
   }
 };
 

@@ -67,7 +67,8 @@ void compile_topology(PlanBuilder& builder, const Op& op, MixtureTopology& t) {
     for (int64_t seat = op.gate_offset.items[j]; seat < op.gate_offset.items[j + 1]; seat++) t.places_of_seats.push_back(place_of(j, seat));
   Mixture& m = t.mixture;
   m.stream_count = static_cast<int32_t>(op.streams.count), m.gate_count = static_cast<int32_t>(gates), m.expert_count = static_cast<int32_t>(experts);
-  m.place_count = static_cast<int32_t>(places), m.run_alignment = static_cast<int32_t>(t.run_alignment), m.units = static_cast<int32_t>(units), m.activation = static_cast<int32_t>(op.activation);
+  m.place_count = static_cast<int32_t>(places), m.run_alignment = static_cast<int32_t>(t.run_alignment), m.units = static_cast<int32_t>(units),
+  m.activation = static_cast<int32_t>(op.activation);
   m.inverse_temperature = static_cast<float>(1 / op.temperature);
   std::vector<int64_t> logits_of_stream(op.streams.count, 0);
   for (uint32_t j = 0; j < gates; j++)
@@ -84,8 +85,8 @@ void compile_topology(PlanBuilder& builder, const Op& op, MixtureTopology& t) {
       if (op.expert_stream.items[i] != s) continue;
       t.expert_column[i] = static_cast<int32_t>(count * padded(units));
       t.expert_panel[i] = static_cast<int32_t>(count * expert_panels);
-      parts.push_back({count * padded(units), units, op.expert_kernel.items[s].offset + count * depth * units, units, op.expert_bias.offset + i * units,
-                       t.expert_panel[i] * kPanel});
+      parts.push_back({count * padded(units), units, op.expert_kernel.items[s].offset + count * depth * units, units,
+                       op.expert_bias.offset + i * units, t.expert_panel[i] * kPanel});
       count++;
     }
     const int64_t experts_panels = t.cores ? rounded_up(count * expert_panels, kTilePanels) : count * expert_panels;
@@ -104,13 +105,14 @@ void compile_topology(PlanBuilder& builder, const Op& op, MixtureTopology& t) {
     const Precision precision = builder.plan.precision;
     const int64_t logit_panels = rounded_up(blocks_of(column - logits_begin, kPanel), t.cores ? kLogitTilePanels : 1);
     if (t.cores)
-      builder.need_panels(weights, {-1, experts_panels, logit_panels, true}, (experts_panels + kLogitParts * logit_panels) * core_panel_floats(depth));
+      builder.need_panels(weights, {-1, experts_panels, logit_panels, true},
+                          (experts_panels + kLogitParts * logit_panels) * core_panel_floats(depth));
     else
       builder.need_panels(weights, {-1, experts_panels, 0, false},
                           experts_panels * panel_floats(precision, depth) + logit_panels * panel_floats(Precision::kFloat32, depth));
     t.weights.push_back(&weights);
-    t.ranges.push_back({t.columns, t.rounded, static_cast<int32_t>(weights.columns), static_cast<int32_t>(experts_end), static_cast<int32_t>(logits_begin),
-                        static_cast<int32_t>(column - logits_begin), static_cast<int32_t>(first_logit)});
+    t.ranges.push_back({t.columns, t.rounded, static_cast<int32_t>(weights.columns), static_cast<int32_t>(experts_end),
+                        static_cast<int32_t>(logits_begin), static_cast<int32_t>(column - logits_begin), static_cast<int32_t>(first_logit)});
     t.columns += weights.columns, t.rounded += logits_begin;
   }
   std::vector<int32_t> offsets;
@@ -146,8 +148,8 @@ void MixtureTopology::bind(const Context& context, const MixtureDivision& divisi
     for (int64_t i = 0; i < tiles_of_logits; i++) {
       const int64_t count = panels_of_tile(panels, tiles_of_logits, i), column = first * kPanel;
       const int64_t width = std::min<int64_t>(count * kPanel, ranges[s].logits - column);
-      tile(s, count == 0 ? nullptr : logits + first * panel_floats(Precision::kFloat32, w.depth), static_cast<int32_t>(ranges[s].logits_begin + column),
-           width, static_cast<int32_t>(ranges[s].first_logit + column), Precision::kFloat32);
+      tile(s, count == 0 ? nullptr : logits + first * panel_floats(Precision::kFloat32, w.depth),
+           static_cast<int32_t>(ranges[s].logits_begin + column), width, static_cast<int32_t>(ranges[s].first_logit + column), Precision::kFloat32);
       first += count;
     }
   }
@@ -257,7 +259,8 @@ bool MixtureTopology::fits_cores(const Plan& plan) const {
 bool MixtureTopology::seats_in_shared(int seat_tables) const {
   // What the smallest block with the widest tiles has left on this device.
   const int64_t stage = kGroups * tile_floats(Precision::kFloat32, kLeastPiece, kLogitPanels) + kWarpRows * x_stride(kLeastPiece);
-  const int64_t left = static_cast<int64_t>(device_facts().shared_bytes) - kMostTablesInShared - kStages * stage * static_cast<int64_t>(sizeof(float));
+  const int64_t left =
+      static_cast<int64_t>(device_facts().shared_bytes) - kMostTablesInShared - kStages * stage * static_cast<int64_t>(sizeof(float));
   const int64_t bytes = kWarpRows * seat_stride(mixture.place_count, run_alignment) * seat_tables * static_cast<int64_t>(sizeof(float));
   return bytes <= std::min(left, kMostSeatsInShared);
 }

@@ -20,19 +20,19 @@
 
 namespace mg_cuda {
 
-inline constexpr int kStages = 3;        // pieces under way or in use
-inline constexpr int kGroups = 2;        // tiles at a time
-inline constexpr int kRowTiles = 2;      // of 16 rows, of a warp
+inline constexpr int kStages = 3;    // pieces under way or in use
+inline constexpr int kGroups = 2;    // tiles at a time
+inline constexpr int kRowTiles = 2;  // of 16 rows, of a warp
 inline constexpr int kWarpRows = 16 * kRowTiles;
 inline constexpr int kMostRowWarps = 4;  // of a group: 8 warps have 255 registers a thread
 constexpr int threads_of(int row_warps) { return row_warps * kGroups * kWarp; }
 inline constexpr int kMostThreads = threads_of(kMostRowWarps);
-inline constexpr int kLogitPanels = 4;   // of a tile of logits, at most
+inline constexpr int kLogitPanels = 4;  // of a tile of logits, at most
 // Pieces of the depth: of experts and of logits where all of x is in shared memory, of both where x passes by beside them.
 inline constexpr int kExpertPiece = 128, kLogitPiece = 64, kLeastPiece = 32;
 inline constexpr int64_t kMostSeatsInShared = 60 << 10;   // bytes of p (backward: and dp) of a warp's rows, or they lie in global memory
 inline constexpr int64_t kMostTablesInShared = 16 << 10;  // bytes
-inline constexpr int kTileColumns = 64;  // of mixture_cores.h
+inline constexpr int kTileColumns = 64;                   // of mixture_cores.h
 
 // How a kernel is cut to size: what its registers, and the host's tables for it, depend on.
 struct MixtureDivision {
@@ -46,9 +46,9 @@ struct alignas(16) MixtureTile {
   int32_t width;         // of this expert, or of logits, from this tile's first column on; 0 beside null
   int32_t panel_floats;
   int32_t stream, depth;
-  int32_t number;        // the expert's; of logits: the place of the first one in `places_of_logits`
-  int32_t column;        // of its first one in the combined matrix, which has `columns`
-  RowPointer x;          // of its stream, row 0
+  int32_t number;  // the expert's; of logits: the place of the first one in `places_of_logits`
+  int32_t column;  // of its first one in the combined matrix, which has `columns`
+  RowPointer x;    // of its stream, row 0
   int32_t columns;
 };
 
@@ -110,9 +110,14 @@ struct MixtureBlock {
 
   // All threads of the block; what it copies is there after a block_barrier().
   __device__ MixtureBlock(const MixtureLayout& layout, const Mixture& m, int64_t first_row, int64_t end_row)
-      : layout(layout), m(m), first_row(first_row),
-        rows(end_row - first_row < layout.rows ? static_cast<int>(end_row - first_row) : layout.rows), shared(shared_memory<float>()),
-        tables(m.tables), group(warp() / row_warps()), warp_row(warp() % row_warps() * kWarpRows) {
+      : layout(layout),
+        m(m),
+        first_row(first_row),
+        rows(end_row - first_row < layout.rows ? static_cast<int>(end_row - first_row) : layout.rows),
+        shared(shared_memory<float>()),
+        tables(m.tables),
+        group(warp() / row_warps()),
+        warp_row(warp() % row_warps() * kWarpRows) {
     if (layout.table_floats == 0) return;
     auto* const here = reinterpret_cast<int32_t*>(shared + layout.tables_at());
     for (int i = static_cast<int>(threadIdx.x); i < m.table_words; i += static_cast<int>(blockDim.x)) here[i] = m.tables[i];
@@ -180,7 +185,8 @@ __device__ __forceinline__ void load_warp_rows(WarpRows& to, const float* x, int
 
 // sums += rows * panels, over one block. mine: this lane's part of the first panel. kWhole: no panel is missing.
 template <Precision kPrecision, bool kWhole, int kPanels>
-__device__ __forceinline__ void multiply_block(MixtureSums<kPanels>& sums, const WarpRows& rows, const float* mine, int panel_stride, int panel_count) {
+__device__ __forceinline__ void multiply_block(MixtureSums<kPanels>& sums, const WarpRows& rows, const float* mine, int panel_stride,
+                                               int panel_count) {
   FragmentA<kPrecision> a[kRowTiles][2];
 #pragma unroll
   for (int i = 0; i < kRowTiles; i++)
@@ -411,19 +417,19 @@ struct CoreLayout;
 // The host's side: what a topology is compiled to.
 struct MixtureTopology {
   std::vector<mg_view> streams;
-  std::vector<Weights*> weights;        // by stream
-  std::vector<MixtureStream> ranges;    // by stream
+  std::vector<Weights*> weights;      // by stream
+  std::vector<MixtureStream> ranges;  // by stream
   std::vector<int64_t> expert_stream;
-  std::vector<int32_t> expert_column;   // in its stream's matrix
-  std::vector<int32_t> expert_panel;    // among its stream's
-  std::vector<std::vector<int32_t>> seen_by;    // by expert: gates
-  std::vector<int32_t> expert_place;            // of its run of probabilities
+  std::vector<int32_t> expert_column;         // in its stream's matrix
+  std::vector<int32_t> expert_panel;          // among its stream's
+  std::vector<std::vector<int32_t>> seen_by;  // by expert: gates
+  std::vector<int32_t> expert_place;          // of its run of probabilities
   std::vector<int32_t> places_of_logits, places_of_seats;
-  int64_t run_alignment = 1;            // of all runs
-  bool cores = false;                   // whether the panels, and the kernels, are those of mixture_cores.h
-  int64_t columns = 0, rounded = 0;     // of all streams together; of them in front of logits
-  int64_t depth = 0, most_logits = 0;   // of the deepest; of the one with most
-  Mixture mixture{};                    // all but the tables
+  int64_t run_alignment = 1;           // of all runs
+  bool cores = false;                  // whether the panels, and the kernels, are those of mixture_cores.h
+  int64_t columns = 0, rounded = 0;    // of all streams together; of them in front of logits
+  int64_t depth = 0, most_logits = 0;  // of the deepest; of the one with most
+  Mixture mixture{};                   // all but the tables
   Table<MixtureStream> streams_table;
   Table<int32_t> gate_offset, tables;
 

@@ -14,9 +14,9 @@
 // as gradients.h.
 #include <algorithm>
 
+#include "cuda/ops/activation.h"
 #include "cuda/ops/gradients.h"
 #include "cuda/ops/mixture_cores.h"
-#include "cuda/ops/activation.h"
 
 namespace mg_cuda {
 namespace {
@@ -151,7 +151,8 @@ struct Back {
     *to = unit == 0 ? sum : *to + sum;
   }
 
-  // Sums over the eight rows of lanes, of the columns of each: every lane gives one, or two lanes one where there are four. to: the lane's first column.
+  // Sums over the eight rows of lanes, of the columns of each: every lane gives one, or two lanes one where there are four. to: the lane's first
+  // column.
   __device__ __forceinline__ static void give_sums(float (&sums)[2 * kPanels], float* to, int left) {
     int place = 0;
 #pragma unroll
@@ -175,7 +176,7 @@ struct Back {
     Tile a, da = {};
     activate_all<kActivations>(
         m.activation,
-        [](const auto& f, float (&z_or_slope)[4], float (&of_a)[4]) {
+        [](const auto& f, float(&z_or_slope)[4], float(&of_a)[4]) {
 #pragma unroll
           for (int k = 0; k < 4; k++) {
             of_a[k] = f.value(z_or_slope[k]);
@@ -317,7 +318,8 @@ __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture co
     for (int pass = 0; pass < cores.tiles_of_expert; pass++) {
       HalfTile dout[kParts][kGates] = {};
       const auto back = [&](int part) {
-        return Back<kGates, kHalfPanels, 1, kActivations, kDense, CoreBlock>{block, chunk, p, dp, pass * kTileColumns + part * kTileColumns / 2, dout[part]};
+        return Back<kGates, kHalfPanels, 1, kActivations, kDense, CoreBlock>{block,     chunk, p, dp, pass * kTileColumns + part * kTileColumns / 2,
+                                                                             dout[part]};
       };
 #pragma unroll
       for (int part = 0; part < kParts; part++) back(part).load_doutputs();
@@ -357,7 +359,9 @@ struct MixtureBackward final : Op {
   }
 
   // Chunks of about the same size.
-  int64_t most_chunk_rows(const Place& place) const { return std::max<int64_t>(kChunkFloats / std::max<int64_t>(place.floats(kChunkUnit), 1), 1) * kChunkUnit; }
+  int64_t most_chunk_rows(const Place& place) const {
+    return std::max<int64_t>(kChunkFloats / std::max<int64_t>(place.floats(kChunkUnit), 1), 1) * kChunkUnit;
+  }
   int64_t chunk_rows(const Place& place, int64_t rows) const {
     return std::min(blocks_of(blocks_of(rows, blocks_of(rows, most_chunk_rows(place))), kChunkUnit) * kChunkUnit, rows);
   }
@@ -422,8 +426,16 @@ struct MixtureBackward final : Op {
     float* const sums = dz + of_dz.exact_floats(pitch);
     float* const p = sums + of_dz.sums(pitch);  // behind it dp, where they are not in shared memory
     for (int64_t first = 0; first < context.rows; first += pitch) {
-      const Chunk chunk{first, std::min(pitch, context.rows - first), pitch, dz, rounded, sums, context.at(gates), {p, places},
-                        {p + (pitch + kMostRowWarps * kWarpRows) * places, places}, doutputs_table.data()};
+      const Chunk chunk{first,
+                        std::min(pitch, context.rows - first),
+                        pitch,
+                        dz,
+                        rounded,
+                        sums,
+                        context.at(gates),
+                        {p, places},
+                        {p + (pitch + kMostRowWarps * kWarpRows) * places, places},
+                        doutputs_table.data()};
       topology.cores ? launch_cores(context, chunk) : launch_tiles(context, chunk);
       for (size_t s = 0; s < topology.streams.size(); s++) products(context, s, chunk);
     }
@@ -440,10 +452,11 @@ struct MixtureBackward final : Op {
     if (const Place of_dz = place(context.plan); of_dz.rounds)
       dz = {{chunk.dz + (range.columns_before - range.rounded_before) * chunk.pitch, w.columns - w.rounded},
             chunk.rounded + range.rounded_before * chunk.pitch,
-            chunk.sums + range.rounded_before * blocks_of(chunk.pitch, of_dz.rows_of_sum), w.rounded, static_cast<int>(of_dz.rows_of_sum)};
+            chunk.sums + range.rounded_before * blocks_of(chunk.pitch, of_dz.rows_of_sum),
+            w.rounded,
+            static_cast<int>(of_dz.rows_of_sum)};
     // A stream that nobody reads has no columns: its gradient is 0.
-    if (dstreams[s].buffer >= 0)
-      launch_input_gradient(context, w, chunk.rows, dz, from_chunk(dstreams[s]), dstreams[s].width, accumulate[s] != 0);
+    if (dstreams[s].buffer >= 0) launch_input_gradient(context, w, chunk.rows, dz, from_chunk(dstreams[s]), dstreams[s].width, accumulate[s] != 0);
     if (w.columns > 0) launch_weight_gradient(context, w, gradients[s], chunk.first_row, chunk.rows, from_chunk(topology.streams[s]), dz);
   }
 };

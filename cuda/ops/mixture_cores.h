@@ -12,13 +12,13 @@ namespace mg_cuda {
 
 inline constexpr int kTilePanels = kTileColumns / kPanel;
 inline constexpr int kHalfPanels = kTilePanels / 2;
-inline constexpr int kCoreStages = 4;             // tiles under way or in use
+inline constexpr int kCoreStages = 4;  // tiles under way or in use
 inline constexpr int kMostGroupsOfRows = 2;
 inline constexpr int kCoreThreads = kMostGroupsOfRows * kWarpgroup;
 inline constexpr int kLogitTilePanels = 4;
-inline constexpr int kMostLogitTiles = 4;         // of a stream: 128 logits
+inline constexpr int kMostLogitTiles = 4;  // of a stream: 128 logits
 inline constexpr int64_t kMostCoreDepth = 256;
-inline constexpr int kStepsOfPanels = 2;          // panels' depth is a multiple of so many steps
+inline constexpr int kStepsOfPanels = 2;  // panels' depth is a multiple of so many steps
 
 struct alignas(16) CoreStream {
   const float *tiles, *logits;  // logits: a part after the other
@@ -37,7 +37,7 @@ struct alignas(16) CoreSlot {
 using HalfTile = MixtureSums<kHalfPanels, 1>;
 
 struct CoreMixture {
-  Mixture m;                // its tables: streams, slots [passes over the gates, slot_count], places of logits, places of seats
+  Mixture m;  // its tables: streams, slots [passes over the gates, slot_count], places of logits, places of seats
   int32_t slots_at, slot_count;
   int32_t tiles_of_expert;  // one of them per pass over the units; 1 where a tile has several experts
 };
@@ -62,8 +62,12 @@ struct CoreBlock {
   int stream = -1;  // whose x lies in shared memory
 
   __device__ CoreBlock(const CoreLayout& layout, const CoreMixture& cores, int64_t first_row, int64_t end_row)
-      : layout(layout), cores(cores), m(cores.m), first_row(first_row),
-        rows(end_row - first_row < layout.rows ? static_cast<int>(end_row - first_row) : layout.rows), shared(shared_memory<float>()) {
+      : layout(layout),
+        cores(cores),
+        m(cores.m),
+        first_row(first_row),
+        rows(end_row - first_row < layout.rows ? static_cast<int>(end_row - first_row) : layout.rows),
+        shared(shared_memory<float>()) {
     auto* const here = reinterpret_cast<int32_t*>(shared + layout.tables_at());
     for (int i = static_cast<int>(threadIdx.x); i < m.table_words; i += static_cast<int>(blockDim.x)) here[i] = m.tables[i];
     tables = here;
@@ -191,7 +195,7 @@ __device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& 
   block_barrier();
   if (tiles > 0) {  // else x comes with the first expert
     float sums[kMostLogitTiles][16] = {};
-    load_x(block, s, [&](int first, const uint32_t (&high)[kStepsOfPanels][4], const XRows& rows) {
+    load_x(block, s, [&](int first, const uint32_t(&high)[kStepsOfPanels][4], const XRows& rows) {
       uint32_t middle[kStepsOfPanels][4], low[kStepsOfPanels][4];
 #pragma unroll
       for (int i = 0; i < kStepsOfPanels; i++)
@@ -250,7 +254,7 @@ __device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int 
   if (block.stream != s) load_x(block, s, [](auto...) {});
 
   const Cores x{reinterpret_cast<const char*>(block.shared) + warp() / 4 * (kGroupRows / 8) * cores * kCoreBytes, cores * kCoreBytes};
-  const auto issue = [&](int stage, float (&sums)[32]) {
+  const auto issue = [&](int stage, float(&sums)[32]) {
     const Cores b{reinterpret_cast<const char*>(block.stages() + stage * block.layout.stage_floats), panel * 4};
     warpgroup_begin();
 #pragma unroll 1
@@ -264,7 +268,7 @@ __device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int 
   int stage = 0;
   // Tile i is done: asks for the next one's products and gives this one's. Behind the last tile the products are of nothing, and of no use: they
   // are asked for because registers of sums must not depend on a branch.
-  const auto advance = [&](int i, float (&sums)[32], float (&next)[32]) {
+  const auto advance = [&](int i, float(&sums)[32], float(&next)[32]) {
     async_wait<kCoreStages - 3>();  // of tile i + 1
     shared_written();
     warpgroup_wait<0>();

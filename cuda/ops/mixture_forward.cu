@@ -11,8 +11,8 @@
 // within each group of warps, then the groups that have the same units.
 #include <algorithm>
 
-#include "cuda/ops/mixture_cores.h"
 #include "cuda/ops/activation.h"
+#include "cuda/ops/mixture_cores.h"
 
 namespace mg_cuda {
 namespace {
@@ -78,7 +78,8 @@ struct Mix {
   int64_t p_stride;
   MixtureSums<kPanels, kRows> (&out)[kGates];
 
-  __device__ __forceinline__ static void add(MixtureSums<kPanels, kRows>& to, const MixtureSums<kPanels, kRows>& a, const float (&probability)[2 * kRows]) {
+  __device__ __forceinline__ static void add(MixtureSums<kPanels, kRows>& to, const MixtureSums<kPanels, kRows>& a,
+                                             const float (&probability)[2 * kRows]) {
 #pragma unroll
     for (int i = 0; i < kRows; i++)
 #pragma unroll
@@ -91,7 +92,7 @@ struct Mix {
     if (kDense && run.gates == 0) return;  // an empty place
     activate_all<kActivations>(
         activation,
-        [](const auto& f, float (&four)[4]) {
+        [](const auto& f, float(&four)[4]) {
 #pragma unroll
           for (float& value : four) value = f.value(value);
         },
@@ -258,7 +259,8 @@ __global__ void __launch_bounds__(kCoreThreads, 1)
         for (int g = 0; g < kGates; g++) {
           if (first_gate + g >= m.gate_count) break;
           const RowPointer output = outputs[first_gate + g];
-          store<kHalfPanels, 1>(out[part][g], block, {output.data + block.first_row * output.stride + unit, output.stride}, 2 * (lane() % 4), m.units - unit);
+          store<kHalfPanels, 1>(out[part][g], block, {output.data + block.first_row * output.stride + unit, output.stride}, 2 * (lane() % 4),
+                                m.units - unit);
         }
       }
     }
@@ -321,7 +323,8 @@ struct MixtureForward final : Op {
       return whole ? launch(core_forward_kernel<2, true, Activations::kAll, false>) : launch(core_forward_kernel<4, false, Activations::kAll, false>);
     if (!is_dense()) {
       if (whole) return launch(core_forward_kernel<2, true, kSimple, false>);
-      return gates_of_kernel == 4 ? launch(core_forward_kernel<4, false, kSimple, false>) : launch(core_forward_kernel<kMostGates, false, kSimple, false>);
+      return gates_of_kernel == 4 ? launch(core_forward_kernel<4, false, kSimple, false>)
+                                  : launch(core_forward_kernel<kMostGates, false, kSimple, false>);
     }
     switch (gates_of_kernel) {
       case 1: return whole ? launch(core_forward_kernel<1, true, kSimple, true>) : launch(core_forward_kernel<1, false, kSimple, true>);

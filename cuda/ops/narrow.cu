@@ -2,7 +2,8 @@
 // Forward and input gradient: a warp per row, lanes along the depth. Forward reads 4 D bytes a row and writes 4 to 32, the input gradient
 // reads 16 and writes 4 D, 8 D operations each. Forward adds every 32nd product in a lane, then lane to lane.
 // Weight gradient: a block per split and 32 of the depth, a lane per number of x; each of 8 warps adds every 8th row of the
-// split, the first warp's sum is added to the second's and so on. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a split's [depth + 1, 4] once (=, +=).
+// split, the first warp's sum is added to the second's and so on. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a split's [depth + 1, 4] once
+// (=, +=).
 #include "cuda/ops/narrow.h"
 
 #include "cuda/ops/activation.h"
@@ -29,9 +30,8 @@ __device__ __forceinline__ void add_products(Quad& sums, float a, const Quad& b,
 
 __device__ __forceinline__ int64_t row_of_warp() { return static_cast<int64_t>(blockIdx.x) * kWarps + warp(); }
 
-__global__ void __launch_bounds__(kThreads)
-    narrow_forward_kernel(int64_t rows, int64_t depth, const Quad* w, int rounded, RowPointer x, RowPointer z, RowPointer y, int columns,
-                          int activation) {
+__global__ void __launch_bounds__(kThreads) narrow_forward_kernel(int64_t rows, int64_t depth, const Quad* w, int rounded, RowPointer x, RowPointer z,
+                                                                  RowPointer y, int columns, int activation) {
   const int64_t row = row_of_warp();
   if (row >= rows) return;  // the whole warp
   const float* from = x.data + row * x.stride;
@@ -50,8 +50,8 @@ __global__ void __launch_bounds__(kThreads)
 
 __device__ __forceinline__ Quad load_quad(const float* from) { return {{from[0], from[1], from[2], from[3]}}; }  // aligned to 4 bytes only
 
-__global__ void __launch_bounds__(kThreads) narrow_input_gradient_kernel(int64_t rows, const Quad* w, int rounded, RowPointer dz, RowPointer dx,
-                                                                         int64_t dx_columns, bool accumulate) {
+__global__ void __launch_bounds__(kThreads)
+    narrow_input_gradient_kernel(int64_t rows, const Quad* w, int rounded, RowPointer dz, RowPointer dx, int64_t dx_columns, bool accumulate) {
   const int64_t row = row_of_warp();
   if (row >= rows) return;
   const Quad from = load_quad(dz.data + row * dz.stride);
@@ -109,8 +109,7 @@ Grid rows_grid(int64_t rows) { return {static_cast<unsigned>(blocks_of(rows, kWa
 
 }  // namespace
 
-void launch_narrow_forward(const Context& context, const Weights& w, RowPointer x, RowPointer z, RowPointer y, int64_t columns,
-                           int64_t activation) {
+void launch_narrow_forward(const Context& context, const Weights& w, RowPointer x, RowPointer z, RowPointer y, int64_t columns, int64_t activation) {
   context.stream.launch(narrow_forward_kernel, rows_grid(context.rows), kThreads, 0, context.rows, w.depth, packed(context, w),
                         rounded_columns(context, w), x, z, y, static_cast<int>(columns), static_cast<int>(activation));
 }
@@ -123,10 +122,11 @@ void launch_narrow_input_gradient(const Context& context, const Weights& w, int6
 
 int64_t narrow_gradient_threads(const Weights& w) { return blocks_of(w.depth, kWarp) * kThreads; }
 
-void launch_narrow_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows, RowPointer x, RowPointer dz) {
+void launch_narrow_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows,
+                                   RowPointer x, RowPointer dz) {
   const Splits splits = splits_of(context, w, gradient, first_row, rows);
-  context.stream.launch(narrow_weight_gradient_kernel, {static_cast<unsigned>(blocks_of(w.depth, kWarp)), static_cast<unsigned>(splits.count)}, kThreads,
-                        sizeof(Quad) * kWarps * (kWarp + 1), splits, x, dz, w.depth, rounded_columns(context, w));
+  context.stream.launch(narrow_weight_gradient_kernel, {static_cast<unsigned>(blocks_of(w.depth, kWarp)), static_cast<unsigned>(splits.count)},
+                        kThreads, sizeof(Quad) * kWarps * (kWarp + 1), splits, x, dz, w.depth, rounded_columns(context, w));
 }
 
 }  // namespace mg_cuda

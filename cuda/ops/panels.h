@@ -24,10 +24,10 @@ __host__ __device__ constexpr int64_t place_in_panel(Precision precision, int64_
   return (k / depth * kWarp + 4 * column + in_block % 16 / 4) * (depth / 4) + in_block / 16 * 4 + in_block % 4;
 }
 
-// Panels for the instructions of a warpgroup (device/warpgroup.h), bfloat16: 8 columns over the whole depth, a multiple of 32, as cores that follow each
-// other, zeros beyond its end, then the biases in float32. Of each 16 of the depth numbers 4 t and 4 t + 1 stand where a lane's first word is, 4 t + 2 and
-// 4 t + 3 where its second one is: rows are loaded as above.
-// Logits have each operand as a sum of three bfloat16, 24 bits, in panels of their own.
+// Panels for the instructions of a warpgroup (device/warpgroup.h), bfloat16: 8 columns over the whole depth, a multiple of 32, as cores that follow
+// each other, zeros beyond its end, then the biases in float32. Of each 16 of the depth numbers 4 t and 4 t + 1 stand where a lane's first word is, 4
+// t + 2 and 4 t + 3 where its second one is: rows are loaded as above. Logits have each operand as a sum of three bfloat16, 24 bits, in panels of
+// their own.
 inline constexpr int kLogitParts = 3;
 __host__ __device__ constexpr int64_t cores_of(int64_t depth) { return (depth + 31) / 32 * 4; }
 __host__ __device__ constexpr int64_t core_panel_floats(int64_t depth) { return cores_of(depth) * 32 + kPanel; }
@@ -59,8 +59,7 @@ __device__ __forceinline__ void load_rows(RowBlock& to, const float* x, int stri
         to.step[part][half + 2] = to_bf16_pair(x4.column[2], x4.column[3]);
       } else {
 #pragma unroll
-        for (int i = 0; i < 4; i++)
-          to.step[i / 2][half + i % 2 * 2] = bits_of_float(x4.column[i]);
+        for (int i = 0; i < 4; i++) to.step[i / 2][half + i % 2 * 2] = bits_of_float(x4.column[i]);
       }
     }
   }

@@ -26,9 +26,8 @@ struct CopiedRows {
 // y[n, width] = x[n, width]. Reads and writes each element once.
 __global__ void copy_columns_kernel(RowLanes lanes, Some<CopiedRows> copies) {
   const CopiedRows& own = copies.items[blockIdx.y];
-  lanes.of_width(own.width).each([&](int64_t row, int64_t column) {
-    own.y.data[row * own.y.stride + column] = own.x.data[row * own.x.stride + column];
-  });
+  lanes.of_width(own.width).each(
+      [&](int64_t row, int64_t column) { own.y.data[row * own.y.stride + column] = own.x.data[row * own.x.stride + column]; });
 }
 
 struct CopyColumns : SimpleItem {
@@ -40,10 +39,14 @@ struct CopyColumns : SimpleItem {
 
   static void launch(const Context& context, const std::vector<CopyColumns>& copies) {
     const RowLanes lanes = lanes_of(context, copies, [](const CopyColumns& copy) { return copy.x.width; });
-    for_some(copies, [&](const CopyColumns& copy) { return CopiedRows{context.at(copy.x), context.at(copy.y), copy.x.width}; },
-             [&](const Some<CopiedRows>& some, unsigned count) {
-               context.stream.launch(copy_columns_kernel, {lanes.grid().x, count}, RowLanes::kThreads, 0, lanes, some);
-             });
+    for_some(
+        copies,
+        [&](const CopyColumns& copy) {
+          return CopiedRows{context.at(copy.x), context.at(copy.y), copy.x.width};
+        },
+        [&](const Some<CopiedRows>& some, unsigned count) {
+          context.stream.launch(copy_columns_kernel, {lanes.grid().x, count}, RowLanes::kThreads, 0, lanes, some);
+        });
   }
 };
 
@@ -121,7 +124,10 @@ struct Dropout : SimpleItem {
   float scale;
 
   explicit Dropout(const mg_dropout& op)
-      : x(op.x), y(op.y), step(op.step), limit(static_cast<uint32_t>(std::min(std::round(op.rate * 65536), 65535.0))),
+      : x(op.x),
+        y(op.y),
+        step(op.step),
+        limit(static_cast<uint32_t>(std::min(std::round(op.rate * 65536), 65535.0))),
         scale(static_cast<float>(1 / (1 - limit / 65536.0))) {
     const auto seed = static_cast<uint64_t>(op.seed);
     shared = {static_cast<uint32_t>(seed), static_cast<uint32_t>(op.stream), static_cast<uint32_t>(seed >> 32) | 2u << 22};
@@ -137,17 +143,17 @@ struct Dropout : SimpleItem {
 
   static void launch(const Context& context, const std::vector<Dropout>& drops) {
     const RowLanes lanes = lanes_of(context, drops, [](const Dropout& drop) { return blocks_of(drop.x.width, 8); });
-    for_some(drops, [&](const Dropout& drop) { return drop.rows(context); }, [&](const Some<DroppedRows>& some, unsigned count) {
-      context.stream.launch(dropout_kernel, {lanes.grid().x, count}, RowLanes::kThreads, 0, lanes, some, context.first_row());
-    });
+    for_some(
+        drops, [&](const Dropout& drop) { return drop.rows(context); },
+        [&](const Some<DroppedRows>& some, unsigned count) {
+          context.stream.launch(dropout_kernel, {lanes.grid().x, count}, RowLanes::kThreads, 0, lanes, some, context.first_row());
+        });
   }
 };
 
 }  // namespace
 
-void compile_op(PlanBuilder& builder, const mg_copy_columns& op) {
-  builder.add(std::make_unique<Joined<CopyColumns>>(CopyColumns(op)));
-}
+void compile_op(PlanBuilder& builder, const mg_copy_columns& op) { builder.add(std::make_unique<Joined<CopyColumns>>(CopyColumns(op))); }
 
 void compile_op(PlanBuilder& builder, const mg_dropout& op) { builder.add(std::make_unique<Joined<Dropout>>(Dropout(op))); }
 

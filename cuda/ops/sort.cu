@@ -136,8 +136,8 @@ void launch_sort(Stream& stream, const ListsToSort& sorted) {
   for (int pass = 0; pass < sorted.passes; pass++) {
     const int from = pass % 2, to = 1 - from;
     stream.launch(count_kernel, grid, kThreads, kDigits * sizeof(uint32_t), sorted.lists, sorted.count, pass, sorted.keys[from], sorted.digit_counts);
-    stream.launch(scatter_kernel, grid, kThreads, (kWarps * kDigits + kWarps) * sizeof(uint32_t), sorted.lists, sorted.count, pass,
-                  sorted.keys[from], sorted.values[from], sorted.digit_counts, sorted.keys[to], sorted.values[to]);
+    stream.launch(scatter_kernel, grid, kThreads, (kWarps * kDigits + kWarps) * sizeof(uint32_t), sorted.lists, sorted.count, pass, sorted.keys[from],
+                  sorted.values[from], sorted.digit_counts, sorted.keys[to], sorted.values[to]);
   }
 }
 

@@ -33,9 +33,9 @@ struct ListToSort {
 struct ListsToSort {
   const ListToSort* lists;  // [count], on the device
   int count;
-  int64_t blocks;          // of all lists
-  int passes;              // the most of any list
-  uint32_t* keys[2];       // the pairs are in the first
+  int64_t blocks;     // of all lists
+  int passes;         // the most of any list
+  uint32_t* keys[2];  // the pairs are in the first
   uint32_t* values[2];
   uint32_t* digit_counts;  // [blocks, kSortDigits]
 };

@@ -32,7 +32,11 @@ __device__ __forceinline__ Own own_table(const TableBatch& b, const TableRange& 
   const TableUpdate& table = b.tables[from];
   const int64_t begin = b.rows * table.ids_before;
   const bool odd = ListToSort::passes(table.bits) % 2 != 0;
-  return {table, b.places[from], number - b.places[from].*first, b.rows * table.ids, (odd ? b.keys[1] : b.keys[0]) + begin,
+  return {table,
+          b.places[from],
+          number - b.places[from].*first,
+          b.rows * table.ids,
+          (odd ? b.keys[1] : b.keys[0]) + begin,
           (odd ? b.values[1] : b.values[0]) + begin};
 }
 

@@ -18,7 +18,7 @@ struct Feature {
   const int32_t* ids;     // [rows, length]
   const float* gradient;  // [rows, dim]
   int64_t id_stride, gradient_stride;
-  int64_t ids_before;     // in a row of the batch: those of all features before it
+  int64_t ids_before;  // in a row of the batch: those of all features before it
   int32_t length, combiner, table;
 };
 
@@ -38,8 +38,8 @@ struct TableUpdate {
   int64_t moved;            // exact: where its marks begin among those of all tables; -1: lazy
   int64_t partials;         // where its partial sums begin; -1: no penalty
   int32_t first_feature, feature_count;
-  uint32_t padding;         // the id of what does not count: past the table
-  int32_t bits;             // of its largest id
+  uint32_t padding;  // the id of what does not count: past the table
+  int32_t bits;      // of its largest id
   bool has_mean;
 
   __host__ __device__ TableBlocks blocks(int64_t batch_rows) const {
@@ -49,9 +49,7 @@ struct TableUpdate {
             sweep < kMostSweepBlocks ? sweep : kMostSweepBlocks};
   }
   // Of partial sums of runs, two per chunk; whole pieces, so that the next table's are aligned.
-  __host__ __device__ int64_t sum_floats(int64_t batch_rows) const {
-    return (2 * ((batch_rows * ids + kChunk - 1) / kChunk) * dim + 3) / 4 * 4;
-  }
+  __host__ __device__ int64_t sum_floats(int64_t batch_rows) const { return (2 * ((batch_rows * ids + kChunk - 1) / kChunk) * dim + 3) / 4 * 4; }
 };
 
 // What of a table changes from step to step, or with the number of rows.
@@ -67,12 +65,12 @@ struct TableBatch {
   int table_count, feature_count;
   const TableUpdate* tables;
   const Feature* features;
-  TablePlace* places;         // [tables]
-  ListToSort* lists;          // [tables]
+  TablePlace* places;             // [tables]
+  ListToSort* lists;              // [tables]
   uint32_t *keys[2], *values[2];  // [occurrences]: id, and row over all features
-  float* scale;               // [features, rows]: what the gradient of a row is multiplied by, where the table has a mean
+  float* scale;                   // [features, rows]: what the gradient of a row is multiplied by, where the table has a mean
   float* sums;
-  uint8_t* moved;             // 1 where a run has updated the row of an exact table
+  uint8_t* moved;  // 1 where a run has updated the row of an exact table
   double* partials;
 
   int64_t occurrences(const TableUpdate& table) const { return rows * table.ids; }

@@ -47,9 +47,9 @@ UpdateRule rule_of(const Op& op) {
 
 template <class Op>
 StepSource step_source_of(const Op& op) {
-  return {static_cast<int>(op.rule), op.form == 0,    op.learning_rate,
-          op.step,                   op.beta1,        op.beta2,
-          op.weight_decay,           static_cast<float>(op.ftrl_l2), static_cast<float>(op.ftrl_beta)};
+  return {
+      static_cast<int>(op.rule),       op.form == 0, op.learning_rate, op.step, op.beta1, op.beta2, op.weight_decay, static_cast<float>(op.ftrl_l2),
+      static_cast<float>(op.ftrl_beta)};
 }
 
 __device__ inline UpdateStep step_of(const StepSource& from, const double* scalars) {
@@ -86,8 +86,8 @@ Updated updated_by(const Context& context, const mg_view& weights, const Op& op)
 
 // One element. m1, m2, m3: its moments, where `to` has them.
 template <int kRule>
-__device__ __forceinline__ void update_element(const UpdateRule& r, const UpdateStep& s, const Updated& to, float g, float& w, float& m1,
-                                               float& m2, float& m3) {
+__device__ __forceinline__ void update_element(const UpdateRule& r, const UpdateStep& s, const Updated& to, float g, float& w, float& m1, float& m2,
+                                               float& m3) {
   if constexpr (kRule == kSgd) {
     if (to.first == nullptr) {
       w = fused(-s.rate, g, w);
@@ -127,8 +127,8 @@ __device__ __forceinline__ void update_element(const UpdateRule& r, const Update
 
 // The elements from `at` on, whose weights are w and whose gradient is g.
 template <int kRule, int kFloats>
-__device__ __forceinline__ void update_piece(const UpdateRule& rule, const UpdateStep& step, const Updated& to, int64_t at,
-                                             Piece<kFloats> w, const Piece<kFloats>& g) {
+__device__ __forceinline__ void update_piece(const UpdateRule& rule, const UpdateStep& step, const Updated& to, int64_t at, Piece<kFloats> w,
+                                             const Piece<kFloats>& g) {
   Piece<kFloats> m1{}, m2{}, m3{};
   if (to.first != nullptr) m1 = load_piece<kFloats>(to.first + at);
   if (to.second != nullptr) m2 = load_piece<kFloats>(to.second + at);

@@ -24,10 +24,10 @@ extern "C" {
 
 typedef enum mg_status {
   MG_OK = 0,
-  MG_INVALID = 1,       /* the program or an argument is wrong */
-  MG_UNSUPPORTED = 2,   /* right, but this backend or machine cannot do it */
+  MG_INVALID = 1,     /* the program or an argument is wrong */
+  MG_UNSUPPORTED = 2, /* right, but this backend or machine cannot do it */
   MG_OUT_OF_MEMORY = 3,
-  MG_DEVICE_LOST = 4,   /* the device failed; every later call of it fails too */
+  MG_DEVICE_LOST = 4, /* the device failed; every later call of it fails too */
   MG_INTERNAL = 5
 } mg_status;
 
@@ -93,8 +93,10 @@ typedef enum mg_phase { MG_PHASE_ROWS = 0, MG_PHASE_GRADIENTS = 1, MG_PHASE_UPDA
 #define MG_INT_(name) int64_t name;
 #define MG_INTS_(name) mg_ints name;
 #define MG_FLOAT_(name) double name;
-#define MG_DESCRIPTOR_(name, phase) \
-  typedef struct mg_##name { MG_FIELDS_##name(MG_VIEW_, MG_VIEWS_, MG_INT_, MG_INTS_, MG_FLOAT_, MG_INT_) } mg_##name;
+#define MG_DESCRIPTOR_(name, phase)                                              \
+  typedef struct mg_##name {                                                     \
+    MG_FIELDS_##name(MG_VIEW_, MG_VIEWS_, MG_INT_, MG_INTS_, MG_FLOAT_, MG_INT_) \
+  } mg_##name;
 MG_OPS(MG_DESCRIPTOR_)
 
 #define MG_KIND_(name, phase) MG_OP_##name,
@@ -153,18 +155,18 @@ typedef enum mg_data_place {
  * same either way. What later phases need (stored buffers, ids, gradients that are not whole) the plan keeps after ROWS. */
 typedef struct mg_run {
   int32_t first_phase, last_phase; /* mg_phase */
-  int64_t rows;               /* n >= 1 */
-  void* const* data;          /* one per buffer; null for activations and stored buffers. Row outputs [n, width] */
-  const int32_t* row_index;   /* null: row r of a row input is its row r; else its row row_index[r] */
-  int64_t row_stride;         /* elements from a row of a row input to its next, of all of them; 0: each one's width */
-  int64_t first_row;          /* position of row 0 in the batch, where a batch is run in parts; 0 otherwise */
-  uint64_t data_set;          /* 0: row inputs may change from run to run. Else they are a data set's, whose rows stay what they are: a
-                                 backend may keep copies, by this number and the buffer's address, until forget(data_set) */
-  int64_t data_set_rows;      /* of the whole data set */
-  int64_t data_set_first;     /* without row_index: which of its rows the data of row inputs begins with */
-  int32_t data_place;         /* mg_data_place */
-  int64_t next_rows;          /* how many rows of the data set a later run will probably take: those that follow in row_index, which has
-                                 them too, or in the data. A backend may fetch them meanwhile */
+  int64_t rows;                    /* n >= 1 */
+  void* const* data;               /* one per buffer; null for activations and stored buffers. Row outputs [n, width] */
+  const int32_t* row_index;        /* null: row r of a row input is its row r; else its row row_index[r] */
+  int64_t row_stride;              /* elements from a row of a row input to its next, of all of them; 0: each one's width */
+  int64_t first_row;               /* position of row 0 in the batch, where a batch is run in parts; 0 otherwise */
+  uint64_t data_set;               /* 0: row inputs may change from run to run. Else they are a data set's, whose rows stay what they are: a
+                                      backend may keep copies, by this number and the buffer's address, until forget(data_set) */
+  int64_t data_set_rows;           /* of the whole data set */
+  int64_t data_set_first;          /* without row_index: which of its rows the data of row inputs begins with */
+  int32_t data_place;              /* mg_data_place */
+  int64_t next_rows;               /* how many rows of the data set a later run will probably take: those that follow in row_index, which has
+                                      them too, or in the data. A backend may fetch them meanwhile */
   const double* scalars_in;
   double* scalars_out;        /* ROWS writes them, the other phases add to them */
   uint64_t parameter_version; /* changes whenever PARAMETER elements have changed between two runs */
@@ -172,19 +174,19 @@ typedef struct mg_run {
 } mg_run;
 
 typedef struct mg_plan_info {
-  int64_t block_rows;    /* rows worked on at a time by one thread; 0 where the backend has no blocks */
-  int64_t slots;         /* gradient slots for `rows` rows; 0 without gradients */
-  int64_t arena_bytes;   /* per thread; does not depend on rows */
-  int64_t stored_bytes;  /* buffers that hold all rows, for `rows` rows */
-  int32_t emulated;      /* 1: the precision is rounding alone, without instructions for it: right, and no faster */
-  const char* isa;       /* what the plan runs on */
+  int64_t block_rows;   /* rows worked on at a time by one thread; 0 where the backend has no blocks */
+  int64_t slots;        /* gradient slots for `rows` rows; 0 without gradients */
+  int64_t arena_bytes;  /* per thread; does not depend on rows */
+  int64_t stored_bytes; /* buffers that hold all rows, for `rows` rows */
+  int32_t emulated;     /* 1: the precision is rounding alone, without instructions for it: right, and no faster */
+  const char* isa;      /* what the plan runs on */
 } mg_plan_info;
 
 typedef struct mg_device_info {
-  char name[128];        /* of the processor, for a person; may be empty */
-  char capability[32];   /* GPUs: compute capability, "9.0"; may be empty */
-  int64_t memory_bytes;  /* its own memory; 0: unknown */
-  int64_t free_bytes;    /* of it, now */
+  char name[128];       /* of the processor, for a person; may be empty */
+  char capability[32];  /* GPUs: compute capability, "9.0"; may be empty */
+  int64_t memory_bytes; /* its own memory; 0: unknown */
+  int64_t free_bytes;   /* of it, now */
 } mg_device_info;
 
 typedef struct mg_backend {
@@ -205,8 +207,7 @@ typedef struct mg_backend {
   mg_status (*read)(const void* data, int64_t offset, void* to, int64_t elements, mg_error* error) MG_NOEXCEPT;
 
   /* The program is copied as far as it is needed. A plan runs one step at a time. */
-  mg_status (*compile)(const mg_program* program, const mg_compile_options* options, mg_plan** plan, mg_error* error)
-      MG_NOEXCEPT;
+  mg_status (*compile)(const mg_program* program, const mg_compile_options* options, mg_plan** plan, mg_error* error) MG_NOEXCEPT;
   mg_status (*run)(mg_plan* plan, const mg_run* run, mg_error* error) MG_NOEXCEPT;
 
   /* Rows [first_row, first_row + rows) of a STORED buffer that ops write, [rows, width] without gaps, of the step whose ROWS have been

@@ -49,7 +49,8 @@ Napi::Value AsyncRun::result(Napi::Env env) {
     const Napi::Value array = output.array.Value();
     const Span before = span_of(Where(outputs, static_cast<int64_t>(k)), array, "a typed array");
     if (before.length != output.length) {
-      throw Failure(Code::argument, text_of("outputs[", k, "] was ", before.detached ? "detached" : "resized", " while the run was under way, expected length ", output.length));
+      throw Failure(Code::argument, text_of("outputs[", k, "] was ", before.detached ? "detached" : "resized",
+                                            " while the run was under way, expected length ", output.length));
     }
     copies.emplace_back(before, step_->output(output.buffer));
   }

@@ -37,9 +37,7 @@ ColumnsHandle::ColumnsHandle(const Napi::CallbackInfo& info)
   account(info.Env(), object_->bytes());
 }
 
-Napi::Value ColumnsHandle::rows(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(rows_));
-}
+Napi::Value ColumnsHandle::rows(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(rows_)); }
 
 Napi::Value ColumnsHandle::write(const Napi::CallbackInfo& info) {
   const int64_t start = to_integer(Where("start"), info[0]);

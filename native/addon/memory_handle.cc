@@ -37,8 +37,7 @@ Napi::Function MemoryHandle::define(Napi::Env env) {
   return DefineClass(env, kName,
                      {instance_getter<&MemoryHandle::elements>("elements"), instance_method<&MemoryHandle::write>("write"),
                       instance_method<&MemoryHandle::read>("read"), instance_method<&MemoryHandle::initialize>("initialize"),
-                      instance_method<&MemoryHandle::initialize_async>("initializeAsync"),
-                      instance_method<&MemoryHandle::dispose>("dispose")});
+                      instance_method<&MemoryHandle::initialize_async>("initializeAsync"), instance_method<&MemoryHandle::dispose>("dispose")});
 }
 
 MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info)
@@ -49,9 +48,7 @@ MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info)
   }
 }
 
-Napi::Value MemoryHandle::elements(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(elements_));
-}
+Napi::Value MemoryHandle::elements(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(elements_)); }
 
 Napi::Value MemoryHandle::write(const Napi::CallbackInfo& info) {
   const int64_t offset = to_integer(Where("offset"), info[0]);
@@ -60,7 +57,8 @@ Napi::Value MemoryHandle::write(const Napi::CallbackInfo& info) {
   if (span.type != napi_float32_array && span.type != napi_float64_array) {
     throw Failure(Code::argument, text_of("values is a ", array_type_name(span.type), ", expected a Float32Array or Float64Array"));
   }
-  if (span.detached) throw Failure(Code::argument, "values is detached: its ArrayBuffer was transferred away, expected a Float32Array or Float64Array");
+  if (span.detached)
+    throw Failure(Code::argument, "values is detached: its ArrayBuffer was transferred away, expected a Float32Array or Float64Array");
   live().write_converted(offset, span.data, span.type == napi_float64_array, span.length);
   return info.Env().Undefined();
 }

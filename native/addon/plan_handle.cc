@@ -11,10 +11,11 @@ namespace multigate::addon {
 const napi_type_tag PlanHandle::kTag = {0xd4620a9bf7153ce8ULL, 0x71e8b3542fc9d60aULL};
 
 Napi::Function PlanHandle::define(Napi::Env env) {
-  return DefineClass(env, kName,
-                     {instance_method<&PlanHandle::bind>("bind"), instance_method<&PlanHandle::run>("run"),
-                      instance_method<&PlanHandle::run_async>("runAsync"), instance_method<&PlanHandle::begin>("begin"), instance_method<&PlanHandle::prepare>("prepare"),
-                      instance_method<&PlanHandle::info>("info"), instance_method<&PlanHandle::dispose>("dispose")});
+  return DefineClass(
+      env, kName,
+      {instance_method<&PlanHandle::bind>("bind"), instance_method<&PlanHandle::run>("run"), instance_method<&PlanHandle::run_async>("runAsync"),
+       instance_method<&PlanHandle::begin>("begin"), instance_method<&PlanHandle::prepare>("prepare"), instance_method<&PlanHandle::info>("info"),
+       instance_method<&PlanHandle::dispose>("dispose")});
 }
 
 PlanHandle::PlanHandle(const Napi::CallbackInfo& info)

@@ -36,9 +36,7 @@ struct Range {
   }
 };
 
-Range range_of(const Span& span) {
-  return {static_cast<const char*>(span.data), static_cast<size_t>(span.length) * array_element_bytes(span.type)};
-}
+Range range_of(const Span& span) { return {static_cast<const char*>(span.data), static_cast<size_t>(span.length) * array_element_bytes(span.type)}; }
 
 /// The outputs' arrays, none of which overlaps another: two kernels' results would mix.
 std::vector<Span> output_spans(const Request& request, const Plan& plan, const Step& step) {
@@ -66,7 +64,8 @@ enum class Reading { now, in_turn, in_phases };
 void fill_inputs(const Request& request, const Plan& plan, Step& step, const std::vector<Span>& outputs, Reading reading) {
   if (request.from_columns) {
     const std::shared_ptr<Columns> columns = ColumnsHandle::object_of(Where("columns"), request.columns);
-    if (reading != Reading::in_turn && request.shuffled && columns->shuffling()) throw Failure(Code::busy, "these columns are being shuffled; wait for it to end");
+    if (reading != Reading::in_turn && request.shuffled && columns->shuffling())
+      throw Failure(Code::busy, "these columns are being shuffled; wait for it to end");
     step.use_columns(columns, request.column_of, request.start, request.shuffled, request.place);
     return;
   }
@@ -107,7 +106,8 @@ Request read_rows(const Napi::Object& object) {
   request.columns = property(object, "columns");
   request.from_columns = !request.columns.IsUndefined();
   if (request.from_columns == !inputs.IsUndefined()) {
-    throw Failure(Code::argument, request.from_columns ? "inputs and columns are both given, expected one of them" : "inputs and columns are both missing, expected one of them");
+    throw Failure(Code::argument, request.from_columns ? "inputs and columns are both given, expected one of them"
+                                                       : "inputs and columns are both missing, expected one of them");
   }
   if (request.from_columns) {
     const Where columns("columnOf");
@@ -121,7 +121,9 @@ Request read_rows(const Napi::Object& object) {
     const Napi::Value data = property(object, "data");
     if (!data.IsUndefined()) request.place = static_cast<mg_data_place>(to_choice(Where("data"), data, kPlaces));
   } else {
-    if (request.steps != 1) throw Failure(Code::argument, text_of("steps is ", request.steps, ", expected 1 where inputs are arrays; several follow each other in columns"));
+    if (request.steps != 1)
+      throw Failure(Code::argument,
+                    text_of("steps is ", request.steps, ", expected 1 where inputs are arrays; several follow each other in columns"));
     request.inputs = read_entries(Where("inputs"), inputs);
   }
   request.scalars = property(object, "scalars");

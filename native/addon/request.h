@@ -22,7 +22,7 @@ struct Request {
   int64_t milliseconds = kMaxMilliseconds;
   int threads = 1;
   bool from_columns = false;
-  std::vector<Napi::Value> inputs;   // where not from columns
+  std::vector<Napi::Value> inputs;  // where not from columns
   std::vector<Napi::Value> outputs;
   Napi::Value scalars;
   Napi::Value columns;

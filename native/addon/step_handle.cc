@@ -42,10 +42,11 @@ bool has_doubles(const OpenStep& step) { return step.plan().backend().element ==
 const napi_type_tag StepHandle::kTag = {0x3be7f0a65d9c4218ULL, 0xc2718e4fb0a3d95eULL};
 
 Napi::Function StepHandle::define(Napi::Env env) {
-  return DefineClass(env, kName,
-                     {instance_method<&StepHandle::run>("run"), instance_accessor<&StepHandle::denominators, &StepHandle::set_denominators>("denominators"),
-                      instance_getter<&StepHandle::results>("results"), instance_method<&StepHandle::read_stored>("readStored"),
-                      instance_method<&StepHandle::write_stored>("writeStored"), instance_method<&StepHandle::end>("end")});
+  return DefineClass(
+      env, kName,
+      {instance_method<&StepHandle::run>("run"), instance_accessor<&StepHandle::denominators, &StepHandle::set_denominators>("denominators"),
+       instance_getter<&StepHandle::results>("results"), instance_method<&StepHandle::read_stored>("readStored"),
+       instance_method<&StepHandle::write_stored>("writeStored"), instance_method<&StepHandle::end>("end")});
 }
 
 StepHandle::StepHandle(const Napi::CallbackInfo& info)

@@ -35,7 +35,7 @@ std::string Where::text() const {
 }
 
 const char* array_type_name(napi_typedarray_type type) {
-  static const char* const kNames[] = {"Int8Array",   "Uint8Array",   "Uint8ClampedArray", "Int16Array",    "Uint16Array",  "Int32Array",
+  static const char* const kNames[] = {"Int8Array",   "Uint8Array",   "Uint8ClampedArray", "Int16Array",    "Uint16Array",   "Int32Array",
                                        "Uint32Array", "Float32Array", "Float64Array",      "BigInt64Array", "BigUint64Array"};
   return type >= 0 && static_cast<size_t>(type) < sizeof kNames / sizeof *kNames ? kNames[type] : "typed array of an unknown type";
 }

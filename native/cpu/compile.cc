@@ -52,8 +52,7 @@ int64_t Plan::slot_count(int64_t rows) const {
 
 int64_t Plan::block_rows_for(int64_t rows) const {
   // A power of two: as much for each of two, four or eight threads.
-  auto blocks = static_cast<int64_t>(
-      std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(rows / least_block_rows, 1, kMostSmallBlocks))));
+  auto blocks = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(rows / least_block_rows, 1, kMostSmallBlocks))));
   if (blocks == 1 && 5 * rows >= 4 * least_block_rows) blocks = 2;
   return least_block_rows == block_rows ? block_rows : std::min((rows + blocks - 1) / blocks, block_rows);
 }
@@ -70,16 +69,11 @@ RowPointer Block::at(const Rows& view) const {
       const int64_t stride = run.row_stride ? run.row_stride : view.stride;
       return {static_cast<float*>(run.data[view.buffer]) + first_row * stride + view.column, stride};
     }
-    case Rows::Place::kOutput:
-      return {static_cast<float*>(run.data[view.buffer]) + first_row * view.stride + view.column, view.stride};
-    case Rows::Place::kArena:
-      return {in_arena(view.region), view.stride};
-    case Rows::Place::kScratch:
-      return {in_arena(plan.scratch_region + view.region), view.stride};
-    case Rows::Place::kStored:
-      return {plan.stored.data() + view.region * run.rows + first_row * view.stride + view.column, view.stride};
-    case Rows::Place::kNone:
-      break;
+    case Rows::Place::kOutput: return {static_cast<float*>(run.data[view.buffer]) + first_row * view.stride + view.column, view.stride};
+    case Rows::Place::kArena: return {in_arena(view.region), view.stride};
+    case Rows::Place::kScratch: return {in_arena(plan.scratch_region + view.region), view.stride};
+    case Rows::Place::kStored: return {plan.stored.data() + view.region * run.rows + first_row * view.stride + view.column, view.stride};
+    case Rows::Place::kNone: break;
   }
   return {nullptr, 0};
 }
@@ -106,18 +100,14 @@ Rows PlanBuilder::rows(const mg_view& view) {
         plan.arena_row_floats += padded(known.stride);
         plan.copied_inputs.push_back({view.buffer, known.region, known.stride, known.place == Rows::Place::kArena});
         break;
-      case MG_ROW_OUTPUT:
-        known.place = Rows::Place::kOutput;
-        break;
+      case MG_ROW_OUTPUT: known.place = Rows::Place::kOutput; break;
       case MG_STORED:
         known.place = Rows::Place::kStored;
         known.stride = padded(buffer.width);
         known.region = plan.stored_row_floats;
         plan.stored_row_floats += known.stride;
         break;
-      default:
-        known = region(-1, buffer.width);
-        known.buffer = view.buffer;
+      default: known = region(-1, buffer.width); known.buffer = view.buffer;
     }
   }
   Rows result = known;
@@ -159,8 +149,7 @@ Rows PlanBuilder::scratch(int64_t width, int64_t in_front) {
 
 std::pair<Rows, bool> PlanBuilder::dropout_bits(const mg_dropout& op) {
   for (const auto& [known, bits] : dropouts_)
-    if (known.seed == op.seed && known.stream == op.stream && known.step == op.step && known.rate == op.rate &&
-        known.x.width == op.x.width)
+    if (known.seed == op.seed && known.stream == op.stream && known.step == op.step && known.rate == op.rate && known.x.width == op.x.width)
       return {bits, true};
   dropouts_.emplace_back(op, region(-1, (op.x.width + 31) / 32));
   return {dropouts_.back().second, false};

@@ -19,8 +19,7 @@ void pack(Plan& plan, const mg_run& run, Team& team) {
   }
   const int64_t panel = plan.kernels->panel;
   int64_t units = 0;
-  for (const auto& w : plan.weights)
-    units += (w->weights.columns + panel - 1) / panel + (w->backward ? (w->weights.depth + panel - 1) / panel : 0);
+  for (const auto& w : plan.weights) units += (w->weights.columns + panel - 1) / panel + (w->backward ? (w->weights.depth + panel - 1) / panel : 0);
   team.parallel(units, [&](int64_t unit, int) {
     for (const auto& w : plan.weights) {
       const int64_t forward = (w->weights.columns + panel - 1) / panel;
@@ -36,8 +35,8 @@ void pack(Plan& plan, const mg_run& run, Team& team) {
   plan.is_packed = true;
 }
 
-constexpr int64_t kAhead = 16;     // rows that are fetched before they are wanted
-constexpr int64_t kIdRows = 512;   // of a unit of ids
+constexpr int64_t kAhead = 16;    // rows that are fetched before they are wanted
+constexpr int64_t kIdRows = 512;  // of a unit of ids
 
 // Copies rows `first` to first + rows of a row input.
 void copy_rows(const Plan& plan, const mg_run& run, int32_t buffer, int64_t first, int64_t rows, float* to, int64_t stride) {
@@ -73,8 +72,7 @@ void bring_ids(Plan& plan, const mg_run& run, Team& team) {
 void copy_inputs(const Block& block) {
   for (const CopiedInput& input : block.plan.copied_inputs)
     if (block.run.row_index || input.always)
-      copy_rows(block.plan, block.run, input.buffer, block.first_row, block.rows, block.arena + input.region * block.plan.block_rows,
-                input.stride);
+      copy_rows(block.plan, block.run, input.buffer, block.first_row, block.rows, block.arena + input.region * block.plan.block_rows, input.stride);
 }
 
 void work_slot(const Plan& plan, const mg_run& run, int64_t slot, int64_t slots, float* arena, double* losses) {
@@ -82,8 +80,7 @@ void work_slot(const Plan& plan, const mg_run& run, int64_t slot, int64_t slots,
   const auto [first, end] = unit_range(slot, slots, plan.block_count(run.rows));
   for (int64_t b = first; b < end; b++) {
     const int64_t row = b * block_rows;
-    const Block block{plan,  run,        row, std::min(block_rows, run.rows - row),
-                      arena, plan.slots.data() + slot * plan.slot_floats, b == first, losses};
+    const Block block{plan, run, row, std::min(block_rows, run.rows - row), arena, plan.slots.data() + slot * plan.slot_floats, b == first, losses};
     copy_inputs(block);
     for (const auto& op : plan.rows_ops) op->run(block);
   }
@@ -131,13 +128,11 @@ void work_rows(Plan& plan, const mg_run& run, Team& team, int64_t slots) {
       if (unit < units) return op->early(plan, run, unit);
       unit -= units;
     }
-    work_slot(plan, run, unit, slots, plan.arenas[static_cast<size_t>(member)]->data(),
-              plan.losses.data() + unit * plan.scalar_outputs);
+    work_slot(plan, run, unit, slots, plan.arenas[static_cast<size_t>(member)]->data(), plan.losses.data() + unit * plan.scalar_outputs);
   });
   std::fill_n(run.scalars_out, plan.scalar_outputs, 0.0);
   for (int64_t s = 0; s < slots; s++)
-    for (uint32_t i = 0; i < plan.scalar_outputs; i++)
-      run.scalars_out[i] += plan.losses[static_cast<size_t>(s) * plan.scalar_outputs + i];
+    for (uint32_t i = 0; i < plan.scalar_outputs; i++) run.scalars_out[i] += plan.losses[static_cast<size_t>(s) * plan.scalar_outputs + i];
 }
 
 }  // namespace

@@ -27,9 +27,9 @@ struct Weights {
   int64_t depth, columns;  // columns: padded
   const WeightColumns* parts;
   int64_t part_count;
-  float* forward;   // panels of columns: [ceil(columns / panel)][forward_depth][panel]; null: no forward op uses it
-  float* backward;  // panels of depth: [ceil(depth / panel)][columns][panel]; null: no dx is wanted
-  float* bias;      // [columns]
+  float* forward;         // panels of columns: [ceil(columns / panel)][forward_depth][panel]; null: no forward op uses it
+  float* backward;        // panels of depth: [ceil(depth / panel)][columns][panel]; null: no dx is wanted
+  float* bias;            // [columns]
   int64_t rounded;        // the first so many columns are bfloat16 in products: all of a dense layer, or the experts; whole panels
   int64_t forward_depth;  // rows of a forward panel: at least depth
 };
@@ -112,7 +112,7 @@ struct MixtureStream {
   const float* x;
   int64_t x_row;
   const Weights* weights;
-  int64_t column;  // first column in the activations
+  int64_t column;          // first column in the activations
   int64_t expert_columns;  // padded
   int64_t logits;          // how many of its gates' logits follow them
   int64_t first;           // logits of the streams before it, each with room for three more, padded
@@ -125,7 +125,7 @@ struct MixtureStream {
 struct MixtureGate {
   int64_t logits;  // column of its first logit in the activations
   int64_t seen;
-  int64_t first;  // its first logit among all, counted as its stream's `first`
+  int64_t first;          // its first logit among all, counted as its stream's `first`
   const int64_t* expert;  // columns in the activations of the experts seen
   float* output;          // forward
   const float* doutput;   // backward, nullable
@@ -177,9 +177,9 @@ struct Dropout {
   uint32_t key[2], first_row, step, high;  // words of Philox, as ops.h has them
   uint16_t limit;                          // an element is dropped where its number is below
   float scale;
-  uint8_t* kept;                           // a bit per element, a byte per call
-  int64_t kept_row;                        // bytes from row to row
-  bool drawn;                              // `kept` is there: read it; else it is written
+  uint8_t* kept;     // a bit per element, a byte per call
+  int64_t kept_row;  // bytes from row to row
+  bool drawn;        // `kept` is there: read it; else it is written
 };
 
 // What all losses share. `z` and `dz` (data null: not wanted) are what the op calls its logits or predictions.
@@ -202,11 +202,11 @@ struct UpdateRule {
   int64_t rule, form, nesterov;
   float one_minus_beta1, one_minus_beta2;  // of the doubles: 1 - 0.999f would be off by 1e-5
   float epsilon, momentum;
-  float rate;          // learning rate; adam in Keras's form: times sqrt(1 - beta2^t) / (1 - beta1^t); torch's: / (1 - beta1^t)
-  float root_scale;    // adam in torch's form: 1 / sqrt(1 - beta2^t); else 1
-  float decay;         // learning rate times weight decay
+  float rate;        // learning rate; adam in Keras's form: times sqrt(1 - beta2^t) / (1 - beta1^t); torch's: / (1 - beta1^t)
+  float root_scale;  // adam in torch's form: 1 / sqrt(1 - beta2^t); else 1
+  float decay;       // learning rate times weight decay
   float ftrl_l1, ftrl_l2, ftrl_l2_shrinkage, ftrl_beta;
-  float ftrl_power;    // of the sum of squares: minus the learning rate power
+  float ftrl_power;  // of the sum of squares: minus the learning rate power
 };
 
 // kernels never see more than one slot, one block or one range of elements at a time.

@@ -61,7 +61,7 @@ struct PlanWeights {
   Weights weights{};
   std::vector<WeightColumns> parts;
   bool forward = false, backward = false;
-  std::vector<SlotGradient> gradients;  // one per buffer
+  std::vector<SlotGradient> gradients;                   // one per buffer
   int64_t forward_at = 0, backward_at = 0, bias_at = 0;  // in the packed floats
 };
 
@@ -126,18 +126,18 @@ struct Plan {
   std::vector<std::unique_ptr<StepOp>> step_ops;
   std::vector<std::unique_ptr<PlanWeights>> weights;
 
-  int64_t block_rows = 0;           // at most: the arena is laid out for so many
-  int64_t least_block_rows = 0;     // few rows are cut into blocks of as few; block_rows: into none
-  int64_t arena_row_floats = 0;     // per row of a block
-  int64_t arena_fixed_floats = 0;   // per thread
+  int64_t block_rows = 0;          // at most: the arena is laid out for so many
+  int64_t least_block_rows = 0;    // few rows are cut into blocks of as few; block_rows: into none
+  int64_t arena_row_floats = 0;    // per row of a block
+  int64_t arena_fixed_floats = 0;  // per thread
   int64_t scratch_region = 0;
   int64_t stored_row_floats = 0;
   int64_t slot_floats = 0;
   std::vector<CopiedInput> copied_inputs;
   std::vector<IdInput> id_inputs;
-  int64_t id_row_width = 0;         // of all of them
-  std::vector<Rows> stored_rows;    // by buffer: where STORED ones lie
-  int64_t rows = 0;                 // of the step whose rows were worked on last
+  int64_t id_row_width = 0;       // of all of them
+  std::vector<Rows> stored_rows;  // by buffer: where STORED ones lie
+  int64_t rows = 0;               // of the step whose rows were worked on last
 
   std::vector<std::unique_ptr<Floats>> arenas;
   Floats packed, stored, slots, ids;

@@ -13,7 +13,7 @@
 namespace mg {
 namespace {
 
-constexpr int kSpins = 256;                               // pauses before the processor is offered to others
+constexpr int kSpins = 256;                                // pauses before the processor is offered to others
 constexpr auto kLinger = std::chrono::microseconds(1000);  // between two requests of a server that is busy
 constexpr auto kGlance = std::chrono::microseconds(100);   // between two steps
 

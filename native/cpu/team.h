@@ -20,8 +20,8 @@ class Team {
   // number of threads asked for and distinct among threads at work. work must not throw.
   template <class Work>
   void parallel(int64_t units, const Work& work) {
-    run(units, [](const void* context, int64_t unit, int member) { (*static_cast<const Work*>(context))(unit, member); },
-        &work);
+    run(
+        units, [](const void* context, int64_t unit, int member) { (*static_cast<const Work*>(context))(unit, member); }, &work);
   }
 
  private:

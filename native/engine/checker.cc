@@ -102,8 +102,7 @@ void Checker::width_is(FieldName field, const mg_view& view, int64_t expected) c
 void Checker::touch(FieldName field, const mg_view& view) {
   BufferUse& use = use_of(view);
   if (use.kept_by >= 0) {
-    fail(field, text_of("a view of buffer ", view.buffer, ", which ", op_text(use.kept_by), " keeps for its backward op alone"),
-         "another buffer");
+    fail(field, text_of("a view of buffer ", view.buffer, ", which ", op_text(use.kept_by), " keeps for its backward op alone"), "another buffer");
   }
   if (use.first < 0) use.first = number_;
 }
@@ -154,8 +153,10 @@ void Checker::kept_write(FieldName field, const mg_view& view, int64_t width) {
 int64_t Checker::kept_read(FieldName field, const mg_view& view, int64_t width) {
   whole_activation(field, view, width);
   BufferUse& use = use_of(view);
-  if (use.kept_by < 0 || use.kept_by == number_) fail(field, text_of("a view of buffer ", view.buffer, ", in which no op keeps it"), "what a forward op keeps");
-  if (use.given_back) fail(field, text_of("a view of buffer ", view.buffer, ", which a backward op has used up"), "what a forward op keeps for this op alone");
+  if (use.kept_by < 0 || use.kept_by == number_)
+    fail(field, text_of("a view of buffer ", view.buffer, ", in which no op keeps it"), "what a forward op keeps");
+  if (use.given_back)
+    fail(field, text_of("a view of buffer ", view.buffer, ", which a backward op has used up"), "what a forward op keeps for this op alone");
   use.given_back = true;
   return use.kept_by;
 }
@@ -197,7 +198,8 @@ void Checker::parameter(FieldName field, const mg_view& view, int64_t elements) 
   class_is(field, view, MG_PARAMETER);
   if (elements != 0 && view.width != elements) fail(field, text_of(view.width, " elements"), text_of(elements));
   facts_.weights += view.width;
-  if (facts_.weights > kMaxWeights) fail(field, text_of("such that all ops together read ", facts_.weights, " elements"), text_of(kMaxWeights, " at most"));
+  if (facts_.weights > kMaxWeights)
+    fail(field, text_of("such that all ops together read ", facts_.weights, " elements"), text_of(kMaxWeights, " at most"));
 }
 
 void Checker::updated_once(FieldName field, const mg_view& view) {
@@ -230,7 +232,8 @@ void Checker::makes_whole(FieldName field, const mg_view& view) {
 
 void Checker::whole_gradients(FieldName field, const mg_view& view) {
   gradients(field, view);
-  if (!is_whole(view.buffer)) fail(field, text_of("of buffer ", view.buffer, ", made whole by no op"), "a buffer that a reduce_gradients has made whole");
+  if (!is_whole(view.buffer))
+    fail(field, text_of("of buffer ", view.buffer, ", made whole by no op"), "a buffer that a reduce_gradients has made whole");
 }
 
 void Checker::state(FieldName field, const mg_view& view, int64_t elements) {

@@ -112,9 +112,9 @@ class Checker {
   };
 
   struct BufferUse {
-    Ranges written;         // columns that hold values
-    Ranges updated;         // elements that step ops change
-    int64_t first = -1;     // the op that touched it first,
+    Ranges written;      // columns that hold values
+    Ranges updated;      // elements that step ops change
+    int64_t first = -1;  // the op that touched it first,
     int64_t last_write = -1;
     int64_t kept_by = -1;   // the op that keeps it as opaque
     int64_t whole_by = -1;  // of gradients: the reduce_gradients

@@ -43,7 +43,8 @@ Columns::~Columns() { forget_data_set(number_); }
 void Columns::write(int64_t start, int64_t rows, const std::vector<const void*>& values) {
   if (users_ > 0) throw Failure(Code::busy, "these columns are in use by a run or a shuffle; wait for it to end");
   if (start < 0 || start > rows_ || rows > rows_ - start) {
-    throw Failure(Code::argument, text_of("start is ", start, " and data has ", rows, " rows, expected a range inside the columns' ", rows_, " rows"));
+    throw Failure(Code::argument,
+                  text_of("start is ", start, " and data has ", rows, " rows, expected a range inside the columns' ", rows_, " rows"));
   }
   if (used_) {
     // A backend may have copies of what the rows were.
@@ -76,13 +77,11 @@ void Columns::copy_rows(size_t number, const int32_t* from, int64_t first, int64
       const auto* floats = reinterpret_cast<const float*>(scratch);
       if (column.complete) column.complete = std::none_of(floats, floats + count, [](float value) { return std::isnan(value); });
     }
-    for (int64_t r = 0; r < rows; ++r)
-      std::memcpy(row(first + r) + (column.offset + at) * 4, scratch + r * width, static_cast<size_t>(width) * 4);
+    for (int64_t r = 0; r < rows; ++r) std::memcpy(row(first + r) + (column.offset + at) * 4, scratch + r * width, static_cast<size_t>(width) * 4);
   }
 }
 
-Shuffle::Shuffle(std::shared_ptr<Columns> columns, uint64_t seed, uint64_t epoch)
-    : columns_(std::move(columns)), seed_(seed), epoch_(epoch) {
+Shuffle::Shuffle(std::shared_ptr<Columns> columns, uint64_t seed, uint64_t epoch) : columns_(std::move(columns)), seed_(seed), epoch_(epoch) {
   columns_->order_.reserve(static_cast<size_t>(std::max<int64_t>(columns_->rows_, 1)) * 4);
   columns_->begin_use();
   ++columns_->shuffles_;
@@ -93,9 +92,7 @@ Shuffle::~Shuffle() {
   columns_->end_use();
 }
 
-void Shuffle::execute() noexcept {
-  shuffle_order(static_cast<int32_t*>(columns_->order_.data()), columns_->rows_, seed_, epoch_);
-}
+void Shuffle::execute() noexcept { shuffle_order(static_cast<int32_t*>(columns_->order_.data()), columns_->rows_, seed_, epoch_); }
 
 void copy_ids(const int32_t* from, int32_t* to, int64_t count, int64_t limit, int64_t width, int64_t first_row, const std::string& what) {
   if (count == 0) return;

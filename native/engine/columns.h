@@ -15,8 +15,8 @@ namespace multigate {
 struct Column {
   int32_t dtype = 0;  // MG_F32 or MG_I32
   int64_t width = 0;
-  int64_t limit = 0;  // ids lie in [0, limit)
-  int64_t offset = 0;  // in a row
+  int64_t limit = 0;     // ids lie in [0, limit)
+  int64_t offset = 0;    // in a row
   bool complete = true;  // no NaN among its floats
 };
 

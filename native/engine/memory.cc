@@ -114,8 +114,10 @@ void Memory::draw(void* block, int64_t offset, int64_t count, const WeightStream
     const int64_t part = std::min(kChunk, count - done);
     for (int64_t i = 0; i < part; ++i) {
       const float weight = weights(static_cast<uint64_t>(first + done + i));
-      if (doubles) chunk[static_cast<size_t>(i)] = weight;
-      else floats[i] = weight;
+      if (doubles)
+        chunk[static_cast<size_t>(i)] = weight;
+      else
+        floats[i] = weight;
     }
     mg_error error{};
     check_status(backend_.write(block, offset + done, chunk.data(), part, &error), error, Code::argument);

@@ -95,13 +95,15 @@ int64_t OpenStep::stored_elements(int64_t buffer, int64_t first_row, int64_t row
   if (buffer < 0 || buffer >= buffers) throw Failure(Code::argument, text_of("buffer is ", buffer, ", expected one in [0, ", buffers, ")"));
   const mg_buffer& spec = plan.buffers_[static_cast<size_t>(buffer)];
   if (!plan.facts_.stored[static_cast<size_t>(buffer)]) {
-    throw Failure(Code::argument, text_of("buffer ", buffer, " is of class ", class_name(spec.buffer_class), ", expected stored, and columns that ops write"));
+    throw Failure(Code::argument,
+                  text_of("buffer ", buffer, " is of class ", class_name(spec.buffer_class), ", expected stored, and columns that ops write"));
   }
   if (failed_ || next_ == MG_PHASE_ROWS || next_ == MG_PHASE_COUNT) {
     throw Failure(Code::argument, text_of("stored rows are there between 'rows' and 'tables', expected a Step that is there"));
   }
   if (first_row < 0 || rows < 1 || first_row > step_->rows_ || rows > step_->rows_ - first_row) {
-    throw Failure(Code::argument, text_of("firstRow and rows are ", first_row, " and ", rows, ", expected a range inside the step's ", step_->rows_, " rows"));
+    throw Failure(Code::argument,
+                  text_of("firstRow and rows are ", first_row, " and ", rows, ", expected a range inside the step's ", step_->rows_, " rows"));
   }
   return rows * spec.width;
 }

@@ -52,14 +52,16 @@ void Plan::bind(int64_t buffer, std::shared_ptr<Memory> memory) {
   if (buffer < 0 || buffer >= buffers) throw Failure(Code::argument, text_of("buffer is ", buffer, ", expected one in [0, ", buffers, ")"));
   const mg_buffer& target = buffers_[static_cast<size_t>(buffer)];
   if (is_row_class(target.buffer_class)) {
-    throw Failure(Code::argument, text_of("buffer ", buffer, " is of class ", class_name(target.buffer_class), ", expected parameter, gradient, state or table"));
+    throw Failure(Code::argument,
+                  text_of("buffer ", buffer, " is of class ", class_name(target.buffer_class), ", expected parameter, gradient, state or table"));
   }
   if (memory->disposed()) throw Failure(Code::disposed, "this memory was disposed");
   if (&memory->backend() != &backend_) {
     throw Failure(Code::argument, text_of("the memory is of device '", memory->backend().name, "', expected '", backend_.name, "', the plan's"));
   }
   if (memory->elements() != element_count(target)) {
-    throw Failure(Code::argument, text_of("the memory has ", memory->elements(), " elements, expected ", element_count(target), " for buffer ", buffer));
+    throw Failure(Code::argument,
+                  text_of("the memory has ", memory->elements(), " elements, expected ", element_count(target), " for buffer ", buffer));
   }
   for (const int32_t other : facts_.bound) {
     if (other != buffer && memories_[static_cast<size_t>(other)] == memory) {
@@ -161,14 +163,14 @@ void Step::copy_input(int32_t buffer, const void* data, const std::string& name)
   plan_->data_[i] = copy;
 }
 
-void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64_t>& column_of, int64_t start, bool shuffled,
-                       mg_data_place place) {
+void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64_t>& column_of, int64_t start, bool shuffled, mg_data_place place) {
   const auto& inputs = plan_->facts_.row_inputs;
   if (column_of.size() != inputs.size()) {
     throw Failure(Code::argument, text_of("columnOf has ", column_of.size(), " entries, expected ", inputs.size(), ", one per row input"));
   }
   if (start < 0 || start > columns->rows() || rows_ > (columns->rows() - start) / steps_) {
-    throw Failure(Code::argument, text_of("start and rows are ", start, " and ", rows_, steps_ == 1 ? "" : text_of(" in ", steps_, " steps"), ", expected a range inside the columns' ", columns->rows(), " rows"));
+    throw Failure(Code::argument, text_of("start and rows are ", start, " and ", rows_, steps_ == 1 ? "" : text_of(" in ", steps_, " steps"),
+                                          ", expected a range inside the columns' ", columns->rows(), " rows"));
   }
   if (shuffled && columns->order() == nullptr) throw Failure(Code::argument, "shuffled is true, expected a call of shuffleAsync() first");
   for (size_t k = 0; k < inputs.size(); ++k) {

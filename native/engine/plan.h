@@ -64,13 +64,13 @@ class Plan {
   bool busy_ = false, retired_ = false;
 
   // Scratch of the step under way.
-  std::vector<void*> data_;                 // per buffer: what mg_run.data is
-  std::vector<char> complete_;              // per buffer: its rows are known to have no NaN
+  std::vector<void*> data_;                  // per buffer: what mg_run.data is
+  std::vector<char> complete_;               // per buffer: its rows are known to have no NaN
   std::vector<std::shared_ptr<void>> held_;  // per buffer: the block, while the step needs it
-  std::vector<AlignedBuffer> copies_;       // per buffer: copied inputs and native outputs
-  std::vector<double> scalars_in_;   // step after step
-  std::vector<double> scalars_out_;  // the same; of a step the program's, then its denominators
-  std::vector<int32_t> row_index_;   // of a step that is open
+  std::vector<AlignedBuffer> copies_;        // per buffer: copied inputs and native outputs
+  std::vector<double> scalars_in_;           // step after step
+  std::vector<double> scalars_out_;          // the same; of a step the program's, then its denominators
+  std::vector<int32_t> row_index_;           // of a step that is open
 };
 
 class Step {
@@ -89,8 +89,7 @@ class Step {
   // Every row input by one of: a float array read in place until execute() returns, a copy, or all from columns.
   void borrow_input(int32_t buffer, const float* data) noexcept;
   void copy_input(int32_t buffer, const void* data, const std::string& name);
-  void use_columns(std::shared_ptr<Columns> columns, const std::vector<int64_t>& column_of, int64_t start, bool shuffled,
-                   mg_data_place place);
+  void use_columns(std::shared_ptr<Columns> columns, const std::vector<int64_t>& column_of, int64_t start, bool shuffled, mg_data_place place);
 
   // Every row output by one of: an array written in place, or a native buffer to copy from afterwards.
   void borrow_output(int32_t buffer, void* data) noexcept;

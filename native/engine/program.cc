@@ -27,8 +27,7 @@ mg_program Program::abi() const {
 }
 
 const char* class_name(int32_t buffer_class) noexcept {
-  static const char* const kNames[] = {"rowInput",  "rowOutput", "activation", "stored",
-                                       "parameter", "gradient",  "state",      "table"};
+  static const char* const kNames[] = {"rowInput", "rowOutput", "activation", "stored", "parameter", "gradient", "state", "table"};
   return buffer_class >= MG_ROW_INPUT && buffer_class <= MG_TABLE ? kNames[buffer_class] : "unknown";
 }
 

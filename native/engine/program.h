@@ -44,19 +44,19 @@ class Program {
 
 /// What a run needs to know of a valid program.
 struct ProgramFacts {
-  std::vector<int32_t> row_inputs;   // buffer numbers, ascending
+  std::vector<int32_t> row_inputs;  // buffer numbers, ascending
   std::vector<int32_t> row_outputs;
-  std::vector<int32_t> bound;        // buffers that need memory: parameter, gradient, state, table
-  std::vector<int64_t> id_limit;     // per buffer: ids must lie below it (rows of the smallest table gathered)
-  std::vector<bool> written;         // per buffer: some op writes its memory
-  std::vector<int32_t> zeroed;       // row outputs with columns that no op writes: zero at first
-  std::vector<int32_t> steps;        // scalar inputs that count steps
+  std::vector<int32_t> bound;         // buffers that need memory: parameter, gradient, state, table
+  std::vector<int64_t> id_limit;      // per buffer: ids must lie below it (rows of the smallest table gathered)
+  std::vector<bool> written;          // per buffer: some op writes its memory
+  std::vector<int32_t> zeroed;        // row outputs with columns that no op writes: zero at first
+  std::vector<int32_t> steps;         // scalar inputs that count steps
   std::vector<int32_t> task_weights;  // scalar inputs that weigh tasks
-  std::vector<int32_t> gradients;    // the GRADIENT buffers
-  std::vector<bool> stored;          // per buffer: stored, and ops write all of its columns
+  std::vector<int32_t> gradients;     // the GRADIENT buffers
+  std::vector<bool> stored;           // per buffer: stored, and ops write all of its columns
   int32_t parameter = -1;
-  int64_t weights = 0;               // elements of the parameter views of all ops together
-  int64_t row_elements = 0;          // elements per row of all row buffers together
+  int64_t weights = 0;       // elements of the parameter views of all ops together
+  int64_t row_elements = 0;  // elements per row of all row buffers together
 };
 
 /// @throws Failure (program) naming the op, the field, the value found and the value expected.

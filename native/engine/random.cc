@@ -11,19 +11,17 @@ namespace multigate {
 namespace {
 
 constexpr uint32_t kPurposeWeights = 0;
-constexpr uint32_t kPurposeShuffle = 1;  // 2 is dropout's: abi/ops.h
+constexpr uint32_t kPurposeShuffle = 1;   // 2 is dropout's: abi/ops.h
 constexpr uint32_t kAttempts = 1u << 10;  // bits 22..31; a truncated normal needs the second with p = 0.05
 
 PhiloxCounter draw(uint64_t index, uint64_t seed, uint64_t stream, uint32_t purpose, uint32_t attempt) noexcept {
-  return philox({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32),
-                 static_cast<uint32_t>(seed >> 32) | attempt << 22, static_cast<uint32_t>(stream >> 32) | purpose << 22},
+  return philox({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), static_cast<uint32_t>(seed >> 32) | attempt << 22,
+                 static_cast<uint32_t>(stream >> 32) | purpose << 22},
                 {static_cast<uint32_t>(seed), static_cast<uint32_t>(stream)});
 }
 
 /// 53 bits as a number in [0, 1).
-double unit(uint32_t high, uint32_t low) noexcept {
-  return static_cast<double>((static_cast<uint64_t>(high) << 32 | low) >> 11) * 0x1.0p-53;
-}
+double unit(uint32_t high, uint32_t low) noexcept { return static_cast<double>((static_cast<uint64_t>(high) << 32 | low) >> 11) * 0x1.0p-53; }
 
 }  // namespace
 

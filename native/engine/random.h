@@ -22,8 +22,7 @@ struct Initializer {
 /// A stream of initial weights. seed and stream are below 2^53.
 class WeightStream {
  public:
-  WeightStream(const Initializer& initializer, uint64_t seed, uint64_t stream) noexcept
-      : initializer_(initializer), seed_(seed), stream_(stream) {}
+  WeightStream(const Initializer& initializer, uint64_t seed, uint64_t stream) noexcept : initializer_(initializer), seed_(seed), stream_(stream) {}
 
   /// Element `index`. uniform: in [low, high). truncated normal: within 2 deviations of the mean, by drawing again.
   float operator()(uint64_t index) const noexcept;

@@ -29,11 +29,12 @@ std::vector<OpKind> make_op_kinds() {
 #define MULTIGATE_INTS(field) {camel_case(#field), FieldType::integers, offsetof(Descriptor, field)},
 #define MULTIGATE_FLOAT(field) {camel_case(#field), FieldType::real, offsetof(Descriptor, field)},
 #define MULTIGATE_SCALAR(field) {camel_case(#field), FieldType::scalar, offsetof(Descriptor, field)},
-#define MULTIGATE_OP(op, phase)                                                                                       \
-  {                                                                                                                   \
-    using Descriptor = mg_##op;                                                                                       \
-    kinds.push_back({#op, MG_PHASE_##phase,                                                                           \
-                     {MG_FIELDS_##op(MULTIGATE_VIEW, MULTIGATE_VIEWS, MULTIGATE_INT, MULTIGATE_INTS, MULTIGATE_FLOAT, MULTIGATE_SCALAR)}});\
+#define MULTIGATE_OP(op, phase)                                                                                                             \
+  {                                                                                                                                         \
+    using Descriptor = mg_##op;                                                                                                             \
+    kinds.push_back({#op,                                                                                                                   \
+                     MG_PHASE_##phase,                                                                                                      \
+                     {MG_FIELDS_##op(MULTIGATE_VIEW, MULTIGATE_VIEWS, MULTIGATE_INT, MULTIGATE_INTS, MULTIGATE_FLOAT, MULTIGATE_SCALAR)}}); \
   }
   MG_OPS(MULTIGATE_OP)
 #undef MULTIGATE_OP

@@ -158,9 +158,7 @@ void forget_data_set(uint64_t data_set) noexcept {
     if (const mg_backend* backend = entry(number)) backend->forget(data_set);
 }
 
-bool is_host_backend(const mg_backend& backend) noexcept {
-  return &backend == mg_cpu_backend() || &backend == mg_reference_backend();
-}
+bool is_host_backend(const mg_backend& backend) noexcept { return &backend == mg_cpu_backend() || &backend == mg_reference_backend(); }
 
 int processors() noexcept {
 #if defined(__linux__)

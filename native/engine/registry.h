@@ -12,7 +12,7 @@ namespace multigate {
 struct DeviceReport {
   std::string name;
   bool available;
-  std::string reason;  // empty where available
+  std::string reason;   // empty where available
   mg_device_info info;  // where available
 };
 

@@ -160,7 +160,7 @@ void check_pair(Checker& c, const mg_mixture_backward& op, int64_t number) {
   if (!same(op.name, forward.name)) c.fail(camel_case(#name).c_str(), "another", text_of("that of op ", number, ", whose experts these are"));
   MG_FIELDS_mixture_topology(MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME, MULTIGATE_SAME)
 #undef MULTIGATE_SAME
-  if (!same(op.experts, forward.experts) || !same(op.pre, forward.pre)) {
+      if (!same(op.experts, forward.experts) || !same(op.pre, forward.pre)) {
     const auto where = [](const mg_view& view) { return Checker::present(view) ? text_of("of buffer ", view.buffer) : std::string("absent"); };
     c.fail("pre", where(op.pre), text_of(where(forward.pre), ", as op ", number, " keeps it beside these experts"));
   }
@@ -276,18 +276,14 @@ void check(Checker& c, const mg_multiclass_loss& op) {
   check_loss(c, op, Checker::present(op.dlogits));
 }
 
-void check(Checker& c, const mg_multiclass_predict& op) {
-  c.row_write("y", op.y, c.row_read("logits", op.logits, 0).width);
-}
+void check(Checker& c, const mg_multiclass_predict& op) { c.row_write("y", op.y, c.row_read("logits", op.logits, 0).width); }
 
 void check(Checker& c, const mg_binary_predict& op) {
   c.row_read("logit", op.logit, 1);
   c.row_write("y", op.y, 1);
 }
 
-void check(Checker& c, const mg_reduce_gradients& op) {
-  c.makes_whole("gradients", op.gradients);
-}
+void check(Checker& c, const mg_reduce_gradients& op) { c.makes_whole("gradients", op.gradients); }
 
 void check(Checker& c, const mg_penalty& op) {
   if (Checker::present(op.gradients)) c.whole_gradients("gradients", op.gradients);
@@ -295,7 +291,8 @@ void check(Checker& c, const mg_penalty& op) {
   for (int64_t i = 0; i < op.parameters.count; ++i) {
     const mg_view& view = op.parameters.items[i];
     c.parameter({"parameters", i}, view, 0);
-    if (others.overlaps(view.offset, view.offset + view.width)) c.fail({"parameters", i}, "an overlap with another of the op's", "elements of its own");
+    if (others.overlaps(view.offset, view.offset + view.width))
+      c.fail({"parameters", i}, "an overlap with another of the op's", "elements of its own");
     others.add(view.offset, view.offset + view.width);
   }
   c.scalar_output("loss", op.loss);
@@ -477,7 +474,8 @@ void check_denominator(const Program& program, size_t number, std::vector<bool>&
     }
     const mg_buffer& buffer = program.buffers[static_cast<size_t>(view.buffer)];
     if (buffer.buffer_class != MG_ROW_INPUT || buffer.dtype != MG_F32 || view.width != 1 || view.offset < 0 || view.offset >= buffer.width) {
-      fail(field, text_of("columns [", view.offset, ", ", view.offset, " + ", view.width, ") of buffer ", view.buffer), "one column of an f32 row input");
+      fail(field, text_of("columns [", view.offset, ", ", view.offset, " + ", view.width, ") of buffer ", view.buffer),
+           "one column of an f32 row input");
     }
   };
   column("label", denominator.label, denominator.reduction == 1);  // 'batch' counts rows and reads nothing

@@ -35,8 +35,10 @@ namespace {
 
 #define MG_SKIP_(name)
 #define MG_KEEP_(name) plan.keep(op.name);
-#define MG_KEEP_LISTS_(name, phase) \
-  [[maybe_unused]] void keep_lists([[maybe_unused]] mg_plan& plan, [[maybe_unused]] mg_##name& op) { MG_FIELDS_##name(MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_SKIP_) }
+#define MG_KEEP_LISTS_(name, phase)                                                                  \
+  [[maybe_unused]] void keep_lists([[maybe_unused]] mg_plan& plan, [[maybe_unused]] mg_##name& op) { \
+    MG_FIELDS_##name(MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_KEEP_, MG_SKIP_, MG_SKIP_)                     \
+  }
 MG_OPS(MG_KEEP_LISTS_)
 
 mg_status fail(mg_error* error, mg_status status, const char* text) noexcept {
@@ -108,9 +110,9 @@ mg_status run(mg_plan* plan, const mg_run* run, mg_error* error) noexcept {
     State state{plan->buffers, plan->owned, *run, plan->bfloat16};
     const auto runs = [run](mg_phase phase) { return run->first_phase <= phase && phase <= run->last_phase; };
     for (const mg_op& op : plan->ops) switch (op.kind) {
-#define MG_RUN_OP_(name, phase)                                        \
-  case MG_OP_##name:                                                   \
-    if (runs(MG_PHASE_##phase)) run_op(state, op.fields.name);         \
+#define MG_RUN_OP_(name, phase)                                \
+  case MG_OP_##name:                                           \
+    if (runs(MG_PHASE_##phase)) run_op(state, op.fields.name); \
     break;
         MG_OPS(MG_RUN_OP_)
       }

@@ -1,4 +1,4 @@
-// The mixture of gated experts, written as its formulas: a_i = f(x W_i + b_i), 
+// The mixture of gated experts, written as its formulas: a_i = f(x W_i + b_i),
 // p_j = softmax((x G_j + c_j) / temperature), out_j = sum p_j[i] a_i.
 #include <algorithm>
 #include <cmath>
@@ -132,8 +132,7 @@ void run_op(State& s, const mg_mixture_backward& op) {
       for (int64_t k = 0; k < dx.width; k++) s.at(dx, r, k) = 0;
     }
     // dkernel += x^T dz, dbias += dz, dx += dz kernel^T, for one matrix [d, width] on one stream; experts' products may be rounded
-    const auto back = [&](int64_t stream, const mg_view& kernel_view, const mg_view& bias_view, const double* dz, int64_t width,
-                          bool expert) {
+    const auto back = [&](int64_t stream, const mg_view& kernel_view, const mg_view& bias_view, const double* dz, int64_t width, bool expert) {
       const auto operand = [&](double value) { return expert ? s.operand(value) : value; };
       const mg_view& x = op.streams.items[stream];
       const double* kernel = s.elements(kernel_view);

@@ -103,8 +103,7 @@ void run_op(State& s, const mg_embedding_gather& op) {
     for (int64_t k = 0; k < op.ids.width; k++) {
       const int64_t id = s.id(op.ids, r, k);
       if (op.combiner != 0 && id == 0) continue;
-      for (int64_t c = 0; c < dim; c++)
-        s.at(op.y, r, c) += table[id * dim + c] / (op.combiner == 1 ? static_cast<double>(count) : 1.0);
+      for (int64_t c = 0; c < dim; c++) s.at(op.y, r, c) += table[id * dim + c] / (op.combiner == 1 ? static_cast<double>(count) : 1.0);
     }
   }
 }
@@ -140,8 +139,7 @@ void run_op(State& s, const mg_embedding_update& op) {
         if (combiner != 0 && id == 0) continue;
         touched[static_cast<size_t>(id)] = true;
         for (int64_t c = 0; c < dim; c++)
-          gradient[static_cast<size_t>(id * dim + c)] +=
-              s.get(op.gradients.items[f], r, c) / (combiner == 1 ? static_cast<double>(count) : 1.0);
+          gradient[static_cast<size_t>(id * dim + c)] += s.get(op.gradients.items[f], r, c) / (combiner == 1 ? static_cast<double>(count) : 1.0);
       }
     }
   }

@@ -41,8 +41,7 @@ struct State {
   /// Column c of a row view of ours or an output, for writing.
   double& at(const mg_view& view, int64_t row, int64_t c) {
     const mg_buffer& b = buffer(view);
-    double* data = b.buffer_class == MG_ROW_OUTPUT ? static_cast<double*>(run.data[view.buffer])
-                                                   : owned[static_cast<size_t>(view.buffer)].data();
+    double* data = b.buffer_class == MG_ROW_OUTPUT ? static_cast<double*>(run.data[view.buffer]) : owned[static_cast<size_t>(view.buffer)].data();
     return data[row * b.width + view.offset + c];
   }
   /// What takes part in a product in the place of a value.
@@ -57,9 +56,7 @@ struct State {
     return static_cast<double>(rounded);
   }
   /// Elements of a parameter, gradient, state or table view; null for an absent one.
-  double* elements(const mg_view& view) const {
-    return has(view) ? static_cast<double*>(run.data[view.buffer]) + view.offset : nullptr;
-  }
+  double* elements(const mg_view& view) const { return has(view) ? static_cast<double*>(run.data[view.buffer]) + view.offset : nullptr; }
   /// What a rows op adds to for a parameter view; null for an absent one.
   double* sum(const mg_view& gradients, const mg_view& view) const {
     return has(view) ? owned[static_cast<size_t>(gradients.buffer)].data() + view.offset : nullptr;

@@ -109,8 +109,8 @@ void check_gradients(Report& report, const std::string& what, const Program& ori
     report.compare(what + ", gradient of " + tensor + " by finite differences", got, want, 1e-6);
   };
   for (const Derivative& d : program.derivatives)
-    compare("input " + std::to_string(d.input), program.floats[static_cast<size_t>(d.input)],
-            result.buffers[static_cast<size_t>(d.gradient)], 0x1.0p-9f);
+    compare("input " + std::to_string(d.input), program.floats[static_cast<size_t>(d.input)], result.buffers[static_cast<size_t>(d.gradient)],
+            0x1.0p-9f);
   if (program.gradient_buffer >= 0 && !program.weighted_outputs.empty())
     compare("the parameters", program.floats[static_cast<size_t>(program.parameter_buffer)],
             result.buffers[static_cast<size_t>(program.gradient_buffer)], 0x1.0p-9f);

@@ -1,6 +1,5 @@
 #include "selftest/hostile.h"
 
-
 #include "selftest/json.h"
 #include "selftest/random.h"
 #include "selftest/safetensors.h"
@@ -47,7 +46,8 @@ void check_hostile_files(Report& report) {
       {"a negative offset", file(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}})", data)},
       {"a shape of more bytes", file(R"({"a":{"dtype":"F32","shape":[8],"data_offsets":[0,16]}})", data)},
       {"a shape that overflows", file(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", data)},
-      {"tensors that overlap", file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", data)},
+      {"tensors that overlap",
+       file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", data)},
       {"no object", file("[]", data)},
   };
   for (const auto& [name, bytes] : wrong) report.check(is_refused(bytes), std::string("safetensors: ") + name, "accepted");

@@ -110,13 +110,25 @@ struct Case {
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = {
       // What one op keeps for another.
-      {"a copy out of experts", [](Change& c) { c.insert(kDrop, {c.mixture().experts, c.buffer(MG_ACTIVATION, 4)}); },
+      {"a copy out of experts",
+       [](Change& c) {
+         c.insert(kDrop, {c.mixture().experts, c.buffer(MG_ACTIVATION, 4)});
+       },
        {"op 3 (copy_columns)", "x", "buffer 8", "op 2 (mixture_forward)"}},
-      {"a copy into experts", [](Change& c) { c.insert(kDrop, {{c.mixture().gates.buffer, 0, 2}, {c.mixture().experts.buffer, 1, 2}}); },
+      {"a copy into experts",
+       [](Change& c) {
+         c.insert(kDrop, {{c.mixture().gates.buffer, 0, 2}, {c.mixture().experts.buffer, 1, 2}});
+       },
        {"op 3 (copy_columns)", "y", "buffer 8", "op 2 (mixture_forward)"}},
-      {"a copy into pre", [](Change& c) { c.insert(kDrop, {{c.mixture().gates.buffer, 0, 2}, {c.mixture().pre.buffer, 0, 2}}); },
+      {"a copy into pre",
+       [](Change& c) {
+         c.insert(kDrop, {{c.mixture().gates.buffer, 0, 2}, {c.mixture().pre.buffer, 0, 2}});
+       },
        {"op 3 (copy_columns)", "y", "buffer 9", "op 2 (mixture_forward)"}},
-      {"experts that an op has used before", [](Change& c) { c.insert(kMixture, {{0, 0, 1}, {c.mixture().experts.buffer, 0, 1}}); },
+      {"experts that an op has used before",
+       [](Change& c) {
+         c.insert(kMixture, {{0, 0, 1}, {c.mixture().experts.buffer, 0, 1}});
+       },
        {"op 3 (mixture_forward)", "experts", "buffer 8", "op 2 (copy_columns)"}},
       {"two mixtures of one experts",
        [](Change& c) {
@@ -128,10 +140,12 @@ const std::vector<Case>& cases() {
       {"experts and pre in one", [](Change& c) { c.mixture().pre = c.mixture_back().pre = c.mixture().experts; }, {"op 2", "pre", "buffer 8"}},
       {"experts within a wider buffer", [](Change& c) { c.buffer_of(c.mixture().experts).width = 9; }, {"op 2", "experts", "whole buffer", "9"}},
       {"narrow experts", [](Change& c) { c.buffer_of(c.mixture().experts).width = 3, c.mixture().experts.width = 3; }, {"op 2", "experts", "3", "4"}},
-      {"experts in a row output", [](Change& c) { c.buffer_of(c.mixture().experts).buffer_class = MG_ROW_OUTPUT; },
+      {"experts in a row output",
+       [](Change& c) { c.buffer_of(c.mixture().experts).buffer_class = MG_ROW_OUTPUT; },
        {"op 2", "experts", "rowOutput", "activation"}},
       {"pre in a stored buffer", [](Change& c) { c.buffer_of(c.mixture().pre).buffer_class = MG_STORED; }, {"op 2", "pre", "stored", "activation"}},
-      {"a backward op of what nobody keeps", [](Change& c) { c.mixture().experts = c.mixture().pre = kAbsent; },
+      {"a backward op of what nobody keeps",
+       [](Change& c) { c.mixture().experts = c.mixture().pre = kAbsent; },
        {"op 8 (mixture_backward)", "experts", "buffer 8"}},
       {"a backward op without pre", [](Change& c) { c.mixture_back().pre = kAbsent; }, {"op 8", "pre", "absent"}},
       {"pre that forward does not keep",
@@ -149,7 +163,11 @@ const std::vector<Case>& cases() {
        {"op 8", "experts", "4 wide", "2"}},
       {"a backward op of another activation", [](Change& c) { c.mixture_back().activation = MG_SWISH; }, {"op 8", "activation", "op 2"}},
       {"a backward op of another temperature", [](Change& c) { c.mixture_back().temperature = 2; }, {"op 8", "temperature", "op 2"}},
-      {"a backward op of other seats", [](Change& c) { c.mixture_back().gate_expert = c.ints({1, 0}); }, {"op 8", "gateExpert", "op 2"}},
+      {"a backward op of other seats",
+       [](Change& c) {
+         c.mixture_back().gate_expert = c.ints({1, 0});
+       },
+       {"op 8", "gateExpert", "op 2"}},
       {"a backward op of another stream",
        [](Change& c) {
          const mg_view other = c.buffer(MG_ACTIVATION, 3);
@@ -157,10 +175,16 @@ const std::vector<Case>& cases() {
          c.op<mg_mixture_backward>(kMixtureBack + 1).streams = c.views({other});
        },
        {"op 9", "streams", "op 2"}},
-      {"a stream that changes in between", [](Change& c) { c.insert(kDrop, {{c.mixture().gates.buffer, 0, 1}, {0, 2, 1}}); },
+      {"a stream that changes in between",
+       [](Change& c) {
+         c.insert(kDrop, {{c.mixture().gates.buffer, 0, 1}, {0, 2, 1}});
+       },
        {"op 9", "streams[0]", "buffer 0", "op 3 (copy_columns)"}},
 
-      {"gates that change in between", [](Change& c) { c.insert(kDrop, {{0, 0, 1}, {c.mixture().gates.buffer, 1, 1}}); },
+      {"gates that change in between",
+       [](Change& c) {
+         c.insert(kDrop, {{0, 0, 1}, {c.mixture().gates.buffer, 1, 1}});
+       },
        {"op 9", "gates", "op 3 (copy_columns)"}},
       {"gates of another forward op",
        [](Change& c) {
@@ -171,7 +195,9 @@ const std::vector<Case>& cases() {
        {"op 9", "gates", "op 2"}},
 
       // What is written, and when.
-      {"accumulation into columns that nobody wrote", [](Change& c) { c.mixture_back().accumulate = c.ints({1}); }, {"op 8", "dstreams[0]", "before"}},
+      {"accumulation into columns that nobody wrote",
+       [](Change& c) { c.mixture_back().accumulate = c.ints({1}); },
+       {"op 8", "dstreams[0]", "before"}},
       {"a gradient over the logit", [](Change& c) { c.op<mg_binary_loss>(kLoss).dlogit = c.op<mg_binary_loss>(kLoss).logit; }, {"op 5", "overlap"}},
       {"dx over half of dy",
        [](Change& c) {
@@ -180,16 +206,24 @@ const std::vector<Case>& cases() {
          c.insert(kDenseBack, {dy, half});
        },
        {"op 7", "overlap"}},
-      {"a row output that is an input", [](Change& c) { c.insert(kMixture, {{0, 0, 1}, c.op<mg_copy_columns>(kCopy).x}); }, {"op 2", "y", "rowInput"}},
+      {"a row output that is an input",
+       [](Change& c) {
+         c.insert(kMixture, {{0, 0, 1}, c.op<mg_copy_columns>(kCopy).x});
+       },
+       {"op 2", "y", "rowInput"}},
       {"dropout in place", [](Change& c) { c.op<mg_dropout>(kDrop).y = c.op<mg_dropout>(kDrop).x; }, {"op 3", "overlap"}},
 
       // What happens once a step.
-      {"no reduce_gradients", [](Change& c) { c.program.ops.erase(c.program.ops.begin() + kReduce); }, {"op 9 (penalty)", "gradients", "reduce_gradients"}},
+      {"no reduce_gradients",
+       [](Change& c) { c.program.ops.erase(c.program.ops.begin() + kReduce); },
+       {"op 9 (penalty)", "gradients", "reduce_gradients"}},
       {"no step ops", [](Change& c) { c.program.ops.resize(kReduce); }, {"buffer", "gradient", "reduce_gradients"}},
-      {"penalties before the gradients are whole", [](Change& c) { std::swap(c.program.ops[kReduce], c.program.ops[kPenalty]); },
+      {"penalties before the gradients are whole",
+       [](Change& c) { std::swap(c.program.ops[kReduce], c.program.ops[kPenalty]); },
        {"op 9 (penalty)", "reduce_gradients"}},
       {"gradients made whole twice", [](Change& c) { c.again(kReduce, kPenalty); }, {"op 10 (reduce_gradients)", "gradients", "op 9", "once"}},
-      {"gradients that nobody makes whole", [](Change& c) { c.buffer(MG_GRADIENT, 1, c.buffer_of(c.op<mg_optimize>(kOptimize).gradients).count); },
+      {"gradients that nobody makes whole",
+       [](Change& c) { c.buffer(MG_GRADIENT, 1, c.buffer_of(c.op<mg_optimize>(kOptimize).gradients).count); },
        {"class gradient", "reduce_gradients"}},
       {"an update from gradients that are not whole",
        [](Change& c) {
@@ -203,17 +237,31 @@ const std::vector<Case>& cases() {
          gradients.buffer = c.buffer(MG_GRADIENT, 1, gradients.width).buffer;
        },
        {"op 10 (penalty)", "gradients", "reduce_gradients"}},
-      {"gradients of another length", [](Change& c) { c.buffer_of(c.op<mg_optimize>(kOptimize).gradients).count -= 1; }, {"buffer", "count", "parameter"}},
-      {"a part of the gradients", [](Change& c) { c.op<mg_dense_backward>(kDenseBack).gradients.width -= 1; }, {"op 6 (dense_backward)", "gradients", "all"}},
-      {"a mixture's part of the gradients", [](Change& c) { c.mixture_back().gradients.offset += 1, c.mixture_back().gradients.width -= 1; },
+      {"gradients of another length",
+       [](Change& c) { c.buffer_of(c.op<mg_optimize>(kOptimize).gradients).count -= 1; },
+       {"buffer", "count", "parameter"}},
+      {"a part of the gradients",
+       [](Change& c) { c.op<mg_dense_backward>(kDenseBack).gradients.width -= 1; },
+       {"op 6 (dense_backward)", "gradients", "all"}},
+      {"a mixture's part of the gradients",
+       [](Change& c) { c.mixture_back().gradients.offset += 1, c.mixture_back().gradients.width -= 1; },
        {"op 8 (mixture_backward)", "gradients", "all"}},
-      {"a backward op without gradients", [](Change& c) { c.op<mg_dense_backward>(kDenseBack).gradients = kAbsent; }, {"op 6", "gradients", "absent"}},
-      {"tables before parameters", [](Change& c) { std::swap(c.program.ops[kTable], c.program.ops[kOptimize]); }, {"op 12 (optimize)", "'update'", "'tables'"}},
+      {"a backward op without gradients",
+       [](Change& c) { c.op<mg_dense_backward>(kDenseBack).gradients = kAbsent; },
+       {"op 6", "gradients", "absent"}},
+      {"tables before parameters",
+       [](Change& c) { std::swap(c.program.ops[kTable], c.program.ops[kOptimize]); },
+       {"op 12 (optimize)", "'update'", "'tables'"}},
       {"an activation after the step", [](Change& c) { std::swap(c.program.ops[kDenseBack], c.program.ops[kReduce]); }, {"'rows'", "'gradients'"}},
-      {"a gradient without a task weight", [](Change& c) { c.op<mg_binary_loss>(kLoss).task_weight = -1; }, {"op 5 (binary_loss)", "taskWeight", "absent"}},
+      {"a gradient without a task weight",
+       [](Change& c) { c.op<mg_binary_loss>(kLoss).task_weight = -1; },
+       {"op 5 (binary_loss)", "taskWeight", "absent"}},
       {"a task weight that is no scalar input", [](Change& c) { c.op<mg_binary_loss>(kLoss).task_weight = 99; }, {"op 5", "taskWeight", "99"}},
       {"no denominator", [](Change& c) { c.op<mg_binary_loss>(kLoss).denominator = -1; }, {"op 5", "denominator", "absent"}},
-      {"a denominator that weighs a task", [](Change& c) { c.program.denominators = {{c.op<mg_binary_loss>(kLoss).task_weight, c.label(), kAbsent, 0}}; },
+      {"a denominator that weighs a task",
+       [](Change& c) {
+         c.program.denominators = {{c.op<mg_binary_loss>(kLoss).task_weight, c.label(), kAbsent, 0}};
+       },
        {"denominator 0", "scalar", "weight of a task"}},
       {"a penalty of one parameter twice",
        [](Change& c) {
@@ -242,13 +290,21 @@ const std::vector<Case>& cases() {
          op.rule = 1, op.moment2 = op.moment1;
        },
        {"op 11", "moment2", "already"}},
-      {"a backward op without a gradient buffer", [](Change& c) { c.buffer_of(c.op<mg_optimize>(kOptimize).gradients).buffer_class = MG_STATE; },
+      {"a backward op without a gradient buffer",
+       [](Change& c) { c.buffer_of(c.op<mg_optimize>(kOptimize).gradients).buffer_class = MG_STATE; },
        {"op 6", "gradient"}},
 
       // Numbers.
-      {"a denominator set twice", [](Change& c) { c.program.denominators = {{1, c.label(), kAbsent, 0}, {1, c.label(), kAbsent, 0}}; },
+      {"a denominator set twice",
+       [](Change& c) {
+         c.program.denominators = {{1, c.label(), kAbsent, 0}, {1, c.label(), kAbsent, 0}};
+       },
        {"denominator 1", "scalar"}},
-      {"a denominator that counts steps", [](Change& c) { c.program.denominators = {{0, c.label(), kAbsent, 0}}; }, {"denominator 0", "scalar", "step"}},
+      {"a denominator that counts steps",
+       [](Change& c) {
+         c.program.denominators = {{0, c.label(), kAbsent, 0}};
+       },
+       {"denominator 0", "scalar", "step"}},
       {"a temperature that float32 cannot divide by", [](Change& c) { c.mixture().temperature = 1e-39; }, {"op 2", "temperature", "1e-39"}},
       {"a penalty beyond float32", [](Change& c) { c.op<mg_penalty>(kPenalty).l2 = 1e39; }, {"op 10", "l2", "1e+39"}},
       {"rows of experts too wide for a buffer",
@@ -286,8 +342,16 @@ const std::vector<Case>& cases() {
       {"no units", [](Change& c) { c.mixture().units = 0; }, {"op 2", "units", "0"}},
       {"views of nothing", [](Change& c) { c.op<mg_copy_columns>(kCopy).x.width = 0; }, {"op 1", "x", "[0, 0 + 0)"}},
       {"an offset that overflows", [](Change& c) { c.op<mg_copy_columns>(kCopy).x.offset = INT64_MAX; }, {"op 1", "x", "9223372036854775807"}},
-      {"topology of extreme numbers", [](Change& c) { c.mixture().expert_stream = c.ints({0, INT64_MIN}); }, {"op 2", "expertStream[1]"}},
-      {"offsets of extreme numbers", [](Change& c) { c.mixture().gate_offset = c.ints({0, INT64_MAX}); }, {"op 2", "gateOffset[1]"}},
+      {"topology of extreme numbers",
+       [](Change& c) {
+         c.mixture().expert_stream = c.ints({0, INT64_MIN});
+       },
+       {"op 2", "expertStream[1]"}},
+      {"offsets of extreme numbers",
+       [](Change& c) {
+         c.mixture().gate_offset = c.ints({0, INT64_MAX});
+       },
+       {"op 2", "gateOffset[1]"}},
   };
   return all;
 }
@@ -374,7 +438,8 @@ void check_hostile_programs(Report& report, const std::vector<Place>& places) {
     const multigate::Program program = changed(good, one);
     const std::string refused = refusal(program);
     report.check(refused.empty(), std::string("programs: ") + one.name, refused);
-    for (const Place& place : places) check_text(report, std::string("programs on ") + place.name + ": " + one.name, compile(program, place), one.parts);
+    for (const Place& place : places)
+      check_text(report, std::string("programs on ") + place.name + ": " + one.name, compile(program, place), one.parts);
   }
 }
 

@@ -14,8 +14,8 @@
 
 #if defined(MG_SELFTEST_CUDA)
 extern "C" const mg_backend* mg_cuda_backend(int32_t device) MG_NOEXCEPT;
-extern "C" mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, int64_t* launches, mg_error* error)
-    MG_NOEXCEPT;
+extern "C" mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, int64_t* launches,
+                                  mg_error* error) MG_NOEXCEPT;
 extern "C" mg_status mg_cuda_peaks(double peaks[3], mg_error* error) MG_NOEXCEPT;
 extern "C" mg_status mg_cuda_profile(mg_plan* plan, const mg_run* run, void (*each)(void*, const char*, int64_t, int32_t, double), void* user,
                                      mg_error* error) MG_NOEXCEPT;
@@ -72,28 +72,43 @@ Options parse(int count, char** arguments) {
       if (text.empty() || *end != 0 || text[0] == '-') throw UsageError(name + ": expected a number, found " + text);
       return result;
     };
-    if (name == "--cases") options.cases = static_cast<int>(number());
-    else if (name == "--mixtures") options.mixtures = static_cast<int>(number());
+    if (name == "--cases")
+      options.cases = static_cast<int>(number());
+    else if (name == "--mixtures")
+      options.mixtures = static_cast<int>(number());
     else if (name == "--part") {
       const std::string text = value();
       char end = 0;
       if (std::sscanf(text.c_str(), "%d/%d%c", &options.part, &options.parts, &end) != 2 || options.part < 1 || options.part > options.parts)
         throw UsageError("--part: expected two numbers such as 1/2, found " + text);
-    }
-    else if (name == "--seed") options.seed = number();
-    else if (name == "--golden") options.golden = value();
-    else if (name == "--steady") options.steady = value();
-    else if (name == "--isa") options.isa = value();
-    else if (name == "--device") options.device = value();
-    else if (name == "--op") options.op = value();
-    else if (name == "--peaks") options.peaks = true;
-    else if (name == "--time") options.timing.programs = value();
-    else if (name == "--only") options.timing.only = value();
-    else if (name == "--profile") options.timing.profile = true;
-    else if (name == "--seconds") options.timing.seconds = static_cast<double>(number());
-    else if (name == "--verbose") options.verbose = true;
-    else if (name == "--help") options.help = true;
-    else throw UsageError(name + ": unknown option");
+    } else if (name == "--seed")
+      options.seed = number();
+    else if (name == "--golden")
+      options.golden = value();
+    else if (name == "--steady")
+      options.steady = value();
+    else if (name == "--isa")
+      options.isa = value();
+    else if (name == "--device")
+      options.device = value();
+    else if (name == "--op")
+      options.op = value();
+    else if (name == "--peaks")
+      options.peaks = true;
+    else if (name == "--time")
+      options.timing.programs = value();
+    else if (name == "--only")
+      options.timing.only = value();
+    else if (name == "--profile")
+      options.timing.profile = true;
+    else if (name == "--seconds")
+      options.timing.seconds = static_cast<double>(number());
+    else if (name == "--verbose")
+      options.verbose = true;
+    else if (name == "--help")
+      options.help = true;
+    else
+      throw UsageError(name + ": unknown option");
   }
   std::string names;
   for (int op = 0; op < MG_OP_COUNT; op++) names += std::string(" ") + selftest::op_name(static_cast<mg_op_kind>(op));
@@ -125,9 +140,10 @@ int print_peaks() {
   double peaks[3];
   if (mg_cuda_peaks(peaks, &error) != MG_OK) throw std::runtime_error(error.text);
   mg_cuda_backend(0)->describe(&device);
-  std::printf("{\"peer\": \"machine\", \"device\": \"%s\", \"capability\": \"%s\", \"copy_gbytes_per_s\": %.1f, \"tf32_mma_tflops\": %.1f, "
-              "\"bf16_mma_tflops\": %.1f}\n",
-              device.name, device.capability, peaks[0], peaks[1], peaks[2]);
+  std::printf(
+      "{\"peer\": \"machine\", \"device\": \"%s\", \"capability\": \"%s\", \"copy_gbytes_per_s\": %.1f, \"tf32_mma_tflops\": %.1f, "
+      "\"bf16_mma_tflops\": %.1f}\n",
+      device.name, device.capability, peaks[0], peaks[1], peaks[2]);
   return 0;
 }
 #else
@@ -135,8 +151,8 @@ int print_peaks() { throw UsageError("--peaks: this build has no device but the 
 #endif
 
 /// The same with products of bfloat16. A kink that a rounded product crosses is no error: smooth cases only.
-void check_bfloat16(selftest::Report& report, const std::string& what, const selftest::Program& program,
-                    std::vector<selftest::Place> places, selftest::Place reference) {
+void check_bfloat16(selftest::Report& report, const std::string& what, const selftest::Program& program, std::vector<selftest::Place> places,
+                    selftest::Place reference) {
   reference.precision = MG_PRECISION_BF16;
   const selftest::Result want = run(program, reference);
   for (selftest::Place& place : places) {
@@ -155,8 +171,7 @@ void check_tf32(selftest::Report& report, const std::string& what, const selftes
   check_parity(report, what, program, place, want);
 }
 
-void check_random(selftest::Report& report, const Options& options, const std::vector<selftest::Place>& places,
-                  const selftest::Place& reference) {
+void check_random(selftest::Report& report, const Options& options, const std::vector<selftest::Place>& places, const selftest::Place& reference) {
   using namespace selftest;
   const std::vector<int64_t> some_rows = {1, 2, 7, 16, 33, 100, 300, 1100};  // the last: more than one slot of a GPU's gradients
   for (int op = 0; op < MG_OP_COUNT; op++) {

@@ -142,9 +142,12 @@ struct Runner {
 
   Result operator()() {
     const mg_backend& backend = *place.backend;
-    const mg_program compiled{program.buffers.data(), static_cast<uint32_t>(program.buffers.size()),
-                              program.ops.data(),     static_cast<uint32_t>(program.ops.size()),
-                              static_cast<uint32_t>(program.scalars.size()), static_cast<uint32_t>(program.scalar_outputs)};
+    const mg_program compiled{program.buffers.data(),
+                              static_cast<uint32_t>(program.buffers.size()),
+                              program.ops.data(),
+                              static_cast<uint32_t>(program.ops.size()),
+                              static_cast<uint32_t>(program.scalars.size()),
+                              static_cast<uint32_t>(program.scalar_outputs)};
     const mg_compile_options choice{place.isa.empty() ? nullptr : place.isa.c_str(), place.precision};
     mg_plan* plan = nullptr;
     if (backend.compile(&compiled, &choice, &plan, &error) != MG_OK) return fail();
@@ -174,8 +177,7 @@ struct Runner {
         memories.push_back({&backend});
         const std::vector<Element> initial(program.floats[i].begin(), program.floats[i].end());
         if (backend.allocate(buffer.count * buffer.width, &memories.back().data, &error) != MG_OK) return fail();
-        if (!initial.empty() &&
-            backend.write(memories.back().data, 0, initial.data(), static_cast<int64_t>(initial.size()), &error) != MG_OK)
+        if (!initial.empty() && backend.write(memories.back().data, 0, initial.data(), static_cast<int64_t>(initial.size()), &error) != MG_OK)
           return fail();
         data[i] = memories.back().data;
       }

@@ -39,12 +39,12 @@ class Program {
   mg_views list(std::vector<mg_view> views);
   mg_ints list(std::vector<int64_t> ints);
 
-#define SELFTEST_ADD(op, phase)    \
+#define SELFTEST_ADD(op, phase)     \
   void add(const mg_##op& fields) { \
-    mg_op added{};                 \
-    added.kind = MG_OP_##op;       \
-    added.fields.op = fields;      \
-    ops.push_back(added);          \
+    mg_op added{};                  \
+    added.kind = MG_OP_##op;        \
+    added.fields.op = fields;       \
+    ops.push_back(added);           \
   }
   MG_OPS(SELFTEST_ADD)
 #undef SELFTEST_ADD
@@ -58,8 +58,8 @@ class Program {
   int64_t rows = 0;
   std::vector<mg_op> ops;
   std::vector<mg_buffer> buffers;
-  std::vector<std::vector<float>> floats;   // by buffer: what it holds before a run
-  std::vector<std::vector<int32_t>> ints;   // by buffer: ids
+  std::vector<std::vector<float>> floats;  // by buffer: what it holds before a run
+  std::vector<std::vector<int32_t>> ints;  // by buffer: ids
   std::vector<double> scalars;
   int64_t scalar_outputs = 0;
   int32_t parameter_buffer = -1, gradient_buffer = -1;  // gradient_buffer: the first one
@@ -110,8 +110,8 @@ struct Between {
 struct RunOptions {
   int threads = 2;
   const int32_t* row_index = nullptr;
-  bool side_by_side = false;  // the inputs of a row, as in a data set
-  std::vector<int> cuts = {};  // phases before which the step is cut: {1, 2, 3} runs each by itself
+  bool side_by_side = false;                         // the inputs of a row, as in a data set
+  std::vector<int> cuts = {};                        // phases before which the step is cut: {1, 2, 3} runs each by itself
   std::function<void(const Between&)> between = {};  // called at each cut
 };
 

@@ -7,8 +7,10 @@ namespace selftest {
 
 void Report::check(bool ok, const std::string& what, const std::string& detail) {
   ok ? passed++ : failed++;
-  if (!ok) std::printf("FAILED %s: %s\n", what.c_str(), detail.c_str());
-  else if (verbose_) std::printf("passed %s\n", what.c_str());
+  if (!ok)
+    std::printf("FAILED %s: %s\n", what.c_str(), detail.c_str());
+  else if (verbose_)
+    std::printf("passed %s\n", what.c_str());
 }
 
 void Report::skip(const std::string& what, const std::string& why) {
@@ -39,8 +41,7 @@ void Report::compare(const std::string& what, const std::vector<double>& got, co
   const double relative = norm > 0 ? std::sqrt(difference / norm) : worst;
   const bool ok = worst < 0 || (finite && relative <= (norm > 0 || tolerance == 0 ? tolerance : 1e-6));
   if (!ok)
-    std::snprintf(text, sizeof text, "error %.3g, allowed %.3g; worst at %zu: got %.9g, want %.9g", relative, tolerance, at, got[at],
-                  want[at]);
+    std::snprintf(text, sizeof text, "error %.3g, allowed %.3g; worst at %zu: got %.9g, want %.9g", relative, tolerance, at, got[at], want[at]);
   check(ok, what, ok ? "" : text);
 }
 

@@ -21,7 +21,8 @@ constexpr int64_t kRows = 1037;
 /// A plan on the CPU with memory, a data set and arrays.
 class Loaded {
  public:
-  explicit Loaded(const Workload& workload) : workload_(workload), plan_(std::make_shared<multigate::Plan>(*mg_cpu_backend(), workload.program, "", MG_PRECISION_F32)) {
+  explicit Loaded(const Workload& workload)
+      : workload_(workload), plan_(std::make_shared<multigate::Plan>(*mg_cpu_backend(), workload.program, "", MG_PRECISION_F32)) {
     Random random(1);
     std::vector<multigate::Column> columns;
     std::vector<const void*> values;
@@ -34,7 +35,8 @@ class Loaded {
       const mg_buffer& buffer = plan_->buffer(number);
       const int64_t limit = facts.id_limit[static_cast<size_t>(number)];
       ids_.emplace_back();
-      for (int64_t i = 0; buffer.dtype == MG_I32 && i < kRows * buffer.width; i++) ids_.back().push_back(static_cast<int32_t>(random.between(0, limit - 1)));
+      for (int64_t i = 0; buffer.dtype == MG_I32 && i < kRows * buffer.width; i++)
+        ids_.back().push_back(static_cast<int32_t>(random.between(0, limit - 1)));
       floats_.emplace_back(buffer.dtype == MG_I32 ? 0 : kRows * buffer.width, 0.5f);
       column_of_.push_back(static_cast<int64_t>(column_of_.size()));
       columns.push_back({buffer.dtype, buffer.width, limit});
@@ -52,8 +54,10 @@ class Loaded {
     if (from_columns) step.use_columns(columns_, column_of_, 0, true, MG_DATA_AUTO);
     for (size_t k = 0; !from_columns && k < facts.row_inputs.size(); k++) {
       const int32_t number = facts.row_inputs[k];
-      if (ids_[k].empty()) step.borrow_input(number, floats_[k].data());
-      else step.copy_input(number, ids_[k].data(), workload_.name);
+      if (ids_[k].empty())
+        step.borrow_input(number, floats_[k].data());
+      else
+        step.copy_input(number, ids_[k].data(), workload_.name);
     }
     for (size_t k = 0; k < outputs_.size(); k++) step.borrow_output(facts.row_outputs[k], outputs_[k].data());
     step.set_scalars(workload_.scalars.data());
@@ -92,8 +96,10 @@ void check_idle(Report& report, Loaded& loaded) {
 
 void check_steady(Report& report, const std::string& programs, const std::string& only) {
   const bool counts = allocations() >= 0;
-  if (counts) check_counting(report);
-  else report.skip("steps allocate nothing", "this build does not count allocations");
+  if (counts)
+    check_counting(report);
+  else
+    report.skip("steps allocate nothing", "this build does not count allocations");
   bool first = true;
   for (const auto& workload : read_workloads(programs, only)) {
     Loaded loaded(*workload);
@@ -107,8 +113,8 @@ void check_steady(Report& report, const std::string& programs, const std::string
           for (int i = 0; i < 5; i++) loaded.step(rows, threads, from_columns);
           const int64_t found = allocations() - before;
           report.check(found == 0,
-                       workload->name + " " + workload->mode + ", " + std::to_string(rows) + " rows from " +
-                           (from_columns ? "columns" : "arrays") + " with " + std::to_string(threads) + " threads allocates nothing",
+                       workload->name + " " + workload->mode + ", " + std::to_string(rows) + " rows from " + (from_columns ? "columns" : "arrays") +
+                           " with " + std::to_string(threads) + " threads allocates nothing",
                        std::to_string(found) + " allocations in 5 steps");
         }
   }

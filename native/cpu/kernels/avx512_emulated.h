@@ -71,7 +71,8 @@ inline __m512d whole(__m256d low, __m256d high) {
 
 // Masks: all bits of a lane, or none.
 inline lanes32 spread(__mmask16 mask) {
-  const lanes32 bit = {1, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
+  const lanes32 bit = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
+                       1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
   return reinterpret_cast<lanes32>((bit & mask) != 0);
 }
 inline __mmask16 gathered(lanes32 all_or_none) {
@@ -154,16 +155,15 @@ inline __m512i _mm512_and_si512(__m512i a, __m512i b) { return integers(bits_of(
 inline __m512i _mm512_or_si512(__m512i a, __m512i b) { return integers(bits_of(a) | bits_of(b)); }
 inline __m512i _mm512_add_epi32(__m512i a, __m512i b) { return integers(bits_of(a) + bits_of(b)); }
 inline __m512i _mm512_mullo_epi32(__m512i a, __m512i b) { return integers(bits_of(a) * bits_of(b)); }
-inline __m512i _mm512_mul_epu32(__m512i a, __m512i b) {
-  return integers((quads_of(a) & 0xFFFFFFFFu) * (quads_of(b) & 0xFFFFFFFFu));
-}
+inline __m512i _mm512_mul_epu32(__m512i a, __m512i b) { return integers((quads_of(a) & 0xFFFFFFFFu) * (quads_of(b) & 0xFFFFFFFFu)); }
 inline __m512i _mm512_slli_epi32(__m512i a, unsigned n) { return n > 31 ? __m512i{} : integers(bits_of(a) << n); }
 inline __m512i _mm512_srli_epi32(__m512i a, unsigned n) { return n > 31 ? __m512i{} : integers(bits_of(a) >> n); }
 inline __m512i _mm512_slli_epi64(__m512i a, unsigned n) { return n > 63 ? __m512i{} : integers(quads_of(a) << n); }
 inline __m512i _mm512_srli_epi64(__m512i a, unsigned n) { return n > 63 ? __m512i{} : integers(quads_of(a) >> n); }
 inline __mmask32 _mm512_cmpge_epu16_mask(__m512i a, __m512i b) {
   __mmask32 mask = 0;
-  for (int i = 0; i < 32; i++) mask |= static_cast<__mmask32>((bits_of(a)[i / 2] >> i % 2 * 16 & 0xFFFF) >= (bits_of(b)[i / 2] >> i % 2 * 16 & 0xFFFF)) << i;
+  for (int i = 0; i < 32; i++)
+    mask |= static_cast<__mmask32>((bits_of(a)[i / 2] >> i % 2 * 16 & 0xFFFF) >= (bits_of(b)[i / 2] >> i % 2 * 16 & 0xFFFF)) << i;
   return mask;
 }
 inline __m512i _mm512_ternarylogic_epi32(__m512i a, __m512i b, __m512i c, int table) {

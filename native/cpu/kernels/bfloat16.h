@@ -61,8 +61,7 @@ inline void narrow_rows(int64_t rows, int64_t width, const float* x, int64_t x_r
 
 // Pairs of rows: y(p, c) = (x[2p][c], x[2p + 1][c]); zeros up to `pairs` rows. y(p, c) = y[p * y_row + c], or with panels as in a
 // Gemm's B. y may be x where its rows are as far apart.
-inline void pair_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row, int64_t pairs,
-                      int64_t y_panel = kPanel) {
+inline void pair_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row, int64_t pairs, int64_t y_panel = kPanel) {
   for (int64_t p = 0; p < pairs; p++)
     each_vector(width, [&](int64_t c, int64_t n) {
       const vec low = 2 * p < rows ? load_n(x + 2 * p * x_row + c, n) : zero();
@@ -75,9 +74,7 @@ inline void narrow_forward_panel(const Weights* w, float* panel, int64_t index) 
   if (index * kPanel < w->rounded) pair_rows(w->depth, kPanel, panel, kPanel, panel, kPanel, step(w->depth));
 }
 
-inline void narrow_backward_panel(const Weights* w, float* panel) {
-  pair_rows(w->rounded, kPanel, panel, kPanel, panel, kPanel, w->rounded / 2);
-}
+inline void narrow_backward_panel(const Weights* w, float* panel) { pair_rows(w->rounded, kPanel, panel, kPanel, panel, kPanel, w->rounded / 2); }
 
 // Turns g, a product of x [rows, depth] and the first columns of w, into one of narrowed operands.
 inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
@@ -88,8 +85,8 @@ inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
 }
 
 // gradient[d][c] += x^T dz for the rounded columns; dz is narrowed for both products of a backward pass.
-inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, float* dz, int64_t dz_row,
-                                    WeightGradient gradient, const Narrowed& area) {
+inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, float* dz, int64_t dz_row, WeightGradient gradient,
+                                    const Narrowed& area) {
   const int64_t pairs = step(rows), width = apart(padded(w->depth));
   float* dz_pairs = area.dz + rows * apart(w->rounded / 2);
   narrow_rows(rows, w->rounded, dz, dz_row, area.dz, w->rounded / 2);
@@ -127,9 +124,7 @@ inline void narrow_forward_panel(const Weights* w, float* panel, int64_t index) 
   if (index * kPanel < w->rounded) round_rows(w->depth, kPanel, panel, kPanel, panel, kPanel);
 }
 
-inline void narrow_backward_panel(const Weights* w, float* panel) {
-  round_rows(w->rounded, kPanel, panel, kPanel, panel, kPanel);
-}
+inline void narrow_backward_panel(const Weights* w, float* panel) { round_rows(w->rounded, kPanel, panel, kPanel, panel, kPanel); }
 
 inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
   round_rows(g.rows, w->depth, g.a, g.a_row, area, padded(w->depth));
@@ -137,8 +132,8 @@ inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
   gemm(g);
 }
 
-inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, float* dz, int64_t dz_row,
-                                    WeightGradient gradient, const Narrowed& area) {
+inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, float* dz, int64_t dz_row, WeightGradient gradient,
+                                    const Narrowed& area) {
   round_rows(rows, w->depth, x, x_row, area.x, padded(w->depth));
   round_rows(rows, w->rounded, dz, dz_row, dz, dz_row);
   Gemm g{};

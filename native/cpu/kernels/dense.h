@@ -28,8 +28,7 @@ void activate_backward_rows(const DenseBackward* d) {
     });
 }
 
-inline Gemm forward_product(int64_t rows, const float* x, int64_t x_row, const Weights* w, int64_t columns, float* c,
-                            int64_t c_row) {
+inline Gemm forward_product(int64_t rows, const float* x, int64_t x_row, const Weights* w, int64_t columns, float* c, int64_t c_row) {
   Gemm g{};
   g.rows = rows, g.columns = columns, g.depth = w->depth;
   g.a = x, g.a_row = x_row, g.a_depth = 1;
@@ -41,8 +40,8 @@ inline Gemm forward_product(int64_t rows, const float* x, int64_t x_row, const W
 }
 
 // gradient[d][c] += x^T dz for columns [column, column + columns) of dz [rows, w->columns].
-inline void weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, const float* dz, int64_t dz_row,
-                            WeightGradient gradient, int64_t column, int64_t columns) {
+inline void weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, const float* dz, int64_t dz_row, WeightGradient gradient,
+                            int64_t column, int64_t columns) {
   Gemm g{};
   g.rows = w->depth, g.columns = columns, g.depth = rows;
   g.a = x, g.a_row = 1, g.a_depth = x_row;
@@ -64,16 +63,16 @@ inline void bias_gradient(int64_t rows, const Weights* w, const float* dz, int64
 }
 
 // All gradients of one Weights from dz, which may be rounded in place.
-inline void weight_gradients(int64_t rows, const float* x, int64_t x_row, const Narrowed& narrowed, const Weights* w, float* dz,
-                             int64_t dz_row, WeightGradient gradient) {
+inline void weight_gradients(int64_t rows, const float* x, int64_t x_row, const Narrowed& narrowed, const Weights* w, float* dz, int64_t dz_row,
+                             WeightGradient gradient) {
   bias_gradient(rows, w, dz, dz_row, gradient);
   if (w->rounded > 0) rounded_weight_gradient(rows, x, x_row, w, dz, dz_row, gradient, narrowed);
   if (w->rounded < w->columns) weight_gradient(rows, x, x_row, w, dz, dz_row, gradient, w->rounded, w->columns - w->rounded);
 }
 
 // After weight_gradients of the same dz.
-inline void input_gradient(int64_t rows, const Weights* w, const float* dz, int64_t dz_row, float* dx, int64_t dx_row,
-                           int64_t dx_columns, bool accumulate, const Narrowed& narrowed) {
+inline void input_gradient(int64_t rows, const Weights* w, const float* dz, int64_t dz_row, float* dx, int64_t dx_row, int64_t dx_columns,
+                           bool accumulate, const Narrowed& narrowed) {
   Gemm g{};
   g.rows = rows, g.columns = dx_columns, g.depth = w->columns;
   g.a = dz, g.a_row = dz_row, g.a_depth = 1;
@@ -107,8 +106,7 @@ void dense_backward(const DenseBackward* d) {
   const int64_t dz_row = d->dz_row, columns = d->weights->columns;
   const bool thin = is_thin(d->weights, d->out);
   if (!thin && d->out < columns)  // the padding of dz takes part in the products
-    for (int64_t r = 0; r < d->rows; r++)
-      memset(d->dz + r * dz_row + d->out, 0, static_cast<size_t>(columns - d->out) * sizeof(float));
+    for (int64_t r = 0; r < d->rows; r++) memset(d->dz + r * dz_row + d->out, 0, static_cast<size_t>(columns - d->out) * sizeof(float));
   MG_WITH_ACTIVATION(d->activation, activate_backward_rows, d)
   if (thin) {
     thin_weight_gradient(d->rows, d->x, d->x_row, d->weights, d->out, d->dz, dz_row, d->gradient);
@@ -116,8 +114,7 @@ void dense_backward(const DenseBackward* d) {
     return;
   }
   weight_gradients(d->rows, d->x, d->x_row, d->narrowed, d->weights, d->dz, dz_row, d->gradient);
-  if (d->dx)
-    input_gradient(d->rows, d->weights, d->dz, dz_row, d->dx, d->dx_row, d->dx_columns, d->accumulate, d->narrowed);
+  if (d->dx) input_gradient(d->rows, d->weights, d->dz, dz_row, d->dx, d->dx_row, d->dx_columns, d->accumulate, d->narrowed);
 }
 
 void copy_columns(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row) {

@@ -97,8 +97,8 @@ void gather(const Gather* g) {
 
 // kVectors vectors of the sum of scale x[row] over the rows listed, in their order; the last of them `last` wide.
 template <int kVectors>
-inline void sum_listed(const uint32_t* row, const uint32_t* end, const float* x, int64_t x_row, const float* scale, float* to,
-                       bool accumulate, int64_t last) {
+inline void sum_listed(const uint32_t* row, const uint32_t* end, const float* x, int64_t x_row, const float* scale, float* to, bool accumulate,
+                       int64_t last) {
   vec sum[kVectors];
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; v++) sum[v] = accumulate ? load_n(to + v * kLanes, v < kVectors - 1 ? kLanes : last) : zero();

@@ -123,14 +123,14 @@ inline vec activate_backward(vec dy, vec y, vec z) {
 }
 
 // Calls f<activation>(arguments) for a run-time activation: the switch stands outside the loops.
-#define MG_WITH_ACTIVATION(activation, f, ...)        \
-  switch (activation) {                               \
-    case MG_RELU: f<MG_RELU>(__VA_ARGS__); break;     \
-    case MG_TANH: f<MG_TANH>(__VA_ARGS__); break;     \
+#define MG_WITH_ACTIVATION(activation, f, ...)          \
+  switch (activation) {                                 \
+    case MG_RELU: f<MG_RELU>(__VA_ARGS__); break;       \
+    case MG_TANH: f<MG_TANH>(__VA_ARGS__); break;       \
     case MG_SIGMOID: f<MG_SIGMOID>(__VA_ARGS__); break; \
-    case MG_GELU: f<MG_GELU>(__VA_ARGS__); break;     \
-    case MG_SWISH: f<MG_SWISH>(__VA_ARGS__); break;   \
-    default: f<MG_LINEAR>(__VA_ARGS__); break;        \
+    case MG_GELU: f<MG_GELU>(__VA_ARGS__); break;       \
+    case MG_SWISH: f<MG_SWISH>(__VA_ARGS__); break;     \
+    default: f<MG_LINEAR>(__VA_ARGS__); break;          \
   }
 
 }  // namespace

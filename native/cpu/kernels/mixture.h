@@ -50,8 +50,7 @@ inline void experts_and_logits(const Mixture* m) {
     const MixtureStream& stream = m->streams[s];
     const Weights* w = stream.weights;
     const bool in_product = m->activation == MG_RELU && !m->pre;
-    Gemm g = forward_product(m->rows, stream.x, stream.x_row, w, stream.expert_columns, m->activations + stream.column,
-                             m->columns);
+    Gemm g = forward_product(m->rows, stream.x, stream.x_row, w, stream.expert_columns, m->activations + stream.column, m->columns);
     if (in_product) g.floor = 0;
     if (w->rounded > 0)
       rounded_forward(g, w, m->narrowed.x);
@@ -188,8 +187,8 @@ inline void dots(int64_t count, const float* v, const int64_t* column, const flo
 // Some vectors of one expert in one row, the last of them `last` wide: da = sum of p dout over the gates that see it, then dz
 // over the expert's output y.
 template <int kActivation, int kVectors>
-inline void expert_gradient(int64_t count, const int64_t* seers, const float* const* dout, const float* a, int64_t column, float* y,
-                            const float* z, int64_t last) {
+inline void expert_gradient(int64_t count, const int64_t* seers, const float* const* dout, const float* a, int64_t column, float* y, const float* z,
+                            int64_t last) {
   vec da[kVectors];
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; v++) da[v] = zero();
@@ -221,8 +220,7 @@ inline void logit_gradients(const Mixture* m, const float* dp, float* activation
     const int64_t floats = gate.seen * kLanes;
     vec mean = zero();
     for (int64_t i = 0; i < floats; i += kLanes) mean = fma(load(p + i), load(d + i), mean);
-    for (int64_t i = 0; i < floats; i += kLanes)
-      store(p + i, gate.doutput ? mul(mul(load(p + i), scale), sub(load(d + i), mean)) : zero());
+    for (int64_t i = 0; i < floats; i += kLanes) store(p + i, gate.doutput ? mul(mul(load(p + i), scale), sub(load(d + i), mean)) : zero());
   }
   from_lanes(m, lanes, activations, count);
 }
@@ -244,8 +242,7 @@ inline void row_gradients(const Mixture* m, int64_t r, float* a, const float* z,
     int64_t c = 0;
     for (; c + 4 * kLanes <= m->units; c += 4 * kLanes) expert_gradient<kActivation, 4>(count, seers, dout, a, c, ai + c, zi + c, kLanes);
     for (; c + 2 * kLanes <= m->units; c += 2 * kLanes) expert_gradient<kActivation, 2>(count, seers, dout, a, c, ai + c, zi + c, kLanes);
-    for (; c < m->units; c += kLanes)
-      expert_gradient<kActivation, 1>(count, seers, dout, a, c, ai + c, zi + c, least(kLanes, m->units - c));
+    for (; c < m->units; c += kLanes) expert_gradient<kActivation, 1>(count, seers, dout, a, c, ai + c, zi + c, least(kLanes, m->units - c));
   }
 }
 
@@ -267,8 +264,7 @@ void mixture_backward(const Mixture* m) {
     experts_and_logits(m);
     for (int64_t r = 0; r < m->rows; r++)
       for (int64_t j = 0; j < m->gate_count; j++)
-        memcpy(m->activations + r * m->columns + m->gates[j].logits,
-               m->gates[j].probabilities + r * m->gates[j].probabilities_row,
+        memcpy(m->activations + r * m->columns + m->gates[j].logits, m->gates[j].probabilities + r * m->gates[j].probabilities_row,
                static_cast<size_t>(m->gates[j].seen) * sizeof(float));
   }
   MG_WITH_ACTIVATION(m->activation, mixture_backward_rows, m)
@@ -277,8 +273,7 @@ void mixture_backward(const Mixture* m) {
     float* dz = m->activations + stream.column;
     weight_gradients(m->rows, stream.x, stream.x_row, m->narrowed, stream.weights, dz, m->columns, stream.gradient);
     if (stream.dx)
-      input_gradient(m->rows, stream.weights, dz, m->columns, stream.dx, stream.dx_row, stream.dx_columns, stream.accumulate,
-                     m->narrowed);
+      input_gradient(m->rows, stream.weights, dz, m->columns, stream.dx, stream.dx_row, stream.dx_columns, stream.accumulate, m->narrowed);
   }
 }
 

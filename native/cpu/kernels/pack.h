@@ -26,8 +26,7 @@ void pack_forward(const Weights* w, const float* store, int64_t index) {
   if (index > 0) return;
   memset(w->bias, 0, static_cast<size_t>(w->columns) * sizeof(float));
   for (int64_t i = 0; i < w->part_count; i++)
-    if (w->parts[i].bias >= 0)
-      memcpy(w->bias + w->parts[i].column, store + w->parts[i].bias, static_cast<size_t>(w->parts[i].count) * sizeof(float));
+    if (w->parts[i].bias >= 0) memcpy(w->bias + w->parts[i].column, store + w->parts[i].bias, static_cast<size_t>(w->parts[i].count) * sizeof(float));
 }
 
 // backward[index][c][j] = W[index * kPanel + j][c]

@@ -24,7 +24,7 @@ namespace {
 #if defined(MG_ISA_AVX512)
 
 constexpr int kLanes = 16;
-constexpr int kTileRows = 14;     // 14 x 2 sums + 2 of b + 1 of a = 31 of 32 registers
+constexpr int kTileRows = 14;  // 14 x 2 sums + 2 of b + 1 of a = 31 of 32 registers
 constexpr int kPanelVectors = 2;
 typedef __m512 vec;
 
@@ -47,13 +47,9 @@ inline vec sqrt(vec a) { return _mm512_sqrt_ps(a); }
 inline vec abs(vec a) { return _mm512_abs_ps(a); }
 inline vec round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 // a < b ? yes : no; false for NaN
-inline vec select_less(vec a, vec b, vec yes, vec no) {
-  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
-}
+inline vec select_less(vec a, vec b, vec yes, vec no) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes); }
 // 2^n for integral n in [-126, 127]
-inline vec power_of_two(vec n) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
-}
+inline vec power_of_two(vec n) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23)); }
 // To the nearest bfloat16, ties to even; NaN stays NaN.
 inline vec to_bfloat16(vec v) {
   const __m512i bits = _mm512_castps_si512(v), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
@@ -112,14 +108,12 @@ inline uint32_t present(const int32_t* ids, int64_t count) {
 inline vec pairs_of_neighbours(vec first, vec second) { return reinterpret_cast<vec>(_mm512_cvtne2ps_pbh(second, first)); }
 // Per lane (low, high).
 inline vec pairs_of(vec low, vec high) {
-  const __m512i order = _mm512_setr_epi32(0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006, 0x170007, 0x180008,
-                                          0x190009, 0x1A000A, 0x1B000B, 0x1C000C, 0x1D000D, 0x1E000E, 0x1F000F);
+  const __m512i order = _mm512_setr_epi32(0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006, 0x170007, 0x180008, 0x190009,
+                                          0x1A000A, 0x1B000B, 0x1C000C, 0x1D000D, 0x1E000E, 0x1F000F);
   return _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, _mm512_castps_si512(pairs_of_neighbours(low, high))));
 }
 // c + a.low b.low + a.high b.high
-inline vec dot_pairs(vec a, vec b, vec c) {
-  return _mm512_dpbf16_ps(c, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
-}
+inline vec dot_pairs(vec a, vec b, vec c) { return _mm512_dpbf16_ps(c, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)); }
 #endif
 inline __m128 fold(vec v) {  // lanes i, i+8, then i+4, i+12: halves added first
   const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
@@ -129,8 +123,7 @@ inline float reduce_max(vec v) { return _mm512_reduce_max_ps(v); }
 // Lane j of row[i] changes places with lane i of row[j].
 inline void transpose(vec* row) {
   vec pairs[kLanes], fours[kLanes];
-  for (int i = 0; i < kLanes; i += 2)
-    pairs[i] = _mm512_unpacklo_ps(row[i], row[i + 1]), pairs[i + 1] = _mm512_unpackhi_ps(row[i], row[i + 1]);
+  for (int i = 0; i < kLanes; i += 2) pairs[i] = _mm512_unpacklo_ps(row[i], row[i + 1]), pairs[i + 1] = _mm512_unpackhi_ps(row[i], row[i + 1]);
   for (int i = 0; i < kLanes; i += 4)
     for (int k = 0; k < 2; k++) {
       const __m512d low = _mm512_castps_pd(pairs[i + k]), high = _mm512_castps_pd(pairs[i + k + 2]);
@@ -198,12 +191,8 @@ inline vec min(vec a, vec b) { return _mm256_min_ps(a, b); }
 inline vec sqrt(vec a) { return _mm256_sqrt_ps(a); }
 inline vec abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 inline vec round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-inline vec select_less(vec a, vec b, vec yes, vec no) {
-  return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
-}
-inline vec power_of_two(vec n) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
-}
+inline vec select_less(vec a, vec b, vec yes, vec no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+inline vec power_of_two(vec n) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23)); }
 inline vec to_bfloat16(vec v) {
   const __m256i bits = _mm256_castps_si256(v), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
   const __m256i up = _mm256_add_epi32(_mm256_add_epi32(bits, odd), _mm256_set1_epi32(0x7FFF));
@@ -256,8 +245,7 @@ inline float reduce_max(vec v) {
 }
 inline void transpose(vec* row) {
   vec pairs[kLanes], fours[kLanes];
-  for (int i = 0; i < kLanes; i += 2)
-    pairs[i] = _mm256_unpacklo_ps(row[i], row[i + 1]), pairs[i + 1] = _mm256_unpackhi_ps(row[i], row[i + 1]);
+  for (int i = 0; i < kLanes; i += 2) pairs[i] = _mm256_unpacklo_ps(row[i], row[i + 1]), pairs[i + 1] = _mm256_unpackhi_ps(row[i], row[i + 1]);
   for (int i = 0; i < kLanes; i += 4)
     for (int k = 0; k < 2; k++) {
       fours[i + 2 * k] = _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], 0x44);
@@ -317,9 +305,7 @@ inline vec sqrt(vec a) { return vsqrtq_f32(a); }
 inline vec abs(vec a) { return vabsq_f32(a); }
 inline vec round(vec a) { return vrndnq_f32(a); }
 inline vec select_less(vec a, vec b, vec yes, vec no) { return vbslq_f32(vcltq_f32(a, b), yes, no); }
-inline vec power_of_two(vec n) {
-  return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
-}
+inline vec power_of_two(vec n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23)); }
 inline vec to_bfloat16(vec v) {
   const uint32x4_t bits = vreinterpretq_u32_f32(v), odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
   const uint32x4_t up = vaddq_u32(vaddq_u32(bits, odd), vdupq_n_u32(0x7FFF));
@@ -366,9 +352,7 @@ inline void transpose(vec* row) {
   row[2] = vzip1q_f32(even_high, odd_high), row[3] = vzip2q_f32(even_high, odd_high);
 }
 // Lanes 0 and 1, 2 and 3, then these.
-inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) {
-  store(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
-}
+inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) { store(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d))); }
 inline float reduce_add(vec v) { return vaddvq_f32(v); }
 
 #else  // scalar: the same code with vectors of one lane

@@ -11,9 +11,7 @@ namespace {
 
 constexpr int64_t kMostThinOutputs = 2, kMostThinDepth = 1024;  // 4 KiB of W in L1 beside the rows
 
-inline bool is_thin(const Weights* w, int64_t outputs) {
-  return outputs <= kMostThinOutputs && w->depth <= kMostThinDepth && w->rounded == 0;
-}
+inline bool is_thin(const Weights* w, int64_t outputs) { return outputs <= kMostThinOutputs && w->depth <= kMostThinDepth && w->rounded == 0; }
 
 // z = x W + b
 inline void thin_forward(int64_t rows, const float* x, int64_t x_row, const Weights* w, int64_t outputs, float* z, int64_t z_row) {
@@ -39,8 +37,8 @@ inline void thin_forward(int64_t rows, const float* x, int64_t x_row, const Weig
 }
 
 // dW (=|+=) x^T dz, db (=|+=) sum dz
-inline void thin_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, int64_t outputs, const float* dz,
-                                 int64_t dz_row, WeightGradient gradient) {
+inline void thin_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, int64_t outputs, const float* dz, int64_t dz_row,
+                                 WeightGradient gradient) {
   constexpr int64_t kTogether = 4 * kLanes;
   const auto put = [&](int64_t d, int64_t j, float value) {
     float& to = gradient.data[d * w->columns + j];
@@ -69,8 +67,8 @@ inline void thin_weight_gradient(int64_t rows, const float* x, int64_t x_row, co
 }
 
 // dx (=|+=) dz W^T
-inline void thin_input_gradient(int64_t rows, const Weights* w, int64_t outputs, const float* dz, int64_t dz_row, float* dx,
-                                int64_t dx_row, int64_t dx_columns, bool accumulate) {
+inline void thin_input_gradient(int64_t rows, const Weights* w, int64_t outputs, const float* dz, int64_t dz_row, float* dx, int64_t dx_row,
+                                int64_t dx_columns, bool accumulate) {
   const int64_t panel = w->columns * kPanel;
   for (int64_t j = 0; j < outputs; j++)
     for (int64_t r = 0; r < rows; r++) {

@@ -85,8 +85,8 @@ inline void tile_gemm(const Gemm& g) {
 
 // y[c][p] = (x[2p][c], x[2p + 1][c]), zeros up to `pairs`: pairs of rows as a tile's contiguous row.
 inline void pair_rows_transposed(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t pairs) {
-  const __m512i columns = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                                             _mm512_set1_epi32(static_cast<int>(pairs)));
+  const __m512i columns =
+      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(static_cast<int>(pairs)));
   for (int64_t p = 0; p < pairs; p++)
     each_vector(width, [&](int64_t c, int64_t n) {
       const vec low = 2 * p < rows ? load_n(x + 2 * p * x_row + c, n) : zero();

@@ -24,8 +24,9 @@ struct DenseForwardOp final : RowsOp {
 
   void run(const Block& block) const override {
     const RowPointer px = block.at(x), py = block.at(y), pz = block.at(z);
-    const DenseForward arguments{block.rows, px.data,   px.stride, {block.at(narrowed_x).data, nullptr}, &weights->weights, y.width,
-                                 py.data,    py.stride, pz.data,   pz.stride,                            activation};
+    const DenseForward arguments{block.rows,        px.data,   px.stride, {block.at(narrowed_x).data, nullptr},
+                                 &weights->weights, y.width,   py.data,   py.stride,
+                                 pz.data,           pz.stride, activation};
     block.plan.kernels->dense_forward(&arguments);
   }
 };

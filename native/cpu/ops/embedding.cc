@@ -20,8 +20,9 @@ struct GatherOp final : RowsOp {
 
   void run(const Block& block) const override {
     const RowPointer to = block.at(y);
-    const Gather arguments{block.rows, ids.width, y.width, combiner, block.plan.ids_of(ids.buffer) + block.first_row * ids.width,
-                           bound(block.run, table), to.data, to.stride};
+    const Gather arguments{
+        block.rows, ids.width, y.width, combiner, block.plan.ids_of(ids.buffer) + block.first_row * ids.width, bound(block.run, table),
+        to.data,    to.stride};
     block.plan.kernels->gather(&arguments);
   }
 };
@@ -230,7 +231,8 @@ class TableUpdate {
       const Rows& g = features[f].gradient;
       // Rows count over all features: from here it is those of this one.
       const float* x = plan.stored.data() + g.region * run.rows + g.column - static_cast<int64_t>(f) * run.rows * g.stride;
-      const SumRows sums{dim, ids, rows, start, listed, x, g.stride, features[f].combiner == 1 ? scale_.data() : nullptr, to, f > 0, f == 0 ? wanted : Parameters{}};
+      const SumRows sums{
+          dim, ids, rows, start, listed, x, g.stride, features[f].combiner == 1 ? scale_.data() : nullptr, to, f > 0, f == 0 ? wanted : Parameters{}};
       plan.kernels->sum_rows(&sums);
     };
     if (features.size() == 1) return sum_feature(0, count, index_.rows(), index_.start(i), index_.listed(), sum);

@@ -21,8 +21,8 @@ struct FusionOp final : RowsOp {
     auto* in = new (block.fixed(pointers)) RowPointer[2 * count];
     for (size_t i = 0; i < count; i++) in[i] = block.at(inputs[i]);
     for (size_t i = 0; backward && i < count; i++) in[count + i] = block.at(dinputs[i]);
-    const Fusion arguments{block.rows, y.width,       static_cast<int64_t>(count), kind, in, in + count, accumulate.data(),
-                           block.at(y), block.fixed(prefix)};
+    const Fusion arguments{block.rows,        y.width,     static_cast<int64_t>(count), kind, in, in + count,
+                           accumulate.data(), block.at(y), block.fixed(prefix)};
     (backward ? block.plan.kernels->fusion_backward : block.plan.kernels->fusion_forward)(&arguments);
   }
 };

@@ -19,8 +19,8 @@ struct LossOp : RowsOp {
     const double scale = rows != 0 ? 1.0 / rows : 0.0;
     const double of_task = task_weight < 0 ? 0.0 : block.run.scalars_in[task_weight];
     double sum = 0;
-    const Loss arguments{block.rows,   z.width,      block.at(label), block.at(weight),
-                         block.at(z), block.at(dz), static_cast<float>(of_task * scale), &sum};
+    const Loss arguments{block.rows, z.width, block.at(label), block.at(weight), block.at(z), block.at(dz), static_cast<float>(of_task * scale),
+                         &sum};
     run_kernel(arguments);
     block.losses[loss] += sum * scale;
   }
@@ -94,9 +94,7 @@ struct ProductPredictOp final : RowsOp {
   RowPointers logits;
   Rows y;
 
-  void run(const Block& block) const override {
-    block.plan.kernels->product_predict(block.rows, logits.count(), logits.at(block), block.at(y));
-  }
+  void run(const Block& block) const override { block.plan.kernels->product_predict(block.rows, logits.count(), logits.at(block), block.at(y)); }
 };
 
 template <class Call>
@@ -106,17 +104,11 @@ void add_predict(PlanBuilder& builder, const mg_view& logits, const mg_view& y, 
 
 }  // namespace
 
-void compile_op(PlanBuilder& builder, const mg_binary_loss& op) {
-  add_loss(builder, op, op.logit, op.dlogit, &Kernels::binary_loss);
-}
+void compile_op(PlanBuilder& builder, const mg_binary_loss& op) { add_loss(builder, op, op.logit, op.dlogit, &Kernels::binary_loss); }
 
-void compile_op(PlanBuilder& builder, const mg_squared_loss& op) {
-  add_loss(builder, op, op.prediction, op.dprediction, &Kernels::squared_loss);
-}
+void compile_op(PlanBuilder& builder, const mg_squared_loss& op) { add_loss(builder, op, op.prediction, op.dprediction, &Kernels::squared_loss); }
 
-void compile_op(PlanBuilder& builder, const mg_multiclass_loss& op) {
-  add_loss(builder, op, op.logits, op.dlogits, &Kernels::multiclass_loss);
-}
+void compile_op(PlanBuilder& builder, const mg_multiclass_loss& op) { add_loss(builder, op, op.logits, op.dlogits, &Kernels::multiclass_loss); }
 
 void compile_op(PlanBuilder& builder, const mg_product_loss& op) {
   auto compiled = std::make_unique<ProductLossOp>();
@@ -128,9 +120,8 @@ void compile_op(PlanBuilder& builder, const mg_product_loss& op) {
 }
 
 void compile_op(PlanBuilder& builder, const mg_binary_predict& op) {
-  add_predict(builder, op.logit, op.y, [](const Kernels& kernels, int64_t rows, int64_t, RowPointer logit, RowPointer y) {
-    kernels.binary_predict(rows, logit, y);
-  });
+  add_predict(builder, op.logit, op.y,
+              [](const Kernels& kernels, int64_t rows, int64_t, RowPointer logit, RowPointer y) { kernels.binary_predict(rows, logit, y); });
 }
 
 void compile_op(PlanBuilder& builder, const mg_multiclass_predict& op) {

@@ -45,8 +45,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
     int64_t count = 0;
     for (const uint32_t i : experts_on[s]) {
       t.expert_column[i] = t.columns + count * units;
-      parts.push_back({count * units, units, op.expert_kernel.items[s].offset + count * depth * units, units,
-                       op.expert_bias.offset + i * units});
+      parts.push_back({count * units, units, op.expert_kernel.items[s].offset + count * depth * units, units, op.expert_bias.offset + i * units});
       count++;
     }
     const int64_t expert_columns = builder.aligned(count * units);
@@ -104,7 +103,8 @@ struct MixtureOp : RowsOp {
       const RowPointer x = block.at(from.x);
       streams[s].x = x.data, streams[s].x_row = x.stride;
       streams[s].weights = &from.weights->weights;
-      streams[s].column = from.column, streams[s].expert_columns = from.expert_columns, streams[s].logits = from.logits, streams[s].first = from.first;
+      streams[s].column = from.column, streams[s].expert_columns = from.expert_columns, streams[s].logits = from.logits,
+      streams[s].first = from.first;
     }
     auto* gate = new (block.fixed(gate_arguments)) MixtureGate[topology.gates.size()]();
     for (size_t j = 0; j < topology.gates.size(); j++) {

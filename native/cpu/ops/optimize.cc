@@ -67,8 +67,8 @@ class ReduceGradients final : public StepOp {
       for (const WeightColumns& part : w.parts) {
         const bool is_bias = d == w.weights.depth;
         if (is_bias && part.bias < 0) continue;
-        plan.kernels->sum_slots(slots, plan.slot_floats, plan.slots.data() + sum.at + d * w.weights.columns + part.column,
-                                part.count, flat + (is_bias ? part.bias : part.offset + d * part.stride), false);
+        plan.kernels->sum_slots(slots, plan.slot_floats, plan.slots.data() + sum.at + d * w.weights.columns + part.column, part.count,
+                                flat + (is_bias ? part.bias : part.offset + d * part.stride), false);
       }
   }
 

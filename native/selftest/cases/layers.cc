@@ -59,7 +59,8 @@ Program dense_case(Random& random, int64_t rows) {
     const int32_t buffer = static_cast<int32_t>(random.between(0, buffers));
     buffers = std::max(buffers, buffer + 1);
     const mg_view other = p.input(out, random.floats(rows * out));
-    p.add(mg_dense_backward{x, kernel, bias, z, y, other, buffer == 0 ? dx : kAbsent, gradients_of(buffer), activation, buffer == 0 && dx_width > 0 ? 1 : 0});
+    p.add(mg_dense_backward{x, kernel, bias, z, y, other, buffer == 0 ? dx : kAbsent, gradients_of(buffer), activation,
+                            buffer == 0 && dx_width > 0 ? 1 : 0});
     if (!inside && buffer == 0) p.weighted_outputs.emplace_back(y.buffer, other.buffer);
   }
   p.close_store(buffers);

@@ -37,8 +37,7 @@ std::vector<int32_t> some_ids(Random& random, int64_t count, int64_t vocabulary)
   std::vector<int32_t> ids(static_cast<size_t>(count));
   const auto popular = static_cast<int32_t>(random.between(0, vocabulary - 1));
   const double share = random.pick<double>({0, 0.3, 0.99});
-  for (int32_t& id : ids)
-    id = random.chance(0.3) ? 0 : random.chance(share) ? popular : static_cast<int32_t>(random.between(0, vocabulary - 1));
+  for (int32_t& id : ids) id = random.chance(0.3) ? 0 : random.chance(share) ? popular : static_cast<int32_t>(random.between(0, vocabulary - 1));
   return ids;
 }
 

@@ -19,7 +19,8 @@ void print(const multigate::Program& program) {
   const auto view = [](const mg_view& v) { return multigate::text_of("{", v.buffer, " ", v.offset, " ", v.width, "}"); };
   for (size_t i = 0; i < program.buffers.size(); i++) {
     const mg_buffer& b = program.buffers[i];
-    std::fprintf(stderr, "buffer %zu: %s, width %lld, count %lld\n", i, multigate::class_name(b.buffer_class), static_cast<long long>(b.width), static_cast<long long>(b.count));
+    std::fprintf(stderr, "buffer %zu: %s, width %lld, count %lld\n", i, multigate::class_name(b.buffer_class), static_cast<long long>(b.width),
+                 static_cast<long long>(b.count));
   }
   for (size_t i = 0; i < program.ops.size(); i++) {
     const mg_op& op = program.ops[i];
@@ -36,7 +37,8 @@ void print(const multigate::Program& program) {
           for (uint32_t k = 0; k < field_of<mg_views>(op, field).count; k++) text += view(field_of<mg_views>(op, field).items[k]);
           break;
         case FieldType::integers:
-          for (uint32_t k = 0; k < field_of<mg_ints>(op, field).count; k++) text += multigate::text_of(k ? "," : "", field_of<mg_ints>(op, field).items[k]);
+          for (uint32_t k = 0; k < field_of<mg_ints>(op, field).count; k++)
+            text += multigate::text_of(k ? "," : "", field_of<mg_ints>(op, field).items[k]);
           break;
       }
     }

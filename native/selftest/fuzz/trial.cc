@@ -15,8 +15,10 @@ constexpr int64_t kMostElements = 1 << 16, kMostWork = 2'000'000, kMostColumns =
 template <class Number>
 void extend(std::vector<Number>& values, int64_t count, Random& random, int64_t below) {
   while (static_cast<int64_t>(values.size()) < count) {
-    if constexpr (std::is_integral_v<Number>) values.push_back(static_cast<Number>(random.between(0, below - 1)));
-    else values.push_back(random.floats(1).front());
+    if constexpr (std::is_integral_v<Number>)
+      values.push_back(static_cast<Number>(random.between(0, below - 1)));
+    else
+      values.push_back(random.floats(1).front());
   }
   values.resize(static_cast<size_t>(count));
   if constexpr (std::is_integral_v<Number>)
@@ -54,9 +56,12 @@ void Trial::draw(const Program& values, Random& random) {
   for (size_t i = 0; i < program_.buffers.size(); i++) {
     const mg_buffer& buffer = program_.buffers[i];
     if (i < values.floats.size()) floats_[i] = values.floats[i], ints_[i] = values.ints[i];
-    if (buffer.dtype == MG_I32) extend(ints_[i], rows_ * buffer.width, random, facts_.id_limit[i]), floats_[i].clear();
-    else if (buffer.buffer_class == MG_ROW_INPUT) extend(floats_[i], rows_ * buffer.width, random, 0);
-    else if (!multigate::is_row_class(buffer.buffer_class)) extend(floats_[i], multigate::element_count(buffer), random, 0);
+    if (buffer.dtype == MG_I32)
+      extend(ints_[i], rows_ * buffer.width, random, facts_.id_limit[i]), floats_[i].clear();
+    else if (buffer.buffer_class == MG_ROW_INPUT)
+      extend(floats_[i], rows_ * buffer.width, random, 0);
+    else if (!multigate::is_row_class(buffer.buffer_class))
+      extend(floats_[i], multigate::element_count(buffer), random, 0);
   }
   scalars_ = values.scalars;
   scalars_.resize(program_.scalar_inputs, 1);
@@ -169,7 +174,9 @@ std::string Trial::compare(const Place& place, bool from_columns) const {
     if (failure.code == multigate::Code::unsupported) return "";
     throw;
   }
-  const auto finite = [](const std::vector<double>& values) { return std::all_of(values.begin(), values.end(), [](double x) { return std::abs(x) < 1e12; }); };
+  const auto finite = [](const std::vector<double>& values) {
+    return std::all_of(values.begin(), values.end(), [](double x) { return std::abs(x) < 1e12; });
+  };
   // Beyond that float32 overflows where the reference does not: the same bits for any threads is all there is to ask.
   bool comparable = finite(want.scalars) && finite(near.scalars);
   for (size_t i = 0; i < want.buffers.size(); i++) comparable = comparable && finite(want.buffers[i]) && finite(near.buffers[i]);
@@ -198,7 +205,8 @@ std::string Trial::compare(const Place& place, bool from_columns) const {
     return multigate::text_of(what, ": error ", error, ", allowed ", allowed, ", worst at ", worst, ": got ", result[worst], ", want ", right[worst]);
   };
   for (size_t i = 0; i < want.buffers.size(); i++) {
-    const std::string text = check(multigate::text_of(place.name, ", buffer ", i), got.buffers[i], again.buffers[i], want.buffers[i], near.buffers[i]);
+    const std::string text =
+        check(multigate::text_of(place.name, ", buffer ", i), got.buffers[i], again.buffers[i], want.buffers[i], near.buffers[i]);
     if (!text.empty()) return text;
   }
   return check(place.name + ", scalars", got.scalars, again.scalars, want.scalars, near.scalars);

@@ -24,8 +24,9 @@ double GoldenCase::tolerance(const Place& place, const char* of) const {
 void check_golden(Report& report, const std::string& folder, const std::vector<Place>& places) {
   using Check = void (*)(Report&, const GoldenCase&, const std::vector<Place>&);
   const std::map<std::string, Check> checks = {
-      {"mmoe", check_layer}, {"cgc", check_layer}, {"ple", check_layer}, {"embedding", check_embedding},
-      {"loss", check_losses}, {"multiclass_loss", check_multiclass}, {"esmm_loss", check_funnel},
+      {"mmoe", check_layer},          {"cgc", check_layer},   {"ple", check_layer},
+      {"embedding", check_embedding}, {"loss", check_losses}, {"multiclass_loss", check_multiclass},
+      {"esmm_loss", check_funnel},
   };
   const Json index = Json::parse(read_file(folder + "/index.json"));
   for (const Json& entry : index.at("cases").items) {

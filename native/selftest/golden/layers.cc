@@ -13,19 +13,17 @@ std::vector<double> rows_of(const Program& program, const Result& result, const 
   const auto stride = static_cast<size_t>(program.buffers[static_cast<size_t>(view.buffer)].width);
   std::vector<double> values;
   for (size_t r = 0; r < static_cast<size_t>(program.rows); r++)
-    for (size_t c = 0; c < static_cast<size_t>(view.width); c++)
-      values.push_back(all[r * stride + static_cast<size_t>(view.offset) + c]);
+    for (size_t c = 0; c < static_cast<size_t>(view.width); c++) values.push_back(all[r * stride + static_cast<size_t>(view.offset) + c]);
   return values;
 }
 
 /// Against golden; `backward` 0: gradients are not compared.
-void compare(Report& report, const GoldenCase& golden, const Program& program, const Lowering& layer, const Place& place,
-             double forward, double backward) {
+void compare(Report& report, const GoldenCase& golden, const Program& program, const Lowering& layer, const Place& place, double forward,
+             double backward) {
   const Result result = run(program, place);
   const std::string what = golden.id() + " on " + place.name + ": ";
   if (!result.failure.empty()) return report.check(false, what, result.failure);
-  for (const auto& [name, view] : layer.outputs())
-    report.compare(what + name, rows_of(program, result, view), golden.at(name).values, forward);
+  for (const auto& [name, view] : layer.outputs()) report.compare(what + name, rows_of(program, result, view), golden.at(name).values, forward);
   if (backward == 0) return;
   report.compare(what + "g/x", rows_of(program, result, layer.dx()), golden.at("g/x").values, backward);
   const auto& gradient = result.buffers[static_cast<size_t>(program.gradient_buffer)];
@@ -62,8 +60,7 @@ void check_layer(Report& report, const GoldenCase& golden, const std::vector<Pla
   program.rows = golden.rows();
   Lowering layer(golden, program);
   layer.lower();
-  for (const Place& place : places)
-    compare(report, golden, program, layer, place, golden.tolerance(place, "out"), golden.tolerance(place, "grad"));
+  for (const Place& place : places) compare(report, golden, program, layer, place, golden.tolerance(place, "out"), golden.tolerance(place, "grad"));
 
   const bool relu = golden.entry.at("config").at("activation").string == "relu";
   std::vector<Place> rounded = places;  // the first is the reference

@@ -238,8 +238,7 @@ class Lowering {
         gates.push_back({level + "gate_shared", common, sees});
       }
       std::vector<Signal*> outputs;
-      for (int64_t j = 0; j < tasks_ + (inner ? 1 : 0); j++)
-        outputs.push_back(inner ? &activation(expert_hidden_.back()) : &task_output(j));
+      for (int64_t j = 0; j < tasks_ + (inner ? 1 : 0); j++) outputs.push_back(inner ? &activation(expert_hidden_.back()) : &task_output(j));
       mixture(experts, gates, outputs);
       streams = outputs;
       if (inner && config_.has("fusion")) streams.assign(static_cast<size_t>(tasks_ + 1), &fuse(outputs));

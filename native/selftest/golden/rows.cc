@@ -105,8 +105,7 @@ void check_losses(Report& report, const GoldenCase& golden, const std::vector<Pl
         }
         report.compare(what, result.scalars, {golden.at("out/" + name + ".task_loss").values[t]}, golden.tolerance(place, "out"));
         std::vector<double> want;
-        for (size_t r = 0; r < labels.size(); r++)
-          want.push_back(golden.at("g/" + name + ".logits").values[r * types.size() + t]);
+        for (size_t r = 0; r < labels.size(); r++) want.push_back(golden.at("g/" + name + ".logits").values[r * types.size() + t]);
         report.compare(what + ", gradient", result.buffers[static_cast<size_t>(dz.buffer)], want, golden.tolerance(place, "grad"));
       }
     }
@@ -136,8 +135,8 @@ void check_multiclass(Report& report, const GoldenCase& golden, const std::vecto
         continue;
       }
       report.compare(what, result.scalars, golden.at("out/" + name + ".total").values, golden.tolerance(place, "out"));
-      report.compare(what + ", gradient", result.buffers[static_cast<size_t>(op.dlogits.buffer)],
-                     golden.at("g/" + name + ".logits").values, golden.tolerance(place, "grad"));
+      report.compare(what + ", gradient", result.buffers[static_cast<size_t>(op.dlogits.buffer)], golden.at("g/" + name + ".logits").values,
+                     golden.tolerance(place, "grad"));
     }
   }
 }
@@ -152,8 +151,8 @@ void check_funnel(Report& report, const GoldenCase& golden, const std::vector<Pl
   const auto& task_weight = golden.at("in/task_weight").values;
   p.add(mg_binary_loss{a, da, p.input(1, golden.floats("in/click")), weight, rows, p.scalar_output(), p.scalar(task_weight[0])});
   // db has no earlier reader; da has the click's.
-  p.add(mg_product_loss{p.list({a, b}), p.list({da, db}), p.list(std::vector<int64_t>{1, 0}), p.input(1, golden.floats("in/conversion")), weight, rows,
-                        p.scalar_output(), p.scalar(task_weight[1])});
+  p.add(mg_product_loss{p.list({a, b}), p.list({da, db}), p.list(std::vector<int64_t>{1, 0}), p.input(1, golden.floats("in/conversion")), weight,
+                        rows, p.scalar_output(), p.scalar(task_weight[1])});
   p.add(mg_product_predict{p.list({a, b}), product});
   for (const Place& place : places) {
     const std::string what = golden.id() + " on " + place.name + ": ";

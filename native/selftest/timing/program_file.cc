@@ -46,8 +46,8 @@ void read_program(const Json& from, multigate::Program& program) {
   static const char* const kClasses[] = {"rowInput", "rowOutput", "activation", "stored", "parameter", "gradient", "state", "table"};
   static const char* const kTypes[] = {"f32", "i32"};
   for (const Json& buffer : from.at("buffers").items)
-    program.buffers.push_back({choice(buffer.at("class"), kClasses), choice(buffer.at("dtype"), kTypes), buffer.at("width").integer(),
-                               buffer.at("count").integer()});
+    program.buffers.push_back(
+        {choice(buffer.at("class"), kClasses), choice(buffer.at("dtype"), kTypes), buffer.at("width").integer(), buffer.at("count").integer()});
   for (const Json& entry : from.at("ops").items) {
     mg_op op{};
     op.kind = multigate::find_op_kind(entry.at("op").string);
