@@ -15,6 +15,11 @@ export function invalidArgument(field: string, expected: string, found: unknown,
   return new ArgumentError(`${field}: expected ${expected}, found ${describeValue(found)}${next ? `; ${next}` : ''}`, { field })
 }
 
+/** An error for a bad argument whose message has a form of its own: `field: problem`. */
+export function wrongArgument(field: string, problem: string): ArgumentError {
+  return new ArgumentError(`${field}: ${problem}`, { field })
+}
+
 /** An error with a code and a whole message, for checks whose message has a form of its own. */
 export function checkFailed(code: ErrorCode, message: string): MultigateError {
   return code === 'ERR_MULTIGATE_ARGUMENT' ? new ArgumentError(message) : new MultigateError(code, message)

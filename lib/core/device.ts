@@ -3,7 +3,7 @@
 import { readdirSync } from 'node:fs'
 
 import type { DeviceName, NativeBinding } from '../native/binding.js'
-import { checkFailed, checkOneOf, invalidArgument } from './check.js'
+import { checkOneOf, invalidArgument, wrongArgument } from './check.js'
 
 export interface ChosenDevice {
   readonly device: DeviceName
@@ -20,10 +20,8 @@ export function chooseDevice(native: NativeBinding, device: DeviceName | 'auto',
   if (isa !== undefined) checkOneOf('isa', isa, native.isas())
   if (device !== 'auto') {
     if (isa === undefined || !isGpu(device)) return { device, reason: undefined }
-    throw checkFailed(
-      'ERR_MULTIGATE_ARGUMENT',
-      `isa: '${isa}' is an instruction set of the CPU, and this is device '${device}'; expected none, or device: 'cpu'`,
-    )
+    const problem = `'${isa}' is an instruction set of the CPU, and this is device '${device}'; expected none, or device: 'cpu'`
+    throw wrongArgument('isa', problem)
   }
   const gpu = native.devices().find(({ name }) => name === 'cuda')
   if (isa === undefined && gpu?.available === true) return { device: 'cuda', reason: undefined }

@@ -1,6 +1,6 @@
 // Checks of options against tasks: what neither shows alone.
 
-import { checkFailed, invalidArgument } from '../core/check.js'
+import { invalidArgument, wrongArgument } from '../core/check.js'
 import { mostExperts } from '../core/limits.js'
 import { sharedGate } from '../layers/mixture.js'
 
@@ -26,18 +26,12 @@ export function checkSpecificExperts(
   const field = `${model}.numSpecificExperts`
   const counts = typeof numSpecificExperts === 'number' ? tasks.map(() => numSpecificExperts) : numSpecificExperts
   if (counts.length !== tasks.length) {
-    throw checkFailed(
-      'ERR_MULTIGATE_ARGUMENT',
-      `${field}: expected one number per task (${tasks.length}), found ${counts.length}`,
-    )
+    throw wrongArgument(field, `expected one number per task (${tasks.length}), found ${counts.length}`)
   }
   const experts = counts.reduce((sum, count) => sum + count, numSharedExperts)
   if (experts > mostExperts) throw invalidArgument(field, `${mostExperts} experts at most, shared and all tasks' own`, experts)
   const none = counts.indexOf(0)
   if (numSharedExperts > 0 || none < 0) return
   const task = tasks[none]?.name ?? ''
-  throw checkFailed(
-    'ERR_MULTIGATE_ARGUMENT',
-    `${field}: task '${task}' has no expert to see: expected 1 or more, or numSharedExperts > 0`,
-  )
+  throw wrongArgument(field, `task '${task}' has no expert to see: expected 1 or more, or numSharedExperts > 0`)
 }

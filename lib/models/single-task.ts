@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-import { checkFailed } from '../core/check.js'
+import { wrongArgument } from '../core/check.js'
 import { defineModel, type Written } from './definition.js'
 import { commonOptions } from './options.js'
 
@@ -17,8 +17,10 @@ export const singleTask = defineModel<SingleTaskNetworkOptions, z.output<typeof 
   schema,
   checkTasks(tasks) {
     if (tasks.length === 1) return
-    const message = `SingleTask.tasks: expected one task, found ${tasks.length}; train one model per task, or a SharedBottom`
-    throw checkFailed('ERR_MULTIGATE_ARGUMENT', message)
+    throw wrongArgument(
+      'SingleTask.tasks',
+      `expected one task, found ${tasks.length}; train one model per task, or a SharedBottom`,
+    )
   },
   body: ({ inputDim }) => ({ outputDim: inputDim, forward: (_, x) => [x] }),
 })

@@ -3,7 +3,7 @@
 // outputs that share a gate (OMoE).
 
 import { isTypedArray } from '../core/arrays.js'
-import { checkFailed, checkList, checkObject, describeValue } from '../core/check.js'
+import { checkList, checkObject, describeValue, wrongArgument } from '../core/check.js'
 import { elementsOf, type Tensor } from '../core/layout.js'
 import { expertPositions, expertsByStream, gateWidths, type Topology } from '../core/topology.js'
 import type { ExpertLayer, MixtureTensors } from '../layers/mixture-tensors.js'
@@ -66,7 +66,7 @@ export function checkStreams(topology: Topology, x: StreamRows, name: string): S
   checkCount(name, arrays, streams.length, 'stream')
   const [first, width] = [arrays[0]?.length ?? 0, streams[0] ?? 1]
   if (first === 0 || first % width !== 0) {
-    throw fail(`${nameOf(name, x, 0)}: expected rows of ${width} elements, found ${first} elements`)
+    throw wrongArgument(nameOf(name, x, 0), `expected rows of ${width} elements, found ${first} elements`)
   }
   const rows = first / width
   arrays.forEach((array, stream) => checkLength(nameOf(name, x, stream), array, [rows, streams[stream] ?? 0]))
@@ -163,10 +163,12 @@ function place(into: Nested, [key = '', ...rest]: Path, value: unknown): void {
 
 /** What a level of this topology does not have. */
 function checkAbsent(topology: Topology, { gateBias, expertHidden = [], gateHidden = [] }: MixtureParameters): void {
-  if (gateBias !== undefined && !topology.gateBias) throw fail('params.gateBias: expected none, the topology has gateBias: false')
+  if (gateBias !== undefined && !topology.gateBias)
+    throw wrongArgument('params.gateBias', 'expected none, the topology has gateBias: false')
   const check = (name: string, layers: readonly unknown[], expected: number): void => {
     const found = checkList(`params.${name}`, layers, 'layers').length
-    if (found > expected) throw fail(`params.${name}: expected ${expected} layers, as the topology has, found ${found}`)
+    if (found > expected)
+      throw wrongArgument(`params.${name}`, `expected ${expected} layers, as the topology has, found ${found}`)
   }
   check('expertHidden', expertHidden, topology.expertHiddenUnits.length)
   const ofGates = checkList('params.gateHidden', gateHidden, 'layers per gate')
@@ -257,24 +259,25 @@ function wholeOf(tensor: Tensor, array: number): Piece {
 
 function checkParameter(name: string, given: unknown, { shapes, single }: ParameterMap): readonly FloatArray[] {
   const value = given as FloatArray | readonly FloatArray[] | undefined
-  if (value === undefined) throw fail(`${name}: missing; expected ${single ? 'an array' : `a list of ${shapes.length} arrays`}`)
+  if (value === undefined)
+    throw wrongArgument(name, `missing; expected ${single ? 'an array' : `a list of ${shapes.length} arrays`}`)
   if (single ? !isArray(value) : !Array.isArray(value)) throw notFloats(name, single ? 1 : shapes.length, value)
   const arrays = isArray(value) ? [value] : checkList(name, value, 'arrays')
-  if (arrays.length !== shapes.length) throw fail(`${name}: expected ${shapes.length} arrays, found ${arrays.length}`)
+  if (arrays.length !== shapes.length) throw wrongArgument(name, `expected ${shapes.length} arrays, found ${arrays.length}`)
   shapes.forEach((shape, index) => checkLength(single ? name : `${name}[${index}]`, arrays[index], shape))
   return arrays
 }
 
 function checkCount(name: string, list: readonly unknown[], expected: number, what: string): void {
   const found = Array.isArray(list) ? list.length : describeValue(list)
-  if (found !== expected) throw fail(`${name}: expected a list of ${expected}, one per ${what}, found ${found}`)
+  if (found !== expected) throw wrongArgument(name, `expected a list of ${expected}, one per ${what}, found ${found}`)
 }
 
 function checkLength(name: string, array: FloatArray | undefined, shape: readonly number[]): void {
   if (!isArray(array)) throw notFloats(name, 1, array)
   const expected = elementsOf(shape)
   if (array.length === expected) return
-  throw fail(`${name}: expected ${shape.join(' x ')} = ${expected} elements, found ${array.length}`)
+  throw wrongArgument(name, `expected ${shape.join(' x ')} = ${expected} elements, found ${array.length}`)
 }
 
 function nameOf(name: string, x: StreamRows, stream: number): string {
@@ -293,9 +296,5 @@ function add(left: FloatArray, right: FloatArray): FloatArray {
 
 function notFloats(name: string, count: number, found: unknown): Error {
   const expected = count === 1 ? 'a Float32Array or Float64Array' : `a list of ${count} Float32Arrays or Float64Arrays`
-  return fail(`${name}: expected ${expected}, found ${describeValue(found)}`)
-}
-
-function fail(message: string): Error {
-  return checkFailed('ERR_MULTIGATE_ARGUMENT', message)
+  return wrongArgument(name, `expected ${expected}, found ${describeValue(found)}`)
 }

@@ -101,12 +101,12 @@ describe('options that cannot be are named', () => {
     [
       'counts',
       () => new CGC({ ...level, numSpecificExperts: [1] }),
-      refusal('ARGUMENT', { says: ['CGC.numSpecificExperts', '2', '1'] }),
+      refusal('ARGUMENT', { field: 'CGC.numSpecificExperts', says: ['2', '1'] }),
     ],
     [
       'no expert',
       () => new PLE({ ...level, numSharedExperts: 0, numSpecificExperts: [1, 0] }),
-      refusal('ARGUMENT', { says: ['PLE.numSpecificExperts', "'buy'", '1', 'numSharedExperts', '0'] }),
+      refusal('ARGUMENT', { field: 'PLE.numSpecificExperts', says: ["'buy'", '1', 'numSharedExperts', '0'] }),
     ],
     ['levels', () => new PLE({ ...level, numLevels: 0 }), refusal('ARGUMENT', { field: 'PLE.numLevels', says: ['1', '0'] })],
     [
@@ -125,7 +125,7 @@ describe('options that cannot be are named', () => {
       () => new SharedBottom({ ...common, bottomHiddenUnits: [] }),
       refusal('ARGUMENT', { field: 'SharedBottom.bottomHiddenUnits' }),
     ],
-    ['two tasks', () => new SingleTask(common), refusal('ARGUMENT', { says: ['SingleTask.tasks', '2'] })],
+    ['two tasks', () => new SingleTask(common), refusal('ARGUMENT', { field: 'SingleTask.tasks', says: ['2'] })],
     [
       "another model's option",
       () => new OMoE({ ...common, expertHiddenUnits: [4], numExperts: 2, numLevels: 2 } as never),

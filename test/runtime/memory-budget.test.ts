@@ -49,7 +49,7 @@ it.each<[() => unknown, Error]>([
   [() => new PLE({ ...specific, numLevels: 1e9 }), refusal('ARGUMENT', { field: 'PLE.numLevels', says: '1024' })],
   [
     () => new CGC({ ...specific, numSharedExperts: 4096 }),
-    refusal('ARGUMENT', { says: ['CGC.numSpecificExperts', '4096', '4097'] }),
+    refusal('ARGUMENT', { field: 'CGC.numSpecificExperts', says: ['4096', '4097'] }),
   ],
 ])('%s', (make, message) => {
   expect(make).toThrow(message)

@@ -4,7 +4,7 @@ import { z } from 'zod'
 
 import { describeIssues } from '../../core/check.js'
 import { type Column, rowsOf } from '../../core/columns.js'
-import { FormatError, MultigateError } from '../../core/errors.js'
+import { ArgumentError, FormatError, MultigateError } from '../../core/errors.js'
 import { atOnce } from '../../core/slices.js'
 import { type DenseFeature, type Feature, parseFeature, type SequenceFeature, type SparseFeature } from '../spec/feature.js'
 import { denseEncoder, denseFitter } from './dense.js'
@@ -124,7 +124,8 @@ function savedFeature(what: string, saved: unknown): Feature {
     return parseFeature(saved, `${what}.feature`)
   } catch (cause) {
     if (!(cause instanceof MultigateError)) throw cause
-    throw new FormatError(cause.message, { field: `${what}.feature`, cause })
+    const field = cause instanceof ArgumentError ? cause.field : undefined
+    throw new FormatError(cause.message, { field: field ?? `${what}.feature`, cause })
   }
 }
 
