@@ -21,6 +21,9 @@
 #ifndef MULTIGATE_ABI_OPS_H
 #define MULTIGATE_ABI_OPS_H
 
+/* One field a line: scripts/generate-ops.mjs reads them.
+ * clang-format off */
+
 /* OP(name, phase). The phases of a step, in order: a run can be cut between any two of them (see mg_run), and the ops of a program stand in
  * their order. ROWS: any range of rows on its own. Once a step, after all rows: GRADIENTS, which makes the gradients of parameters whole;
  * UPDATE, penalties and parameters; TABLES, the embedding tables. */
@@ -65,7 +68,7 @@
   VIEW(x)                                                              \
   VIEW(kernel)                                                         \
   VIEW(bias) /* optional */                                            \
-  VIEW(z)    /* optional */                                            \
+  VIEW(z) /* optional */                                               \
   VIEW(y)                                                              \
   INT(activation)
 
@@ -75,7 +78,7 @@
   VIEW(x)                                                               \
   VIEW(kernel)                                                          \
   VIEW(bias) /* optional */                                             \
-  VIEW(z)    /* optional */                                             \
+  VIEW(z) /* optional */                                                \
   VIEW(y)                                                               \
   VIEW(dy)                                                              \
   VIEW(dx) /* optional */                                               \
@@ -108,21 +111,26 @@
 /* a_i = activation(stream W_i + b_i); p_j = softmax((stream G_j + c_j) / temperature) over the experts seen; outputs_j = sum p_j[i] a_i.
  * outputs: one view per gate, [n, units]. gates: optional, [n, sum of experts seen], all p side by side.
  * experts optional: a is kept there. pre optional: the pre-activations, required with experts for gelu and swish. */
-#define MG_FIELDS_mixture_forward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)                                      \
-  MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) VIEWS(outputs) VIEW(gates) /* optional */ \
-      VIEW(experts)                                                                            /* optional */ \
-      VIEW(pre)                                                                                /* optional */
+#define MG_FIELDS_mixture_forward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)      \
+  VIEWS(outputs)                                                         \
+  VIEW(gates) /* optional */                                             \
+  VIEW(experts) /* optional */                                           \
+  VIEW(pre) /* optional */
 
 /* From doutputs (one view per gate, absent = zero) the gradients of all parameters and, where a dstreams view is given, of
  * the streams (may be narrower than the stream). gates: as mixture_forward wrote them (required). experts and pre: as
  * mixture_forward kept them; absent: experts are computed again. accumulate: one int per stream. gradients: the GRADIENT buffer
  * that has those of the parameters. */
-#define MG_FIELDS_mixture_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)                          \
-  MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) VIEWS(doutputs) /* optional */ \
-      VIEWS(dstreams)                                                               /* optional */ \
-      INTS(accumulate) VIEW(gates) VIEW(experts)                                    /* optional */ \
-      VIEW(pre)                                                                     /* optional */ \
-      VIEW(gradients)
+#define MG_FIELDS_mixture_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)       \
+  VIEWS(doutputs) /* optional */                                          \
+  VIEWS(dstreams) /* optional */                                          \
+  INTS(accumulate)                                                        \
+  VIEW(gates)                                                             \
+  VIEW(experts) /* optional */                                            \
+  VIEW(pre) /* optional */                                                \
+  VIEW(gradients)
 
 /* y[n,w] = the sum (kind 0) or the product (kind 1) of inputs[n,w], element by element, in the order listed. */
 #define MG_FIELDS_fusion_forward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
@@ -141,9 +149,9 @@
 
 /* y[n,w] = x / (1 - T / 2^16) where the element is kept, else 0; the same op with x = dy gives dx. T = rate 2^16, rounded to
  * nearest, 2^16 - 1 at most. Element (row, c) is kept where half c % 8 of the words of Philox4x32-10 (low halves first) is >= T: key =
- * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22), words of 32 bits: row and step count modulo 2^32. 0 <= rate < 1.
- * seed < 2^53, stream < 2^32. row: the position in the batch, not in the dataset. step: scalar input, an integer in [0, 2^53]; the engine has
- * checked. first_row: of mg_run. */
+ * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22), words of 32 bits: row and step count modulo 2^32. 0 <= rate < 1. seed < 2^53,
+ * stream < 2^32. row: the position in the batch, not in the dataset. step: scalar input, an integer in [0, 2^53]; the engine has checked.
+ * first_row: of mg_run. */
 #define MG_FIELDS_dropout(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(x)                                                        \
   VIEW(y)                                                        \
