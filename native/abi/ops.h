@@ -21,8 +21,8 @@
 #ifndef MULTIGATE_ABI_OPS_H
 #define MULTIGATE_ABI_OPS_H
 
-/* One field a line: scripts/generate-ops.mjs reads them.
- * clang-format off */
+/* One field a line: scripts/generate-ops.mjs reads them. */
+/* clang-format off */
 
 /* OP(name, phase). The phases of a step, in order: a run can be cut between any two of them (see mg_run), and the ops of a program stand in
  * their order. ROWS: any range of rows on its own. Once a step, after all rows: GRADIENTS, which makes the gradients of parameters whole;
