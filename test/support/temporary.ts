@@ -1,0 +1,12 @@
+// Every test writes below one folder, which goes when all are done.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Processes that are started after this have the folder as their temporary one. */
+export default function setup(): () => void {
+  const folder = mkdtempSync(join(tmpdir(), 'multigate-tests-'))
+  process.env.TMPDIR = folder
+  return () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+}
