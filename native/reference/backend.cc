@@ -92,7 +92,7 @@ mg_status compile(const mg_program* program, const mg_compile_options* options, 
   }
 }
 
-/// Room for the rows; sums of gradients and scalar outputs are 0.
+/// Makes room for the rows. Sums of gradients and scalar outputs start at 0.
 void begin(mg_plan& plan, const mg_run& run) {
   for (size_t i = 0; i < plan.buffers.size(); i++) {
     const mg_buffer& buffer = plan.buffers[i];
