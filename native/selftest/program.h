@@ -93,7 +93,7 @@ struct Place {
   std::vector<int> threads = {2, 3, 5, 8};  // must give the bits of 1 thread; a device without this choice runs twice
 };
 
-/// A step under way, between two of its phases.
+/// A step between two of its phases.
 struct Between {
   const mg_backend* backend;
   mg_plan* plan;
