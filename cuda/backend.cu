@@ -1,4 +1,4 @@
-// The CUDA backend's table, the one symbol that the plug-in exports. Faults become statuses here; nothing throws beyond.
+// The CUDA backend's table, which the plug-in exports. Faults become statuses here; nothing throws past it.
 #include <cstdio>
 #include <memory>
 #include <new>
@@ -27,13 +27,13 @@ mg_status guarded(mg_error* error, Work work) noexcept {
   } catch (const std::invalid_argument& wrong) {
     return fail(error, MG_INVALID, wrong.what());
   } catch (const std::bad_alloc&) {
-    return fail(error, MG_OUT_OF_MEMORY, "the CUDA backend could not get the host memory it needs");
+    return fail(error, MG_OUT_OF_MEMORY, "the CUDA backend could not allocate the host memory it needs");
   } catch (const std::exception& other) {
     return fail(error, MG_INTERNAL, other.what());
   }
 }
 
-// What the engine holds as mg_plan* is a Plan; the name of the struct belongs to no backend alone.
+// The engine's mg_plan* is a Plan here: all backends share the struct's name.
 Plan* plan_of(mg_plan* plan) { return reinterpret_cast<Plan*>(plan); }
 
 Precision precision_of(const mg_compile_options* options) {
@@ -53,7 +53,7 @@ std::unique_ptr<Plan> compiled(const mg_program& program, Precision precision, i
   plan->precision = precision;
   for (uint32_t i = 0; i < program.buffer_count; i++) {
     if (program.buffers[i].buffer_class == MG_PARAMETER) plan->parameter_buffer = static_cast<int32_t>(i);
-    // What is summed over all rows, or read whole.
+    // Ops that sum over all rows, or read all rows.
     if (program.buffers[i].buffer_class == MG_GRADIENT || program.buffers[i].buffer_class == MG_STORED) plan->divisible = false;
   }
   plan->stream = std::make_unique<Stream>(), plan->side = std::make_unique<Stream>(), plan->copies = std::make_unique<Stream>();
@@ -69,14 +69,14 @@ std::unique_ptr<Plan> compiled(const mg_program& program, Precision precision, i
     break;
       MG_OPS(MG_COMPILE_OP_)
 #undef MG_COMPILE_OP_
-      default: throw std::invalid_argument("the program has an op that this backend does not know");
+      default: throw std::invalid_argument("the program has an op that is unknown to this backend");
     }
   }
   builder.finish();
   return plan;
 }
 
-// The table of one device; the engine knows devices by their tables.
+// The table of one device. The engine identifies devices by their tables.
 template <int kDevice>
 struct Device {
   template <class Work>
@@ -180,7 +180,7 @@ MG_EXPORT const mg_backend* mg_cuda_backend(int32_t device) noexcept {
   return table_of(device, std::make_integer_sequence<int, kMostDevices>{});
 }
 
-// For benchmarks; see time_ops in plan.h. After a run of the same plan.
+// For benchmarks; see time_ops in plan.h. Call it after a run of the same plan.
 MG_EXPORT mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repeats, double* milliseconds, int64_t* launches,
                                  mg_error* error) noexcept {
   using namespace mg_cuda;
@@ -190,8 +190,8 @@ MG_EXPORT mg_status mg_cuda_time(mg_plan* plan, const mg_run* run, int32_t repea
   });
 }
 
-// For benchmarks: calls each(user, name, blocks, threads, milliseconds) for every kernel of the ops; see profile_ops in plan.h. After a run of the
-// plan.
+// For benchmarks: calls each(user, name, blocks, threads, milliseconds) for every kernel of the ops; see profile_ops in plan.h. Call it after a
+// run of the plan.
 MG_EXPORT mg_status mg_cuda_profile(mg_plan* plan, const mg_run* run, void (*each)(void*, const char*, int64_t, int32_t, double), void* user,
                                     mg_error* error) noexcept {
   using namespace mg_cuda;

@@ -21,7 +21,7 @@ using Key = std::tuple<int, uint64_t, const void*>;
 
 std::mutex mutex;
 std::map<Key, DeviceMemory>& copies() {
-  static auto* const map = new std::map<Key, DeviceMemory>;  // never destroyed: at exit the device may be gone before
+  static auto* const map = new std::map<Key, DeviceMemory>;  // never destroyed: at exit the device may already be gone
   return *map;
 }
 
@@ -36,7 +36,7 @@ struct InputColumn {
   int64_t width;
 };
 
-// A row of the grid per column: to[row] = from[number[row]]; number null: from[row].
+// One grid row per column: to[row] = from[number[row]]; number null: from[row].
 __global__ void gather_inputs_kernel(Some<InputColumn> columns, const int32_t* number, int64_t rows) {
   const auto [from, to, width] = columns.items[blockIdx.y];
   const int64_t count = rows * width;
@@ -64,14 +64,14 @@ std::vector<size_t> inputs_of(const Plan& plan) {
   return inputs;
 }
 
-// Where each input begins among the bytes that arrive for so many rows, and after the last one how many they are.
+// The offset of each input in the bytes that arrive for this many rows; the last entry is the total.
 std::vector<size_t> arrival_places(const Plan& plan, int64_t rows) {
   std::vector<size_t> places{0};
   for (const size_t i : inputs_of(plan)) places.push_back(places.back() + (static_cast<size_t>(rows) * plan.row_bytes(i) + 255) / 256 * 256);
   return places;
 }
 
-// Brings rows that lie `stride` bytes apart together: those of these numbers; number null: the first ones.
+// Gathers the numbered rows, which are `stride` bytes apart, without gaps; number null: the first rows.
 void copy_rows(char* to, const char* from, size_t bytes, size_t stride, int64_t rows, const int32_t* number = nullptr) {
   if (number == nullptr && stride == bytes)
     std::memcpy(to, from, static_cast<size_t>(rows) * bytes);
@@ -80,7 +80,7 @@ void copy_rows(char* to, const char* from, size_t bytes, size_t stride, int64_t 
       std::memcpy(to + static_cast<size_t>(r) * bytes, from + static_cast<size_t>(number == nullptr ? r : number[r]) * stride, bytes);
 }
 
-// Which rows of which columns of a data set are meant: rows [first, first + rows) of the run and beyond it.
+// Identifies rows of some columns of a data set: rows [first, first + rows) of the run, or beyond it.
 void name_rows(const Plan& plan, const mg_run& run, int64_t first, int64_t rows, std::vector<const void*>& columns, std::vector<int32_t>& numbers) {
   columns.clear();
   for (const size_t i : inputs_of(plan)) columns.push_back(column_of(plan, run, i));
@@ -91,9 +91,9 @@ void name_rows(const Plan& plan, const mg_run& run, int64_t first, int64_t rows,
     std::iota(numbers.begin(), numbers.end(), static_cast<int32_t>(run.data_set_first + first));
 }
 
-// Rows [first, first + rows) of the run, or beyond it, on their way to the device.
+// Starts copying rows [first, first + rows) of the run, or beyond it, to the device.
 void fetch(Plan& plan, Plan::Arrival& arrival, const mg_run& run, int64_t first, int64_t rows) {
-  plan.copies->synchronize();  // nothing reads what is written next
+  plan.copies->synchronize();  // nothing still reads the memory written next
   arrival.data_set = 0;
   const std::vector<size_t> inputs = inputs_of(plan), places = arrival_places(plan, rows);
   const size_t most = arrival_places(plan, plan.capacity).back();
@@ -119,7 +119,7 @@ bool has_arrived(const Plan& plan, const Plan::Arrival& arrival, const mg_run& r
   return arrival.columns == columns && arrival.numbers == numbers;
 }
 
-// A column of a data set, some MiB at a time.
+// Copies a column of a data set, some MiB at a time.
 void upload_column(char* to, const char* from, size_t bytes, size_t stride, int64_t rows) {
   const int64_t most = std::max<int64_t>(1, (int64_t{4} << 20) / static_cast<int64_t>(bytes));
   std::vector<char> some(static_cast<size_t>(std::min(most, rows)) * bytes);
@@ -144,9 +144,9 @@ bool keep_data_set(Plan& plan, const mg_run& run) {
   if (missing == 0) return true;
   const int64_t free = free_bytes();
   if (run.data_place == MG_DATA_DEVICE && missing > free)
-    throw Fault{MG_OUT_OF_MEMORY, "the data set asks for " + mebibytes(missing) + " of device memory, " + mebibytes(free) +
+    throw Fault{MG_OUT_OF_MEMORY, "the data set needs " + mebibytes(missing) + " of device memory, " + mebibytes(free) +
                                       " are free; use dataPlacement 'auto' or 'host', or fewer rows"};
-  // Half of what is free stays so, for what comes after, unless it was asked for.
+  // Leave half of the free memory for later use, unless the caller asked for the device.
   if (run.data_place != MG_DATA_DEVICE && missing > free / 2) {
     plan.not_kept = run.data_set;
     return false;

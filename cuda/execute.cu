@@ -13,17 +13,17 @@ namespace mg_cuda {
 namespace {
 
 constexpr size_t kMostGraphs =
-    24;  // of a plan: a full batch, a last one, each with and without new weights, of two arrivals, or in phases, and some more
+    24;  // graphs of a plan: a full and a last batch, each with and without new weights, two arrivals, or in phases, and some more
 
-// What is timed takes a millisecond at least, or a graph's start would be most of a short one's time.
+// Time at least a millisecond; else launching the graph would dominate a short one's time.
 constexpr double kGroupMilliseconds = 1;
 constexpr int kLargestGroup = 64;
 
-constexpr int64_t kRowsOfAPart = 1 << 16;  // of a divisible run: activations take memory for so many
+constexpr int64_t kRowsOfAPart = 1 << 16;  // of a divisible run; limits the memory of activations
 
 bool is_row_class(const mg_buffer& buffer) { return buffer.buffer_class <= MG_STORED; }
 
-// Device and pinned memory for so many rows.
+// Allocates device and pinned memory for this many rows.
 void reserve_rows(Plan& plan, int64_t rows) {
   plan.regions.resize(plan.buffers.size());
   plan.staging.resize(plan.buffers.size());
@@ -38,7 +38,7 @@ void reserve_rows(Plan& plan, int64_t rows) {
   }
   plan.packed.reserve(static_cast<size_t>(plan.packed_floats) * sizeof(float));
   plan.packed_from = nullptr;
-  // Scratch does not always grow with rows: what any smaller run may need counts too.
+  // Scratch does not always grow with rows, so include the needs of smaller runs.
   size_t scratch = 0;
   for (int64_t some = rows;; some /= 2) {
     for (const auto& op : plan.ops) scratch = std::max(scratch, op->scratch_bytes(plan, some));
@@ -58,7 +58,7 @@ void reserve_rows(Plan& plan, int64_t rows) {
   plan.staged_scalars_out.reserve((plan.scalar_outputs + 1) * sizeof(double));
 }
 
-// Memory for the run, and ops that know where all of it is. Graphs know the old addresses.
+// Allocates the run's memory and binds the ops to it. Drops graphs, which hold the old addresses.
 void prepare(Plan& plan, const mg_run& run) {
   std::vector<void*> memories;
   for (size_t i = 0; i < plan.buffers.size(); i++)
@@ -69,7 +69,7 @@ void prepare(Plan& plan, const mg_run& run) {
   plan.graphs.clear();
   if (grows) {
     reserve_rows(plan, rows);
-    for (Plan::Arrival& arrival : plan.arrivals) arrival.data_set = 0;  // its memory will grow
+    for (Plan::Arrival& arrival : plan.arrivals) arrival.data_set = 0;  // its memory is replaced
   }
   mg_run largest = run;
   largest.rows = rows;
@@ -78,7 +78,7 @@ void prepare(Plan& plan, const mg_run& run) {
   plan.memories = std::move(memories), plan.capacity = rows;
 }
 
-// Which rows of the data set on the device they are.
+// The rows' numbers in the data set on the device.
 void stage_row_numbers(Plan& plan, const mg_run& run) {
   auto* numbers = plan.staged_row_numbers.data<int32_t>();
   if (run.row_index != nullptr)
@@ -91,7 +91,7 @@ void stage_scalars(Plan& plan, const mg_run& run) {
   auto* scalars = plan.staged_scalars.data<double>();
   std::copy_n(run.scalars_in, plan.scalar_inputs, scalars);
   scalars[plan.scalar_inputs] = static_cast<double>(run.first_row);
-  if (run.first_phase == MG_PHASE_ROWS)  // what is added to them then is added on the host: rows may come in parts
+  if (run.first_phase == MG_PHASE_ROWS)  // start from 0: the host adds up the parts of the rows
     std::fill_n(scalars + plan.scalar_inputs + 1, plan.scalar_outputs, 0.0);
   else
     std::copy_n(run.scalars_out, plan.scalar_outputs, scalars + plan.scalar_inputs + 1);
@@ -111,7 +111,7 @@ void queue_inputs(const Context& context, const mg_run& run, bool rows, bool res
 
 void queue_ops(const Context& context, bool packs, const Phases& phases) {
   Plan& plan = context.plan;
-  // The ops of phases before `phase`.
+  // The number of ops in phases before `phase`.
   const auto before = [&](int32_t phase) {
     return plan.ops.begin() + (std::lower_bound(plan.phases.begin(), plan.phases.end(), phase) - plan.phases.begin());
   };
@@ -137,7 +137,7 @@ void queue_outputs(Plan& plan, const mg_run& run, bool rows) {
   if (plan.scalar_outputs > 0) plan.stream->download(plan.staged_scalars_out.data(), plan.scalars_out.data(), plan.scalar_outputs * sizeof(double));
 }
 
-// What `queue` asks of the stream, as a graph.
+// Captures the work that `queue` puts on the stream as a graph.
 template <class Queue>
 Graph capture(Stream& stream, const Queue& queue) {
   stream.begin_capture();
@@ -145,7 +145,7 @@ Graph capture(Stream& stream, const Queue& queue) {
     queue();
   } catch (...) {
     try {
-      stream.end_capture();  // or the stream stays unusable
+      stream.end_capture();  // else the stream stays unusable
     } catch (const Fault&) {
     }
     throw;
@@ -153,7 +153,7 @@ Graph capture(Stream& stream, const Queue& queue) {
   return stream.end_capture();
 }
 
-// rows: the run's begin with those of inputs.
+// rows: the first rows of the inputs.
 const Graph& captured(Plan& plan, const mg_run& run, bool packs, const Phases& phases, uint64_t resident) {
   const bool rows = phases.has(MG_PHASE_ROWS);
   for (const Plan::Captured& known : plan.graphs)
@@ -171,7 +171,7 @@ const Graph& captured(Plan& plan, const mg_run& run, bool packs, const Phases& p
   return plan.graphs.back().graph;
 }
 
-// These rows at once. scalars_out += what the run gives.
+// Runs these rows at once and adds the results to scalars_out.
 void execute_part(Plan& plan, const mg_run& run, const Phases& phases) {
   prepare(plan, run);
   const uint64_t resident = keep_data_set(plan, run) ? run.data_set : 0;
@@ -190,10 +190,10 @@ void execute_part(Plan& plan, const mg_run& run, const Phases& phases) {
   for (uint32_t i = 0; i < plan.scalar_outputs; i++) run.scalars_out[i] += scalars[i];
 }
 
-// Phases after that of rows, which has left in device memory what they need.
+// Runs the phases after rows. Their inputs are in device memory.
 void execute_later(Plan& plan, const mg_run& run, const Phases& phases) {
   mg_run later = run;
-  if (plan.divisible) later.rows = std::min(run.rows, kRowsOfAPart);  // nothing that is left is of rows
+  if (plan.divisible) later.rows = std::min(run.rows, kRowsOfAPart);  // the remaining phases do not process rows
   prepare(plan, later);
   stage_scalars(plan, later);
   plan.stream->run(captured(plan, later, false, phases, 0));
@@ -201,7 +201,7 @@ void execute_later(Plan& plan, const mg_run& run, const Phases& phases) {
   std::copy_n(plan.staged_scalars_out.data<double>(), plan.scalar_outputs, run.scalars_out);
 }
 
-// Rows [first, first + rows) of a run.
+// Selects rows [first, first + rows) of a run.
 mg_run part_of(const Plan& plan, const mg_run& run, int64_t first, int64_t rows, std::vector<void*>& data) {
   mg_run part = run;
   part.rows = rows, part.first_row = run.first_row + first;
@@ -233,7 +233,7 @@ void execute(Plan& plan, const mg_run& run) {
 
 namespace {
 
-// Rows of a buffer that the backend pads, from `first_row` on.
+// Rows of a padded buffer, from `first_row` on.
 float* stored_at(const Plan& plan, int32_t buffer, int64_t first_row) {
   return plan.regions[static_cast<size_t>(buffer)]->data<float>() + first_row * plan.stride(buffer);
 }
@@ -255,7 +255,7 @@ void write_stored(Plan& plan, int32_t buffer, int64_t first_row, int64_t rows, c
 }
 
 size_t time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds) {
-  prepare(plan, run);  // all rows at once, also where a run would go in parts
+  prepare(plan, run);  // all rows at once, even if a run would split them
   const Context context(plan, run);
   const Graph graph = capture(*plan.stream, [&] { queue_ops(context, !plan.weights.empty() && !plan.divisible, {MG_PHASE_ROWS, MG_PHASE_TABLES}); });
   Timer timer;
@@ -266,7 +266,7 @@ size_t time_ops(Plan& plan, const mg_run& run, int repeats, double* milliseconds
     plan.stream->synchronize();
     return timer.milliseconds() / replays;
   };
-  milliseconds_of(1);  // brings the graph to the device
+  milliseconds_of(1);  // uploads the graph to the device
   const int group = std::clamp(static_cast<int>(kGroupMilliseconds / milliseconds_of(1)), 1, kLargestGroup);
   for (int i = 0; i < repeats; i++) milliseconds[i] = milliseconds_of(group);
   return graph.nodes();
@@ -280,7 +280,7 @@ std::vector<KernelTime> profile_ops(Plan& plan, const mg_run& run) {
   try {
     queue_ops(Context(plan, run), !plan.weights.empty() && !plan.divisible, {MG_PHASE_ROWS, MG_PHASE_TABLES});
   } catch (...) {
-    profile(nullptr);  // the list is gone
+    profile(nullptr);  // the list is about to be destroyed
     throw;
   }
   profile(nullptr);

@@ -1,4 +1,4 @@
-// What the device can do at most, measured now, to hold kernels against: copies in its memory, and matrix steps on registers alone.
+// Measures the device's peaks, to compare kernels with: copies in its memory, and matrix steps on registers only.
 #include "cuda/peaks.h"
 
 #include <algorithm>
@@ -14,13 +14,13 @@ constexpr size_t kEmulatedCopyBytes = 1 << 20;
 constexpr int kThreads = 256;
 constexpr int kBlocksOfAProcessor = 4;
 constexpr int kSteps = 4096, kEmulatedSteps = 1;
-constexpr int kTiles = 8;  // sums that do not wait for each other
+constexpr int kTiles = 8;  // independent sums
 constexpr int kTries = 5;
 
 template <Precision kPrecision>
 __global__ void peak_kernel(int steps, float* out) {
   float c[kTiles][4] = {};
-  // Operands with bits as real ones have them, from -2 to 2: on zeros a matrix unit needs less power and may run faster.
+  // Operands with realistic bits, from -2 to 2: on zeros a matrix unit needs less power and may run faster.
   uint32_t a[4], b[2];
   const auto operand = [](uint32_t i) { return (0xbff00ff0u & ((threadIdx.x * 4 + i + 1) * 2654435761u)) | 0x3f003f00u; };
   for (uint32_t i = 0; i < 4; i++) a[i] = operand(i);
@@ -35,7 +35,7 @@ __global__ void peak_kernel(int steps, float* out) {
     }
   float sum = 0;
   for (int i = 0; i < kTiles; i++) sum += c[i][0];
-  if (sum != 0) out[0] = sum;  // never; keeps the steps
+  if (sum != 0) out[0] = sum;  // never true; keeps the compiler from removing the steps
 }
 
 template <class Work>

@@ -5,7 +5,7 @@ namespace mg_cuda {
 
 struct Peaks {
   double copy_gbytes_per_s;         // read and written
-  double tf32_tflops, bf16_tflops;  // of matrix steps of a warp (mma.sync)
+  double tf32_tflops, bf16_tflops;  // for matrix steps of a warp (mma.sync)
 };
 
 Peaks measure_peaks();

@@ -9,9 +9,9 @@
 namespace mg_cuda {
 namespace {
 
-constexpr int64_t kThreadsOfAGradient = 132 * 512;  // that are enough: all multiprocessors of an H200 at once
-constexpr int64_t kMostSplits = 128;                // to be added up in the end
-constexpr int64_t kLeastSplitRows = 128;            // so that a split's traffic stays small beside its products
+constexpr int64_t kThreadsOfAGradient = 132 * 512;  // enough threads to fill all multiprocessors of an H200
+constexpr int64_t kMostSplits = 128;                // limits the final sum
+constexpr int64_t kLeastSplitRows = 128;            // keeps a split's traffic small beside its products
 
 bool is_host_class(int32_t buffer_class) { return buffer_class == MG_ROW_INPUT || buffer_class == MG_ROW_OUTPUT; }
 
@@ -96,7 +96,7 @@ GradientPlace PlanBuilder::need_gradient(Weights& weights, const mg_view& gradie
   for (const SplitGradient& known : weights.gradients)
     if (known.buffer == gradients.buffer) return {known.first, true};
   weights.gradients.push_back({gradients.buffer, plan.split_floats});
-  // A stream that nobody reads has no columns.
+  // A stream that no expert or gate reads has no columns.
   const int64_t threads = std::max<int64_t>(gradient_threads(plan.precision, weights), 1);
   weights.splits = std::clamp<int64_t>(kThreadsOfAGradient / threads, 1, kMostSplits);
   plan.split_floats += weights.elements() * weights.splits;

@@ -1,5 +1,5 @@
-// See scalar_sums.h. A block per scalar output, in double: for each of its lists of partial sums, in the order of the ops, thread t adds up
-// numbers t, t + blockDim, ... , then block_sum; the sum, divided by the denominator where there is one, is added to those before it.
+// See scalar_sums.h. One block per scalar output, in double. For each of its lists of partial sums, in the order of the ops, thread t adds
+// numbers t, t + blockDim, ... , then block_sum adds the threads. The sum, divided by the denominator if there is one, is added to the total.
 #include "cuda/scalar_sums.h"
 
 #include "cuda/device/kernel.h"

@@ -1,4 +1,4 @@
-// See weights.h. One element per thread, one row of the grid per part: a few megabytes, once a step.
+// See weights.h. One element per thread, one grid row per part: a few megabytes, once a step.
 #include "cuda/weights.h"
 
 #include <algorithm>
@@ -10,9 +10,9 @@ namespace mg_cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kMostBlocks = 64;  // of one part; its threads then take several elements each
+constexpr int64_t kMostBlocks = 64;  // per part; beyond it a thread takes several elements
 
-// Row `row` of the column at `place` of the panels = value. Zeros beyond the depth and beside the columns are there.
+// Sets row `row` of the column at `place` of the panels. Padding beyond the depth and beside the columns is already 0.
 __device__ __forceinline__ void put_in_panel(const PackedPart& p, Precision precision, int64_t row, int64_t place, float value, float* panels) {
   const int64_t panel = place / kPanel, rounded = panel < p.panels.rounded ? panel : p.panels.rounded;
   const auto column = static_cast<int>(place % kPanel);
@@ -30,7 +30,7 @@ __device__ __forceinline__ void put_in_panel(const PackedPart& p, Precision prec
   }
 }
 
-// The same where panels are made of cores.
+// The same for panels of cores.
 __device__ __forceinline__ void put_in_cores(const PackedPart& p, int64_t row, int64_t place, float value, float* panels) {
   const int64_t panel = place / kPanel, floats = core_panel_floats(p.depth);
   const auto column = static_cast<int>(place % kPanel);
@@ -47,7 +47,7 @@ __device__ __forceinline__ void put_in_cores(const PackedPart& p, int64_t row, i
   }
 }
 
-// packed[row, column + c] = store[offset + row * stride + c]; the last row from the bias. Panels likewise. parts [gridDim.y].
+// packed[row, column + c] = store[offset + row * stride + c]; the last row from the bias. The same for panels. parts [gridDim.y].
 __global__ void pack_kernel(const PackedPart* parts, const float* store, float* packed, Precision precision) {
   const PackedPart p = parts[blockIdx.y];
   const int64_t count = (p.depth + 1) * p.part.count;
@@ -65,7 +65,7 @@ __global__ void pack_kernel(const PackedPart* parts, const float* store, float* 
   }
 }
 
-// gradient = the sum over splits, first to last, in the store's layout. `most`: splits that are filled, if a gradient has so many.
+// gradient = the sum over splits, first to last, in the store's layout. `most`: number of filled splits, if a gradient has that many.
 __global__ void reduce_kernel(const PackedPart* parts, const float* splits, int64_t most, float* gradient) {
   const PackedPart p = parts[blockIdx.y];
   const int64_t count = (p.depth + 1) * p.part.count, elements = (p.depth + 1) * p.columns, filled = p.splits < most ? p.splits : most;
@@ -87,7 +87,7 @@ Grid grid_of(const Plan& plan, int64_t parts) {
   return {static_cast<unsigned>(std::min(blocks_of(most, kThreads), kMostBlocks)), static_cast<unsigned>(parts)};
 }
 
-// Of one GRADIENT buffer.
+// Reduces one GRADIENT buffer.
 struct ReduceGradients final : Op {
   int32_t buffer;
   int64_t elements, count = 0;
@@ -108,14 +108,14 @@ struct ReduceGradients final : Op {
     std::sort(covered.begin(), covered.end());
     for (size_t i = 1; i < covered.size(); i++)
       if (covered[i - 1].first + covered[i - 1].second > covered[i].first)
-        throw Fault{MG_UNSUPPORTED, "two backward ops write the same parameter gradient, of weights that are not the same"};
+        throw Fault{MG_UNSUPPORTED, "two backward ops write the same parameter gradient, but their weights differ; expected the same weights"};
     parts.assign(own), count = static_cast<int64_t>(own.size());
   }
 
   void launch(const Context& context) const override {
     const Plan& plan = context.plan;
     float* const gradient = context.elements({buffer, 0, elements});
-    context.stream.zero(gradient, static_cast<size_t>(elements) * sizeof(float));  // what no op writes
+    context.stream.zero(gradient, static_cast<size_t>(elements) * sizeof(float));  // ranges that no op writes
     if (count == 0) return;
     context.stream.launch(reduce_kernel, grid_of(plan, count), kThreads, 0, parts.data(), plan.splits_memory.data<const float>(),
                           plan.most_splits(context.rows), gradient);
@@ -130,7 +130,7 @@ void launch_pack(const Context& context) {
                         plan.packed.data<float>(), plan.precision);
 }
 
-// All row ops are compiled: what they add to the buffer is known.
+// All row ops are compiled by now, so their gradients are known.
 void compile_op(PlanBuilder& builder, const mg_reduce_gradients& op) {
   builder.add(std::make_unique<ReduceGradients>(builder.plan, op.gradients.buffer));
 }

@@ -1,4 +1,4 @@
-// Weights between the flat store's layout and the combined matrices that the products read and write; see Weights in plan.h.
+// Converts weights between the flat store's layout and the combined matrices of the products; see Weights in plan.h.
 #pragma once
 #include "cuda/plan.h"
 

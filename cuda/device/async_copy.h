@@ -1,12 +1,12 @@
-// Copies from global to shared memory that run while the thread goes on. A thread commits what it has asked for as a group and
-// waits for groups in order; other threads see the copies after its wait and a block_barrier().
+// Copies from global to shared memory that run while the thread continues. A thread commits its copies as a group and waits for
+// groups in order. Other threads see the copies after that wait and a block_barrier().
 #pragma once
 #include "cuda/device/kernel.h"
 
 #if !defined(MG_EMULATION)
 namespace mg_cuda {
 
-// 16 or 4 bytes; both addresses aligned to as much. 16 bytes go past the L1 cache. Of them the first `given` are read, the others are 0.
+// Copies 16 or 4 bytes; both addresses are aligned to that size. 16 bytes bypass the L1 cache. Reads the first `given` bytes; the rest are 0.
 template <int kBytes>
 __device__ __forceinline__ void async_copy(float* shared, const float* global, int given = kBytes) {
   static_assert(kBytes == 16 || kBytes == 4);
@@ -19,7 +19,7 @@ __device__ __forceinline__ void async_copy(float* shared, const float* global, i
 
 __device__ __forceinline__ void async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
-// Until at most kPending of this thread's groups are under way.
+// Waits until at most kPending of this thread's groups are pending.
 template <int kPending>
 __device__ __forceinline__ void async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");

@@ -1,8 +1,8 @@
-// What a kernel is written in: where a thread stands, barriers, shuffles, shared memory. Each intrinsic has one wrapper here, in
-// async_copy.h or in matrix.h, and kernels use no other, so that the same source compiles for the CPU (emulation/), where tests run it.
+// The primitives of kernels: thread indices, barriers, shuffles, shared memory. Each intrinsic has one wrapper here, in async_copy.h or in
+// matrix.h. Kernels use only these, so the same source also compiles for the CPU (emulation/), where tests run it.
 //
-// Rules that hold on both: shared memory is dynamic, taken once by shared_memory(); all threads of a warp take part in every
-// warp-wide call, and all threads of a block in every block_barrier().
+// Rules on both: shared memory is dynamic, taken once by shared_memory(). All threads of a warp take part in every warp-wide call,
+// and all threads of a block in every block_barrier().
 #pragma once
 #include <cstdint>
 
@@ -14,7 +14,7 @@ namespace mg_cuda {
 
 inline constexpr int kWarp = 32;
 
-// Whether the code is being compiled for a GPU older than Hopper (compute capability 9.0).
+// Whether this compiles for a GPU older than Hopper (compute capability 9.0).
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
 inline constexpr bool kBeforeHopper = true;
 #else
@@ -32,7 +32,7 @@ __device__ __forceinline__ T* shared_memory() {
 __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x) % kWarp; }
 __device__ __forceinline__ int warp() { return static_cast<int>(threadIdx.x) / kWarp; }
 
-// threadIdx.x and blockIdx.x, read anew: what follows from them after a loop need not wait in registers meanwhile.
+// Rereads threadIdx.x and blockIdx.x, so values derived from them after a loop take no registers during it.
 __device__ __forceinline__ int thread_again() {
   int number;
   asm volatile("mov.u32 %0, %%tid.x;" : "=r"(number));
@@ -47,7 +47,7 @@ __device__ __forceinline__ unsigned block_again() {
 __device__ __forceinline__ void block_barrier() { __syncthreads(); }
 __device__ __forceinline__ void warp_barrier() { __syncwarp(); }
 
-// The value of the lane whose number differs by `mask`; of the lane `from`; of the lane `by` above (one's own where there is none).
+// The value of the lane whose number differs by `mask`; of the lane `from`; of the lane `by` above (its own value if there is none).
 template <class T>
 __device__ __forceinline__ T shuffle_xor(T value, int mask) {
   return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
@@ -61,13 +61,13 @@ __device__ __forceinline__ T shuffle_up(T value, int by) {
   return __shfl_up_sync(0xFFFFFFFFu, value, static_cast<unsigned>(by));
 }
 
-// A bit per lane: whether its condition holds.
+// One bit per lane: whether its condition holds.
 __device__ __forceinline__ uint32_t ballot(bool condition) { return __ballot_sync(0xFFFFFFFFu, condition); }
-// A bit per lane: whether it has the same value.
+// One bit per lane: whether it has the same value.
 __device__ __forceinline__ uint32_t match(uint32_t value) { return __match_any_sync(0xFFFFFFFFu, value); }
 __device__ __forceinline__ int count_bits(uint32_t bits) { return __popc(bits); }
 
-// Adds to shared memory; integers only, whose sums do not depend on the order.
+// Adds to shared memory. Integers only, because their sums do not depend on the order.
 __device__ __forceinline__ uint32_t shared_add(uint32_t* to, uint32_t value) { return atomicAdd(to, value); }
 
 __device__ __forceinline__ uint32_t multiply_high(uint32_t a, uint32_t b) { return __umulhi(a, b); }
@@ -85,7 +85,7 @@ __device__ __forceinline__ float larger(float a, float b) {
 
 namespace mg_cuda {
 
-// This thread's number among all of the launch, and how many there are, along x.
+// This thread's number among all of the launch, and their count, along x.
 __device__ __forceinline__ int64_t grid_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ __forceinline__ int64_t grid_threads() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
 

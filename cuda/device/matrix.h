@@ -1,7 +1,7 @@
 // The matrix instructions of a warp and the conversions of their operands.
 //
-// A product of one step: c[16, 8] += a[16, k] b[k, 8], k = 8 words. A word is one tf32 number, or a pair of bfloat16 that follow
-// each other along k, the first one low (then k is 16 numbers). With g = lane / 4 and t = lane % 4 a lane holds
+// A product of one step: c[16, 8] += a[16, k] b[k, 8], k = 8 words. A word is one tf32 number, or two bfloat16 neighbours
+// along k, the first one low (then k is 16 numbers). With g = lane / 4 and t = lane % 4 a lane holds
 //   a  words (row g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)
 //   b  words (t, column g), (t + 4, g)
 //   c  (row g, columns 2t, 2t + 1), (g + 8, 2t, 2t + 1)
@@ -24,21 +24,21 @@ __device__ __forceinline__ void matrix_step_bf16(float (&c)[4], const uint32_t (
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-// Rounded to tf32, to nearest, ties away from zero: the low 13 bits are 0.
+// Rounds to tf32, to nearest, ties away from zero: the low 13 bits are 0.
 __device__ __forceinline__ uint32_t to_tf32(float value) {
   uint32_t word;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(word) : "f"(value));
   return word;
 }
 
-// A pair rounded to bfloat16, to nearest, ties to even.
+// Rounds a pair to bfloat16, to nearest, ties to even.
 __device__ __forceinline__ uint32_t to_bf16_pair(float low, float high) {
   uint32_t word;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
   return word;
 }
 
-// The low halves of two words, and their high halves; those of the first one low.
+// The low halves of two words, and their high halves; the first word's half is low.
 __device__ __forceinline__ uint32_t low_halves(uint32_t first, uint32_t second) { return __byte_perm(first, second, 0x5410); }
 __device__ __forceinline__ uint32_t high_halves(uint32_t first, uint32_t second) { return __byte_perm(first, second, 0x7632); }
 
@@ -52,8 +52,8 @@ __device__ __forceinline__ uint32_t bits_of_float(float value) { return __float_
 
 namespace mg_cuda {
 
-// value = high + low but for 2^-22 of it, both tf32. High is rounded as to_tf32 does, in a third of its instructions: a NaN may be lost in it, but
-// not in low.
+// value = high + low with a relative error of 2^-22, both tf32. High is rounded like to_tf32, with a third of the instructions: it may lose a NaN,
+// but low does not.
 __device__ __forceinline__ void split_tf32(float value, uint32_t& high, uint32_t& low) {
   constexpr uint32_t kBits = 0xFFFFE000u;
   high = (bits_of_float(value) + 0x1000u) & kBits;

@@ -16,13 +16,13 @@ namespace mg_cuda {
 namespace {
 
 constexpr int kLeastMajor = 8;
-constexpr double kProfiledMilliseconds = 0.5;  // of a kernel, about
+constexpr double kProfiledMilliseconds = 0.5;  // approximate time per kernel
 constexpr int kMostProfiledRuns = 20;
 constexpr size_t kSharedWithoutAsking = 48 * 1024;
 
 thread_local int device_in_use = 0;
 
-// Of each device: set once, by the first fault that ends its context; never cleared.
+// Per device. The first fault that ends its context sets it; never cleared.
 std::mutex lost_mutex;
 std::atomic<bool> is_lost[kMostDevices];
 std::string lost_text[kMostDevices];
@@ -71,7 +71,7 @@ DeviceFacts find_device(int number) {
           false};
 }
 
-// The facts of a device once they are known; until then every call tries again.
+// The facts of a device. Every call retries until they are known.
 const DeviceFacts& facts_of(int number) {
   static std::mutex mutex;
   static std::optional<DeviceFacts> known[kMostDevices];
@@ -89,7 +89,7 @@ std::string mebibytes(size_t bytes) { return std::to_string((bytes + (1u << 20) 
 void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   const std::string text = std::string(what) + ": " + cudaGetErrorString(error);
-  cudaGetLastError();  // an error that is not sticky ends here
+  cudaGetLastError();  // clears an error that is not sticky
   if (!ends_context(error)) throw Fault{error == cudaErrorMemoryAllocation ? MG_OUT_OF_MEMORY : MG_INTERNAL, text};
   const std::lock_guard lock(lost_mutex);
   std::string& reason = lost_text[device_in_use];
@@ -144,7 +144,7 @@ void* device_allocate(size_t bytes) {
     cudaGetLastError();
     size_t free_bytes = 0, all_bytes = 0;
     cudaMemGetInfo(&free_bytes, &all_bytes);
-    throw Fault{MG_OUT_OF_MEMORY, mebibytes(bytes) + " of device memory were asked for, " + mebibytes(free_bytes) + " of " + mebibytes(all_bytes) +
+    throw Fault{MG_OUT_OF_MEMORY, mebibytes(bytes) + " of device memory are needed, " + mebibytes(free_bytes) + " of " + mebibytes(all_bytes) +
                                       " are free; use a smaller batch or model"};
   }
   check(error, "device memory");
@@ -183,7 +183,7 @@ Stream::Stream() {
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream");
 }
 
-// More than 48 KiB must be asked for, once per kernel; the most that was asked for is remembered.
+// A kernel must request more than 48 KiB once. Remembers the largest request.
 void Stream::allow_shared(const void* kernel, size_t bytes) {
   if (bytes <= kSharedWithoutAsking) return;
   static std::mutex mutex;

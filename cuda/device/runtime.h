@@ -1,7 +1,7 @@
-// The host's side of the device: memory, the stream that work is queued on, graphs of it, and faults. The only part of the backend,
-// beside the kernels' intrinsics, that calls the CUDA runtime; emulation/runtime.h has the same on the CPU.
+// The host's side of the device: memory, streams of queued work, graphs and faults. Besides the kernels' intrinsics it is the only part of
+// the backend that calls the CUDA runtime. emulation/runtime.h has the same interface on the CPU.
 //
-// Everything throws Fault. A fault that the device does not recover from (MG_DEVICE_LOST) stays: every later call throws it again.
+// Everything throws Fault. A fault that the device cannot recover from (MG_DEVICE_LOST) is permanent: every later call throws it again.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +22,7 @@ struct Grid {
   unsigned x = 1, y = 1;
 };
 
-// T, but not deduced from an argument: arguments of a launch convert to the kernel's parameters.
+// T without deduction, so that launch arguments convert to the kernel's parameters.
 template <class T>
 struct ExactlyType {
   using Type = T;
@@ -35,11 +35,11 @@ struct DeviceFacts {
   int major = 0, minor = 0;  // compute capability
   int64_t memory_bytes = 0;
   int multiprocessors = 1;
-  size_t shared_bytes = 0;  // of one block, at most
-  bool emulated = false;    // by the CPU: right, and slow
+  size_t shared_bytes = 0;  // most per block
+  bool emulated = false;    // by the CPU: correct but slow
 };
 
-// What a kernel took by itself.
+// The time of one kernel alone.
 struct KernelTime {
   std::string name;
   Grid grid;
@@ -49,24 +49,24 @@ struct KernelTime {
 
 inline constexpr int kMostDevices = 16;
 
-// How many GPUs are visible; 0 where there is no driver either.
+// Number of visible GPUs; 0 if there is no driver.
 int device_count() noexcept;
-// Makes the calling thread work on a device from here on. Throws MG_UNSUPPORTED where it cannot be used, with the reason.
+// Selects a device for the calling thread. Throws MG_UNSUPPORTED with the reason if the device cannot be used.
 void use_device(int number);
-// Of the device that the calling thread works on.
+// The facts of the calling thread's device.
 const DeviceFacts& device_facts();
 int64_t free_bytes();
-// Whether its kernels have the instructions of a warpgroup (warpgroup.h): it must, and they must be compiled for it.
+// Whether kernels can use warpgroup instructions (warpgroup.h): the device has them and the kernels are compiled for it.
 bool has_warpgroups();
 
-void* device_allocate(size_t bytes);  // zeroed; MG_OUT_OF_MEMORY says how much was asked for and how much is free
+void* device_allocate(size_t bytes);  // zeroed; MG_OUT_OF_MEMORY gives the bytes needed and free
 void device_release(void* data) noexcept;
-void copy_to_device(void* device, const void* host, size_t bytes);    // and waits
-void copy_from_device(void* host, const void* device, size_t bytes);  // likewise
+void copy_to_device(void* device, const void* host, size_t bytes);    // waits
+void copy_from_device(void* host, const void* device, size_t bytes);  // waits
 void* pinned_allocate(size_t bytes);
 void pinned_release(void* data) noexcept;
 
-// Memory of the device, or pinned memory of the host, that only grows; what it held is lost when it does.
+// Device memory, or pinned host memory, that only grows. Growing loses the contents.
 template <void* (*kAllocate)(size_t), void (*kRelease)(void*) noexcept>
 class Growing {
  public:
@@ -104,7 +104,7 @@ using PinnedMemory = Growing<pinned_allocate, pinned_release>;
 
 namespace mg_cuda {
 
-// Throws the Fault that an error of the runtime stands for.
+// Throws the Fault for an error of the runtime.
 void check(cudaError_t error, const char* what);
 
 // A sequence of work, captured once.
@@ -130,14 +130,14 @@ class Graph {
   size_t nodes_ = 0;
 };
 
-// Work in order. Between begin_capture and end_capture it is noted, not done.
+// A queue of work in order. Between begin_capture and end_capture it records work without running it.
 class Stream {
  public:
   Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
   ~Stream() {
-    if (stream_ != nullptr) cudaStreamSynchronize(stream_), cudaStreamDestroy(stream_);  // memory that it uses may go next
+    if (stream_ != nullptr) cudaStreamSynchronize(stream_), cudaStreamDestroy(stream_);  // the memory it uses may be freed next
     if (mark_ != nullptr) cudaEventDestroy(mark_);
   }
 
@@ -150,7 +150,7 @@ class Stream {
     if (profile_ != nullptr) add_to_profile(reinterpret_cast<const void*>(kernel), grid, threads, shared_bytes, pointers);
   }
 
-  // From here on every kernel is run several times more and its time added to the list; null: no longer. Not while it captures.
+  // From here on runs every kernel several more times and adds its time to the list; null: stop. Do not call it while capturing.
   void profile(std::vector<KernelTime>* times) { profile_ = times; }
 
   void upload(void* device, const void* pinned, size_t bytes);
@@ -158,8 +158,8 @@ class Stream {
   void copy(void* to, const void* from, size_t bytes);  // within the device
   void zero(void* device, size_t bytes);
 
-  // What is queued here from now on starts after what `other` has been given so far. While one of them captures, the other becomes a
-  // branch of the same graph, and must be waited for before the capture ends.
+  // Work queued here from now on starts after the work queued on `other` so far. While one captures, the other becomes a branch of the same
+  // graph, and the capturing stream must wait for it before the capture ends.
   void wait_for(Stream& other);
 
   void begin_capture();
@@ -176,10 +176,10 @@ class Stream {
 
   std::vector<KernelTime>* profile_ = nullptr;
   cudaStream_t stream_ = nullptr;
-  cudaEvent_t mark_ = nullptr;  // for those who wait
+  cudaEvent_t mark_ = nullptr;  // recorded for streams that wait
 };
 
-// The device's time between two places of a stream.
+// The device's time between two points of a stream.
 class Timer {
  public:
   Timer();

@@ -1,10 +1,10 @@
-// The matrix instructions of a warpgroup: four warps that start at a multiple of four, on GPUs of compute capability 9.0 alone. They
-// run beside the warps' own instructions and read operands from shared memory themselves.
+// The matrix instructions of a warpgroup: four warps that start at a multiple of four, only on GPUs of compute capability 9.0. They run
+// asynchronously to the warps' own instructions and read operands from shared memory.
 //
 // A step: c[64, n] += a[64, 16] b[16, n], bfloat16, sums float32. Warp w of the group has rows 16 w to 16 w + 15 of c; with g = lane / 4 and
 // t = lane % 4 a lane holds (row g, columns 8 j + 2 t and + 1), then the same columns of row g + 8, for j = 0 ... as the PTX manual lays out
-// wgmma.m64nNk16. An operand in shared memory is made of cores of 8 x 8 numbers, 128 bytes, 16 for each row of a (column of b), those along the
-// depth side by side.
+// wgmma.m64nNk16. An operand in shared memory consists of cores of 8 x 8 numbers, 128 bytes: 16 bytes for each row of a (column of b), with
+// the numbers along the depth side by side.
 #pragma once
 #include "cuda/device/kernel.h"
 
@@ -15,7 +15,7 @@ inline constexpr int kGroupRows = 64;  // of c
 inline constexpr int kCoreBytes = 128;
 inline constexpr int kStepCores = 2;  // along the depth
 
-// An operand in shared memory, from a step on: cores along the depth follow each other, those across it are `across_bytes` apart.
+// An operand in shared memory, from a step on. Cores along the depth are adjacent; those across it are `across_bytes` apart.
 struct Cores {
   const char* first;
   int across_bytes;
@@ -28,7 +28,7 @@ struct Cores {
 #else
 namespace mg_cuda {
 
-// Whether the code is being compiled for a GPU that has them.
+// Whether this compiles for a GPU that has them.
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 inline constexpr bool kHasWarpgroups = true;
 #else
@@ -44,25 +44,25 @@ __device__ __forceinline__ uint64_t descriptor(const Cores& operand) {
 }
 }  // namespace device
 
-// What this thread has written to shared memory becomes visible to the matrix instructions, after a block_barrier() those of other threads too.
+// Makes this thread's writes to shared memory visible to its matrix instructions, and after a block_barrier() to those of other threads.
 __device__ __forceinline__ void shared_written() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
-// Before the first step after registers of sums or of a have been touched.
+// Call it before the first step after touching registers of sums or of a.
 __device__ __forceinline__ void warpgroup_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void warpgroup_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
-// Until at most kPending of the groups of steps are under way.
+// Waits until at most kPending groups of steps are pending.
 template <int kPending>
 __device__ __forceinline__ void warpgroup_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 }
-// The compiler keeps uses of sums on their side of a begin or a wait.
+// Keeps the compiler from moving uses of sums across a begin or a wait.
 template <int kCount>
 __device__ __forceinline__ void pin(float (&sums)[kCount]) {
 #pragma unroll
   for (int i = 0; i < kCount; i++) asm volatile("" : "+f"(sums[i])::"memory");
 }
 
-// c = a b, or += where it accumulates; both in shared memory.
+// c = a b, or += if it accumulates. Both operands are in shared memory.
 __device__ __forceinline__ void warpgroup_step(float (&c)[32], const Cores& a, const Cores& b, bool accumulate) {
   asm volatile(
       "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
@@ -75,7 +75,7 @@ __device__ __forceinline__ void warpgroup_step(float (&c)[32], const Cores& a, c
       : "l"(device::descriptor(a)), "l"(device::descriptor(b)), "r"(static_cast<int>(accumulate)));
 }
 
-// The same; a in registers, as matrix_step_bf16 has it.
+// The same with a in registers, as in matrix_step_bf16.
 __device__ __forceinline__ void warpgroup_step(float (&c)[16], const uint32_t (&a)[4], const Cores& b, bool accumulate) {
   asm volatile(
       "{\n.reg .pred p;\nsetp.ne.b32 p, %21, 0;\n"

@@ -1,8 +1,8 @@
 // Runs the threads of a block as fibers; see kernel.h. One launch at a time in the process.
 //
-// A thread runs until it meets others (a barrier, a warp-wide call) that have not all come, or ends. Then the next one goes on, without
-// a scheduler in between: in the launch's order those that have not begun, after them those that were woken. Whoever comes last to a
-// meeting wakes the rest. A fiber takes one thread after another for as long as they wait for nobody.
+// A thread runs until it ends, or until it reaches a meeting (a barrier, a warp-wide call) before all others. Then the next one continues,
+// without a scheduler in between: first the threads that have not begun, in the launch's order, then those that were woken. The last one
+// to reach a meeting wakes the rest. A fiber runs one thread after another as long as they do not wait.
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -38,7 +38,7 @@ constexpr int kMostThreads = 1024;
   std::abort();
 }
 
-// A place to go on from: a stack and what the processor had in its registers.
+// A point to resume from: a stack and the processor's registers.
 struct Context {
 #if defined(__x86_64__)
   void* stack_pointer = nullptr;
@@ -51,7 +51,7 @@ struct Context {
 
 #if defined(__x86_64__)
 extern "C" void multigate_switch_stack(void** save, void* to);
-// Registers that a called function must keep; the rest the compiler has saved around the call.
+// Saves the callee-saved registers. The compiler has saved the rest around the call.
 asm(R"(
   .text
   .globl multigate_switch_stack
@@ -80,7 +80,7 @@ multigate_switch_stack:
 void prepare(Context& fiber, char* stack, void (*entry)()) {
   fiber.stack = stack, fiber.stack_bytes = kStackBytes;
 #if defined(__x86_64__)
-  // As if `entry` had just been called: its address where the switch returns to, six registers below.
+  // As if `entry` had just been called: its address is where the switch returns to, with six registers below.
   auto* top = reinterpret_cast<void**>(stack + kStackBytes);
   top[-2] = reinterpret_cast<void*>(entry);
   fiber.stack_pointer = top - 8;
@@ -91,7 +91,7 @@ void prepare(Context& fiber, char* stack, void (*entry)()) {
 #endif
 }
 
-[[maybe_unused]] Context* left_behind = nullptr;  // by the last change; AddressSanitizer tells the bounds of its stack then
+[[maybe_unused]] Context* left_behind = nullptr;  // by the last switch, when AddressSanitizer reports its stack's bounds
 
 void change(Context& from, Context& to) {
 #if defined(MG_SANITIZED)
@@ -112,19 +112,19 @@ void change(Context& from, Context& to) {
 struct Copy {
   float* to;
   const float* from;
-  int bytes, given, group;  // given: bytes that are copied; the rest becomes 0
+  int bytes, given, group;  // given: bytes to copy; the rest becomes 0
 };
 
 struct Thread {
   Context* context = nullptr;  // where it waits
   bool waiting = false;
-  unsigned calls = 0;  // warp-wide ones so far: even and odd ones use different words
+  unsigned calls = 0;  // warp-wide calls so far: even and odd ones use different words
   std::vector<Copy> copies;
   size_t copied = 0;
-  int group = 0;  // of copies that is being put together
+  int group = 0;  // the group of copies that is open
 };
 
-// Threads that wait for each other: so many in the launch's order, from `first` on.
+// Threads that wait for each other: consecutive in the launch's order, from `first` on.
 struct Meeting {
   int first = 0, size = 0;
   int live = 0, arrived = 0;
@@ -139,7 +139,7 @@ struct Machine {
   std::mutex one_launch;
   std::vector<Thread> threads = std::vector<Thread>(kMostThreads);
   std::vector<Context> fibers;
-  std::vector<Context*> idle;  // of them: those that have no thread
+  std::vector<Context*> idle;  // fibers without a thread
   Context host;
   Context* running = nullptr;
   std::vector<int> order;
@@ -157,7 +157,7 @@ struct Machine {
 
 Thread& running() { return machine.threads[threadIdx.x]; }
 
-// Leaves this fiber for what comes next.
+// Switches from this fiber to the next.
 void go_on() {
   Machine& m = machine;
   Context* from = m.running;
@@ -205,7 +205,7 @@ void fiber_entry() {
     while (m.begun < m.order.size()) {
       threadIdx.x = static_cast<unsigned>(m.order[m.begun++]);
       (*m.body)();
-      if (running().copied < running().copies.size()) fail("a thread has ended with copies that it did not wait for");
+      if (running().copied < running().copies.size()) fail("a thread ended with copies that it did not wait for; call async_wait first");
       m.left--;
       leave(m.warps[static_cast<size_t>(warp())]);
       leave(m.block);
@@ -224,7 +224,7 @@ void make_fibers(Machine& m) {
   }
 }
 
-// Threads in the order in which they run: warps forwards, backwards, or in any order.
+// The order in which threads run: warps forwards, backwards or shuffled.
 std::vector<int> order_of(int threads, unsigned launch) {
   const int warps = threads / kWarp;
   std::vector<int> order(static_cast<size_t>(warps));
@@ -300,8 +300,8 @@ char* shared_memory() { return machine.shared_memory; }
 void async_copy(float* shared, const float* global, int bytes, int given) {
   if (reinterpret_cast<uintptr_t>(shared) % static_cast<uintptr_t>(bytes) != 0 ||
       reinterpret_cast<uintptr_t>(global) % static_cast<uintptr_t>(bytes) != 0)
-    fail("an asynchronous copy to or from an address that is not aligned");
-  if (given < 0 || given > bytes) fail("an asynchronous copy of fewer bytes than none, or more than it fills");
+    fail("an asynchronous copy has an address that is not aligned");
+  if (given < 0 || given > bytes) fail("an asynchronous copy has a negative byte count, or one above its size");
   running().copies.push_back({shared, global, bytes, given, running().group});
 }
 

@@ -1,9 +1,9 @@
-// The kernels' language on the CPU, for tests: a block's threads are fibers of one thread of the host, which change places at
-// barriers and warp-wide calls only. Slow, and stricter than a GPU:
+// The kernels' primitives on the CPU, for tests. A block's threads are fibers of one host thread, which switch only at barriers and
+// warp-wide calls. It is slow, and stricter than a GPU:
 // - warps run forwards, backwards and shuffled, changing from launch to launch, so that a missing barrier shows;
-// - shared memory starts as NaN and ends where the launch said (AddressSanitizer knows);
-// - lanes of a warp that are in different warp-wide calls, a barrier that some threads never reach, and shared memory or groups of
-//   copies out of step end the program with a message.
+// - shared memory starts as NaN, and AddressSanitizer knows its end;
+// - the program stops with a message if lanes of a warp are in different warp-wide calls, if some threads never reach a barrier, or if
+//   shared memory or groups of copies are out of step.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -26,13 +26,13 @@ struct Index {
   unsigned x = 0, y = 0;
 };
 
-// What a lane gives to a warp-wide call, and what it gets.
+// A lane's input to a warp-wide call, and its result.
 struct Words {
   uint32_t word[8];
 };
 
-// Meets the other lanes: each gives `mine`, the last to come runs `combine` (nullable) over all 32, and every lane gets them. Valid
-// until this lane's next call but one. `name` tells calls apart.
+// Meets the other lanes: each gives `mine`, the last one to arrive runs `combine` (nullable) over all 32, and every lane gets them. Valid
+// until this lane's next call but one. `name` distinguishes calls.
 const Words* meet(const char* name, const Words& mine, void (*combine)(Words* lanes));
 
 void block_barrier();
@@ -40,7 +40,7 @@ char* shared_memory();
 
 }  // namespace emulation
 
-// Of the thread that is running.
+// Indices of the running thread.
 extern emulation::Index threadIdx, blockIdx, blockDim, gridDim;
 
 template <class T>
@@ -111,7 +111,7 @@ inline uint32_t multiply_high(uint32_t a, uint32_t b) { return static_cast<uint3
 inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
 inline float larger(float a, float b) { return a > b || a != a ? a : b; }
 
-// See device/async_copy.h. A copy is made as late as the waits allow: whoever reads without a wait reads what was there before.
+// See device/async_copy.h. Copies as late as the waits allow: a read without a wait sees the old contents.
 namespace emulation {
 void async_copy(float* shared, const float* global, int bytes, int given);
 void async_commit();

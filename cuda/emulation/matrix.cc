@@ -1,13 +1,13 @@
-// See matrix.h. The lanes' words are put together by the documented layout, so a wrong index in a kernel gives wrong numbers here too.
+// See matrix.h. Combines the lanes' words by the documented layout, so a wrong index in a kernel gives wrong numbers here too.
 #include "cuda/emulation/matrix.h"
 
 namespace mg_cuda {
 namespace {
 
-// Eight columns of a row, in the processor's vectors: most of an emulated product's time goes into these sums.
+// Eight columns of a row as a vector: an emulated product spends most of its time in these sums.
 using Columns = float __attribute__((vector_size(32)));
 
-// c (without what was there before) from the words of all lanes; kPair: words are pairs of bfloat16.
+// c (without its old value) from the words of all lanes. kPair: words are pairs of bfloat16.
 template <bool kPair>
 void combine(emulation::Words* lanes) {
   constexpr int kNumbers = kPair ? 2 : 1, kDepth = 8 * kNumbers;
@@ -17,7 +17,7 @@ void combine(emulation::Words* lanes) {
       const int g = l / 4, k = kNumbers * (l % 4 + 4 * (i < 4 ? i / 2 : i - 4));
       for (int n = 0; n < kNumbers; n++) {
         const uint32_t word = lanes[l].word[i];
-        // tf32: the instruction does not look at the low bits
+        // tf32: the instruction ignores the low bits
         const uint32_t bits = !kPair ? word & 0xFFFFE000u : n == 0 ? word << 16 : word & 0xFFFF0000u;
         (i < 4 ? a[g + 8 * (i % 2)][k + n] : b[k + n][g]) = float_of_bits(bits);
       }

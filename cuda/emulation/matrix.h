@@ -1,4 +1,4 @@
-// The matrix instructions on the CPU; see device/matrix.h for who holds what.
+// The matrix instructions on the CPU; see device/matrix.h for the layout.
 #pragma once
 #include <cstring>
 
@@ -18,7 +18,7 @@ inline uint32_t bits_of_float(float value) {
   return bits;
 }
 
-// c += a b. Out of sight of the sanitizers, which have seen the indices where these references were made.
+// c += a b. Hidden from the sanitizers, which check the indices where these references are made.
 void matrix_step_tf32(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void matrix_step_bf16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 

@@ -8,13 +8,13 @@ namespace mg_cuda {
 
 int device_count() noexcept { return 2; }
 void use_device(int) {}
-// MULTIGATE_EMULATED_FREE_BYTES: for tests of what does not fit.
+// MULTIGATE_EMULATED_FREE_BYTES: for tests of running out of memory.
 int64_t free_bytes() {
   const char* free = std::getenv("MULTIGATE_EMULATED_FREE_BYTES");
   return free != nullptr ? std::atoll(free) : device_facts().memory_bytes;
 }
 
-// MULTIGATE_EMULATED_CAPABILITY: 8 for a device without the instructions of a warpgroup.
+// MULTIGATE_EMULATED_CAPABILITY: 8 for a device without warpgroup instructions.
 const DeviceFacts& device_facts() {
   static const char* const capability = std::getenv("MULTIGATE_EMULATED_CAPABILITY");
   static const DeviceFacts facts{"emulated by the CPU", capability != nullptr ? std::atoi(capability) : 9, 0, int64_t{8} << 30, 4, 227 * 1024, true};
@@ -24,10 +24,10 @@ const DeviceFacts& device_facts() {
 bool has_warpgroups() { return device_facts().major == 9; }
 
 void* device_allocate(size_t bytes) {
-  // 256 bytes, as cudaMalloc aligns; exactly as many as were asked for.
+  // Aligns to 256 bytes like cudaMalloc, and allocates exactly the requested size.
   void* data = nullptr;
   if (posix_memalign(&data, 256, bytes == 0 ? 1 : bytes) != 0)
-    throw Fault{MG_OUT_OF_MEMORY, std::to_string(bytes) + " bytes of emulated device memory were asked for"};
+    throw Fault{MG_OUT_OF_MEMORY, std::to_string(bytes) + " bytes of emulated device memory are needed, but they are not free"};
   std::memset(data, 0, bytes);
   return data;
 }

@@ -1,5 +1,5 @@
-// See device/runtime.h: the same on the CPU. "Device" memory is the host's, one allocation each, so that AddressSanitizer sees both
-// ends of it; a graph is a list of calls.
+// device/runtime.h on the CPU. "Device" memory is host memory, one allocation each, so AddressSanitizer sees both ends of it. A graph
+// is a list of calls.
 #pragma once
 #include <chrono>
 #include <functional>
@@ -34,7 +34,7 @@ class Stream {
     add([=] { emulation::run_grid(grid, threads, shared_bytes, [&] { kernel(arguments...); }); });
   }
 
-  void profile(std::vector<KernelTime>*) {}  // there is no time to speak of
+  void profile(std::vector<KernelTime>*) {}  // emulated times mean nothing
 
   void upload(void* device, const void* pinned, size_t bytes);
   void download(void* pinned, const void* device, size_t bytes) { upload(pinned, device, bytes); }

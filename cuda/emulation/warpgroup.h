@@ -1,5 +1,5 @@
-// The matrix instructions of a warpgroup on the CPU; see device/warpgroup.h. A warp's rows need its own lanes alone, so that a step is made when
-// the warp asks for it: what a missing wait or fence does is not seen here, a wrong place or a missing barrier is.
+// The matrix instructions of a warpgroup on the CPU; see device/warpgroup.h. A warp's rows need only its own lanes, so a step runs when the warp
+// asks for it. Tests here find a wrong place or a missing barrier, but not a missing wait or fence.
 #pragma once
 #include "cuda/emulation/matrix.h"
 
@@ -17,12 +17,12 @@ void pin(float (&)[kCount]) {}
 
 namespace emulation {
 
-// Words (row, t) and (row, t + 4) of a step's operand, of lane 4 row + t.
+// Words (row, t) and (row, t + 4) of a step's operand, for lane 4 row + t.
 inline void load_core_words(uint32_t (&to)[2], const Cores& cores) {
   for (int i = 0; i < kStepCores; i++) std::memcpy(&to[i], cores.first + i * kCoreBytes + lane() * 4, 4);
 }
 
-// kPanels of 8 columns, kStepCores apart from each other by b.across_bytes.
+// kPanels panels of 8 columns; their cores are b.across_bytes apart.
 template <int kPanels>
 void step(float* c, const uint32_t (&a)[4], const Cores& b, bool accumulate) {
   if (!accumulate) std::memset(c, 0, 4 * kPanels * sizeof(float));

@@ -7,7 +7,7 @@
 
 namespace mg_cuda {
 
-// What the slope is made from: z for gelu and swish, y for the others.
+// The slope's input: z for gelu and swish, y for the others.
 __host__ __device__ constexpr bool slope_needs_z(int64_t activation) { return activation == MG_GELU || activation == MG_SWISH; }
 
 namespace activation {
@@ -18,7 +18,7 @@ __device__ __forceinline__ float normal_density(float z) { return 0.39894228f * 
 
 }  // namespace activation
 
-// f(z). NaN stays NaN. `kind`: the same for all lanes, or the warp takes several branches.
+// f(z). NaN stays NaN. `kind` should be the same for all lanes, else the warp takes several branches.
 __device__ __forceinline__ float activate(int kind, float z) {
   switch (kind) {
     case MG_RELU: return z > 0 || z != z ? z : 0;
@@ -30,7 +30,7 @@ __device__ __forceinline__ float activate(int kind, float z) {
   }
 }
 
-// f'(z) from what slope_needs_z() says. That of relu at 0 is 0.
+// f'(z) from z or y as slope_needs_z() says. For relu it is 0 at 0.
 __device__ __forceinline__ float slope(int kind, float y_or_z) {
   switch (kind) {
     case MG_RELU: return y_or_z > 0 ? 1 : 0;
@@ -45,12 +45,12 @@ __device__ __forceinline__ float slope(int kind, float y_or_z) {
   }
 }
 
-// What a kernel is compiled for beside its shape: code that is not there takes no room in the instruction caches, which a kernel that runs through
-// once feels.
+// The activations that a kernel is compiled for. Omitted code takes no room in the instruction caches, which matters to a kernel that runs its
+// code once.
 enum class Activations { kAll, kReluOrLinear };
 __host__ __device__ constexpr bool is_relu_or_linear(int64_t activation) { return activation == MG_RELU || activation == MG_LINEAR; }
 
-// Either, without a branch: those that code for both would take apart it for all that follows.
+// Both without a branch: the compiler would duplicate all later code for each side of a branch.
 class ReluOrLinear {
  public:
   __device__ __forceinline__ explicit ReluOrLinear(int kind) : linear_(kind == MG_LINEAR), least_(linear_ ? -HUGE_VALF : 0) {}
@@ -62,7 +62,7 @@ class ReluOrLinear {
   float least_;
 };
 
-// The others, each known when compiled.
+// The other activations, each a compile-time constant.
 template <int kKind>
 struct ActivationConstant {
   __device__ __forceinline__ float value(float z) const { return activate(kKind, z); }

@@ -1,16 +1,16 @@
-// One tile of a product by one block: both operands come from global memory a stage at a time, copies of the next stages running while
-// a stage is multiplied. Bias, activation and where sums go are the kernel's.
+// One block computes one tile of a product. Both operands come from global memory a stage at a time; copies of the next stages run while
+// a stage is multiplied. The kernel applies bias and activation and stores the sums.
 //
-// An operand lies in memory with its depth side by side (kDepth: [m][k] of a, [n][k] of b) or across (kAcross: [k][m], [k][n]). Shared memory
-// has the same numbers in the same lines; of float32 becomes what precision asks for in registers, bfloat16 is as it is.
+// In memory an operand has its depth side by side (kDepth: [m][k] of a, [n][k] of b) or across (kAcross: [k][m], [k][n]). Shared memory
+// has the same numbers in the same lines. float32 is converted to the precision in registers; bfloat16 stays as it is.
 //
-// Which lane has which numbers is free as long as both operands agree on the depth, so that everything moves by 16 bytes: of 32 places across
-// the depth a lane (g = lane / 4, t = lane % 4) has the four from 4 (g / 2) + 16 (g % 2) on, of a stage's depth those from 8 t on, four in each half
-// of it. A load brings four of the depth for one place, or four places for one of the depth; and of its sums a lane has four neighbouring columns,
-// which four lanes continue to 64 bytes.
+// The assignment of numbers to lanes is free as long as both operands agree on the depth. It is chosen so that everything moves by 16 bytes. Of 32
+// places across the depth a lane (g = lane / 4, t = lane % 4) has the four from 4 (g / 2) + 16 (g % 2) on; of a stage's depth it has those from 8 t
+// on, four in each half of it. A load brings four of the depth for one place, or four places for one of the depth. A lane's sums are in four
+// neighbouring columns, and four lanes make 64 bytes.
 //
-// Sums add up in the order of the depth, whatever the grid. In float32 8 of the depth are summed on their own and then added: the matrix
-// instructions cut off the bits of a sum that do not fit, an addition rounds them, so that the error of a long sum does not grow to one side.
+// Sums add up in the order of the depth, for any grid. In float32, 8 of the depth are summed separately and then added: the matrix
+// instructions truncate a sum, but an addition rounds it, so the error of a long sum has no bias.
 #pragma once
 #include <cstddef>
 #include <type_traits>
@@ -22,25 +22,25 @@ namespace mg_cuda {
 enum class Lines { kDepth, kAcross };
 
 inline constexpr int kStageDepth = 32;
-inline constexpr int kTileStages = 3;   // under way or in use
-inline constexpr int kWarpPlaces = 32;  // a warp's columns, and its rows by 1 or 2
+inline constexpr int kTileStages = 3;   // pending or in use
+inline constexpr int kWarpPlaces = 32;  // a warp's columns; its rows are 1 or 2 times as many
 
-// How a block shares its tile [kRows, kColumns]: kWarpRows x kWarpColumns warps, each with [16 kRowTiles, 32] sums; of small tiles twice as many,
-// which share the depth of a stage (kDepthParts).
+// How a block divides its tile [kRows, kColumns]: kWarpRows x kWarpColumns warps, each with [16 kRowTiles, 32] sums. Small tiles have twice as
+// many warps, which share the depth of a stage (kDepthParts).
 template <int kRowTilesOfAWarp, int kWarpRowsOfABlock, int kWarpColumnsOfABlock, int kPartsOfAStage = 1>
 struct Tile {
   static constexpr int kRowTiles = kRowTilesOfAWarp, kWarpRows = kWarpRowsOfABlock, kWarpColumns = kWarpColumnsOfABlock, kDepthParts = kPartsOfAStage;
   static constexpr int kRows = 16 * kRowTiles * kWarpRows, kColumns = kWarpPlaces * kWarpColumns;
   static constexpr int kWarps = kWarpRows * kWarpColumns, kThreads = kWarp * kWarps * kDepthParts;
-  static constexpr int kBlocks = kThreads == 128 ? 3 : 512 / kThreads;  // on a multiprocessor, at least: 168 or 128 registers a thread
+  static constexpr int kBlocks = kThreads == 128 ? 3 : 512 / kThreads;  // least number on a multiprocessor: 168 or 128 registers a thread
 
-  // Of a thread's warp.
+  // Position of a thread's warp.
   static __device__ __forceinline__ int part(int thread) { return thread / kWarp / kWarps; }
   static __device__ __forceinline__ int row(int thread) { return thread / kWarp % kWarps / kWarpColumns * (16 * kRowTiles); }
   static __device__ __forceinline__ int column(int thread) { return thread / kWarp % kWarpColumns * kWarpPlaces; }
 };
 
-// Between lines of a stage. kDepth: 4 g + 8 t in all banks, g of two neighbours. kAcross: see StageCopy.
+// Stride between lines of a stage. kDepth: 4 g + 8 t covers all banks, with g of two neighbours. kAcross: see StageCopy.
 inline constexpr int kDeepStride = kStageDepth + 4;
 template <Lines kLines>
 __host__ __device__ constexpr int stage_floats(int outer) {
@@ -51,7 +51,7 @@ __host__ __device__ constexpr size_t tile_shared_bytes() {
   return sizeof(float) * kTileStages * (stage_floats<kA>(Tile::kRows) + stage_floats<kB>(Tile::kColumns));
 }
 
-// work(constant) with the precision as a constant: constant.value.
+// Calls work(constant) with the precision as a constant: constant.value.
 template <Precision kPrecision>
 struct PrecisionConstant {
   static constexpr Precision value = kPrecision;
@@ -71,35 +71,35 @@ struct Type {
   using Is = T;
 };
 
-// A part of a matrix in global memory, [lines, width], lines `stride` numbers apart.
+// A part of a matrix in global memory, [lines, width]; lines are `stride` numbers apart.
 template <class Number = float>
 struct GlobalTile {
   const Number* data;
   int64_t stride;
-  int lines, width;  // of it that exist: the rest of the shared tile becomes 0
+  int lines, width;  // that exist: the rest of the shared tile becomes 0
 };
 
 // The first of the four places, among 32, that lanes with this g have.
 __device__ __forceinline__ int first_place(int g) { return 4 * (g / 2) + 16 * (g % 2); }
 
-// Lines of a stage that have their depth side by side are so many numbers apart; of bfloat16 two lines are in all banks as they are.
+// Stride in numbers between lines of a stage with their depth side by side. With bfloat16 two lines cover all banks without padding.
 template <class Number>
 inline constexpr int kLineStride = sizeof(Number) == sizeof(float) ? kDeepStride : kStageDepth;
 
-// What the number of 16 bytes of line k of kAcross is xored with, in a block of 8 lines (k / 8), so that lanes with four t find theirs in different
-// banks: of bfloat16 they take 8 bytes, those at 0 and 2 of every four at once.
+// Line k of kAcross, in a block of 8 lines (k / 8), xors its 16-byte index with this, so that lanes with four t read different banks. With bfloat16
+// they read 8 bytes, those at 0 and 2 of every four at once.
 template <class Number, int kOuter>
 __device__ __forceinline__ int mixed(int block) {
   return sizeof(Number) == sizeof(float) ? block : block % 2 + (kOuter < 64 ? 0 : block / 2 * 4);
 }
 
-// This thread's copies of an operand, stage after stage, by 16 bytes: of some lines that follow each other. Line l of kDepth is put where lanes look
-// for it: their four places are 8 lines apart. In a line of kAcross they change places.
+// This thread's copies of an operand, stage after stage, 16 bytes each, from consecutive lines. Line l of kDepth goes where lanes read it: their
+// four places are 8 lines apart. In a line of kAcross the 16-byte parts are permuted; see mixed().
 template <Lines kLines, int kOuter, int kThreads, class Number>
 class StageCopy {
   static constexpr bool kAlong = kLines == Lines::kDepth, kExact = sizeof(Number) == sizeof(float);
-  static constexpr int kSome = 16 / sizeof(Number);                        // numbers of a copy
-  static constexpr int kOfLine = (kAlong ? kStageDepth : kOuter) / kSome;  // copies
+  static constexpr int kSome = 16 / sizeof(Number);                        // numbers per copy
+  static constexpr int kOfLine = (kAlong ? kStageDepth : kOuter) / kSome;  // copies per line
   static constexpr int kCopies = (kAlong ? kOuter : kStageDepth) * kOfLine / kThreads, kStride = kLineStride<Number>;
   static_assert(kCopies >= 1 && kCopies <= 8);
 
@@ -115,7 +115,7 @@ class StageCopy {
                     : line * kOuter + kSome * (of_line ^ mixed<Number, kOuter>(line / 8));
   }
 
-  // Asks for the next stage; see device/async_copy.h for when it is there. bfloat16 starts on 16 bytes.
+  // Starts copying the next stage; device/async_copy.h says when it arrives. bfloat16 is aligned to 16 bytes.
   __device__ __forceinline__ void next(float* stage) {
     if (!kExact || quads_)
       copy(stage, [](float* to, const float* from, int bytes) { async_copy<16>(to, from, bytes < 16 ? bytes : 16); });
@@ -144,11 +144,11 @@ class StageCopy {
 
   const Number* at_;
   int64_t stride_;
-  int lines_, bytes_, place_;  // from this thread's on; bytes of a line
+  int lines_, bytes_, place_;  // lines_ counts from this thread's line on; bytes_ is per line
   bool quads_ = true;
 };
 
-// The first of a lane's numbers in a stage, for a warp whose places begin at `outer`.
+// The place of a lane's first number in a stage, for a warp whose places begin at `outer`.
 template <Lines kLines, int kOuter, class Number>
 __device__ __forceinline__ int first_number(int outer) {
   constexpr int kSome = 16 / sizeof(Number);
@@ -157,7 +157,7 @@ __device__ __forceinline__ int first_number(int outer) {
   return 8 * t * kOuter + kSome * (place / kSome ^ mixed<Number, kOuter>(t)) + place % kSome;
 }
 
-// Numbers of the depth that a lane takes at once. In float32 fewer: their parts take registers too.
+// Numbers of the depth that a lane loads at once. Fewer in float32, because their parts take registers too.
 template <Precision kPrecision>
 inline constexpr int kDeep = kPrecision == Precision::kFloat32 ? 2 : 4;
 
@@ -165,7 +165,7 @@ inline constexpr int kDeep = kPrecision == Precision::kFloat32 ? 2 : 4;
 template <int kDepth>
 using Square = float[4][kDepth];
 
-// The same of bfloat16, as pairs along the depth.
+// The same for bfloat16, as pairs along the depth.
 using SquareOfPairs = uint32_t[4][2];
 template <class Number, int kDepth>
 using SquareOf = std::conditional_t<std::is_same_v<Number, float>, Square<kDepth>, SquareOfPairs>;
@@ -238,13 +238,13 @@ __device__ __forceinline__ void set_words(Fragment<kPrecision, kWords>& to, int 
   to.high[first] = pairs[0], to.high[first + behind] = pairs[1];
 }
 
-// c += a b for the four tiles of a row, which in float32 take turns with their terms: none waits for its own.
+// c += a b for the four tiles of a row. In float32 the tiles take turns term by term, so none waits for its own sum.
 template <Precision kPrecision>
 __device__ __forceinline__ void multiply_row(float (&c)[4][4], const FragmentA<kPrecision>& a, const FragmentB<kPrecision> (&b)[4]) {
   if constexpr (kPrecision == Precision::kFloat32) {
     float part[4][4] = {};
 #pragma unroll
-    for (int j = 0; j < 4; j++) matrix_step_tf32(part[j], a.low, b[j].high);  // small ones first
+    for (int j = 0; j < 4; j++) matrix_step_tf32(part[j], a.low, b[j].high);  // small terms first
 #pragma unroll
     for (int j = 0; j < 4; j++) matrix_step_tf32(part[j], a.high, b[j].low);
 #pragma unroll
@@ -264,7 +264,7 @@ __device__ __forceinline__ void add_quad(Quad& quad, Quad other) {
   for (int i = 0; i < 4; i++) quad.column[i] += other.column[i];
 }
 
-// A warp's sums, and those of b over the depth, one per column that lanes with this g have.
+// A warp's sums, and the sums of b over the depth, one per column of the lanes with this g.
 template <class Tile>
 struct TileSums {
   float c[Tile::kRowTiles][4][4] = {};
@@ -303,7 +303,7 @@ struct TileSums {
     }
   }
 
-  // Where warps share the depth: those of the first part get the sums of both. Takes shared memory.
+  // If warps share the depth, those of the first part get the sums of both. Uses shared memory.
   __device__ __forceinline__ void join(float* shared) {
     if constexpr (Tile::kDepthParts == 2) {
       constexpr int kHalf = Tile::kThreads / 2;
@@ -327,7 +327,7 @@ struct TileSums {
     }
   }
 
-  // Calls work(row, column, quad) for this lane's sums in a pair of row tiles, four columns at a time, which it may change.
+  // Calls work(row, column, quad) for this lane's sums in a pair of row tiles, four columns at a time. It may change them.
   template <class Work>
   __device__ __forceinline__ void each(int thread, int pair, const Work& work) {
     const int row = Tile::row(thread) + kWarpPlaces * pair + first_place(thread % kWarp / 4), column = Tile::column(thread) + 4 * (thread % 4);
@@ -342,14 +342,15 @@ struct TileSums {
         for (int j = 0; j < 4; j++) of_tile[j][k] = quad.column[j];
       }
   }
-  // The same of all.
+  // The same for all row tiles.
   template <class Work>
   __device__ __forceinline__ void each(int thread, const Work& work) {
 #pragma unroll
     for (int pair = 0; pair < Tile::kRowTiles / 2; pair++) each(thread, pair, work);
   }
 
-  // The first [rows, columns] to memory, = or +=; after join, if any. kWhole: `to` starts on 16 bytes, stride and columns are multiples of 4.
+  // Stores the first [rows, columns], = or +=. Call it after join, if any. kWhole: `to` is aligned to 16 bytes; stride and columns are multiples
+  // of 4.
   template <bool kWhole>
   __device__ __forceinline__ void store(float* to, int64_t stride, int rows, int columns, bool adds) {
     const int thread = thread_again();
@@ -358,7 +359,7 @@ struct TileSums {
       const auto at = [&](int row, int column) { return reinterpret_cast<Quad*>(to + row * stride + column); };
 #pragma unroll
       for (int pair = 0; pair < Tile::kRowTiles / 2; pair++) {
-        if (adds)  // before any is stored: loads that do not wait for each other
+        if (adds)  // load all before storing any, so that loads do not wait for each other
           each(thread, pair, [&](int row, int column, Quad& quad) {
             if (row < rows && column < columns) add_quad(quad, *at(row, column));
           });
@@ -377,7 +378,7 @@ struct TileSums {
   }
 };
 
-// Numbers from one of the depth to the next.
+// The stride in numbers along the depth.
 template <Lines kLines>
 __host__ __device__ constexpr int along(int outer) {
   return kLines == Lines::kDepth ? 1 : outer;
@@ -391,9 +392,9 @@ struct StagePart {
   __device__ __forceinline__ const Number* in(const float* stage) const { return reinterpret_cast<const Number*>(stage) + first; }
 };
 
-// sums += a b over `depth`. a, b: the whole depth of the tile's rows and columns. From `rounded` of the depth on, whole stages, in
-// float32, where kRest; then a of bfloat16 is the rounded depth alone, and `rest` what is behind it. sums_b: whether sums.of_b is asked for, of this
-// warp; of a b in float32. Ends with the stages still being read; see join.
+// sums += a b over `depth`. a, b: the whole depth of the tile's rows and columns. With kRest the depth from `rounded` on, in whole stages, is
+// multiplied in float32; then a in bfloat16 has only the rounded depth and `rest` has what follows. sums_b: whether this warp computes sums.of_b, for
+// a b in float32. On return other warps may still read the stages; see join.
 template <class Tile, Precision kPrecision, Lines kA, Lines kB, bool kRest = false, class A, class B>
 __device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const GlobalTile<A>& a, const GlobalTile<B>& b, int depth, int rounded,
                                                  float* shared, bool sums_b = false, const GlobalTile<>& rest = {}) {
@@ -413,7 +414,7 @@ __device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const Glo
   for (int number = 1 - kTileStages; number < stages; number++) {
     if (number >= 0) {
       async_wait<kTileStages - 2>();
-      block_barrier();  // stage `number` is there, and all have done with the one before it, whose place the next copies take
+      block_barrier();  // stage `number` has arrived, and all are done with the one before, which the next copies overwrite
     }
     if (number + kTileStages - 1 < stages) {
       if (kRestApart && number + kTileStages - 1 >= rounded_stages)
@@ -423,7 +424,7 @@ __device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const Glo
       next_b.next(shared + filled + kAFloats);
       filled = filled == kEnd ? 0 : filled + kStageFloats;
     }
-    async_commit();  // beyond the end too: waits count groups
+    async_commit();  // even beyond the end, because waits count groups
     if (number < 0) continue;
     const auto multiply_stage = [&](auto precision, const auto& of_a) {
       constexpr Precision kIts = decltype(precision)::value;
@@ -432,7 +433,7 @@ __device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const Glo
       constexpr int kAStep = kDeep<kIts> * along<kA>(Tile::kRows), kBStep = kDeep<kIts> * along<kB>(Tile::kColumns);
       const auto* from_a = of_a.in(shared + used) + part * kAStep;
       const auto* from_b = part_of_b.in(shared + used + kAFloats) + part * kBStep;
-#pragma unroll 1  // side by side they would take more registers than there are
+#pragma unroll 1  // unrolled they would need too many registers
       for (int i = 0; i < kTimes; i++, from_a += kAStep, from_b += kBStep) sums.template add<kIts, kA, kB>(from_a, from_b, sums_b);
     };
     if constexpr (kRest) {
@@ -447,7 +448,7 @@ __device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const Glo
   }
 }
 
-// The least of two numbers, as an int: what is left of a tile.
+// The smaller of two numbers, as an int: the rest of a tile.
 __device__ __forceinline__ int least(int64_t left, int most) { return left < most ? static_cast<int>(left) : most; }
 
 }  // namespace mg_cuda

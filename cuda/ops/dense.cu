@@ -1,9 +1,9 @@
 // Dense layers: z = x W + bias, y = activation(z), and back.
-// Forward: x [n, depth], y = [n, out], z = [n, out] or null; all may start and be strided anyhow. A block makes a tile [64 rows, 32, 64 or 128
-// columns] of y over the whole depth; bias and activation are applied to the sums, z is not in memory unless asked for. Per row it
-// reads 4 depth bytes, again for each 128 columns (from the L2 cache mostly), and writes 4 out (8 with z), for 2 depth out operations.
-// Backward: dz = dy f' is made once, [n, columns] in scratch (12 out bytes a row, 8 without y for linear layers, which use dy itself where
-// it has no padding), then the products of gradients.h, which say how they sum.
+// Forward: x [n, depth], y = [n, out], z = [n, out] or null; all may have any start and stride. A block computes a tile [64 rows, 32, 64 or 128
+// columns] of y over the whole depth and applies bias and activation to the sums. It stores z only if wanted. Per row it reads
+// 4 depth bytes, again for each 128 columns (mostly from the L2 cache), and writes 4 out (8 with z), for 2 depth out operations.
+// Backward: computes dz = dy f' once, [n, columns] in scratch (12 out bytes a row, 8 without y for linear layers, which use dy itself if
+// it has no padding). Then come the products of gradients.h, which gives their order of sums.
 #include <algorithm>
 
 #include "cuda/ops/activation.h"
@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// The first `left` of a quad; aligned: 16 bytes may move at a time.
+// The first `left` numbers of a quad. aligned: 16 bytes may move at a time.
 __device__ __forceinline__ void store_quad(float* to, const Quad& quad, int left, bool aligned) {
   if (aligned && left >= 4) {
     *reinterpret_cast<Quad*>(to) = quad;
@@ -27,7 +27,7 @@ __device__ __forceinline__ void store_quad(float* to, const Quad& quad, int left
     if (i < left) to[i] = quad.column[i];
 }
 
-// w: packed. Tiles follow each other along y's columns first: blocks that run together share x.
+// w: packed. Tiles advance along y's columns first, so that concurrent blocks share x.
 template <Precision kPrecision, class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     dense_forward_kernel(int64_t rows, int depth, RowPointer x, const float* w, int w_columns, RowPointer z, RowPointer y, int out, int activation) {
@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
       sums, GlobalTile<>{x.data + row * x.stride, x.stride, tile_rows, depth},
       GlobalTile<>{w + column, w_columns, depth, least(w_columns - column, Tile::kColumns)}, depth, depth, shared);
   sums.join(shared);
-  // Through shared memory, so that activations are one piece of code.
+  // Through shared memory, so that the activation code is emitted once.
   block_barrier();
   auto* const quads = reinterpret_cast<Quad*>(shared);
   const auto thread = static_cast<int>(threadIdx.x);
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   }
 }
 
-// dz[n, columns] = dy[n, out] f', zeros in the other columns; four columns per thread. source: y, or z where the slope needs it; unused
+// dz[n, columns] = dy[n, out] f', zeros in the other columns; four columns per thread. source: y, or z if the slope needs it; unused
 // for linear layers.
 __global__ void __launch_bounds__(kThreads)
     dense_slope_kernel(int64_t rows, int64_t out, int64_t quads, RowPointer dy, RowPointer source, Quad* dz, int activation) {
@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 Weights& dense_weights(PlanBuilder& builder, const mg_view& x, const mg_view& kernel, const mg_view& bias, int64_t out) {
-  // Padding counts as rounded: one precision for all columns.
+  // Padding counts as rounded, so that all columns have one precision.
   return builder.weights(x.width, out, {{0, out, kernel.offset, out, bias.buffer < 0 ? -1 : bias.offset}}, padded(out));
 }
 

@@ -1,8 +1,8 @@
-// The gather: rows of a table, or means or sums of them, into columns of an activation; of all tables in one launch. See ops.h; the update is
-// embedding_update.cu.
+// The gather: copies rows of a table, or their means or sums, into columns of an activation, for all tables in one launch. See ops.h.
+// embedding_update.cu has the update.
 //
-// 2^log neighbouring lanes move a row, 16 bytes each where dim and y allow it; a warp has 32 / 2^log rows of y under way, and twice as
-// many of the table. Bytes per row of y: 4 length (ids), 4 dim per id that counts, 4 dim out.
+// 2^log neighbouring lanes move a row, 16 bytes each if dim and y allow it. A warp processes 32 / 2^log rows of y at a time, and twice
+// as many of the table. Bytes per row of y: 4 length (ids), 4 dim per id that counts, 4 dim out.
 #include <algorithm>
 #include <array>
 
@@ -12,10 +12,10 @@
 namespace mg_cuda {
 namespace {
 
-constexpr int kThreads = 128;  // small blocks: a batch of thousands of short rows still meets every multiprocessor
+constexpr int kThreads = 128;  // small blocks: thousands of short rows still use every multiprocessor
 constexpr int64_t kMostBlocks = 1 << 20;
-constexpr int kRowsAtOnce = 2;  // single ids: of a group of lanes; the id and then the row are two waits for memory
-constexpr int kIdsAtOnce = 4;   // of a bag
+constexpr int kRowsAtOnce = 2;  // rows per group of lanes, for single ids: the id and then the row are two memory latencies
+constexpr int kIdsAtOnce = 4;   // for bags
 
 struct GatheredRows {
   RowSplit split;
@@ -36,7 +36,7 @@ __device__ __forceinline__ void gather_rows(const GatheredRows& own, int64_t row
 #pragma unroll
     for (int u = 0; u < kRowsAtOnce; u++) id[u] = first + u * step < rows ? ids.data[(first + u * step) * ids.stride] : 0;
     for (int c = split.lane(); c < split.pieces; c += split.lanes()) {
-      Piece<kFloats> piece[kRowsAtOnce];  // row 0 of the table beyond the last row of y: it exists
+      Piece<kFloats> piece[kRowsAtOnce];  // beyond the last row of y: row 0 of the table, which exists
 #pragma unroll
       for (int u = 0; u < kRowsAtOnce; u++) piece[u] = load_piece<kFloats>(table + id[u] * dim + c * kFloats);
 #pragma unroll
@@ -46,7 +46,7 @@ __device__ __forceinline__ void gather_rows(const GatheredRows& own, int64_t row
   }
 }
 
-// y = the sum of table[id] over the ids != 0 of a row, in their order, and with combiner 1 divided by their number; 0 without any.
+// y = the sum of table[id] over the ids != 0 of a row, in order; combiner 1 divides by their number. 0 without ids.
 template <int kFloats>
 __device__ __forceinline__ void gather_bags(const GatheredRows& own, int64_t rows) {
   const auto& [split, dim, table, ids, y, length, combiner] = own;
@@ -77,7 +77,7 @@ __device__ __forceinline__ void gather_bags(const GatheredRows& own, int64_t row
   }
 }
 
-// A row of the grid per gather.
+// One grid row per gather.
 template <int kFloats>
 __global__ void gather_kernel(Some<GatheredRows> gathers, int64_t rows) {
   const GatheredRows& own = gathers.items[blockIdx.y];
@@ -90,7 +90,7 @@ __global__ void gather_kernel(Some<GatheredRows> gathers, int64_t rows) {
 struct Gather : SimpleItem {
   mg_view table, ids, y;
   int64_t combiner;
-  bool aligned;  // y, and so the table
+  bool aligned;  // y, and so the table, is aligned
 
   Gather(const PlanBuilder& builder, const mg_embedding_gather& op)
       : table(op.table),
@@ -102,7 +102,7 @@ struct Gather : SimpleItem {
   std::array<mg_view, 0> reads() const { return {}; }
   std::array<mg_view, 1> writes() const { return {y}; }
 
-  // Those of either width of a piece share a launch.
+  // Gathers with the same piece width share a launch.
   static void launch(const Context& context, const std::vector<Gather>& gathers) {
     launch_some<4>(context, gathers);
     launch_some<1>(context, gathers);

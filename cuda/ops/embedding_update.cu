@@ -1,15 +1,15 @@
-// The update of a step's tables: the gradients of equal ids summed in the order of ops.h, penalty, rule. See ops.h and update_rule.h.
+// Updates a step's tables: sums the gradients of equal ids in the order of ops.h, then applies penalty and rule. See ops.h and update_rule.h.
 //
-// Each occurrence of an id is a pair (id, row of the batch over all features, one after another). Sorted stably by id, the occurrences
-// of one stand together in order: a run. Padding gets an id past the table and is last. The sorted list is cut every kChunk places, so
-// that the run of a popular id is summed in many places at once. All tables share the launches: each has a list and blocks of its own, so
-// that which sums are formed depends on its own list alone.
-//   prepare_kernel  one block: where each table's blocks begin, what its rule needs of the step
-//   collect_kernel  a thread per occurrence: the lists
-//   launch_sort     each list by id
-//   launch_table_sums, for the tables of each rule (and size of pieces) that there is: see table_sums.cu
-// All up to the sort needs nothing but ids, and runs beside the row ops. Of gradients only the batch's own and partial sums are in memory.
-// Bytes per occurrence: 12 to collect it, 20 per digit of its sort, 8 + 4 dim to sum it; per row that moves: 8 dim, and as many per moment.
+// Each occurrence of an id is a pair (id, row of the batch, counted over all features in order). After a stable sort by id, the occurrences
+// of one id are adjacent and in order: a run. Padding gets an id past the table and comes last. The sorted list is cut every kChunk places,
+// so that a popular id's run is summed in many places at once. All tables share the launches. Each has its own list and blocks, so its
+// sums depend only on its own list.
+//   prepare_kernel  one block: the first block of each table, and its rule's values for the step
+//   collect_kernel  one thread per occurrence: makes the lists
+//   launch_sort     sorts each list by id
+//   launch_table_sums, once per rule and size of pieces in use: see table_sums.cu
+// Everything up to the sort needs only ids and runs in parallel to the row ops. The only gradients in memory are the batch's and partial sums.
+// Bytes per occurrence: 12 to collect it, 20 per digit of its sort, 8 + 4 dim to sum it. Bytes per updated row: 8 dim, and as many per moment.
 #include <algorithm>
 #include <array>
 #include <stdexcept>
@@ -36,7 +36,7 @@ __global__ void prepare_kernel(TableBatch b, const double* scalars) {
   }
 }
 
-// keys, values (=): id and row over all features of each occurrence. scale (=). A thread per occurrence; the first of a bag counts its ids.
+// keys, values (=): id and row over all features of each occurrence. scale (=). One thread per occurrence; a bag's first thread counts its ids.
 __global__ void collect_kernel(TableBatch b, int64_t count, uint32_t* keys, uint32_t* values) {
   const int64_t i = grid_thread();
   if (i >= count) return;
@@ -62,7 +62,7 @@ __global__ void collect_kernel(TableBatch b, int64_t count, uint32_t* keys, uint
 
 // An op of the program.
 struct Update {
-  mg_embedding_update op;  // but for its lists
+  mg_embedding_update op;  // without its lists
   std::vector<mg_view> ids, gradients;
   std::vector<int64_t> combiners;
   int64_t rows, dim;
@@ -77,12 +77,12 @@ struct Update {
     for (const mg_view& gradient : gradients) aligned = aligned && gradient.offset % 4 == 0;
   }
 
-  // What it changes beside the table.
+  // The memory that it changes besides the table.
   std::array<mg_view, 3> moments() const { return {op.moment1, op.moment2, op.moment3}; }
   std::pair<int64_t, bool> kind() const { return {op.rule, aligned}; }
   bool has_mean() const { return std::find(combiners.begin(), combiners.end(), 1) != combiners.end(); }
   bool has_penalty() const { return PenaltyRates{op.l1, op.l2}.any(); }
-  // The id past the last, which stands for padding. Ids are of 31 bits, however many rows there are.
+  // The id past the last one stands for padding. Ids have at most 31 bits, for any number of rows.
   uint32_t padding() const { return static_cast<uint32_t>(std::min(rows, int64_t{1} << 31)); }
   int32_t bits() const {
     const bool single = std::all_of(combiners.begin(), combiners.end(), [](int64_t combiner) { return combiner == 0; });
@@ -93,7 +93,7 @@ struct Update {
   }
 };
 
-// Bytes of a step's memory, one part after another, each on 256 bytes.
+// Bytes of a step's memory. The parts are in order, each aligned to 256 bytes.
 struct Memory {
   size_t places, lists, keys[2], values[2], scale, digit_counts, sums, moved, bytes;
 };
@@ -102,7 +102,7 @@ class EmbeddingUpdates final : public Op {
  public:
   explicit EmbeddingUpdates(Update update) { updates_.push_back(std::move(update)); }
 
-  // Tables of one kind stand together.
+  // Sort tables by kind.
   bool join(Op& next) override {
     auto* const same = dynamic_cast<EmbeddingUpdates*>(&next);
     if (same == nullptr) return false;
@@ -174,7 +174,7 @@ class EmbeddingUpdates final : public Op {
   int64_t occurrences(int64_t rows) const {
     int64_t count = 0;
     for (const TableUpdate& table : tables_) count += rows * table.ids;
-    if (count > UINT32_MAX) throw std::invalid_argument("more than 2^32 ids of tables in a batch; use a smaller one");
+    if (count > UINT32_MAX) throw std::invalid_argument("more than 2^32 ids of tables in a batch; use a smaller batch");
     return count;
   }
 
@@ -187,7 +187,7 @@ class EmbeddingUpdates final : public Op {
     return all;
   }
 
-  // tables_, without addresses where the context is null.
+  // tables_; without addresses if the context is null.
   void describe(const Context* context) {
     tables_.clear();
     partials_.resize(updates_.size(), -1);
@@ -215,7 +215,7 @@ class EmbeddingUpdates final : public Op {
     feature_count_ = features;
   }
 
-  // No part falls where rows grow.
+  // No part shrinks when rows grow.
   Memory memory_for(int64_t rows) const {
     const int64_t count = occurrences(rows);
     size_t bytes = 0;
@@ -265,8 +265,8 @@ class EmbeddingUpdates final : public Op {
 
   std::vector<Update> updates_;
   std::vector<TableUpdate> tables_;  // of updates_, in their order
-  std::vector<int64_t> partials_;    // of each: where its partial sums begin, or -1
-  int64_t moved_ = 0;                // marks of all tables
+  std::vector<int64_t> partials_;    // per table: the place of its first partial sum, or -1
+  int64_t moved_ = 0;                // number of marks of all tables
   int feature_count_ = 0;
   Table<TableUpdate> tables_on_device_;
   Table<Feature> features_on_device_;

@@ -1,11 +1,11 @@
-// Fusion of several signals into one, element by element: sum or product, and its gradient.
+// Fusion of several signals, element by element: sum or product, and its gradient.
 //
 //   forward   y = x_0 + x_1 + ..   or   x_0 x_1 ..
 //   backward  dx_i = dy   or   dx_i = (x_0 .. x_{i-1}) (x_{i+1} .. x_{k-1} dy), the first from the left and the second from the
-//             right, so that an input of zero is no special case
-// inputs, y, dy [n, width]; dinputs [n, width] each or null, = or, where the list says so, +=. One thread per element; the prefix
-// products of kChunk inputs are in its registers at a time, those of longer lists are computed once per chunk, and no product is
-// written to memory. Bytes per element: 4 (k + 1) forward; 8 k + 4 backward, where k is at most kChunk.
+//             right, so an input of zero is no special case
+// inputs, y, dy [n, width]; dinputs [n, width] each or null, = or, if the list says so, +=. One thread per element. It keeps the
+// prefix products of kChunk inputs in registers; longer lists recompute them once per chunk. It writes no product to
+// memory. Bytes per element: 4 (k + 1) forward; 8 k + 4 backward, where k is at most kChunk.
 #include <memory>
 
 #include "cuda/ops/lanes.h"

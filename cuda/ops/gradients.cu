@@ -1,11 +1,11 @@
-// The two products of a backward pass; see gradients.h. Of dz [n, columns], W [depth + 1, columns] packed and x [n, depth]:
+// The two products of a backward pass; see gradients.h. From dz [n, columns], W [depth + 1, columns] packed and x [n, depth]:
 //   dx[r, k] (=, +=) sum over c of dz[r, c] W[k, c]     split[k, c] = sum over r of x[r, k] dz[r, c]     split[depth, c] = sum over r of dz[r, c]
-// x and dz may start and be strided anyhow, but for dz in bfloat16; nothing but the results is written. A block makes a tile [rows, columns] of dx or
-// [depth, columns] of a split, over all columns or all of the split's rows, from first to last: no sum is shared between blocks. Columns from
-// `rounded` on are added after the others (dx) or are tiles of their own (splits), half as wide, since their products in float32 take several times
+// x and dz may have any start and stride, except dz in bfloat16. Only the results are written. A block computes a tile [rows, columns] of dx, or
+// [depth, columns] of a split, over all columns or all of the split's rows, from first to last: blocks share no sum. Columns from
+// `rounded` on are added after the others (dx) or have separate tiles (splits), half as wide, because their float32 products take several times
 // as long. Per row, with C columns and D of the depth: dx reads 4 C bytes, again for each 128 of D, and W's 4 C D for each 64 rows, and writes 4 D
 // for 2 C D operations; splits read 4 (C + D), x again for each 128 of C and dz for each 128 of D, mostly from the L2 cache, for 2 C D, and write W's
-// size once each. In float32 the matrix instructions do three times the operations.
+// size once each. In float32 the matrix instructions do three times as many operations.
 #include "cuda/ops/gradients.h"
 
 #include "cuda/ops/block_product.h"
@@ -14,11 +14,11 @@
 namespace mg_cuda {
 namespace {
 
-// Tiles follow each other along dx's columns first: blocks that run together share dz.
+// Tiles advance along dx's columns first, so that concurrent blocks share dz.
 template <Precision kPrecision, class Tile, class Number>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     input_gradient_kernel(int64_t rows, const float* w, int w_columns, int rounded, Dz dz, RowPointer dx, int dx_columns, bool accumulate) {
-  // Calls work(row, column, rows, columns) of the tile.
+  // Calls work(row, column, rows, columns) for the tile.
   const auto locate = [&](unsigned block, const auto& work) {
     const unsigned tiles = static_cast<unsigned>(dx_columns + Tile::kColumns - 1) / Tile::kColumns;
     const int64_t row = static_cast<int64_t>(block / tiles) * Tile::kRows;
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   });
 }
 
-// How a weight gradient is divided: tiles of the plan's precision, and of float32.
+// How a weight gradient is divided into tiles of the plan's precision and tiles of float32.
 template <class RoundedTile, class ExactTile>
 struct Division {
   using Rounded = RoundedTile;
@@ -53,12 +53,12 @@ struct Division {
   static_assert(Rounded::kThreads == Exact::kThreads && Rounded::kRows == Exact::kRows);
 };
 
-// Of a block of a weight gradient: where its tile begins, and how many columns are left there.
+// The tile of a block of a weight gradient: its start and its remaining columns.
 struct GradientTile {
-  int depth, column, columns, first;  // first: column of its precision
+  int depth, column, columns, first;  // first: first column of its precision
   bool exact;
 
-  // Tiles follow each other along the columns, those of float32 in front.
+  // Tiles advance along the columns, those of float32 first.
   template <class Division>
   static __device__ __forceinline__ GradientTile of(unsigned block, int w_columns, int rounded) {
     const unsigned exact_tiles = static_cast<unsigned>(w_columns - rounded + Division::Exact::kColumns - 1) / Division::Exact::kColumns;
@@ -82,7 +82,7 @@ __device__ __forceinline__ GlobalTile<Number> columns_of(const Dz& dz, int64_t r
     return {dz.exact.data + row * dz.exact.stride + tile.column - (dz.rounded == nullptr ? 0 : tile.first), dz.exact.stride, rows, columns};
 }
 
-// A tile of a split, and its part of the last row where it has the first rows.
+// A tile of a split. The tile with the first rows also computes its part of the last row.
 template <Precision kPrecision, class Tile, class Number, class Locate>
 __device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPointer x, const Dz& dz, int w_depth, int w_columns,
                                                      const Locate& locate) {
@@ -141,10 +141,10 @@ __global__ void __launch_bounds__(Division::Rounded::kThreads, Division::Rounded
     weight_gradient_tile<Precision::kFloat32, typename Division::Exact, float>(splits, x, dz, w_depth, w_columns, locate);
 }
 
-// In float32 all columns are alike.
+// In float32 all columns have the same precision.
 int64_t rounded_columns(Precision precision, const Weights& w) { return precision == Precision::kFloat32 ? w.columns : w.rounded; }
 
-// work(precision, division), a constant and a type of the kernel to launch.
+// Calls work(precision, division), a constant and a type for the kernel to launch.
 template <class Work>
 void with_division(Precision precision, const Weights& w, const Work& work) {
   const int64_t rounded = rounded_columns(precision, w), exact = w.columns - rounded;
@@ -154,12 +154,12 @@ void with_division(Precision precision, const Weights& w, const Work& work) {
     if (rounded <= 64 || w.depth <= 64) return work(constant, Type<Division<Tile<2, 2, 2>, Tile<2, 2, 1, 2>>>{});
     if constexpr (kExact)
       work(constant, Type<Division<Tile<2, 4, 2>, Tile<2, 4, 1, 2>>>{});
-    else  // bound by what comes from the L2 cache: as large as they can be
+    else  // limited by L2 reads, so use the largest tiles
       work(constant, Type<Division<Tile<2, 4, 4>, Tile<2, 4, 2, 2>>>{});
   });
 }
 
-// work(type) with that of the numbers of dz that are rounded.
+// Calls work(type) with the type of dz's rounded numbers.
 template <Precision kPrecision, class Work>
 void with_number(const Dz& dz, const Work& work) {
   if constexpr (kPrecision == Precision::kBfloat16)

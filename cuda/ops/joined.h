@@ -1,6 +1,6 @@
-// Ops that follow one another, do the same and know nothing of each other, as one op: one launch, a row of its grid per item.
+// Joins consecutive, independent ops of the same kind into one op: one launch, with one grid row per item.
 //
-// What an item's part of the launch needs travels as an argument, as many items at a time as there is room for.
+// Items are passed as launch arguments, as many at a time as fit.
 #pragma once
 #include <algorithm>
 #include <utility>
@@ -11,7 +11,7 @@
 namespace mg_cuda {
 
 // Item: reads() and writes(), the views of activations and outputs; joins(other), whether one launch may do both; add_sums(plan, rows),
-// as of Op; launch(context, items), static.
+// as in Op; launch(context, items), static.
 template <class Item>
 class Joined final : public Op {
  public:
@@ -36,7 +36,7 @@ class Joined final : public Op {
   std::vector<Item> items_;
 };
 
-// What most items have.
+// Defaults for most items.
 struct SimpleItem {
   template <class Item>
   bool joins(const Item&) const {
@@ -47,11 +47,11 @@ struct SimpleItem {
 
 template <class T>
 struct Some {
-  static constexpr size_t kMost = 3584 / sizeof(T);  // a launch has room for 4 KiB of arguments
+  static constexpr size_t kMost = 3584 / sizeof(T);  // a launch takes at most 4 KiB of arguments
   T items[kMost];
 };
 
-// Calls work(Some<T>, count) with `make` of all items, so many at a time.
+// Calls work(Some<T>, count) with `make` of all items, at most kMost at a time.
 template <class Items, class Make, class Work>
 void for_some(const Items& items, const Make& make, const Work& work) {
   using T = decltype(make(items[0]));

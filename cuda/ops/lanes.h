@@ -1,5 +1,5 @@
-// Elements of rows for threads, without a division: as many lanes to a row as a power of two gives for its width (a warp at most), which
-// go along the row; the same number to each row, so that lanes next to one another read floats next to one another.
+// Distributes elements of rows over threads without a division. Each row gets the same power of two of lanes for its width, at most a warp.
+// They move along the row, so neighbouring lanes read neighbouring floats.
 #pragma once
 #include <algorithm>
 
@@ -12,8 +12,8 @@ struct RowLanes {
   static constexpr int kThreads = 256;
 
   int64_t rows;
-  int64_t width;  // of a row, in whatever one thread takes at a time
-  int shift;      // log2 of the lanes of a row
+  int64_t width;  // of a row, in units that a thread takes at a time
+  int shift;      // log2 of the lanes per row
 
   RowLanes(int64_t row_count, int64_t row_width) : rows(row_count), width(row_width), shift(0) {
     while (shift < 5 && (int64_t{1} << shift) < row_width) shift++;

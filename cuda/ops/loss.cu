@@ -1,11 +1,11 @@
-// Losses with their gradients, and what predicts from logits. All stay accurate for |z| of thousands.
+// Losses with their gradients, and predictions from logits. All stay accurate for |z| of thousands.
 //
 //   binary       l = max(z, 0) - z y + log1p(e^-|z|), dz = slope (sigmoid(z) - y)
 //   squared      l = (z - y)^2, dz = slope 2 (z - y)
 //   multiclass   l = logsumexp(z) - z_y, dz = slope (softmax(z) - onehot(y))
 // (the product of sigmoids: product_loss.cu). slope = task_weight w m / D; see loss_rows.h for w, m, D and the order of the sum.
 // z, dz [n, 1], or [n, classes]; dz may be null, and is =. binary, squared: one thread per row, 12 to 16 bytes per row. multiclass: a group of
-// lanes per row, which goes over the row twice (a third time for dz): 4 classes bytes from memory and 4 classes to it.
+// lanes per row, which passes over the row twice (a third time for dz): 4 classes bytes read and 4 classes written.
 #include <array>
 #include <cmath>
 #include <memory>
@@ -17,13 +17,13 @@
 namespace mg_cuda {
 namespace {
 
-// A loss of one number per row.
+// A loss with one logit per row.
 struct SimpleRows {
   LossRows shared;
   RowPointer z, dz;
 };
 
-// A row of the grid per loss.
+// One grid row per loss.
 __global__ void binary_loss_kernel(Some<SimpleRows> losses) {
   const auto& [shared, logit, dlogit] = losses.items[blockIdx.y];
   double loss = 0;
@@ -33,7 +33,7 @@ __global__ void binary_loss_kernel(Some<SimpleRows> losses) {
     if (row.weight != 0) {
       const float z = logit.data[r * logit.stride], u = expf(-fabsf(z)), rest = u / (1 + u);
       loss += static_cast<double>(row.weight * (fmaxf(z, 0) - z * row.label + log1pf(u)));
-      // sigmoid(z) - y, from the side where sigmoid(z) is small: no cancellation where the model is sure and right
+      // sigmoid(z) - y, from the side where sigmoid(z) is small: no cancellation if the model is sure and right
       slope = row.slope * (z < 0 ? rest - row.label : 1 - row.label - rest);
     }
     if (dlogit.data != nullptr) dlogit.data[r * dlogit.stride] = slope;
@@ -41,7 +41,7 @@ __global__ void binary_loss_kernel(Some<SimpleRows> losses) {
   put_partial(shared, loss);
 }
 
-// A row of the grid per loss.
+// One grid row per loss.
 __global__ void squared_loss_kernel(Some<SimpleRows> losses) {
   const auto& [shared, prediction, dprediction] = losses.items[blockIdx.y];
   double loss = 0;
@@ -54,7 +54,7 @@ __global__ void squared_loss_kernel(Some<SimpleRows> losses) {
   put_partial(shared, loss);
 }
 
-// The lanes of one row: a power of two, a warp at most. The same for all rows of a launch.
+// The number of lanes per row: a power of two, at most a warp, the same for all rows of a launch.
 struct Group {
   int lanes;
 
@@ -72,7 +72,7 @@ struct Group {
     return value;
   }
 
-  // Calls work(row, exists) for each row of this thread; in the last warp some lanes have none, and take the last row's once more.
+  // Calls work(row, exists) for each row of this thread. Lanes without a row in the last warp repeat the last row.
   template <class Work>
   __device__ __forceinline__ void each(int64_t rows, const Work& work) const {
     const int64_t own = lane() / lanes, of_a_warp = kWarp / lanes;
@@ -97,8 +97,8 @@ __device__ __forceinline__ RowSums row_sums(const Group& group, const float* z, 
   return {top, group.sum(others)};
 }
 
-// With s the sum over the other classes and e = e^(z_y - top): l = log((s + e) / e) and dz_y = -slope s / (s + e), so that nothing cancels
-// where the model is sure and right; where it is not, e may underflow, and l is taken from logarithms.
+// With s the sum over the other classes and e = e^(z_y - top): l = log((s + e) / e) and dz_y = -slope s / (s + e), so nothing cancels
+// if the model is sure and right. Otherwise e may underflow, so l is computed from logarithms.
 __global__ void multiclass_loss_kernel(LossRows shared, int64_t classes, RowPointer logits, RowPointer dlogits) {
   const Group group(classes);
   double loss = 0;
@@ -129,7 +129,7 @@ __global__ void binary_predict_kernel(int64_t rows, RowPointer logit, RowPointer
   for (int64_t r = grid_thread(); r < rows; r += grid_threads()) y.data[r * y.stride] = 1 / (1 + expf(-logit.data[r * logit.stride]));
 }
 
-// y[n, classes] = softmax(logits). A group of lanes per row; 4 classes bytes in and out.
+// y[n, classes] = softmax(logits). One group of lanes per row; 4 classes bytes in and out.
 __global__ void multiclass_predict_kernel(int64_t rows, int64_t classes, RowPointer logits, RowPointer y) {
   const Group group(classes);
   group.each(rows, [&](int64_t r, bool exists) {

@@ -1,8 +1,8 @@
-// What all losses share: which rows count and by how much, and the sum of their losses.
+// What all losses share: which rows count, their weights, and the sum of their losses.
 //
-//   scalar output `loss` += sum of w m l / D, in double: each block adds up its rows in a fixed order and writes one partial sum; see
-//   scalar_sums.h. How many blocks there are depends on n alone.
-// m: the label is not NaN; w: weight or 1; D: scalar input, 0 where no row counts. A row that does not count adds nothing and has a
+//   scalar output `loss` += sum of w m l / D, in double: each block adds its rows in a fixed order and writes one partial sum; see
+//   scalar_sums.h. The number of blocks depends only on n.
+// m: the label is not NaN; w: weight or 1; D: scalar input, 0 if no row counts. A row that does not count adds nothing and has a
 // gradient of 0, even where its logit is not finite.
 #pragma once
 #include <algorithm>
@@ -20,13 +20,13 @@ struct LossRows {
   int64_t rows;
   RowPointer label, weight;   // [n, 1]; weight may be null
   const double* denominator;  // on the device
-  const double* task_weight;  // likewise; null: there is no gradient
+  const double* task_weight;  // on the device; null: no gradient
   double* partial;            // [blocks] (=)
 };
 
 struct LossRow {
-  float label;   // 0 where the row does not count
-  float weight;  // 0 likewise
+  float label;   // 0 if the row does not count
+  float weight;  // 0 if the row does not count
   float slope;   // task_weight w / D: the gradient's factor
 };
 
@@ -38,19 +38,19 @@ __device__ __forceinline__ LossRow loss_row(const LossRows& shared, int64_t row)
   return {label, weight, weight * static_cast<float>(shared.task_weight == nullptr ? 0.0 : *shared.task_weight / denominator)};
 }
 
-// Once, at a kernel's end, by all threads of a block; shared memory: one double per warp.
+// All threads of a block call it once, at the kernel's end. Shared memory: one double per warp.
 __device__ __forceinline__ void put_partial(const LossRows& shared, double loss) {
   const double sum = block_sum(loss, shared_memory<double>());
   if (threadIdx.x == 0) shared.partial[blockIdx.x] = sum;
 }
 
-// What the losses share on the host.
+// The host's part that losses share.
 struct LossFields {
   static constexpr size_t kSharedBytes = LossRows::kThreads / kWarp * sizeof(double);
 
   mg_view label, weight;
-  int64_t denominator, loss, task_weight, lanes;  // lanes: threads that a row takes
-  int64_t first = 0;                              // of its partial sums
+  int64_t denominator, loss, task_weight, lanes;  // lanes: threads per row
+  int64_t first = 0;                              // place of its first partial sum
 
   template <class Fields>
   LossFields(const Fields& op, int64_t threads_of_a_row)
@@ -68,7 +68,7 @@ struct LossFields {
   }
 };
 
-// A loss that is an op of its own.
+// A loss that is a separate op.
 struct LossOp : Op {
   LossFields fields;
 

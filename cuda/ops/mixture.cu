@@ -1,4 +1,4 @@
-// What a mixture's topology becomes: combined weights, tables for the kernels, the shape of their blocks. See mixture.h.
+// Compiles a mixture's topology to combined weights, tables for the kernels and the shape of their blocks. See mixture.h.
 #include "cuda/ops/mixture_cores.h"
 
 #include <algorithm>
@@ -9,24 +9,24 @@
 namespace mg_cuda {
 namespace {
 
-constexpr int64_t kColumnsOfDz = 32;  // the products of backward find logits on whole tiles
+constexpr int64_t kColumnsOfDz = 32;  // so that logits start on a whole tile in the products of backward
 
 int64_t rounded_up(int64_t count, int64_t size) { return blocks_of(count, size) * size; }
 
-// Lanes that load runs of two rows, or single places of 32 / alignment, meet different banks; runs stay aligned.
+// Lanes that load runs of two rows, or single places of 32 / alignment, use different banks. Runs stay aligned.
 int32_t seat_stride(int64_t places, int64_t alignment) {
   const int64_t period = 2 * alignment;
   return static_cast<int32_t>(rounded_up(places, alignment) + (rounded_up(places, alignment) % period == 0 ? alignment : 0));
 }
 
-// Lanes read 16 bytes: t of four and g of two rows from all banks.
+// Lanes read 16 bytes: four t and the g of two rows cover all banks.
 int32_t x_stride(int64_t depth) { return static_cast<int32_t>(rounded_up(depth, kLeastPiece) + kLeastPiece / 2); }
 
 int64_t bytes_of(const MixtureLayout& layout) { return layout.floats() * static_cast<int64_t>(sizeof(float)); }
 
 int32_t tile_floats(Precision precision, int piece, int panels) { return static_cast<int32_t>(panels * panel_floats(precision, piece)); }
 
-// Puts a table behind the others; returns where.
+// Appends a table and returns its place.
 template <class T>
 int32_t append(std::vector<int32_t>& words, const std::vector<T>& table) {
   const auto at = static_cast<int32_t>(words.size());
@@ -35,7 +35,7 @@ int32_t append(std::vector<int32_t>& words, const std::vector<T>& table) {
   return at;
 }
 
-// How many panels each of `tiles` tiles has, so that none has more than one above another.
+// The number of panels of each of `tiles` tiles: they differ by at most one.
 int64_t panels_of_tile(int64_t panels, int64_t tiles, int64_t number) { return panels * (number + 1) / tiles - panels * number / tiles; }
 
 }  // namespace
@@ -249,7 +249,7 @@ bool MixtureTopology::fits_cores(const Plan& plan) const {
   const DeviceFacts& device = device_facts();
   if (plan.precision != Precision::kBfloat16 || !has_warpgroups()) return false;
   if (depth > kMostCoreDepth || most_logits > kMostLogitTiles * kLogitTilePanels * kPanel) return false;
-  // The tables are not made yet: what they take at most, with a pass for every gate.
+  // The tables do not exist yet: use their largest size, with a pass for every gate.
   const int64_t slots = static_cast<int64_t>(mixture.expert_count + mixture.stream_count) * mixture.gate_count;
   const int64_t words = (mixture.stream_count * sizeof(CoreStream) + slots * sizeof(CoreSlot)) / sizeof(int32_t) + 2 * places_of_seats.size();
   const int64_t bytes = core_layout(1, 2).floats() * static_cast<int64_t>(sizeof(float));
@@ -257,7 +257,7 @@ bool MixtureTopology::fits_cores(const Plan& plan) const {
 }
 
 bool MixtureTopology::seats_in_shared(int seat_tables) const {
-  // What the smallest block with the widest tiles has left on this device.
+  // What this device has left for the smallest block with the widest tiles.
   const int64_t stage = kGroups * tile_floats(Precision::kFloat32, kLeastPiece, kLogitPanels) + kWarpRows * x_stride(kLeastPiece);
   const int64_t left =
       static_cast<int64_t>(device_facts().shared_bytes) - kMostTablesInShared - kStages * stage * static_cast<int64_t>(sizeof(float));
@@ -271,7 +271,7 @@ size_t MixtureTopology::seat_bytes(int64_t rows, int seat_tables) const {
 }
 
 MixtureLayout MixtureTopology::layout(const Plan& plan, int64_t rows, const MixtureDivision& division, int seat_tables, int64_t passes) const {
-  // What a block does beside its rows' products, in rows.
+  // A block's work besides its rows' products, in rows.
   constexpr int64_t kRowsOfABlock = 32;
   const int64_t multiprocessors = device_facts().multiprocessors, table_bytes = mixture.table_words * static_cast<int64_t>(sizeof(int32_t));
   const bool in_shared = seats_in_shared(seat_tables);
@@ -290,7 +290,7 @@ MixtureLayout MixtureTopology::layout(const Plan& plan, int64_t rows, const Mixt
       if (bytes_of(l) > static_cast<int64_t>(device_facts().shared_bytes)) continue;
       const int64_t blocks = blocks_of(rows, l.rows), sharing = in_shared ? std::clamp<int64_t>(multiprocessors / blocks, 1, passes) : 1;
       const int64_t work = blocks_of(blocks, multiprocessors) * (l.rows + kRowsOfABlock) / sharing;
-      if (work <= least) best = l, least = work;  // of equals the one that reads the weights least often
+      if (work <= least) best = l, least = work;  // of equals take the one that reads the weights least often
     }
     if (best.rows > 0) break;
   }

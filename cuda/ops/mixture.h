@@ -4,12 +4,12 @@
 //
 // Per stream all experts and gates are one combined weight matrix: experts first, each padded to 4 columns, all of them to 32, then
 // the gates' logits side by side. The kernels here read its panels (panels.h): each expert's, then those of the logits. A tile is a few
-// panels of one expert or of the logits, over the whole depth. A block keeps 32 to 128 rows and lets all tiles pass by, one per group
-// of warps at a time, in pieces of the depth that are copied while the ones before are multiplied. Each warp of a group has 32 of the rows, so
-// that what it reads of a panel is multiplied twice. In bfloat16 they stay in its registers from tile to tile where the depth is one piece.
-// [n, e, h] is never anywhere but in registers.
+// panels of one expert or of the logits, over the whole depth. A block keeps 32 to 128 rows and processes all tiles, one per group of
+// warps at a time, in pieces of the depth; it copies pieces while it multiplies earlier ones. Each warp of a group has 32 of the rows, so it
+// uses each panel load twice. In bfloat16 the rows stay in registers from tile to tile if the depth is one piece. [n, e, h] exists only in
+// registers.
 //
-// A row's probabilities lie in the order of experts, those of the gates that see an expert side by side (a run), so that a lane loads them
+// A row's probabilities are in the order of experts. Those of the gates that see an expert are side by side (a run), so a lane loads them
 // at once.
 #pragma once
 #include <algorithm>
@@ -20,74 +20,74 @@
 
 namespace mg_cuda {
 
-inline constexpr int kStages = 3;    // pieces under way or in use
+inline constexpr int kStages = 3;    // pieces pending or in use
 inline constexpr int kGroups = 2;    // tiles at a time
-inline constexpr int kRowTiles = 2;  // of 16 rows, of a warp
+inline constexpr int kRowTiles = 2;  // per warp, of 16 rows each
 inline constexpr int kWarpRows = 16 * kRowTiles;
-inline constexpr int kMostRowWarps = 4;  // of a group: 8 warps have 255 registers a thread
+inline constexpr int kMostRowWarps = 4;  // per group: with 8 warps a thread has 255 registers
 constexpr int threads_of(int row_warps) { return row_warps * kGroups * kWarp; }
 inline constexpr int kMostThreads = threads_of(kMostRowWarps);
-inline constexpr int kLogitPanels = 4;  // of a tile of logits, at most
-// Pieces of the depth: of experts and of logits where all of x is in shared memory, of both where x passes by beside them.
+inline constexpr int kLogitPanels = 4;  // most panels of a tile of logits
+// Pieces of the depth: for experts and for logits if all of x is in shared memory, and for both if x comes in pieces too.
 inline constexpr int kExpertPiece = 128, kLogitPiece = 64, kLeastPiece = 32;
-inline constexpr int64_t kMostSeatsInShared = 60 << 10;   // bytes of p (backward: and dp) of a warp's rows, or they lie in global memory
+inline constexpr int64_t kMostSeatsInShared = 60 << 10;   // bytes of p (backward: p and dp) of a warp's rows; larger ones are in global memory
 inline constexpr int64_t kMostTablesInShared = 16 << 10;  // bytes
 inline constexpr int kTileColumns = 64;                   // of mixture_cores.h
 
-// How a kernel is cut to size: what its registers, and the host's tables for it, depend on.
+// A kernel's size parameters, which determine its registers and the host's tables for it.
 struct MixtureDivision {
-  int panels;  // of a tile of experts
-  int gates;   // whose sums registers have room for
+  int panels;  // per tile of experts
+  int gates;   // number of gates whose sums fit in registers
   __host__ __device__ constexpr int columns() const { return panels * kPanel; }
 };
 
 struct alignas(16) MixtureTile {
-  const float* weights;  // its first panel; null: an empty place beside the last tile of a stream
-  int32_t width;         // of this expert, or of logits, from this tile's first column on; 0 beside null
+  const float* weights;  // its first panel; null: an empty place after the last tile of a stream
+  int32_t width;         // of this expert, or of the logits, from this tile's first column on; 0 with null
   int32_t panel_floats;
   int32_t stream, depth;
-  int32_t number;  // the expert's; of logits: the place of the first one in `places_of_logits`
-  int32_t column;  // of its first one in the combined matrix, which has `columns`
-  RowPointer x;    // of its stream, row 0
+  int32_t number;  // the expert's number; for logits: the place of the first one in `places_of_logits`
+  int32_t column;  // its first column in the combined matrix, which has `columns`
+  RowPointer x;    // row 0 of its stream
   int32_t columns;
 };
 
 struct MixtureStream {
-  int64_t columns_before, rounded_before;  // of the streams in front of this one: columns, and those in front of their logits
-  int32_t columns, experts_end, logits_begin, logits, first_logit;  // columns of the combined matrix; first_logit: as a tile's number
+  int64_t columns_before, rounded_before;                           // in the streams before this one: columns, and columns before their logits
+  int32_t columns, experts_end, logits_begin, logits, first_logit;  // columns of the combined matrix; first_logit: like a tile's number
 };
 
-// Which of some gates see an expert, and where their probabilities begin. kWholeRun: all do, and 16 bytes can be loaded at a time.
+// Which of some gates see an expert, and where their probabilities begin. kWholeRun: all see it, and loads may take 16 bytes.
 struct MixtureRun {
   int32_t place;
-  uint32_t gates;  // a bit each
+  uint32_t gates;  // one bit each
 };
 inline constexpr uint32_t kWholeRun = 1u << 31;
 
 // A seat is a (gate, expert seen) pair in the order of gate_expert: a column of `gates`. Its place is its column in the kernels' own p.
 struct Mixture {
-  // Tables one behind the other, in 4 bytes: tiles, one per group and item, those of an item of one stream; runs [passes over the gates, experts];
-  // places of the logits, in the order of the combined matrices; places of the seats.
+  // Consecutive tables, in units of 4 bytes: tiles, one per group and item (an item's tiles share a stream); runs [passes over the gates,
+  // experts]; places of the logits, in the order of the combined matrices; places of the seats.
   const int32_t* tables;
   int32_t table_words, expert_tiles_at, runs_at, logits_at, seats_at;
   int32_t logit_items, expert_items;
-  int32_t slices;  // group g works on columns from g % slices tiles on, of an expert
+  int32_t slices;  // group g works on an expert's columns from g % slices tiles on
   const MixtureStream* streams;
-  const int32_t* gate_offset;  // [gates + 1]: of seats
-  int32_t run_alignment;       // places from an expert's run to the next one's, where all gates see all experts
+  const int32_t* gate_offset;  // [gates + 1]: ranges of seats
+  int32_t run_alignment;       // places between the runs of neighbouring experts, if all gates see all experts
   int32_t stream_count, gate_count, expert_count, seat_count, place_count, units, activation;
   float inverse_temperature;
 };
 
-// How a block's shared memory is divided, in floats, and how many rows it has.
+// The layout of a block's shared memory, in floats, and its number of rows.
 struct MixtureLayout {
-  int32_t rows;          // of a block: kWarpRows per warp of a group
-  int32_t group_floats;  // of a piece of a tile
-  int32_t x_stride;      // between rows of x; 0: x passes by in pieces
+  int32_t rows;          // per block: kWarpRows per warp of a group
+  int32_t group_floats;  // per piece of a tile
+  int32_t x_stride;      // between rows of x; 0: x comes in pieces
   int32_t seat_stride;   // between rows of p and of dp
-  int32_t seat_tables;   // 1: p; 2: dp behind it; 0: they lie in global memory
+  int32_t seat_tables;   // 1: p; 2: p, then dp; 0: they are in global memory
   int32_t piece_stride;  // between rows of a piece of x
-  int32_t table_floats;  // 0: tables are read where they are
+  int32_t table_floats;  // 0: tables stay in global memory
   __host__ __device__ int seats_at() const { return rows * x_stride; }
   __host__ __device__ int tables_at() const { return seats_at() + seat_tables * rows * seat_stride; }
   __host__ __device__ int stages_at() const { return tables_at() + table_floats; }
@@ -96,7 +96,7 @@ struct MixtureLayout {
   int threads() const { return threads_of(rows / kWarpRows); }
 };
 
-// A block at work: `rows` of its layout's exist, from `first_row` of the streams on.
+// A running block: `rows` of its layout's rows exist, from `first_row` of the streams on.
 struct MixtureBlock {
   const MixtureLayout& layout;
   const Mixture& m;
@@ -105,10 +105,10 @@ struct MixtureBlock {
   float* shared;
   const int32_t* tables;
   int group, warp_row;   // this warp's
-  int stream = -1;       // whose x lies in shared memory
-  bool rounded = false;  // and whether it is tf32
+  int stream = -1;       // its x is in shared memory
+  bool rounded = false;  // whether that x is rounded to tf32
 
-  // All threads of the block; what it copies is there after a block_barrier().
+  // All threads of the block call it. Its copies are visible after a block_barrier().
   __device__ MixtureBlock(const MixtureLayout& layout, const Mixture& m, int64_t first_row, int64_t end_row)
       : layout(layout),
         m(m),
@@ -125,11 +125,11 @@ struct MixtureBlock {
   }
 
   __device__ __forceinline__ int row_warps() const { return layout.rows / kWarpRows; }
-  // Row 0 of the lane in the block; the others are 8, 16 and 24 below.
+  // The lane's row 0 in the block; its other rows are 8, 16 and 24 below.
   __device__ __forceinline__ int lane_row() const { return warp_row + lane() / 4; }
   __device__ __forceinline__ const MixtureTile* logit_tiles() const { return reinterpret_cast<const MixtureTile*>(tables); }
   __device__ __forceinline__ const MixtureTile* expert_tiles() const { return reinterpret_cast<const MixtureTile*>(tables + m.expert_tiles_at); }
-  // Of pass `pass` over the gates.
+  // The runs of pass `pass` over the gates.
   __device__ __forceinline__ const MixtureRun* runs(int pass) const {
     return reinterpret_cast<const MixtureRun*>(tables + m.runs_at) + pass * m.expert_count;
   }
@@ -142,7 +142,7 @@ struct MixtureBlock {
 template <int kPanels, int kRows = kRowTiles>
 using MixtureSums = float[kRows][kPanels][4];
 
-// The first four numbers of a lane become its last ones.
+// Copies a lane's first four numbers to its last four.
 template <int kRows, int kPanels>
 __device__ __forceinline__ void rotate(float (&sums)[kRows][kPanels][4]) {
 #pragma unroll
@@ -154,8 +154,8 @@ __device__ __forceinline__ void rotate(float (&sums)[kRows][kPanels][4]) {
   }
 }
 
-// Calls work(f, four numbers of each of the sums) for all, f with value and slope as in activation.h. Functions that take many instructions are
-// there once, in a loop.
+// Calls work(f, four numbers of each of the sums) for all sums; f has value and slope as in activation.h. A loop emits long functions only
+// once.
 template <Activations kActivations, int kRows, int kPanels, class Work, class... More>
 __device__ __forceinline__ void activate_all(int activation, const Work& work, float (&sums)[kRows][kPanels][4], More&... more) {
   if (kActivations == Activations::kReluOrLinear || is_relu_or_linear(activation)) {
@@ -183,7 +183,7 @@ __device__ __forceinline__ void load_warp_rows(WarpRows& to, const float* x, int
   for (int i = 0; i < kRowTiles; i++) load_rows<kPrecision>(to[i], x + 16 * i * stride, stride);
 }
 
-// sums += rows * panels, over one block. mine: this lane's part of the first panel. kWhole: no panel is missing.
+// sums += rows * panels, over one block. mine: this lane's part of the first panel. kWhole: all panels exist.
 template <Precision kPrecision, bool kWhole, int kPanels>
 __device__ __forceinline__ void multiply_block(MixtureSums<kPanels>& sums, const WarpRows& rows, const float* mine, int panel_stride,
                                                int panel_count) {
@@ -220,8 +220,8 @@ __device__ __forceinline__ void load_run(float (&to)[kGates], const float* from)
   if constexpr (kGates == 1) to[0] = *from;
 }
 
-// Calls each(place in shared memory, row, column) for the quads of `width` columns of the block's rows that this thread copies. A warp per
-// row: it is done once per stream, or takes a path that weights do not, and must not cost registers that rows and sums are in meanwhile.
+// Calls each(place in shared memory, row, column) for the quads of `width` columns of the block's rows that this thread copies. One warp per
+// row. It runs once per stream, or on a path that weights do not take, so saving the registers of rows and sums matters more than speed.
 template <class Each>
 __device__ __forceinline__ void each_own_quad(const MixtureBlock& block, int width, float* to, int stride, const Each& each) {
 #pragma unroll 1
@@ -230,7 +230,7 @@ __device__ __forceinline__ void each_own_quad(const MixtureBlock& block, int wid
     for (int c = 4 * lane(); c < width; c += 4 * kWarp) each(to + row * stride + c, row, c);
 }
 
-// Asks for `width` columns of the block's rows of a tile's x, from column k on; zeros where there is none.
+// Starts copying `width` columns of the block's rows of a tile's x, from column k on. Writes zeros where x has none.
 __device__ __forceinline__ void copy_rows(const MixtureBlock& block, const MixtureTile& tile, int k, int width, float* to, int stride) {
   const bool quads = moves_quads(tile.x.data, tile.x.stride);
   const float* const first = tile.x.data + block.first_row * tile.x.stride + k;
@@ -248,7 +248,7 @@ __device__ __forceinline__ void copy_rows(const MixtureBlock& block, const Mixtu
   });
 }
 
-// Rounds what this thread has copied so.
+// Rounds what this thread copied with copy_rows.
 __device__ __forceinline__ void round_rows(const MixtureBlock& block, int width, float* to, int stride) {
   each_own_quad(block, width, to, stride, [&](float* at, int, int) {
     auto& quad = *reinterpret_cast<Quad*>(at);
@@ -264,7 +264,7 @@ __device__ __forceinline__ int slot_floats(const MixtureTile& t, int piece) {
   return t.panel_floats < most ? t.panel_floats : most;
 }
 
-// Asks for the piece of the depth from `k` on of an item's tiles, from column `unit` of each on: each group for its own.
+// Starts copying the piece of the depth from `k` on of an item's tiles, from column `unit` of each on. Each group copies its own tile.
 template <Precision kPrecision, int kPanels>
 __device__ __forceinline__ void copy_piece(const MixtureBlock& block, const MixtureTile* tiles, int k, int piece, int unit, float* stage) {
   const MixtureLayout& layout = block.layout;
@@ -276,7 +276,7 @@ __device__ __forceinline__ void copy_piece(const MixtureBlock& block, const Mixt
     const int first = k * (kBlockFloats / block_depth(kPrecision)), slot = slot_floats<kPrecision>(t, piece);
     const float* from = t.weights + unit / kPanel * static_cast<int64_t>(t.panel_floats) + first;
     float* to = stage + block.group * layout.group_floats;
-    const bool whole = slot == t.panel_floats;  // a piece has all of the depth: panels follow each other here and there
+    const bool whole = slot == t.panel_floats;  // a piece has all of the depth: panels are contiguous in both memories
     const int rest = t.panel_floats - first, count = whole ? panels * slot : rest > slot ? slot - kPanel : rest;
 #pragma unroll 1
     for (int j = 0; j < (whole ? 1 : panels); j++, from += t.panel_floats, to += slot)
@@ -286,9 +286,9 @@ __device__ __forceinline__ void copy_piece(const MixtureBlock& block, const Mixt
   if (layout.x_stride == 0) copy_rows(block, *tiles, k, kLeastPiece, stage + kGroups * layout.group_floats, layout.piece_stride);
 }
 
-// Calls each(tile, sums) with the product of every tile of this warp's group, from column `unit` of each on, the biases added; zeros beyond
-// the panels that exist. kPiece: of the depth, where all of x is in shared memory; kKeepsRows: one piece of it in registers too. All threads of
-// the block take part.
+// Calls each(tile, sums) with the product of every tile of this warp's group, from column `unit` of each on, biases added; zeros beyond
+// the existing panels. kPiece: the piece of the depth if all of x is in shared memory. kKeepsRows: keep one piece of x in registers. All threads
+// of the block take part.
 template <Precision kPrecision, int kPanels, int kPiece, bool kKeepsRows, class Each>
 __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const MixtureTile* tiles, int items, int unit, const Each& each) {
   constexpr int kBlockDepth = block_depth(kPrecision), kBlocks = kPiece / kBlockDepth;
@@ -308,25 +308,25 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
     }
     async_commit();
   };
-  block_barrier();  // whoever used the stages before is done
+  block_barrier();  // earlier users of the stages are done
 #pragma unroll 1
   for (int i = 0; i < kStages - 1; i++) ask(i);
 
-  WarpRows kept[kKeepsRows ? kBlocks : 1];  // of the piece of x that was multiplied last
+  WarpRows kept[kKeepsRows ? kBlocks : 1];  // rows of the last multiplied piece of x
   int stage = 0;
 #pragma unroll 1
   for (int item = 0; item < items; item++) {
     const MixtureTile& tile = tiles[item * kGroups + group];
     const int item_stream = tiles[item * kGroups].stream, depth = tiles[item * kGroups].depth;
     const int slot = slot_floats<kPrecision>(tile, piece), width = tile.width - unit;
-    const int panel_count = width < kPanels * kPanel ? (width + kPanel - 1) / kPanel : kPanels;  // none: no tile
+    const int panel_count = width < kPanels * kPanel ? (width + kPanel - 1) / kPanel : kPanels;  // 0: no tile
     bool keeps_rows = item > 0 && resident && depth <= piece;
     if (resident && (item_stream != block.stream || (kPrecision == Precision::kTf32 && !block.rounded))) {
       const int columns = (depth + kLeastPiece - 1) / kLeastPiece * kLeastPiece;
       block_barrier();
       if (item_stream != block.stream) copy_rows(block, tiles[item * kGroups], 0, columns, block.shared, stride);
       async_commit();
-      async_wait<0>();  // others see it after the barrier below
+      async_wait<0>();  // other threads see it after the barrier below
       if constexpr (kPrecision == Precision::kTf32) round_rows(block, columns, block.shared, stride);
       block.stream = item_stream, block.rounded = kPrecision == Precision::kTf32, keeps_rows = false;
     }
@@ -337,7 +337,7 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
       float* const here = stages + stage * stage_floats;
       if constexpr (kPrecision == Precision::kTf32)
         if (!resident) round_rows(block, kLeastPiece, here + kGroups * layout.group_floats, stride);
-      block_barrier();  // the piece is there for all, and all are done with the stage that is filled next
+      block_barrier();  // all see the piece, and all are done with the stage to fill next
       ask(stage == 0 ? kStages - 1 : stage - 1);
       const float* const weights = here + group * layout.group_floats;
       const float* const x = (resident ? block.shared + k : here + kGroups * layout.group_floats) + block.warp_row * stride;
@@ -391,10 +391,10 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
   async_wait<0>();
 }
 
-// Of so many gates, those that a kernel takes at a time: 2, 4 or most.
+// The number of gates that a kernel takes at a time: 2, 4 or most.
 inline int gates_at_a_time(int gate_count, int most) { return gate_count <= 2 ? 2 : gate_count <= 4 ? std::min(4, most) : most; }
 
-// Calls work(precision, gates), both constants of the kernel to launch. gates: 2, 4 or kMost.
+// Calls work(precision, gates), both constants for the kernel to launch. gates: 2, 4 or kMost.
 template <int kMost, class Work>
 void with_precision_and_gates(Precision precision, int gates, const Work& work) {
   const auto with_gates = [&](auto of_kernel) {
@@ -414,37 +414,38 @@ void with_precision_and_gates(Precision precision, int gates, const Work& work) 
 struct CoreMixture;
 struct CoreLayout;
 
-// The host's side: what a topology is compiled to.
+// The host's side: a compiled topology.
 struct MixtureTopology {
   std::vector<mg_view> streams;
   std::vector<Weights*> weights;      // by stream
   std::vector<MixtureStream> ranges;  // by stream
   std::vector<int64_t> expert_stream;
-  std::vector<int32_t> expert_column;         // in its stream's matrix
-  std::vector<int32_t> expert_panel;          // among its stream's
-  std::vector<std::vector<int32_t>> seen_by;  // by expert: gates
-  std::vector<int32_t> expert_place;          // of its run of probabilities
+  std::vector<int32_t> expert_column;         // its first column in its stream's matrix
+  std::vector<int32_t> expert_panel;          // its first panel among its stream's
+  std::vector<std::vector<int32_t>> seen_by;  // by expert: the gates that see it
+  std::vector<int32_t> expert_place;          // place of its run of probabilities
   std::vector<int32_t> places_of_logits, places_of_seats;
-  int64_t run_alignment = 1;           // of all runs
-  bool cores = false;                  // whether the panels, and the kernels, are those of mixture_cores.h
-  int64_t columns = 0, rounded = 0;    // of all streams together; of them in front of logits
-  int64_t depth = 0, most_logits = 0;  // of the deepest; of the one with most
-  Mixture mixture{};                   // all but the tables
+  int64_t run_alignment = 1;           // alignment of all runs
+  bool cores = false;                  // whether panels and kernels are those of mixture_cores.h
+  int64_t columns = 0, rounded = 0;    // sums over all streams; rounded: columns before logits
+  int64_t depth = 0, most_logits = 0;  // maxima over all streams
+  Mixture mixture{};                   // without the tables
   Table<MixtureStream> streams_table;
   Table<int32_t> gate_offset, tables;
 
-  // Of the columns that an expert takes in a tile of cores.
+  // Columns that an expert takes in a tile of cores.
   int64_t core_columns() const { return mixture.units <= kTileColumns / 2 ? kTileColumns / 2 : kTileColumns; }
-  // Tiles with the addresses that the context has. `all`: of the experts that no gate sees too. `slices`: see Mixture.
+  // Makes tiles with the context's addresses. `all`: include experts that no gate sees. `slices`: see Mixture.
   void bind(const Context& context, const MixtureDivision& division, int slices, bool all);
-  // For so many rows, the least work of the multiprocessor that has most; up to `passes` blocks share rows. The bits of a row do not depend on it.
+  // The layout for this many rows that minimizes the work of the busiest multiprocessor. Up to `passes` blocks share rows. A row's bits do not depend
+  // on it.
   MixtureLayout layout(const Plan& plan, int64_t rows, const MixtureDivision& division, int seat_tables, int64_t passes) const;
   bool seats_in_shared(int seat_tables) const;
-  // Of rows of p, or of p and dp, in global memory; 0 where they are in shared memory.
+  // Bytes of p, or of p and dp, in global memory; 0 if they are in shared memory.
   size_t seat_bytes(int64_t rows, int seat_tables) const;
-  // The same as bind and layout for mixture_cores.h; `gates`: of a pass.
+  // Like bind and layout, for mixture_cores.h. `gates`: gates per pass.
   CoreMixture bind_cores(const Context& context, int gates);
-  // Without rows where nothing fits.
+  // Has no rows if nothing fits.
   CoreLayout core_layout(int64_t rows, int seat_tables) const;
   bool fits_cores(const Plan& plan) const;
   // Whether every gate sees every expert.
@@ -453,9 +454,9 @@ struct MixtureTopology {
   bool is_whole() const { return core_columns() == kTileColumns; }  // see mixture_cores.h
 
  private:
-  // Of gates [first, first + gates).
+  // The run of gates [first, first + gates).
   MixtureRun run_of(size_t expert, int32_t first, int gates) const;
-  // The tables so far, and behind them the places.
+  // Stores the tables so far, then the places.
   void assign_tables(std::vector<int32_t>& words);
 };
 

@@ -1,14 +1,14 @@
-// mixture_backward, by chunks of rows whose dz fits in the L2 cache.
+// mixture_backward, in chunks of rows whose dz fits in the L2 cache.
 //
-//   a_i and f'(z_i) are computed again from x; da_i = sum_j p_j[i] dout_j, dz_i = da_i f'(z_i)
+//   recomputes a_i and f'(z_i) from x; da_i = sum_j p_j[i] dout_j, dz_i = da_i f'(z_i)
 //   dp_j[i] = dout_j . a_i, dlogit_j = p_j (dp_j - p_j . dp_j) / temperature
-// For a chunk one launch writes dz and dlogits side by side, [rows of the chunk, columns] per stream in the order of the combined
-// weights, padding 0, into scratch; in bfloat16 dz of the experts as such, apart, and in front of that rounding its sums over the rows of a
-// warp, for the biases. Then two launches per stream take it up: dx = dz W^T and dW = x^T dz (gradients.h). The next chunk writes over it: dz
-// of all rows never lies in memory, nor do activations. A block of the first launch is as in mixture_forward.cu: dout of up to kGates gates in
-// registers, that of more gates read again for every expert.
+// For a chunk one launch writes dz and dlogits side by side into scratch, [rows of the chunk, columns] per stream in the order of the
+// combined weights, padding 0. In bfloat16 it writes dz of the experts rounded and separately, and its sums over the rows of a warp from
+// before rounding, for the biases. Then two launches per stream read it: dx = dz W^T and dW = x^T dz (gradients.h). The next chunk overwrites
+// it: neither dz of all rows nor activations are ever in memory. A block of the first launch works as in mixture_forward.cu: dout of up to
+// kGates gates stays in registers; dout of more gates is reread for every expert.
 // x [n, d] per stream; gates [n, seats]; doutputs [n, units] per gate, nullable: 0. dstreams nullable, = or +=.
-// What recomputing costs: 2 d h e FLOPs per row. What it saves: writing and reading 4 (e h) bytes per row, twice that for gelu and swish.
+// Recomputing costs 2 d h e FLOPs per row. It saves writing and reading 4 (e h) bytes per row, twice that for gelu and swish.
 // Bytes per row: x twice per chunk and stream, dout and p once; dz, 4 or 2 bytes a number, is written once and read twice, from the L2 cache.
 // Order of reduction: dp over the columns of a lane, then the 4 lanes of a row, then the passes over the units; da over the gates; the rest
 // as gradients.h.
@@ -22,29 +22,29 @@ namespace mg_cuda {
 namespace {
 
 #if defined(MG_EMULATION)
-constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests of a thousand rows have several chunks
+constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests with a thousand rows have several chunks
 #else
-constexpr int64_t kChunkFloats = int64_t{8} << 20;  // of dz: 32 MiB, of the 50 of an H100's L2 cache
+constexpr int64_t kChunkFloats = int64_t{8} << 20;  // of dz: 32 MiB of the 50 MiB of an H100's L2 cache
 #endif
 constexpr int64_t kChunkUnit = 128;  // rows
 constexpr int kCoreWarpRows = kGroupRows / 4;
 
-// dout takes 8 registers per gate and panel; products, slopes and da take as many as three gates.
+// dout takes 8 registers per gate and panel. Products, slopes and da take as many as three gates.
 constexpr int kMostGates = 4;
 __host__ __device__ constexpr MixtureDivision division_of(int gates) { return {2, gates}; }
 
-// What the kernel takes beside the topology. Row 0 of dz and of p in global memory is the chunk's first row, that of all else is the run's.
+// The kernel's arguments besides the topology. Row 0 of dz and of p in global memory is the chunk's first row; row 0 of the rest is the run's.
 struct Chunk {
   int64_t first_row, rows, pitch;
-  float* dz;          // [pitch, columns] per stream, one after the other; of logits alone where dz of experts is bfloat16
-  Bfloat16* rounded;  // that: [pitch, columns in front of the logits] per stream
-  float* sums;        // its sums over the rows of a warp, likewise
+  float* dz;          // [pitch, columns] per stream, in order; only logits if dz of experts is bfloat16
+  Bfloat16* rounded;  // dz of experts: [pitch, columns before the logits] per stream
+  float* sums;        // its sums over the rows of a warp, in the same order
   RowPointer gates;
-  RowPointer p, dp;  // where they lie if not in shared memory
+  RowPointer p, dp;  // their place if not in shared memory
   const RowPointer* doutputs;
 };
 
-// Where dz of a stream's experts goes: its first column in the block's first row, and that of the sums over the rows of the block's first warp.
+// The place of dz of a stream's experts: the first column of the block's first row, and of the sums over the rows of the block's first warp.
 template <class Number>
 struct DzOfExperts {
   Number* data;
@@ -72,7 +72,7 @@ struct DzOfExperts {
   }
 };
 
-// dz and dp from the products of an expert's columns. kRows: tiles of 16 rows that a warp has. kDense: all gates see all experts.
+// Computes dz and dp from the products of an expert's columns. kRows: tiles of 16 rows per warp. kDense: all gates see all experts.
 template <int kGates, int kPanels, int kRows, Activations kActivations, bool kDense, class Block>
 struct Back {
   using Tile = MixtureSums<kPanels, kRows>;
@@ -84,7 +84,7 @@ struct Back {
 
   __device__ __forceinline__ static int column(int j) { return 8 * j + 2 * (lane() % 4); }
 
-  // A lane's part of a gate's dout; 0 where it does not exist.
+  // A lane's part of a gate's dout; 0 if it does not exist.
   __device__ __forceinline__ void load_doutput(Tile& to, int gate) const {
     const RowPointer at = chunk.doutputs[gate];
     const float* const first = at.data + (block.first_row + block.lane_row()) * at.stride + unit + column(0);
@@ -116,7 +116,7 @@ struct Back {
       if (g < block.m.gate_count) load_doutput(dout[g], g);
   }
 
-  // A gate that sees the expert: its part of da, and of dp.
+  // Adds the part of da and dp of a gate that sees the expert.
   __device__ __forceinline__ void add_gate(Tile& da, const Tile& a, const Tile& d, int place) const {
     const float* const at = p.data + block.lane_row() * p.stride + place;
     float dot[2 * kRows] = {};
@@ -134,7 +134,7 @@ struct Back {
     give(dot, place);
   }
 
-  // dp of a place = or += the sum over the four lanes of a row; lane t of them gives that of the row 8 t below.
+  // dp of a place = or += the sum over the four lanes of a row; lane t writes the row 8 t below.
   __device__ __forceinline__ void give(const float (&dot)[2 * kRows], int place) const {
     const int t = lane() % 4, row = block.lane_row() + 8 * t;
     const bool odd = t % 2 != 0, upper = t / 2 != 0;
@@ -151,8 +151,8 @@ struct Back {
     *to = unit == 0 ? sum : *to + sum;
   }
 
-  // Sums over the eight rows of lanes, of the columns of each: every lane gives one, or two lanes one where there are four. to: the lane's first
-  // column.
+  // Sums the columns of each lane over the eight rows of lanes. Each lane writes one sum; with four sums, two lanes share one. to: the lane's
+  // first column.
   __device__ __forceinline__ static void give_sums(float (&sums)[2 * kPanels], float* to, int left) {
     int place = 0;
 #pragma unroll
@@ -169,7 +169,7 @@ struct Back {
     if (place / 2 * kPanel < left) to[place / 2 * kPanel + place % 2] = sums[0];
   }
 
-  // number: the expert as block.run() knows it. dz_of_expert(): where its first column goes, asked for as late as can be.
+  // number: the expert's number in block.run(). dz_of_expert(): the place of its first column, called as late as possible.
   template <class DzOfExpert>
   __device__ __forceinline__ void operator()(int number, Tile& z, const DzOfExpert& dz_of_expert) const {
     const Mixture& m = block.m;
@@ -199,7 +199,7 @@ struct Back {
         add_gate(da, a, d, run.place++);
       }
     }
-    const int left = (m.units + 3) / 4 * 4 - unit - column(0);  // the expert's padding too: da is 0 there
+    const int left = (m.units + 3) / 4 * 4 - unit - column(0);  // includes the expert's padding, where da is 0
     const auto dz = dz_of_expert();
     using Number = std::remove_pointer_t<decltype(dz.data)>;
     constexpr bool kRounds = !std::is_same_v<Number, float>;
@@ -222,13 +222,13 @@ struct Back {
       }
     }
     if constexpr (kRounds) {
-      const int row = block.lane_row() - lane() / 4;  // the warp's first one
+      const int row = block.lane_row() - lane() / 4;  // the warp's first row
       give_sums(sums, dz.sums + row / (16 * kRows) * dz.stride + unit + column(0), row < block.rows ? left : 0);
     }
   }
 };
 
-// p of the block's rows = the view `gates`, 0 where there is no row, so that dz is 0 there too.
+// Loads p of the block's rows from the view `gates`. Missing rows get 0, so that dz is 0 there too.
 template <class Block>
 __device__ __forceinline__ void load_gates(const Block& block, RowPointer gates, RowPointer p) {
   const int32_t* const places = block.places_of_seats();
@@ -237,7 +237,7 @@ __device__ __forceinline__ void load_gates(const Block& block, RowPointer gates,
       p.data[row * p.stride + places[seat]] = row < block.rows ? gates.data[(block.first_row + row) * gates.stride + seat] : 0;
 }
 
-// dp becomes dlogit, in place; one thread per row and gate, those of a row side by side.
+// Turns dp into dlogit in place. One thread per row and gate; threads of a row are neighbours.
 template <bool kDense, class Block>
 __device__ __forceinline__ void softmax_backward(const Block& block, RowPointer p, RowPointer dp) {
   const Mixture& m = block.m;
@@ -256,7 +256,7 @@ __device__ __forceinline__ void softmax_backward(const Block& block, RowPointer 
   }
 }
 
-// dlogits from dp, behind the experts' columns of dz, and zeros between them.
+// Writes dlogits from dp after the experts' columns of dz, with zeros between them.
 template <class Number, bool kDense, class Block>
 __device__ __forceinline__ void give_logits(const Block& block, const Chunk& chunk, RowPointer p, RowPointer dp, int rows_of_warp) {
   block_barrier();
@@ -284,7 +284,7 @@ template <Precision kPrecision, int kGates>
 __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, MixtureLayout layout, Chunk chunk) {
   using Number = std::conditional_t<kPrecision == Precision::kBfloat16, Bfloat16, float>;
   constexpr int kPanels = division_of(kGates).panels;
-  constexpr bool kKeepsRows = kPrecision == Precision::kBfloat16 && !(kBeforeHopper && kGates == kMostGates);  // registers decide
+  constexpr bool kKeepsRows = kPrecision == Precision::kBfloat16 && !(kBeforeHopper && kGates == kMostGates);  // limited by registers
   const int64_t in_chunk = static_cast<int64_t>(blockIdx.x) * layout.rows;
   MixtureBlock block(layout, m, chunk.first_row + in_chunk, chunk.first_row + chunk.rows);
   RowPointer p{chunk.p.data + in_chunk * chunk.p.stride, chunk.p.stride}, dp{chunk.dp.data + in_chunk * chunk.dp.stride, chunk.dp.stride};
@@ -306,7 +306,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, 
   give_logits<Number, false>(block, chunk, p, dp, kWarpRows);
 }
 
-// The same with mixture_cores.h. kWhole: a tile is of one expert, else of two.
+// The same with mixture_cores.h. kWhole: a tile belongs to one expert, else to two.
 template <int kGates, bool kWhole, Activations kActivations, bool kDense>
 __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture cores, CoreLayout layout, Chunk chunk) {
   if constexpr (kHasWarpgroups) {
@@ -338,16 +338,16 @@ __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture co
 struct MixtureBackward final : Op {
   MixtureTopology topology;
   std::vector<mg_view> doutputs, dstreams;
-  std::vector<GradientPlace> gradients;  // of the streams
+  std::vector<GradientPlace> gradients;  // one per stream
   std::vector<int64_t> accumulate;
   mg_view gates;
   Table<RowPointer> doutputs_table;
   CoreMixture core_mixture{};
 
-  // What dz of a chunk takes: of bfloat16, with sums over the rows of a warp, where `rounds`.
+  // The size of a chunk's dz. `rounds`: in bfloat16, with sums over the rows of a warp.
   struct Place {
     bool rounds;
-    int64_t rows_of_sum, rounded, exact;  // columns in bfloat16, and in float32
+    int64_t rows_of_sum, rounded, exact;  // columns in bfloat16, columns in float32
     int64_t rounded_bytes(int64_t rows) const { return rows * rounded * static_cast<int64_t>(sizeof(Bfloat16)); }
     int64_t exact_floats(int64_t rows) const { return rows * exact; }
     int64_t sums(int64_t rows) const { return rounds ? blocks_of(rows, rows_of_sum) * rounded : 0; }
@@ -358,7 +358,7 @@ struct MixtureBackward final : Op {
     return {rounds, topology.cores ? kCoreWarpRows : kWarpRows, rounds ? topology.rounded : 0, topology.columns - (rounds ? topology.rounded : 0)};
   }
 
-  // Chunks of about the same size.
+  // Chunks of about equal size.
   int64_t most_chunk_rows(const Place& place) const {
     return std::max<int64_t>(kChunkFloats / std::max<int64_t>(place.floats(kChunkUnit), 1), 1) * kChunkUnit;
   }
@@ -366,7 +366,7 @@ struct MixtureBackward final : Op {
     return std::min(blocks_of(blocks_of(rows, blocks_of(rows, most_chunk_rows(place))), kChunkUnit) * kChunkUnit, rows);
   }
 
-  // For any number of rows up to this one.
+  // Enough for any number of rows up to this one.
   size_t scratch_bytes(const Plan& plan, int64_t rows) const override {
     const int64_t some = std::min(rows, most_chunk_rows(place(plan)));
     return static_cast<size_t>(place(plan).floats(some)) * sizeof(float) + (topology.cores ? 0 : topology.seat_bytes(some, 2));
@@ -393,7 +393,7 @@ struct MixtureBackward final : Op {
     });
   }
 
-  // As forward; dout of a gate takes 16 or 32 registers.
+  // As in forward; dout of a gate takes 16 or 32 registers.
   bool is_dense() const {
     const int gates = topology.mixture.gate_count;
     return topology.is_dense() && topology.is_simple() && (gates <= 2 || (!topology.is_whole() && gates == kMostGates));
@@ -424,7 +424,7 @@ struct MixtureBackward final : Op {
     auto* const rounded = of_dz.rounds ? context.scratch<Bfloat16>() : nullptr;
     float* const dz = context.scratch<float>() + of_dz.rounded_bytes(pitch) / static_cast<int64_t>(sizeof(float));
     float* const sums = dz + of_dz.exact_floats(pitch);
-    float* const p = sums + of_dz.sums(pitch);  // behind it dp, where they are not in shared memory
+    float* const p = sums + of_dz.sums(pitch);  // then dp, if they are not in shared memory
     for (int64_t first = 0; first < context.rows; first += pitch) {
       const Chunk chunk{first,
                         std::min(pitch, context.rows - first),
@@ -455,7 +455,7 @@ struct MixtureBackward final : Op {
             chunk.sums + range.rounded_before * blocks_of(chunk.pitch, of_dz.rows_of_sum),
             w.rounded,
             static_cast<int>(of_dz.rows_of_sum)};
-    // A stream that nobody reads has no columns: its gradient is 0.
+    // A stream that no expert or gate reads has no columns: its gradient is 0.
     if (dstreams[s].buffer >= 0) launch_input_gradient(context, w, chunk.rows, dz, from_chunk(dstreams[s]), dstreams[s].width, accumulate[s] != 0);
     if (w.columns > 0) launch_weight_gradient(context, w, gradients[s], chunk.first_row, chunk.rows, from_chunk(topology.streams[s]), dz);
   }

@@ -1,9 +1,9 @@
-// The mixture on the matrix instructions of a warpgroup, in bfloat16, where the GPU has them and the topology fits; mixture.h has the rest.
+// The mixture on the matrix instructions of a warpgroup, in bfloat16, if the GPU has them and the topology fits. mixture.h has the rest.
 //
-// A block keeps 64 or 128 rows, 64 to a warpgroup, in shared memory as cores (device/warpgroup.h), rounded once. The weights of a stream's experts
-// are tiles of 64 columns, one behind the other in memory: several small experts, one, or a part of a larger one. While the matrix
-// instructions make the next tile's products, the warps activate and mix the one before. Logits are float32: operands are sums of three
-// bfloat16, and of their products the six largest are taken.
+// A block keeps 64 or 128 rows, 64 per warpgroup, in shared memory as cores (device/warpgroup.h), rounded once. The weights of a stream's experts
+// are consecutive tiles of 64 columns: several small experts, one, or a part of a larger one. While the matrix instructions compute the next
+// tile's products, the warps activate and mix the tile before. Logits are float32: operands are sums of three bfloat16, and the six largest
+// of their products count.
 #pragma once
 #include "cuda/device/warpgroup.h"
 #include "cuda/ops/mixture.h"
@@ -12,21 +12,21 @@ namespace mg_cuda {
 
 inline constexpr int kTilePanels = kTileColumns / kPanel;
 inline constexpr int kHalfPanels = kTilePanels / 2;
-inline constexpr int kCoreStages = 4;  // tiles under way or in use
+inline constexpr int kCoreStages = 4;  // tiles pending or in use
 inline constexpr int kMostGroupsOfRows = 2;
 inline constexpr int kCoreThreads = kMostGroupsOfRows * kWarpgroup;
 inline constexpr int kLogitTilePanels = 4;
-inline constexpr int kMostLogitTiles = 4;  // of a stream: 128 logits
+inline constexpr int kMostLogitTiles = 4;  // per stream: 128 logits
 inline constexpr int64_t kMostCoreDepth = 256;
-inline constexpr int kStepsOfPanels = 2;  // panels' depth is a multiple of so many steps
+inline constexpr int kStepsOfPanels = 2;  // panels' depth is a multiple of this many steps
 
 struct alignas(16) CoreStream {
-  const float *tiles, *logits;  // logits: a part after the other
+  const float *tiles, *logits;  // logits: one part after the other
   RowPointer x;                 // row 0
   int32_t depth, tile_count, first_slot, logit_tiles, logit_count, first_logit;
 };
 
-// A slot: where an expert is in a tile. Empty ones have no gates and no column.
+// A slot: an expert's position in a tile. Empty slots have no gates and no column.
 struct alignas(16) CoreSlot {
   MixtureRun run;
   int32_t column;  // in the combined matrix; -1: empty
@@ -39,10 +39,10 @@ using HalfTile = MixtureSums<kHalfPanels, 1>;
 struct CoreMixture {
   Mixture m;  // its tables: streams, slots [passes over the gates, slot_count], places of logits, places of seats
   int32_t slots_at, slot_count;
-  int32_t tiles_of_expert;  // one of them per pass over the units; 1 where a tile has several experts
+  int32_t tiles_of_expert;  // one of them per pass over the units; 1 if a tile has several experts
 };
 
-// How a block's shared memory is divided, in floats.
+// The layout of a block's shared memory, in floats.
 struct CoreLayout {
   int32_t rows, x_floats, seat_stride, seat_tables, table_floats, stage_floats, stages_floats;
   __host__ __device__ int seats_at() const { return x_floats; }
@@ -59,7 +59,7 @@ struct CoreBlock {
   int rows;
   float* shared;
   const int32_t* tables;
-  int stream = -1;  // whose x lies in shared memory
+  int stream = -1;  // its x is in shared memory
 
   __device__ CoreBlock(const CoreLayout& layout, const CoreMixture& cores, int64_t first_row, int64_t end_row)
       : layout(layout),
@@ -73,7 +73,7 @@ struct CoreBlock {
     tables = here;
   }
 
-  // Row 0 of the lane in the block; the other one is 8 below.
+  // The lane's row 0 in the block; its other row is 8 below.
   __device__ __forceinline__ int lane_row() const { return warp() * 16 + lane() / 4; }
   __device__ __forceinline__ const CoreStream& streams(int s) const { return reinterpret_cast<const CoreStream*>(tables)[s]; }
   __device__ __forceinline__ const CoreSlot* slots(int pass) const {
@@ -85,7 +85,7 @@ struct CoreBlock {
   __device__ __forceinline__ float* stages() const { return shared + layout.stages_at(); }
 };
 
-// What rounding to bfloat16 has left of a pair, and what rounding that has.
+// The remainder of a pair after rounding to bfloat16, and the remainder after rounding that.
 __device__ __forceinline__ void split_rest(float first, float second, uint32_t rounded, uint32_t& middle, uint32_t& low) {
   first -= float_of_bits(rounded << 16), second -= float_of_bits(rounded & 0xFFFF0000u);
   middle = to_bf16_pair(first, second);
@@ -97,8 +97,8 @@ struct XRows {
   Quad quads[kStepsOfPanels][2];
 };
 
-// Brings a stream's x to shared memory, each warp its own rows. each(first step, words, rows): of every two steps, in registers. Others see it after
-// a block_barrier().
+// Copies a stream's x to shared memory, each warp its own rows. Calls each(first step, words, rows) for every two steps, in registers. Other threads
+// see x after a block_barrier().
 template <class Each>
 __device__ __forceinline__ void load_x(CoreBlock& block, int s, const Each& each) {
   const CoreStream& stream = block.streams(s);
@@ -107,7 +107,7 @@ __device__ __forceinline__ void load_x(CoreBlock& block, int s, const Each& each
   const float* const from = stream.x.data + (block.first_row + row) * stream.x.stride + lane() % 4 * 4;
   const int64_t below = 8 * stream.x.stride;
   auto* const to = reinterpret_cast<uint32_t*>(block.shared) + warp() * 2 * cores * (kCoreBytes / 4) + lane();
-  // work(quad, where it is, how many of its numbers exist) for those from step `first` on.
+  // Calls work(quad, its place, number of its existing numbers) for the quads from step `first` on.
   const auto each_quad = [&](XRows& rows, int first, const auto& work) {
 #pragma unroll
     for (int i = 0; i < kStepsOfPanels; i++)
@@ -150,13 +150,13 @@ __device__ __forceinline__ void load_x(CoreBlock& block, int s, const Each& each
   shared_written();
 }
 
-// Asks for floats that lie side by side, a multiple of 4.
+// Starts copying contiguous floats, a multiple of 4.
 __device__ __forceinline__ void copy_floats(float* to, const float* from, int floats) {
 #pragma unroll 4
   for (int i = 4 * static_cast<int>(threadIdx.x); i < floats; i += 4 * static_cast<int>(blockDim.x)) async_copy<16>(to + i, from + i);
 }
 
-// What x and its parts of two steps' depth add to the logits of the first kTiles tiles. weights: of the first part, at these steps.
+// Adds the products of x and its parts, over two steps' depth, to the logits of the first kTiles tiles. weights: the first part at these steps.
 template <int kTiles>
 __device__ __forceinline__ void multiply_logits(float (&sums)[kMostLogitTiles][16], const uint32_t (&high)[kStepsOfPanels][4],
                                                 const uint32_t (&middle)[kStepsOfPanels][4], const uint32_t (&low)[kStepsOfPanels][4],
@@ -169,7 +169,7 @@ __device__ __forceinline__ void multiply_logits(float (&sums)[kMostLogitTiles][1
     for (int n = 0; n < kTiles; n++) {
       const char* const first = weights + i * kStepCores * kCoreBytes + n * tile_bytes;
       const Cores parts[kLogitParts] = {{first, panel_bytes}, {first + part_bytes, panel_bytes}, {first + 2 * part_bytes, panel_bytes}};
-      warpgroup_step(sums[n], low[i], parts[0], adds || i > 0);  // small ones first
+      warpgroup_step(sums[n], low[i], parts[0], adds || i > 0);  // small terms first
       warpgroup_step(sums[n], high[i], parts[2], true);
       warpgroup_step(sums[n], middle[i], parts[1], true);
       warpgroup_step(sums[n], middle[i], parts[0], true);
@@ -182,18 +182,18 @@ __device__ __forceinline__ void multiply_logits(float (&sums)[kMostLogitTiles][1
   for (int n = 0; n < kTiles; n++) pin(sums[n]);
 }
 
-// Logits of a stream, and its x in shared memory. put(column, logits of the lane's two rows). All threads of the block take part.
+// Computes a stream's logits and copies its x to shared memory. Calls put(column, logits of the lane's two rows). All threads of the block take part.
 template <class Put>
 __device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& put) {
   const CoreStream& stream = block.streams(s);
   const int panel = static_cast<int>(core_panel_floats(stream.depth)), tiles = stream.logit_tiles;
-  block_barrier();  // whoever used the stages, or x, before is done
+  block_barrier();  // earlier users of the stages and of x are done
   copy_floats(block.stages(), stream.logits, kLogitParts * tiles * kLogitTilePanels * panel);
   async_commit();
   async_wait<0>();
   shared_written();
   block_barrier();
-  if (tiles > 0) {  // else x comes with the first expert
+  if (tiles > 0) {  // else the first expert copies x
     float sums[kMostLogitTiles][16] = {};
     load_x(block, s, [&](int first, const uint32_t(&high)[kStepsOfPanels][4], const XRows& rows) {
       uint32_t middle[kStepsOfPanels][4], low[kStepsOfPanels][4];
@@ -216,7 +216,7 @@ __device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& 
         default: return multiply(std::integral_constant<int, 4>{});
       }
     });
-    const int first = 2 * (lane() % 4), left = stream.logit_count - first;  // of the lane's columns
+    const int first = 2 * (lane() % 4), left = stream.logit_count - first;  // first of the lane's columns
     const float* const biases = block.stages() + panel - kPanel + first;
 #pragma unroll
     for (int j = 0; j < kMostLogitTiles * kLogitTilePanels; j++) {
@@ -233,14 +233,14 @@ __device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& 
   block_barrier();
 }
 
-// Calls each(half, slot, sums) with the products of both halves of every tile of a stream, biases added; tile `pass` of each expert where
-// one has several. kWhole: both halves are of one expert. Its x is brought to shared memory if it is not there. All threads of the block take part.
+// Calls each(half, slot, sums) with the products of both halves of every tile of a stream, biases added. If experts have several tiles, takes tile
+// `pass` of each. kWhole: both halves belong to one expert. Copies the stream's x to shared memory if needed. All threads of the block take part.
 template <bool kWhole, class Each>
 __device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int pass, const Each& each) {
   const CoreStream& stream = block.streams(s);
   const int cores = static_cast<int>(cores_of(stream.depth)), steps = cores / kStepCores, panel = static_cast<int>(core_panel_floats(stream.depth));
   const int tile_floats = kTilePanels * panel, count = stream.tile_count;
-  block_barrier();  // whoever used the stages, or x, before is done
+  block_barrier();  // earlier users of the stages and of x are done
   const float* from = stream.tiles + static_cast<int64_t>(pass) * tile_floats;
   const int64_t step_floats = static_cast<int64_t>(block.cores.tiles_of_expert) * tile_floats;
   int asked = 0;
@@ -266,14 +266,14 @@ __device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int 
   };
   const auto next_stage = [](int stage) { return stage == kCoreStages - 1 ? 0 : stage + 1; };
   int stage = 0;
-  // Tile i is done: asks for the next one's products and gives this one's. Behind the last tile the products are of nothing, and of no use: they
-  // are asked for because registers of sums must not depend on a branch.
+  // Tile i is done: starts the next tile's products and passes on this one's. After the last tile the products are meaningless and unused: they
+  // run because the registers of sums must not depend on a branch.
   const auto advance = [&](int i, float(&sums)[32], float(&next)[32]) {
-    async_wait<kCoreStages - 3>();  // of tile i + 1
+    async_wait<kCoreStages - 3>();  // for tile i + 1
     shared_written();
     warpgroup_wait<0>();
     pin(sums);
-    block_barrier();  // tile i + 1 is there for all, and all are done with the one before this, whose place the next copies take
+    block_barrier();  // all see tile i + 1, and all are done with tile i - 1, which the next copies overwrite
     issue(next_stage(stage), next);
     ask(stage == 0 ? kCoreStages - 1 : stage - 1);
     const float* const weights = block.stages() + stage * block.layout.stage_floats;

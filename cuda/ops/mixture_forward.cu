@@ -2,13 +2,13 @@
 //
 //   a_i = f(x W_i + b_i), p_j = softmax((x G_j + c_j) / temperature), out_j = sum over the experts seen of p_j[i] a_i
 //
-// A block first multiplies its rows with all gates (float32 always), takes the softmax where p lies (shared memory, or global memory
-// that it alone writes), then lets all experts pass by: product, bias and activation in registers, and p a added to as many outputs as
-// registers hold (kGates). What is left goes in further passes over the experts: up to `slices` tiles of their units times kGates gates.
+// A block first multiplies its rows with all gates (always in float32) and takes the softmax in place of p (in shared memory, or in
+// global memory that only this block writes). Then it processes all experts: product, bias and activation in registers, and p a added to as
+// many outputs as registers hold (kGates). Further passes over the experts do the rest: up to `slices` tiles of their units times kGates gates.
 // x [n, d] per stream; outputs [n, units] per gate, =; gates [n, seats], nullable, =. Neither logits nor activations are written.
-// Bytes per row: x once per stream (twice where there are several) and the outputs; the weights once per block, from the L2 cache.
+// Bytes per row: x once per stream (twice if there are several) and the outputs; the weights once per block, from the L2 cache.
 // FLOPs per row: 2 d (e h + seats) + 2 h seats. Order of reduction: the depth by steps of the product; experts ascending by stream
-// within each group of warps, then the groups that have the same units.
+// within each group of warps, then the groups with the same units.
 #include <algorithm>
 
 #include "cuda/ops/activation.h"
@@ -21,7 +21,7 @@ namespace {
 constexpr int kMostGates = 6;
 __host__ __device__ constexpr MixtureDivision division_of(int gates) { return {gates <= 2 ? 4 : 2, gates}; }
 
-// Puts logits where p will be.
+// Stores logits in p's place.
 struct Logits {
   const MixtureBlock& block;
   RowPointer p;  // the block's first row
@@ -44,7 +44,7 @@ struct Logits {
   }
 };
 
-// One thread per row and gate, those of a row side by side. kDense: all gates see all experts.
+// One thread per row and gate; threads of a row are neighbours. kDense: all gates see all experts.
 template <bool kDense, class Block>
 __device__ __forceinline__ void softmax(const Block& block, RowPointer p) {
   const Mixture& m = block.m;
@@ -70,7 +70,7 @@ __device__ __forceinline__ void softmax(const Block& block, RowPointer p) {
   }
 }
 
-// Adds the experts that a warp sees pass by. kRows: tiles of 16 rows that it has. kDense: all gates see all experts.
+// Adds the experts that a warp processes. kRows: its tiles of 16 rows. kDense: all gates see all experts.
 template <int kGates, int kPanels, int kRows, Activations kActivations, bool kDense>
 struct Mix {
   int activation;
@@ -147,8 +147,8 @@ __device__ __forceinline__ void store(const MixtureSums<kPanels, kRows>& out, co
     });
 }
 
-// The same where several groups work on the same units: their sums are added first, one after the other, in `shared`, whose lines of rows are
-// `stride` apart.
+// The same if several groups work on the same units: first adds their sums, one after the other, in `shared`, whose rows are `stride`
+// apart.
 template <int kPanels>
 __device__ __forceinline__ void store_together(const MixtureSums<kPanels>& out, const MixtureBlock& block, float* shared, int stride, RowPointer to,
                                                int column, int units) {
@@ -175,7 +175,7 @@ __device__ __forceinline__ void store_together(const MixtureSums<kPanels>& out, 
     for (int c = lane(); c < units; c += kWarp) to.data[row * to.stride + c] = shared[row * stride + c];
 }
 
-// The view `gates` = p of the block's rows.
+// Writes p of the block's rows to the view `gates`.
 template <class Block>
 __device__ __forceinline__ void store_gates(const Block& block, RowPointer p, RowPointer gates) {
   const int32_t* const places = block.places_of_seats();
@@ -184,7 +184,7 @@ __device__ __forceinline__ void store_gates(const Block& block, RowPointer p, Ro
       gates.data[(block.first_row + row) * gates.stride + seat] = p.data[row * p.stride + places[seat]];
 }
 
-// p_at: where p lies if not in shared memory, for all rows.
+// p_at: the place of p for all rows, if not in shared memory.
 template <Precision kPrecision, int kGates>
 __global__ void __launch_bounds__(kMostThreads, 1)
     mixture_forward_kernel(Mixture m, MixtureLayout layout, int64_t rows, const RowPointer* outputs, RowPointer gates, RowPointer p_at) {
@@ -223,7 +223,7 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   }
 }
 
-// The same with mixture_cores.h. kWhole: a tile is of one expert, else of two.
+// The same with mixture_cores.h. kWhole: a tile belongs to one expert, else to two.
 template <int kGates, bool kWhole, Activations kActivations, bool kDense>
 __global__ void __launch_bounds__(kCoreThreads, 1)
     core_forward_kernel(CoreMixture cores, CoreLayout layout, int64_t rows, const RowPointer* outputs, RowPointer gates) {
@@ -290,7 +290,7 @@ struct MixtureForward final : Op {
 
   MixtureDivision division() const { return division_of(gates_at_a_time(topology.mixture.gate_count, kMostGates)); }
 
-  // Whether there is a kernel for just this: sums of a gate take 16 or 32 registers.
+  // Whether a kernel for exactly this exists: sums of a gate take 16 or 32 registers.
   bool is_dense() const {
     const int gates = topology.mixture.gate_count;
     return topology.is_dense() && topology.is_simple() && (gates <= 2 || (!topology.is_whole() && (gates == 4 || gates == kMostGates)));
@@ -300,7 +300,7 @@ struct MixtureForward final : Op {
     return is_dense() ? gates : topology.is_whole() ? 2 : topology.is_simple() && gates > 4 ? kMostGates : 4;
   }
 
-  // The fewest groups, in powers of two, that have all units between them.
+  // The fewest groups, a power of two, that together have all units.
   int slices(const MixtureDivision& d) const {
     int count = 1;
     while (count < kGroups && count * d.columns() < topology.mixture.units) count *= 2;
@@ -343,9 +343,9 @@ struct MixtureForward final : Op {
     const bool in_shared = layout.seat_tables != 0;
     const RowPointer p{in_shared ? nullptr : context.scratch<float>(), m.place_count};
     Grid grid{static_cast<unsigned>(blocks_of(context.rows, layout.rows)), 1};
-    // Blocks that share rows compute p each for itself: only where it is not written over, and multiprocessors would be idle.
+    // Blocks that share rows each compute p: share only if they do not overwrite it and multiprocessors would be idle.
     if (in_shared) grid.y = static_cast<unsigned>(std::clamp<int64_t>(device_facts().multiprocessors / static_cast<int64_t>(grid.x), 1, passes));
-    const int floats = std::max(layout.floats(), layout.stages_at() + layout.rows * (d.columns() * m.slices + kPanel));  // of sums to be stored
+    const int floats = std::max(layout.floats(), layout.stages_at() + layout.rows * (d.columns() * m.slices + kPanel));  // includes the sums to store
     with_precision_and_gates<kMostGates>(context.plan.precision, d.gates, [&](auto precision, auto gates_of_kernel) {
       context.stream.launch(mixture_forward_kernel<decltype(precision)::value, decltype(gates_of_kernel)::value>, grid, layout.threads(),
                             static_cast<size_t>(floats) * sizeof(float), m, layout, context.rows, outputs_table.data(), context.at(gates), p);

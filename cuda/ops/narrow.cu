@@ -1,8 +1,8 @@
-// See narrow.h. W [depth + 1, 4] packed, its last row the bias.
-// Forward and input gradient: a warp per row, lanes along the depth. Forward reads 4 D bytes a row and writes 4 to 32, the input gradient
-// reads 16 and writes 4 D, 8 D operations each. Forward adds every 32nd product in a lane, then lane to lane.
-// Weight gradient: a block per split and 32 of the depth, a lane per number of x; each of 8 warps adds every 8th row of the
-// split, the first warp's sum is added to the second's and so on. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a split's [depth + 1, 4] once
+// See narrow.h. W [depth + 1, 4] packed; its last row is the bias.
+// Forward and input gradient: one warp per row, lanes along the depth. Forward reads 4 D bytes a row and writes 4 to 32; the input gradient
+// reads 16 and writes 4 D; 8 D operations each. In forward a lane adds every 32nd product, then lanes are added.
+// Weight gradient: one block per split and 32 of the depth, one lane per number of x. Each of 8 warps adds every 8th row of the
+// split, then the warps' sums are added in order. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a split's [depth + 1, 4] once
 // (=, +=).
 #include "cuda/ops/narrow.h"
 
@@ -33,7 +33,7 @@ __device__ __forceinline__ int64_t row_of_warp() { return static_cast<int64_t>(b
 __global__ void __launch_bounds__(kThreads) narrow_forward_kernel(int64_t rows, int64_t depth, const Quad* w, int rounded, RowPointer x, RowPointer z,
                                                                   RowPointer y, int columns, int activation) {
   const int64_t row = row_of_warp();
-  if (row >= rows) return;  // the whole warp
+  if (row >= rows) return;  // true for the whole warp
   const float* from = x.data + row * x.stride;
   Quad sums{};
   for (int64_t k = lane(); k < depth; k += kWarp) add_products(sums, from[k], w[k], rounded);
@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// Shared memory: [kWarps, kWarp + 1] Quads; the last of a warp is its bias.
+// Shared memory: [kWarps, kWarp + 1] Quads; a warp's last one is its bias sum.
 __global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(Splits splits, RowPointer x, RowPointer dz, int64_t depth, int rounded) {
   Quad* shared = shared_memory<Quad>();
   const int64_t first = splits.row(blockIdx.y), end = first + splits.size(blockIdx.y);

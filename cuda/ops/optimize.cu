@@ -1,4 +1,4 @@
-// Step ops over the flat store: penalties and the update. Both walk memory once.
+// Step ops over the flat store: penalties and the update. Both pass over memory once.
 #include <algorithm>
 
 #include "cuda/ops/penalty.h"
@@ -8,17 +8,17 @@ namespace mg_cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kRange = 4096;       // elements of one block: views are as small as a bias, so that one launch has a list of ranges
-constexpr int64_t kMostBlocks = 4096;  // its threads then take several pieces each
+constexpr int64_t kRange = 4096;       // elements per block; views can be as small as a bias, so one launch takes a list of ranges
+constexpr int64_t kMostBlocks = 4096;  // beyond it a thread takes several pieces
 
 struct Range {
   int64_t offset, count;  // in the store
-  float* gradient;        // of its first element; null: there is none
+  float* gradient;        // of its first element; null: no gradient
   int64_t partial;        // its place among the partial sums
   PenaltyRates rates;
 };
 
-// A block per range. store: the whole buffer; gradients are +=. partials (=): the loss of each range.
+// One block per range. store: the whole buffer; gradients are +=. partials (=): the loss of each range.
 // 4 bytes in per element; with a gradient 4 more in and out.
 __global__ void penalty_kernel(const Range* ranges, const float* store, double* partials) {
   const Range range = ranges[blockIdx.x];
@@ -34,13 +34,13 @@ __global__ void penalty_kernel(const Range* ranges, const float* store, double* 
   if (threadIdx.x == 0) partials[range.partial] = loss;
 }
 
-// One warp, of which one thread works: some hundred instructions in double, which each thread of the update would repeat.
+// One warp with one working thread: some hundred instructions in double that every thread of the update would repeat.
 __global__ void step_kernel(StepSource source, const double* scalars, UpdateStep* step) {
   if (threadIdx.x == 0) *step = step_of(source, scalars);
 }
 
-// to.w and its moments (=, in place) from gradient, `count` elements each; a thread takes every so many pieces, and the last elements
-// where they are no whole piece. Bytes per element: gradient 4 in, weight and each moment 4 in and out.
+// Updates to.w and its moments (=, in place) from gradient, `count` elements each. A thread takes pieces at a fixed stride; the last
+// elements may be no whole piece. Bytes per element: gradient 4 in, weight and each moment 4 in and out.
 template <int kRule, int kFloats>
 __global__ void optimize_kernel(UpdateRule rule, const UpdateStep* steps, int64_t count, Updated to, const float* gradient) {
   const UpdateStep step = *steps;
@@ -51,7 +51,7 @@ __global__ void optimize_kernel(UpdateRule rule, const UpdateStep* steps, int64_
   if (last < count) update_piece<kRule, 1>(rule, step, to, last, load_piece<1>(to.w + last), load_piece<1>(gradient + last));
 }
 
-// All penalties that follow one another.
+// All consecutive penalties.
 class Penalties final : public Op {
  public:
   explicit Penalties(const mg_penalty& op) { penalties_.push_back({kept(op.parameters), op.gradients, {op.l1, op.l2}, op.loss, 0}); }
@@ -98,7 +98,7 @@ class Penalties final : public Op {
     std::vector<mg_view> views;
     mg_view gradients;
     PenaltyRates rates;
-    int64_t loss, first;  // first: of its partial sums
+    int64_t loss, first;  // first: place of its first partial sum
   };
 
   std::vector<Penalty> penalties_;

@@ -1,5 +1,5 @@
-// L1 and L2 penalties of parameters: what an element adds to the loss and to its gradient. The loss is summed in double: each thread in the
-// order in which it comes by its elements, a block's threads in a fixed order to one partial sum of the scalar output.
+// L1 and L2 penalties of parameters: an element's part of the loss and of its gradient. The loss is summed in double: each thread adds its
+// elements in order, then a block adds its threads in a fixed order to one partial sum of the scalar output.
 #pragma once
 #include "cuda/ops/pieces.h"
 
@@ -10,7 +10,7 @@ struct PenaltyRates {
   __host__ __device__ bool any() const { return l1 != 0 || l2 != 0; }
 };
 
-// Adds up what the elements w add to the loss; their gradient += l1 sign(w) + 2 l2 w.
+// Adds the elements' part of the loss; their gradient += l1 sign(w) + 2 l2 w.
 template <int kFloats>
 __device__ __forceinline__ void add_penalty(const PenaltyRates& rates, const Piece<kFloats>& w, Piece<kFloats>& gradient, double& loss) {
   const auto slope = static_cast<float>(rates.l1), twice = static_cast<float>(2 * rates.l2);

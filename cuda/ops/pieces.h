@@ -1,5 +1,5 @@
-// Rows of any width as pieces that a thread moves at once: 16 bytes where every row starts on 16 bytes, else one float. Neighbouring
-// lanes take neighbouring pieces of a row, and a warp several rows where they are short.
+// Rows of any width as pieces that a thread moves at once: 16 bytes if every row is aligned to 16 bytes, else one float. Neighbouring
+// lanes take neighbouring pieces of a row. A warp takes several rows if they are short.
 #pragma once
 #include "cuda/device/kernel.h"
 #include "cuda/plan.h"
@@ -27,12 +27,12 @@ __device__ __forceinline__ void add_piece(Piece<kFloats>& sum, const Piece<kFloa
   for (int k = 0; k < kFloats; k++) sum.at[k] = fused(scale, piece.at[k], sum.at[k]);
 }
 
-// 2^log neighbouring threads share a row of so many pieces; each takes every 2^log-th.
+// 2^log neighbouring threads share a row of pieces; each takes every 2^log-th piece.
 struct RowSplit {
   int pieces, log;
 
   __host__ __device__ int lanes() const { return 1 << log; }
-  // Blocks of so many threads for `rows` rows, one per group of lanes.
+  // Number of blocks of this many threads for `rows` rows, one row per group of lanes.
   int64_t blocks(int64_t rows, int threads) const { return blocks_of(rows, threads >> log); }
   __device__ __forceinline__ int64_t row() const { return grid_thread() >> log; }
   __device__ __forceinline__ int64_t row_step() const { return grid_threads() >> log; }

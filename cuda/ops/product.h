@@ -1,8 +1,8 @@
-// Products on the matrix instructions, as parts that kernels are put together from: what a fragment is made of, and one step of it.
+// Building blocks of products on the matrix instructions: fragments, and one step of a product.
 //
 //   c[m, n] += sum over k of a[m, k] b[k, n]
-// Precision says what becomes of an operand on its way to a fragment; memory holds float32 always:
-//   kFloat32   split into hi + lo, both tf32: hi hi + hi lo + lo hi, so that 22 bits of each operand count; sums are float32
+// Precision says how an operand becomes a fragment. Memory always holds float32:
+//   kFloat32   split into hi + lo, both tf32: hi hi + hi lo + lo hi, so 22 bits of each operand count; sums are float32
 //   kTf32      rounded to tf32 (10 bits)
 //   kBfloat16  rounded to bfloat16 (7 bits); half as many steps
 #pragma once
@@ -27,7 +27,7 @@ struct alignas(16) Quad {
 // A number that memory holds as bfloat16.
 using Bfloat16 = uint16_t;
 
-// Whether 16 bytes may move at a time. The same for all threads.
+// Whether loads may take 16 bytes. The same for all threads.
 __device__ __forceinline__ bool moves_quads(const float* data, int64_t stride) {
   return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 4 == 0;
 }
@@ -50,7 +50,7 @@ __device__ __forceinline__ void multiply(float (&c)[4], const FragmentA<kPrecisi
   } else if constexpr (kPrecision == Precision::kTf32) {
     matrix_step_tf32(c, a.high, b.high);
   } else {
-    matrix_step_tf32(c, a.low, b.high);  // small ones first
+    matrix_step_tf32(c, a.low, b.high);  // small terms first
     matrix_step_tf32(c, a.high, b.low);
     matrix_step_tf32(c, a.high, b.high);
   }

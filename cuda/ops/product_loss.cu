@@ -2,10 +2,10 @@
 //
 //   p = the product of sigmoid(z_i), t = -log p = sum of softplus(-z_i)
 //   l = y t - (1 - y) log(1 - p), dz_i = slope sigmoid(-z_i) (-y + (1 - y) p / (1 - p))
-// Where every z_i is above kSure, t is e^-m sum e^(m - z_i) with m the smallest z_i: log(1 - p) = log t and p / (1 - p) = 1 / t are then taken
+// If every z_i is above kSure, t is e^-m sum e^(m - z_i) with m the smallest z_i. Then log(1 - p) = log t and p / (1 - p) = 1 / t are computed
 // without the factor e^-m, which may underflow. slope, the sum of l: see loss_rows.h.
-// logits [n, 1] each, any number; dlogits [n, 1] each or none at all, = or, where the list says so, +=. One thread per row, in double: there
-// is one such loss per model, and it must not cancel. 4 k bytes in and out per row, the logits three times from the cache.
+// logits [n, 1] each, any number; dlogits [n, 1] each or none, = or, if the list says so, +=. One thread per row, in double: a model
+// has one such loss, and it must not cancel. 4 k bytes in and out per row, the logits three times from the cache.
 #include <cmath>
 #include <memory>
 
@@ -16,7 +16,7 @@
 namespace mg_cuda {
 namespace {
 
-constexpr double kSure = 40;  // e^-40 is below the rounding of a double: there softplus(-z) is e^-z
+constexpr double kSure = 40;  // e^-40 is below the rounding error of a double: above it softplus(-z) is e^-z
 
 __global__ void product_loss_kernel(LossRows shared, RowList logits, RowList dlogits) {
   double loss = 0;

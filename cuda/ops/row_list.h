@@ -1,5 +1,5 @@
-// Row views that a kernel takes as a list of any length: the first few by value, with the launch, all others through a table on the
-// device. The table is allocated when a program is compiled and copied by each run, for its pointers are known only when a run is queued.
+// A list of row views of any length for a kernel: the first few are launch arguments, the others are in a table on the device. Compiling
+// allocates the table. Each run copies it, because the pointers are known only when a run is queued.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -19,7 +19,7 @@ struct ListedRows {
 };
 
 struct RowList {
-  static constexpr int kByValue = 12;  // 24 bytes each: two lists are 600 of the 4096 bytes that arguments may have
+  static constexpr int kByValue = 12;  // 24 bytes each: two lists take 600 of the 4096 bytes of arguments
 
   ListedRows first[kByValue];
   const ListedRows* others;
@@ -39,7 +39,7 @@ class RowViews {
     table_->device.reserve(bytes), table_->staged.reserve(bytes);
   }
 
-  // Queues the copy of the table, where there is one.
+  // Queues the copy of the table, if there is one.
   RowList at(const Context& context) const {
     RowList list{};
     list.count = static_cast<int>(views_.size());

@@ -10,7 +10,7 @@
 namespace mg_cuda {
 namespace {
 
-// Lanes as wide as the widest item's rows need them; a row of the grid per item.
+// As many lanes as the widest item's rows need; one grid row per item.
 template <class Items, class Width>
 RowLanes lanes_of(const Context& context, const Items& items, const Width& width) {
   int64_t widest = 1;
@@ -50,7 +50,7 @@ struct CopyColumns : SimpleItem {
   }
 };
 
-// Of Philox4x32-10: what all calls of an op share.
+// The part of Philox4x32-10 that all calls of an op share.
 struct Counted {
   uint32_t key0, key1, high;
 };
@@ -78,15 +78,15 @@ __device__ __forceinline__ Words philox(const Counted& shared, uint32_t row, uin
 struct DroppedRows {
   int64_t width;
   RowPointer x, y;
-  bool aligned;  // both of them
+  bool aligned;  // both x and y are
   Counted shared;
   const double* step;
   uint32_t limit;
   float scale;
 };
 
-// y[n, width] = x scale where half column % 8 of the call for (row, column / 8) is >= limit, else 0. One thread per call, eight
-// columns (lanes are for the calls of a row), 16 bytes at a time where x and y are aligned. The random numbers are never written. 8 bytes
+// y[n, width] = x scale if half column % 8 of the call for (row, column / 8) is >= limit, else 0. One thread per call of eight
+// columns; lanes cover the calls of a row. Moves 16 bytes at a time if x and y are aligned. Never writes the random numbers. 8 bytes
 // and 5 multiplications per element.
 __global__ void dropout_kernel(RowLanes lanes, Some<DroppedRows> drops, const double* first_row) {
   const DroppedRows& own = drops.items[blockIdx.y];

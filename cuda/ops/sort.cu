@@ -1,10 +1,10 @@
-// The least significant digit first: for each digit a count (4 bytes in per pair) and a scatter (8 in, 8 out). See sort.h.
+// A radix sort, least significant digit first. Each digit takes a count (4 bytes in per pair) and a scatter (8 in, 8 out). See sort.h.
 //
-// Lists follow one another in a launch; one that needs fewer digits than others is left alone by the last launches. Blocks own consecutive
-// tiles of a list's pairs. count: how often each digit occurs among a block's pairs, integers in shared memory. scatter:
-// every block adds up the counts of all blocks (each thread one digit's), so that no launch in between has to: a digit's pairs go behind
-// those of smaller digits and those of earlier blocks; within a block tile follows tile, within a tile warp follows warp, within a warp
-// round follows round, and within a round lanes of equal digits find each other and count those below: the order is kept everywhere.
+// A launch processes all lists; the last launches skip lists that need fewer digits. Blocks own consecutive tiles of a list's pairs.
+// count: counts each digit among a block's pairs, as integers in shared memory. scatter: every block adds the counts of all blocks (each
+// thread adds one digit's), which saves a launch in between. A digit's pairs go after those of smaller digits and of earlier blocks. The
+// order is kept everywhere: a block processes tiles in order, a tile its warps in order, a warp its rounds in order; in a round, lanes
+// with equal digits find each other and count the lanes below.
 #include "cuda/ops/sort.h"
 
 #include "cuda/device/kernel.h"
@@ -13,20 +13,20 @@ namespace mg_cuda {
 namespace {
 
 constexpr int kDigits = kSortDigits;
-constexpr int kThreads = kDigits;  // a thread looks after one digit between rounds
+constexpr int kThreads = kDigits;  // between rounds a thread handles one digit
 constexpr int kWarps = kThreads / kWarp;
-constexpr int kRounds = 4;  // of a warp in a tile: its keys and values stay in registers
+constexpr int kRounds = 4;  // per warp in a tile: keys and values stay in registers
 constexpr int kTile = kThreads * kRounds;
 static_assert(kTile == kSortTile);
 
-// What a block sorts: pairs [begin, end) by digit `pass` of those of their list, which `blocks` blocks share from number `first` on.
+// A block's work: pairs [begin, end) by digit `pass`. `blocks` blocks from number `first` on share their list.
 struct Share {
-  int64_t list, begin, end;  // list: where it begins
+  int64_t list, begin, end;  // list: its first pair
   unsigned first, blocks;
   int shift;
   uint32_t mask;
 
-  // Of this block; without pairs where its list is sorted.
+  // The work of this block. It has no pairs if its list is sorted.
   __device__ __forceinline__ Share(const ListToSort* lists, int count, int pass) {
     int from = 0;
     for (int past = count; past - from > 1;) {
@@ -76,7 +76,7 @@ __global__ void scatter_kernel(const ListToSort* lists, int count, int pass, con
                                const uint32_t* digit_counts, uint32_t* to_keys, uint32_t* to_values) {
   const Share share(lists, count, pass);
   if (share.begin == share.end) return;
-  auto* const counts = shared_memory<uint32_t>();  // [warp, digit]: first how many of the tile, then where the next one goes
+  auto* const counts = shared_memory<uint32_t>();  // [warp, digit]: first the tile's count, then the next pair's place
   uint32_t* const scratch = counts + kWarps * kDigits;
   uint32_t* const of_warp = counts + warp() * kDigits;
   uint32_t all = 0, before = 0;
@@ -86,7 +86,7 @@ __global__ void scatter_kernel(const ListToSort* lists, int count, int pass, con
     all += found;
     before += b < blockIdx.x ? found : 0;
   }
-  uint32_t next = sum_before(all, scratch) + before;  // where in the list this block's next pair of digit threadIdx.x goes
+  uint32_t next = sum_before(all, scratch) + before;  // the place in the list of this block's next pair with digit threadIdx.x
 
   const int64_t end = share.end;
   for (int64_t tile = share.begin; tile < end; tile += kTile) {

@@ -1,5 +1,5 @@
-// Stable sorts of lists of pairs of a 32-bit key and a 32-bit value, on the device, all lists at once: equal keys keep their order. Nothing
-// is known to the host but how many pairs there are and how many bits their keys may have.
+// Stable sorts of lists of pairs of a 32-bit key and a 32-bit value, on the device, all lists at once: equal keys keep their order. The host
+// knows only the number of pairs and of key bits.
 #pragma once
 #include "cuda/device/kernel.h"
 #include "cuda/plan.h"
@@ -9,16 +9,16 @@ namespace mg_cuda {
 inline constexpr int kDigitBits = 8;
 inline constexpr int64_t kSortDigits = int64_t{1} << kDigitBits;
 inline constexpr int64_t kSortTile = 1024;
-inline constexpr int64_t kMostSortBlocks = 256;  // of a list: two per multiprocessor; what a block adds up at first is this many KiB at most
+inline constexpr int64_t kMostSortBlocks = 256;  // per list: two per multiprocessor; also the most KiB of counts that a block adds at first
 
-// One list, on the device: its pairs lie at [begin, begin + count) of the arrays of all lists, and stay there.
+// One list, on the device. Its pairs stay in [begin, begin + count) of the arrays of all lists.
 struct ListToSort {
   int64_t begin, count;
-  uint32_t first_block;  // of those that sort; lists follow one another
-  int32_t bits;          // of the largest key that may occur
-  int32_t block_tiles;   // how many tiles a block has
+  uint32_t first_block;  // of the sort's blocks; lists are consecutive
+  int32_t bits;          // bits of the largest possible key
+  int32_t block_tiles;   // tiles per block
 
-  // Scatters from one array into the other; the sorted list is in array passes() % 2.
+  // Number of scatters from one array into the other. The sorted list is in array passes() % 2.
   __host__ __device__ static int passes(int bits) { return (bits + kDigitBits - 1) / kDigitBits; }
   __host__ __device__ static int64_t tiles(int64_t count) { return (count + kSortTile - 1) / kSortTile; }
   __host__ __device__ static int32_t tiles_of_a_block(int64_t count) {

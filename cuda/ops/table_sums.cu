@@ -1,18 +1,18 @@
-// What follows the sort of an update: sums of the gradients of equal ids, penalty, rule. See embedding_update.cu.
+// The steps of an update after the sort: sums of the gradients of equal ids, penalty, rule. See embedding_update.cu.
 //
-//   sum_kernel      a group of lanes per place of a table's list, at work where a run or a chunk begins: sums to the end of the run or
-//                   chunk. A run that ends there is updated there; else its sum is a partial one
-//   combine_kernel  a block per chunk, at work where a run leaves the chunk it began in: adds up its partial sums and updates the row
-//   sweep_kernel    exact tables only: all rows that no run has updated, with gradient 0
-// Which sums are formed depends on the table's own list alone.
+//   sum_kernel      one group of lanes per place of a table's list, active if a run or a chunk begins there: sums to the end of the run
+//                   or chunk. If a whole run ends there, it updates the row; else it writes a partial sum
+//   combine_kernel  one block per chunk, active if a run leaves the chunk it began in: adds the run's partial sums and updates the row
+//   sweep_kernel    only for exact tables: updates all rows without a run, with gradient 0
+// A table's sums depend only on its own list.
 #include "cuda/ops/table_update.h"
 
 namespace mg_cuda {
 namespace {
 
-constexpr int kAtOnce = 4;  // occurrences of a run under way
+constexpr int kAtOnce = 4;  // occurrences of a run in flight
 
-// A block's table, and which of the table's blocks it is; its list, sorted.
+// A block's table, the block's number in it, and the table's sorted list.
 struct Own {
   const TableUpdate& table;
   const TablePlace& place;
@@ -20,7 +20,7 @@ struct Own {
   const uint32_t *keys, *values;
 };
 
-// The last of tables [range.first, range.past) that begins, by `first`, at this block or before.
+// The last of tables [range.first, range.past) whose `first` block is this block or an earlier one.
 template <int64_t TablePlace::*first>
 __device__ __forceinline__ Own own_table(const TableBatch& b, const TableRange& range) {
   const int64_t number = b.places[range.first].*first + blockIdx.x;
@@ -40,7 +40,7 @@ __device__ __forceinline__ Own own_table(const TableBatch& b, const TableRange& 
           (odd ? b.values[1] : b.values[0]) + begin};
 }
 
-// The first of places [from, to) whose key (every `stride`-th of a sorted list) is past `key`; to: none is.
+// The first of places [from, to) whose key (every `stride`-th of a sorted list) is above `key`; `to` if there is none.
 __device__ __forceinline__ int64_t first_past(const uint32_t* keys, int64_t stride, int64_t from, int64_t to, uint32_t key) {
   while (from < to) {
     const int64_t middle = (from + to) / 2;
@@ -52,7 +52,7 @@ __device__ __forceinline__ int64_t first_past(const uint32_t* keys, int64_t stri
   return from;
 }
 
-// Columns from `column` on of the gradients of places [from, end), in order.
+// Sums columns from `column` on of the gradients of places [from, end), in order.
 template <int kFloats>
 __device__ __forceinline__ Piece<kFloats> sum_of(const TableBatch& b, const Own& own, int64_t from, int64_t end, int64_t column) {
   const bool has_mean = own.table.has_mean;
@@ -87,15 +87,15 @@ __device__ __forceinline__ void move_piece(const Own& own, int64_t row, int piec
   update_piece<kRule, kFloats>(table.rule, own.place.step, table.to, at, w, gradient);
 }
 
-// By all threads of the block, which is the table's number `block` over all of its launches. `scratch`: one double per warp.
+// All threads of the block call it. `block`: the block's number over all launches of the table. `scratch`: one double per warp.
 __device__ __forceinline__ void keep_loss(const TableBatch& b, const Own& own, double loss, double* scratch, int64_t block) {
   if (own.table.partials < 0) return;
   loss = block_sum(loss, scratch);
   if (threadIdx.x == 0) b.partials[own.table.partials + block] = loss;
 }
 
-// sums (=, [2 chunks, dim]): of a run that does not begin and end in one chunk, row 2 t: what begins with chunk t, row 2 t + 1: what begins
-// within it.
+// sums (=, [2 chunks, dim]), for runs that span chunks. Row 2 t: the part that begins with chunk t. Row 2 t + 1: the part that begins within
+// it.
 template <int kRule, int kFloats>
 __global__ void sum_kernel(TableBatch b, TableRange range) {
   const Own own = own_table<&TablePlace::sum>(b, range);
@@ -122,8 +122,8 @@ __global__ void sum_kernel(TableBatch b, TableRange range) {
   keep_loss(b, own, loss, shared_memory<double>(), own.block);
 }
 
-// Group g of the block's lanes adds up every so-many-th partial sum of a run, from its second chunk on; then group 0 adds those to the
-// first one's, in order.
+// Group g of the block's lanes adds every groups-th partial sum of a run, from its second chunk on. Then group 0 adds the groups' sums to the
+// first chunk's, in order.
 template <int kRule, int kFloats>
 __global__ void combine_kernel(TableBatch b, TableRange range) {
   auto* const shared = shared_memory<Piece<kFloats>>();  // [groups, lanes]
@@ -141,7 +141,7 @@ __global__ void combine_kernel(TableBatch b, TableRange range) {
     const uint32_t key = keys[begin + kChunk - 1];
     if (key == table.padding || keys[begin + kChunk] != key) continue;
     const bool within = keys[begin] != key;
-    if (!within && begin > 0 && keys[begin - 1] == key) continue;  // it began before
+    if (!within && begin > 0 && keys[begin - 1] == key) continue;  // it began earlier
     const int64_t end = first_past(keys, kChunk, chunk + 1, chunks, key);
     for (int from = 0; from < split.pieces; from += split.lanes()) {
       const int c = from + split.lane();
@@ -162,7 +162,7 @@ __global__ void combine_kernel(TableBatch b, TableRange range) {
   keep_loss(b, own, loss, shared_memory<double>(), blocks.sum + own.block);
 }
 
-// Every row of an exact table that no run has moved.
+// Updates every row of an exact table that no run has updated.
 template <int kRule, int kFloats>
 __global__ void sweep_kernel(TableBatch b, TableRange range) {
   const Own own = own_table<&TablePlace::sweep>(b, range);

@@ -1,8 +1,8 @@
-// The update rules of optimizers, one element at a time, for dense parameters and tables alike. The formulas are those of
-// native/cpu/kernels/update.h; square roots and divisions are the correctly rounded ones.
+// The update rules of optimizers, one element at a time, for dense parameters and tables. native/cpu/kernels/update.h has the
+// formulas. Square roots and divisions are correctly rounded.
 //
-// What a program fixes comes as an argument (UpdateRule). What changes from step to step (UpdateStep) is computed on the device, in
-// double, by whichever kernel comes first: graphs are replayed with other scalars.
+// UpdateRule holds the program's constants and is an argument. UpdateStep holds values that change from step to step. The first kernel
+// computes it on the device in double, because graphs are replayed with other scalars.
 #pragma once
 #include <cmath>
 #include <type_traits>
@@ -23,7 +23,7 @@ struct UpdateStep {
   float rate, decay, root_scale, inverse_rate, ridge;
 };
 
-// What a step is computed from: the numbers of scalar inputs, and constants in double.
+// The inputs of UpdateStep: the numbers of scalar inputs, and constants in double.
 struct StepSource {
   int rule;
   bool keras;
@@ -69,12 +69,12 @@ __device__ inline UpdateStep step_of(const StepSource& from, const double* scala
   return step;
 }
 
-// x^p for x >= 0; p = 1/2, the usual one, is a square root.
+// x^p for x >= 0. The usual p = 1/2 is a square root.
 __device__ __forceinline__ float power(float x, float p) {
   return p == 0.5f ? sqrtf(x) : static_cast<float>(pow(static_cast<double>(x), static_cast<double>(p)));
 }
 
-// Weights and the moments beside them, element for element. Moments that the rule does not have are null.
+// Weights and their moments, element by element. Moments that the rule does not have are null.
 struct Updated {
   float *w, *first, *second, *third;
 };
@@ -84,7 +84,7 @@ Updated updated_by(const Context& context, const mg_view& weights, const Op& op)
   return {context.elements(weights), context.elements(op.moment1), context.elements(op.moment2), context.elements(op.moment3)};
 }
 
-// One element. m1, m2, m3: its moments, where `to` has them.
+// Updates one element. m1, m2, m3: its moments, if `to` has them.
 template <int kRule>
 __device__ __forceinline__ void update_element(const UpdateRule& r, const UpdateStep& s, const Updated& to, float g, float& w, float& m1, float& m2,
                                                float& m3) {
@@ -125,7 +125,7 @@ __device__ __forceinline__ void update_element(const UpdateRule& r, const Update
   }
 }
 
-// The elements from `at` on, whose weights are w and whose gradient is g.
+// Updates the elements from `at` on, with weights w and gradient g.
 template <int kRule, int kFloats>
 __device__ __forceinline__ void update_piece(const UpdateRule& rule, const UpdateStep& step, const Updated& to, int64_t at, Piece<kFloats> w,
                                              const Piece<kFloats>& g) {
@@ -141,7 +141,7 @@ __device__ __forceinline__ void update_piece(const UpdateRule& rule, const Updat
   if (kRule == kRmsprop && to.third != nullptr) store_piece(to.third + at, m3);
 }
 
-// Whether weights and moments may be moved 16 bytes at a time.
+// Whether weights and moments can move 16 bytes at a time.
 template <class Op>
 bool is_aligned(const mg_view& weights, const Op& op) {
   const auto aligned = [](const mg_view& view) { return view.buffer < 0 || view.offset % 4 == 0; };
@@ -151,7 +151,7 @@ bool is_aligned(const mg_view& weights, const Op& op) {
 template <int kValue>
 using Constant = std::integral_constant<int, kValue>;
 
-// work(rule, floats of a piece), both as constants of a type.
+// Calls work(rule, floats of a piece), both as constants of a type.
 template <class Work>
 void with_rule(int64_t rule, bool aligned, const Work& work) {
   const auto with = [&](auto floats) {

@@ -13,7 +13,7 @@ export interface View {
 export type OptionalView = View | null
 
 /**
- * y[n,w] = x[n,w]; a row input placed into columns of an activation.
+ * y[n,w] = x[n,w]. Copies a row input into columns of an activation.
  */
 export type CopyColumnsOpFields = {
   readonly x: View
@@ -22,7 +22,7 @@ export type CopyColumnsOpFields = {
 
 /**
  * y[n,dim] = table[id] (combiner 0, ids [n,1]), or the mean (1) or sum (2) of table[id] over the ids != 0 of a row of
- * ids [n,length]. A row without ids gives zeros. Ids are in range: whoever assembled the batch has checked.
+ * ids [n,length]. A row without ids gives zeros. Ids are in range: the engine checks them when it assembles the batch.
  */
 export type EmbeddingGatherOpFields = {
   readonly table: View
@@ -32,8 +32,8 @@ export type EmbeddingGatherOpFields = {
 }
 
 /**
- * z = x[n,in] kernel[in,out] + bias[out]; y = activation(z). bias optional. z optional: written where given, and required
- * for gelu and swish if a dense_backward follows (their derivative needs it).
+ * z = x[n,in] kernel[in,out] + bias[out]; y = activation(z). bias optional. z optional: written if given. gelu and swish need z
+ * if a dense_backward follows, because their derivative needs it.
  */
 export type DenseForwardOpFields = {
   readonly x: View
@@ -45,8 +45,8 @@ export type DenseForwardOpFields = {
 }
 
 /**
- * dz = dy * activation'(z); dkernel += x^T dz; dbias += sum over rows of dz; dx = dz kernel^T. dx optional, and may be
- * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer that has dkernel and dbias.
+ * dz = dy * activation'(z); dkernel += x^T dz; dbias += sum over rows of dz; dx = dz kernel^T. dx optional. It may be
+ * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer of dkernel and dbias.
  */
 export type DenseBackwardOpFields = {
   readonly x: View
@@ -62,14 +62,14 @@ export type DenseBackwardOpFields = {
 }
 
 /**
- * The topology that mixture_forward and mixture_backward share. Experts and gates are one dense layer each: a deep one is a
- * dense stack before it, whose output is a stream of its own.
- * streams: s row views. expert i reads stream expert_stream[i]; gate j reads stream gate_stream[j] and sees the experts
+ * The topology that mixture_forward and mixture_backward share. Each expert and each gate is one dense layer. For a deep expert or
+ * gate, put a dense stack before it: the stack's output is a separate stream.
+ * streams: s row views. Expert i reads stream expert_stream[i]. Gate j reads stream gate_stream[j] and sees the experts
  * gate_expert[gate_offset[j] .. gate_offset[j+1]) in that order (gate_offset has g+1 entries).
- * expert_kernel: one view per stream, [experts on it, d of it, units], experts in ascending order; absent where no expert
- * reads the stream. expert_bias [e, units]. gate_kernel: one view per gate, [d, experts seen]; gate_bias: one view per gate,
- * [experts seen], or no views at all. temperature divides the logits, > 0.
- * experts, pre: what forward keeps for backward, [n, e*units] each, opaque.
+ * expert_kernel: one view per stream, [experts on it, d of it, units], experts in ascending order; absent if no expert
+ * reads the stream. expert_bias [e, units]. gate_kernel: one view per gate, [d, experts seen]. gate_bias: one view per gate,
+ * [experts seen], or no views. temperature divides the logits, > 0.
+ * experts, pre: opaque, [n, e*units] each; forward keeps them for backward.
  */
 export type MixtureTopologyFields = {
   readonly streams: readonly View[]
@@ -89,7 +89,7 @@ export type MixtureTopologyFields = {
 /**
  * a_i = activation(stream W_i + b_i); p_j = softmax((stream G_j + c_j) / temperature) over the experts seen; outputs_j = sum p_j[i] a_i.
  * outputs: one view per gate, [n, units]. gates: optional, [n, sum of experts seen], all p side by side.
- * experts optional: a is kept there. pre optional: the pre-activations, required with experts for gelu and swish.
+ * experts: optional, keeps a. pre: optional, keeps the pre-activations; gelu and swish need it with experts.
  */
 export type MixtureForwardOpFields = MixtureTopologyFields & {
   readonly outputs: readonly View[]
@@ -99,10 +99,10 @@ export type MixtureForwardOpFields = MixtureTopologyFields & {
 }
 
 /**
- * From doutputs (one view per gate, absent = zero) the gradients of all parameters and, where a dstreams view is given, of
- * the streams (may be narrower than the stream). gates: as mixture_forward wrote them (required). experts and pre: as
- * mixture_forward kept them; absent: experts are computed again. accumulate: one int per stream. gradients: the GRADIENT buffer
- * that has those of the parameters.
+ * Computes from doutputs (one view per gate, absent = zero) the gradients of all parameters, and of each stream with a dstreams
+ * view (it may be narrower than the stream). gates: required, as mixture_forward wrote them. experts, pre: as mixture_forward
+ * kept them; if absent, the op recomputes the experts. accumulate: one int per stream. gradients: the GRADIENT buffer of the
+ * parameters.
  */
 export type MixtureBackwardOpFields = MixtureTopologyFields & {
   readonly doutputs: readonly OptionalView[]
@@ -125,7 +125,7 @@ export type FusionForwardOpFields = {
 
 /**
  * dinputs_i = dy (sum), or dy times the product of the other inputs, by prefix and suffix products (no division). dinputs:
- * one per input, absent: nobody wants it. accumulate: one int per input.
+ * one per input; absent: not computed. accumulate: one int per input.
  */
 export type FusionBackwardOpFields = {
   readonly inputs: readonly View[]
@@ -136,11 +136,11 @@ export type FusionBackwardOpFields = {
 }
 
 /**
- * y[n,w] = x / (1 - T / 2^16) where the element is kept, else 0; the same op with x = dy gives dx. T = rate 2^16, rounded to
- * nearest, 2^16 - 1 at most. Element (row, c) is kept where half c % 8 of the words of Philox4x32-10 (low halves first) is >= T: key =
- * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22), words of 32 bits: row and step count modulo 2^32. 0 <= rate < 1. seed < 2^53,
- * stream < 2^32. row: the position in the batch, not in the dataset. step: scalar input, an integer in [0, 2^53]; the engine has checked.
- * first_row: of mg_run.
+ * y[n,w] = x / (1 - T / 2^16) if the element is kept, else 0. The same op with x = dy gives dx. T = rate 2^16, rounded to
+ * nearest, at most 2^16 - 1. Element (row, c) is kept if half c % 8 of the words of Philox4x32-10 (low halves first) is >= T. key =
+ * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22). Words have 32 bits: row and step count modulo 2^32.
+ * 0 <= rate < 1, seed < 2^53, stream < 2^32. row: the position in the batch, not in the dataset. step: scalar input, an integer in
+ * [0, 2^53], checked by the engine. first_row: from mg_run.
  */
 export type DropoutOpFields = {
   readonly x: View
@@ -152,9 +152,9 @@ export type DropoutOpFields = {
 }
 
 /**
- * What all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`; scalar output
- * `loss` += sum(w m l) / D, not weighted by task; the gradients have task_weight, a scalar input that is a finite float32, without
- * which there is no gradient. D = 0 means that no row counts: loss and gradient are 0. label, weight [n,1]; weight and the gradients are
+ * The fields that all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`. Scalar output
+ * `loss` += sum(w m l) / D, without the task weight. Gradients include task_weight, a scalar input that is a finite float32; if it is
+ * absent, there is no gradient. If D = 0, no row counts: loss and gradient are 0. label, weight [n,1]; weight and the gradients are
  * optional.
  */
 export type LossFields = {
@@ -183,8 +183,8 @@ export type BinaryPredictOpFields = {
 
 /**
  * The binary loss of p = the product of sigmoid(logits_i): l = -y log p - (1 - y) log(1 - p), without cancellation.
- * dlogits_i = task_weight w m sigmoid(-logits_i) (-y + (1 - y) p / (1 - p)) / D. logits, dlogits: [n,1] each; dlogits one per
- * logit or none at all. accumulate: one int per logit.
+ * dlogits_i = task_weight w m sigmoid(-logits_i) (-y + (1 - y) p / (1 - p)) / D. logits, dlogits: [n,1] each; one dlogits
+ * per logit, or none. accumulate: one int per logit.
  */
 export type ProductLossOpFields = LossFields & {
   readonly logits: readonly View[]
@@ -209,8 +209,8 @@ export type SquaredLossOpFields = LossFields & {
 }
 
 /**
- * l = logsumexp(z) - z_y; dlogits_c = task_weight w m (softmax(z)_c - [c = y]) / D. logits, dlogits [n, classes]; label: the
- * number of the class or NaN; a number that is no class counts as none of them (callers check).
+ * l = logsumexp(z) - z_y; dlogits_c = task_weight w m (softmax(z)_c - [c = y]) / D. logits, dlogits [n, classes]. label: the
+ * class number or NaN. A number that is no class matches none of them (callers check).
  */
 export type MulticlassLossOpFields = LossFields & {
   readonly logits: View
@@ -226,16 +226,16 @@ export type MulticlassPredictOpFields = {
 }
 
 /**
- * Makes a GRADIENT buffer whole: from here on it holds the sum over all rows of this run (it is overwritten, not added to); what it
- * holds before, in the phase ROWS, is nobody's to know.
+ * Reduces a GRADIENT buffer: overwrites it (not +=) with the sum over all rows of this run. Its contents before that, in the phase
+ * ROWS, are undefined.
  */
 export type ReduceGradientsOpFields = {
   readonly gradients: View
 }
 
 /**
- * For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2); their gradient in
- * `gradients`, where that is given, += l1 sign(w) + 2 l2 w.
+ * For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2). If `gradients` is given, their gradient there
+ * += l1 sign(w) + 2 l2 w.
  */
 export type PenaltyOpFields = {
   readonly parameters: readonly View[]
@@ -247,8 +247,8 @@ export type PenaltyOpFields = {
 
 /**
  * The update rule and its constants; docs/numerics.md has the formulas. rule: 0 sgd, 1 adam (with weight_decay: adamw),
- * 2 adagrad, 3 rmsprop, 4 ftrl. form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). What a rule
- * does not use is 0. Moments in order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum
+ * 2 adagrad, 3 rmsprop, 4 ftrl. form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). Fields that a
+ * rule does not use are 0. Moments in order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum
  * if it has one, mean gradient if centered); ftrl (n, z). beta2 is rho for rmsprop.
  */
 export type UpdateRuleFields = {
@@ -274,7 +274,7 @@ export type UpdateRuleFields = {
 }
 
 /**
- * Updates all dense parameters from a GRADIENT buffer. Moments: as long as parameters; absent where the rule has none.
+ * Updates all dense parameters from a GRADIENT buffer. Moments: as long as parameters; absent if the rule has none.
  */
 export type OptimizeOpFields = UpdateRuleFields & {
   readonly parameters: View
@@ -283,10 +283,10 @@ export type OptimizeOpFields = UpdateRuleFields & {
 
 /**
  * Sums the gradients of each id of the batch in row order (features in the order listed), adds the penalty and updates the
- * rows of one table. ids: the row inputs that were gathered from it; gradients: the matching columns of a STORED buffer;
+ * rows of one table. ids: the row inputs that were gathered from the table. gradients: the matching columns of a STORED buffer.
  * combiners: as in embedding_gather (mean: each id gets d / count; id 0 of combiners 1 and 2 gets nothing).
- * exact 0: only rows whose id occurs move (combiner 0 counts id 0 as any other), the penalty covers them alone.
- * exact 1: every row moves by the dense rule, the penalty covers the table. loss: scalar output of the penalty.
+ * exact 0: updates only rows whose id occurs, and the penalty covers only them (combiner 0 treats id 0 like any other id).
+ * exact 1: updates every row by the dense rule, and the penalty covers the table. loss: scalar output of the penalty.
  */
 export type EmbeddingUpdateOpFields = UpdateRuleFields & {
   readonly table: View

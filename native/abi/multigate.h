@@ -1,8 +1,8 @@
 /* The contract between the engine and a backend, in plain C.
  *
  * A backend turns a program (a flat list of ops over classed buffers, see ops.h) into a plan and runs it. It exports one
- * function that returns its mg_backend table. Nothing throws across this line; every call gives a status and, where it is
- * not MG_OK, a text that a user can read. Backends check nothing about views: the engine has validated the program.
+ * function that returns its mg_backend table. Nothing throws across this interface. Every call returns a status; if it is
+ * not MG_OK, the call also gives a text for the user. Backends do not check views: the engine has validated the program.
  */
 #ifndef MULTIGATE_ABI_H
 #define MULTIGATE_ABI_H
@@ -19,20 +19,20 @@ extern "C" {
 #define MG_NOEXCEPT
 #endif
 
-/* Raised by every change of a struct, a field list or a meaning. docs/adr/0004 to 0006, 0008 and 0009 say what a backend owes. */
+/* Raise it with every change of a struct, a field list or a meaning. docs/adr/0004 to 0006, 0008 and 0009 define a backend's duties. */
 #define MG_ABI_VERSION 8u
 
 typedef enum mg_status {
   MG_OK = 0,
   MG_INVALID = 1,     /* the program or an argument is wrong */
-  MG_UNSUPPORTED = 2, /* right, but this backend or machine cannot do it */
+  MG_UNSUPPORTED = 2, /* valid, but this backend or machine cannot do it */
   MG_OUT_OF_MEMORY = 3,
-  MG_DEVICE_LOST = 4, /* the device failed; every later call of it fails too */
+  MG_DEVICE_LOST = 4, /* the device failed; all later calls on it fail too */
   MG_INTERNAL = 5
 } mg_status;
 
 typedef struct mg_error {
-  char text[1024]; /* always ends in 0 */
+  char text[1024]; /* always null-terminated */
 } mg_error;
 
 typedef enum mg_dtype { MG_F32 = 0, MG_I32 = 1, MG_F64 = 2 } mg_dtype;
@@ -50,23 +50,23 @@ typedef enum mg_activation {
 typedef enum mg_buffer_class {
   MG_ROW_INPUT = 0,  /* host memory, f32 or i32, read through mg_run.row_index */
   MG_ROW_OUTPUT = 1, /* host memory, the backend's element type */
-  MG_ACTIVATION = 2, /* row activation, the backend's own; need not exist for all rows at once */
-  MG_STORED = 3,     /* row activation that a later step op reads whole; the backend's own */
+  MG_ACTIVATION = 2, /* row activation in the backend's memory; it need not exist for all rows at once */
+  MG_STORED = 3,     /* row activation in the backend's memory; a later step op reads all its rows */
   MG_PARAMETER = 4,  /* the flat store: `count` elements. At most one per program */
-  MG_GRADIENT = 5,   /* as long as the flat store; any number */
+  MG_GRADIENT = 5,   /* as long as the flat store; any number per program */
   MG_STATE = 6,      /* optimizer moment of the flat store or of a table */
   MG_TABLE = 7       /* embedding table, [count, width] */
 } mg_buffer_class;
 
 typedef struct mg_buffer {
   int32_t buffer_class; /* mg_buffer_class */
-  int32_t dtype;        /* row inputs: MG_F32 or MG_I32; everything else: MG_F32, meaning the backend's element type */
+  int32_t dtype;        /* row inputs: MG_F32 or MG_I32; others: MG_F32, which means the backend's element type */
   int64_t width;        /* row buffers and tables: elements per row; others: 1 */
-  int64_t count;        /* others: elements (tables: rows); row buffers: 0 */
+  int64_t count;        /* row buffers: 0; tables: rows; others: elements */
 } mg_buffer;
 
-/* Row buffers: columns [offset, offset + width) of every row. Others: elements [offset, offset + width); a whole table is
- * offset 0, width = its dim. */
+/* Row buffers: columns [offset, offset + width) of every row. Others: elements [offset, offset + width). A view of a table is
+ * always whole: offset 0, width = its dim. */
 typedef struct mg_view {
   int32_t buffer; /* -1: absent */
   int64_t offset;
@@ -83,7 +83,7 @@ typedef struct mg_ints {
   uint32_t count;
 } mg_ints;
 
-/* In the order of a step; see ops.h. */
+/* The phases of a step, in order; see ops.h. */
 typedef enum mg_phase { MG_PHASE_ROWS = 0, MG_PHASE_GRADIENTS = 1, MG_PHASE_UPDATE = 2, MG_PHASE_TABLES = 3 } mg_phase;
 #define MG_PHASE_COUNT 4
 
@@ -110,8 +110,8 @@ typedef struct mg_op {
   } fields;
 } mg_op;
 
-/* A scalar input that the engine computes while it assembles the batch: how many rows count for a loss.
- * reduction 0 'valid': rows with a label; 1 'batch': rows; 2 'weighted': sum of weights of rows with a label. */
+/* A scalar input that the engine computes while it assembles the batch: the divisor of a loss.
+ * reduction 0 'valid': number of rows with a label; 1 'batch': number of rows; 2 'weighted': sum of the weights of rows with a label. */
 typedef struct mg_denominator {
   int64_t scalar;
   mg_view label;
@@ -122,7 +122,7 @@ typedef struct mg_denominator {
 typedef struct mg_program {
   const mg_buffer* buffers;
   uint32_t buffer_count;
-  const mg_op* ops; /* in the order of their phases */
+  const mg_op* ops; /* sorted by phase */
   uint32_t op_count;
   uint32_t scalar_inputs;
   uint32_t scalar_outputs;
@@ -130,63 +130,63 @@ typedef struct mg_program {
 
 typedef struct mg_plan mg_plan;
 
-/* How products are computed. Everything else, and all inputs and outputs, is float32 (the reference: float64). */
+/* How products are computed. All other arithmetic, inputs and outputs are float32 (the reference: float64). */
 typedef enum mg_precision {
   MG_PRECISION_F32 = 0,
-  MG_PRECISION_BF16 = 1, /* x, kernels of experts and dense layers, and dz are rounded to bfloat16 (to nearest, ties to even) before a
-                            product; sums are float32. Biases and the softmax layers of gates stay float32. */
+  MG_PRECISION_BF16 = 1, /* x, the kernels of experts and dense layers, and dz are rounded to bfloat16 (to nearest, ties to even) before a
+                            product. Sums, biases and the softmax layers of gates stay float32. */
   MG_PRECISION_TF32 = 2  /* GPUs only */
 } mg_precision;
 
 typedef struct mg_compile_options {
-  const char* isa;   /* CPU: null for the best, else its name; other backends ignore it */
+  const char* isa;   /* CPU: an ISA's name, or null for the best; other backends ignore it */
   int32_t precision; /* mg_precision */
 } mg_compile_options;
 
-/* Where the rows of a data set are read from, on a backend with memory of its own; others ignore it. */
+/* Where a backend with its own memory reads the rows of a data set from. Other backends ignore it. */
 typedef enum mg_data_place {
-  MG_DATA_AUTO = 0,   /* a copy in its memory where that takes half of what is free at most */
-  MG_DATA_DEVICE = 1, /* a copy in its memory, or MG_OUT_OF_MEMORY */
-  MG_DATA_HOST = 2    /* the host's, batch by batch */
+  MG_DATA_AUTO = 0,   /* a copy in device memory if that takes at most half of the free memory; else the host's */
+  MG_DATA_DEVICE = 1, /* a copy in device memory, or MG_OUT_OF_MEMORY */
+  MG_DATA_HOST = 2    /* the host's memory, batch by batch */
 } mg_data_place;
 
-/* One step, or some phases of it: those from first_phase to last_phase. A step is run from ROWS on, in one call or in several that follow
- * each other, each from the phase after the last one, with the same rows and data, and nothing else of the plan runs in between: the bits are the
- * same either way. What later phases need (stored buffers, ids, gradients that are not whole) the plan keeps after ROWS. */
+/* One step, or its phases from first_phase to last_phase. A step starts with ROWS. The caller runs it in one call or in several: each call
+ * continues with the phase after the last one, with the same rows and data, and the plan runs nothing else in between. The bits are the same either
+ * way. After ROWS the plan keeps what later phases need: stored buffers, ids and unreduced gradients. */
 typedef struct mg_run {
   int32_t first_phase, last_phase; /* mg_phase */
   int64_t rows;                    /* n >= 1 */
   void* const* data;               /* one per buffer; null for activations and stored buffers. Row outputs [n, width] */
-  const int32_t* row_index;        /* null: row r of a row input is its row r; else its row row_index[r] */
-  int64_t row_stride;              /* elements from a row of a row input to its next, of all of them; 0: each one's width */
-  int64_t first_row;               /* position of row 0 in the batch, where a batch is run in parts; 0 otherwise */
-  uint64_t data_set;               /* 0: row inputs may change from run to run. Else they are a data set's, whose rows stay what they are: a
-                                      backend may keep copies, by this number and the buffer's address, until forget(data_set) */
-  int64_t data_set_rows;           /* of the whole data set */
-  int64_t data_set_first;          /* without row_index: which of its rows the data of row inputs begins with */
+  const int32_t* row_index;        /* row r of the run is row row_index[r] of each row input; null: row r */
+  int64_t row_stride;              /* elements between rows, for all row inputs; 0: each input's width */
+  int64_t first_row;               /* position of row 0 in the batch if a batch is run in parts; else 0 */
+  uint64_t data_set;               /* 0: row inputs may change from run to run. Else they belong to this data set, whose rows do not change: a
+                                      backend may keep copies, keyed by this number and the buffer's address, until forget(data_set) */
+  int64_t data_set_rows;           /* rows in the whole data set */
+  int64_t data_set_first;          /* without row_index: the row of the data set at which the data of row inputs begins */
   int32_t data_place;              /* mg_data_place */
-  int64_t next_rows;               /* how many rows of the data set a later run will probably take: those that follow in row_index, which has
-                                      them too, or in the data. A backend may fetch them meanwhile */
+  int64_t next_rows;               /* rows of the data set that a later run will probably read: the ones that follow in row_index (which lists
+                                      them too) or in the data. A backend may prefetch them */
   const double* scalars_in;
-  double* scalars_out;        /* ROWS writes them, the other phases add to them */
-  uint64_t parameter_version; /* changes whenever PARAMETER elements have changed between two runs */
-  int32_t threads;            /* at most; the bits of the result never depend on it */
+  double* scalars_out;        /* ROWS writes them; the other phases add to them */
+  uint64_t parameter_version; /* differs from the last run's if PARAMETER elements changed in between */
+  int32_t threads;            /* at most; the result's bits never depend on it */
 } mg_run;
 
 typedef struct mg_plan_info {
-  int64_t block_rows;   /* rows worked on at a time by one thread; 0 where the backend has no blocks */
+  int64_t block_rows;   /* rows that a thread processes at a time; 0 if the backend has no blocks */
   int64_t slots;        /* gradient slots for `rows` rows; 0 without gradients */
   int64_t arena_bytes;  /* per thread; does not depend on rows */
-  int64_t stored_bytes; /* buffers that hold all rows, for `rows` rows */
-  int32_t emulated;     /* 1: the precision is rounding alone, without instructions for it: right, and no faster */
-  const char* isa;      /* what the plan runs on */
+  int64_t stored_bytes; /* size of the buffers that hold all rows, for `rows` rows */
+  int32_t emulated;     /* 1: no instructions for the precision; operands are rounded: correct, but no faster */
+  const char* isa;      /* the ISA or device that the plan runs on */
 } mg_plan_info;
 
 typedef struct mg_device_info {
-  char name[128];       /* of the processor, for a person; may be empty */
+  char name[128];       /* the processor's name, for display; may be empty */
   char capability[32];  /* GPUs: compute capability, "9.0"; may be empty */
-  int64_t memory_bytes; /* its own memory; 0: unknown */
-  int64_t free_bytes;   /* of it, now */
+  int64_t memory_bytes; /* the device's own memory; 0: unknown */
+  int64_t free_bytes;   /* free device memory now */
 } mg_device_info;
 
 typedef struct mg_backend {
@@ -194,43 +194,43 @@ typedef struct mg_backend {
   int32_t element; /* MG_F32, or MG_F64 for the reference */
   const char* name;
 
-  /* MG_OK if this machine can run it; else why not. */
+  /* MG_OK if this machine can run the backend; else the error says why not. */
   mg_status (*available)(mg_error* error) MG_NOEXCEPT;
-  /* What it runs on. Called only where it is available. */
+  /* Describes the device. Call it only if the backend is available. */
   void (*describe)(mg_device_info* info) MG_NOEXCEPT;
 
-  /* Memory of MG_PARAMETER .. MG_TABLE buffers, zeroed, 64-byte aligned, in elements. write and read convert nothing: the
-   * caller gives the backend's element type. */
+  /* Memory for MG_PARAMETER .. MG_TABLE buffers: zeroed, 64-byte aligned, counted in elements. write and read do not convert:
+   * the caller passes the backend's element type. */
   mg_status (*allocate)(int64_t elements, void** data, mg_error* error) MG_NOEXCEPT;
   void (*release)(void* data) MG_NOEXCEPT;
   mg_status (*write)(void* data, int64_t offset, const void* from, int64_t elements, mg_error* error) MG_NOEXCEPT;
   mg_status (*read)(const void* data, int64_t offset, void* to, int64_t elements, mg_error* error) MG_NOEXCEPT;
 
-  /* The program is copied as far as it is needed. A plan runs one step at a time. */
+  /* The plan copies what it needs of the program. It runs one step at a time. */
   mg_status (*compile)(const mg_program* program, const mg_compile_options* options, mg_plan** plan, mg_error* error) MG_NOEXCEPT;
   mg_status (*run)(mg_plan* plan, const mg_run* run, mg_error* error) MG_NOEXCEPT;
 
-  /* Rows [first_row, first_row + rows) of a STORED buffer that ops write, [rows, width] without gaps, of the step whose ROWS have been
-   * run and whose TABLES have not. Those of the row gradients of embeddings are where the machines that share a step meet. */
+  /* Rows [first_row, first_row + rows) of a STORED buffer that ops write, [rows, width] without gaps. Valid after the step's ROWS and
+   * before its TABLES. Machines that share a step exchange the row gradients of embeddings this way. */
   mg_status (*read_stored)(mg_plan* plan, int32_t buffer, int64_t first_row, int64_t rows, void* to, mg_error* error) MG_NOEXCEPT;
   mg_status (*write_stored)(mg_plan* plan, int32_t buffer, int64_t first_row, int64_t rows, const void* from, mg_error* error) MG_NOEXCEPT;
   void (*info)(const mg_plan* plan, int64_t rows, mg_plan_info* info) MG_NOEXCEPT;
   void (*destroy)(mg_plan* plan) MG_NOEXCEPT;
 
-  /* Drops what was kept of a data set (mg_run.data_set), which no run uses. */
+  /* Drops the copies of a data set (mg_run.data_set). No run may be using it. */
   void (*forget)(uint64_t data_set) MG_NOEXCEPT;
 } mg_backend;
 
-/* Entries of the backends that are linked in. The CUDA plug-in exports mg_cuda_backend(device), one table per GPU, null where there is
- * no such number; number 0 is always there, to say why there is no GPU. */
+/* The backends that are linked in. The CUDA plug-in exports mg_cuda_backend(device): one table per GPU, null if the number does not
+ * exist. Number 0 always exists: its available() says why there is no GPU. */
 const mg_backend* mg_cpu_backend(void) MG_NOEXCEPT;
 const mg_backend* mg_reference_backend(void) MG_NOEXCEPT;
 
-/* ISAs of the CPU backend that this machine can run, best first; ends in null. */
+/* ISAs of the CPU backend that this machine can run, best first, null-terminated. */
 const char* const* mg_cpu_isas(void) MG_NOEXCEPT;
 
-/* The multiply-add peak of an ISA in GFLOP/s with all threads at once, measured now (about 0.1 s); negative for an ISA that
- * this machine does not run. */
+/* Measures the multiply-add peak of an ISA in GFLOP/s with all threads at once (about 0.1 s). Negative if this machine cannot
+ * run the ISA. */
 double mg_cpu_peak(const char* isa, int32_t threads) MG_NOEXCEPT;
 
 #ifdef __cplusplus

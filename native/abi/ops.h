@@ -1,21 +1,20 @@
 /* The op list: one row per op, with its phase, and one field list per op.
  *
- * From these rows the compiler makes the descriptor structs, the union that a program holds, the names and the reflection
- * table through which programs arrive from TypeScript. A backend that misses an op does not compile (see its kernel table).
+ * The preprocessor makes from it the descriptor structs, the union that a program holds, the names, and the reflection table
+ * that reads programs from TypeScript. A backend that lacks an op does not compile (see its kernel table).
  *
  * Rules for every op
- * - A parameter view (kernel, bias, table) names elements of the flat store. Its gradient is the same range of the GRADIENT buffer
- *   that the op names whole as `gradients`; there may be several such buffers, of one task each, say. Parameter gradients accumulate (+=);
- *   activation gradients overwrite (=), unless `accumulate` is 1.
- * - What an op writes overlaps nothing else that it reads or writes. Views that are the same may be written by one op, all but the first
- *   with `accumulate`: they add up in the order listed.
- * - Each GRADIENT buffer has one reduce_gradients. Each parameter, moment and table is updated by one op. Several ops may have gradients
- *   for the same weights: in one buffer they add up. Backends that cannot add up ranges that overlap without being the same weights refuse
- *   the program.
- * - An opaque buffer (`experts`, `pre` of the mixture) is a whole ACTIVATION whose inner order and size are the backend's own: one forward
- *   op writes it, one backward op of the same topology uses it up, and no other op may name it. Streams and gates stay as they are in between.
- * - A view with buffer -1 is absent, a SCALAR of -1 too: the number of a scalar input. "optional" beside a field marks those where that is
- *   allowed; beside VIEWS it says so of the entries. scripts/generate-ops.mjs makes lib/core/op-fields.ts from these rows, fields and comments.
+ * - A parameter view (kernel, bias, table) names elements of the flat store. The op names a whole GRADIENT buffer as `gradients`; the
+ *   parameter's gradient is the same range of that buffer. A program may have several such buffers, for example one per task. Parameter
+ *   gradients accumulate (+=). Activation gradients overwrite (=), unless `accumulate` is 1.
+ * - A view that an op writes overlaps no other view of the op. Exception: an op may write the same view several times, all but the first
+ *   with `accumulate`; the values add up in the order listed.
+ * - Each GRADIENT buffer has one reduce_gradients. One op updates each parameter, moment and table. Several ops may have gradients for the
+ *   same weights: in one buffer they add up. If ranges overlap partially, backends that cannot add them up refuse the program.
+ * - An opaque buffer (`experts`, `pre` of the mixture) is a whole ACTIVATION. The backend chooses its inner order and size. One forward op
+ *   writes it, one backward op of the same topology consumes it, and no other op may name it. Streams and gates must not change in between.
+ * - A view with buffer -1 is absent. A SCALAR is the number of a scalar input; -1 is absent. "optional" beside a field allows absence;
+ *   beside VIEWS it allows absent entries. scripts/generate-ops.mjs makes lib/core/op-fields.ts from these rows, fields and comments.
  * - Letters: n rows, d input width, h expert width, e experts, g gates, s streams.
  */
 #ifndef MULTIGATE_ABI_OPS_H
@@ -24,9 +23,9 @@
 /* One field a line: scripts/generate-ops.mjs reads them. */
 /* clang-format off */
 
-/* OP(name, phase). The phases of a step, in order: a run can be cut between any two of them (see mg_run), and the ops of a program stand in
- * their order. ROWS: any range of rows on its own. Once a step, after all rows: GRADIENTS, which makes the gradients of parameters whole;
- * UPDATE, penalties and parameters; TABLES, the embedding tables. */
+/* OP(name, phase). The ops of a program are sorted by phase. A run can stop between any two phases (see mg_run). In order:
+ * ROWS runs on any range of rows by itself. The others run once a step, after all rows: GRADIENTS reduces the gradients of parameters;
+ * UPDATE applies penalties and updates parameters; TABLES updates the embedding tables. */
 #define MG_OPS(OP)                \
   OP(copy_columns, ROWS)          \
   OP(embedding_gather, ROWS)      \
@@ -49,21 +48,21 @@
   OP(optimize, UPDATE)            \
   OP(embedding_update, TABLES)
 
-/* y[n,w] = x[n,w]; a row input placed into columns of an activation. */
+/* y[n,w] = x[n,w]. Copies a row input into columns of an activation. */
 #define MG_FIELDS_copy_columns(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(x)                                                             \
   VIEW(y)
 
 /* y[n,dim] = table[id] (combiner 0, ids [n,1]), or the mean (1) or sum (2) of table[id] over the ids != 0 of a row of
- * ids [n,length]. A row without ids gives zeros. Ids are in range: whoever assembled the batch has checked. */
+ * ids [n,length]. A row without ids gives zeros. Ids are in range: the engine checks them when it assembles the batch. */
 #define MG_FIELDS_embedding_gather(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(table)                                                             \
   VIEW(ids)                                                               \
   VIEW(y)                                                                 \
   INT(combiner)
 
-/* z = x[n,in] kernel[in,out] + bias[out]; y = activation(z). bias optional. z optional: written where given, and required
- * for gelu and swish if a dense_backward follows (their derivative needs it). */
+/* z = x[n,in] kernel[in,out] + bias[out]; y = activation(z). bias optional. z optional: written if given. gelu and swish need z
+ * if a dense_backward follows, because their derivative needs it. */
 #define MG_FIELDS_dense_forward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(x)                                                              \
   VIEW(kernel)                                                         \
@@ -72,8 +71,8 @@
   VIEW(y)                                                              \
   INT(activation)
 
-/* dz = dy * activation'(z); dkernel += x^T dz; dbias += sum over rows of dz; dx = dz kernel^T. dx optional, and may be
- * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer that has dkernel and dbias. */
+/* dz = dy * activation'(z); dkernel += x^T dz; dbias += sum over rows of dz; dx = dz kernel^T. dx optional. It may be
+ * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer of dkernel and dbias. */
 #define MG_FIELDS_dense_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(x)                                                               \
   VIEW(kernel)                                                          \
@@ -86,14 +85,14 @@
   INT(activation)                                                       \
   INT(accumulate)
 
-/* The topology that mixture_forward and mixture_backward share. Experts and gates are one dense layer each: a deep one is a
- * dense stack before it, whose output is a stream of its own.
- * streams: s row views. expert i reads stream expert_stream[i]; gate j reads stream gate_stream[j] and sees the experts
+/* The topology that mixture_forward and mixture_backward share. Each expert and each gate is one dense layer. For a deep expert or
+ * gate, put a dense stack before it: the stack's output is a separate stream.
+ * streams: s row views. Expert i reads stream expert_stream[i]. Gate j reads stream gate_stream[j] and sees the experts
  * gate_expert[gate_offset[j] .. gate_offset[j+1]) in that order (gate_offset has g+1 entries).
- * expert_kernel: one view per stream, [experts on it, d of it, units], experts in ascending order; absent where no expert
- * reads the stream. expert_bias [e, units]. gate_kernel: one view per gate, [d, experts seen]; gate_bias: one view per gate,
- * [experts seen], or no views at all. temperature divides the logits, > 0.
- * experts, pre: what forward keeps for backward, [n, e*units] each, opaque. */
+ * expert_kernel: one view per stream, [experts on it, d of it, units], experts in ascending order; absent if no expert
+ * reads the stream. expert_bias [e, units]. gate_kernel: one view per gate, [d, experts seen]. gate_bias: one view per gate,
+ * [experts seen], or no views. temperature divides the logits, > 0.
+ * experts, pre: opaque, [n, e*units] each; forward keeps them for backward. */
 #define MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEWS(streams)                                                          \
   INTS(expert_stream)                                                     \
@@ -110,7 +109,7 @@
 
 /* a_i = activation(stream W_i + b_i); p_j = softmax((stream G_j + c_j) / temperature) over the experts seen; outputs_j = sum p_j[i] a_i.
  * outputs: one view per gate, [n, units]. gates: optional, [n, sum of experts seen], all p side by side.
- * experts optional: a is kept there. pre optional: the pre-activations, required with experts for gelu and swish. */
+ * experts: optional, keeps a. pre: optional, keeps the pre-activations; gelu and swish need it with experts. */
 #define MG_FIELDS_mixture_forward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)      \
   VIEWS(outputs)                                                         \
@@ -118,10 +117,10 @@
   VIEW(experts) /* optional */                                           \
   VIEW(pre) /* optional */
 
-/* From doutputs (one view per gate, absent = zero) the gradients of all parameters and, where a dstreams view is given, of
- * the streams (may be narrower than the stream). gates: as mixture_forward wrote them (required). experts and pre: as
- * mixture_forward kept them; absent: experts are computed again. accumulate: one int per stream. gradients: the GRADIENT buffer
- * that has those of the parameters. */
+/* Computes from doutputs (one view per gate, absent = zero) the gradients of all parameters, and of each stream with a dstreams
+ * view (it may be narrower than the stream). gates: required, as mixture_forward wrote them. experts, pre: as mixture_forward
+ * kept them; if absent, the op recomputes the experts. accumulate: one int per stream. gradients: the GRADIENT buffer of the
+ * parameters. */
 #define MG_FIELDS_mixture_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)       \
   VIEWS(doutputs) /* optional */                                          \
@@ -139,7 +138,7 @@
   INT(kind)
 
 /* dinputs_i = dy (sum), or dy times the product of the other inputs, by prefix and suffix products (no division). dinputs:
- * one per input, absent: nobody wants it. accumulate: one int per input. */
+ * one per input; absent: not computed. accumulate: one int per input. */
 #define MG_FIELDS_fusion_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEWS(inputs)                                                          \
   VIEW(dy)                                                               \
@@ -147,11 +146,11 @@
   INTS(accumulate)                                                       \
   INT(kind)
 
-/* y[n,w] = x / (1 - T / 2^16) where the element is kept, else 0; the same op with x = dy gives dx. T = rate 2^16, rounded to
- * nearest, 2^16 - 1 at most. Element (row, c) is kept where half c % 8 of the words of Philox4x32-10 (low halves first) is >= T: key =
- * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22), words of 32 bits: row and step count modulo 2^32. 0 <= rate < 1. seed < 2^53,
- * stream < 2^32. row: the position in the batch, not in the dataset. step: scalar input, an integer in [0, 2^53]; the engine has checked.
- * first_row: of mg_run. */
+/* y[n,w] = x / (1 - T / 2^16) if the element is kept, else 0. The same op with x = dy gives dx. T = rate 2^16, rounded to
+ * nearest, at most 2^16 - 1. Element (row, c) is kept if half c % 8 of the words of Philox4x32-10 (low halves first) is >= T. key =
+ * (seed low, stream), counter = (first_row + row, step, c / 8, seed high | 2 << 22). Words have 32 bits: row and step count modulo 2^32.
+ * 0 <= rate < 1, seed < 2^53, stream < 2^32. row: the position in the batch, not in the dataset. step: scalar input, an integer in
+ * [0, 2^53], checked by the engine. first_row: from mg_run. */
 #define MG_FIELDS_dropout(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(x)                                                        \
   VIEW(y)                                                        \
@@ -160,9 +159,9 @@
   SCALAR(step)                                                   \
   FLOAT(rate)
 
-/* What all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`; scalar output
- * `loss` += sum(w m l) / D, not weighted by task; the gradients have task_weight, a scalar input that is a finite float32, without
- * which there is no gradient. D = 0 means that no row counts: loss and gradient are 0. label, weight [n,1]; weight and the gradients are
+/* The fields that all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`. Scalar output
+ * `loss` += sum(w m l) / D, without the task weight. Gradients include task_weight, a scalar input that is a finite float32; if it is
+ * absent, there is no gradient. If D = 0, no row counts: loss and gradient are 0. label, weight [n,1]; weight and the gradients are
  * optional. */
 #define MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(label)                                                 \
@@ -183,8 +182,8 @@
   VIEW(y)
 
 /* The binary loss of p = the product of sigmoid(logits_i): l = -y log p - (1 - y) log(1 - p), without cancellation.
- * dlogits_i = task_weight w m sigmoid(-logits_i) (-y + (1 - y) p / (1 - p)) / D. logits, dlogits: [n,1] each; dlogits one per
- * logit or none at all. accumulate: one int per logit. */
+ * dlogits_i = task_weight w m sigmoid(-logits_i) (-y + (1 - y) p / (1 - p)) / D. logits, dlogits: [n,1] each; one dlogits
+ * per logit, or none. accumulate: one int per logit. */
 #define MG_FIELDS_product_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEWS(logits)                                                       \
   VIEWS(dlogits)                                                      \
@@ -202,8 +201,8 @@
   VIEW(dprediction) /* optional */                                    \
   MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
 
-/* l = logsumexp(z) - z_y; dlogits_c = task_weight w m (softmax(z)_c - [c = y]) / D. logits, dlogits [n, classes]; label: the
- * number of the class or NaN; a number that is no class counts as none of them (callers check). */
+/* l = logsumexp(z) - z_y; dlogits_c = task_weight w m (softmax(z)_c - [c = y]) / D. logits, dlogits [n, classes]. label: the
+ * class number or NaN. A number that is no class matches none of them (callers check). */
 #define MG_FIELDS_multiclass_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(logits)                                                           \
   VIEW(dlogits) /* optional */                                           \
@@ -214,12 +213,12 @@
   VIEW(logits)                                                              \
   VIEW(y)
 
-/* Makes a GRADIENT buffer whole: from here on it holds the sum over all rows of this run (it is overwritten, not added to); what it
- * holds before, in the phase ROWS, is nobody's to know. */
+/* Reduces a GRADIENT buffer: overwrites it (not +=) with the sum over all rows of this run. Its contents before that, in the phase
+ * ROWS, are undefined. */
 #define MG_FIELDS_reduce_gradients(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) VIEW(gradients)
 
-/* For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2); their gradient in
- * `gradients`, where that is given, += l1 sign(w) + 2 l2 w. */
+/* For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2). If `gradients` is given, their gradient there
+ * += l1 sign(w) + 2 l2 w. */
 #define MG_FIELDS_penalty(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEWS(parameters)                                              \
   VIEW(gradients) /* optional */                                 \
@@ -228,8 +227,8 @@
   FLOAT(l2)
 
 /* The update rule and its constants; docs/numerics.md has the formulas. rule: 0 sgd, 1 adam (with weight_decay: adamw),
- * 2 adagrad, 3 rmsprop, 4 ftrl. form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). What a rule
- * does not use is 0. Moments in order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum
+ * 2 adagrad, 3 rmsprop, 4 ftrl. form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). Fields that a
+ * rule does not use are 0. Moments in order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum
  * if it has one, mean gradient if centered); ftrl (n, z). beta2 is rho for rmsprop. */
 #define MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(moment1) /* optional */                                       \
@@ -252,17 +251,17 @@
   FLOAT(ftrl_power)                                                  \
   FLOAT(ftrl_beta)
 
-/* Updates all dense parameters from a GRADIENT buffer. Moments: as long as parameters; absent where the rule has none. */
+/* Updates all dense parameters from a GRADIENT buffer. Moments: as long as parameters; absent if the rule has none. */
 #define MG_FIELDS_optimize(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(parameters)                                                \
   VIEW(gradients)                                                 \
   MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
 
 /* Sums the gradients of each id of the batch in row order (features in the order listed), adds the penalty and updates the
- * rows of one table. ids: the row inputs that were gathered from it; gradients: the matching columns of a STORED buffer;
+ * rows of one table. ids: the row inputs that were gathered from the table. gradients: the matching columns of a STORED buffer.
  * combiners: as in embedding_gather (mean: each id gets d / count; id 0 of combiners 1 and 2 gets nothing).
- * exact 0: only rows whose id occurs move (combiner 0 counts id 0 as any other), the penalty covers them alone.
- * exact 1: every row moves by the dense rule, the penalty covers the table. loss: scalar output of the penalty. */
+ * exact 0: updates only rows whose id occurs, and the penalty covers only them (combiner 0 treats id 0 like any other id).
+ * exact 1: updates every row by the dense rule, and the penalty covers the table. loss: scalar output of the penalty. */
 #define MG_FIELDS_embedding_update(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(table)                                                             \
   VIEWS(ids)                                                              \

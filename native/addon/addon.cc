@@ -1,4 +1,4 @@
-// The module: what `NativeBinding` in lib/native/binding.ts lists, and the state of an environment.
+// The module: exports `NativeBinding` of lib/native/binding.ts and holds the state of an environment.
 #include "addon/environment.h"
 #include "addon/handles.h"
 #include "addon/program_reader.h"
@@ -83,7 +83,7 @@ Napi::Value measure_peak(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), peak(isa, threads));
 }
 
-/// A function whose errors are those of the library that its data name, or plain ones.
+/// A function that throws the errors of the library in its data, or plain ones if there is none.
 template <Napi::Value (*Body)(const Napi::CallbackInfo&)>
 Napi::Value call(const Napi::CallbackInfo& info) {
   const Environment::Scope scope(info.Env(), static_cast<const Library*>(info.Data()));

@@ -31,7 +31,7 @@ void AsyncJob::settle(Napi::Env env) {
   } catch (const Failure& caught) {
     failure_ = caught;
   }
-  end();  // before the promise: its handlers may run the plan again
+  end();  // before the promise settles: its handlers may run the plan again
   if (failure_) {
     deferred_.Reject(to_error(env, *failure_).Value());
   } else {
@@ -41,7 +41,7 @@ void AsyncJob::settle(Napi::Env env) {
 
 Napi::Value AsyncRun::result(Napi::Env env) {
   const Where outputs("outputs");
-  // All arrays are looked at before any is written: a run's outputs arrive together or not at all.
+  // Check all arrays before writing any: a run's outputs arrive together or not at all.
   std::vector<std::pair<Span, const void*>> copies;
   copies.reserve(outputs_.size());
   for (size_t k = 0; k < outputs_.size(); ++k) {
@@ -67,7 +67,7 @@ AsyncQueue::AsyncQueue(Napi::Env env) : env_(env) {
   const napi_value name = Napi::String::New(env, "multigate.run");
   if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, on_signal, &signal_) != napi_ok ||
       napi_unref_threadsafe_function(env, signal_) != napi_ok ||
-      napi_add_env_cleanup_hook(env, on_cleanup, this) != napi_ok) {  // after the function was created: see async.h
+      napi_add_env_cleanup_hook(env, on_cleanup, this) != napi_ok) {  // after creating the function: see async.h
     throw Failure(Code::internal, "cannot create the queue of asynchronous runs");
   }
 }
@@ -91,7 +91,7 @@ Napi::Promise AsyncQueue::post(std::unique_ptr<AsyncJob> job) {
     jobs_.pop_back();
     throw;
   }
-  if (jobs_.size() == 1) napi_ref_threadsafe_function(env_, signal_);  // a job under way keeps the process alive
+  if (jobs_.size() == 1) napi_ref_threadsafe_function(env_, signal_);  // a pending job keeps the process alive
   return promise;
 }
 
@@ -110,7 +110,7 @@ void AsyncQueue::settle_finished(Napi::Env env) {
     try {
       job->settle(env);
     } catch (const Napi::Error&) {
-      // Resolving fails only where JavaScript may no longer run: the worker is being terminated.
+      // Resolving fails only when the worker is being terminated: JavaScript may no longer run.
     }
   }
 }

@@ -1,9 +1,9 @@
-// Asynchronous jobs of one environment, runs above all: executed in order on the engine's runner, settled on the JavaScript thread.
+// Asynchronous jobs of one environment, mostly runs. The engine's runner executes them in order; the JavaScript thread settles them.
 //
-// Lifetime, the hard part. Jobs belong to this queue, which lives on the JavaScript thread; the runner thread only executes a
-// job's work and signals. At environment teardown the cleanup hook stops the runner (waiting for the job under way) and
-// drops all jobs unsettled. Hooks run last-in first-out and the thread-safe function registers its own when it is created,
-// so ours must be added after: then nothing signals a function that is gone.
+// Lifetime. This queue owns the jobs and lives on the JavaScript thread. The runner thread only executes a job's work and
+// signals. At environment teardown the cleanup hook stops the runner (it waits for the running job) and drops all jobs
+// unsettled. Hooks run last-in first-out, and the thread-safe function registers its own hook when it is created. Add our
+// hook after that: then nothing signals a function that is gone.
 #pragma once
 
 #include "addon/napi_setup.h"
@@ -22,7 +22,7 @@ namespace multigate::addon {
 
 struct Library;
 
-/// Work that is executed on the runner's thread, and the promise that waits for it.
+/// Work for the runner's thread, and the promise that waits for it.
 class AsyncJob {
  public:
   explicit AsyncJob(Napi::Env env);
@@ -33,24 +33,24 @@ class AsyncJob {
   Napi::Promise promise() const { return deferred_.Promise(); }
   virtual void give_way() noexcept {}
 
-  /// On the runner's thread; keeps a failure for settle().
+  /// Runs on the runner's thread. Keeps a failure for settle().
   void execute() noexcept;
-  /// Back on the JavaScript thread: the result, the work's end, then the promise.
+  /// Runs on the JavaScript thread: takes the result, ends the work, then settles the promise.
   void settle(Napi::Env env);
 
  protected:
   virtual void work() = 0;
   virtual Napi::Value result(Napi::Env env) = 0;
-  /// Lets go of what the work had in use.
+  /// Releases what the work used.
   virtual void end() noexcept = 0;
 
  private:
   Napi::Promise::Deferred deferred_;
-  const Library* library_;  // which asked for it
+  const Library* library_;  // the library that asked for it
   std::optional<Failure> failure_;
 };
 
-/// Work without a result: a Shuffle, a Drawing.
+/// Work without a result: a Shuffle or a Drawing.
 template <class Work>
 class AsyncWork : public AsyncJob {
  public:
@@ -65,7 +65,7 @@ class AsyncWork : public AsyncJob {
   std::unique_ptr<Work> work_;
 };
 
-/// A run and the arrays that it writes.
+/// A run and the arrays it writes.
 class AsyncRun : public AsyncJob {
  public:
   struct Output {
@@ -95,7 +95,7 @@ class AsyncQueue {
   AsyncQueue(const AsyncQueue&) = delete;
   AsyncQueue& operator=(const AsyncQueue&) = delete;
 
-  /// Jobs before it give way.
+  /// Asks the jobs before it to yield.
   Napi::Promise post(std::unique_ptr<AsyncJob> job);
   void give_way() noexcept;
 

@@ -46,7 +46,7 @@ Napi::Value ColumnsHandle::write(const Napi::CallbackInfo& info) {
   std::vector<Napi::Value> data;
   const uint32_t length = array.Length();
   for (uint32_t i = 0; i < length; ++i) data.push_back(array.Get(i));
-  // From here on no JavaScript runs: where the arrays are stays true.
+  // No JavaScript runs from here on, so the arrays' addresses stay valid.
   const std::vector<Column>& columns = live().columns();
   if (data.size() != columns.size()) {
     throw Failure(Code::argument, text_of("data has ", data.size(), " entries, expected ", columns.size(), ", one per column"));
@@ -56,7 +56,7 @@ Napi::Value ColumnsHandle::write(const Napi::CallbackInfo& info) {
   for (size_t k = 0; k < columns.size(); ++k) {
     const Where where(root, static_cast<int64_t>(k));
     const auto type = columns[k].dtype == MG_I32 ? napi_int32_array : napi_float32_array;
-    // The first array says how many rows there are.
+    // The first array gives the number of rows.
     if (k == 0) rows = span_of(where, data[k], array_type_name(type)).length / columns[k].width;
     values.push_back(input_span(where, data[k], type, rows * columns[k].width).data);
   }

@@ -1,5 +1,5 @@
-// What one JavaScript environment (the main thread or a worker) owns: the classes, saved constructors and the queue of
-// asynchronous runs. Kept as instance data, so several environments live side by side and each goes away with its own.
+// The state of one JavaScript environment (the main thread or a worker): classes, saved constructors and the queue of
+// asynchronous runs. It is instance data, so several environments coexist and each frees its own.
 #pragma once
 
 #include "addon/napi_setup.h"
@@ -11,15 +11,15 @@
 
 namespace multigate::addon {
 
-/// One copy of the library that is at work in an environment: test runners load one per file, each in a realm of its own.
+/// One copy of the library in an environment. Test runners load one per file, each in its own realm.
 struct Library {
-  /// new (code, message): what errors are thrown as. Weak: a realm that is gone is not kept by it.
+  /// The error class: new (code, message). Weak, so it does not keep a dead realm alive.
   Napi::FunctionReference error_class;
 };
 
 class Environment {
  public:
-  /// Errors are those of this library until the end of the scope.
+  /// Throws this library's errors until the end of the scope.
   class Scope {
    public:
     Scope(Napi::Env env, const Library* library) : environment_(of(env)), before_(environment_.library_) { environment_.library_ = library; }
@@ -38,20 +38,20 @@ class Environment {
   Napi::FunctionReference memory, columns, plan, step;
 
   const Library& add_library(Napi::Function error_class);
-  /// Whose call is under way; null outside of every call, and for those who use the addon without the library: plain Errors with a code.
+  /// The library of the current call. Null outside calls and without the library: then errors are plain Errors with a code.
   const Library* library() const noexcept { return library_; }
 
-  /// Made with the first asynchronous run.
+  /// Creates the queue on first use.
   AsyncQueue& queue(Napi::Env env);
-  /// Asynchronous runs under way.
+  /// Number of pending asynchronous runs.
   void give_way() noexcept {
     if (queue_ != nullptr) queue_->give_way();
   }
 
-  /// A zeroed array of the genuine constructor; unlike Node-API's, it throws where memory is short instead of aborting.
+  /// A zeroed array made by the saved constructor. If memory is short it throws; Node-API's would abort.
   Napi::Value new_float_array(Napi::Env env, bool doubles, int64_t length);
 
-  /// Creates a handle around `object`. Constructors called by anyone else find nothing here and throw.
+  /// Creates a handle around `object`. A constructor called by anyone else finds no pending object and throws.
   template <class Engine>
   Napi::Value wrap(Napi::FunctionReference& constructor, std::shared_ptr<Engine> object) {
     pending_ = std::move(object);
@@ -64,7 +64,7 @@ class Environment {
       throw;
     }
   }
-  /// The object for the handle under construction. @throws Failure where there is none.
+  /// The object for the handle under construction. @throws Failure if there is none.
   template <class Engine>
   std::shared_ptr<Engine> take_pending() {
     if (pending_ == nullptr) throw Failure(Code::argument, "this class has no public constructor; use createMemory, createColumns, compile or begin");

@@ -1,4 +1,4 @@
-// What the handles share; see handles.h.
+// Code that all handles share; see handles.h.
 #include "addon/handles.h"
 
 #include "addon/environment.h"

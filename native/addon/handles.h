@@ -1,5 +1,5 @@
-// The classes that JavaScript holds: Memory, Columns, Plan and Step. Each wraps a reference to an engine object and adds the checks
-// that make any call safe: the receiver and every handle argument are recognised by type tag, never by trust.
+// The classes that JavaScript holds: Memory, Columns, Plan and Step. Each wraps a reference to an engine object and makes every
+// call safe: it checks the type tags of the receiver and of every handle argument.
 #pragma once
 
 #include "addon/napi_setup.h"
@@ -15,10 +15,10 @@
 
 namespace multigate::addon {
 
-/// V8 makes no typed array much above this; larger memories are read in parts.
+/// V8's typed arrays end near this length; read larger memories in parts.
 constexpr int64_t kMaxReadBytes = INT32_MAX;
 
-/// What the classes share: tagging, recognising, disposing.
+/// The base of all classes: tags, recognises and disposes handles.
 template <class Handle, class Engine>
 class HandleBase : public Napi::ObjectWrap<Handle> {
  public:
@@ -30,8 +30,8 @@ class HandleBase : public Napi::ObjectWrap<Handle> {
   void Finalize(Napi::BasicEnv env) override { release(env); }
 
  protected:
-  // Entries of the class for DefineClass. Not node-addon-api's own: those call the member on whatever object the receiver wraps,
-  // and V8 does not guard accessors.
+  // Class entries for DefineClass. node-addon-api's own entries call the member on whatever object the receiver wraps, and V8
+  // does not guard accessors.
   template <Napi::Value (Handle::*Method)(const Napi::CallbackInfo&)>
   static Napi::ClassPropertyDescriptor<Handle> instance_method(const char* name) {
     return napi_property_descriptor{name, nullptr, &call<Method>, nullptr, nullptr, nullptr, napi_default_method, nullptr};
@@ -46,14 +46,14 @@ class HandleBase : public Napi::ObjectWrap<Handle> {
   }
   Engine& live() const;
   const std::shared_ptr<Engine>& live_pointer() const;
-  /// Bytes that the garbage collector should know of.
+  /// Bytes to report to the garbage collector.
   void account(Napi::BasicEnv env, int64_t bytes);
   void release(Napi::BasicEnv env);
 
   std::shared_ptr<Engine> object_;
 
  private:
-  /// Recognises the receiver before anything of it is touched, and turns every failure into a JavaScript error.
+  /// Checks the receiver before touching it. Turns every failure into a JavaScript error.
   template <Napi::Value (Handle::*Method)(const Napi::CallbackInfo&)>
   static napi_value call(napi_env env, napi_callback_info raw) {
     try {
@@ -68,7 +68,7 @@ class HandleBase : public Napi::ObjectWrap<Handle> {
   }
   static Handle* handle_of(const Where& where, const Napi::Value& value);
 
-  const Library* library_;  // which made it
+  const Library* library_;  // the library that made it
   int64_t accounted_ = 0;
 };
 
@@ -140,7 +140,7 @@ class StepHandle : public HandleBase<StepHandle, OpenStep> {
   Napi::Value end(const Napi::CallbackInfo& info);
 };
 
-/// Columns as ColumnSpecs say, all zero. @throws Failure.
+/// Columns as the ColumnSpecs describe, all zero. @throws Failure.
 std::shared_ptr<Columns> read_columns(const Napi::Value& specs, const Napi::Value& rows);
 
 }  // namespace multigate::addon

@@ -97,7 +97,7 @@ Napi::Value MemoryHandle::initialize_async(const Napi::CallbackInfo& info) {
   const uint64_t seed = to_key(Where(root, "seed"), given("seed"));
   const uint64_t stream = to_key(Where(root, "stream"), given("stream"));
   const auto threads = static_cast<int>(to_integer(Where(root, "threads"), given("threads"), 1, kMaxThreads));
-  // From here on no JavaScript runs.
+  // No JavaScript runs from here on.
   live();
   AsyncQueue& queue = Environment::of(info.Env()).queue(info.Env());
   auto work = std::make_unique<Drawing>(object_, range, WeightStream(initializer, seed, stream), threads);
@@ -105,7 +105,7 @@ Napi::Value MemoryHandle::initialize_async(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value MemoryHandle::dispose(const Napi::CallbackInfo& info) {
-  if (object_ != nullptr) object_->dispose();  // plans that it is bound to find it disposed
+  if (object_ != nullptr) object_->dispose();  // plans bound to it will find it disposed
   release(info.Env());
   return info.Env().Undefined();
 }

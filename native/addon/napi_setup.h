@@ -1,4 +1,4 @@
-// The one include of napi.h, with the settings that must be the same in every file of the addon.
+// The only include of napi.h. Its settings must be the same in every file of the addon.
 #pragma once
 
 #ifndef NAPI_VERSION
@@ -7,7 +7,7 @@
 #ifndef NODE_ADDON_API_CPP_EXCEPTIONS
 #define NODE_ADDON_API_CPP_EXCEPTIONS
 #endif
-// A worker that is being terminated cannot take an exception any more; without this the process would abort.
+// A terminating worker cannot take an exception; without this setting the process would abort.
 #ifndef NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #endif

@@ -29,7 +29,7 @@ Napi::Value PlanHandle::bind(const Napi::CallbackInfo& info) {
 
 Napi::Value PlanHandle::run(const Napi::CallbackInfo& info) {
   const Request request = read_request(info[0]);
-  // From here on no JavaScript runs: what is checked stays true.
+  // No JavaScript runs from here on, so checked facts stay true.
   Step step(live_pointer(), request.rows, request.threads, request.steps);
   fill_in_place(request, live(), step);
   step.set_limit(std::chrono::milliseconds(request.milliseconds));
@@ -83,7 +83,7 @@ Napi::Value PlanHandle::info(const Napi::CallbackInfo& info) {
 
 Napi::Value PlanHandle::dispose(const Napi::CallbackInfo& info) {
   if (object_ != nullptr) object_->retire();
-  release(info.Env());  // a step under way holds the plan until it ends
+  release(info.Env());  // a running step holds the plan until it ends
   return info.Env().Undefined();
 }
 

@@ -9,9 +9,9 @@
 namespace multigate::addon {
 namespace {
 
-constexpr int64_t kAlignment = 16;  // floats: every region begins on a cache line of the block
+constexpr int64_t kAlignment = 16;  // in floats: every region starts on a cache line of the block
 
-/// A function that holds the run as long as it lives.
+/// A function that keeps the run alive.
 template <Napi::Value (*Callback)(const Napi::CallbackInfo&)>
 Napi::Function function_of(Napi::Env env, const char* name, const std::shared_ptr<PreparedRun>& run) {
   auto held = std::make_unique<std::shared_ptr<PreparedRun>>(run);
@@ -62,7 +62,7 @@ Napi::Value PreparedRun::call_run(const Napi::CallbackInfo& info) {
   const Environment::Scope scope(info.Env(), self.library_);
   return guarded(info.Env(), [&] {
     const int64_t rows = to_integer(Where("rows"), info[0], 0, self.capacity_);
-    // From here on no JavaScript runs: where the block is stays true.
+    // No JavaScript runs from here on, so the block's address stays valid.
     const std::shared_ptr<Plan> plan = self.plan();
     float* block = self.block(info.Env());
     if (rows > 0) self.run(plan, rows, block);

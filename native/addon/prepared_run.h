@@ -1,7 +1,7 @@
-// A run that is bound once and called often: plan, threads and one block of JavaScript memory for all its rows, in and out.
+// A run that is bound once and called often: a plan, threads and one block of JavaScript memory for all inputs and outputs.
 //
-// What a call costs beside the kernels is one argument, one reference and one look at an ArrayBuffer, however many inputs
-// there are. The block belongs to JavaScript; a call looks it up, uses it and forgets where it is.
+// Besides the kernels a call costs one argument, one reference and one ArrayBuffer lookup, for any number of inputs.
+// JavaScript owns the block. Each call looks up its address and does not keep it.
 #pragma once
 
 #include "addon/napi_setup.h"
@@ -18,11 +18,11 @@ struct Library;
 
 class PreparedRun {
  public:
-  /// `names`: what the inputs are called in errors. @throws Failure.
+  /// `names`: the inputs' names in errors. @throws Failure.
   PreparedRun(Napi::Env env, const std::shared_ptr<Plan>& plan, int64_t capacity, std::vector<std::string> names, int threads);
 
-  /// { memory, offsets, run, dispose }: NativePreparedRun in lib/native/binding.ts. The functions know their run, whatever
-  /// receiver they are called with, and hold it.
+  /// { memory, offsets, run, dispose }: NativePreparedRun in lib/native/binding.ts. The functions hold their run and
+  /// ignore their receiver.
   static Napi::Object wrap(Napi::Env env, std::shared_ptr<PreparedRun> run);
 
  private:
@@ -36,13 +36,13 @@ class PreparedRun {
   static Napi::Value call_dispose(const Napi::CallbackInfo& info);
 
   void run(const std::shared_ptr<Plan>& plan, int64_t rows, float* block);
-  /// The block, as it is now. @throws Failure where it was transferred away.
+  /// The block's current address. @throws Failure if the block was transferred away.
   float* block(Napi::Env env) const;
-  /// @throws Failure where this or the plan was disposed.
+  /// @throws Failure if this or the plan was disposed.
   std::shared_ptr<Plan> plan() const;
 
-  const Library* library_;    // which prepared it
-  std::weak_ptr<Plan> plan_;  // a plan that is disposed is gone, whatever runs are prepared
+  const Library* library_;    // the library that prepared it
+  std::weak_ptr<Plan> plan_;  // weak: prepared runs do not keep a disposed plan alive
   int64_t capacity_;
   int threads_;
   std::vector<std::string> names_;

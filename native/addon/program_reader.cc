@@ -24,7 +24,7 @@ mg_view read_view(const Where& where, const Napi::Value& value) {
   return view;
 }
 
-/// Every entry of an array by `read`, each in a handle scope of its own: programs may be long.
+/// Calls `read` for every entry of an array, each in its own handle scope because programs may be long.
 template <class Read>
 void for_entries(const Where& where, const Napi::Value& value, int64_t longest, Read read) {
   const Napi::Array array = to_array(where, value, longest);

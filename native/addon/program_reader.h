@@ -1,4 +1,4 @@
-// A ProgramSpec of JavaScript as an engine Program. Reads ops through the engine's reflection table and knows none by name.
+// Converts a JavaScript ProgramSpec to an engine Program. Reads ops through the engine's reflection table, so it names no op.
 #pragma once
 
 #include "addon/napi_setup.h"
@@ -7,7 +7,7 @@
 
 namespace multigate::addon {
 
-/// Shapes and values are judged by validate(); this reads. @throws Failure (program) naming the place.
+/// Only reads; validate() checks shapes and values. @throws Failure (program) naming the place.
 Program read_program(const Napi::Value& spec);
 
 }  // namespace multigate::addon

@@ -9,7 +9,7 @@
 namespace multigate::addon {
 namespace {
 
-constexpr const char* kPlaces[] = {"auto", "device", "host", nullptr};  // by mg_data_place
+constexpr const char* kPlaces[] = {"auto", "device", "host", nullptr};  // in the order of mg_data_place
 
 std::vector<Napi::Value> read_entries(const Where& where, const Napi::Value& value) {
   const Napi::Array array = to_array(where, value, kMaxBuffers);
@@ -38,7 +38,7 @@ struct Range {
 
 Range range_of(const Span& span) { return {static_cast<const char*>(span.data), static_cast<size_t>(span.length) * array_element_bytes(span.type)}; }
 
-/// The outputs' arrays, none of which overlaps another: two kernels' results would mix.
+/// Sets the outputs' arrays. They must not overlap, or the results of two kernels would mix.
 std::vector<Span> output_spans(const Request& request, const Plan& plan, const Step& step) {
   const Where root("outputs");
   const auto& buffers = plan.facts().row_outputs;
@@ -56,11 +56,11 @@ std::vector<Span> output_spans(const Request& request, const Plan& plan, const S
   return spans;
 }
 
-/// How a step reads its rows: now, where floats are unless others may write them meanwhile; in its turn, after what was asked for before;
-/// or in phases of which the first may come at any time: from copies, in the order that the rows have now.
+/// How a step reads its rows. Now: floats in place, unless others may write them meanwhile. In its turn: after earlier requests.
+/// In phases: from copies, in the rows' current order, because the first phase may come at any time.
 enum class Reading { now, in_turn, in_phases };
 
-/// The row inputs' arrays or columns.
+/// Sets the row inputs' arrays or columns.
 void fill_inputs(const Request& request, const Plan& plan, Step& step, const std::vector<Span>& outputs, Reading reading) {
   if (request.from_columns) {
     const std::shared_ptr<Columns> columns = ColumnsHandle::object_of(Where("columns"), request.columns);
@@ -122,8 +122,7 @@ Request read_rows(const Napi::Object& object) {
     if (!data.IsUndefined()) request.place = static_cast<mg_data_place>(to_choice(Where("data"), data, kPlaces));
   } else {
     if (request.steps != 1)
-      throw Failure(Code::argument,
-                    text_of("steps is ", request.steps, ", expected 1 where inputs are arrays; several follow each other in columns"));
+      throw Failure(Code::argument, text_of("steps is ", request.steps, ", expected 1 where inputs are arrays; for several steps use columns"));
     request.inputs = read_entries(Where("inputs"), inputs);
   }
   request.scalars = property(object, "scalars");
@@ -141,7 +140,7 @@ Request read_request(const Napi::Value& value) {
 
 Request read_open_request(const Napi::Value& value) {
   const Request request = read_rows(to_object(Where("request"), value));
-  if (request.steps != 1) throw Failure(Code::argument, text_of("steps is ", request.steps, ", expected 1: phases are those of one step"));
+  if (request.steps != 1) throw Failure(Code::argument, text_of("steps is ", request.steps, ", expected 1: phases belong to one step"));
   return request;
 }
 

@@ -1,5 +1,5 @@
-// A RunRequest of JavaScript, in two moves: read_request() reads every property (JavaScript may run), then the fill functions
-// take pointers and move data (no JavaScript runs any more).
+// Reads a JavaScript RunRequest in two stages. First read_request() reads every property; JavaScript may run meanwhile. Then the
+// fill functions take pointers and move data; no JavaScript runs any more.
 #pragma once
 
 #include "addon/napi_setup.h"
@@ -13,7 +13,7 @@
 namespace multigate::addon {
 
 constexpr int64_t kMaxThreads = 4096;
-constexpr int64_t kMaxSteps = 1 << 20;  // of a call
+constexpr int64_t kMaxSteps = 1 << 20;  // per call
 constexpr int64_t kMaxMilliseconds = 24 * 3600 * 1000;
 
 struct Request {
@@ -22,7 +22,7 @@ struct Request {
   int64_t milliseconds = kMaxMilliseconds;
   int threads = 1;
   bool from_columns = false;
-  std::vector<Napi::Value> inputs;  // where not from columns
+  std::vector<Napi::Value> inputs;  // unless the rows come from columns
   std::vector<Napi::Value> outputs;
   Napi::Value scalars;
   Napi::Value columns;
@@ -33,16 +33,16 @@ struct Request {
 };
 
 Request read_request(const Napi::Value& value);
-/// Of a step that is run in phases: it has no outputs.
+/// Reads the request of a step in phases, which has no outputs.
 Request read_open_request(const Napi::Value& value);
 
-/// Inputs read in place, outputs written in place: for a step that ends before the call returns.
+/// Reads inputs and writes outputs in place: for a step that ends before the call returns.
 void fill_in_place(const Request& request, const Plan& plan, Step& step);
 
-/// Inputs copied, outputs native; returns the arrays to copy the outputs to.
+/// Copies inputs and keeps outputs native. Returns the arrays to copy the outputs to.
 std::vector<AsyncRun::Output> fill_by_copy(const Request& request, const Plan& plan, Step& step);
 
-/// Inputs copied, for a step whose phases come one by one. @throws Failure (busy) while the order of its rows is being drawn.
+/// Copies inputs, for a step whose phases come one by one. @throws Failure (busy) while its rows are being shuffled.
 void fill_open(const Request& request, const Plan& plan, Step& step);
 
 }  // namespace multigate::addon

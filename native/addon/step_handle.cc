@@ -9,10 +9,10 @@
 namespace multigate::addon {
 namespace {
 
-constexpr const char* kPhases[] = {"rows", "gradients", "update", "tables", nullptr};  // by mg_phase
+constexpr const char* kPhases[] = {"rows", "gradients", "update", "tables", nullptr};  // in the order of mg_phase
 static_assert(std::size(kPhases) == MG_PHASE_COUNT + 1);
 
-/// Phases of a step on the runner's thread.
+/// Runs phases of a step on the runner's thread.
 class AsyncPhases : public AsyncJob {
  public:
   AsyncPhases(Napi::Env env, std::shared_ptr<OpenStep> step) : AsyncJob(env), step_(std::move(step)) {}
@@ -62,7 +62,7 @@ Napi::Value StepHandle::run(const Napi::CallbackInfo& info) {
   try {
     return queue.post(std::move(job));
   } catch (...) {
-    step->end_run();  // it was never on its way
+    step->end_run();  // it was never queued
     throw;
   }
 }

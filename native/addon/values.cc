@@ -10,7 +10,7 @@
 namespace multigate::addon {
 namespace {
 
-/// Shortest text that names the number: integers without a point.
+/// The number's shortest text: integers without a point.
 std::string number_text(double value) {
   char text[40];
   std::snprintf(text, sizeof text, "%.17g", value);
@@ -107,7 +107,7 @@ bool to_boolean(const Where& where, const Napi::Value& value) {
 
 std::string to_string(const Where& where, const Napi::Value& value) {
   if (!value.IsString()) wrong(where, value, "a string");
-  // Names are short: a longer one is unknown anyway and is not copied out whole.
+  // All names are short: a longer one is unknown, so do not copy all of it.
   char text[256] = {};
   size_t length = 0;
   if (napi_get_value_string_utf8(value.Env(), value, text, sizeof text, &length) != napi_ok) wrong(where, value, "a string");
@@ -146,7 +146,7 @@ bool is_absent(const Napi::Value& value) { return value.IsUndefined() || value.I
 Span span_of(const Where& where, const Napi::Value& value, const char* expected) {
   if (!value.IsTypedArray()) wrong(where, value, expected);
   const napi_env env = value.Env();
-  // A type that this Node-API does not know leaves `type` as it is.
+  // Node-API leaves `type` unchanged for a type that it does not know.
   Span span{nullptr, 0, static_cast<napi_typedarray_type>(-1), false, false};
   size_t length = 0;
   size_t offset = 0;
@@ -154,13 +154,13 @@ Span span_of(const Where& where, const Napi::Value& value, const char* expected)
   if (napi_get_typedarray_info(env, value, &span.type, &length, &span.data, &buffer, &offset) != napi_ok) wrong(where, value, expected);
   bool plain = false;
   if (napi_is_arraybuffer(env, buffer, &plain) != napi_ok) wrong(where, value, expected);
-  span.shared = !plain;  // Node-API has no test for a SharedArrayBuffer, but this is the only other kind
+  span.shared = !plain;  // Node-API cannot test for a SharedArrayBuffer; it is the only other kind
   span.length = static_cast<int64_t>(length);
   if (plain) {
     napi_is_detached_arraybuffer(env, buffer, &span.detached);
     void* start = nullptr;
     size_t bytes = 0;
-    // The buffer's own length is the last word: a resizable buffer may have shrunk under its views.
+    // Check against the buffer's current length: a resizable buffer may have shrunk under its views.
     if (napi_get_arraybuffer_info(env, buffer, &start, &bytes) != napi_ok || span.detached) bytes = 0;
     const size_t needed = length * array_element_bytes(span.type);
     if (length > 0 && (offset > bytes || needed > bytes - offset)) span.length = 0;
@@ -177,7 +177,7 @@ Span checked_span(const Where& where, const Napi::Value& value, napi_typedarray_
     throw Failure(Code::argument, where.text() + " is " + found + ", expected " + expected);
   };
   if (span.type != type) fail(text_of("a ", array_type_name(span.type)), text_of("a ", array_type_name(type)));
-  if (output && span.shared) fail("backed by a SharedArrayBuffer", "an array of its own, as it is written");
+  if (output && span.shared) fail("backed by a SharedArrayBuffer", "an array without shared memory, because the call writes it");
   if (span.detached) fail("detached: its ArrayBuffer was transferred away", text_of("a ", array_type_name(type), " of length ", length));
   if (span.length != length) fail(text_of("of length ", span.length), text_of(length));
   return span;

@@ -1,7 +1,7 @@
-// Reading JavaScript values: each reader names the place, what it found and what it expected, and reads a value once.
+// Readers of JavaScript values. An error names the place, the value found and the value expected. Each reader reads a value once.
 //
-// Getters and proxies may run any JavaScript while properties are read, so callers read every property first and take
-// pointers (span_of) last; span_of itself runs no JavaScript.
+// Getters and proxies may run any JavaScript. So callers read every property first and take pointers (span_of) last; span_of
+// runs no JavaScript.
 #pragma once
 
 #include "addon/napi_setup.h"
@@ -14,7 +14,7 @@
 
 namespace multigate::addon {
 
-/// "ops[3].kernel.offset", put together only when something is wrong. Lives on the stack of the readers.
+/// A place such as "ops[3].kernel.offset". Builds its text only for an error. Lives on the readers' stack.
 class Where {
  public:
   explicit Where(const char* name) : name_(name) {}
@@ -28,7 +28,7 @@ class Where {
   int64_t index_ = -1;
 };
 
-/// A short text for a value that was not expected; runs no JavaScript.
+/// A short text for an unexpected value. Runs no JavaScript.
 std::string describe(const Napi::Value& value);
 
 [[noreturn]] void wrong(const Where& where, const Napi::Value& found, const std::string& expected);
@@ -38,21 +38,21 @@ constexpr double kMaxSafeInteger = 9007199254740991.0;
 int64_t to_integer(const Where& where, const Napi::Value& value, int64_t low, int64_t high);
 /// A seed, stream or epoch.
 uint64_t to_key(const Where& where, const Napi::Value& value);
-/// Any integer that a double holds exactly; its range is checked by whoever knows it.
+/// Any integer that a double holds exactly. The caller checks its range.
 int64_t to_integer(const Where& where, const Napi::Value& value);
 double to_finite(const Where& where, const Napi::Value& value);
 bool to_boolean(const Where& where, const Napi::Value& value);
 std::string to_string(const Where& where, const Napi::Value& value);
-/// One of `choices` (a null-terminated list): its place in the list.
+/// The index of the value in `choices`, a null-terminated list.
 int to_choice(const Where& where, const Napi::Value& value, const char* const* choices);
 Napi::Object to_object(const Where& where, const Napi::Value& value);
 Napi::Array to_array(const Where& where, const Napi::Value& value, int64_t longest);
 
-/// The property, by name; undefined where it is missing.
+/// The property of this name, or undefined.
 Napi::Value property(const Napi::Object& object, const char* name);
 bool is_absent(const Napi::Value& value);
 
-/// The elements of a typed array, as they are now: valid until JavaScript runs again.
+/// The elements of a typed array. Valid until JavaScript runs again.
 struct Span {
   void* data;
   int64_t length;
@@ -61,10 +61,10 @@ struct Span {
   bool detached;  // its ArrayBuffer was transferred away
 };
 
-/// Whatever is no typed array, or reaches outside its buffer, is refused with `expected`.
+/// Refuses a value that is no typed array, or that reaches outside its buffer. `expected` goes into the error.
 Span span_of(const Where& where, const Napi::Value& value, const char* expected);
 
-/// span_of, and the type and length as expected. Shared memory may be read, not written.
+/// span_of with checks of type and length. Shared memory may be read but not written.
 Span input_span(const Where& where, const Napi::Value& value, napi_typedarray_type type, int64_t length);
 Span output_span(const Where& where, const Napi::Value& value, napi_typedarray_type type, int64_t length);
 
@@ -75,7 +75,7 @@ size_t array_element_bytes(napi_typedarray_type type);
 Napi::Error to_error(Napi::Env env, const char* code, const std::string& text);
 Napi::Error to_error(Napi::Env env, const Failure& failure);
 
-/// Runs `body`; every C++ exception leaves as a JavaScript error with a code. Errors thrown by a caller's getter pass as they are.
+/// Runs `body`. Turns every C++ exception into a JavaScript error with a code. Errors thrown by a caller's getter pass unchanged.
 template <class Body>
 auto guarded(Napi::Env env, Body body) -> decltype(body()) {
   try {

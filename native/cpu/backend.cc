@@ -1,4 +1,4 @@
-// The CPU backend's table: checks that belong to running, and no exception across the contract.
+// The CPU backend's table: run-time checks. No exception crosses the contract.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -26,7 +26,7 @@ mg_status guarded(mg_error* error, const Body& body) noexcept {
     body();
     return MG_OK;
   } catch (const std::bad_alloc&) {
-    return fail(error, MG_OUT_OF_MEMORY, "the CPU backend could not get the memory it needs");
+    return fail(error, MG_OUT_OF_MEMORY, "the CPU backend could not allocate the memory it needs");
   } catch (const std::invalid_argument& problem) {
     return fail(error, MG_UNSUPPORTED, problem.what());
   } catch (const std::exception& problem) {
@@ -39,7 +39,7 @@ void describe(mg_device_info* info) noexcept { *info = {}; }
 void forget(uint64_t) noexcept {}
 
 mg_status allocate(int64_t elements, void** data, mg_error* error) noexcept {
-  // Room for a whole vector at the last element, and a multiple of the alignment.
+  // Room for a whole vector at the last element, rounded up to the alignment.
   if (elements < 0 || elements > (int64_t{1} << 59)) return fail(error, MG_OUT_OF_MEMORY, "more elements than memory can hold");
   const size_t bytes = static_cast<size_t>(padded(elements) + kPad) * sizeof(float);
   *data = mg_aligned_zeroed(bytes);
@@ -70,14 +70,14 @@ void compile_each(PlanBuilder& builder, const mg_op& op) {
     MG_OPS(MG_COMPILE_)
 #undef MG_COMPILE_
   }
-  throw std::invalid_argument("an op that this backend does not know");
+  throw std::invalid_argument("an op is unknown to this backend");
 }
 
 mg_status compile(const mg_program* program, const mg_compile_options* options, mg_plan** out, mg_error* error) noexcept {
   const char* isa = options ? options->isa : nullptr;
   const Kernels* kernels = find_kernels(isa);
   if (!kernels) {
-    std::string text = std::string("isa '") + isa + "' is not one that this machine runs; expected one of";
+    std::string text = std::string("isa '") + isa + "' cannot run on this machine; expected one of";
     for (const char* const* name = runnable_isas(); *name; name++) text += std::string(" ") + *name;
     return fail(error, MG_UNSUPPORTED, text.c_str());
   }

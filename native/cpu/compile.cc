@@ -1,4 +1,4 @@
-// Program -> plan: resolves views, lays out arena, packed copies and slots, and chooses the rows of a block.
+// Program -> plan: resolves views, lays out the arena, packed copies and slots, and chooses the rows of a block.
 #include "abi/aligned.h"
 #include "cpu/plan.h"
 
@@ -10,20 +10,20 @@
 namespace mg {
 namespace {
 
-// Rows of a block. The arena should stay in L2 beside the weights that stream through it. A slot too large for L2 is read
-// and written once a block: then at least so many rows that this is under a tenth of the time of the products.
+// Rows of a block. The arena should stay in L2 beside the weights that stream through it. Each block reads and writes a slot
+// too large for L2 once: then a block has enough rows that this takes under a tenth of the time of the products.
 // docs/architecture.md has the byte count, bench/NOTES.md the measurements.
 constexpr int64_t kArenaBytes = 768 << 10, kSlotBytesInL2 = 1 << 20;
 constexpr int64_t kLeastBlockRows = 64, kLeastBlockRowsOfLargeSlots = 160, kMostBlockRows = 256, kBlockStep = 16;
 
-// Predictions of a few rows are cut into blocks of at least so much work, and no more of them than help: a block costs a
-// thread some microseconds to come by, and each reads all weights again. Two blocks for two threads pay with less.
+// The least work of a block when predictions of a few rows are cut into blocks. More blocks would not help: a block costs a
+// thread some microseconds to fetch, and each reads all weights again. Two blocks for two threads pay off with less.
 constexpr int64_t kLeastBlockFlops = 2'000'000, kMostSmallBlocks = 8;
-constexpr int64_t kFlopsOfArenaFloat = 8;  // what it takes to bring a number there, against a multiply-add
-// So are training steps of a few rows: their blocks pass over a slot each besides.
+constexpr int64_t kFlopsOfArenaFloat = 8;  // cost of writing a number to the arena, in multiply-adds
+// The same for training steps of a few rows: each block also passes over a slot.
 constexpr int64_t kLeastTrainedRows = 128;
 
-// More slots let more threads share the gradient, but each must be summed once a step.
+// More slots let more threads share the gradient, but each step sums every slot.
 constexpr int64_t kMostSlots = 16, kMostSlotBytes = int64_t{256} << 20;
 
 }  // namespace
@@ -34,7 +34,7 @@ void Floats::reserve(int64_t count) {
   if (count <= count_) return;
   mg_aligned_delete(data_);
   data_ = nullptr, count_ = 0;
-  // One vector more than asked for: a whole vector may be read at the last element.
+  // One extra vector: kernels may read a whole vector at the last element.
   const size_t bytes = static_cast<size_t>(padded(count) + kPad) * sizeof(float);
   data_ = static_cast<float*>(mg_aligned_new(bytes));
   if (!data_) throw std::bad_alloc();
@@ -46,12 +46,12 @@ int64_t Plan::slot_count(int64_t rows) const {
   const int64_t blocks = block_count(rows);
   int64_t slots = std::clamp<int64_t>(blocks <= kMostSmallBlocks ? blocks : blocks / 2, 1, kMostSlots);
   if (slot_floats > 0) slots = std::clamp<int64_t>(kMostSlotBytes / (slot_floats * 4), 1, slots);
-  if (!has_gradients) slots = std::clamp<int64_t>(blocks, 1, 256);  // only losses to keep apart
+  if (!has_gradients) slots = std::clamp<int64_t>(blocks, 1, 256);  // slots separate only losses
   return slots;
 }
 
 int64_t Plan::block_rows_for(int64_t rows) const {
-  // A power of two: as much for each of two, four or eight threads.
+  // A power of two gives two, four or eight threads equal shares.
   auto blocks = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(rows / least_block_rows, 1, kMostSmallBlocks))));
   if (blocks == 1 && 5 * rows >= 4 * least_block_rows) blocks = 2;
   return least_block_rows == block_rows ? block_rows : std::min((rows + blocks - 1) / blocks, block_rows);
@@ -80,7 +80,7 @@ RowPointer Block::at(const Rows& view) const {
 
 float* Block::fixed(int64_t offset) const { return arena + plan.arena_row_floats * plan.block_rows + offset; }
 
-// Lines of rows that are a multiple of 1 KiB apart lie in one of four sets of L1; products over rows read a line of each.
+// Rows a multiple of 1 KiB apart share four sets of L1, and products over rows read a line of each row.
 static bool meet_in_cache(int64_t stride) { return stride % 256 == 0; }
 
 PlanBuilder::PlanBuilder(Plan& target) : plan(target), regions_(target.buffers.size()) {}
@@ -217,10 +217,10 @@ void PlanBuilder::finish() {
     plan.packed_floats = padded(plan.packed_floats);
   }
 
-  // Without sums over rows a row's result is its own, whatever block it stands in.
+  // Without sums over rows a row's result does not depend on its block.
   plan.least_block_rows = plan.block_rows;
   if (!plan.has_gradients && plan.scalar_outputs == 0) {
-    int64_t flops = std::max<int64_t>(1, kFlopsOfArenaFloat * plan.arena_row_floats);  // 1: gathers alone
+    int64_t flops = std::max<int64_t>(1, kFlopsOfArenaFloat * plan.arena_row_floats);  // at least 1, for programs that only gather
     for (const auto& w : plan.weights) flops += 2 * w->weights.depth * w->weights.columns;
     plan.least_block_rows = std::clamp<int64_t>(kLeastBlockFlops / flops, 1, plan.block_rows);
   }

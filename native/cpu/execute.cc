@@ -1,4 +1,4 @@
-// Runs a plan: packs what has changed, works blocks of rows on all threads, then the step ops one after another.
+// Runs a plan: packs changed weights, processes blocks of rows on all threads, then runs the step ops in order.
 #include <algorithm>
 #include <cstring>
 
@@ -35,8 +35,8 @@ void pack(Plan& plan, const mg_run& run, Team& team) {
   plan.is_packed = true;
 }
 
-constexpr int64_t kAhead = 16;    // rows that are fetched before they are wanted
-constexpr int64_t kIdRows = 512;  // of a unit of ids
+constexpr int64_t kAhead = 16;    // rows to prefetch
+constexpr int64_t kIdRows = 512;  // rows in a unit of ids
 
 // Copies rows `first` to first + rows of a row input.
 void copy_rows(const Plan& plan, const mg_run& run, int32_t buffer, int64_t first, int64_t rows, float* to, int64_t stride) {
@@ -48,7 +48,7 @@ void copy_rows(const Plan& plan, const mg_run& run, int32_t buffer, int64_t firs
   for (int64_t r = 0; r < std::min(kAhead, rows); r++) fetch(r);
   for (int64_t r = 0; r < rows; r++, to += stride) {
     if (r + kAhead < rows) fetch(r + kAhead);
-    if (width == 1)  // most inputs: not worth a call
+    if (width == 1)  // most inputs are one wide: avoid a call
       *to = *row(r);
     else
       std::memcpy(to, row(r), static_cast<size_t>(width) * sizeof(float));
@@ -68,7 +68,7 @@ void bring_ids(Plan& plan, const mg_run& run, Team& team) {
   });
 }
 
-// Copies the block's rows of row inputs into the arena: all of them where row_index picks rows, else those that say `always`.
+// Copies the block's rows of row inputs into the arena: all inputs if row_index picks rows, else those marked `always`.
 void copy_inputs(const Block& block) {
   for (const CopiedInput& input : block.plan.copied_inputs)
     if (block.run.row_index || input.always)
@@ -86,7 +86,7 @@ void work_slot(const Plan& plan, const mg_run& run, int64_t slot, int64_t slots,
   }
 }
 
-// A team for the length of one run, whatever way it ends. One thread alone does without the pool and its lock.
+// Holds a team during one run, even if the run throws. A single thread needs neither the pool nor its lock.
 class GatheredTeam {
  public:
   GatheredTeam(Pool& pool, int threads) : pool_(pool), gathered_(threads > 1 ? &pool.gather(threads) : nullptr) {}
@@ -101,7 +101,7 @@ class GatheredTeam {
   Team alone_;
 };
 
-// Room for the step, and what threads can be of use.
+// Reserves room for the step and counts the useful threads.
 int prepare(Plan& plan, const mg_run& run, int64_t slots) {
   int64_t early = 0;
   for (const auto& op : plan.step_ops) early += op->early_units(plan);

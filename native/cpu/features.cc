@@ -1,5 +1,5 @@
-// CPU feature detection: what CPUID offers and what the operating system saves on a context switch (XCR0). Both, always:
-// a system that hides the wide registers would otherwise answer with an illegal instruction.
+// CPU feature detection. An ISA needs both: CPUID offers it, and the operating system saves its registers on a context switch
+// (XCR0). Without the second check, a system that hides the wide registers would raise an illegal instruction.
 #include "cpu/features.h"
 
 #include <cstring>
@@ -19,7 +19,7 @@ namespace {
 constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24;  // leaf 7, edx
 constexpr unsigned kAvx512Bf16 = 1u << 5;                     // leaf 7.1, eax
 
-// Linux gives a process the tile registers on request, for all its threads.
+// On request, Linux gives the tile registers to all threads of a process.
 bool allowed_tiles() {
 #if defined(__linux__) && defined(SYS_arch_prctl)
   constexpr int kRequestPermission = 0x1023, kTileData = 18;

@@ -1,7 +1,7 @@
 // The table of kernels that each file of isa/ fills, and their arguments: plain structs of pointers, strides and counts.
 //
-// It stands between the executor (C++, any library) and the kernels (one ISA each, no library). Row arguments point at the
-// first row of a block. Nothing is checked here. "padded" counts are multiples of kPad.
+// It separates the executor (C++, any library) from the kernels (one ISA each, no library). Row arguments point at the first
+// row of a block. Kernels check nothing. "padded" counts are multiples of kPad.
 #pragma once
 #include <stdint.h>
 
@@ -17,8 +17,8 @@ inline int64_t padded(int64_t count) { return (count + kPad - 1) / kPad * kPad; 
 struct WeightColumns {
   int64_t column;  // first column in the combined matrix
   int64_t count;
-  int64_t offset;  // of row 0 in the flat store
-  int64_t stride;  // between rows there
+  int64_t offset;  // offset of row 0 in the flat store
+  int64_t stride;  // floats between rows there
   int64_t bias;    // offset of the bias of the first column; -1: none
 };
 
@@ -28,46 +28,46 @@ struct Weights {
   const WeightColumns* parts;
   int64_t part_count;
   float* forward;         // panels of columns: [ceil(columns / panel)][forward_depth][panel]; null: no forward op uses it
-  float* backward;        // panels of depth: [ceil(depth / panel)][columns][panel]; null: no dx is wanted
+  float* backward;        // panels of depth: [ceil(depth / panel)][columns][panel]; null: no dx is needed
   float* bias;            // [columns]
-  int64_t rounded;        // the first so many columns are bfloat16 in products: all of a dense layer, or the experts; whole panels
+  int64_t rounded;        // number of first columns that are bfloat16 in products: all of a dense layer, or the experts; whole panels
   int64_t forward_depth;  // rows of a forward panel: at least depth
 };
 
-// Where a block's operands are put as bfloat16 (see kernels/bfloat16.h): x [rows, padded depth], dz [rows, 2 rounded].
+// Room for a block's operands as bfloat16 (see kernels/bfloat16.h): x [rows, padded depth], dz [rows, 2 rounded].
 struct Narrowed {
   float *x, *dz;
 };
 
-// Gradient of one Weights within a slot: [depth + 1, columns], the last row is the bias.
+// Gradient of one Weights within a slot: [depth + 1, columns]; the last row is the bias.
 struct WeightGradient {
   float* data;
   bool first;  // overwrite instead of adding: the first block of a slot
 };
 
-// Parameters on their way through a step: rows of a table, or one row that is any range of elements.
+// Parameters to update in a step: rows of a table, or any range of elements as one row.
 struct Parameters {
   int64_t rows, width;
-  const int32_t* ids;  // which rows of the table they are; null: the first ones
+  const int32_t* ids;  // the table rows; null: the first ones
   float* w;
-  float *moment1, *moment2, *moment3;  // laid out as w; null: the rule has none
+  float *moment1, *moment2, *moment3;  // laid out like w; null: the rule has none
   float* gradient;                     // [rows, width], without gaps
 };
 
-// Rows of a gradient that belong to some ids, one id after another: those of id i stand in rows[start[i] .. start[i + 1]).
+// Rows of a gradient, grouped by id: those of id i are rows[start[i] .. start[i + 1]).
 struct SumRows {
   int64_t dim, count;
   const uint32_t *rows, *start;  // start [count + 1]
-  uint32_t listed;               // `rows` may be read up to there, beyond start[count] too
+  uint32_t listed;               // readable length of `rows`, may exceed start[count]
   const float* x;
   int64_t x_row;
   const float* scale;  // per row; null: 1
   float* sum;          // [count, dim]
   bool accumulate;     // += instead of =
-  Parameters wanted;   // of the ids, fetched meanwhile; w null: none
+  Parameters wanted;   // the ids' parameters, to prefetch; w null: none
 };
 
-// A row view: its column 0 at the first row of the block, and the floats between rows.
+// A row view: column 0 of the block's first row, and the floats between rows.
 struct RowPointer {
   float* data;
   int64_t stride;
@@ -114,8 +114,8 @@ struct MixtureStream {
   const Weights* weights;
   int64_t column;          // first column in the activations
   int64_t expert_columns;  // padded
-  int64_t logits;          // how many of its gates' logits follow them
-  int64_t first;           // logits of the streams before it, each with room for three more, padded
+  int64_t logits;          // number of its gates' logits, which follow the experts
+  int64_t first;           // number of logits of the streams before it, each with room for three more, padded
   WeightGradient gradient;
   float* dx;  // nullable
   int64_t dx_row, dx_columns;
@@ -125,12 +125,12 @@ struct MixtureStream {
 struct MixtureGate {
   int64_t logits;  // column of its first logit in the activations
   int64_t seen;
-  int64_t first;          // its first logit among all, counted as its stream's `first`
-  const int64_t* expert;  // columns in the activations of the experts seen
+  int64_t first;          // its first logit among all, counted like its stream's `first`
+  const int64_t* expert;  // columns of the seen experts in the activations
   float* output;          // forward
   const float* doutput;   // backward, nullable
-  int64_t row;            // stride of output or doutput
-  float* probabilities;   // [rows, seen] in the gates view: written by forward, read by backward; nullable
+  int64_t row;            // row stride of output or doutput
+  float* probabilities;   // [rows, seen] in the gates view; forward writes it, backward reads it; nullable
   int64_t probabilities_row;
 };
 
@@ -142,16 +142,16 @@ struct Mixture {
   const MixtureGate* gates;
   int64_t gate_count;
   int64_t expert_count;
-  const int64_t* expert_column;  // [experts]: its column in the activations
-  const int64_t* seer_offset;    // [experts + 1]: which gates see an expert ...
-  const int64_t* seer;           // ... as pairs (gate, column of its logit for the expert in the activations)
+  const int64_t* expert_column;  // [experts]: each one's column in the activations
+  const int64_t* seer_offset;    // [experts + 1]: ranges in seer of the gates that see each expert,
+  const int64_t* seer;           // as pairs (gate, column of its logit for the expert in the activations)
   float* activations;            // [rows, columns]: z, then a and logits, then p; backward turns them into dz
   float* pre;                    // same shape: z of the experts; nullable
-  int64_t columns, logits;       // logits: of all streams, counted as their `first`
+  int64_t columns, logits;       // logits: of all streams, counted like their `first`
   const float** gate_rows;       // scratch [gates]
-  Narrowed narrowed;             // for the largest of the streams
-  float* row_scratch;            // [logits, kPad]; backward three of them
-  bool recompute;                // backward: activations hold nothing yet
+  Narrowed narrowed;             // sized for the largest stream
+  float* row_scratch;            // [logits, kPad]; backward has three of them
+  bool recompute;                // backward: activations must be computed first
 };
 
 struct Gather {
@@ -165,7 +165,7 @@ struct Gather {
 struct Fusion {
   int64_t rows, width, count, kind;
   const RowPointer* inputs;
-  const RowPointer* dinputs;  // backward; null data: not wanted
+  const RowPointer* dinputs;  // backward; null data: not needed
   const int64_t* accumulate;  // backward
   RowPointer y;               // or dy
   float* prefix;              // scratch [count, kPad]
@@ -174,39 +174,39 @@ struct Fusion {
 struct Dropout {
   int64_t rows, width;
   RowPointer x, y;
-  uint32_t key[2], first_row, step, high;  // words of Philox, as ops.h has them
-  uint16_t limit;                          // an element is dropped where its number is below
+  uint32_t key[2], first_row, step, high;  // words of Philox, as in ops.h
+  uint16_t limit;                          // an element is dropped if its number is below
   float scale;
   uint8_t* kept;     // a bit per element, a byte per call
   int64_t kept_row;  // bytes from row to row
-  bool drawn;        // `kept` is there: read it; else it is written
+  bool drawn;        // true: read `kept`; false: write it
 };
 
-// What all losses share. `z` and `dz` (data null: not wanted) are what the op calls its logits or predictions.
+// What all losses share. `z` and `dz` (data null: not needed) are the op's logits or predictions.
 struct Loss {
   int64_t rows, classes;
   RowPointer label, weight;  // weight: data nullable
   RowPointer z, dz;
-  float gradient_scale;  // task weight / denominator; 0 where the denominator is 0
+  float gradient_scale;  // task weight / denominator; 0 if the denominator is 0
   double* loss;          // += sum of w m l, unscaled
 };
 
 struct ProductLoss {
-  Loss shared;  // without z and dz
+  Loss shared;  // z and dz unused
   int64_t count;
-  const RowPointer *logits, *dlogits;  // dlogits null: not wanted
+  const RowPointer *logits, *dlogits;  // dlogits null: not needed
   const int64_t* accumulate;
 };
 
 struct UpdateRule {
   int64_t rule, form, nesterov;
-  float one_minus_beta1, one_minus_beta2;  // of the doubles: 1 - 0.999f would be off by 1e-5
+  float one_minus_beta1, one_minus_beta2;  // computed in double: 1 - 0.999f would be off by 1e-5
   float epsilon, momentum;
   float rate;        // learning rate; adam in Keras's form: times sqrt(1 - beta2^t) / (1 - beta1^t); torch's: / (1 - beta1^t)
   float root_scale;  // adam in torch's form: 1 / sqrt(1 - beta2^t); else 1
   float decay;       // learning rate times weight decay
   float ftrl_l1, ftrl_l2, ftrl_l2_shrinkage, ftrl_beta;
-  float ftrl_power;  // of the sum of squares: minus the learning rate power
+  float ftrl_power;  // power of the sum of squares: minus the learning rate power
 };
 
 // kernels never see more than one slot, one block or one range of elements at a time.
@@ -233,13 +233,13 @@ struct Kernels {
   void (*squared_loss)(const Loss*);
   void (*multiclass_loss)(const Loss*);
   void (*multiclass_predict)(int64_t rows, int64_t classes, RowPointer logits, RowPointer y);
-  // out[j] (= or, with add, +=) the sum over slots of slot s's in[s * stride + j], in a fixed tree.
+  // out[j] (= or, with add, +=) the sum over slots s of in[s * stride + j], in a fixed tree.
   void (*sum_slots)(int64_t slots, int64_t stride, const float* in, int64_t count, float* out, bool add);
   // gradient += l1 sign(w) + 2 l2 w; returns l1 sum |w| + l2 sum w^2. gradient nullable.
   double (*penalty)(const Parameters*, float l1, float l2);
   void (*update)(const UpdateRule*, const Parameters*);
   void (*sum_rows)(const SumRows*);
-  // Runs `steps` of independent multiply-adds; returns the FLOPs done. What a share of peak is a share of.
+  // Runs `steps` of independent multiply-adds and returns the FLOPs done. Measures the peak.
   double (*peak)(int64_t steps);
 };
 

@@ -1,6 +1,6 @@
-// See team.h. Regions of a step follow each other within microseconds, and waking a thread that sleeps takes longer than many a
-// run. So helpers spin while a run lasts and for a while after it: kLinger where the run before came within that time, else a
-// glance. Then they sleep. A thread that others want to run meanwhile gets the processor.
+// See team.h. Regions of a step follow each other within microseconds, and waking a sleeping thread takes longer than many runs.
+// So helpers spin during a run and for a while after it: kLinger if the run before came within that time, else kGlance. Then
+// they sleep. While spinning they yield the processor to threads that want it.
 #include "cpu/team.h"
 
 #include <algorithm>
@@ -13,9 +13,9 @@
 namespace mg {
 namespace {
 
-constexpr int kSpins = 256;                                // pauses before the processor is offered to others
-constexpr auto kLinger = std::chrono::microseconds(1000);  // between two requests of a server that is busy
-constexpr auto kGlance = std::chrono::microseconds(100);   // between two steps
+constexpr int kSpins = 256;                                // pauses before yielding the processor
+constexpr auto kLinger = std::chrono::microseconds(1000);  // time between two requests of a busy server
+constexpr auto kGlance = std::chrono::microseconds(100);   // time between two steps
 
 inline void relax(int& spins) {
   if (++spins % kSpins == 0) {
@@ -88,14 +88,14 @@ Team& Pool::gather(int threads) {
 }
 
 const std::shared_ptr<Team>& Pool::spare_team() {
-  // A helper holds one team at most, perhaps one that is closed: with so many, one is free.
+  // A helper holds at most one team, maybe a closed one. So with this many teams one is free.
   const size_t enough = open_.size() + threads_.size() + 1;
   if (teams_.size() < enough) {
     open_.reserve(enough);
     while (teams_.size() < enough) teams_.push_back(std::make_shared<Team>());
   }
   const auto spare = std::find_if(teams_.begin(), teams_.end(), [](const auto& team) { return team.use_count() == 1; });
-  // The last helper let go of it before this: what it wrote is seen.
+  // The last helper released it before this, so its writes are visible.
   std::atomic_thread_fence(std::memory_order_acquire);
   (*spare)->finished_.store(false, std::memory_order_relaxed);
   (*spare)->members_ = 1;

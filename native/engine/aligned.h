@@ -1,4 +1,4 @@
-// A host buffer aligned to 64 bytes that only grows: what a step needs again and again without allocating.
+// A host buffer, aligned to 64 bytes, that only grows: repeated steps do not allocate.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ namespace multigate {
 
 class AlignedBuffer {
  public:
-  /// At least `bytes` bytes; what was in it is lost when it grows.
+  /// At least `bytes` bytes. Growing loses the contents.
   void* reserve(size_t bytes) {
     if (bytes > capacity_) grow(bytes, mg_aligned_new);
     return data_.get();
@@ -25,7 +25,7 @@ class AlignedBuffer {
 
  private:
   void grow(size_t bytes, void* (*allocate)(size_t)) {
-    data_.reset();  // first: the old and the new need not fit side by side
+    data_.reset();  // free first: old and new need not fit side by side
     capacity_ = 0;
     data_.reset(allocate(bytes));
     if (data_ == nullptr) throw Failure(Code::out_of_memory, "cannot allocate " + bytes_text(static_cast<double>(bytes)));

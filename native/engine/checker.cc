@@ -26,7 +26,7 @@ bool Ranges::overlaps(int64_t start, int64_t end) const {
 void Ranges::add(int64_t start, int64_t end) {
   auto it = ends_.upper_bound(start);
   if (it != ends_.begin() && std::prev(it)->second >= start) --it;
-  while (it != ends_.end() && it->first <= end) {  // touching ranges become one
+  while (it != ends_.end() && it->first <= end) {  // merge ranges that touch
     start = std::min(start, it->first);
     end = std::max(end, it->second);
     it = ends_.erase(it);
@@ -37,7 +37,7 @@ void Ranges::add(int64_t start, int64_t end) {
 int64_t Checker::product(FieldName field, int64_t a, int64_t b, int64_t c, int64_t most) const {
   int64_t result;
   if (__builtin_mul_overflow(a, b, &result) || __builtin_mul_overflow(result, c, &result) || result > most) {
-    fail(field, text_of("to have ", a, " x ", b, c == 1 ? "" : text_of(" x ", c), " elements"), text_of(most, " at most"));
+    fail(field, text_of("of ", a, " x ", b, c == 1 ? "" : text_of(" x ", c), " elements"), text_of(most, " at most"));
   }
   return result;
 }
@@ -125,7 +125,8 @@ mg_view Checker::row_read(FieldName field, const mg_view& view, int64_t width) {
 void Checker::row_write(FieldName field, const mg_view& view, int64_t width, bool accumulate) {
   const int32_t found = bounded(field, view).buffer_class;
   if (found != MG_ROW_OUTPUT && found != MG_ACTIVATION && found != MG_STORED) {
-    fail(field, text_of("a view of buffer ", view.buffer, " of class ", class_name(found)), "class rowOutput, activation or stored: it is written");
+    fail(field, text_of("a view of buffer ", view.buffer, " of class ", class_name(found)),
+         "class rowOutput, activation or stored, because the op writes it");
   }
   width_is(field, view, width);
   if (accumulate && !is_written(view.buffer, view.offset, view.width)) {
@@ -180,7 +181,7 @@ int64_t Checker::ids_read(FieldName field, const mg_view& view, int64_t rows, in
   const mg_buffer& found = buffer(view);
   if (found.dtype != MG_I32) fail(field, "an f32 row input", "i32: ids");
   if (view.offset != 0 || view.width != found.width) fail(field, view_text(view), text_of("the whole row input, width ", found.width));
-  if (combiner == 0 && view.width != 1) fail(field, text_of(view.width, " wide"), "1, as combiner 0 takes one id per row");
+  if (combiner == 0 && view.width != 1) fail(field, text_of(view.width, " wide"), "1, because combiner 0 takes one id per row");
   int64_t& limit = facts_.id_limit[static_cast<size_t>(view.buffer)];
   limit = std::min(limit, rows);
   return view.width;
@@ -199,7 +200,7 @@ void Checker::parameter(FieldName field, const mg_view& view, int64_t elements) 
   if (elements != 0 && view.width != elements) fail(field, text_of(view.width, " elements"), text_of(elements));
   facts_.weights += view.width;
   if (facts_.weights > kMaxWeights)
-    fail(field, text_of("such that all ops together read ", facts_.weights, " elements"), text_of(kMaxWeights, " at most"));
+    fail(field, text_of("too large: all ops together read ", facts_.weights, " elements"), text_of(kMaxWeights, " at most"));
 }
 
 void Checker::updated_once(FieldName field, const mg_view& view) {
@@ -218,7 +219,7 @@ void Checker::whole_parameter(FieldName field, const mg_view& view) {
 void Checker::gradients(FieldName field, const mg_view& view) {
   class_is(field, view, MG_GRADIENT);
   if (view.width != buffer(view).count) fail(field, view_text(view), text_of("all ", buffer(view).count, " elements"));
-  mark_written(view);  // by the op that makes them whole, if by no other
+  mark_written(view);  // the reducing op writes it even if no other op does
 }
 
 void Checker::adds_gradients(FieldName field, const mg_view& view) { gradients(field, view); }
@@ -277,14 +278,14 @@ void Checker::scalar_output(FieldName field, int64_t value) const {
 }
 
 void Checker::end_op() {
-  // Sorted by place, only neighbours can overlap first: O(u log u) for ops with very many views.
+  // Sort by place, then compare neighbours: O(u log u) for ops with very many views.
   std::vector<const Use*> order;
   order.reserve(uses_.size());
   for (const Use& use : uses_) order.push_back(&use);
   std::stable_sort(order.begin(), order.end(), [](const Use* a, const Use* b) {
     return a->view.buffer != b->view.buffer ? a->view.buffer < b->view.buffer : a->view.offset < b->view.offset;
   });
-  // `reach`: the view, and `written`: the written view, that reach farthest so far in this buffer.
+  // `reach` is the view, and `written` the written view, that reaches farthest so far in this buffer.
   const Use* reach = nullptr;
   const Use* written = nullptr;
   const auto end = [](const Use* use) { return use->view.offset + use->view.width; };
@@ -292,9 +293,9 @@ void Checker::end_op() {
     if (reach != nullptr && reach->view.buffer != use->view.buffer) reach = written = nullptr;
     const Use* other = use->written ? reach : written;
     if (other != nullptr && end(other) > use->view.offset) {
-      // Two streams of a mixture may be one view: their gradients then add up in one place.
+      // Two streams of a mixture may be the same view: then their gradients add up in one place.
       const bool added = other->view.offset == use->view.offset && other->view.width == use->view.width && other->written && use->accumulate;
-      if (!added) fail(use->field, view_text(use->view), text_of("no overlap with ", other->field.text(), ", as the op writes one of them"));
+      if (!added) fail(use->field, view_text(use->view), text_of("no overlap with ", other->field.text(), ", because the op writes one of them"));
     }
     if (reach == nullptr || end(use) > end(reach)) reach = use;
     if (use->written && (written == nullptr || end(use) > end(written))) written = use;

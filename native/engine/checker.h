@@ -1,7 +1,7 @@
-// The parts that op checks are made of: one view, one number, one role at a time. validate.cc puts them together.
+// The building blocks of op checks: each checks one view, one number or one role. validate.cc combines them.
 //
-// A Checker follows the program op by op and remembers what has been written: so nothing reads an activation that holds no value
-// yet, nothing is updated twice, and what one op keeps for another is touched by no third.
+// A Checker follows the program op by op and remembers what has been written. So it refuses to read an activation before it is
+// written, to update an element twice, and to let a third op touch what one op keeps for another.
 #pragma once
 
 #include <map>
@@ -14,7 +14,7 @@
 
 namespace multigate {
 
-/// "kernel" or "expertKernel[2]": the text is made only when something is wrong.
+/// "kernel" or "expertKernel[2]": builds its text only for an error.
 struct FieldName {
   FieldName(const char* name, int64_t index = -1) : name(name), index(index) {}
   const char* name;
@@ -22,7 +22,7 @@ struct FieldName {
   std::string text() const { return index < 0 ? std::string(name) : text_of(name, '[', index, ']'); }
 };
 
-/// Sets of numbers that are mostly runs: [start, end) of columns or elements.
+/// A set of columns or elements, stored as ranges [start, end).
 class Ranges {
  public:
   bool contains(int64_t start, int64_t end) const;
@@ -30,7 +30,7 @@ class Ranges {
   void add(int64_t start, int64_t end);
 
  private:
-  std::map<int64_t, int64_t> ends_;  // by start; disjoint, and those that touch are one
+  std::map<int64_t, int64_t> ends_;  // by start; disjoint, and touching ranges are merged
 };
 
 class Checker {
@@ -38,14 +38,14 @@ class Checker {
   Checker(const Program& program, ProgramFacts& facts) : program_(program), facts_(facts), uses_of_(program.buffers.size()) {}
 
   void begin_op(int64_t number, const std::string& name);
-  /// Refuses written views that overlap others of the op, then counts them as written.
+  /// Refuses written views that overlap other views of the op, then marks them as written.
   void end_op();
-  /// Every view that the op has was looked at, whatever it is called: a new field that its check forgets is found here.
+  /// Fails if a view of the op was not checked: finds a new field that the op's check forgets.
   void check_all_seen();
 
   [[noreturn]] void fail(FieldName field, const std::string& found, const std::string& expected) const;
 
-  // Row views. width 0: any. An absent view is refused; optional ones are tested with present() first.
+  // Row views. width 0: any. Refuses an absent view; test optional ones with present() first.
   mg_view row_read(FieldName field, const mg_view& view, int64_t width);
   void row_write(FieldName field, const mg_view& view, int64_t width, bool accumulate = false);
   /// A row input of floats: labels and weights.
@@ -54,35 +54,35 @@ class Checker {
   int64_t ids_read(FieldName field, const mg_view& view, int64_t rows, int64_t combiner);
   void stored_read(FieldName field, const mg_view& view, int64_t width);
 
-  // Opaque buffers: whole activations whose inner order is the backend's own. One op writes, one reads, and nothing else may touch them.
+  // Opaque buffers: whole activations whose inner order the backend chooses. One op writes, one reads, and no other may touch them.
   void kept_write(FieldName field, const mg_view& view, int64_t width);
-  /// The number of the op that wrote it.
+  /// Returns the number of the op that wrote it.
   int64_t kept_read(FieldName field, const mg_view& view, int64_t width);
-  /// No op after number `op` has written into the view's buffer.
+  /// Refuses the view if an op after number `op` has written into its buffer.
   void unchanged_since(FieldName field, const mg_view& view, int64_t op) const;
 
   // Other views. `elements` 0: any.
   void parameter(FieldName field, const mg_view& view, int64_t elements);
-  /// What a step op changes: no element of it may be changed by another.
+  /// Elements that a step op changes: no other op may change them.
   void updated_once(FieldName field, const mg_view& view);
   void whole_parameter(FieldName field, const mg_view& view);
-  // A GRADIENT buffer, whole: what a rows op adds to, what reduce_gradients makes whole, once, and what later ops then find so.
+  // A whole GRADIENT buffer: a rows op adds to it, reduce_gradients reduces it once, then later ops read it.
   void adds_gradients(FieldName field, const mg_view& view);
   void makes_whole(FieldName field, const mg_view& view);
   void whole_gradients(FieldName field, const mg_view& view);
   void state(FieldName field, const mg_view& view, int64_t elements);
-  /// The rows of a table viewed whole.
+  /// The number of rows of a table that is viewed whole.
   int64_t table(FieldName field, const mg_view& view);
 
   // Numbers and lists.
   void within(FieldName field, int64_t value, int64_t low, int64_t high) const;
   void scalar_input(FieldName field, int64_t value) const;
-  /// A scalar input that weighs a task.
+  /// A scalar input that is a task's weight.
   void weight_input(FieldName field, int64_t value);
   void scalar_output(FieldName field, int64_t value) const;
   /// A scalar input that counts steps.
   void step_input(FieldName field, int64_t value);
-  /// a * b * c of numbers that are not negative, `most` at most.
+  /// a * b * c for numbers that are not negative; at most `most`.
   int64_t product(FieldName field, int64_t a, int64_t b, int64_t c = 1, int64_t most = kMaxElements) const;
   template <class List>
   void length(FieldName field, const List& list, int64_t expected, const char* meaning) const {
@@ -94,11 +94,11 @@ class Checker {
   static bool present(const mg_view& view) { return view.buffer != -1; }
   static bool present(int64_t scalar) { return scalar != -1; }
   void mark_written(const mg_view& view) { facts_.written[static_cast<size_t>(view.buffer)] = true; }
-  /// A reduce_gradients has made it whole.
+  /// Refuses the view unless a reduce_gradients has reduced its buffer.
   bool is_whole(int32_t buffer) const { return uses_of_[static_cast<size_t>(buffer)].whole_by >= 0; }
   const Program& program() const { return program_; }
   const mg_buffer& buffer(const mg_view& view) const { return program_.buffers[static_cast<size_t>(view.buffer)]; }
-  /// Columns [offset, offset + width) of the buffer hold values.
+  /// Whether columns [offset, offset + width) of the buffer hold values.
   bool is_written(int32_t buffer, int64_t offset, int64_t width) const {
     return uses_of_[static_cast<size_t>(buffer)].written.contains(offset, offset + width);
   }
@@ -114,10 +114,10 @@ class Checker {
   struct BufferUse {
     Ranges written;      // columns that hold values
     Ranges updated;      // elements that step ops change
-    int64_t first = -1;  // the op that touched it first,
+    int64_t first = -1;  // the first op that touched it,
     int64_t last_write = -1;
-    int64_t kept_by = -1;   // the op that keeps it as opaque
-    int64_t whole_by = -1;  // of gradients: the reduce_gradients
+    int64_t kept_by = -1;   // the op that wrote it as opaque
+    int64_t whole_by = -1;  // gradients: the number of its reduce_gradients
     bool given_back = false;
   };
 
@@ -137,7 +137,7 @@ class Checker {
   ProgramFacts& facts_;
   std::vector<BufferUse> uses_of_;  // by buffer
   std::vector<Use> uses_;
-  std::vector<const mg_view*> seen_;  // of the op
+  std::vector<const mg_view*> seen_;  // views of the op that were checked
   std::string op_;
   int64_t number_ = -1;
 };

@@ -16,7 +16,7 @@ namespace multigate {
 
 namespace {
 
-// What is copied at a time: some rows of all columns, so that what is written lies in the cache, or a part of one row.
+// One copy covers some rows of all columns, so that writes stay in the cache, or a part of one row.
 constexpr int64_t kRowsAtOnce = 256;
 constexpr int64_t kElementsAtOnce = 1 << 14;
 
@@ -33,7 +33,7 @@ Columns::Columns(int64_t rows, std::vector<Column> columns) : number_(next_numbe
     column.offset = stride_;
     stride_ += column.width;
   }
-  // Below 2^31 rows of 2^16 columns of 2^24 elements: their product fits a double, and no integer.
+  // At most 2^31 rows of 2^16 columns of 2^24 elements: the product fits a double but no integer.
   check_host_bytes(static_cast<double>(rows) * static_cast<double>(stride_) * 4);
   values_.renew(static_cast<size_t>(std::max<int64_t>(bytes(), 1)));
 }
@@ -47,7 +47,7 @@ void Columns::write(int64_t start, int64_t rows, const std::vector<const void*>&
                   text_of("start is ", start, " and data has ", rows, " rows, expected a range inside the columns' ", rows_, " rows"));
   }
   if (used_) {
-    // A backend may have copies of what the rows were.
+    // A backend may have copies of the old rows.
     forget_data_set(number_);
     number_ = next_number();
     used_ = false;
@@ -65,7 +65,7 @@ void Columns::write(int64_t start, int64_t rows, const std::vector<const void*>&
   }
 }
 
-/// Of several rows each is one part; a row that is wider than the scratch memory is several.
+/// With several rows, each row is one part. A row wider than the scratch memory has several parts.
 void Columns::copy_rows(size_t number, const int32_t* from, int64_t first, int64_t rows, int32_t* scratch) {
   Column& column = columns_[number];
   for (int64_t at = 0; at < column.width; at += kElementsAtOnce) {
@@ -97,7 +97,7 @@ void Shuffle::execute() noexcept { shuffle_order(static_cast<int32_t*>(columns_-
 void copy_ids(const int32_t* from, int32_t* to, int64_t count, int64_t limit, int64_t width, int64_t first_row, const std::string& what) {
   if (count == 0) return;
   std::memcpy(to, from, static_cast<size_t>(count) * 4);
-  // One comparison without a branch per id, which the compiler makes SIMD; the culprit is looked for only if there is one.
+  // One branch-free comparison per id, which the compiler vectorizes. Search for the wrong id only if there is one.
   const auto bound = static_cast<uint32_t>(limit);
   uint32_t wrong = 0;
   for (int64_t i = 0; i < count; ++i) wrong |= static_cast<uint32_t>(static_cast<uint32_t>(to[i]) >= bound);

@@ -1,6 +1,6 @@
 // The encoded columns of a dataset, written part by part, and the order in which an epoch reads their rows. A row's values lie side by side:
-// rows are picked at random, and so one has a few cache lines and a page or two to wait for, not those of every column.
-// Ids are range-checked in the copy, so nothing that happens to the caller's array later can make one wrong.
+// rows are picked at random, so a row costs a few cache lines and a page or two, instead of some for every column.
+// Ids are range-checked in the copy, so later changes to the caller's array cannot make them wrong.
 #pragma once
 
 #include <cstdint>
@@ -16,23 +16,23 @@ struct Column {
   int32_t dtype = 0;  // MG_F32 or MG_I32
   int64_t width = 0;
   int64_t limit = 0;     // ids lie in [0, limit)
-  int64_t offset = 0;    // in a row
-  bool complete = true;  // no NaN among its floats
+  int64_t offset = 0;    // within a row
+  bool complete = true;  // its floats have no NaN
 };
 
 class Columns {
  public:
-  /// All values are zero. @throws Failure (out_of_memory) where this machine cannot hold them.
+  /// All values are zero. @throws Failure (out_of_memory) if this machine cannot hold them.
   Columns(int64_t rows, std::vector<Column> columns);
   Columns(const Columns&) = delete;
   Columns& operator=(const Columns&) = delete;
   ~Columns();
 
-  /// Copies rows [start, start + rows) of every column in, [rows, width] each. @throws Failure (argument) naming column, row, id and
-  /// limit, the rows before being written; (busy) while a run reads them.
+  /// Copies in rows [start, start + rows) of every column, [rows, width] each. @throws Failure (argument) naming column, row, id and
+  /// limit, after writing the rows before it; (busy) while a run reads them.
   void write(int64_t start, int64_t rows, const std::vector<const void*>& values);
 
-  /// Unique in the process, and another one after a change of what a run has read: backends know copies of these columns by it.
+  /// Unique in the process. It changes when data that a run has read changes. Backends use it to identify copies of these columns.
   uint64_t number() const noexcept { return number_; }
 
   int64_t rows() const noexcept { return rows_; }
@@ -46,7 +46,7 @@ class Columns {
 
   void begin_use() noexcept { ++users_, used_ = true; }
   void end_use() noexcept { --users_; }
-  /// Whether an order is about to be drawn: runs that read it must come after that.
+  /// Whether a shuffle is pending: runs that read the order must wait for it.
   bool shuffling() const noexcept { return shuffles_ > 0; }
 
  private:
@@ -64,7 +64,7 @@ class Columns {
   bool used_ = false;  // by any run since the last change
 };
 
-/// Draws an order of the rows. Made and destroyed on the environment's thread, executed on that of its runs, in order with them.
+/// Shuffles the rows. Made and destroyed on the environment's thread; executed on the thread of its runs, in order with them.
 class Shuffle {
  public:
   Shuffle(std::shared_ptr<Columns> columns, uint64_t seed, uint64_t epoch);
@@ -79,7 +79,7 @@ class Shuffle {
   uint64_t seed_, epoch_;
 };
 
-/// Copies `count` ids of rows from `first_row` on, then checks the copy. `what` starts the error's text; `width` is ids per row.
+/// Copies `count` ids of rows from `first_row` on, then checks the copy. `what` starts the error's text. `width` is the number of ids per row.
 void copy_ids(const int32_t* from, int32_t* to, int64_t count, int64_t limit, int64_t width, int64_t first_row, const std::string& what);
 
 }  // namespace multigate

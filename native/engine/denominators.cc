@@ -1,4 +1,4 @@
-// Denominators, summed in row order in double: the same bits for any number of threads; see denominators.h.
+// Sums denominators in row order in double: the same bits for any number of threads. See denominators.h.
 #include "engine/denominators.h"
 
 #include <cmath>
@@ -13,7 +13,7 @@ double denominator(int64_t reduction, int64_t rows, const RowColumn& label, cons
     return sum;
   }
   if (label.complete) return static_cast<double>(rows);
-  int64_t labelled = 0;  // no chain of additions: labels of rows in any order come as fast as memory brings them
+  int64_t labelled = 0;  // an integer, so that no chain of float additions slows random reads of labels
   for (int64_t row = 0; row < rows; ++row) labelled += std::isnan(label[row]) ? 0 : 1;
   return static_cast<double>(labelled);
 }

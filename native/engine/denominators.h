@@ -1,4 +1,4 @@
-// How many rows count for a loss: the scalar inputs that the engine computes while it assembles a batch.
+// The divisors of losses: scalar inputs that the engine computes while it assembles a batch.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace multigate {
 
-/// Rows of one column of a row input, as the step will read them.
+/// Rows of one column of a row input, as the step reads them.
 struct RowColumn {
   const float* data;  // element (row, column) at data[row * stride]; null: absent
   int64_t stride;
@@ -17,7 +17,7 @@ struct RowColumn {
   float operator[](int64_t row) const { return data[(row_index == nullptr ? row : row_index[row]) * stride]; }
 };
 
-/// valid (0): rows whose label is not NaN. batch (1): rows. weighted (2): sum of the weights of rows with a label.
+/// valid (0): number of rows whose label is not NaN. batch (1): number of rows. weighted (2): sum of the weights of rows with a label.
 double denominator(int64_t reduction, int64_t rows, const RowColumn& label, const RowColumn& weight) noexcept;
 
 }  // namespace multigate

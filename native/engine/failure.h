@@ -1,5 +1,5 @@
-// The engine's one exception: a code that becomes ERR_MULTIGATE_... in JavaScript, and a text that says what was found and
-// what was expected. Caught by the addon; it never crosses the C ABI.
+// The engine's only exception: a code that becomes ERR_MULTIGATE_... in JavaScript, and a text that says what was found and
+// what was expected. The addon catches it; it never crosses the C ABI.
 #pragma once
 
 #include <sstream>
@@ -12,7 +12,7 @@ namespace multigate {
 
 enum class Code { argument, program, unsupported, out_of_memory, busy, disposed, device, internal };
 
-/// The name users see, such as "ERR_MULTIGATE_BUSY".
+/// The name that users see, such as "ERR_MULTIGATE_BUSY".
 const char* code_name(Code code) noexcept;
 
 class Failure : public std::runtime_error {
@@ -21,7 +21,7 @@ class Failure : public std::runtime_error {
   Code code;
 };
 
-/// The arguments one after another, as a stream writes them.
+/// Concatenates the arguments as a stream writes them.
 template <class... Parts>
 std::string text_of(const Parts&... parts) {
   std::ostringstream out;
@@ -29,10 +29,10 @@ std::string text_of(const Parts&... parts) {
   return out.str();
 }
 
-/// "12.3 GiB": for texts about memory.
+/// A size such as "12.3 GiB".
 std::string bytes_text(double bytes);
 
-/// Throws for every status but MG_OK. `invalid` is the code that MG_INVALID means here: a program or an argument.
+/// Throws unless the status is MG_OK. `invalid` is the code that MG_INVALID means here: a program or an argument.
 void check_status(mg_status status, const mg_error& error, Code invalid);
 
 }  // namespace multigate

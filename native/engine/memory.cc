@@ -14,7 +14,7 @@
 namespace multigate {
 namespace {
 
-constexpr int64_t kChunk = 1 << 15;  // elements converted or drawn at a time: 256 KiB of doubles at most, which stay in the cache
+constexpr int64_t kChunk = 1 << 15;  // elements converted or drawn at a time: at most 256 KiB of doubles, which stay in the cache
 
 template <class From, class To>
 void convert(const From* from, To* to, int64_t count) {
@@ -64,7 +64,7 @@ void Memory::check_range(int64_t offset, int64_t count) const {
 
 void Memory::write_block(int64_t offset, const void* values, int64_t count) {
   if (count == 0) return;
-  bump_version();  // before: a write that fails may have changed some elements
+  bump_version();  // before the write: a failed write may have changed some elements
   mg_error error{};
   check_status(backend_.write(block_.get(), offset, values, count, &error), error, Code::argument);
 }
@@ -143,7 +143,7 @@ void Drawing::execute() {
   std::vector<std::future<void>> others;
   others.reserve(static_cast<size_t>(parts));
   for (int64_t part = 1; part < parts; ++part) {
-    // Where no thread can be started, the part is drawn by this one, below.
+    // If no thread can start, this thread draws the part below.
     others.push_back(std::async(std::launch::async | std::launch::deferred, [this, part, parts] { draw_part(part, parts); }));
   }
   draw_part(0, parts);

@@ -1,8 +1,8 @@
 // Backend memory behind a JavaScript handle: parameters, gradients, moments, tables.
 //
-// Lifetime: a Memory holds its block by reference count and so does each run that uses it; dispose() lets go of the block,
-// which is freed at once or when the last run ends. Everything but the block's use by a run happens on the thread of the
-// environment that made it, so use counts need no lock.
+// Lifetime: a Memory and each run that uses it hold the block by reference count. dispose() releases the block, which is freed
+// at once or when the last run ends. Only a run's use of the block happens off the thread of the environment that made it,
+// so use counts need no lock.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ class Memory {
   uint64_t version() const noexcept { return version_; }
   void bump_version() noexcept;
 
-  // Ranges are checked here; values are of the backend's type. @throws Failure (argument, busy, disposed).
+  // These check ranges; values have the backend's type. @throws Failure (argument, busy, disposed).
   void write(int64_t offset, const void* values, int64_t count);
   void write_converted(int64_t offset, const void* values, bool doubles, int64_t count);
   void read(int64_t offset, void* values, int64_t count) const;
@@ -33,7 +33,7 @@ class Memory {
 
   void dispose() noexcept { block_.reset(); }
 
-  // A run takes the block and marks its use; many may read, one alone may write.
+  // A run takes the block and marks its use. Many runs may read it, or one may write it.
   std::shared_ptr<void> block() const noexcept { return block_; }
   bool can_use(bool writes) const noexcept { return writer_ == 0 && (!writes || readers_ == 0); }
   void begin_use(bool writes) noexcept { ++(writes ? writer_ : readers_); }
@@ -55,8 +55,8 @@ class Memory {
   int writer_ = 0;
 };
 
-/// Draws initial weights: element offset + i is number first + i of the stream. Made and destroyed on the environment's thread, executed on
-/// that of its runs, in order with them, by several threads. The memory is in use meanwhile.
+/// Draws initial weights: element offset + i is number first + i of the stream. Made and destroyed on the environment's thread. Executed on
+/// the thread of its runs, in order with them, with the help of other threads. The memory is in use meanwhile.
 class Drawing {
  public:
   struct Range {

@@ -10,9 +10,9 @@ namespace multigate {
 OpenStep::OpenStep(std::unique_ptr<Step> step) : step_(std::move(step)) {
   Plan& plan = *step_->plan_;
   if (!plan.facts_.row_outputs.empty()) {
-    throw Failure(Code::argument, "this program has row outputs, expected none of a step that is run in phases; use run()");
+    throw Failure(Code::argument, "this program has row outputs, expected none for a step in phases; use run()");
   }
-  if (step_->row_index_ != nullptr) {  // the columns' order may be drawn anew before the last phase
+  if (step_->row_index_ != nullptr) {  // the columns may be shuffled again before the last phase
     plan.row_index_.assign(step_->row_index_, step_->row_index_ + step_->rows_ + step_->next_rows());
     step_->row_index_ = plan.row_index_.data();
   }
@@ -44,7 +44,7 @@ void OpenStep::begin(int64_t first, int64_t last) {
   step_->hold();
   first_ = static_cast<mg_phase>(first), last_ = static_cast<mg_phase>(last);
   running_ = true;
-  failed_ = true;  // until execute() is through
+  failed_ = true;  // until execute() succeeds
 }
 
 void OpenStep::execute() {
@@ -72,7 +72,8 @@ void OpenStep::set_denominators(const double* values, int64_t count) {
   Plan& plan = *step_->plan_;
   const auto expected = static_cast<int64_t>(plan.denominators_.size());
   if (count != expected) throw Failure(Code::argument, text_of("denominators has length ", count, ", expected ", expected));
-  if (next_ != MG_PHASE_ROWS) throw Failure(Code::argument, "denominators come after 'rows', expected before it");
+  if (next_ != MG_PHASE_ROWS)
+    throw Failure(Code::argument, "denominators were set after 'rows', expected before it; set them before the first phase runs");
   for (int64_t k = 0; k < count; ++k) {
     if (!(values[k] >= 0 && std::isfinite(values[k]))) {
       throw Failure(Code::argument, text_of("denominators[", k, "] is ", values[k], ", expected a finite number, 0 or more"));
@@ -96,10 +97,10 @@ int64_t OpenStep::stored_elements(int64_t buffer, int64_t first_row, int64_t row
   const mg_buffer& spec = plan.buffers_[static_cast<size_t>(buffer)];
   if (!plan.facts_.stored[static_cast<size_t>(buffer)]) {
     throw Failure(Code::argument,
-                  text_of("buffer ", buffer, " is of class ", class_name(spec.buffer_class), ", expected stored, and columns that ops write"));
+                  text_of("buffer ", buffer, " is of class ", class_name(spec.buffer_class), ", expected stored, with all columns written by ops"));
   }
   if (failed_ || next_ == MG_PHASE_ROWS || next_ == MG_PHASE_COUNT) {
-    throw Failure(Code::argument, text_of("stored rows are there between 'rows' and 'tables', expected a Step that is there"));
+    throw Failure(Code::argument, text_of("this Step is not between 'rows' and 'tables', expected it there: stored rows exist only then"));
   }
   if (first_row < 0 || rows < 1 || first_row > step_->rows_ || rows > step_->rows_ - first_row) {
     throw Failure(Code::argument,

@@ -14,7 +14,7 @@
 namespace multigate {
 namespace {
 
-/// The option, else the environment's, else null: the backend's best. Only the CPU has a choice.
+/// The option, else the environment's, else null for the backend's best. Only the CPU has a choice.
 const char* chosen_isa(const mg_backend& backend, const std::string& isa) {
   if (!isa.empty()) return isa.c_str();
   if (&backend != mg_cpu_backend()) return nullptr;
@@ -65,7 +65,7 @@ void Plan::bind(int64_t buffer, std::shared_ptr<Memory> memory) {
   }
   for (const int32_t other : facts_.bound) {
     if (other != buffer && memories_[static_cast<size_t>(other)] == memory) {
-      throw Failure(Code::argument, text_of("the memory is bound to buffer ", other, " of this plan, expected one of its own for buffer ", buffer));
+      throw Failure(Code::argument, text_of("the memory is bound to buffer ", other, " of this plan, expected another memory for buffer ", buffer));
     }
   }
   if (busy_) throw Failure(Code::busy, "this plan is running; wait for the run to end");
@@ -73,7 +73,7 @@ void Plan::bind(int64_t buffer, std::shared_ptr<Memory> memory) {
 }
 
 void Plan::check_rows(int64_t rows) const {
-  // rows * elements per row * 8 bytes stay below 2^62, for whatever buffers a backend makes.
+  // Keeps rows * elements per row * 8 bytes below 2^62 for any buffers that a backend makes.
   const int64_t most = facts_.row_elements == 0 ? kMaxRows : std::min<int64_t>(kMaxRows, kMaxElements / facts_.row_elements);
   if (rows < 1 || rows > most) throw Failure(Code::argument, text_of("rows is ", rows, ", expected 1 to ", most));
 }
@@ -95,7 +95,7 @@ Step::Step(std::shared_ptr<Plan> plan, int64_t rows, int threads, int64_t steps)
   check_memories();
   plan_->scalars_in_.resize(plan_->scalar_inputs_ * static_cast<size_t>(steps));
   plan_->scalars_out_.resize(plan_->results_of_step() * static_cast<size_t>(steps));
-  // Nothing below throws: marks are set all or none.
+  // Nothing below throws: all marks are set, or none.
   plan_->busy_ = true;
   hold();
 }
@@ -172,7 +172,8 @@ void Step::use_columns(std::shared_ptr<Columns> columns, const std::vector<int64
     throw Failure(Code::argument, text_of("start and rows are ", start, " and ", rows_, steps_ == 1 ? "" : text_of(" in ", steps_, " steps"),
                                           ", expected a range inside the columns' ", columns->rows(), " rows"));
   }
-  if (shuffled && columns->order() == nullptr) throw Failure(Code::argument, "shuffled is true, expected a call of shuffleAsync() first");
+  if (shuffled && columns->order() == nullptr)
+    throw Failure(Code::argument, "shuffled is true but the columns have no order, expected a call of shuffleAsync() first");
   for (size_t k = 0; k < inputs.size(); ++k) {
     const auto i = static_cast<size_t>(inputs[k]);
     const mg_buffer& spec = plan_->buffers_[i];
@@ -210,14 +211,14 @@ void Step::set_scalars(const double* values) {
   for (const int32_t scalar : plan_->facts_.steps) {
     for (size_t i = static_cast<size_t>(scalar); i < all; i += plan_->scalar_inputs_) {
       if (!(values[i] >= 0 && values[i] <= kEndOfSteps && values[i] == std::floor(values[i]))) {
-        throw Failure(Code::argument, text_of("scalars[", i, "] is ", values[i], ", expected a step of dropout: an integer in [0, 2^53]"));
+        throw Failure(Code::argument, text_of("scalars[", i, "] is ", values[i], ", expected a dropout step, an integer in [0, 2^53]"));
       }
     }
   }
   for (const int32_t scalar : plan_->facts_.task_weights) {
     for (size_t i = static_cast<size_t>(scalar); i < all; i += plan_->scalar_inputs_) {
       if (!(std::abs(values[i]) <= std::numeric_limits<float>::max())) {
-        throw Failure(Code::argument, text_of("scalars[", i, "] is ", values[i], ", expected the weight of a task: a finite float32"));
+        throw Failure(Code::argument, text_of("scalars[", i, "] is ", values[i], ", expected a task weight, a finite float32"));
       }
     }
   }
@@ -237,7 +238,7 @@ void Step::compute_denominators(double* scalars_in, double* results) noexcept {
   }
 }
 
-/// To the next step's rows of the columns, and weights that this one has changed.
+/// Advances to the next step: its rows of the columns, and the weights that this step changed.
 void Step::advance() noexcept {
   if (row_index_ != nullptr) {
     row_index_ += rows_;

@@ -1,4 +1,4 @@
-// Ownership of a program's lists; see program.h. The checks are in validate.cc.
+// Ownership of a program's lists; see program.h. validate.cc has the checks.
 #include "engine/program.h"
 
 #include <utility>

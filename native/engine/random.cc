@@ -44,7 +44,7 @@ double WeightStream::uniform(uint64_t index) const noexcept {
 
 double WeightStream::normal(uint64_t index, uint32_t attempt) const noexcept {
   const PhiloxCounter words = draw(index, seed_, stream_, kPurposeWeights, attempt);
-  const double radius = std::sqrt(-2.0 * std::log(1.0 - unit(words[0], words[1])));  // 1 - u: in (0, 1], the log is finite
+  const double radius = std::sqrt(-2.0 * std::log(1.0 - unit(words[0], words[1])));  // 1 - u is in (0, 1], so the log is finite
   return radius * std::cos(6.283185307179586476925 * unit(words[2], words[3]));
 }
 
@@ -55,7 +55,7 @@ float WeightStream::operator()(uint64_t index) const noexcept {
     case Initializer::Kind::uniform: {
       const float value = static_cast<float>(first + (second - first) * uniform(index));
       if (first == second) return value;
-      // Rounding to float may leave the range at either end: the next float inside.
+      // Rounding to float may leave the range at either end: take the next float inside.
       if (value >= second) return std::nextafterf(static_cast<float>(second), static_cast<float>(first));
       return value < first ? std::nextafterf(value, static_cast<float>(second)) : value;
     }

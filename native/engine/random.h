@@ -1,6 +1,6 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011). Element i of stream (seed, stream) depends on these
-// three numbers and nothing else, so every backend, thread count and resumed run draws the same.
-// Numbers are drawn in double and rounded to float32 on every backend, the float64 reference too: the very same weights.
+// Counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011). Element i of stream (seed, stream) depends only on
+// these three numbers, so every backend, thread count and resumed run draws the same.
+// Every backend, even the float64 reference, draws in double and rounds to float32: all have the same weights.
 #pragma once
 
 #include <array>
@@ -24,7 +24,7 @@ class WeightStream {
  public:
   WeightStream(const Initializer& initializer, uint64_t seed, uint64_t stream) noexcept : initializer_(initializer), seed_(seed), stream_(stream) {}
 
-  /// Element `index`. uniform: in [low, high). truncated normal: within 2 deviations of the mean, by drawing again.
+  /// Element `index`. uniform: in [low, high). truncated normal: redrawn until within 2 deviations of the mean.
   float operator()(uint64_t index) const noexcept;
 
  private:
@@ -36,7 +36,7 @@ class WeightStream {
   uint64_t stream_;
 };
 
-/// order = a permutation of 0 .. count-1 keyed by (seed, epoch): Fisher-Yates from the identity, whatever was there before.
+/// order = a permutation of 0 .. count-1 keyed by (seed, epoch): Fisher-Yates from the identity; ignores the old contents.
 void shuffle_order(int32_t* order, int64_t count, uint64_t seed, uint64_t epoch) noexcept;
 
 }  // namespace multigate

@@ -22,7 +22,7 @@ namespace {
 
 std::vector<OpKind> make_op_kinds() {
   std::vector<OpKind> kinds;
-// `Descriptor` is the op's struct in the scope in which its field list expands.
+// In the scope that expands a field list, `Descriptor` is the op's struct.
 #define MULTIGATE_VIEW(field) {camel_case(#field), FieldType::view, offsetof(Descriptor, field)},
 #define MULTIGATE_VIEWS(field) {camel_case(#field), FieldType::views, offsetof(Descriptor, field)},
 #define MULTIGATE_INT(field) {camel_case(#field), FieldType::integer, offsetof(Descriptor, field)},

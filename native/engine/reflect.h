@@ -1,5 +1,5 @@
-// What the op list in abi/ops.h says, as data: one row per op, one entry per descriptor field. Generated from the X-macros,
-// so a new op or field reaches JavaScript without a line here or in the addon.
+// The op list of abi/ops.h as data: one row per op, one entry per descriptor field. The X-macros generate it, so a new op or
+// field reaches JavaScript without a change here or in the addon.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace multigate {
 
-/// scalar: the number of a scalar input, -1 where it is absent.
+/// scalar: the number of a scalar input; -1: absent.
 enum class FieldType { view, views, integer, integers, real, scalar };
 
 struct Field {
@@ -28,7 +28,7 @@ struct OpKind {
 /// A field's name in JavaScript: expert_stream -> expertStream.
 std::string camel_case(const char* name);
 
-/// One row per mg_op_kind, in its order.
+/// One row per mg_op_kind, in that order.
 const std::vector<OpKind>& op_kinds();
 
 /// The kind of this name, or -1.

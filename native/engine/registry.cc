@@ -26,7 +26,7 @@ constexpr int32_t kMostGpus = 64;
 
 using BackendEntry = const mg_backend* (*)(int32_t device);
 
-/// The plug-in's entry once it has loaded, or why it has not.
+/// The plug-in's entry, or the reason why it did not load.
 struct PlugIn {
   BackendEntry entry = nullptr;
   std::string reason;
@@ -37,7 +37,7 @@ struct Loaded {
   std::string reason;
 };
 
-/// The contract's version and machine support; the reason, or nothing where all is well.
+/// Checks the contract's version and machine support. Returns the reason, or nothing if all is well.
 std::string why_not(const mg_backend* backend, const char* name) {
   if (backend == nullptr) return text_of("the ", name, " backend gave no table");
   if (backend->abi_version != MG_ABI_VERSION) {
@@ -49,7 +49,7 @@ std::string why_not(const mg_backend* backend, const char* name) {
 }
 
 #if !defined(_WIN32)
-/// MULTIGATE_CUDA_PATH, or the plug-in beside the addon.
+/// MULTIGATE_CUDA_PATH, else the plug-in beside the addon.
 std::string plug_in_path() {
   const char* given = std::getenv("MULTIGATE_CUDA_PATH");
   if (given != nullptr && given[0] != 0) return given;
@@ -84,7 +84,7 @@ PlugIn load_plug_in() { return {nullptr, "the CUDA plug-in is not supported on t
 
 std::atomic<BackendEntry> loaded_entry{nullptr};
 
-/// The plug-in once it has loaded; until then every call tries again, as it may be built meanwhile.
+/// The plug-in. Every call retries until it loads, because it may be built meanwhile.
 PlugIn plug_in() {
   static std::mutex mutex;
   const std::lock_guard<std::mutex> lock(mutex);
@@ -94,7 +94,7 @@ PlugIn plug_in() {
   return result;
 }
 
-/// The number in 'cuda:1'; 0 for 'cuda'; -1 for another name.
+/// The number in 'cuda:1'; 0 for 'cuda'; -1 for any other name.
 int32_t gpu_number(const std::string& name) {
   if (name == "cuda") return 0;
   if (name.rfind("cuda:", 0) != 0 || name.size() < 6 || name.size() > 7) return -1;
@@ -116,7 +116,7 @@ Loaded find(const std::string& name) {
     const PlugIn cuda = plug_in();
     found.reason = cuda.reason;
     if (cuda.entry != nullptr) found.backend = cuda.entry(gpu_number(name));
-    if (cuda.entry != nullptr && found.backend == nullptr) found.reason = "there is no GPU of this number";
+    if (cuda.entry != nullptr && found.backend == nullptr) found.reason = "there is no GPU with this number";
   }
   if (found.reason.empty()) found.reason = why_not(found.backend, name.c_str());
   return found;
@@ -151,7 +151,7 @@ const mg_backend& backend_named(const std::string& name) {
 }
 
 void forget_data_set(uint64_t data_set) noexcept {
-  // Only a plug-in keeps copies: the other backends read the host's memory.
+  // Only a plug-in keeps copies; the other backends read host memory.
   const BackendEntry entry = loaded_entry.load();
   if (entry == nullptr) return;
   for (int32_t number = 0; number < kMostGpus; ++number)

@@ -1,4 +1,4 @@
-// One thread of an environment that executes its asynchronous steps in order: never libuv's pool, which is the user's.
+// One thread per environment that executes its asynchronous steps in order. It does not use libuv's pool, which belongs to the user.
 #pragma once
 
 #include <condition_variable>
@@ -16,10 +16,10 @@ class Runner {
   Runner& operator=(const Runner&) = delete;
   ~Runner() { stop(); }
 
-  /// Appends a job, which must not throw. The thread starts with the first. @throws Failure where it cannot start.
+  /// Appends a job, which must not throw. The first job starts the thread. @throws Failure if it cannot start.
   void post(std::function<void()> job);
 
-  /// Waits for the job under way, drops those that have not begun, ends the thread. Idempotent.
+  /// Waits for the running job, drops those that have not begun and ends the thread. Idempotent.
   void stop() noexcept;
 
  private:

@@ -1,5 +1,5 @@
-// validate(): buffers, then each op by its own rule (the comments of abi/ops.h, as checks), then what only the whole shows.
-// Adding an op to MG_OPS stops this file from compiling until check(Checker&, const mg_<op>&) exists.
+// validate(): checks buffers, then each op by the rules in the comments of abi/ops.h, then the program as a whole.
+// After adding an op to MG_OPS this file does not compile until check(Checker&, const mg_<op>&) exists.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -77,7 +77,7 @@ MixtureShape check_mixture_gates(Checker& c, const Mixture& op) {
   const int64_t* offset = op.gate_offset.items;
   c.within({"gateOffset", 0}, offset[0], 0, 0);
   for (int64_t j = 0; j < shape.gates; ++j) {
-    // Each gate sees an expert, so offsets rise; none passes the end of gateExpert.
+    // Each gate sees an expert, so offsets rise. None passes the end of gateExpert.
     c.within({"gateOffset", j + 1}, offset[j + 1], offset[j] + 1, shape.seen);
   }
   c.within({"gateOffset", shape.gates}, offset[shape.gates], shape.seen, shape.seen);
@@ -87,7 +87,7 @@ MixtureShape check_mixture_gates(Checker& c, const Mixture& op) {
       const int64_t expert = op.gate_expert.items[k];
       c.within({"gateExpert", k}, expert, 0, shape.experts - 1);
       int64_t& gate = seen_by[static_cast<size_t>(expert)];
-      // Kernels rely on a gate seeing at most `experts` experts.
+      // Kernels rely on this: a gate sees at most `experts` experts.
       if (gate == j) c.fail({"gateExpert", k}, text_of("expert ", expert, ", seen twice by gate ", j), "each expert once per gate");
       gate = j;
     }
@@ -112,7 +112,7 @@ MixtureShape check_topology(Checker& c, const Mixture& op) {
     const mg_view& kernel = op.expert_kernel.items[s];
     const int64_t experts = experts_on[static_cast<size_t>(s)];
     if (experts == 0) {
-      if (Checker::present(kernel)) c.fail(field, "a view", "none, as no expert reads this stream");
+      if (Checker::present(kernel)) c.fail(field, "a view", "none, because no expert reads this stream");
       continue;
     }
     c.parameter(field, kernel, c.product(field, experts, op.streams.items[s].width, op.units));
@@ -129,7 +129,7 @@ MixtureShape check_topology(Checker& c, const Mixture& op) {
   return shape;
 }
 
-/// experts and pre, [n, experts * units]: pre comes only with experts, and must where backward will need it.
+/// experts and pre, [n, experts * units]: pre needs experts, and is required if backward will need it.
 template <class Mixture, class Use>
 void check_kept(Checker& c, const Mixture& op, Use use) {
   const int64_t width = op.expert_bias.width;
@@ -153,7 +153,7 @@ bool same(const List& a, const List& b) {
   return std::equal(a.items, a.items + a.count, b.items, b.items + b.count, [](const auto& one, const auto& other) { return same(one, other); });
 }
 
-/// What was kept is of this topology, of streams that hold what they held.
+/// Checks that forward kept its values for this topology, and that the streams have not changed since.
 void check_pair(Checker& c, const mg_mixture_backward& op, int64_t number) {
   const mg_mixture_forward& forward = c.program().ops[static_cast<size_t>(number)].fields.mixture_forward;
 #define MULTIGATE_SAME(name) \
@@ -228,7 +228,7 @@ void check(Checker& c, const mg_dropout& op) {
   if (!(op.rate >= 0 && op.rate < 1)) c.fail("rate", text_of(op.rate), "a number in [0, 1)");
 }
 
-/// What all losses share. The weight of a task is for its gradient alone.
+/// Checks what all losses share. The task weight affects only the gradient.
 template <class Loss>
 void check_loss(Checker& c, const Loss& op, bool with_gradient) {
   c.input_read("label", op.label, 1);
@@ -287,18 +287,18 @@ void check(Checker& c, const mg_reduce_gradients& op) { c.makes_whole("gradients
 
 void check(Checker& c, const mg_penalty& op) {
   if (Checker::present(op.gradients)) c.whole_gradients("gradients", op.gradients);
-  Ranges others;  // threads share the views among them
+  Ranges others;  // threads process different views at once
   for (int64_t i = 0; i < op.parameters.count; ++i) {
     const mg_view& view = op.parameters.items[i];
     c.parameter({"parameters", i}, view, 0);
     if (others.overlaps(view.offset, view.offset + view.width))
-      c.fail({"parameters", i}, "an overlap with another of the op's", "elements of its own");
+      c.fail({"parameters", i}, "an overlap with another view of the op", "elements that no other view has");
     others.add(view.offset, view.offset + view.width);
   }
   c.scalar_output("loss", op.loss);
 }
 
-/// The rule's constants, and the moments (of `elements` elements) that it cannot do without.
+/// Checks the rule's constants and the moments (of `elements` elements) that it needs.
 template <class Update>
 void check_update(Checker& c, const Update& op, int64_t elements) {
   c.within("rule", op.rule, 0, kRuleFtrl);
@@ -369,7 +369,7 @@ void check_buffer(size_t number, const mg_buffer& buffer) {
   const int32_t kind = buffer.buffer_class;
   if (kind < MG_ROW_INPUT || kind > MG_TABLE) wrong_buffer(number, "class", text_of(kind), "a buffer class");
   if (buffer.dtype != MG_F32 && !(buffer.dtype == MG_I32 && kind == MG_ROW_INPUT)) {
-    wrong_buffer(number, "dtype", text_of(buffer.dtype), kind == MG_ROW_INPUT ? "f32 or i32" : "f32, as only row inputs may be i32");
+    wrong_buffer(number, "dtype", text_of(buffer.dtype), kind == MG_ROW_INPUT ? "f32 or i32" : "f32, because only row inputs may be i32");
   }
   const bool rows = is_row_class(kind);
   const int64_t widest = rows || kind == MG_TABLE ? kMaxRowWidth : 1;
@@ -379,7 +379,7 @@ void check_buffer(size_t number, const mg_buffer& buffer) {
   const int64_t most = rows ? 0 : (kind == MG_TABLE ? kMaxIdRows : kMaxElements);
   const int64_t least = rows ? 0 : 1;
   if (buffer.count < least || buffer.count > most) {
-    wrong_buffer(number, "count", text_of(buffer.count), rows ? "0, as rows are counted by the run" : text_of(least, " to ", most));
+    wrong_buffer(number, "count", text_of(buffer.count), rows ? "0, because the run gives the number of rows" : text_of(least, " to ", most));
   }
 }
 
@@ -435,22 +435,22 @@ void check_ops(const Program& program, Checker& checker) {
   }
 }
 
-/// The gradients that nobody makes whole would be what happened to be there.
+/// Gradients that no op reduces would hold undefined values.
 void check_gradients(const ProgramFacts& facts, const Checker& checker) {
   for (const int32_t number : facts.gradients) {
     if (checker.is_whole(number)) continue;
-    throw Failure(Code::program, text_of("buffer ", number, " is of class gradient, expected a reduce_gradients that makes it whole"));
+    throw Failure(Code::program, text_of("buffer ", number, " is of class gradient, expected a reduce_gradients op for it"));
   }
 }
 
-/// What no op writes of a row output is zero, not what happened to be there.
+/// Finds row outputs with columns that no op writes: a run clears them.
 void find_zeroed(const Program& program, ProgramFacts& facts, const Checker& checker) {
   for (const int32_t number : facts.row_outputs) {
     if (!checker.is_written(number, 0, program.buffers[static_cast<size_t>(number)].width)) facts.zeroed.push_back(number);
   }
 }
 
-/// Each sets a scalar of its own, which counts no steps and weighs no task: those are checked as they come.
+/// Each denominator sets its own scalar. It may be no dropout step and no task weight: those are checked when they arrive.
 void check_denominator(const Program& program, size_t number, std::vector<bool>& taken) {
   const mg_denominator& denominator = program.denominators[number];
   const auto fail = [&](const char* field, const std::string& found, const std::string& expected) {
@@ -460,7 +460,8 @@ void check_denominator(const Program& program, size_t number, std::vector<bool>&
     fail("scalar", text_of(denominator.scalar), text_of("the number of a scalar input, in [0, ", program.scalar_inputs, ")"));
   }
   if (taken[static_cast<size_t>(denominator.scalar)]) {
-    fail("scalar", text_of(denominator.scalar), "a scalar input that no other denominator sets, no step of a dropout and no weight of a task");
+    fail("scalar", text_of(denominator.scalar),
+         "a scalar input that no other denominator sets and that is no step of a dropout and no weight of a task");
   }
   taken[static_cast<size_t>(denominator.scalar)] = true;
   if (denominator.reduction < 0 || denominator.reduction > 2) fail("reduction", text_of(denominator.reduction), "0, 1 or 2");

@@ -72,7 +72,8 @@ mg_status read(const void* data, int64_t offset, void* to, int64_t elements, mg_
 mg_status compile(const mg_program* program, const mg_compile_options* options, mg_plan** out, mg_error* error) noexcept {
   const int32_t precision = options ? options->precision : MG_PRECISION_F32;
   if (precision != MG_PRECISION_F32 && precision != MG_PRECISION_BF16)
-    return fail(error, MG_UNSUPPORTED, "the reference computes in float64 ('float32') and with products of bfloat16");
+    return fail(error, MG_UNSUPPORTED,
+                "the reference backend computes in 'float32' (as float64) and 'bfloat16'; use another backend for other precisions");
   try {
     auto plan = std::make_unique<mg_plan>();
     plan->buffers.assign(program->buffers, program->buffers + program->buffer_count);
@@ -88,11 +89,11 @@ mg_status compile(const mg_program* program, const mg_compile_options* options, 
     *out = plan.release();
     return MG_OK;
   } catch (const std::bad_alloc&) {
-    return fail(error, MG_OUT_OF_MEMORY, "the reference backend could not get the memory it needs");
+    return fail(error, MG_OUT_OF_MEMORY, "the reference backend could not allocate the memory it needs");
   }
 }
 
-/// Room for the rows; sums of gradients and scalar outputs are 0.
+/// Makes room for the rows. Sums of gradients and scalar outputs start at 0.
 void begin(mg_plan& plan, const mg_run& run) {
   for (size_t i = 0; i < plan.buffers.size(); i++) {
     const mg_buffer& buffer = plan.buffers[i];
@@ -118,7 +119,7 @@ mg_status run(mg_plan* plan, const mg_run* run, mg_error* error) noexcept {
       }
     return MG_OK;
   } catch (const std::bad_alloc&) {
-    return fail(error, MG_OUT_OF_MEMORY, "the reference backend could not get the memory it needs");
+    return fail(error, MG_OUT_OF_MEMORY, "the reference backend could not allocate the memory it needs");
   }
 }
 

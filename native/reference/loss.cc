@@ -1,4 +1,4 @@
-// Losses from logits and predictions. A row counts where its label is not NaN and its weight is not 0.
+// Losses from logits and predictions. A row counts if its label is not NaN and its weight is not 0.
 #include <algorithm>
 #include <cmath>
 
@@ -7,8 +7,8 @@
 namespace reference {
 namespace {
 
-/// What all losses share, of one op: `element(r, y, slope)` gives the loss of row r and takes task_weight w m / D, by which
-/// gradients are multiplied; where the row does not count it is called with y NaN and a slope of 0.
+/// The shared part of one loss op. `element(r, y, slope)` returns the loss of row r; slope = task_weight w m / D is the factor of
+/// its gradients. If the row does not count, y is NaN and slope is 0.
 template <class Op, class Element>
 void each_row(State& s, const Op& op, Element element) {
   const double denominator = s.run.scalars_in[op.denominator], scale = denominator != 0 ? 1 / denominator : 0;
@@ -31,7 +31,7 @@ double softplus(double z) { return std::max(z, 0.0) + std::log1p(std::exp(-std::
 void run_op(State& s, const mg_binary_loss& op) {
   each_row(s, op, [&](int64_t r, double y, double slope) {
     const double z = s.get(op.logit, r, 0), rest = activate(MG_SIGMOID, -std::fabs(z));
-    // sigmoid(z) - y without cancellation where z is large and y is 1
+    // sigmoid(z) - y without cancellation if z is large and y is 1
     if (State::has(op.dlogit)) s.at(op.dlogit, r, 0) = slope == 0 ? 0 : slope * (z < 0 ? rest - y : 1 - y - rest);
     return std::max(z, 0.0) - z * y + std::log1p(std::exp(-std::fabs(z)));
   });
@@ -41,8 +41,8 @@ void run_op(State& s, const mg_binary_predict& op) {
   for (int64_t r = 0; r < s.rows(); r++) s.at(op.y, r, 0) = activate(MG_SIGMOID, s.get(op.logit, r, 0));
 }
 
-// t = -log p = sum softplus(-z_i). Where every z_i is large, t is about e^-m sum e^(m - z_i) with m the smallest z_i; then
-// log(1 - p) = log t and p / (1 - p) = 1 / t are taken without the factor e^-m, which may underflow.
+// t = -log p = sum softplus(-z_i). If every z_i is large, t is about e^-m sum e^(m - z_i) with m the smallest z_i. Then
+// log(1 - p) = log t and p / (1 - p) = 1 / t are computed without the factor e^-m, which may underflow.
 void run_op(State& s, const mg_product_loss& op) {
   each_row(s, op, [&](int64_t r, double y, double slope) {
     double t = 0, least = INFINITY, shifted = 0;
@@ -52,7 +52,7 @@ void run_op(State& s, const mg_product_loss& op) {
       least = std::min(least, z);
     }
     for (uint32_t i = 0; i < op.logits.count; i++) shifted += std::exp(least - s.get(op.logits.items[i], r, 0));
-    const bool sure = least > 40;  // e^-40: below the rounding of a double
+    const bool sure = least > 40;  // e^-40 is below the rounding error of a double
     for (uint32_t i = 0; i < op.dlogits.count; i++) {
       const double z = s.get(op.logits.items[i], r, 0), below = activate(MG_SIGMOID, -z);
       const double odds = sure ? std::exp(least - z) / shifted : below / std::expm1(t);

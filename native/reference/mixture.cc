@@ -13,7 +13,7 @@ struct Row {
   std::vector<double> z, a, p;
 };
 
-/// Where expert i's kernel [d, units] starts in the view of its stream.
+/// The start of expert i's kernel [d, units] in the view of its stream.
 template <class Op>
 const mg_view expert_kernel(const State& s, const Op& op, int64_t expert) {
   (void)s;
@@ -103,7 +103,7 @@ void run_op(State& s, const mg_mixture_backward& op) {
   Row row;
   std::vector<double> da, dlogit;
   for (int64_t r = 0; r < s.rows(); r++) {
-    experts_forward(s, op, r, row);  // from x, whether or not they were kept: the same numbers
+    experts_forward(s, op, r, row);  // always from x: kept experts have the same numbers
     row.p.resize(static_cast<size_t>(op.gate_offset.items[gates]));
     for (size_t k = 0; k < row.p.size(); k++) row.p[k] = s.get(op.gates, r, static_cast<int64_t>(k));
     da.assign(row.a.size(), 0);
@@ -131,7 +131,7 @@ void run_op(State& s, const mg_mixture_backward& op) {
       if (!State::has(dx) || (t < op.accumulate.count && op.accumulate.items[t])) continue;
       for (int64_t k = 0; k < dx.width; k++) s.at(dx, r, k) = 0;
     }
-    // dkernel += x^T dz, dbias += dz, dx += dz kernel^T, for one matrix [d, width] on one stream; experts' products may be rounded
+    // dkernel += x^T dz, dbias += dz, dx += dz kernel^T, for one matrix [d, width] on one stream. Experts' products may be rounded
     const auto back = [&](int64_t stream, const mg_view& kernel_view, const mg_view& bias_view, const double* dz, int64_t width, bool expert) {
       const auto operand = [&](double value) { return expert ? s.operand(value) : value; };
       const mg_view& x = op.streams.items[stream];

@@ -7,7 +7,7 @@
 namespace reference {
 namespace {
 
-/// l1 sum |w| + l2 sum w^2; adds its gradient where one is given.
+/// l1 sum |w| + l2 sum w^2. Adds its gradient if one is given.
 double penalty(int64_t count, const double* w, double l1, double l2, double* gradient) {
   double total = 0;
   for (int64_t i = 0; i < count; i++) {
@@ -84,7 +84,7 @@ void update(const State& s, const Op& op, int64_t count, double* weights, const 
   }
 }
 
-/// How many ids of a bag count; 1 for a single id.
+/// The number of ids of a bag that count; 1 for a single id.
 int64_t present(const State& s, const mg_view& ids, int64_t combiner, int64_t r) {
   if (combiner == 0) return 1;
   int64_t count = 0;

@@ -25,7 +25,7 @@ void* __wrap_mmap(void* address, size_t bytes, int protection, int flags, int fi
 }
 }
 
-// The forms that are not here call these; the one that does not throw is here because AddressSanitizer has its own.
+// The other forms of operator new call these. The nothrow form is here because AddressSanitizer has its own.
 void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return std::malloc(bytes > 0 ? bytes : 1); }
 void* operator new(size_t bytes) {
   void* block = operator new(bytes, std::nothrow);

@@ -1,11 +1,11 @@
-// Counts what this program allocates: operator new, and malloc and mmap where its own code calls them. The linker puts the counting
-// in front of both (CMakeLists.txt), so that nothing in the library knows of it.
+// Counts the allocations of this program: operator new, and calls of malloc and mmap from its own code. The linker inserts the counting
+// (CMakeLists.txt), so the library does not know of it.
 #pragma once
 #include <cstdint>
 
 namespace selftest {
 
-/// Allocations of all threads so far; -1 where this build does not count them.
+/// Allocations of all threads so far; -1 if this build does not count them.
 int64_t allocations() noexcept;
 
 }  // namespace selftest

@@ -8,8 +8,8 @@
 namespace selftest {
 
 void check_parity(Report& report, const std::string& what, const Program& program, const Place& place, const Result& reference) {
-  // Rounded operands that differ by float32's rounding may fall to either side: one in 2^16 of them, by 2^-8 of itself. Those of tf32
-  // differ from the reference's float32 by 2^-11 of themselves at most, products by 2^-10; a temperature of 0.5 doubles that.
+  // bfloat16: operands that differ by float32's rounding may round to either side: one in 2^16 of them, by 2^-8 of itself. tf32: operands
+  // differ from the reference's float32 by at most 2^-11 of themselves, products by 2^-10; a temperature of 0.5 doubles that.
   const double limit = place.precision == MG_PRECISION_F32 ? 1e-5 : place.precision == MG_PRECISION_TF32 ? 2e-3 : 1e-3;
   report.compare(what + " on " + place.name, program, run(program, place), reference, limit);
 }
@@ -22,7 +22,7 @@ Program shuffled(const Program& program, std::vector<int32_t>& index) {
   const auto rows = static_cast<size_t>(program.rows);
   index.resize(rows);
   for (size_t r = 0; r < rows; r++) index[r] = static_cast<int32_t>((r * 7919 + 13) % rows);
-  std::vector<bool> hit(rows, false);  // 7919 is prime: a permutation unless rows is a multiple of it
+  std::vector<bool> hit(rows, false);  // 7919 is prime, so this is a permutation unless rows is a multiple of it
   for (const int32_t r : index) hit[static_cast<size_t>(r)] = true;
   if (std::find(hit.begin(), hit.end(), false) != hit.end())
     for (size_t r = 0; r < rows; r++) index[r] = static_cast<int32_t>(rows - 1 - r);
@@ -51,7 +51,7 @@ void check_bits(Report& report, const std::string& what, const Program& program,
   std::vector<int32_t> index;
   const Program moved = shuffled(program, index);
   report.compare(what + " on " + place.name + " through row_index", program, run(moved, place, {2, index.data(), true}), one, 0);
-  if (place.threads.size() > 1)  // devices copy them either way
+  if (place.threads.size() > 1)  // devices copy the inputs either way
     report.compare(what + " on " + place.name + " side by side", program, run(program, place, {2, nullptr, true}), one, 0);
 }
 
@@ -79,7 +79,7 @@ double difference(Program& program, const Place& place, float& value, float step
     value = at - h;
     const double left = static_cast<double>(value), below = objective(program, run(program, place));
     value = at;
-    return (above - below) / (right - left);  // not 2 h: the sums were rounded to float32
+    return (above - below) / (right - left);  // not 2 h, because the sums were rounded to float32
   };
   return (4 * slope(step) - slope(2 * step)) / 3;
 }
@@ -94,7 +94,7 @@ void check_gradients(Report& report, const std::string& what, const Program& ori
   Random random(99);
   const Result result = run(program, place);
   if (!result.failure.empty()) return report.check(false, what, result.failure);
-  // A few elements of one tensor; the gradient is a backend's, the differences are of what it computed from.
+  // A few elements of one tensor. The gradient comes from a backend; the differences use the values that it computed from.
   const auto compare = [&](const std::string& tensor, std::vector<float>& values, const std::vector<double>& gradient, float step) {
     std::vector<double> got, want;
     double scale = 0;
@@ -104,7 +104,7 @@ void check_gradients(Report& report, const std::string& what, const Program& ori
       want.push_back(difference(program, place, values[at], step));
       got.push_back(gradient[at]);
     }
-    // Beside the largest gradient, so that elements near zero are not held to their own size.
+    // Relative to the largest gradient, so that elements near zero are not held to their own size.
     got.push_back(scale + 1e-3), want.push_back(scale + 1e-3);
     report.compare(what + ", gradient of " + tensor + " by finite differences", got, want, 1e-6);
   };

@@ -1,4 +1,4 @@
-// Cases as the engine takes them: with lists of their own, and validated.
+// Converts cases to validated engine programs that own their lists.
 #pragma once
 #include <string>
 
@@ -9,7 +9,7 @@ namespace selftest {
 
 multigate::Program to_engine(const Program& program);
 
-/// Why validate() refuses it; empty where it does not.
+/// The reason why validate() refuses it; empty if it accepts.
 std::string refusal(const multigate::Program& program);
 
 }  // namespace selftest

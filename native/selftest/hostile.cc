@@ -51,7 +51,7 @@ void check_hostile_files(Report& report) {
       {"no object", file("[]", data)},
   };
   for (const auto& [name, bytes] : wrong) report.check(is_refused(bytes), std::string("safetensors: ") + name, "accepted");
-  // Any byte changed: tensors or an error, and nothing that a sanitizer sees.
+  // With any byte changed the result is tensors or an error, and sanitizers find nothing.
   Random random(5);
   for (int i = 0; i < 2000; i++) {
     std::string bytes = file(good, data);

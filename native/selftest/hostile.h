@@ -1,10 +1,10 @@
-// Files and programs that are damaged or made to do harm: they are refused.
+// Checks that damaged or malicious files and programs are refused.
 #pragma once
 #include "selftest/report.h"
 
 namespace selftest {
 
-/// One training step of every op that keeps, updates or adds up.
+/// One training step with every op that keeps, updates or adds up values.
 Program good_program();
 
 void check_hostile_files(Report& report);

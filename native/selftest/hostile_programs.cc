@@ -1,5 +1,5 @@
-// Programs that would read or write what is not theirs, or mean different things on different backends: each is one good program with
-// one thing changed, and is refused by a text that names the op, the field and what is wrong with it.
+// Programs that would read or write foreign memory, or behave differently on different backends. Each is one good program with one
+// change. The error must name the op, the field and what is wrong with it.
 #include <functional>
 #include <utility>
 #include <vector>
@@ -11,7 +11,7 @@
 namespace selftest {
 namespace {
 
-// The ops of the good program, by number.
+// The numbers of the good program's ops.
 enum Op { kGather, kCopy, kMixture, kDrop, kDense, kLoss, kDenseBack, kDropBack, kMixtureBack, kReduce, kPenalty, kOptimize, kTable };
 
 }  // namespace
@@ -74,7 +74,7 @@ Program good_program() {
 
 namespace {
 
-/// What a case has at hand to change.
+/// The parts that a case can change.
 struct Change {
   multigate::Program& program;
 
@@ -104,12 +104,12 @@ struct Change {
 struct Case {
   const char* name;
   std::function<void(Change&)> change;
-  std::vector<const char*> parts;  // of the text
+  std::vector<const char*> parts;  // of the expected text
 };
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = {
-      // What one op keeps for another.
+      // Values that one op keeps for another.
       {"a copy out of experts",
        [](Change& c) {
          c.insert(kDrop, {c.mixture().experts, c.buffer(MG_ACTIVATION, 4)});
@@ -194,7 +194,7 @@ const std::vector<Case>& cases() {
        },
        {"op 9", "gates", "op 2"}},
 
-      // What is written, and when.
+      // Writes and their order.
       {"accumulation into columns that nobody wrote",
        [](Change& c) { c.mixture_back().accumulate = c.ints({1}); },
        {"op 8", "dstreams[0]", "before"}},
@@ -213,7 +213,7 @@ const std::vector<Case>& cases() {
        {"op 2", "y", "rowInput"}},
       {"dropout in place", [](Change& c) { c.op<mg_dropout>(kDrop).y = c.op<mg_dropout>(kDrop).x; }, {"op 3", "overlap"}},
 
-      // What happens once a step.
+      // Ops that run once a step.
       {"no reduce_gradients",
        [](Change& c) { c.program.ops.erase(c.program.ops.begin() + kReduce); },
        {"op 9 (penalty)", "gradients", "reduce_gradients"}},
@@ -356,7 +356,7 @@ const std::vector<Case>& cases() {
   return all;
 }
 
-/// The reference adds up what several ops give one parameter. The others do so for the same weights alone, and say so.
+/// The reference adds the gradients of several ops for one parameter. The others do so only for the same weights, and say so.
 const std::vector<Case>& unsupported() {
   static const std::vector<Case> all = {
       {"a kernel with two backward ops, one of them without its bias",

@@ -100,7 +100,7 @@ class Parser {
         result += to[escape - from];
         at_++;
       } else if (text_[at_] == 'u' && at_ + 4 < text_.size()) {
-        result += '?';  // names and notes only; no name of ours needs one
+        result += '?';  // only names and notes have such escapes, and none of our names needs one
         at_ += 5;
       } else {
         fail("an escape");

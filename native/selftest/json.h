@@ -20,13 +20,13 @@ struct Json {
   std::vector<Json> items;
   std::map<std::string, Json> members;
 
-  /// @throws JsonError where the text is not one JSON value, or names a member twice.
+  /// @throws JsonError if the text is not one JSON value, or names a member twice.
   static Json parse(const std::string& text);
 
   bool has(const std::string& name) const { return members.count(name) > 0; }
-  /// @throws JsonError where there is no such member.
+  /// @throws JsonError if there is no such member.
   const Json& at(const std::string& name) const;
-  /// @throws JsonError where it is no integer in [0, 2^53].
+  /// @throws JsonError if it is no integer in [0, 2^53].
   int64_t integer() const;
 };
 

@@ -1,4 +1,4 @@
-// selftest: checks the backends through the C contract alone. No Node; for sanitizers, emulators and bare machines.
+// selftest: checks the backends through the C contract only, without Node; for sanitizers, emulators and bare machines.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -36,13 +36,13 @@ constexpr char kHelp[] =
     "  --isa NAME    this instruction set only\n"
     "  --device NAME cpu (default), or cuda where it was linked in\n"
     "  --op NAME     random cases of this op only\n"
-    "  --steady FILE steps of the programs of FILE (bench/gpu/programs.json) too: that they allocate nothing\n"
-    "  --peaks       with --device cuda: what the device can do at most, as one JSON line\n"
+    "  --steady FILE also checks that steps of the programs of FILE (bench/gpu/programs.json) allocate nothing\n"
+    "  --peaks       with --device cuda: prints the device's peaks as one JSON line\n"
     "  --time FILE   times the programs of FILE (bench/gpu/programs.json) and checks nothing: one JSON line each\n"
     "  --only NAMES  of the programs of --time or --steady, comma separated\n"
     "  --seconds S   spent on each measurement, about (default 0.5)\n"
     "  --profile     with --time and --device cuda: every kernel by itself too\n"
-    "  --verbose     every check, not only what fails\n"
+    "  --verbose     prints every check, not only failures\n"
     "exit code: 0 all passed, 1 something failed, 2 wrong options\n";
 
 struct Options {
@@ -150,7 +150,7 @@ int print_peaks() {
 int print_peaks() { throw UsageError("--peaks: this build has no device but the processor"); }
 #endif
 
-/// The same with products of bfloat16. A kink that a rounded product crosses is no error: smooth cases only.
+/// The same with products of bfloat16. Smooth cases only: a rounded product may cross a kink without error.
 void check_bfloat16(selftest::Report& report, const std::string& what, const selftest::Program& program, std::vector<selftest::Place> places,
                     selftest::Place reference) {
   reference.precision = MG_PRECISION_BF16;
@@ -163,7 +163,7 @@ void check_bfloat16(selftest::Report& report, const std::string& what, const sel
   }
 }
 
-/// The same with products of tf32, which the CUDA backend alone has.
+/// The same with products of tf32, which only the CUDA backend has.
 void check_tf32(selftest::Report& report, const std::string& what, const selftest::Program& program, selftest::Place place,
                 const selftest::Result& want) {
   place.precision = MG_PRECISION_TF32;
@@ -180,7 +180,7 @@ void check_random(selftest::Report& report, const Options& options, const std::v
     const bool mixes = name.rfind("mixture", 0) == 0 || name.rfind("fusion", 0) == 0;
     const int cases = mixes && options.mixtures >= 0 ? options.mixtures : options.cases;
     for (int i = 0; i < cases; i++) {
-      if (i / 4 % options.parts != options.part - 1) continue;  // one in four costs more
+      if (i / 4 % options.parts != options.part - 1) continue;  // one case in four costs more
       const std::string what = name + " case " + std::to_string(i) + " of seed " + std::to_string(options.seed);
       const auto seed = options.seed * 1000003 + static_cast<uint64_t>(op) * 1009 + static_cast<uint64_t>(i);
       Random random(seed);

@@ -86,7 +86,7 @@ namespace {
 
 bool is_row_class(const mg_buffer& buffer) { return buffer.buffer_class <= MG_STORED; }
 
-/// Frees what a backend has allocated, whatever way the run ends.
+/// Frees a backend's allocations, even if the run fails.
 struct Memory {
   const mg_backend* backend;
   void* data = nullptr;
@@ -108,7 +108,7 @@ struct Runner {
     return result;
   }
 
-  /// The inputs of a row side by side, and something that is none of them; returns how far apart rows are.
+  /// Puts the inputs of a row side by side, with unrelated values between rows. Returns the row stride.
   int64_t lay_side_by_side(std::vector<float>& rows, std::vector<void*>& data) const {
     const auto is_input = [&](size_t i) { return program.buffers[i].buffer_class == MG_ROW_INPUT; };
     int64_t stride = 1;
@@ -170,7 +170,7 @@ struct Runner {
           data[i] = buffer.dtype == MG_I32 ? const_cast<int32_t*>(program.ints[i].data())
                                            : static_cast<void*>(const_cast<float*>(program.floats[i].data()));
       } else if (buffer.buffer_class == MG_ROW_OUTPUT) {
-        // What is returned has been written: it does not happen to be 0. Columns that no op writes are for the caller to clear.
+        // Outputs that ops write whole start as NaN, so a missing write shows. The others start at 0, as a caller would clear them.
         outputs[i].resize(static_cast<size_t>(program.rows * buffer.width), static_cast<Element>(is_written_whole(i) ? NAN : 0));
         data[i] = outputs[i].data();
       } else if (!is_row_class(buffer)) {
@@ -224,7 +224,7 @@ struct Runner {
 
 namespace {
 
-/// `call` of a list of the backend's elements, which then are `values`, or were.
+/// Converts `values` to the backend's element type, calls `call` and converts back.
 template <class Call>
 void with_elements(const mg_backend& backend, std::vector<double>& values, const Call& call) {
   mg_error error{};

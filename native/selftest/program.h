@@ -1,4 +1,4 @@
-// A program with the data it runs on, built line by line, and what a run of it leaves behind.
+// A program with its data, built line by line, and the results of a run.
 #pragma once
 #include <deque>
 #include <functional>
@@ -11,11 +11,11 @@ namespace selftest {
 
 constexpr mg_view kAbsent{-1, 0, 0};
 
-/// GRADIENT buffer `number` of a program, as rows ops name it: there is none before close_store().
+/// GRADIENT buffer `number` of a program, for rows ops. It exists only after close_store().
 constexpr mg_view gradients_of(int32_t number) { return {-2 - number, 0, 0}; }
 constexpr mg_view kGradients = gradients_of(0);
 
-/// A derivative to be held against finite differences: how the objective moves with a row input, as `gradient` has it.
+/// A derivative to compare with finite differences: `gradient` holds the objective's derivative by a row input.
 struct Derivative {
   int32_t input, gradient;  // buffers: row input, row output
 };
@@ -24,7 +24,7 @@ class Program {
  public:
   explicit Program(std::string program_name) : name(std::move(program_name)) {}
 
-  // Buffers; all but inputs and outputs are named by what the ops call them.
+  // Buffers. All except inputs and outputs are named as in the ops.
   mg_view input(int64_t width, std::vector<float> values);
   mg_view ids(int64_t width, std::vector<int32_t> values);
   mg_view output(int64_t width) { return buffer(MG_ROW_OUTPUT, width, 0); }
@@ -49,7 +49,7 @@ class Program {
   MG_OPS(SELFTEST_ADD)
 #undef SELFTEST_ADD
 
-  /// Closes the flat store: its length is known from here on. Adds so many GRADIENT buffers, and reduce_gradients of each.
+  /// Closes the flat store: its length is final. Adds this many GRADIENT buffers, each with a reduce_gradients.
   void close_store(int gradients);
   mg_view gradients(int32_t number = 0) const { return {gradient_buffer + number, 0, store_length}; }
   mg_view parameters() const { return {parameter_buffer, 0, store_length}; }
@@ -58,14 +58,14 @@ class Program {
   int64_t rows = 0;
   std::vector<mg_op> ops;
   std::vector<mg_buffer> buffers;
-  std::vector<std::vector<float>> floats;  // by buffer: what it holds before a run
+  std::vector<std::vector<float>> floats;  // by buffer: contents before a run
   std::vector<std::vector<int32_t>> ints;  // by buffer: ids
   std::vector<double> scalars;
   int64_t scalar_outputs = 0;
   int32_t parameter_buffer = -1, gradient_buffer = -1;  // gradient_buffer: the first one
   int64_t store_length = 0;
 
-  // What finite differences are taken of: objective = sum over pairs of (row output . row input of weights) + scalar outputs.
+  // Finite differences use: objective = sum over pairs of (row output . row input of weights) + scalar outputs.
   std::vector<std::pair<int32_t, int32_t>> weighted_outputs;
   bool losses_count = false;
   std::vector<Derivative> derivatives;
@@ -88,19 +88,19 @@ struct Result {
 struct Place {
   std::string name;
   const mg_backend* backend;
-  std::string isa;  // empty: none to choose
+  std::string isa;  // empty: no choice
   mg_precision precision = MG_PRECISION_F32;
-  std::vector<int> threads = {2, 3, 5, 8};  // that give the bits of 1; a device that has no such choice runs twice
+  std::vector<int> threads = {2, 3, 5, 8};  // must give the bits of 1 thread; a device without this choice runs twice
 };
 
-/// A step under way, between two of its phases.
+/// A step between two of its phases.
 struct Between {
   const mg_backend* backend;
   mg_plan* plan;
-  const std::vector<void*>& data;  // by buffer: what is bound
-  int next;                        // the phase that comes
+  const std::vector<void*>& data;  // by buffer: the bound memory
+  int next;                        // the next phase
 
-  // All of a buffer that is bound, or rows of a STORED one, as doubles. They throw what the backend says.
+  // All of a bound buffer, or rows of a STORED one, as doubles. They throw the backend's error.
   std::vector<double> read(const mg_buffer& buffer, int32_t number) const;
   void write(int32_t number, const std::vector<double>& values) const;
   std::vector<double> read_stored(const mg_buffer& buffer, int32_t number, int64_t first, int64_t rows) const;

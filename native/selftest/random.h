@@ -23,7 +23,7 @@ class Random {
   T pick(const std::vector<T>& from) {
     return from[static_cast<size_t>(between(0, static_cast<int64_t>(from.size()) - 1))];
   }
-  /// Numbers in (-scale, scale), multiples of scale / 4096: exact in float32, and so are small steps away from them.
+  /// Multiples of scale / 4096 in (-scale, scale). They are exact in float32, and so are small steps from them.
   std::vector<float> floats(int64_t count, double scale = 1) {
     std::vector<float> values(static_cast<size_t>(count));
     for (float& value : values) value = static_cast<float>(scale * static_cast<double>(between(-4095, 4095)) / 4096);

@@ -28,7 +28,7 @@ void Report::compare(const std::string& what, const std::vector<double>& got, co
   size_t at = 0;
   bool finite = true;
   for (size_t i = 0; i < got.size(); i++) {
-    if (got[i] == want[i]) {  // infinities too
+    if (got[i] == want[i]) {  // true for infinities too
       norm += std::isfinite(want[i]) ? want[i] * want[i] : 0;
       continue;
     }

@@ -1,4 +1,4 @@
-// Reads safetensors files: F64, F32 and I32 tensors. Strict: whatever the bytes are, the answer is tensors or an error.
+// Reads safetensors files: F64, F32 and I32 tensors. Strict: any bytes give tensors or an error.
 #pragma once
 #include <map>
 #include <stdexcept>
@@ -17,10 +17,10 @@ struct Tensor {
   std::vector<double> values;  // F32 and I32 are exact in double
 };
 
-/// @throws SafetensorsError, JsonError saying what is wrong with the bytes.
+/// @throws SafetensorsError or JsonError that says what is wrong with the bytes.
 std::map<std::string, Tensor> parse_safetensors(const std::string& bytes);
 
-/// @throws SafetensorsError where the file cannot be read.
+/// @throws SafetensorsError if the file cannot be read.
 std::string read_file(const std::string& path);
 
 }  // namespace selftest

@@ -73,7 +73,7 @@ class Loaded {
   std::deque<std::vector<float>> floats_, outputs_;
 };
 
-/// That the counting counts: all ways to memory that the library uses.
+/// Checks that the counter sees all kinds of allocation that the library uses.
 void check_counting(Report& report) {
   const int64_t before = allocations();
   const auto block = std::make_unique<int>(1);
@@ -82,7 +82,7 @@ void check_counting(Report& report) {
   report.check(found == 3, "allocations are counted", std::to_string(found) + " counted, expected 3");
 }
 
-/// Processor time of this process while nothing runs, after a step of a plan that is still there.
+/// Processor time of this process while nothing runs, after a step of a plan that still exists.
 void check_idle(Report& report, Loaded& loaded) {
   const auto processor = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC * 1000; };
   loaded.step(kRows, 3, false);

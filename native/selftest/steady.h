@@ -1,4 +1,4 @@
-// What holds between and during steps of a plan that has run before: a step allocates nothing, and helpers that wait sleep.
+// Checks of a plan that has run before: a step allocates nothing, and waiting helpers sleep.
 #pragma once
 #include <string>
 
@@ -6,8 +6,8 @@
 
 namespace selftest {
 
-/// Steps of the programs of a file (bench/gpu/programs.json; see read_workloads), of few rows: from a data set in shuffled order as training runs
-/// them, and from the caller's arrays as a prediction does. And that the process then takes no processor time.
+/// Runs steps of the programs of a file (bench/gpu/programs.json; see read_workloads) with few rows: from a shuffled data set as in training, and
+/// from the caller's arrays as in prediction. Also checks that the process then uses no processor time.
 /// @throws JsonError, SafetensorsError, multigate::Failure.
 void check_steady(Report& report, const std::string& programs, const std::string& only);
 

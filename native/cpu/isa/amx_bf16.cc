@@ -1,6 +1,6 @@
-// The kernels for AMX: those of AVX-512, and products of bfloat16 on tile registers.
+// The kernels for AMX: those of AVX-512, plus bfloat16 products on tile registers.
 //
-// The target holds from here to the end of this file alone: nothing else in the build may use these instructions.
+// The target applies only from here to the end of this file: no other code in the build may use these instructions.
 #include "cpu/kernels.h"
 
 #if defined(MG_HAS_AMX)
@@ -11,7 +11,7 @@
 #else
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16,avx2,fma")
 #endif
-// GCC 12's own AVX-512 headers pass an undefined vector where a mask covers every lane.
+// GCC 12's AVX-512 headers pass an undefined vector where a mask covers every lane.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #define MG_ISA_AVX512 1

@@ -1,6 +1,6 @@
 // The kernels for AVX2 and FMA: most x86 servers.
 //
-// The target holds from here to the end of this file alone: nothing else in the build may use these instructions.
+// The target applies only from here to the end of this file: no other code in the build may use these instructions.
 #if defined(__x86_64__)
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)

@@ -1,6 +1,6 @@
 // The kernels for AVX-512 F, BW, DQ and VL.
 //
-// The target holds from here to the end of this file alone: nothing else in the build may use these instructions.
+// The target applies only from here to the end of this file: no other code in the build may use these instructions.
 #if defined(__x86_64__)
 #if defined(MG_ISAS_EMULATED)
 #pragma GCC target("avx2,fma")
@@ -9,7 +9,7 @@
 #else
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 #endif
-// GCC 12's own AVX-512 headers pass an undefined vector where a mask covers every lane.
+// GCC 12's AVX-512 headers pass an undefined vector where a mask covers every lane.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #define MG_ISA_AVX512 1

@@ -1,8 +1,8 @@
 // Tests only (MG_ISAS_EMULATED): the intrinsics of AVX-512 and AMX that the kernels use, one function each, for processors with AVX2.
 //
-// In mg, they are found before those of immintrin.h. Each does to every lane what its instruction does, in the same order, and touches
-// no memory behind a lane that is masked off. Not here: exceptions, and which of several NaN is passed on.
-// Rule: kernels know nothing of it. What they need more of AVX-512 is written here as the manual has it, not as they happen to use it.
+// In namespace mg they hide those of immintrin.h. Each does to every lane what its instruction does, in the same order, and touches no
+// memory behind a masked-off lane. Not emulated: exceptions, and which of several NaN is passed on.
+// Rule: kernels do not know this file. Write new intrinsics as the manual defines them, not as the kernels happen to use them.
 #pragma once
 #if defined(__clang__)
 #error "MG_ISAS_EMULATED is for GCC"
@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-// Macros where the compiler does not optimise.
+// Macros if the compiler does not optimise.
 #undef _mm512_cmp_ps_mask
 #undef _mm512_cmpge_epu16_mask
 #undef _mm512_cvtne2ps_pbh
@@ -27,7 +27,7 @@
 #undef _mm512_srli_epi32
 #undef _mm512_srli_epi64
 #undef _mm512_ternarylogic_epi32
-// Macros always.
+// Always macros.
 #undef _tile_dpbf16ps
 #undef _tile_loadd
 #undef _tile_stored
@@ -64,7 +64,7 @@ inline __m512d whole(__m256d low, __m256d high) {
   reinterpret_cast<__m256d*>(&v)[0] = low, reinterpret_cast<__m256d*>(&v)[1] = high;
   return v;
 }
-// What does the same to each lane, or to each 128 bits, at either width.
+// Operations that treat each lane, or each 128 bits, alike at either width.
 #define MG_HALVES_1(f, a) whole(f(half(a, 0)), f(half(a, 1)))
 #define MG_HALVES_2(f, a, b) whole(f(half(a, 0), half(b, 0)), f(half(a, 1), half(b, 1)))
 #define MG_HALVES_3(f, a, b, c) whole(f(half(a, 0), half(b, 0), half(c, 0)), f(half(a, 1), half(b, 1), half(c, 1)))
@@ -132,7 +132,7 @@ inline __m512 _mm512_min_ps(__m512 a, __m512 b) { return MG_HALVES_2(_mm256_min_
 inline __m512 _mm512_sqrt_ps(__m512 a) { return MG_HALVES_1(_mm256_sqrt_ps, a); }
 inline __m512 _mm512_abs_ps(__m512 a) { return floats(bits_of(a) & 0x7FFFFFFFu); }
 inline __m512 _mm512_roundscale_ps(__m512 a, int how) {
-  if (how != (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)) __builtin_trap();  // none other is used
+  if (how != (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)) __builtin_trap();  // no other is used
 #define MG_ROUND(half) _mm256_round_ps(half, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
   return MG_HALVES_1(MG_ROUND, a);
 #undef MG_ROUND
@@ -141,9 +141,9 @@ inline __m512i _mm512_cvtps_epi32(__m512 a) { return MG_HALVES_1(_mm256_cvtps_ep
 inline __mmask16 _mm512_cmp_ps_mask(__m512 a, __m512 b, int how) {
   if (how == _CMP_LT_OQ) return gathered(reinterpret_cast<lanes32>(a < b));
   if (how == _CMP_UNORD_Q) return gathered(reinterpret_cast<lanes32>((a != a) | (b != b)));
-  __builtin_trap();  // none other is used
+  __builtin_trap();  // no other is used
 }
-// As the compiler's: halves, quarters and so on, the upper one the first operand down to four lanes, then the lower one.
+// As the compiler does it: halves, quarters and so on. The upper part is the first operand down to four lanes, then the lower one.
 inline float _mm512_reduce_max_ps(__m512 v) {
   const __m256 eight = _mm256_max_ps(half(v, 1), half(v, 0));
   const __m128 four = _mm_max_ps(_mm256_extractf128_ps(eight, 1), _mm256_castps256_ps128(eight));
@@ -189,7 +189,7 @@ inline __m512i _mm512_unpacklo_epi64(__m512i a, __m512i b) { return MG_HALVES_2(
 inline __m512i _mm512_unpackhi_epi64(__m512i a, __m512i b) { return MG_HALVES_2(_mm256_unpackhi_epi64, a, b); }
 inline __m512d _mm512_unpacklo_pd(__m512d a, __m512d b) { return MG_HALVES_2(_mm256_unpacklo_pd, a, b); }
 inline __m512d _mm512_unpackhi_pd(__m512d a, __m512d b) { return MG_HALVES_2(_mm256_unpackhi_pd, a, b); }
-// The lane is reckoned apart: GCC 12's UndefinedBehaviorSanitizer loses it where the vector is a choice of two.
+// Compute the lane separately: GCC 12's UndefinedBehaviorSanitizer loses it if the vector is a choice of two.
 inline __m512 _mm512_shuffle_ps(__m512 a, __m512 b, int which) {
   __m512 v;
   for (int i = 0; i < 16; i++) {
@@ -207,7 +207,7 @@ inline __m512 _mm512_shuffle_f32x4(__m512 a, __m512 b, int which) {
   return v;
 }
 
-// Numbers too small to be normal are zeros to it, as operands and as results; the upper element of a pair goes first.
+// It treats subnormal operands and results as zeros. The upper element of a pair goes first.
 inline __m512 without_subnormals(__m512 v) {
   const lanes32 bits = bits_of(v), normal = reinterpret_cast<lanes32>((bits & 0x7F800000u) != 0);
   return floats(bits & (normal | 0x80000000u));
@@ -220,7 +220,7 @@ inline __m512 _mm512_dpbf16_ps(__m512 sum, __m512bh a, __m512bh b) {
   return add(add(without_subnormals(sum), x & 0xFFFF0000u, y & 0xFFFF0000u), x << 16, y << 16);
 }
 
-// Both to nearest, ties to even, those of `low` first; NaN become quiet.
+// Rounds both to nearest, ties to even, `low` first. NaN become quiet.
 inline __m512bh _mm512_cvtne2ps_pbh(__m512 high, __m512 low) {
   uint16_t all[32];
   for (int i = 0; i < 32; i++) {
@@ -240,7 +240,7 @@ inline __m512i _mm512_permutexvar_epi16(__m512i order, __m512i v) {
   return v;
 }
 
-// Tiles, in their only configuration here: 16 rows of 64 bytes each.
+// Tiles, only in the configuration used here: 16 rows of 64 bytes each.
 struct Tile {
   __m512 row[16];
 };
@@ -261,8 +261,8 @@ inline void _tile_loadd(int t, const void* from, size_t stride) {
 inline void _tile_stored(int t, void* to, size_t stride) {
   for (size_t i = 0; i < 16; i++) _mm512_storeu_ps(static_cast<char*>(to) + i * stride, tiles[t].row[i]);
 }
-// The products of lower and of upper elements are summed apart, each from zero; numbers too small to be normal are zeros.
-// Not sanitized: most of the time of a run, and it sees tiles alone.
+// Sums the products of lower and of upper elements separately, each from zero. Subnormal numbers are zeros.
+// Not sanitized: it takes most of a run's time and touches only tiles.
 inline __attribute__((noinline, no_sanitize("address", "undefined"))) void _tile_dpbf16ps(int c, int a, int b) {
   lanes32 low[16], high[16];
   for (int k = 0; k < 16; k++) {

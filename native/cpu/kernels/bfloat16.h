@@ -1,16 +1,16 @@
-// Products whose operands are bfloat16 and whose sums are float32.
+// Products with bfloat16 operands and float32 sums.
 //
-// Where the ISA multiplies pairs of bfloat16 (kPairs), operands are narrowed: two that follow each other along the depth of
-// the product share the 32 bits of a float, the first one low. A product over d is then one of depth d / 2 over such pairs,
-// with the same strides as any other. Elsewhere operands are rounded and stay float32: the same meaning, no faster. A
-// product of two bfloat16 is exact in float32 either way.
+// If the ISA multiplies pairs of bfloat16 (kPairs), operands are narrowed: two neighbours along the depth of the product share
+// the 32 bits of a float, the first one low. A product over depth d becomes one over d / 2 such pairs, with the usual
+// strides. On other ISAs operands are rounded but stay float32: the same result, no faster. A product of two bfloat16 is
+// exact in float32 either way.
 //
-// Narrowed operands of a block lie in two areas of the arena:
+// Narrowed operands of a block are in two areas of the arena:
 //   x     forward: rows of pairs [rows, step(depth)]; backward: pairs of rows [step(rows), padded(depth)], or for tiles
 //         transposed, [padded(depth), step(rows)]
 //   dz    rows of pairs [rows, rounded / 2], then pairs of rows, in panels [step(rows), kPanel]
 // Rows are apart(count) floats apart.
-// step(n): pairs of n, in whole steps of the product's depth. What is beyond n is 0. Rounded operands: x as it is, dz in place.
+// step(n): number of pairs for n, in whole steps of the product's depth; 0 beyond n. Rounded operands: x as it is, dz in place.
 // Bytes: operands once in, half of them out.
 #pragma once
 #include "cpu/kernels.h"
@@ -43,7 +43,7 @@ inline void pair_gemm(const Gemm& g) {
 #endif
 }
 
-// Rows that are a multiple of 1 KiB apart would meet in few sets of L1.
+// Rows a multiple of 1 KiB apart would share few sets of L1.
 inline int64_t apart(int64_t count) { return count % 256 == 0 ? count + kPad : count; }
 
 // Rows of pairs from rows: y[r][p] = (x[r][2p], x[r][2p + 1]); zeros up to `pairs`.
@@ -60,7 +60,7 @@ inline void narrow_rows(int64_t rows, int64_t width, const float* x, int64_t x_r
 }
 
 // Pairs of rows: y(p, c) = (x[2p][c], x[2p + 1][c]); zeros up to `pairs` rows. y(p, c) = y[p * y_row + c], or with panels as in a
-// Gemm's B. y may be x where its rows are as far apart.
+// Gemm's B. y may be x if its rows are equally far apart.
 inline void pair_rows(int64_t rows, int64_t width, const float* x, int64_t x_row, float* y, int64_t y_row, int64_t pairs, int64_t y_panel = kPanel) {
   for (int64_t p = 0; p < pairs; p++)
     each_vector(width, [&](int64_t c, int64_t n) {
@@ -76,7 +76,7 @@ inline void narrow_forward_panel(const Weights* w, float* panel, int64_t index) 
 
 inline void narrow_backward_panel(const Weights* w, float* panel) { pair_rows(w->rounded, kPanel, panel, kPanel, panel, kPanel, w->rounded / 2); }
 
-// Turns g, a product of x [rows, depth] and the first columns of w, into one of narrowed operands.
+// Changes g, a product of x [rows, depth] and the first columns of w, to narrowed operands.
 inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
   const int64_t pairs = step(w->depth);
   narrow_rows(g.rows, w->depth, g.a, g.a_row, area, pairs);
@@ -84,7 +84,7 @@ inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
   pair_gemm(g);
 }
 
-// gradient[d][c] += x^T dz for the rounded columns; dz is narrowed for both products of a backward pass.
+// gradient[d][c] += x^T dz for the rounded columns. Narrows dz for both products of a backward pass.
 inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, float* dz, int64_t dz_row, WeightGradient gradient,
                                     const Narrowed& area) {
   const int64_t pairs = step(rows), width = apart(padded(w->depth));
@@ -107,7 +107,7 @@ inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row,
   pair_gemm(g);
 }
 
-// Turns g, dx (=|+=) dz W^T over all columns, into one over the rounded columns, and leaves the rest in g.
+// Computes the part of g, dx (=|+=) dz W^T, over the rounded columns and leaves the other columns in g.
 inline void rounded_input_gradient(Gemm& g, const Weights* w, const Narrowed& area) {
   Gemm pairs = g;
   pairs.a = area.dz, pairs.a_row = apart(w->rounded / 2), pairs.depth = w->rounded / 2;
@@ -146,7 +146,7 @@ inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row,
   gemm_of_rows(g);
 }
 
-// dz has been rounded in place and the backward panels with it: one product does all columns.
+// dz and the backward panels are already rounded in place: one product covers all columns.
 inline void rounded_input_gradient(Gemm&, const Weights*, const Narrowed&) {}
 
 #endif

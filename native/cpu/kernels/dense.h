@@ -1,7 +1,7 @@
 // A dense layer on a block of rows, forward and backward: gemm.h (thin.h for one or two outputs) plus activation and bias.
 //
 //   z = x W + b, y = f(z);  dz = dy f'(z), dW += x^T dz, db += sum dz, dx (=|+=) dz W^T
-// dz lives in scratch only. FLOPs per row: 2 in out forward, twice that backward.
+// dz exists only in scratch. FLOPs per row: 2 in out forward, twice that backward.
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/bfloat16.h"
@@ -62,7 +62,7 @@ inline void bias_gradient(int64_t rows, const Weights* w, const float* dz, int64
   }
 }
 
-// All gradients of one Weights from dz, which may be rounded in place.
+// All gradients of one Weights from dz. May round dz in place.
 inline void weight_gradients(int64_t rows, const float* x, int64_t x_row, const Narrowed& narrowed, const Weights* w, float* dz, int64_t dz_row,
                              WeightGradient gradient) {
   bias_gradient(rows, w, dz, dz_row, gradient);
@@ -70,7 +70,7 @@ inline void weight_gradients(int64_t rows, const float* x, int64_t x_row, const 
   if (w->rounded < w->columns) weight_gradient(rows, x, x_row, w, dz, dz_row, gradient, w->rounded, w->columns - w->rounded);
 }
 
-// After weight_gradients of the same dz.
+// Call it after weight_gradients with the same dz.
 inline void input_gradient(int64_t rows, const Weights* w, const float* dz, int64_t dz_row, float* dx, int64_t dx_row, int64_t dx_columns,
                            bool accumulate, const Narrowed& narrowed) {
   Gemm g{};
@@ -83,7 +83,7 @@ inline void input_gradient(int64_t rows, const Weights* w, const float* dz, int6
   if (w->rounded > 0) rounded_input_gradient(g, w, narrowed);
   if (g.depth > 0) gemm(g);
   if (w->columns > 0 || accumulate) return;
-  for (int64_t r = 0; r < rows; r++) memset(dx + r * dx_row, 0, static_cast<size_t>(dx_columns) * sizeof(float));  // of what nobody reads
+  for (int64_t r = 0; r < rows; r++) memset(dx + r * dx_row, 0, static_cast<size_t>(dx_columns) * sizeof(float));  // no op reads this stream
 }
 
 void dense_forward(const DenseForward* d) {
@@ -105,7 +105,7 @@ void dense_forward(const DenseForward* d) {
 void dense_backward(const DenseBackward* d) {
   const int64_t dz_row = d->dz_row, columns = d->weights->columns;
   const bool thin = is_thin(d->weights, d->out);
-  if (!thin && d->out < columns)  // the padding of dz takes part in the products
+  if (!thin && d->out < columns)  // products read the padding of dz
     for (int64_t r = 0; r < d->rows; r++) memset(d->dz + r * dz_row + d->out, 0, static_cast<size_t>(columns - d->out) * sizeof(float));
   MG_WITH_ACTIVATION(d->activation, activate_backward_rows, d)
   if (thin) {

@@ -1,8 +1,8 @@
-// Dropout by counted random numbers: Philox4x32-10 (Salmon et al., SC 2011), one call for eight columns of a row.
+// Dropout by counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011), one call for eight columns of a row.
 //
-// Drawn once a step: the op that comes first keeps a bit per element, the op with the same numbers (its backward) reads it.
-// kept[row][c / 8], bit c % 8: column c is kept. kCalls calls go side by side and run on from row to row, so that a
-// narrow row wastes none. Per call: 20 multiplications and 40 exclusive ors; then an element in and out for each bit.
+// A step draws them once: the first op keeps a bit per element, and the op with the same numbers (its backward) reads it.
+// kept[row][c / 8], bit c % 8: column c is kept. kCalls calls run side by side and continue from row to row, so a narrow
+// row wastes none. Per call: 20 multiplications and 40 exclusive ors; then an element in and out for each bit.
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/simd.h"
@@ -22,8 +22,8 @@ inline void round_keys(const Dropout* d, PhiloxKeys* keys) {
     keys->first[round] = set_words(first), keys->second[round] = set_words(second);
 }
 
-// A byte per call, that of (row[i], step, group[i], high), as bits_from has them. All vectors go through a round together: one alone would
-// wait for its multiplications.
+// A byte per call, for (row[i], step, group[i], high), in the order of bits_from. All vectors go through a round together: a single one
+// would wait for its multiplications.
 inline void philox(const Dropout* d, const PhiloxKeys& keys, const uint32_t* row, const uint32_t* group, uint8_t* bits) {
   const words first_factor = set_words(0xD2511F53u), second_factor = set_words(0xCD9E8D57u);
   words w0[kWordVectors], w1[kWordVectors], w2[kWordVectors], w3[kWordVectors];
@@ -47,13 +47,13 @@ inline void philox(const Dropout* d, const PhiloxKeys& keys, const uint32_t* row
 inline void draw(const Dropout* d) {
   PhiloxKeys keys;
   round_keys(d, &keys);
-  const auto groups = static_cast<uint32_t>((d->width + 7) / 8);  // calls of a row
+  const auto groups = static_cast<uint32_t>((d->width + 7) / 8);  // calls per row
   uint32_t rows[kCalls], columns[kCalls];                         // of the next calls, by lane
   for (int i = 0; i < kCalls; i++) {
     const int lane = i - i % kLanes + call_lane(i % kLanes);
     rows[lane] = d->first_row + static_cast<uint32_t>(i) / groups, columns[lane] = static_cast<uint32_t>(i) % groups;
   }
-  int64_t row = 0, group = 0;  // of the next call that is used
+  int64_t row = 0, group = 0;  // of the next call to use
   while (row < d->rows) {
     uint8_t drawn[kCalls];
     philox(d, keys, rows, columns, drawn);

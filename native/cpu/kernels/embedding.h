@@ -1,8 +1,8 @@
 // Gathers embedding rows into columns of an activation: one id per row, or the mean or sum of a row's ids.
 //
-// Bytes: dim floats in per id, dim out per row. Rows of a table lie anywhere in memory, so those to come are fetched ahead. Ids
-// are in range (checked when they came in). In bags id 0 is padding and a row without ids gives zeros; the ids of a bag are
-// summed in order.
+// Bytes: dim floats in per id, dim out per row. Rows of a table are scattered in memory, so prefetch them. Ids are in range
+// (the engine checked them). In bags id 0 is padding, a row without ids gives zeros, and the ids of a bag are summed in
+// order.
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/simd.h"
@@ -10,15 +10,15 @@
 namespace mg {
 namespace {
 
-constexpr int64_t kAhead = 16;  // cache lines: somewhat less than a core can keep under way
+constexpr int64_t kAhead = 16;  // cache lines: a little less than a core can have in flight
 constexpr int64_t kBagsAhead = 3;
 
-// Inlined whatever comes: GCC takes a call of what only fetches for one without effect, and drops it.
+// Always inline: GCC sees no effect in a call that only prefetches, and drops it.
 inline __attribute__((always_inline)) void prefetch_row(const float* row, int64_t dim) {
   for (int64_t c = 0; c < dim; c += 16) __builtin_prefetch(row + c);
 }
 
-// Rows of `dim` floats that are to be fetched before they are wanted.
+// Prefetches rows of `dim` floats.
 inline int64_t rows_ahead(int64_t dim) { return dim <= 16 ? kAhead : dim >= 16 * kAhead / 2 ? 2 : 16 * kAhead / dim; }
 
 inline void copy_row(const float* from, float* to, int64_t dim) {
@@ -39,8 +39,8 @@ inline void gather_rows(const Gather* g) {
 
 alignas(64) constexpr float kNothing[2 * kLanes] = {};
 
-// Calls each(ids, count, present) for the ids of a bag, kLanes at a time, in order, but for those that are all padding. Where a bag's
-// padding begins no branch foresees: per group is cheaper than per id.
+// Calls each(ids, count, present) for the ids of a bag, kLanes at a time, in order. Skips groups of only padding. Branches cannot predict
+// where a bag's padding begins, so testing per group is cheaper than per id.
 template <class Each>
 inline __attribute__((always_inline)) void each_group(const int32_t* ids, int64_t length, const Each& each) {
   for (int64_t i = 0; i < length; i += kLanes) {
@@ -49,7 +49,7 @@ inline __attribute__((always_inline)) void each_group(const int32_t* ids, int64_
   }
 }
 
-// kVectors vectors of the sum or mean of a bag's rows, the last of them `last` wide. Padding adds 0, which changes no bit: no sum is -0.
+// kVectors vectors of the sum or mean of a bag's rows, the last one `last` wide. Padding adds 0, which changes no bit, as no sum is -0.
 template <int kVectors>
 inline void gather_bag(const Gather* g, const int32_t* ids, int64_t c, float* y, int64_t last) {
   vec sum[kVectors];
@@ -70,7 +70,7 @@ inline void gather_bag(const Gather* g, const int32_t* ids, int64_t c, float* y,
 }
 
 inline void gather_bags(const Gather* arguments) {
-  const Gather g = *arguments;  // no store can change it
+  const Gather g = *arguments;  // a local copy, which no store can change
   const auto fetch = [&](int64_t r) {
     if (r < g.rows)
       each_group(g.ids + r * g.length, g.length, [&](const int32_t* id, int64_t count, uint32_t) {
@@ -95,7 +95,7 @@ void gather(const Gather* g) {
     gather_bags(g);
 }
 
-// kVectors vectors of the sum of scale x[row] over the rows listed, in their order; the last of them `last` wide.
+// kVectors vectors of the sum of scale x[row] over the listed rows, in order; the last one is `last` wide.
 template <int kVectors>
 inline void sum_listed(const uint32_t* row, const uint32_t* end, const float* x, int64_t x_row, const float* scale, float* to, bool accumulate,
                        int64_t last) {
@@ -120,7 +120,7 @@ void sum_rows(const SumRows* s) {
   const bool accumulate = s->accumulate;
   const Parameters& wanted = s->wanted;
   const float* const fetched[] = {wanted.w, wanted.moment1, wanted.moment2, wanted.moment3};
-  const uint32_t* ahead = rows + start[0];  // the next row to fetch
+  const uint32_t* ahead = rows + start[0];  // the next row to prefetch
   for (int64_t i = 0; i < count; i++, to += dim) {
     for (const float* of : fetched)
       if (of) prefetch_row(of + wanted.ids[i] * dim, dim);

@@ -1,7 +1,7 @@
 // Fusion of several signals into one, element by element: sum or product.
 //
 //   product: dinput_i = dy (x_0 .. x_{i-1}) (x_{i+1} .. x_{k-1}), the first from the left and the second from the right, so
-//   that an input of zero is no special case
+//   an input of zero is no special case
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/simd.h"

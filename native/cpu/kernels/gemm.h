@@ -1,12 +1,12 @@
-// C[m,n] (=|+=) A[m,k] B[k,n], the one matrix product under every dense layer, expert and gate.
+// C[m,n] (=|+=) A[m,k] B[k,n], the matrix product of every dense layer, expert and gate.
 //
 //   forward   y = x W        A = x, B = W packed in panels
 //   backward  dx = dz W^T    A = dz, B = W^T packed in panels
 //   backward  dW += x^T dz   A = x read across (row stride 1), B = dz as it lies in the arena
 //
-// A tile of kTileRows x kPanel sums stays in registers over the whole depth; per step it takes kPanelVectors loads of B and
-// one broadcast of A per row. Panels of B (k x kPanel floats) are walked outermost, so that one stays in L1 while the rows
-// of A pass by. A tile of one to three rows spans several panels: the sums of one alone would wait for each other.
+// A tile of kTileRows x kPanel sums stays in registers over the whole depth. Each step takes kPanelVectors loads of B and one
+// broadcast of A per row. The outermost loop is over panels of B (k x kPanel floats), so a panel stays in L1 while the rows
+// of A pass. A tile of one to three rows spans several panels: the sums of one panel would wait for each other.
 // 2 m n k FLOPs; bytes from L2: A once per panel, B once, C once (twice with +=).
 // Order of reduction: over k upwards, one chain per element; a tile's height and width do not change it.
 #pragma once
@@ -37,19 +37,19 @@ inline vec multiply_add(vec a, vec b, vec c) {
   return fma(a, b, c);
 }
 
-// Loops over a tile's sums are unrolled whole: only then are the sums in registers from the first load to the last store.
+// Unroll loops over a tile's sums fully: only then do the sums stay in registers from the first load to the last store.
 #define MG_UNROLLED _Pragma("GCC unroll 16")
 
-// 8 multiply-adds of latency 4 keep two units busy; 12 leave room for loads that come late.
+// 8 multiply-adds of latency 4 keep two units busy; 12 leave room for late loads.
 constexpr int kSumsInFlight = 12;
 
-// Panels that a tile of so many rows spans at most.
+// The most panels that a tile of this many rows spans.
 constexpr int panels_of(int64_t rows) {
   const auto panels = static_cast<int>(kSumsInFlight / (rows * kPanelVectors));
   return panels > 1 ? panels : 1;
 }
 
-// One tile, its last vector whole or not. Three rows of A, or panels of B, share a base pointer: x86 can address base, base +
+// One tile; its last vector may be partial. Three rows of A, or panels of B, share a base pointer: x86 can address base, base +
 // stride and base + 2 stride.
 template <bool kPaired, int kRows, int kVectors, bool kWhole>
 void tile_of(const Gemm& g, const float* a, const float* b, float* c, const float* bias, int64_t last) {
@@ -86,7 +86,7 @@ void tile_of(const Gemm& g, const float* a, const float* b, float* c, const floa
         const vec value = set1(a_base[i / 3][i % 3 * a_row]);
         MG_UNROLLED for (int v = 0; v < kVectors; v++) sum[i][v] = multiply_add<kPaired>(value, columns[v], sum[i][v]);
       }
-    } else {  // the other way round: few rows, many columns
+    } else {  // few rows, many columns
       vec values[kRows];
       MG_UNROLLED for (int i = 0; i < kRows; i++) values[i] = set1(a_base[i / 3][i % 3 * a_row]);
       MG_UNROLLED for (int v = 0; v < kVectors; v++) {
@@ -126,13 +126,13 @@ void tile(int64_t rows, int64_t vectors, const Gemm& g, const float* a, const fl
 
 constexpr int64_t kFloatsInL2 = 64 << 10;
 
-// Rows are cut into tiles of nearly equal height: 128 rows in 10 tiles of 12 or 13 keep more sums in flight than 9 of 14 and
-// one of 2. So are the panels that tiles of few rows span.
+// Cuts rows into tiles of nearly equal height: 128 rows in 10 tiles of 12 or 13 keep more sums in flight than 9 of 14 and
+// one of 2. Also cuts the panels that tiles of few rows span.
 template <bool kPaired = false>
 inline void gemm(const Gemm& g) {
   if (g.rows <= 0) return;
   const int64_t tiles = (g.rows + kTileRows - 1) / kTileRows, height = g.rows / tiles, higher = g.rows % tiles;
-  const bool fetch = g.accumulate && g.rows * g.c_row > kFloatsInL2;  // the sums of the next tile, while one is worked on
+  const bool fetch = g.accumulate && g.rows * g.c_row > kFloatsInL2;  // prefetch the sums of the next tile
   const int64_t at_once = panels_of(g.rows);
   const int64_t panels = (g.columns + kPanel - 1) / kPanel, groups = (panels + at_once - 1) / at_once;
   for (int64_t group = 0; group < groups; group++) {
@@ -152,8 +152,8 @@ inline void gemm(const Gemm& g) {
   }
 }
 
-// The same, for a tall A and a B that lies in rows: each panel is made contiguous first, or its rows would meet in few sets
-// of L1, each on a page of its own.
+// The same, for a tall A and a B stored in rows. Makes each panel contiguous first: else its rows would share few sets of L1,
+// each on its own page.
 template <bool kPaired = false>
 inline void gemm_of_rows(const Gemm& g) {
   constexpr int64_t kLeastRows = 96, kMostDepth = 256;

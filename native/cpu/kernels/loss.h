@@ -1,4 +1,4 @@
-// Losses with missing labels and weights, and what predicts from logits.
+// Losses with missing labels and weights, and predictions from logits.
 //
 //   binary       l = max(z,0) - z y + log1p(e^-|z|), dz = scale w (sigmoid(z) - y)
 //   product      the binary loss of p = product of sigmoid(z_i), from t = -log p = sum softplus(-z_i)
@@ -14,7 +14,7 @@
 namespace mg {
 namespace {
 
-// The weight of row r: 0 where it does not count.
+// The weight of row r; 0 if the row does not count.
 inline float weight_of(const Loss* b, int64_t r) {
   const float label = b->label.data[r * b->label.stride];
   if (label != label) return 0.0f;
@@ -23,7 +23,7 @@ inline float weight_of(const Loss* b, int64_t r) {
 
 // kLanes rows at a time.
 void binary_loss(const Loss* arguments) {
-  const Loss b = *arguments;  // no store can change it
+  const Loss b = *arguments;  // a local copy, which no store can change
   double loss = *b.loss;
   for (int64_t r = 0; r < b.rows; r += kLanes) {
     const int64_t n = least(kLanes, b.rows - r);
@@ -41,7 +41,7 @@ void binary_loss(const Loss* arguments) {
       if (ws[i] != 0.0f) loss += static_cast<double>(losses[i]);
     if (!b.dz.data) continue;
     float slopes[kLanes];
-    // sigmoid(z) - y, from the side where sigmoid(z) is small: no cancellation where the model is sure and right
+    // sigmoid(z) - y, from the side where sigmoid(z) is small: no cancellation if the model is sure and right
     const vec rest = div(u, add(set1(1.0f), u));
     const vec slope = select_less(z, zero(), sub(rest, y), sub(sub(set1(1.0f), y), rest));
     store(slopes, mul(mul(w, set1(b.gradient_scale)), slope));
@@ -60,11 +60,11 @@ void binary_predict(int64_t rows, RowPointer logit, RowPointer y) {
   }
 }
 
-// e^-40 is below the rounding of a double: there softplus(-z) is e^-z.
+// e^-40 is below the rounding error of a double: above it softplus(-z) is e^-z.
 constexpr double kSure = 40;
 
-// One row at a time in double: there is one such loss per model, and it must not cancel. Where every z is above kSure, what
-// would underflow is divided by e^-least first.
+// One row at a time in double: a model has one such loss, and it must not cancel. If every z is above kSure, divide the terms
+// that would underflow by e^-least first.
 void product_loss(const ProductLoss* p) {
   const Loss& b = p->shared;
   for (int64_t r = 0; r < b.rows; r++) {

@@ -1,7 +1,7 @@
 // exp, log1p, tanh, erf, sigmoid and the activations with their derivatives, on vectors.
 //
-// Not libm: branch-free and the same on every lane. Measured errors stand in docs/numerics.md; the polynomials are those of
-// the Cephes library's single-precision functions. Rule: no result depends on neighbours, so block edges never show.
+// Unlike libm they are branch-free and the same on every lane. docs/numerics.md has the measured errors. The polynomials are
+// those of the Cephes library's single-precision functions. Rule: no result depends on neighbours, so block edges never show.
 #pragma once
 #include "abi/multigate.h"
 #include "cpu/kernels/simd.h"
@@ -105,7 +105,7 @@ inline vec activate(vec z) {
   return z;
 }
 
-// dy times the derivative, from the output y; gelu and swish need the pre-activation z instead.
+// dy times the derivative, from the output y. gelu and swish need the pre-activation z instead.
 template <int kActivation>
 inline vec activate_backward(vec dy, vec y, vec z) {
   if (kActivation == MG_RELU) return select_less(zero(), y, dy, zero());
@@ -122,7 +122,7 @@ inline vec activate_backward(vec dy, vec y, vec z) {
   return dy;
 }
 
-// Calls f<activation>(arguments) for a run-time activation: the switch stands outside the loops.
+// Calls f<activation>(arguments) for a run-time activation, so that the switch is outside the loops.
 #define MG_WITH_ACTIVATION(activation, f, ...)          \
   switch (activation) {                                 \
     case MG_RELU: f<MG_RELU>(__VA_ARGS__); break;       \

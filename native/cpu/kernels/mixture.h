@@ -4,11 +4,11 @@
 //   dp_j[i] = dout_j . a_i, dlogit_j = p_j (dp_j - p_j . dp_j) / temperature, da_i = sum_j p_j[i] dout_j, dz_i = da_i f'(z_i)
 //   dW += x^T dz, dx = dz W^T with dz the experts' dz_i and the gates' dlogit_j side by side
 //
-// Per stream all experts and gate logits are one product into `activations` [rows, columns], which lies in the thread's
-// arena: z, then a and p, then, in place, dz and dlogit. [rows, experts, units] never leaves it. Softmax and its gradient go kLanes
-// rows at a time, the mix row by row. FLOPs per row: 2 d (e h + sum seen) + 2 h (sum seen) forward, about three times that with
+// Per stream one product computes all experts and gate logits into `activations` [rows, columns] in the thread's arena. It holds
+// z, then a and p, then, in place, dz and dlogit. [rows, experts, units] never leaves the arena. Softmax and its gradient process
+// kLanes rows at a time, the mix one row at a time. FLOPs per row: 2 d (e h + sum seen) + 2 h (sum seen) forward, about three times that with
 // backward. Order of reduction: a softmax and a mix over the experts in the order seen; a dot over units by lanes, then as
-// reduce_add4 folds them.
+// in reduce_add4.
 #pragma once
 #include "cpu/kernels/dense.h"
 
@@ -58,7 +58,7 @@ inline void experts_and_logits(const Mixture* m) {
       gemm(g);
     const int64_t logits = w->columns - stream.expert_columns;
     if (logits == 0) continue;
-    // The logits start where the experts' padding ends, perhaps within a panel: walk that panel's columns apart.
+    // The logits start after the experts' padding, maybe within a panel: process that panel's columns separately.
     int64_t column = stream.expert_columns;
     while (column < w->columns) {
       const int64_t within = column % kPanel, count = least(kPanel - within, w->columns - column);
@@ -105,8 +105,8 @@ inline void weighted_sum(int64_t count, const float* weight, const int64_t* colu
   }
 }
 
-// Gates are narrower than a vector is worth, so what is done to logits is done to kLanes rows at once, a row to a lane: all
-// logits of `count` rows to lanes[logit][kLanes], and back. `row` 0: from rows as wide as all logits, else as the activations.
+// Gates are too narrow for vectors along a row, so process the logits of kLanes rows at once, one row per lane. Copies all
+// logits of `count` rows to lanes[logit][kLanes], and back. `row` 0: rows are as wide as all logits, else as the activations.
 inline void to_lanes(const Mixture* m, const float* rows, int64_t row, int64_t count, float* lanes) {
   vec tile[kLanes];
   for (int64_t s = 0; s < m->stream_count; s++) {
@@ -169,7 +169,7 @@ void mixture_forward(const Mixture* m) {
   }
 }
 
-// out[i] = v . a[column[i] ..], four experts at a time so that their lanes fold together.
+// out[i] = v . a[column[i] ..], four experts at a time so that reduce_add4 sums their lanes together.
 inline void dots(int64_t count, const float* v, const int64_t* column, const float* a, int64_t units, float* out) {
   for (int64_t i = 0; i < count; i += 4) {
     const float* from[4];
@@ -184,8 +184,8 @@ inline void dots(int64_t count, const float* v, const int64_t* column, const flo
   }
 }
 
-// Some vectors of one expert in one row, the last of them `last` wide: da = sum of p dout over the gates that see it, then dz
-// over the expert's output y.
+// Some vectors of one expert in one row, the last one `last` wide: da = sum of p dout over the gates that see it; then dz
+// overwrites the expert's output y.
 template <int kActivation, int kVectors>
 inline void expert_gradient(int64_t count, const int64_t* seers, const float* const* dout, const float* a, int64_t column, float* y, const float* z,
                             int64_t last) {
@@ -206,7 +206,7 @@ inline void expert_gradient(int64_t count, const int64_t* seers, const float* co
   }
 }
 
-// dlogits over the probabilities of `count` <= kLanes rows, from dp [rows, logits].
+// Overwrites the probabilities of `count` <= kLanes rows with dlogits, from dp [rows, logits].
 inline void logit_gradients(const Mixture* m, const float* dp, float* activations, int64_t count) {
   const vec scale = set1(m->inverse_temperature);
   float* const lanes = m->row_scratch + kPad * m->logits;
@@ -225,7 +225,7 @@ inline void logit_gradients(const Mixture* m, const float* dp, float* activation
   from_lanes(m, lanes, activations, count);
 }
 
-// dz over the experts' outputs of row r, dp to `dp`.
+// Overwrites the experts' outputs of row r with dz. Writes dp to `dp`.
 template <int kActivation>
 inline void row_gradients(const Mixture* m, int64_t r, float* a, const float* z, float* dp) {
   const float** dout = m->gate_rows;

@@ -1,6 +1,6 @@
-// What walks parameters once a step beside the update rules: the slot sum and penalties.
+// What passes over parameters once a step, besides the update rules: the slot sum and penalties.
 //
-// Element by element, so that any split over threads gives the same bits.
+// They work element by element, so any split over threads gives the same bits.
 #pragma once
 #include "cpu/kernels/update.h"
 
@@ -25,7 +25,7 @@ void sum_slots(int64_t slots, int64_t stride, const float* in, int64_t count, fl
   });
 }
 
-// In float32 over some vectors by lanes, those sums in double: as exact as the loss that it is added to.
+// Sums some vectors by lanes in float32, and those sums in double: as exact as the loss it is added to.
 double penalty(const Parameters* parameters, float l1, float l2) {
   constexpr int kTogether = 16;
   const Parameters p = *parameters;

@@ -1,7 +1,7 @@
 // Packed copies of weights, refreshed after every update: panels for the forward product and, transposed, for dx.
 //
-// Reads the flat store in Keras's layout, writes each panel whole, padding with zeros: padded columns of a product are then
-// exact zeros. Bytes: the matrix once in, once out.
+// Reads the flat store in Keras's layout and writes whole panels, padded with zeros: so padded columns of a product are exact
+// zeros. Bytes: the matrix once in, once out.
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/bfloat16.h"

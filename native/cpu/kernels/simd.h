@@ -1,8 +1,8 @@
-// A vector of kLanes floats and what the kernels need of it, for the one ISA that the including file has chosen.
+// A vector of kLanes floats and its operations, for the ISA that the including file has chosen.
 //
-// Included once per file of isa/, after that file's target pragma; everything here is in an anonymous namespace inside mg, so that no
-// symbol compiled for one ISA can ever be linked into code for another. No std:: for the same reason.
-// Rule: a lane's result depends on that lane alone, except in reduce_*, whose order is written beside them.
+// Each file of isa/ includes it once, after its target pragma. Everything here is in an anonymous namespace inside mg, so the linker cannot
+// use a symbol compiled for one ISA in code for another. For the same reason it uses no std::.
+// Rule: a lane's result depends only on that lane, except in reduce_*, whose comments give the order.
 #pragma once
 #include <math.h>
 #include <stddef.h>
@@ -41,7 +41,7 @@ inline vec mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 inline vec div(vec a, vec b) { return _mm512_div_ps(a, b); }
 inline vec fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }    // a b + c
 inline vec fnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a b
-inline vec max(vec a, vec b) { return _mm512_max_ps(a, b); }                // b where either is NaN
+inline vec max(vec a, vec b) { return _mm512_max_ps(a, b); }                // b if either is NaN
 inline vec min(vec a, vec b) { return _mm512_min_ps(a, b); }
 inline vec sqrt(vec a) { return _mm512_sqrt_ps(a); }
 inline vec abs(vec a) { return _mm512_abs_ps(a); }
@@ -57,8 +57,8 @@ inline vec to_bfloat16(vec v) {
   const vec rounded = _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))));
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), rounded, v);
 }
-// Words: kLanes unsigned integers. kWordVectors: how many vectors of four words each are worked on together. Even and odd ones
-// apart, each in the low half of 64 bits: what a multiplication reads. The high halves hold anything.
+// Words: kLanes unsigned integers. kWordVectors: number of vectors of four words that are processed together. Even and odd words
+// are separate, each in the low half of 64 bits, where a multiplication reads it. The high halves hold anything.
 struct words {
   __m512i even, odd;
 };
@@ -76,7 +76,7 @@ inline void multiply_wide(words a, words b, words* high, words* low) {
   *low = {_mm512_mul_epu32(a.even, b.even), _mm512_mul_epu32(a.odd, b.odd)};
   *high = {_mm512_srli_epi64(low->even, 32), _mm512_srli_epi64(low->odd, 32)};
 }
-// Four words to a lane: 128 random bits of a call. Bit k of byte i: half k of those of lane call_lane(i) is at least the limit.
+// Each lane has four words: 128 random bits of a call. Bit k of byte i: half k of lane call_lane(i) is at least the limit.
 constexpr int call_lane(int i) { return 4 * (i % 4) + i / 4; }
 inline void bits_from(words w0, words w1, words w2, words w3, uint16_t limit, uint8_t* bits) {
   const __m512i least_kept = _mm512_set1_epi16(static_cast<short>(limit));
@@ -91,22 +91,22 @@ inline void bits_from(words w0, words w1, words w2, words w3, uint16_t limit, ui
   four_calls(8, _mm512_unpackhi_epi64(even01, even23));
   four_calls(12, _mm512_unpackhi_epi64(odd01, odd23));
 }
-// v where the bit of its lane is set, counted from bit `from` of these bytes, a multiple of kLanes; else 0.
+// v if the bit of its lane is set, counted from bit `from` of these bytes, a multiple of kLanes; else 0.
 inline vec keep_bits(vec v, const uint8_t* bits, int64_t from) {
   __mmask16 own;
   memcpy(&own, bits + from / 8, sizeof own);
   return _mm512_maskz_mov_ps(own, v);
 }
-// A bit for each of the first `count` ids, kLanes at most, that is not 0.
+// A bit for each of the first `count` ids that is not 0; `count` is at most kLanes.
 inline uint32_t present(const int32_t* ids, int64_t count) {
   const __m512i all = _mm512_maskz_loadu_epi32(first(count), ids);
   return _mm512_test_epi32_mask(all, all);
 }
 #if defined(MG_BFLOAT16_PAIRS)
-// Pairs of bfloat16, each in a float's bits. To nearest, ties to even; subnormal numbers become 0, as a dot takes them.
-// Of neighbours: (first[0], first[1]), ... (second[14], second[15]).
+// Pairs of bfloat16, each in a float's bits. Rounds to nearest, ties to even. Subnormal numbers become 0, as in a dot.
+// Pairs of neighbours: (first[0], first[1]), ... (second[14], second[15]).
 inline vec pairs_of_neighbours(vec first, vec second) { return reinterpret_cast<vec>(_mm512_cvtne2ps_pbh(second, first)); }
-// Per lane (low, high).
+// Pairs per lane: (low, high).
 inline vec pairs_of(vec low, vec high) {
   const __m512i order = _mm512_setr_epi32(0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006, 0x170007, 0x180008, 0x190009,
                                           0x1A000A, 0x1B000B, 0x1C000C, 0x1D000D, 0x1E000E, 0x1F000F);
@@ -120,7 +120,7 @@ inline __m128 fold(vec v) {  // lanes i, i+8, then i+4, i+12: halves added first
   return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 inline float reduce_max(vec v) { return _mm512_reduce_max_ps(v); }
-// Lane j of row[i] changes places with lane i of row[j].
+// Swaps lane j of row[i] with lane i of row[j].
 inline void transpose(vec* row) {
   vec pairs[kLanes], fours[kLanes];
   for (int i = 0; i < kLanes; i += 2) pairs[i] = _mm512_unpacklo_ps(row[i], row[i + 1]), pairs[i + 1] = _mm512_unpackhi_ps(row[i], row[i + 1]);
@@ -138,7 +138,7 @@ inline void transpose(vec* row) {
     row[8 + k] = _mm512_shuffle_f32x4(even0, even1, 0xDD), row[12 + k] = _mm512_shuffle_f32x4(odd0, odd1, 0xDD);
   }
 }
-// The sums of four vectors, to out[0..3].
+// Writes the sums of four vectors to out[0..3].
 inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) {
   const vec ab = add(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
   const vec cd = add(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
@@ -161,7 +161,7 @@ inline __m256i first(int64_t count) { return _mm256_loadu_si256(reinterpret_cast
 inline vec load(const float* p) { return _mm256_loadu_ps(p); }
 inline vec load_n(const float* p, int64_t count) { return count == kLanes ? load(p) : _mm256_maskload_ps(p, first(count)); }
 inline void store(float* p, vec v) { _mm256_storeu_ps(p, v); }
-// Not a masked store: AMD's take a dozen cycles.
+// No masked store: on AMD it takes a dozen cycles.
 inline void store_n(float* p, vec v, int64_t count) {
   if (count == kLanes) return store(p, v);
   __m128 part = _mm256_castps256_ps128(v);
@@ -199,7 +199,7 @@ inline vec to_bfloat16(vec v) {
   const vec rounded = _mm256_castsi256_ps(_mm256_and_si256(up, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
   return _mm256_blendv_ps(rounded, v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
 }
-struct words {  // even and odd ones apart, as above
+struct words {  // even and odd words separate, as above
   __m256i even, odd;
 };
 constexpr int kWordVectors = 1;
@@ -351,7 +351,7 @@ inline void transpose(vec* row) {
   row[0] = vzip1q_f32(even_low, odd_low), row[1] = vzip2q_f32(even_low, odd_low);
   row[2] = vzip1q_f32(even_high, odd_high), row[3] = vzip2q_f32(even_high, odd_high);
 }
-// Lanes 0 and 1, 2 and 3, then these.
+// Adds lanes 0 and 1, 2 and 3, then these two sums.
 inline void reduce_add4(vec a, vec b, vec c, vec d, float* out) { store(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d))); }
 inline float reduce_add(vec v) { return vaddvq_f32(v); }
 
@@ -427,8 +427,8 @@ constexpr int kPanel = kPanelVectors * kLanes;  // columns of a packed panel
 inline vec zero() { return set1(0.0f); }
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Calls body(column, count) for each vector of a row. In whole ones count is the constant kLanes, so that no mask is reckoned; the
-// last part has count < kLanes.
+// Calls body(column, count) for each vector of a row. For whole vectors count is the constant kLanes, so no mask is computed. The last
+// part has count < kLanes.
 template <class Body>
 inline __attribute__((always_inline)) void each_vector(int64_t width, const Body& body) {
   int64_t c = 0;

@@ -13,8 +13,8 @@
 namespace mg {
 namespace {
 
-// 12 independent sums: 2 a cycle at a latency of 4 need 8. Every loop over them is unrolled, so that none is in memory; the
-// empty asm keeps the compiler from computing ahead.
+// 12 independent sums: 2 a cycle at a latency of 4 need 8. Every loop over them is unrolled, so that no sum is in memory. The
+// empty asm keeps the compiler from precomputing.
 #define MG_EACH_SUM _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++)
 double peak(int64_t steps) {
   vec sums[12];
@@ -43,7 +43,7 @@ double peak(int64_t steps) {
 }  // namespace mg
 
 // clang-format off
-// By name: no two kernels of one type can be swapped unseen, and none be forgotten.
+// By name, so that no two kernels of one type are swapped and none is forgotten.
 #pragma GCC diagnostic error "-Wmissing-field-initializers"
 #define MG_KERNEL_TABLE(isa)                      \
   {                                               \

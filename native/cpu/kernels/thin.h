@@ -1,7 +1,7 @@
-// Dense layers of one or two outputs, the last of most towers: dot products along the depth. A tile of gemm.h would be mostly
-// padding. In float32; x [rows, depth], dz [rows, outputs], each column of W first made contiguous.
+// Dense layers of one or two outputs, the last layer of most towers: dot products along the depth. A tile of gemm.h would be
+// mostly padding. In float32. x [rows, depth], dz [rows, outputs]; each column of W is made contiguous first.
 //
-// FLOPs as in dense.h. Order of reduction: a dot over the depth by lanes, then as reduce_add4 folds them; dW over rows upwards.
+// FLOPs as in dense.h. Order of reduction: a dot over the depth by lanes, then as in reduce_add4; dW over rows upwards.
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/simd.h"

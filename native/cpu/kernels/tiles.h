@@ -1,6 +1,6 @@
 // The product of pairs on tile registers (AMX): eight tiles of 16 rows of 64 bytes each. Two by two of them sum 32 x 32
-// results over the whole depth; an epilogue adds the bias or C and writes what is wanted. Per step of 16 pairs: four loads,
-// four products of 16 x 16 x 32. Order of reduction: as the instruction's, steps upwards.
+// results over the whole depth. An epilogue adds the bias or C and writes the columns that exist. Per step of 16 pairs: four loads,
+// four products of 16 x 16 x 32. Order of reduction: as in the instruction, steps upwards.
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/gemm.h"
@@ -21,7 +21,7 @@ struct TileConfiguration {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// What was stored before must be in memory from here on: GCC's tile loads do not say what they read.
+// Earlier stores must reach memory here, because GCC's tile loads do not declare what they read.
 inline void tiles_begin() {
   alignas(64) const TileConfiguration all;
   asm volatile("" : : "r"(&all) : "memory");
@@ -29,7 +29,7 @@ inline void tiles_begin() {
 }
 inline void tiles_end() { _tile_release(); }
 
-// Writes 32 x 32 sums to C, as far as C goes.
+// Writes 32 x 32 sums to C, clipped to C's size.
 inline void write_sums(const Gemm& g, const float* sums, int64_t row, int64_t column) {
   const vec floor = set1(g.floor);
   const int64_t rows = least(2 * kTileSide, g.rows - row), columns = least(2 * kTileSide, g.columns - column);
@@ -45,7 +45,7 @@ inline void write_sums(const Gemm& g, const float* sums, int64_t row, int64_t co
     });
 }
 
-// A product of pairs: A's rows are contiguous and readable to whole tiles, B's panels too, the depth is in whole steps.
+// A product of pairs. A's rows and B's panels are contiguous and readable to whole tiles. The depth is in whole steps.
 inline void tile_gemm(const Gemm& g) {
   alignas(64) float sums[2 * kTileSide * 2 * kTileSide];
   constexpr size_t kFloat = sizeof(float), kSums = 2 * kTileSide * kFloat;

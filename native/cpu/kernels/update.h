@@ -9,8 +9,8 @@
 //            w -= lr q, or with momentum m = mu m + lr q, w -= m; torch: q = g / (sqrt d + eps), m = mu m + q, w -= lr m
 //   ftrl     n' = n + g^2, z += g + 2 shrink w - (n'^p - n^p) / lr w, w = (clip(z, -l1, l1) - z) / (n'^p / lr + 2 l2 + beta / lr),
 //            p = -learning rate power
-// Element by element, so that any split over threads gives the same bits. Parameters are passed by value: the compiler need
-// not read a pointer again after a store. sqrt and division are exact ones.
+// The rules work element by element, so any split over threads gives the same bits. Parameters are passed by value, so the
+// compiler does not reload pointers after a store. sqrt and division are exact.
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/simd.h"
@@ -84,7 +84,7 @@ void update_rmsprop(const UpdateRule* r, const Parameters p) {
       vec b = load_n(p.moment3 + at, n);
       b = fma(sub(g, b), fade, b);
       store_n(p.moment3 + at, b, n);
-      v = max(fnma(b, b, v), zero());  // a variance; rounding may take it below 0
+      v = max(fnma(b, b, v), zero());  // a variance, which rounding may take below 0
     }
     const vec scaled = r->form == 0 ? mul(rate, g) : g;
     vec step = div(scaled, r->form == 0 ? sqrt(add(v, epsilon)) : add(sqrt(v), epsilon));
@@ -97,7 +97,7 @@ void update_rmsprop(const UpdateRule* r, const Parameters p) {
   });
 }
 
-// x^p for x >= 0; p = 1/2, the usual one, is a square root.
+// x^p for x >= 0. The usual p = 1/2 is a square root.
 inline vec power(vec x, float p) {
   if (p == 0.5f) return sqrt(x);
   float lanes[kLanes];

@@ -1,8 +1,8 @@
 // Embedding tables: the gather, and the update that sums the gradients of equal ids first.
 //
-// While rows are being worked on, one unit per table sorts the batch's (id, row) pairs by id, stably: equal ids then
-// stand together in the order of features and rows. The update walks distinct ids in units; each id is one thread's work
-// from the first addition to the last, so the bits do not depend on threads.
+// During the rows phase one unit per table sorts the batch's (id, row) pairs stably by id. Equal ids are then adjacent, in the
+// order of features and rows. The update processes distinct ids in units. One thread does all additions of an id, so the
+// bits do not depend on threads.
 #include <algorithm>
 #include <bit>
 #include <stdexcept>
@@ -33,19 +33,19 @@ struct Feature {
   Rows gradient;
 };
 
-// Where the next occurrence of an id goes.
+// The place of an id's next occurrence.
 struct Occurrences {
   uint32_t *key, *row;
 };
 
-// Appends a feature's ids, [rows, length], and their rows, counted from `first`; scale[r] = 1 / ids of row r, if wanted. A function of
-// its own, so that what it counts stays in registers.
+// Appends a feature's ids, [rows, length], and their rows, counted from `first`. scale[r] = 1 / number of ids of row r, if wanted. A
+// separate function, so that its counters stay in registers.
 __attribute__((noinline)) Occurrences list_ids(const int32_t* ids, int64_t rows, int64_t length, bool bags, uint32_t first, float* scale,
                                                Occurrences to) {
   for (int64_t r = 0; r < rows; r++, ids += length) {
     const uint32_t row = first + static_cast<uint32_t>(r);
     int64_t count = 0;
-    for (int64_t k = 0; k < length; k++) {  // without a branch: padding is written over
+    for (int64_t k = 0; k < length; k++) {  // without a branch: the next id overwrites padding
       to.key[count] = static_cast<uint32_t>(ids[k]), to.row[count] = row;
       count += !bags || ids[k] != 0;
     }
@@ -59,7 +59,7 @@ __attribute__((noinline)) Occurrences list_ids(const int32_t* ids, int64_t rows,
 class IdIndex {
  public:
   void reserve(int64_t occurrences, int64_t table_rows) {
-    if (occurrences > UINT32_MAX) throw std::invalid_argument("more than 2^32 ids of one table in a batch");
+    if (occurrences > UINT32_MAX) throw std::invalid_argument("more than 2^32 ids of one table in a batch; use a smaller batch");
     const auto count = static_cast<size_t>(occurrences);
     if (keys_.size() < count) {
       for (auto* list : {&keys_, &rows_, &spare_keys_, &spare_rows_}) list->resize(count);
@@ -67,12 +67,12 @@ class IdIndex {
       start_.resize(distinct + 1);
       ids_.resize(distinct);
     }
-    // Lists that turn out short may be sorted by digits all the same.
+    // Lists that turn out short may be sorted by digits too.
     const int64_t bins = std::max<int64_t>(counted(occurrences, table_rows) ? table_rows : 0, 1 << kDigit);
     if (begin_.size() < static_cast<size_t>(bins)) begin_.resize(static_cast<size_t>(bins));
   }
 
-  // Where the occurrences go, in order; then their number is to be said.
+  // Room for the occurrences, in order. The caller then sets their number.
   Occurrences fill() { return {keys_.data(), rows_.data()}; }
   void filled(int64_t count) { count_ = static_cast<size_t>(count); }
 
@@ -92,15 +92,15 @@ class IdIndex {
   int64_t find(int64_t id) const {
     return std::lower_bound(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(distinct_), static_cast<int32_t>(id)) - ids_.begin();
   }
-  // The rows in which ids occur, one id after another: distinct id i's from start(i)[0] to start(i)[1].
+  // The rows in which ids occur, grouped by id: distinct id i's from start(i)[0] to start(i)[1].
   const uint32_t* rows() const { return rows_.data(); }
   const uint32_t* start(int64_t i) const { return start_.data() + i; }
   uint32_t listed() const { return static_cast<uint32_t>(count_); }
 
  private:
-  static constexpr int kDigit = 9;  // few enough bins that their ends stay in L1
+  static constexpr int kDigit = 9;  // few enough bins for their ends to stay in L1
 
-  // A bin per row of the table is one pass; it pays where there are about as many occurrences.
+  // A bin per row of the table needs one pass. It pays if there are about as many occurrences.
   static bool counted(int64_t occurrences, int64_t table_rows) { return table_rows <= 2 * occurrences; }
 
   void begin_new(uint32_t id, size_t at) {
@@ -151,7 +151,7 @@ class IdIndex {
   }
 
   std::vector<uint32_t> keys_, rows_, spare_keys_, spare_rows_, start_, begin_;
-  std::vector<int32_t> ids_;  // distinct ones
+  std::vector<int32_t> ids_;  // distinct ids
   size_t count_ = 0, distinct_ = 0;
 };
 
@@ -174,7 +174,7 @@ class TableUpdate {
   void build_index(const Plan& plan, int64_t rows) {
     Occurrences found = index_.fill();
     const uint32_t* const first = found.key;
-    uint32_t row = 0;  // of all features, one after another
+    uint32_t row = 0;  // counted over all features in order
     for (const Feature& feature : features) {
       float* const scale = feature.combiner == 1 ? scale_.data() + row : nullptr;
       found = list_ids(plan.ids_of(feature.ids), rows, feature.length, feature.combiner != 0, row, scale, found);
@@ -221,15 +221,15 @@ class TableUpdate {
   }
 
  private:
-  // A piece of the table. Its gradients, rows and moments, and those of the next, fit into L1 (2 KiB each).
+  // A piece of the table. The gradients, rows and moments of this piece and the next fit into L1 (2 KiB each).
   int64_t rows_at_once() const { return std::max<int64_t>(1, 512 / dim); }
   int64_t piece_floats() const { return padded(rows_at_once() * dim); }
 
-  // sum[k] = the gradient of distinct id i + k: the rows of the first feature come first, then those of the next. wanted: as in SumRows.
+  // sum[k] = the gradient of distinct id i + k. Adds the rows of the first feature, then those of the next. wanted: as in SumRows.
   void sum_gradients(const Plan& plan, const mg_run& run, int64_t i, int64_t count, Parameters wanted, float* sum) const {
     const auto sum_feature = [&](size_t f, int64_t ids, const uint32_t* rows, const uint32_t* start, uint32_t listed, float* to) {
       const Rows& g = features[f].gradient;
-      // Rows count over all features: from here it is those of this one.
+      // Rows are numbered over all features: subtract those before this one.
       const float* x = plan.stored.data() + g.region * run.rows + g.column - static_cast<int64_t>(f) * run.rows * g.stride;
       const SumRows sums{
           dim, ids, rows, start, listed, x, g.stride, features[f].combiner == 1 ? scale_.data() : nullptr, to, f > 0, f == 0 ? wanted : Parameters{}};
@@ -257,13 +257,13 @@ class TableUpdate {
   }
 
   IdIndex index_;
-  Floats scale_;  // 1 / ids present, per row of each mean feature
+  Floats scale_;  // 1 / number of ids, per row of each mean feature
   int64_t units_ = 1;
   Floats sums_;  // per unit: the gradients of a piece
   std::vector<double> penalties_;
 };
 
-// All tables of a step in one parallel region: most are small.
+// Updates all tables of a step in one parallel region, because most are small.
 struct UpdateTables final : StepOp {
   UpdateTables() : StepOp(MG_PHASE_TABLES) {}
   std::vector<std::unique_ptr<TableUpdate>> tables;
@@ -308,7 +308,7 @@ void compile_op(PlanBuilder& builder, const mg_embedding_update& op) {
   for (uint32_t i = 0; i < op.ids.count; i++)
     table->features.push_back(
         {builder.ids(op.ids.items[i]).buffer, op.ids.items[i].width, op.combiners.items[i], builder.rows(op.gradients.items[i])});
-  // the lists belong to the program, which may be gone when the plan runs
+  // copy: the program owns the lists and may be gone when the plan runs
   table->op.ids = {}, table->op.gradients = {}, table->op.combiners = {};
   auto* last = builder.plan.step_ops.empty() ? nullptr : dynamic_cast<UpdateTables*>(builder.plan.step_ops.back().get());
   if (!last) {

@@ -12,7 +12,7 @@ struct LossOp : RowsOp {
   int64_t denominator, loss, task_weight;  // scalars; task_weight -1: there is no gradient
   void (*Kernels::*kernel)(const Loss*) = nullptr;
 
-  // Runs `kernel` on its arguments for the block, and adds its loss.
+  // Runs `kernel` on its arguments for the block and adds its loss.
   template <class Kernel>
   void with_arguments(const Block& block, Kernel run_kernel) const {
     const double rows = block.run.scalars_in[denominator];
@@ -49,7 +49,7 @@ void add_loss(PlanBuilder& builder, const Op& op, const mg_view& z, const mg_vie
   builder.add(std::move(compiled));
 }
 
-// The views of a list as pointers, in the thread's fixed scratch so that a step allocates nothing.
+// A list's views as pointers, in the thread's fixed scratch so that a step allocates nothing.
 struct RowPointers {
   std::vector<Rows> views;
   int64_t scratch = 0;
@@ -79,7 +79,7 @@ struct ProductLossOp final : LossOp {
   }
 };
 
-// y from logits, by whatever the kernel is.
+// y from logits, by any kernel.
 template <class Call>
 struct PredictOp final : RowsOp {
   Rows logits, y;

@@ -1,7 +1,7 @@
 // The mixture ops: turns a topology into combined weight matrices, one per stream, and columns of the activations.
 //
-// What forward keeps for backward is private to this backend: the buffer named `experts` stands for the whole activations,
-// logits included. Without it they live in scratch and backward computes them again.
+// This backend chooses what forward keeps for backward: the buffer named `experts` holds the whole activations, including
+// logits. Without it they are in scratch and backward recomputes them.
 #include <algorithm>
 #include <new>
 
@@ -81,7 +81,7 @@ Topology make_topology(PlanBuilder& builder, const Op& op) {
   return t;
 }
 
-// What both directions share: the kernel's arguments, kept in the thread's fixed scratch so that a step allocates nothing.
+// What both directions share: the kernel's arguments, in the thread's fixed scratch so that a step allocates nothing.
 struct MixtureOp : RowsOp {
   Topology topology;
   Rows activations, pre, gates, narrowed_x, narrowed_dz;
@@ -167,7 +167,7 @@ struct MixtureBackwardOp final : MixtureOp {
   }
 };
 
-// Where activations and pre-activations lie: in the named regions, else in scratch; narrowed operands behind them.
+// The places of activations and pre-activations: in the named regions, else in scratch. Narrowed operands follow them.
 void place(PlanBuilder& builder, MixtureOp& op, const mg_view& experts, const mg_view& pre, bool need_pre, bool backward) {
   const int64_t columns = op.topology.columns;
   int64_t in_front = 0;

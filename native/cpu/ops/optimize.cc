@@ -7,9 +7,9 @@
 namespace mg {
 namespace {
 
-constexpr int64_t kUnit = 8192;  // elements: some microseconds of work
+constexpr int64_t kUnit = 8192;  // elements, some microseconds of work
 
-// Slots keep each weight matrix padded and with its bias as last row; here it becomes Keras's layout again, in one GRADIENT buffer.
+// Slots keep each weight matrix padded, with its bias as the last row. This converts it to Keras's layout in one GRADIENT buffer.
 class ReduceGradients final : public StepOp {
  public:
   ReduceGradients(const Plan& plan, int32_t buffer) : StepOp(MG_PHASE_GRADIENTS), buffer_(buffer) {
@@ -27,7 +27,8 @@ class ReduceGradients final : public StepOp {
     std::sort(covered.begin(), covered.end());
     int64_t end = 0;
     for (const auto& [from, to] : covered) {
-      if (from < end) throw std::invalid_argument("two backward ops write the same parameter gradient, of weights that are not the same");
+      if (from < end)
+        throw std::invalid_argument("two backward ops write the same parameter gradient, but their weights differ; expected the same weights");
       if (from > end) uncovered_.emplace_back(end, from);
       end = to;
     }
@@ -53,7 +54,7 @@ class ReduceGradients final : public StepOp {
  private:
   struct Sum {
     const PlanWeights* weights;
-    int64_t at;  // in a slot
+    int64_t at;  // floats before it in a slot
   };
 
   static int64_t units_of(const PlanWeights& w) {
@@ -125,7 +126,7 @@ struct Optimize final : StepOp {
 }  // namespace
 
 void compile_op(PlanBuilder& builder, const mg_reduce_gradients& op) {
-  // All rows ops are compiled: what they add to it is known.
+  // All rows ops are compiled by now, so their gradients are known.
   builder.add(std::make_unique<ReduceGradients>(builder.plan, op.gradients.buffer));
 }
 

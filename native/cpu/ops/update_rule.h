@@ -1,4 +1,4 @@
-// The update rule of an optimizer op for one step, from the fields that all of them share and the step's scalars.
+// The update rule of an optimizer op for one step, from the shared fields and the step's scalars.
 #pragma once
 #include <cmath>
 
@@ -30,7 +30,7 @@ UpdateRule make_rule(const Op& op, const mg_run& run) {
   return rule;
 }
 
-// A view's elements and their moments; what rows they are and their gradient are for the caller to say.
+// A view's elements and their moments. The caller sets the rows and the gradient.
 template <class Op>
 Parameters parameters_of(const Op& op, const mg_view& w, const mg_run& run) {
   Parameters all{};

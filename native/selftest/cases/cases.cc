@@ -5,7 +5,7 @@ namespace {
 
 using Maker = Program (*)(Random&, int64_t rows);
 
-// Forward and backward ops share a case; so do the ops of a step.
+// Forward and backward ops share a case. So do the ops of a step.
 constexpr Maker copy_columns = copy_columns_case, embedding_gather = embedding_gather_case, dense_forward = dense_case, dense_backward = dense_case,
                 mixture_forward = mixture_case, mixture_backward = mixture_case, fusion_forward = fusion_case, fusion_backward = fusion_case,
                 dropout = dropout_case, binary_loss = binary_loss_case, binary_predict = binary_predict_case, product_loss = product_loss_case,

@@ -1,4 +1,4 @@
-// Random cases, one maker per op or pair of ops. Adding an op to MG_OPS stops this from compiling until it has a row in
+// Random cases, one maker per op or pair of ops. After adding an op to MG_OPS this does not compile until the op has a row in
 // kMakers (cases.cc).
 #pragma once
 #include "selftest/program.h"
@@ -6,12 +6,12 @@
 
 namespace selftest {
 
-/// Makes the case of an op; `rows` at most, for widths and rows that are as odd as they come.
+/// Makes a case of an op with at most `rows` rows, and odd widths and row counts.
 Program make_case(mg_op_kind op, Random& random, int64_t rows);
 
 const char* op_name(mg_op_kind op);
 
-/// Gives a row output values to which a later op adds; it is then the gradient of nothing.
+/// Gives a row output values that a later op adds to. It is then the gradient of nothing.
 void add_before(Program& program, Random& random, mg_view output);
 
 Program copy_columns_case(Random&, int64_t rows);

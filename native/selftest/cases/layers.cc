@@ -24,7 +24,7 @@ mg_view weights(Program& p, Random& random, int64_t depth, int64_t count) {
 
 }  // namespace
 
-// Views lie anywhere in a wider buffer: rows that start at odd addresses, neighbours that must stay as they are.
+// Views are anywhere in a wider buffer: rows start at odd addresses, and neighbours must not change.
 Program dense_case(Random& random, int64_t rows) {
   Program p("dense");
   p.rows = rows;
@@ -53,7 +53,7 @@ Program dense_case(Random& random, int64_t rows) {
     if (inside || accumulates) p.add(mg_copy_columns{around(dx_all.width), dx_all});
   }
   p.add(mg_dense_backward{x, kernel, bias, z, y, dy, dx, kGradients, activation, dx_width > 0 && accumulates ? 1 : 0});
-  // Other readers of the same weights: those of the same buffer add to all that the first has given.
+  // Other readers of the same weights: those with the same GRADIENT buffer add to the first one's gradients.
   int buffers = 1;
   for (int64_t more = random.chance(0.3) ? random.between(1, 3) : 0; more > 0; more--) {
     const int32_t buffer = static_cast<int32_t>(random.between(0, buffers));
@@ -69,7 +69,7 @@ Program dense_case(Random& random, int64_t rows) {
   return p;
 }
 
-/// The sizes of a mixture. One in seven is beyond what kernels hold at once in one direction: depth, units, or experts and gates.
+/// The sizes of a mixture. One in seven exceeds what kernels hold at once in one dimension: depth, units, or experts and gates.
 struct MixtureSizes {
   int64_t streams, experts, gates, units;
   std::vector<int64_t> depths;
@@ -84,7 +84,7 @@ MixtureSizes mixture_sizes(Random& random) {
   }
 }
 
-// Any topology: streams of different widths, experts spread over them, gates that see some experts in any order. Some only forward.
+// Any topology: streams of different widths, experts spread over them, gates that see some experts in any order. Some cases are only forward.
 Program mixture_case(Random& random, int64_t rows) {
   Program p("mixture");
   p.rows = rows;
@@ -152,7 +152,7 @@ Program mixture_case(Random& random, int64_t rows) {
   backward.gates = forward.gates, backward.experts = forward.experts, backward.pre = forward.pre;
   backward.gradients = kGradients;
   p.add(backward);
-  // Another task that reads all of it: its experts are computed again. In the same buffer it adds to all that the first has given.
+  // Another task that reads the same mixture and recomputes its experts. With the same GRADIENT buffer it adds to the first one's gradients.
   int buffers = 1;
   for (int64_t more = random.chance(0.25) ? random.between(1, 2) : 0; more > 0; more--) {
     const int32_t buffer = static_cast<int32_t>(random.between(0, buffers));

@@ -6,7 +6,7 @@
 namespace selftest {
 namespace {
 
-/// What all losses share; labels by `label`, one in eight missing.
+/// The fields that all losses share. `label` draws labels; one in eight is missing.
 template <class Op, class Label>
 void fill_loss(Program& p, Random& random, Op& op, Label label) {
   std::vector<float> labels(static_cast<size_t>(p.rows));
@@ -20,7 +20,7 @@ void fill_loss(Program& p, Random& random, Op& op, Label label) {
   }
   op.denominator = p.scalar(random.chance(0.05) ? 0 : static_cast<double>(p.rows));
   op.loss = p.scalar_outputs > 0 && random.chance(0.3) ? 0 : p.scalar_output();
-  op.task_weight = p.scalar(1);  // so that the reported loss is what the gradient is of
+  op.task_weight = p.scalar(1);  // so that the gradient is the derivative of the reported loss
   p.losses_count = true;
 }
 
@@ -102,9 +102,9 @@ Program multiclass_loss_case(Random& random, int64_t rows) {
   p.rows = rows;
   const int64_t classes = random.between(2, 40);
   mg_multiclass_loss op{};
-  op.logits = signal(p, random, classes, op.dlogits, 8);  // one float32 less another: no better than 1e-7 of the largest
+  op.logits = signal(p, random, classes, op.dlogits, 8);  // a difference of float32 numbers: no better than 1e-7 of the largest
   fill_loss(p, random, op, [&]() -> double {
-    if (random.chance(0.05)) return random.pick<double>({-1, 0.5, static_cast<double>(classes)});  // no class
+    if (random.chance(0.05)) return random.pick<double>({-1, 0.5, static_cast<double>(classes)});  // not a class
     return static_cast<double>(random.between(0, classes - 1));
   });
   p.add(op);

@@ -1,4 +1,4 @@
-// Cases of the ops that move, look up, fuse and drop.
+// Cases of column copies, gathers, fusion, dropout and table updates.
 #include "selftest/cases/cases.h"
 #include "selftest/cases/rule.h"
 
@@ -6,7 +6,7 @@ namespace selftest {
 
 namespace {
 
-// How many ops of the case's kind stand one after another.
+// The number of consecutive ops of the case's kind.
 int64_t some_ops(Random& random, int64_t many) { return random.chance(0.6) ? 1 : random.chance(0.1) ? many : random.between(2, 7); }
 
 }  // namespace
@@ -21,7 +21,7 @@ Program copy_columns_case(Random& random, int64_t rows) {
     x.offset = from, x.width = width;
     y.offset = to, y.width = width;
     p.add(mg_copy_columns{x, y});
-    if (random.chance(0.1)) {  // over columns of the one before
+    if (random.chance(0.1)) {  // overwrites columns of the op before
       x.width = y.width = random.between(1, width);
       y.offset = to + random.between(0, width - x.width);
       p.add(mg_copy_columns{x, y});
@@ -32,7 +32,7 @@ Program copy_columns_case(Random& random, int64_t rows) {
 
 namespace {
 
-// Id 0 and one other as often as the case has it: neither, often, or nearly always.
+// The frequency of id 0 and of one other id in a case: normal, often, or nearly always.
 std::vector<int32_t> some_ids(Random& random, int64_t count, int64_t vocabulary) {
   std::vector<int32_t> ids(static_cast<size_t>(count));
   const auto popular = static_cast<int32_t>(random.between(0, vocabulary - 1));
@@ -50,7 +50,7 @@ Program embedding_gather_case(Random& random, int64_t rows) {
     const int64_t vocabulary = random.between(1, 60), dim = random.pick<int64_t>({1, 3, 4, 8, 16, 17, 33, 64, 132});
     const int64_t combiner = random.between(0, 2), length = combiner == 0 ? 1 : random.between(1, 7);
     const mg_view table = p.table(dim, random.floats(vocabulary * dim));
-    // Among other columns, which nobody else writes.
+    // Among other columns, which no other op writes.
     const int64_t before = random.pick<int64_t>({0, 0, 3, 4});
     mg_view y = p.output(before + dim + random.pick<int64_t>({0, 0, 1, 4}));
     y.offset = before, y.width = dim;
@@ -61,8 +61,8 @@ Program embedding_gather_case(Random& random, int64_t rows) {
 
 namespace {
 
-// Some features of one table, with penalty; lazy or exact. Where it is the only one, now and then a table of many rows, more ids than any
-// one launch has blocks for, or longer bags: with a popular id, thousands of occurrences of it.
+// Some features of one table, with penalty; lazy or exact. If it is the only table, sometimes it has many rows, more ids than one launch has
+// blocks for, or longer bags: with a popular id, thousands of its occurrences.
 mg_embedding_update some_update(Program& p, Random& random, bool is_only) {
   const int64_t rows = p.rows;
   const bool large = is_only && random.chance(0.02), many = is_only && random.chance(0.02);
@@ -94,7 +94,7 @@ mg_embedding_update some_update(Program& p, Random& random, bool is_only) {
 
 }  // namespace
 
-// One table or some, each with a width, a rule and a penalty of its own; now and then the penalties are one scalar output.
+// One table or several, each with its own width, rule and penalty. Sometimes the penalties share a scalar output.
 Program embedding_update_case(Random& random, int64_t rows) {
   Program p("embedding_update");
   p.rows = rows;
@@ -147,7 +147,7 @@ Program dropout_case(Random& random, int64_t rows) {
     op.step = p.scalar(static_cast<double>(random.between(1, 1000)));
     op.rate = random.pick<double>({0, 0.1, 0.3, 0.99, 0.999999});
     p.add(op);
-    if (random.chance(0.2)) {  // of what the one before has left
+    if (random.chance(0.2)) {  // reads the output of the op before
       op.x = p.activation(width), p.ops.back().fields.dropout.y = op.x;
       op.stream++;
       p.add(op);

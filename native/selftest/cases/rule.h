@@ -7,7 +7,7 @@
 
 namespace selftest {
 
-/// Fills what optimize and embedding_update share, for `elements` weights.
+/// Fills the fields that optimize and embedding_update share, for `elements` weights.
 template <class Op>
 void fill_rule(Program& p, Random& random, Op& op, int64_t elements) {
   const auto moment = [&](bool squares) {

@@ -1,10 +1,10 @@
-// Cases of what happens once a step: penalties and the update of the flat store, after a dense layer's gradient.
+// Cases of ops that run once a step: penalties and the update of the flat store, after a dense layer's gradient.
 #include "selftest/cases/cases.h"
 #include "selftest/cases/rule.h"
 
 namespace selftest {
 
-// Views of all sizes with penalties of their own, whose gradient is all there is to update by; without a GRADIENT buffer the loss alone.
+// Views of all sizes with separate penalties. The update uses only their gradient. Without a GRADIENT buffer there is only the loss.
 Program penalty_case(Random& random, int64_t rows) {
   Program p("penalty");
   p.rows = rows;
@@ -26,7 +26,7 @@ Program penalty_case(Random& random, int64_t rows) {
   p.add(mg_penalty{p.list(views[0]), random.chance(0.9) ? gradients : kAbsent, loss, 0.01, random.chance(0.5) ? 0.2 : 0});
   p.add(mg_penalty{p.list(views[1]), gradients, random.chance(0.5) ? loss : p.scalar_output(), random.chance(0.5) ? 0.1 : 0, 0.02});
   if (!with_gradient) return p;
-  // All of the store or a part that starts anywhere.
+  // All of the store, or a part with any start.
   const int64_t from = random.chance(0.5) ? 0 : random.between(0, p.store_length - 1);
   mg_optimize op{};
   op.parameters = p.parameters(), op.gradients = p.gradients();

@@ -1,4 +1,4 @@
-// A fuzzer's input as choices, one after another; zeros when it has come to its end.
+// A fuzzer's input as a sequence of choices; zeros after its end.
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -1,5 +1,5 @@
-// libFuzzer's target: bytes choose a case of the selftest and what is changed in it; what validate() then accepts runs on every backend
-// of this machine, and all must leave what the reference leaves. Built with AddressSanitizer and UndefinedBehaviorSanitizer.
+// libFuzzer's target: bytes choose a case of the selftest and changes to it. If validate() accepts the result, every backend of this
+// machine runs it and must match the reference. Built with AddressSanitizer and UndefinedBehaviorSanitizer.
 #include <cstdio>
 #include <cstdlib>
 
@@ -84,7 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     return selftest::try_one(selftest::Bytes(data, size));
   } catch (const multigate::Failure& failure) {
-    if (failure.code == multigate::Code::argument || failure.code == multigate::Code::out_of_memory) return 0;  // of the step
+    if (failure.code == multigate::Code::argument || failure.code == multigate::Code::out_of_memory) return 0;  // thrown by the step
     std::fprintf(stderr, "fuzz: %s\n", failure.what());
     std::abort();
   }

@@ -101,7 +101,7 @@ class Mutator {
     }
   }
 
-  /// One view, wherever it stands: both ends of what one op hands to another.
+  /// Changes one view in every place: both ends of data that one op passes to another.
   void mutate_view_everywhere() {
     const mg_view from = bytes_.pick(views_), to = changed(from);
     const auto same = [&](const mg_view& view) { return view.buffer == from.buffer && view.offset == from.offset && view.width == from.width; };
@@ -136,7 +136,7 @@ class Mutator {
         ops.insert(ops.begin() + static_cast<std::ptrdiff_t>(other), copy);
         break;
       }
-      case 2: {  // a copy of any columns to any others
+      case 2: {  // copies any columns to any others
         mg_op copy{};
         copy.kind = MG_OP_copy_columns;
         copy.fields.copy_columns = {bytes_.pick(views_), bytes_.pick(views_)};

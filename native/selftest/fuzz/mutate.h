@@ -1,5 +1,5 @@
-// Changes to a program that a fuzzer chooses: fields, views, lists, buffers and the order of ops, often by what another place has, so that
-// many of the results are programs still.
+// Changes to a program that a fuzzer chooses: fields, views, lists, buffers and the order of ops. Values often come from another place, so
+// many results are still valid programs.
 #pragma once
 #include "engine/program.h"
 #include "selftest/fuzz/bytes.h"

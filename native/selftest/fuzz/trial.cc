@@ -68,7 +68,7 @@ void Trial::draw(const Program& values, Random& random) {
 }
 
 void Trial::nudge() {
-  std::vector<bool> exact(program_.buffers.size(), false);  // a label may name a class
+  std::vector<bool> exact(program_.buffers.size(), false);  // a label may be a class number
   const auto keep = [&](const auto& op) { exact[static_cast<size_t>(op.label.buffer)] = true; };
   for (const mg_op& op : program_.ops) {
     if (op.kind == MG_OP_binary_loss) keep(op.fields.binary_loss);
@@ -177,7 +177,7 @@ std::string Trial::compare(const Place& place, bool from_columns) const {
   const auto finite = [](const std::vector<double>& values) {
     return std::all_of(values.begin(), values.end(), [](double x) { return std::abs(x) < 1e12; });
   };
-  // Beyond that float32 overflows where the reference does not: the same bits for any threads is all there is to ask.
+  // Beyond that float32 overflows and the reference does not: check only that any number of threads gives the same bits.
   bool comparable = finite(want.scalars) && finite(near.scalars);
   for (size_t i = 0; i < want.buffers.size(); i++) comparable = comparable && finite(want.buffers[i]) && finite(near.buffers[i]);
   const double least = place.precision == MG_PRECISION_BF16 ? 2e-2 : 1e-4;

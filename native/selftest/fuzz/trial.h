@@ -1,4 +1,4 @@
-// A program that validate() accepts, with numbers for all that it reads, run by the engine on any backend.
+// A program that validate() accepts, with numbers for all its inputs. The engine runs it on any backend.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,16 +11,16 @@ namespace selftest {
 
 class Trial {
  public:
-  /// Numbers that `values` has for a buffer are taken as far as they fit; the rest is drawn.
+  /// Uses the numbers in `values` for a buffer as far as they fit, and draws the rest.
   Trial(const multigate::Program& program, const Program& values, uint64_t seed);
 
-  /// Why it is not tried: too much work or memory for a fuzzer.
+  /// The reason to skip it: too much work or memory for a fuzzer.
   bool too_large() const { return too_large_; }
 
-  /// in_phases: one after the other; of programs without row outputs.
+  /// in_phases: run the phases one by one; only for programs without row outputs.
   Result run(const Place& place, int threads, bool from_columns, bool in_phases = false) const;
 
-  /// What kernels leave is what the reference leaves, as far as that depends on the last bits of what it reads; a text where it is not.
+  /// Compares the kernels' results with the reference's, within what the last bits of the inputs allow. Returns a text if they differ.
   std::string compare(const Place& place, bool from_columns) const;
 
  private:

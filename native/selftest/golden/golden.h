@@ -17,11 +17,11 @@ struct GoldenCase {
   bool has(const std::string& name) const { return tensors.count(name) > 0; }
   std::vector<float> floats(const std::string& name) const;
   int64_t rows() const { return entry.at("B").integer(); }
-  /// What a place may miss by: 1e-9 for the reference, else 1e-5 or ten times what float32 PyTorch misses by.
+  /// A place's tolerance: 1e-9 for the reference, else 1e-5 or ten times the error of float32 PyTorch.
   double tolerance(const Place& place, const char* of) const;
 };
 
-/// Runs every case that the ops can express at every place. @throws where the folder cannot be read.
+/// Runs every case that the ops can express at every place. @throws if the folder cannot be read.
 void check_golden(Report& report, const std::string& folder, const std::vector<Place>& places);
 
 void check_layer(Report& report, const GoldenCase& golden, const std::vector<Place>& places);

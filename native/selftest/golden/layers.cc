@@ -17,7 +17,7 @@ std::vector<double> rows_of(const Program& program, const Result& result, const 
   return values;
 }
 
-/// Against golden; `backward` 0: gradients are not compared.
+/// Compares with golden values. `backward` 0: skips gradients.
 void compare(Report& report, const GoldenCase& golden, const Program& program, const Lowering& layer, const Place& place, double forward,
              double backward) {
   const Result result = run(program, place);
@@ -33,7 +33,7 @@ void compare(Report& report, const GoldenCase& golden, const Program& program, c
   }
 }
 
-/// Takes rows out of the gradients in which a pre-activation is so near to relu's kink that rounding decides its side.
+/// Removes rows from the gradients whose pre-activation is so near relu's kink that rounding decides its side.
 void leave_out_kinks(const GoldenCase& golden, const Place& reference, Program& program, const Lowering& layer) {
   Program probe(golden.id());
   probe.rows = golden.rows();
@@ -63,7 +63,7 @@ void check_layer(Report& report, const GoldenCase& golden, const std::vector<Pla
   for (const Place& place : places) compare(report, golden, program, layer, place, golden.tolerance(place, "out"), golden.tolerance(place, "grad"));
 
   const bool relu = golden.entry.at("config").at("activation").string == "relu";
-  std::vector<Place> rounded = places;  // the first is the reference
+  std::vector<Place> rounded = places;  // the first place is the reference
   for (Place& place : rounded) {
     place.precision = MG_PRECISION_BF16;
     place.name += " bfloat16";

@@ -1,4 +1,4 @@
-// A golden layer as a program: any number of levels, deep experts and gates, fusion between levels; forward and backward.
+// Converts a golden layer to a program: any number of levels, deep experts and gates, fusion between levels; forward and backward.
 #pragma once
 #include <functional>
 
@@ -6,7 +6,7 @@
 
 namespace selftest {
 
-/// A row value and its gradient, which readers add up.
+/// A row value and its gradient; readers add to the gradient.
 struct Signal {
   mg_view value, gradient;
   bool written = false;
@@ -33,7 +33,7 @@ struct Gate {
 
 class Lowering {
  public:
-  /// `kept`: pre-activations are row outputs; the reference alone says where each is.
+  /// `kept`: pre-activations are row outputs. Only the reference tells the place of each.
   Lowering(const GoldenCase& golden, Program& program, bool kept = false)
       : golden_(golden), p_(program), config_(golden.entry.at("config")), kept_(kept) {
     const int64_t codes = MG_SWISH + 1;
@@ -67,7 +67,7 @@ class Lowering {
   }
   Signal& activation(int64_t width) { return signal(p_.activation(width), p_.activation(width)); }
 
-  /// One parameter view of several tensors side by side.
+  /// One parameter view for several tensors side by side.
   mg_view weights(const std::vector<std::string>& names) {
     std::vector<float> values;
     std::vector<std::pair<std::string, mg_view>> parts;
@@ -245,7 +245,7 @@ class Lowering {
     }
   }
 
-  /// All outputs of a level as one stream: parts such as concat+sum, side by side in the order written.
+  /// All outputs of a level as one stream: parts such as concat+sum, side by side in that order.
   Signal& fuse(const std::vector<Signal*>& inputs) {
     const int64_t units = expert_hidden_.back(), count = static_cast<int64_t>(inputs.size());
     const std::string how = config_.at("fusion").string + "+";
@@ -266,7 +266,7 @@ class Lowering {
     return fused;
   }
 
-  /// Columns of `fused` = the sum (kind 0) or product (1) of the inputs; of one input, a copy.
+  /// Columns of `fused` = the sum (kind 0) or product (1) of the inputs. A single input is copied.
   void join(Signal& fused, int64_t column, const std::vector<Signal*>& inputs, int64_t kind) {
     const int64_t units = expert_hidden_.back();
     std::vector<mg_view> values;

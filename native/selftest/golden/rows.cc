@@ -17,7 +17,7 @@ std::vector<float> column(const Tensor& tensor, int64_t at) {
 
 struct Reduction {
   const char* name;
-  int kind;  // as mg_denominator's
+  int kind;  // as in mg_denominator
 };
 constexpr Reduction kReductions[] = {{"mean_valid", 0}, {"sum_over_batch_size", 1}, {"weighted_mean", 2}};
 
@@ -32,7 +32,7 @@ double denominator(int kind, const std::vector<float>& labels, const std::vector
 
 }  // namespace
 
-// A step of plain gradient descent at rate 1 takes exactly the gradient off the table.
+// A step of plain gradient descent at rate 1 subtracts exactly the gradient from the table.
 void check_embedding(Report& report, const GoldenCase& golden, const std::vector<Place>& places) {
   const int64_t dim = golden.entry.at("dim").integer();
   const char* names[] = {"lookup", "mean", "sum"};

@@ -13,7 +13,7 @@ template <size_t kCount>
 int32_t choice(const Json& value, const char* const (&names)[kCount]) {
   for (size_t i = 0; i < kCount; i++)
     if (value.string == names[i]) return static_cast<int32_t>(i);
-  throw JsonError("programs: '" + value.string + "' is none of the names expected there");
+  throw JsonError("programs: '" + value.string + "' is not one of the expected names");
 }
 
 mg_view view_of(const Json& value) {

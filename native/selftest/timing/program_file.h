@@ -18,8 +18,8 @@ struct Workload {
   std::vector<double> scalars;
 };
 
-/// Those that `only` names, comma separated; empty: all.
-/// @throws JsonError, SafetensorsError (the file cannot be read), multigate::Failure where a program is not valid.
+/// The workloads that `only` names, comma separated; empty: all.
+/// @throws JsonError, SafetensorsError (the file cannot be read), multigate::Failure if a program is not valid.
 std::vector<std::unique_ptr<Workload>> read_workloads(const std::string& path, const std::string& only);
 
 }  // namespace selftest

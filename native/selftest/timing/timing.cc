@@ -21,9 +21,9 @@ constexpr struct {
   const char* name;
 } kPrecisions[] = {{MG_PRECISION_F32, "float32"}, {MG_PRECISION_TF32, "tf32"}, {MG_PRECISION_BF16, "bfloat16"}};
 
-constexpr int kDistinctRows = 1 << 14;  // of random numbers; longer inputs repeat them
+constexpr int kDistinctRows = 1 << 14;  // rows of random numbers; longer inputs repeat them
 
-/// What a run is given, alive as long as it is used.
+/// A run's arguments. Must outlive the run.
 class Data {
  public:
   Data(const Workload& workload, const mg_backend& backend) : backend_(backend), pointers_(workload.program.buffers.size(), nullptr) {
@@ -62,7 +62,7 @@ class Data {
     for (int64_t i = some; i < elements; i++) values[i] = values[i - some];
     return values;
   }
-  /// As often as Zipf's law has it.
+  /// Ids distributed by Zipf's law.
   void* ids(Random& random, int64_t elements, int64_t limit) {
     ids_.emplace_back(static_cast<size_t>(elements));
     for (int32_t& id : ids_.back())
@@ -93,7 +93,7 @@ double since(std::chrono::steady_clock::time_point start) {
 
 struct Measured {
   std::vector<double> times;  // milliseconds, sorted
-  int64_t launches = 0;       // 0: the backend has none
+  int64_t launches = 0;       // 0: the backend does not count launches
 };
 
 void print_kernel(void* label, const char* name, int64_t blocks, int32_t threads, double milliseconds) {
