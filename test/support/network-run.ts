@@ -71,7 +71,7 @@ export class NetworkRun {
     return this.#run(this.program, rows, scalars)
   }
 
-  /** Like `step`, but phase by phase. `between` is called after each run with the last phase of that run. */
+  /** Like `train`, but phase by phase. `between` is called after each run with the last phase of that run. */
   async trainInPhases(
     rows: Rows,
     scalars: Scalars,
