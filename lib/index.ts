@@ -1,4 +1,4 @@
-// The package's entry: every public name. `multigate/ops` has the fused kernels themselves.
+// The entry of the package: every public name. `multigate/ops` has the fused kernels themselves.
 
 import './core/disposable.js'
 
@@ -95,8 +95,8 @@ export type { EpochRecord, History } from './training/history.js'
 export type { FitOptions, FitSettings } from './training/options.js'
 
 /**
- * The devices of this machine, and why one cannot be used.
- * @throws ERR_MULTIGATE_NATIVE where the native addon cannot be loaded.
+ * The devices of this machine, with the reason if one cannot be used.
+ * @throws ERR_MULTIGATE_NATIVE if the native addon cannot be loaded.
  */
 export function devices(): DeviceInfo[] {
   return loadNative().devices()

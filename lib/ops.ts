@@ -1,5 +1,5 @@
-// The fused mixture on plain typed arrays: the entry `multigate/ops`. A call writes the parameters, runs one program and
-// returns fresh arrays; compiled programs are kept with the topology object, so keep and reuse that.
+// The fused mixture on plain typed arrays: the entry `multigate/ops`. A call writes the parameters, runs one program and returns new
+// arrays. Compiled programs are kept with the topology object, so keep and reuse it.
 
 import './core/disposable.js'
 
@@ -50,31 +50,31 @@ export type { DeviceName, FloatArray, Precision } from './native/binding.js'
 export type { MixtureParameters, StreamRows } from './ops/arguments.js'
 
 export interface MixtureRunOptions {
-  /** Default `'auto'`: the GPU where there is one, else the CPU. `'reference'` computes in float64. */
+  /** Default `'auto'`: the GPU if there is one, else the CPU. `'reference'` computes in float64. */
   readonly device?: DeviceName | 'auto' | undefined
-  /** Of the experts' products; gates, softmax and sums are float32. Default `'float32'`; `'tf32'` on GPUs alone. */
+  /** The precision of the experts' matrix products. Gates, softmax and sums are float32. Default `'float32'`; `'tf32'` only on GPUs. */
   readonly precision?: Precision | undefined
-  /** At most; the bits of the result do not depend on it. Default: every processor this process may use. */
+  /** The most threads to use. The bits of the result do not depend on it. Default: every processor this process may use. */
   readonly threads?: number | undefined
-  /** One of the CPU's instruction sets. Default: the best of this machine. */
+  /** An instruction set of the CPU. Default: the best of this machine. */
   readonly isa?: string | undefined
 }
 
-/** Arrays that an op returns: float64 on the reference, else float32. */
+/** The arrays that an op returns: float64 on the reference, else float32. */
 export type ArrayOn<Options> = Options extends { readonly device: infer Device }
   ? Device extends 'reference'
     ? Float64Array
     : Float32Array
   : Float32Array
 
-/** The same arrangement of arrays, of another element. */
+/** The same structure of arrays with another element type. */
 export type Like<Arrays, A extends FloatArray> = Arrays extends FloatArray
   ? A
   : Arrays extends readonly FloatArray[]
     ? A[]
     : { -readonly [Name in keyof Arrays]: Like<Arrays[Name], A> }
 
-/** What backward needs of a forward: probabilities and the rows. The experts are computed again. */
+/** What a backward pass needs from a forward pass: probabilities and rows. The experts are computed again. */
 export interface MixtureCache<X extends StreamRows = StreamRows, A extends FloatArray = FloatArray> {
   /** One [n, experts seen] per gate. */
   readonly gates: readonly A[]
@@ -99,7 +99,7 @@ export interface MixtureGrad<P, X, A extends FloatArray> extends MixtureBackward
   readonly outputs: A[]
 }
 
-/** One [n, units] per output; null is zero. */
+/** The gradient of each output, [n, units]; null means zero. */
 export type Upstream = readonly (FloatArray | null)[]
 
 /**
@@ -107,7 +107,7 @@ export type Upstream = readonly (FloatArray | null)[]
  *
  * The number of rows follows from the length of `x`. Rows are float32 on every device.
  *
- * @throws ERR_MULTIGATE_ARGUMENT naming the array whose length is wrong, and both lengths.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the array with the wrong length, and both lengths.
  * @example
  * const topo = topology.mmoe({ inputDim: 128, numExperts: 20, units: 32, numTasks: 4 })
  * const { outputs, cache } = mixtureForward(topo, params, x)
@@ -132,9 +132,9 @@ export async function mixtureForwardAsync<X extends StreamRows, const Options ex
 }
 
 /**
- * Gradients of x and of all parameters from the gradients of the outputs and the cache of {@link mixtureForward}.
+ * Gradients of x and of all parameters, from the gradients of the outputs and the cache of {@link mixtureForward}.
  *
- * @throws ERR_MULTIGATE_ARGUMENT naming the array whose length is wrong, and both lengths.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the array with the wrong length, and both lengths.
  */
 export function mixtureBackward<
   P extends MixtureParameters,
@@ -169,9 +169,9 @@ export async function mixtureBackwardAsync<
 }
 
 /**
- * Outputs and gradients in one pass, block by block: what "forward and backward" costs.
+ * Outputs and gradients in one pass, block by block.
  *
- * @throws ERR_MULTIGATE_ARGUMENT naming the array whose length is wrong, and both lengths.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the array with the wrong length, and both lengths.
  */
 export function mixtureGrad<P extends MixtureParameters, X extends StreamRows, const Options extends MixtureRunOptions = object>(
   topology: Topology,
@@ -194,7 +194,7 @@ export async function mixtureGradAsync<
   return (await runLater(gradCall(topology, params, x, dOutputs, place), place)) as MixtureGrad<P, X, ArrayOn<Options>>
 }
 
-/** One call of an op: its checked rows, which pass it runs and what it makes of the outputs. */
+/** One call of an op: its checked rows, its pass, and its result from the outputs. */
 interface Call<Result> {
   readonly topology: Topology
   readonly params: MixtureParameters
@@ -313,7 +313,7 @@ function upstreamInputs(upstream: GateUpstream): [string, FloatArray][] {
   })
 }
 
-/** Outputs of one gate are the same numbers, but each its own array. */
+/** Outputs of the same gate have the same numbers, but each gets its own array. */
 function outputsOf({ outputs: sources }: Topology, outputs: RowOutputs): FloatArray[] {
   return sources.map((source, output) => {
     const mix = taken(outputs, `output:${source}`)

@@ -1,6 +1,5 @@
-// Installs the package as a stranger would: a copy of the tree in a temporary folder, an empty home, none of this user's npm
-// settings, no nvcc on the PATH; then loads it. Run again with MULTIGATE_CUDA=0 and the real PATH. Then packs it and installs the
-// tarball.
+// Installs the package as a new user would, and loads it: a copy of the tree in a temporary folder, an empty home, no npm settings of
+// this user, no nvcc on the PATH. Builds it again with MULTIGATE_CUDA=0 and the real PATH. Then packs it and installs the tarball.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -12,12 +11,12 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const work = mkdtempSync(join(tmpdir(), 'multigate-bare-'))
 process.on('exit', () => rmSync(work, { recursive: true, force: true }))
 
-/** Everything but npm's settings, and the folders that hold nvcc replaced by ones without it. */
+/** The environment without npm's settings. With `hideNvcc`, mirrors without nvcc replace the folders that hold it. */
 function bareEnvironment(hideNvcc) {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)))
   env.HOME = join(work, 'home')
   mkdirSync(env.HOME, { recursive: true })
-  // Where packages come from is a matter of this machine, not of the user.
+  // The registry belongs to this machine, not to the user.
   env.npm_config_registry = execFileSync('npm', ['config', 'get', 'registry'], { encoding: 'utf8' }).trim()
   if (hideNvcc)
     env.PATH = env.PATH.split(delimiter)
@@ -50,8 +49,8 @@ const files = run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-s
   .filter(Boolean)
 for (const file of files)
   if (existsSync(join(root, file))) cpSync(join(root, file), join(copy, file), { preserveTimestamps: true })
-// What this tree has compiled, but for the addon itself: make holds it against every source, header and flag of the copy. The tarball is
-// compiled from nothing.
+// The object files of this tree, without the addon: make checks them against every source, header and flag of the copy. The tarball
+// compiles from scratch.
 const withoutAddon = { recursive: true, filter: (path) => !path.endsWith('.node') }
 for (const name of ['obj.target', '.deps']) {
   const folder = join('build', 'Release', name)
@@ -76,7 +75,7 @@ run(process.execPath, [join('scripts', 'install.mjs')], copy, { ...bareEnvironme
 run(process.execPath, ['--input-type=module', '-e', uses], copy, bare)
 console.log('build with MULTIGATE_CUDA=0: works')
 
-// The package as it is published: only what users need, in an empty folder, with install scripts and without.
+// The published package: only what users need, in an empty folder, with and without install scripts.
 const [{ filename, files: packed }] = JSON.parse(
   run('npm', ['pack', '--json', '--pack-destination', work], copy, bare).replace(/^[^[]*/, ''),
 )
@@ -99,7 +98,7 @@ const expected = [
   'scripts',
 ]
 if (folders.join() !== expected.join()) {
-  console.error(`the package holds ${folders.join(', ')}; expected ${expected.join(', ')}`)
+  console.error(`package: expected ${expected.join(', ')}, found ${folders.join(', ')}`)
   process.exit(1)
 }
 const required = uses
@@ -120,7 +119,7 @@ for (const scripts of [true, false]) {
       console.error(`without a binary: expected ERR_MULTIGATE_NATIVE and the command that builds it, found\n${stderr}`)
       process.exit(1)
     }
-    // What the other one has compiled: make holds it against this package.
+    // Reuses the object files of the other install: make checks them against this package.
     const build = join(folder, 'node_modules', 'multigate', 'build')
     cpSync(built, build, withoutAddon)
     run('npx', ['multigate', 'build'], folder, bare)

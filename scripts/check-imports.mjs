@@ -1,5 +1,5 @@
-// Fails where a file imports against the direction that docs/architecture.md draws. Reads import and #include statements, not
-// names, so that it cannot rot.
+// Fails if a file imports against the direction in docs/architecture.md. It reads import and #include statements, not lists of names,
+// so it stays up to date.
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
@@ -27,11 +27,11 @@ const lib = {
   bench: ['verify', 'model', 'files', ...trained],
   cli: ['bench', 'verify', 'report', 'serving', 'model', 'files', ...trained],
 }
-/** What an entry point may import besides what the folder of its name may; one that is not named here, anything. */
+/** What an entry point may import. Entry points that are not listed may import anything. */
 const entries = { 'ops.ts': ['ops', ...lib.ops] }
-/** Folders inside a folder, lowest first: one imports those before it. */
+/** Folders inside a folder, lowest first. Each may import those before it. */
 const floors = { features: ['spec', 'encode'] }
-/** Folders that use what users use: the entry points. */
+/** Folders that may import the entry points, as users do. */
 const users = ['verify', 'bench']
 /** The same for the native folders. */
 const native = {
@@ -42,7 +42,7 @@ const native = {
   reference: ['abi'],
   selftest: ['engine', 'abi'],
 }
-/** Where intrinsics of GPUs are named, and where they are emulated. */
+/** The folders of GPU intrinsics and of their emulation. */
 const deviceFolders = new Set(['device', 'emulation'])
 const kernelHeaders = new Set(['immintrin.h', 'arm_neon.h', 'stdint.h', 'stddef.h', 'math.h', 'string.h'])
 
@@ -60,7 +60,7 @@ function* statements(path, pattern) {
     for (const match of line.matchAll(pattern)) yield { line: index + 1, target: match[1] }
 }
 
-/** Whether an import goes from a floor of a folder to a higher one. */
+/** Whether an import goes from one floor of a folder to a higher one. */
 function climbs(order = [], from, to) {
   return order.indexOf(from[1]) < order.indexOf(to[1])
 }

@@ -1,6 +1,6 @@
 // Packs the package, installs it into a new project with Jest and vitest, and runs one small test there (train, save, load, predict,
-// dispose) as each of them runs tests: some give every file globals of its own, so that its arrays are not those of Node. The addon is
-// this tree's, copied, not compiled again.
+// dispose) with each runner. Some runners give every file its own globals, so its arrays are not those of Node. The addon is copied
+// from this tree, not compiled again.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,12 +1,12 @@
-// Fails where an object file of native/cpu/isa defines a weak symbol. The linker keeps one copy of a weak symbol: were it the
-// one compiled for AVX-512, baseline code would die of an illegal instruction on an older processor.
+// Fails if an object file of native/cpu/isa defines a weak symbol. The linker keeps one copy of a weak symbol. If that is the AVX-512
+// copy, baseline code ends with an illegal instruction on an older processor.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-/** Weak symbols that an object file defines, demangled. Undefined weak references (lower case w, v) are harmless. */
+/** The weak symbols that an object file defines, demangled. Undefined weak references (lower case w, v) are harmless. */
 export function weakSymbols(object) {
   const { status, stdout, stderr } = spawnSync('nm', ['-C', object], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`nm ${object}: ${stderr}`)

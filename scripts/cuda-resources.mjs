@@ -1,6 +1,6 @@
-// Prints what each CUDA kernel takes of a multiprocessor, as ptxas tells it for the oldest and the newest target, and fails where one has
-// local memory: a spill, or an array that is indexed at run time, makes every access of it a trip to the cache.
-//   node scripts/cuda-resources.mjs          reads the log of the install where it tells of the sources as they are, for both targets; else
+// Prints the resources of each CUDA kernel, as ptxas reports them for the oldest and the newest target. Fails if a kernel has local
+// memory: every access to a spill, or to an array that is indexed at run time, goes to the cache.
+//   node scripts/cuda-resources.mjs          reads the log of the install if it covers the current sources for both targets; else
 //                                            compiles them; without nvcc it says so and passes
 //   node scripts/cuda-resources.mjs FILE     reads what `nvcc -Xptxas -v` printed
 
@@ -14,7 +14,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const targets = ['80', '90a']
 const precisions = ['float32', 'tf32', 'bfloat16']
 
-/** One line per function and target of ptxas's text: name, target, registers, shared (static), local (stack and spills), in bytes. */
+/** One entry per function and target of ptxas's text: name, target, registers, and bytes of shared (static) and local memory. */
 function resources(text) {
   const found = new Map()
   let target = ''
@@ -38,7 +38,7 @@ function resources(text) {
   return [...found.values()]
 }
 
-/** Names as they stand in the sources: no namespaces, no parameters, precisions in words. */
+/** Names as in the sources: without namespaces and parameters, with precisions in words. */
 function readable(names) {
   const { status, stdout } = spawnSync('c++filt', { input: names.join('\n'), encoding: 'utf8' })
   if (status !== 0) return names
@@ -52,7 +52,7 @@ function readable(names) {
   )
 }
 
-/** Compiles a source for all targets and resolves to what ptxas said. */
+/** Compiles a source for all targets and resolves to the output of ptxas. */
 function compile(source) {
   const code = targets.flatMap((target) => ['-gencode', `arch=compute_${target},code=sm_${target}`])
   const options = ['-std=c++17', '-O3', '-Xptxas', '-v', '-Xcompiler', '-fPIC', '-I', join(root, 'native'), '-I', root]
@@ -67,7 +67,7 @@ function compile(source) {
   )
 }
 
-/** Each source, as many at a time as there are processors. */
+/** Compiles all sources, as many at a time as there are processors. */
 async function compileAll(sources) {
   const waiting = [...sources]
   const texts = []
@@ -78,7 +78,7 @@ async function compileAll(sources) {
   return texts.join('\n')
 }
 
-/** What the plug-in's build printed, if it compiled every source for every target, and nothing has changed since. */
+/** The output of the plug-in's build, if it compiled every source for every target and nothing changed since. */
 function installLog(sources) {
   const log = join(root, 'build', 'cuda-install.log')
   if (!existsSync(log)) return undefined
@@ -92,14 +92,14 @@ function installLog(sources) {
   if (changed !== undefined) return stale(`${changed} has changed since`)
   const text = readFileSync(log, 'utf8')
   const missing = sources.find((source) => !text.includes(`multigate_cuda.dir/${source}.o`))
-  if (missing !== undefined) return stale(`it tells nothing of ${missing}`)
+  if (missing !== undefined) return stale(`it does not cover ${missing}`)
   const kernels = resources(text)
   const names = new Set(kernels.map(({ name }) => name))
   for (const name of names)
     for (const target of targets)
       if (!kernels.some((kernel) => kernel.name === name && kernel.target === `sm_${target}`))
         return stale(`no ${name} for sm_${target}`)
-  return names.size > 0 ? text : stale('it tells of no kernel')
+  return names.size > 0 ? text : stale('it names no kernel')
 }
 
 function stale(reason) {
@@ -121,7 +121,7 @@ if (text === undefined) {
 }
 const kernels = resources(text)
 if (kernels.length === 0) {
-  console.error('cuda-resources: ptxas told of no kernel; is this the output of nvcc -Xptxas -v?')
+  console.error('cuda-resources: expected kernels in the output of ptxas, found none; is this the output of nvcc -Xptxas -v?')
   process.exit(1)
 }
 const names = readable(kernels.map(({ name }) => name))
@@ -136,6 +136,6 @@ for (const { name, target, registers, shared, local } of rows)
   )
 const spilling = rows.filter(({ local }) => local > 0)
 for (const { name, target, local } of spilling)
-  console.error(`${name} has ${local} bytes of local memory on ${target}, expected none`)
+  console.error(`${name}: expected no local memory on ${target}, found ${local} bytes`)
 console.log(`cuda-resources: ${rows.length} kernels, ${spilling.length} with local memory`)
 if (spilling.length > 0) process.exit(1)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The kernels on processors that this machine is not: the selftest built for 64-bit ARM, and the default x86-64 build on one
-# without AVX and, where this one has AVX-512, on one without that. Needs g++-aarch64-linux-gnu, qemu-aarch64 and qemu-x86_64 (Debian: qemu-user).
+# Runs the kernels on emulated processors: the selftest for 64-bit ARM, and the default x86-64 build without AVX. If this machine has
+# AVX-512, also the x86-64 build without AVX-512. Needs g++-aarch64-linux-gnu, qemu-aarch64 and qemu-x86_64 (Debian: qemu-user).
 #   npm run emulated [-- golden folder]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,10 +17,10 @@ build() { # folder, cmake options: the selftest without CUDA
   cmake --build "$1" --target selftest -j 2 >/dev/null
 }
 
-# AVX2 and FMA, or neither. The golden cases run on both instruction sets without an emulator.
+# With AVX2 and FMA, or without both. The golden cases run on both instruction sets without an emulator.
 on_processor() {
   emulate "$1" build-selftest/selftest "${cases[@]}"
-  # The addon as it was installed, in Node: a wide instruction outside its own file would end this.
+  # The installed addon in Node: a wide instruction outside its own file would end this.
   emulate "$1" "$(command -v node)" --jitless -e "
     const { mixtureGrad, topology } = require('multigate/ops')
     const level = topology.mmoe({ inputDim: 8, numExperts: 3, units: 5, numTasks: 2 })
@@ -30,7 +30,7 @@ on_processor() {
     if (!outputs[0].every(Number.isFinite)) throw new Error('not finite')
     console.log('addon on $1:', require('./build/Release/multigate.node').isas().join(' '))"
 }
-emulate() { # processor, command; without the warnings of what the emulator has not
+emulate() { # processor, command; without warnings about features that the emulator lacks
   qemu-x86_64 -cpu "$@" 2> >(grep -v 'TCG\|expose_wasm' >&2)
 }
 
@@ -41,7 +41,7 @@ if [ "$(uname -m)" = x86_64 ]; then
   (
     build-selftest/selftest "${cases[@]}" "${golden[@]}" # as it ships, on the instructions of this processor
     on_processor Nehalem
-    # AVX2 without AVX-512: by an emulator only where this is not such a processor itself.
+    # AVX2 without AVX-512: emulated only if this processor has AVX-512.
     if grep -q avx512f /proc/cpuinfo; then on_processor Haswell; fi
   ) &
   others=$!

@@ -1,8 +1,8 @@
-// Builds the fuzz target and runs it: programs from bytes against validate(), every backend of this machine and the reference.
+// Builds and runs the fuzz target: programs made from bytes, run on validate(), every backend of this machine and the reference.
 //   npm run fuzz                              an hour
 //   npm run fuzz -- -max_total_time=600       arguments of libFuzzer
-//   npm run fuzz -- --corpus                  the corpus of the repository anew: seeds, and what ran longer found
-// What it finds lies in build-fuzz/; run `build-fuzz/fuzz FILE` again to see it. Needs clang (14 or newer) with libFuzzer.
+//   npm run fuzz -- --corpus                  rebuilds the corpus of the repository from seeds and from what longer runs found
+// Findings are in build-fuzz/. To see one, run `build-fuzz/fuzz FILE`. Needs clang (14 or newer) with libFuzzer.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ const corpus = join(root, 'native/selftest/fuzz/corpus')
 const found = join(build, 'corpus')
 const ops = 21 // of cases, and the program of all ops
 
-/** @returns {string | undefined} the first clang++ that is there */
+/** @returns {string | undefined} the first clang++ found */
 function compiler() {
   const names = ['clang++', ...[21, 20, 19, 18, 17, 16, 15, 14].map((version) => `clang++-${version}`)]
   return names.find((name) => spawnSync(name, ['--version']).status === 0)
@@ -27,7 +27,7 @@ function run(command, args) {
   if (status !== 0) process.exit(status ?? 1)
 }
 
-/** Every case with some seeds and one to three changes; bytes by a fixed rule. */
+/** Writes seeds: each case in four variants, with more changed bytes each. The bytes follow a fixed rule. */
 function writeSeeds(folder) {
   let state = 1
   const byte = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24
@@ -41,7 +41,9 @@ function writeSeeds(folder) {
 
 const clang = compiler()
 if (clang === undefined) {
-  console.error('no clang++ on this machine: apt-get install clang libclang-rt-dev, or another LLVM with libFuzzer')
+  console.error(
+    'fuzz: expected clang++, found none; run apt-get install clang libclang-rt-dev, or install another LLVM with libFuzzer',
+  )
   process.exit(1)
 }
 mkdirSync(found, { recursive: true })

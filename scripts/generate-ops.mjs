@@ -1,7 +1,7 @@
-// lib/core/op-fields.ts from native/abi/ops.h: every op as a TypeScript type, with its phase and with what the header says of it.
+// Makes lib/core/op-fields.ts from native/abi/ops.h: every op as a TypeScript type, with its phase and the comment of the header.
 //   node scripts/generate-ops.mjs            writes the file
-//   node scripts/generate-ops.mjs --check    fails where the file is not what it would write
-// A folder as the last argument stands for this repository.
+//   node scripts/generate-ops.mjs --check    fails if the file is not up to date
+// A folder as the last argument replaces this repository.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ const output = join(root, 'lib/core/op-fields.ts')
 const camelCase = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
 const pascalCase = (name) => camelCase(`_${name}`)
 
-/** What a field is in TypeScript; `optional`: a view, or an entry of a list, may be absent. */
+/** The TypeScript type of a field. `optional`: the view, or an entry of the list, may be absent. */
 const types = {
   VIEW: (optional) => (optional ? 'OptionalView' : 'View'),
   VIEWS: (optional) => (optional ? 'readonly OptionalView[]' : 'readonly View[]'),
@@ -42,7 +42,7 @@ function readLists(text) {
   }))
 }
 
-/** One line of a list: another list that is part of it, or fields. */
+/** One line of a list: an included list, or a field. */
 function readLine(list, line) {
   const [, included] = /^MG_FIELDS_(\w+)\(/.exec(line) ?? []
   if (included !== undefined) return { included }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Everything that only a GPU can show, in one go: builds the CUDA backend, checks it against the reference (random and golden cases),
-# runs the memory checker where it is allowed to, times the workloads, and times PyTorch beside them where Python has it.
+# All checks that need a GPU, in one run. Builds the CUDA backend and checks it against the reference (random and golden cases). Runs
+# the memory checker if that is allowed. Times the workloads, and PyTorch too if Python has it.
 #   npm run gpu:check -- --golden DIR --peers DIR [--out FILE.json] [--selftest FILE] [--quick]
-# Needs nvcc, CMake and a C++ compiler, or a selftest that was built elsewhere; no Node, no network. Ends with a table; everything is in FILE.json
-# (default build-gpu/gpu-check.json).
+# Needs nvcc, CMake and a C++ compiler, or a selftest that was built elsewhere. Needs no Node and no network. Ends with a table; all
+# results are in FILE.json (default build-gpu/gpu-check.json).
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -35,7 +35,7 @@ fi
 selftest=${selftest:-$build/selftest}
 
 step 'against the reference'
-# The reference's time counts, not the device's: in parts, side by side.
+# The reference takes most of the time, so the cases run in parallel parts.
 parts=4 running=()
 for part in $(seq $parts); do
   "$selftest" --device cuda --cases "$cases" --part "$part/$parts" $([ "$part" = 1 ] && echo ${golden:+--golden "$golden"}) >"$build/selftest-$part.log" 2>&1 &
@@ -68,7 +68,7 @@ cat "$build/times.jsonl" >>"$lines"
 if [ -n "$peers" ]; then
   step 'PyTorch'
   if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
-    # Compiling takes most of a minute for a direction of a layer: the forms that are to be compared with, and none beside them.
+    # Compiling takes most of a minute per direction of a layer, so only the forms that the comparison needs run.
     torch_lines() {
       timeout "$1" python3 "$peers/peers.py" --peer torch --device cuda "${@:2}" --seconds 0.3 2>"$build/torch.log" | grep '^{' | tee -a "$lines" | cut -c1-140
       grep -h '^skip' "$build/torch.log" | head -5

@@ -1,5 +1,5 @@
-// What `npm install` and `npm run build` run: builds the addon with node-gyp, then, where nvcc is found, the CUDA plug-in with
-// cmake-js. The addon must build; the plug-in is best effort: its log is kept and it never fails the install.
+// Run by `npm install` and `npm run build`. Builds the addon with node-gyp, then the CUDA plug-in with cmake-js if nvcc is found. The
+// addon must build. The plug-in is best effort: its log is kept, and it never fails the install.
 
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -18,13 +18,13 @@ function binOf(name) {
   return join(dirname(manifest), typeof bin === 'string' ? bin : bin[name])
 }
 
-/** Node's headers where they lie beside the running Node: nothing is downloaded then. */
+/** Node's headers beside the running Node, if present. Then nothing is downloaded. */
 function headers() {
   const prefix = join(dirname(process.execPath), '..')
   return existsSync(join(prefix, 'include', 'node', 'node_api.h')) ? prefix : undefined
 }
 
-/** A way to a folder without blanks, which make would take for several names. */
+/** A path to a folder without blanks: make splits paths at blanks. */
 function withoutBlanks(folder) {
   if (!folder || !/\s/.test(folder)) return folder
   const link = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'node')
@@ -32,23 +32,23 @@ function withoutBlanks(folder) {
   return link
 }
 
-/** What stood in the way. Compilers, make and Python say so themselves; a blank in a path breaks them without a word about it. */
+/** The next step after a failed build. Tools report their own faults, but not a blank in a path that breaks them. */
 function cure() {
   const blank = [root, process.execPath].find((path) => /\s/.test(path))
   const needs = `It needs a C++20 compiler, make and Python 3: see ${join(root, 'docs', 'building.md')}`
   if (!blank) return needs
-  return `There is a blank in ${blank}, which make and node-gyp may not take: if nothing else is wrong above, use a path without. ${needs}`
+  return `There is a blank in ${blank}, which can break make and node-gyp: if you see no other fault above, use a path without blanks. ${needs}`
 }
 
 function buildAddon() {
   const prefix = withoutBlanks(headers())
-  // configure: the list of sources may have changed. What is compiled already stays.
+  // configure: the list of sources may have changed. Object files are kept.
   const args = [binOf('node-gyp'), 'configure', 'build', '--jobs', String(availableParallelism())]
   if (prefix) args.push('--nodedir', prefix)
   const started = Date.now()
   say(`building the native addon (Node ${process.version}, ${process.platform}-${process.arch})`)
   const env = { ...process.env }
-  // A setting of npm's own would win over the headers of the Node that is running.
+  // This npm setting would override the headers of the running Node.
   if (prefix) delete env.npm_config_nodedir
   const result = spawnSync(process.execPath, args, { cwd: root, env, encoding: 'utf8', maxBuffer: 1 << 28 })
   if (result.status !== 0) {
@@ -78,7 +78,7 @@ function buildPlugin() {
     'multigate_cuda',
     '--out',
     join('build', 'cuda'),
-    '--parallel', // ninja does without being asked, make does not
+    '--parallel', // ninja is parallel by default, make is not
     String(availableParallelism()),
     `--CDCMAKE_CUDA_COMPILER=${nvcc}`,
   ]
@@ -86,7 +86,7 @@ function buildPlugin() {
   mkdirSync(dirname(log), { recursive: true })
   writeFileSync(log, `${result.stdout ?? ''}${result.stderr ?? ''}`)
   if (result.status === 0) {
-    // The addon looks for it beside itself.
+    // The addon expects the plug-in beside itself.
     copyFileSync(
       join(root, 'build', 'cuda', 'Release', 'libmultigate_cuda.so'),
       join(root, 'build', 'Release', 'libmultigate_cuda.so'),

@@ -1,25 +1,25 @@
-// What kind of array a value is, whichever realm made it: test runners and Electron have several, and `instanceof` knows one alone.
+// What kind of array a value is, whichever realm made it. Test runners and Electron have several realms; `instanceof` knows only one.
 
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array
 const nameOf = Object.getOwnPropertyDescriptor(typedArray, Symbol.toStringTag)?.get
 const length = Object.getOwnPropertyDescriptor(typedArray, 'length')?.get
 
-/** The class of a typed array by name, such as `'Float32Array'` (of a Buffer `'Uint8Array'`); undefined for anything else. */
+/** The class name of a typed array, such as `'Float32Array'`. A Buffer is a `'Uint8Array'`. Undefined for anything else. */
 export function typedArrayName(value: unknown): string | undefined {
   return nameOf?.call(value) as string | undefined
 }
 
-/** Whether a value is a typed array of this class, of any realm. */
+/** Whether a value is a typed array of this class, from any realm. */
 export function isTypedArray<Name extends keyof TypedArrays>(value: unknown, name: Name): value is TypedArrays[Name] {
   return typedArrayName(value) === name
 }
 
-/** How many values a typed array has, whatever was written over its `length`. */
+/** The number of values of a typed array, even if its `length` property was overwritten. */
 export function lengthOf(array: ArrayBufferView): number {
   return length?.call(array) as number
 }
 
-/** Whether the memory of a typed array was transferred away, or shrunk from under it: it has no values, and looks empty. */
+/** Whether the memory of a typed array was transferred away or shrunk. Such an array looks empty. */
 export function isGone(array: ArrayBufferView): boolean {
   try {
     typedArray.keys.call(array)

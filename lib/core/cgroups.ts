@@ -1,19 +1,19 @@
-// What the control groups of Linux leave to this process: a container's memory and its share of the processors. A process is in a
-// path of groups, each within the one above, so the smallest limit of the path counts. Elsewhere nothing is limited.
+// The limits that Linux control groups set for this process: a container's memory and its share of the processors. A process is in
+// a path of nested groups, so the smallest limit on the path counts. Other systems set no limits.
 
 import { readFileSync } from 'node:fs'
 
-/** Infinity where there is no limit. */
+/** Infinity means no limit. */
 export interface GroupLimits {
-  /** Processors' worth of time, such as 1.5. */
+  /** Processor time, in processors, such as 1.5. */
   readonly processors: number
-  /** Bytes in all. */
+  /** Total bytes. */
   readonly memory: number
-  /** Bytes that can still be taken: what only caches files is given back when it is needed. */
+  /** Bytes that can still be allocated. File caches count as available: the system frees them on demand. */
   readonly available: number
 }
 
-/** @param root of the file system that says so, for tests. */
+/** @param root of the file system to read, for tests. */
 export function groupLimits(root = ''): GroupLimits {
   const groups = read(`${root}/proc/self/cgroup`).trim().split('\n')
   const limits = groups.flatMap((group) => {
@@ -31,9 +31,9 @@ export function groupLimits(root = ''): GroupLimits {
   }
 }
 
-/** How many threads can run at once, of so many processors that this process may use. */
+/** How many threads can run at once when this process may use `processors` processors. */
 export function threadsWithin(processors: number, share = quota()): number {
-  // Rounded down: a thread that is stopped for the rest of each period keeps the others waiting.
+  // Rounded down: a throttled thread makes the others wait.
   return Math.max(1, Math.min(processors, Math.floor(share)))
 }
 
@@ -50,7 +50,7 @@ interface Mount {
   readonly limitsOf: (folder: string) => Partial<GroupLimits>
 }
 
-/** Where groups of these controllers lie; those of version 2 have no list of controllers. */
+/** Where the groups of these controllers are mounted. Groups of version 2 have no list of controllers. */
 function mountsOf(controllers: readonly string[]): Mount[] {
   return [
     ...(controllers.includes('') ? ['', '/unified'].map((mount) => ({ mount, limitsOf: ofVersion2 })) : []),
@@ -59,7 +59,7 @@ function mountsOf(controllers: readonly string[]): Mount[] {
   ]
 }
 
-/** `/a/b` is within `/a`, which is within the root. Within a container only the root may be there: it is the container's own. */
+/** `/a/b` is inside `/a`, which is inside the root. In a container only the root may exist: it is the container's own group. */
 function withAncestors(path: string): string[] {
   const names = path.split('/').filter((name) => name !== '')
   if (names.includes('..')) return ['']
@@ -92,7 +92,7 @@ function share(quota = '', period = ''): number {
   return processors > 0 ? processors : Infinity
 }
 
-/** A number of bytes; Infinity for `max`, for what is not there, and for the largest number there is, which is no limit. */
+/** A number of bytes. Infinity for `max`, for a missing file, and for the huge number that stands for no limit. */
 function bytesIn(file: string): number {
   const text = read(file).trim()
   const bytes = Number(text)
@@ -107,7 +107,7 @@ function read(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch {
-    // Another version of control groups, or another system.
+    // The file does not exist with another version of control groups or on another system.
     return ''
   }
 }

@@ -1,5 +1,5 @@
-// Checks of options and arguments, with one form for every message: `field: expected this, found that`. Not checks of
-// data (DataError) and not memory safety (the addon's).
+// Checks of options and arguments. Every message has one form: `field: expected this, found that; next step`. DataError covers
+// data; the addon covers memory safety.
 
 import type { z } from 'zod'
 
@@ -10,17 +10,17 @@ import { ArgumentError, MultigateError } from './errors.js'
 import { longestList } from './limits.js'
 import { visible } from './visible.js'
 
-/** An error for a bad argument: `field: expected <expected>, found <found>`. `next` says what to do, where that is not plain. */
+/** An error for a bad argument: `field: expected <expected>, found <found>`. `next` says what to do if that is not obvious. */
 export function invalidArgument(field: string, expected: string, found: unknown, next?: string): ArgumentError {
   return new ArgumentError(`${field}: expected ${expected}, found ${describeValue(found)}${next ? `; ${next}` : ''}`, { field })
 }
 
-/** An error for a bad argument whose message has a form of its own: `field: problem`. */
+/** An error for a bad argument with a message of its own form: `field: problem`. */
 export function wrongArgument(field: string, problem: string): ArgumentError {
   return new ArgumentError(`${field}: ${problem}`, { field })
 }
 
-/** An error with a code and a whole message, for checks whose message has a form of its own. */
+/** An error with a code and a complete message. */
 export function checkFailed(code: ErrorCode, message: string): MultigateError {
   return code === 'ERR_MULTIGATE_ARGUMENT' ? new ArgumentError(message) : new MultigateError(code, message)
 }
@@ -35,29 +35,29 @@ export function checkInteger(
   throw invalidArgument(field, `an integer${bounds(min, max)}`, value)
 }
 
-/** A plain copy, whose holes are `undefined`. @throws ERR_MULTIGATE_ARGUMENT unless `value` is an array that is not too long. */
+/** A plain copy; holes become `undefined`. @throws ERR_MULTIGATE_ARGUMENT unless `value` is an array that is not too long. */
 export function checkList<T>(field: string, value: readonly T[], of: string): readonly T[] {
   if (!Array.isArray(value)) throw invalidArgument(field, `a list of ${of}`, value)
   const { length } = value
   if (length > longestList)
-    throw new ArgumentError(`${field}: expected a list of ${longestList} ${of} at most, found ${length}`, { field })
+    throw new ArgumentError(`${field}: expected a list of at most ${longestList} ${of}, found ${length}`, { field })
   // By index: a list without a prototype has no methods.
   return Array.from({ length }, (_, index) => value[index] as T)
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless `value` is an object, and no list or typed array. */
+/** @throws ERR_MULTIGATE_ARGUMENT unless `value` is an object that is not a list or a typed array. */
 export function checkObject<T extends object>(field: string, value: T, what: string): T {
   if (typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)) return value
   throw invalidArgument(field, what, value)
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless `path` is text that can name a file. */
+/** @throws ERR_MULTIGATE_ARGUMENT unless `path` is a string that is not empty. */
 export function checkPath(field: string, path: string): string {
   if (typeof path === 'string' && path !== '') return path
   throw invalidArgument(field, 'the path of a file', path)
 }
 
-/** What errors call a feature or task by the name that it was given, which may be no name. */
+/** How errors refer to a feature or task. The name may be invalid; the error then leaves it out. */
 export function called(what: string, name: unknown): string {
   return typeof name === 'string' ? `${what} ${quote(name)}` : what
 }
@@ -69,7 +69,7 @@ export function checkOneOf<const T extends string>(field: string, value: unknown
   throw invalidArgument(field, `one of ${values.map((candidate) => `'${candidate}'`).join(', ')}`, value)
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless `options` is an object without other keys than these. */
+/** @throws ERR_MULTIGATE_ARGUMENT unless `options` is an object with only these keys. */
 export function checkKeys(what: string, options: object, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) throw invalidArgument(what, 'an object of options', options)
   const other = Object.keys(options).find((key) => !known.includes(key))
@@ -79,7 +79,7 @@ export function checkKeys(what: string, options: object, known: readonly string[
 }
 
 /**
- * Checks options against a schema and gives them with defaults filled in.
+ * Checks options against a schema and returns them with defaults filled in.
  * @throws ERR_MULTIGATE_ARGUMENT that names the path of every wrong field below `what`: `model.tasks[0].weight`.
  */
 export function parseOptions<T>(what: string, schema: z.ZodType<T, unknown> | z.ZodType<T, never>, options: unknown): T {
@@ -95,7 +95,7 @@ export interface Problem {
   readonly message: string
 }
 
-/** Zod's issues in our form. `options` is what was checked; `known` are the keys of its top level, for suggestions. */
+/** Zod's issues in our form. `options` is the checked value. `known` lists its top-level keys, for suggestions. */
 export function describeIssues(
   what: string,
   issues: readonly z.core.$ZodIssue[],
@@ -109,13 +109,13 @@ export function describeIssues(
       return leaf.keys.map((key) => unknownKey(pathOf(what, [...path, key]), key, path.length === 0 ? known : []))
     }
     const field = pathOf(what, path)
-    // A refinement's own message says it all.
+    // The message of a refinement is complete.
     if (leaf.code === 'custom') return { field, message: `${field}: ${leaf.message}` }
     return { field, message: invalidArgument(field, expectationOf(leaf), valueAt(options, path)).message }
   })
 }
 
-/** A value as an error shows it: short, strings in quotes so that spaces can be seen. Never throws, whatever the value does. */
+/** A value as an error shows it: short, with strings in quotes so that spaces are visible. Never throws. */
 export function describeValue(value: unknown): string {
   try {
     return described(value)
@@ -139,7 +139,7 @@ function described(value: unknown): string {
   return name === 'Object' ? `{ ${Object.keys(value).slice(0, 8).join(', ')} }` : `a ${name}`
 }
 
-/** An array inside another by its length alone: one may hold itself. */
+/** An array inside another is shown by its length only: it may contain itself. */
 function describeItem(item: unknown): string {
   return Array.isArray(item) ? sizeOf(item) : describeValue(item)
 }
@@ -148,14 +148,14 @@ function sizeOf(array: readonly unknown[]): string {
   return `an array of ${array.length}`
 }
 
-/** A text in quotes, cut where it is long, without a character that a terminal would obey. */
+/** A text in quotes. Long texts are cut, and control characters are escaped. */
 export function quote(text: string): string {
   return visible(JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text))
 }
 
 type Leaf = z.core.$ZodIssue
 
-/** The issue inside a union that went deepest: the form that the user most likely meant. */
+/** The deepest issue inside a union. It belongs to the form that the user most likely meant. */
 function deepest(issue: Leaf): Leaf {
   if (issue.code !== 'invalid_union') return issue
   const inner = issue.errors.map((branch) => branch.map(deepest)).filter((branch) => branch.length > 0)
@@ -211,7 +211,7 @@ function unknownKey(field: string, key: string, known: readonly string[]): Probl
 
 function knownKeys(schema: unknown): readonly string[] {
   const { shape, in: checked } = schema as { readonly shape?: unknown; readonly in?: unknown }
-  // What is transformed after its check.
+  // A schema with a transform: the checked schema is inside.
   if (checked !== undefined) return knownKeys(checked)
   return typeof shape === 'object' && shape !== null ? Object.keys(shape) : []
 }

@@ -1,13 +1,13 @@
-// Raw columns: what a dataset holds and what features and tasks read. They know no model. Columns are shared between
-// datasets and never written after they are made.
+// Raw columns: what a dataset holds and what features and tasks read. They do not depend on a model. Datasets share columns, and
+// nothing writes to a column after it is made.
 
 import { allocate } from './memory.js'
 import { atOnce, type Sliced, sliceValues } from './slices.js'
 
-/** How numbers are kept: as 32-bit integers or floats where nothing is lost, for half the memory. */
+/** How numbers are stored. 32-bit integers or floats take half the memory; they are used when nothing is lost. */
 export type NumberValues = Float64Array | Float32Array | Int32Array
 
-/** What the values of a column stand for. Dates are kept as texts, booleans as the numbers 0 and 1. */
+/** What the values of a column mean. Dates are stored as texts, booleans as the numbers 0 and 1. */
 export type ValueType = 'number' | 'string' | 'boolean' | 'date'
 
 /** Numbers; NaN is a missing value. */
@@ -17,22 +17,22 @@ export interface NumberColumn {
   readonly values: NumberValues
   /** `'boolean'`: 0 is false and 1 is true. Default: numbers. */
   readonly type?: 'boolean' | undefined
-  /** Each number was read from the very text that `numberText` makes of it, so that this text may stand for it. */
+  /** Each number was read from exactly the text that `numberText` makes of it, so that text may replace it. */
   readonly asWritten?: true | undefined
 }
 
-/** Texts, each kept once and byte for byte. */
+/** Texts. Each distinct text is stored once, byte for byte. */
 export interface StringColumn {
   readonly kind: 'string'
-  /** `'date'`: days and moments as `dateText` writes them. Default: texts. */
+  /** `'date'`: days and times as `dateText` writes them. Default: texts. */
   readonly type?: 'date' | undefined
   /** Distinct texts. Some may occur in no row: slices share the dictionary of the whole. */
   readonly dictionary: readonly string[]
-  /** [rows], positions in the dictionary; -1 is a missing value. */
+  /** [rows]: positions in the dictionary. -1 is a missing value. */
   readonly codes: Int32Array
 }
 
-/** A list of items per row; a missing list is an empty one. */
+/** A list of items per row. A missing list is empty. */
 export interface ListColumn {
   readonly kind: 'list'
   /** `[rows + 1]`: row r has the items from `offsets[r]` to `offsets[r + 1]`. */
@@ -43,7 +43,7 @@ export interface ListColumn {
 export type ScalarColumn = NumberColumn | StringColumn
 export type Column = ScalarColumn | ListColumn
 
-/** What the values of a column without lists stand for. */
+/** What the values of a column without lists mean. */
 export function valueTypeOf(column: ScalarColumn): ValueType {
   return column.type ?? column.kind
 }
@@ -54,7 +54,7 @@ export function rowsOf(column: Column): number {
   return column.kind === 'string' ? column.codes.length : column.offsets.length - 1
 }
 
-/** The value of one row as JavaScript has it; null where it is missing. For messages and tests, not for loops over data. */
+/** The value of one row in JavaScript; null if it is missing. For messages and tests: too slow for loops over data. */
 export function rowValue(column: Column, row: number): number | string | null | (number | string | null)[] {
   if (column.kind === 'number') {
     const value = column.values[row] ?? NaN
@@ -66,14 +66,14 @@ export function rowValue(column: Column, row: number): number | string | null | 
 }
 
 /**
- * The same numbers, as 32-bit integers where all of them are; -0 becomes 0, as both are one id.
- * @param what these are, for the error. @throws ERR_MULTIGATE_OUT_OF_MEMORY.
+ * The same numbers, as 32-bit integers if all of them fit. -0 becomes 0: both are the same id.
+ * @param what names the numbers in an error. @throws ERR_MULTIGATE_OUT_OF_MEMORY.
  */
 export function narrowed(values: Float64Array, what?: string): Float64Array | Int32Array {
   return atOnce(narrowing(values, what))
 }
 
-/** The same as `narrowed`, slice by slice. */
+/** Like `narrowed`, slice by slice. */
 export function* narrowing(values: Float64Array, what = 'a column'): Sliced<Float64Array | Int32Array> {
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? NaN
@@ -88,7 +88,7 @@ export function* narrowing(values: Float64Array, what = 'a column'): Sliced<Floa
   return narrow
 }
 
-/** Fills `into` with what `change` makes of each number; `TypedArray.from` with a function takes twenty times as long. */
+/** Fills `into` with the result of `change` for each number. `TypedArray.from` with a function takes twenty times as long. */
 export function mapInto<Floats extends Float32Array | Float64Array>(
   into: Floats,
   from: NumberValues,
@@ -101,8 +101,8 @@ export function mapInto<Floats extends Float32Array | Float64Array>(
 const dateForm = /^(\d{4,6}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:Z|[+-]00(?::?00)?)?)?$/
 
 /**
- * A day or moment, as ISO 8601 and DuckDB write one, in the one text that stands for it: `2024-01-02`, and where the time is not
- * midnight `2024-01-02 03:04:05.6`. Moments are in UTC. Undefined for any other text.
+ * The one text form of a day or time that ISO 8601 or DuckDB wrote: `2024-01-02`, or `2024-01-02 03:04:05.6` if the time is not
+ * midnight. Times are in UTC. Undefined for any other text.
  */
 export function dateText(text: string): string | undefined {
   const [, day, time = '', fraction = ''] = dateForm.exec(text) ?? []
@@ -112,14 +112,14 @@ export function dateText(text: string): string | undefined {
   return digits === '' ? `${day} ${time}` : `${day} ${time}.${digits}`
 }
 
-/** The text of a number: one that reads back as the same number. What hashing and comparing with texts use. */
+/** The text of a number. It reads back as the same number. Hashing and comparison with texts use it. */
 export function numberText(value: number): string {
   return Object.is(value, -0) ? '0' : String(value)
 }
 
 const numberForm = /^[ \t]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[ \t]*$/
 
-/** The number that a text spells in decimal, outer blanks allowed; undefined where it spells none. */
+/** The decimal number that a text holds; outer blanks are allowed. Undefined if the text is not a number. */
 export function numberOf(text: string): number | undefined {
   return numberForm.test(text) ? Number(text) : undefined
 }

@@ -1,4 +1,4 @@
-// Which device 'auto' stands for. An instruction set is the processor's: whoever names one does not mean a GPU.
+// Which device 'auto' means. An instruction set belongs to the CPU: a caller who names one does not want a GPU.
 
 import { readdirSync } from 'node:fs'
 
@@ -12,15 +12,15 @@ export interface ChosenDevice {
 }
 
 /**
- * The device to compute on: the one that was named, or for `'auto'` the GPU where it can be used, else the CPU.
- * @throws ERR_MULTIGATE_ARGUMENT for an instruction set that this machine has not, and for one with a GPU.
+ * The device to compute on: the one that was named. `'auto'` takes the GPU if it can be used, else the CPU.
+ * @throws ERR_MULTIGATE_ARGUMENT for an instruction set that this machine lacks, and for one together with a GPU.
  */
 export function chooseDevice(native: NativeBinding, device: DeviceName | 'auto', isa: string | undefined): ChosenDevice {
   checkDeviceName(device)
   if (isa !== undefined) checkOneOf('isa', isa, native.isas())
   if (device !== 'auto') {
     if (isa === undefined || !isGpu(device)) return { device, reason: undefined }
-    const problem = `'${isa}' is an instruction set of the CPU, and this is device '${device}'; expected none, or device: 'cpu'`
+    const problem = `expected none on device '${device}', found '${isa}', an instruction set of the CPU; leave isa out, or use device: 'cpu'`
     throw wrongArgument('isa', problem)
   }
   const gpu = native.devices().find(({ name }) => name === 'cuda')
@@ -28,12 +28,12 @@ export function chooseDevice(native: NativeBinding, device: DeviceName | 'auto',
   return { device: 'cpu', reason: isa === undefined ? gpu?.reason : `isa '${isa}' is the CPU's` }
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT for what is no name at all. */
+/** @throws ERR_MULTIGATE_ARGUMENT unless `device` is a string. */
 export function checkDeviceName(device: unknown): void {
   if (typeof device !== 'string') throw invalidArgument('device', "the name of a device, such as 'auto', 'cpu' or 'cuda'", device)
 }
 
-/** Whether an NVIDIA GPU is here, usable or not: Linux lists one by its number. */
+/** Whether this machine has an NVIDIA GPU, usable or not. Linux lists each GPU by its number. */
 export function seesGpu(folder = '/dev'): boolean {
   try {
     return readdirSync(folder).some((name) => /^nvidia\d+$/.test(name))

@@ -1,8 +1,8 @@
-// "Did you mean": the names nearest to one that is not there. Not a search: it is called with what an error will show.
+// "Did you mean": the known names nearest to an unknown one, for error messages.
 
 const mostCompared = 2000
 
-/** `names`, nearest to `wanted` first by edit distance, letter case and outer spaces counting less; at most `limit`. */
+/** At most `limit` of `names`, sorted by edit distance to `wanted`, nearest first. Letter case and outer spaces do not count. */
 export function nearest(wanted: string, names: Iterable<string>, limit = 5): string[] {
   const plain = wanted.trim().toLowerCase()
   const scored: { name: string; distance: number }[] = []
@@ -19,14 +19,14 @@ function initialsOf(name: string): string {
   return name.replace(/(?<!^)[^A-Z]/g, '').toLowerCase()
 }
 
-/** A beginning of the other is near however long the rest is. */
+/** A text that begins the other is near, however long the rest is. */
 function distanceOf(left: string, right: string): number {
   if (left === right) return 0
   const begins = left !== '' && right !== '' && (left.startsWith(right) || right.startsWith(left))
   return begins ? 1 : editDistance(left, right)
 }
 
-/** Insertions, deletions and substitutions between two texts; only the first 64 characters count. */
+/** The number of insertions, deletions and substitutions between two texts. Only the first 64 characters count. */
 function editDistance(left: string, right: string): number {
   const [a, b] = [left.slice(0, 64), right.slice(0, 64)]
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index)

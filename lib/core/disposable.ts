@@ -1,5 +1,5 @@
-// Imported before all else, for what it does: realms that Node 20 makes beside its own (test runners have one per file) know no
-// `Symbol.dispose`, which `using` and the methods named by it need. They get the one of Node's own realm, so that all agree on it.
+// Imported first, for its side effect. Extra realms of Node 20 (test runners make one per file) lack `Symbol.dispose`, which `using`
+// and the dispose methods need. They get the symbol of Node's main realm, so that all realms agree on it.
 
 import { runInThisContext } from 'node:vm'
 

@@ -1,6 +1,6 @@
-// Every error that multigate throws on purpose, as classes over one base: `code` for programs, the message for people.
-// The base lives in lib/native, which stands alone. A message names the field, the value found, the value expected and
-// what to do next; what a program may want to read is a property too.
+// Every error that multigate throws on purpose: classes over one base, with a `code` for programs and a message for people.
+// The base is in lib/native, which imports nothing. A message names the field, the value expected, the value found and the next
+// step. What a program may want to read is also a property.
 
 import { isNativeError } from 'node:util/types'
 
@@ -18,9 +18,9 @@ export class ArgumentError extends MultigateError {
   }
 }
 
-/** Where in the data something is wrong. Rows count from 0, the header line not counted; of a part of some data within that part. */
+/** Where in the data something is wrong. Rows count from 0, without the header line; for a part of a dataset, within that part. */
 export interface DataPlace {
-  /** In `fit`, which takes two: `'training'` or `'validation'`. */
+  /** Set by `fit`, which takes two datasets: `'training'` or `'validation'`. */
   readonly dataset?: string | undefined
   readonly file?: string | undefined
   readonly row?: number | undefined
@@ -28,7 +28,7 @@ export interface DataPlace {
   readonly value?: unknown
 }
 
-/** The data are wrong: a value out of range, a column that is not there, a file that does not parse. */
+/** The data are wrong: a value out of range, a missing column, a file that does not parse. */
 export class DataError extends MultigateError implements DataPlace {
   readonly dataset: string | undefined
   readonly file: string | undefined
@@ -46,7 +46,7 @@ export class DataError extends MultigateError implements DataPlace {
   }
 }
 
-/** A saved file is not what it says it is: cut short, damaged, or of another format or version. */
+/** A saved file is cut short, damaged, or has another format or version. */
 export class FormatError extends MultigateError {
   readonly file: string | undefined
   readonly field: string | undefined
@@ -61,7 +61,7 @@ export class FormatError extends MultigateError {
   }
 }
 
-/** A file cannot be written; `cause` is the system's error where it gave one. What stood there before is as it was. */
+/** A file cannot be written. `cause` is the system's error, if any. The old file is unchanged, unless the message says otherwise. */
 export class WriteError extends MultigateError {
   readonly file: string
 
@@ -81,7 +81,7 @@ export class NotBuiltError extends MultigateError {
   }
 }
 
-/** The model is in use by a call that does not share it. */
+/** Another call is using the model and does not share it. */
 export class BusyError extends MultigateError {
   constructor(what: string, busyWith: string) {
     super('ERR_MULTIGATE_BUSY', `${what} cannot run while ${busyWith} runs: await that first`)
@@ -95,7 +95,7 @@ export class DisposedError extends MultigateError {
   }
 }
 
-/** An optional package that this call needs is not installed, or does not load; `cause` is what its import threw. */
+/** An optional package that this call needs is not installed or does not load. `cause` is what its import threw. */
 export class MissingPackageError extends MultigateError {
   /** The package's name in the registry. */
   readonly packageName: string
@@ -103,13 +103,13 @@ export class MissingPackageError extends MultigateError {
   constructor(packageName: string, neededFor: string, options?: ErrorOptions) {
     const next = isNotFound(packageName, options?.cause)
       ? `run \`npm install ${packageName}\``
-      : `it is there and does not load on ${process.platform}-${process.arch}: ${firstLine(options?.cause)}; delete node_modules and install again on this machine, with optional packages (\`npm install --include=optional\`)`
+      : `it is installed but does not load on ${process.platform}-${process.arch}: ${firstLine(options?.cause)}; delete node_modules and install again on this machine, with optional packages (\`npm install --include=optional\`)`
     super('ERR_MULTIGATE_MISSING_PACKAGE', `${neededFor} needs the package ${packageName}: ${next}`, options)
     this.packageName = packageName
   }
 }
 
-/** Of the package itself; what it imports in turn, such as its binary, may not be found either. */
+/** Whether the package itself was not found. An import inside the package, such as its binary, can fail with the same code. */
 function isNotFound(packageName: string, cause: unknown): boolean {
   const { code } = (cause ?? {}) as { readonly code?: unknown }
   if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') return cause === undefined
@@ -122,7 +122,7 @@ function firstLine(cause: unknown): string {
   return messageOf(cause).split('\n', 1)[0] ?? ''
 }
 
-/** What was thrown, in words: the message of an error, which may be of another realm. */
+/** What was thrown, as text. The error may come from another realm. */
 export function messageOf(cause: unknown): string {
   return isNativeError(cause) ? cause.message : String(cause)
 }

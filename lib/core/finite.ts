@@ -1,11 +1,11 @@
-// Whether weights are numbers that can be computed with: on every device, so as float32 has them.
+// Whether weights are finite as float32, so that every device can compute with them.
 
-/** The place of the first number that is not finite as a float32, or -1. */
+/** The index of the first number that is not finite as float32, or -1. */
 export function notFiniteAt(values: Float32Array | Float64Array): number {
   return allFinite(values) ? -1 : values.findIndex((value) => !Number.isFinite(Math.fround(value)))
 }
 
-/** Zero times a number is NaN where that is not finite. Four sums, so that none waits for the one before. */
+/** Zero times a number that is not finite is NaN. Four independent sums run in parallel. */
 function allFinite(values: Float32Array | Float64Array): boolean {
   let [a, b, c, d] = [0, 0, 0, 0]
   for (let index = 0; index < values.length; index += 4) {

@@ -1,4 +1,4 @@
-// Fusion: how the outputs of one level become the one input of the next.
+// Fusion: how the outputs of one level become the single input of the next.
 
 import { checkList, checkOneOf } from './check.js'
 
@@ -7,10 +7,10 @@ export const fusionNames = ['concat', 'sum', 'product'] as const
 
 export type Fusion = (typeof fusionNames)[number]
 
-/** A list is concatenated in the order written. `'none'`: every output passes on alone. */
+/** A list is concatenated in the given order. `'none'`: every output passes on separately. */
 export type FusionOption = 'none' | Fusion | readonly Fusion[]
 
-/** The parts that are concatenated; none for `'none'`. @throws ERR_MULTIGATE_ARGUMENT naming the part. */
+/** The parts to concatenate; empty for `'none'`. @throws ERR_MULTIGATE_ARGUMENT naming the part. */
 export function fusionParts(fusion: FusionOption): readonly Fusion[] {
   if (typeof fusion !== 'string') {
     return checkList('fusion', fusion, `names, or one of 'none', 'concat', 'sum', 'product'`).map((part, index) =>
@@ -21,7 +21,7 @@ export function fusionParts(fusion: FusionOption): readonly Fusion[] {
   return fusion === 'none' ? [] : [fusion]
 }
 
-/** Columns of `count` signals of `units` each, fused. */
+/** The width of `count` fused signals of `units` each. */
 export function fusedWidth(parts: readonly Fusion[], count: number, units: number): number {
   return parts.reduce((width, part) => width + (part === 'concat' ? count * units : units), 0)
 }

@@ -1,17 +1,17 @@
-// Arrays of numbers that grow, in chunks of bounded size: an ordinary array that grows without bound ends the process where it
-// cannot grow on, and one that doubles copies all it has while the thread waits.
+// Arrays of numbers that grow in chunks of bounded size. An ordinary array ends the process when it cannot grow, and an array that
+// doubles copies everything while the thread waits.
 
 import type { NumberValues } from './columns.js'
 import { allocate } from './memory.js'
 import { type Sliced, sliceValues } from './slices.js'
 
-/** Values of the first chunk, and of the largest ones. */
+/** Values of the first chunk and of the largest chunks. */
 const firstChunk = 16
 const largestChunk = 2 ** 18
 
 type NumbersType<A extends NumberValues> = { new (length: number): A; readonly BYTES_PER_ELEMENT: number }
 
-/** Numbers of one type, in the order in which they came. */
+/** Numbers of one type, in order of arrival. */
 export class Growing<A extends NumberValues> {
   readonly type: NumbersType<A>
   readonly #what: string
@@ -21,7 +21,7 @@ export class Growing<A extends NumberValues> {
   #before = 0
   #used = 0
 
-  /** @param what these are, for the error where they are more than memory can hold. */
+  /** @param what names the numbers in an error about memory. */
   constructor(what: string, type: NumbersType<A>) {
     this.#what = what
     this.type = type
@@ -49,7 +49,7 @@ export class Growing<A extends NumberValues> {
     }
   }
 
-  /** The same numbers as another type. */
+  /** The same numbers in another type. */
   as<B extends NumberValues>(type: NumbersType<B>): Growing<B> {
     const other = new Growing(this.#what, type)
     for (const chunk of this.#full) other.pushAll(chunk, chunk.length)
@@ -57,7 +57,7 @@ export class Growing<A extends NumberValues> {
     return other
   }
 
-  /** One array of all. Nothing can be added any more: what was copied is let go. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
+  /** All numbers in one array. Copied chunks are released, so nothing can be added afterwards. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
   *joined(): Sliced<A> {
     const all = allocate(this.#what, this.type, this.length)
     let at = 0

@@ -1,23 +1,23 @@
-// Initial weights by name: turns a user's word and the fans of a tensor into the numbers that are drawn. Formulas are
-// Keras's, so that models start from the same distribution there and here.
+// Initial weights by name: turns a name and the fans of a tensor into a distribution. The formulas are those of Keras, so that
+// models start from the same distribution.
 
 import type { Initializer } from '../native/binding.js'
 
-/** Initialisers that need nothing but the shape. */
+/** Initialisers that need only the shape. */
 export const initializerNames = ['glorotUniform', 'glorotNormal', 'heUniform', 'heNormal', 'uniform', 'normal', 'zeros'] as const
 
 export type InitializerName = (typeof initializerNames)[number]
 
-/** What a user writes: a name, or a name with its numbers. `uniform` is ±0.05 and `normal` has deviation 0.05 by default. */
+/** A name, or a name with its numbers. The name `uniform` means ±0.05; the name `normal` means deviation 0.05. */
 export type InitializerOption =
   | InitializerName
   | { readonly kind: 'uniform'; readonly low: number; readonly high: number }
   | { readonly kind: 'normal'; readonly mean?: number | undefined; readonly deviation: number }
 
-/** A normal cut at 2 deviations has this deviation itself; dividing by it gives the one asked for, as Keras does. */
+/** The deviation of a standard normal cut at ±2. Dividing by it gives the requested deviation, as in Keras. */
 const truncatedDeviation = 0.87962566103423978
 
-/** Zeros: what every bias starts from. */
+/** Every bias starts from zeros. */
 export const zeros: Initializer = { kind: 'constant', value: 0 }
 
 /** The distribution of a tensor with these fans. */

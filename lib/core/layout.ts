@@ -1,5 +1,5 @@
-// The layout of a model's weights: dense tensors in one flat store, embedding tables beside it, and the random stream that
-// each is drawn from. It holds no memory. Tensors never overlap; what lies between them stays zero.
+// The layout of a model's weights: dense tensors in one flat store, separate embedding tables, and the random stream of each. It
+// holds no memory. Tensors never overlap; the gaps between them stay zero.
 
 import type { Initializer } from '../native/binding.js'
 import { ArgumentError } from './errors.js'
@@ -8,7 +8,7 @@ import { mostTensors } from './limits.js'
 /** The regulariser and initialiser group of a tensor. */
 export type ParameterGroup = 'expert' | 'gate' | 'tower' | 'bottom'
 
-/** One named tensor of the flat store, in Keras's layout (kernels [in, out], experts stacked [e, in, out]). */
+/** One named tensor of the flat store, in the layout of Keras: kernels [in, out], stacked experts [e, in, out]. */
 export interface Tensor {
   readonly name: string
   readonly shape: readonly number[]
@@ -17,7 +17,7 @@ export interface Tensor {
   readonly group: ParameterGroup
   readonly role: 'kernel' | 'bias'
   readonly initializer: Initializer
-  /** The Philox stream it is drawn from; every expert has its own. One entry per leading slice of a stacked tensor, else one. */
+  /** The Philox streams of its initial values: one per leading slice of a stacked tensor (each expert has its own), else one. */
   readonly streams: readonly number[]
 }
 
@@ -30,20 +30,20 @@ export interface Table {
   readonly stream: number
 }
 
-/** What a layer says about a tensor; the layout adds the offset and the streams. */
+/** What a layer says about a tensor. The layout adds the offset and the streams. */
 export interface TensorSpec {
   readonly name: string
   readonly shape: readonly number[]
   readonly group: ParameterGroup
   readonly role: 'kernel' | 'bias'
   readonly initializer: Initializer
-  /** Draws each leading slice from a stream of its own: identical experts would get identical gradients for ever. */
+  /** Draws each leading slice from its own stream. Identical experts would get identical gradients for ever. */
   readonly stacked?: boolean | undefined
 }
 
 export type TableSpec = Omit<Table, 'stream'>
 
-/** Elements between tensor starts are a multiple of this: 64 bytes of float32, one cache line and one AVX-512 register. */
+/** Tensor starts are multiples of this many elements: 64 bytes of float32, one cache line or AVX-512 register. */
 const alignment = 16
 
 /** Product of a shape. */
@@ -71,22 +71,20 @@ export class Layout {
     return this.#elements
   }
 
-  /** Adds a tensor to the flat store. */
   tensor({ stacked = false, ...spec }: TensorSpec): Tensor {
     this.#claim(spec.name)
     if (this.#tensors.length >= mostTensors) {
       throw new ArgumentError(
-        `the model would have more than ${mostTensors} tensors, the last of them ${spec.name}: expected fewer layers, experts, levels or tasks`,
+        `model: expected at most ${mostTensors} tensors, found more (the last is ${spec.name}); use fewer layers, experts, levels or tasks`,
       )
     }
     const tensor = { ...spec, offset: this.#elements, streams: this.#draw(stacked ? (spec.shape[0] ?? 1) : 1) }
-    // Numbers, not bit operations: a store may pass 2^31 elements.
+    // No bit operations: a store may exceed 2^31 elements.
     this.#elements += Math.ceil(elementsOf(spec.shape) / alignment) * alignment
     this.#tensors.push(tensor)
     return tensor
   }
 
-  /** Adds an embedding table. */
   table(spec: TableSpec): Table {
     this.#claim(`table:${spec.name}`)
     const [stream = 0] = this.#draw(1)

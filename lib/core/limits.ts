@@ -1,18 +1,17 @@
-// How large things may be: what a program can express (native/engine/program.h), and of things that are listed one by one far
-// more than is of use. Options have these bounds, so that an error names the option. Whether what they make together fits in
-// memory is another question.
+// Upper limits: what a program can express (native/engine/program.h), and for lists far more than is useful. Options have these
+// bounds, so that an error names the option. Other checks cover memory.
 
-/** Numbers in one row of any buffer: of a layer, an embedding, a padded list. */
+/** Numbers in one row of any buffer: a layer, an embedding, a padded list. */
 export const largestWidth = 2 ** 24
 /** Rows of an embedding table: ids are 32-bit integers. */
 export const mostTableRows = 2 ** 31
-/** Experts of a level, of all tasks together. */
+/** Experts of a level, all tasks together. */
 export const mostExperts = 2 ** 12
 /** Entries of any list of a topology. */
 export const longestList = 2 ** 16
-/** What gates see, of all gates of all levels together. */
+/** Experts that gates see, summed over all gates of all levels. */
 export const mostSeats = 2 ** 20
-/** Tensors of a model; ops and buffers of a program (native/engine/program.h). */
+/** Tensors of a model, and ops and buffers of a program (native/engine/program.h). */
 export const mostTensors = 100_000
 export const mostOps = 100_000
 export const mostBuffers = 100_000
@@ -24,5 +23,5 @@ export const mostThreads = 2 ** 12
 export const mostLevels = 2 ** 10
 /** Rows of a dataset: row numbers are 32-bit integers. */
 export const mostRows = 2 ** 31 - 1
-/** Items of all lists of a column together: so are their offsets. */
+/** Items of all lists of a column together: offsets are 32-bit integers. */
 export const mostItems = 2 ** 31 - 1

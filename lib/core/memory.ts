@@ -1,5 +1,5 @@
-// Memory: how much there is, and arrays that are refused by name where it is not enough. A machine that promises more than it
-// has ends the process later, without a word; a size that no array can have is a bare RangeError.
+// Memory: how much there is, and arrays that fail with a named error if it is not enough. Without this check, a machine that
+// overcommits ends the process later without a message, and an impossible size is a bare RangeError.
 
 import { freemem, totalmem } from 'node:os'
 
@@ -7,16 +7,15 @@ import { groupLimits } from './cgroups.js'
 import { MultigateError } from './errors.js'
 
 /**
- * Bytes that this process can still take: of the machine, and within the limits of its container, where others in it hold some.
- * What only caches files counts as free.
- * @param root of the file system that says so, for tests.
+ * Bytes that this process can still allocate on this machine and in its container. File caches count as free.
+ * @param root of the file system to read, for tests.
  */
 export function availableBytes(root?: string): number {
-  // macOS counts what caches files as taken, and says no more.
+  // macOS counts file caches as used and does not report them separately.
   return Math.min(process.platform === 'darwin' ? totalmem() : freemem(), groupLimits(root).available)
 }
 
-/** Bytes that all processes can have together: of the machine, or of the container. */
+/** Total memory in bytes of the machine or the container, whichever is smaller. */
 export function totalBytes(root?: string): number {
   return Math.min(totalmem(), groupLimits(root).memory)
 }
@@ -25,8 +24,8 @@ export function totalBytes(root?: string): number {
 const small = 2 ** 20
 
 /**
- * An array of zeros. `what` says whose it is: `column "id", 5,000 rows`.
- * @throws ERR_MULTIGATE_OUT_OF_MEMORY where it is larger than what memory there is.
+ * An array of zeros. `what` names it in an error: `column "id", 5,000 rows`.
+ * @throws ERR_MULTIGATE_OUT_OF_MEMORY if it is larger than the available memory.
  */
 export function allocate<A extends ArrayBufferView>(
   what: string,
@@ -42,7 +41,7 @@ export function allocate<A extends ArrayBufferView>(
   }
 }
 
-/** @throws ERR_MULTIGATE_OUT_OF_MEMORY where these bytes are more than what memory there is. */
+/** @throws ERR_MULTIGATE_OUT_OF_MEMORY if these bytes are more than the available memory. */
 export function checkMemory(what: string, bytes: number, available: () => number = availableBytes): void {
   if (bytes < small) return
   const there = available()

@@ -1,9 +1,12 @@
-// Names of features and tasks: any text, for they are often those of columns.
+// Names of features and tasks. They are often column names, so almost any text is allowed.
 
 import { z } from 'zod'
 
-/** Results are objects by name, and an object has one key that is none. */
+/** Results are objects by name, and `__proto__` is not an ordinary key of an object. */
 export const nameSchema = z
   .string()
   .min(1)
-  .refine((name) => name !== '__proto__', "expected any name but '__proto__'; say which column it reads with 'column' or 'label'")
+  .refine(
+    (name) => name !== '__proto__',
+    "expected any name but '__proto__'; choose another name, and give the column with 'column' or 'label'",
+  )

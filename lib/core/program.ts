@@ -1,5 +1,5 @@
-// Builds a program: a flat list of ops over classed buffers. Layers call it to allocate views and emit ops; what it builds
-// is plain data. It keeps one rule: ops stand in the order of their phases, and those of one phase in the order emitted.
+// Builds a program: a flat list of ops over buffers of several classes. Layers call it to allocate views and emit ops. The result is
+// plain data. One rule holds: ops are sorted by phase, and within a phase they keep the order in which they were emitted.
 
 import type { BufferClass, BufferSpec, DenominatorSpec, ProgramSpec } from '../native/binding.js'
 import { ArgumentError } from './errors.js'
@@ -12,7 +12,7 @@ export interface Program extends ProgramSpec {
   readonly ops: readonly Op[]
 }
 
-/** A program and the names of what goes in and out, in buffer order. */
+/** A program with the names of its inputs and outputs, in buffer order. */
 export interface LoweredProgram {
   readonly spec: Program
   /** Names of row inputs: a feature's name, `label:<task>`, `weight:<task>`. */
@@ -21,34 +21,34 @@ export interface LoweredProgram {
   readonly rowOutputs: readonly string[]
   /** Buffer numbers to bind: 'parameters', 'gradients', 'moment1', 'moment2', 'table:<name>', 'moment1:<name>', ... */
   readonly bindings: Readonly<Record<string, number>>
-  /** What every element of a moment starts from, by binding name; moments not named here start from 0. */
+  /** The initial value of each moment, by binding name. Other moments start from 0. */
   readonly initial: Readonly<Record<string, number>>
-  /** Numbers of the scalar inputs that a step sets, those that the program has. */
+  /** Numbers of the scalar inputs that a step sets. */
   readonly scalars: Readonly<Partial<Record<StepScalar, number>>>
-  /** Scalar inputs that weigh the gradients of tasks: programs that have gradients. */
+  /** Scalar inputs that weight the gradients of tasks. Empty without gradients. */
   readonly taskWeights: readonly { readonly task: string; readonly scalar: number }[]
   readonly losses: readonly TaskLoss[]
-  /** Scalar outputs that are penalties, of a group of tensors or of a table. */
+  /** Scalar outputs that are penalties on a group of tensors or on a table. */
   readonly penalties: readonly { readonly of: string; readonly output: number }[]
 }
 
-/** `step` counts those of the optimizer, `draw` those of the model's life, which dropout draws from. */
+/** `step` counts the steps of the optimizer. `draw` counts the steps of the model's whole life; dropout draws from it. */
 export type StepScalar = 'learningRate' | 'step' | 'draw'
 
-/** The loss of a task, unweighted, among the results of a run. */
+/** The unweighted loss of a task in the results of a run. */
 export interface TaskLoss {
   readonly task: string
   /** The number of its scalar output. */
   readonly output: number
-  /** What it was divided by: one of the program's denominators. */
+  /** The number of the denominator that divides it. */
   readonly denominator: number
 }
 
-/** What a program knows of a layout: its dense tensors, and how long their store is. */
+/** What a program knows of a layout: its dense tensors and the length of their store. */
 export type StoreLayout = Pick<Layout, 'tensors' | 'elements'>
 
 export interface ProgramOptions {
-  /** A backward pass follows: forward ops keep what it needs. */
+  /** Whether a backward pass follows. Forward ops then keep what it needs. */
   readonly training: boolean
 }
 
@@ -77,13 +77,13 @@ export class ProgramBuilder {
   #scalarInputs = 0
   #scalarOutputs = 0
 
-  /** The layout must be complete: its length becomes the length of the parameter buffer. */
+  /** The layout must be complete: its length is the length of the parameter buffer. */
   constructor(layout: StoreLayout, { training }: ProgramOptions) {
     this.#layout = layout
     this.training = training
   }
 
-  /** A program that begins as another one does, over the same layout and buffers. */
+  /** A program that begins with the ops of another, over the same layout and buffers. */
   static after(program: LoweredProgram, layout: StoreLayout): ProgramBuilder {
     const builder = new ProgramBuilder(layout, { training: true })
     const { spec } = program
@@ -108,7 +108,7 @@ export class ProgramBuilder {
     return builder
   }
 
-  /** Rows from outside; the same name gives the same buffer. */
+  /** Rows from the caller. The same name gives the same buffer. */
   rowInput(name: string, width: number, dtype: 'f32' | 'i32' = 'f32'): View {
     const known = this.#rowInputs.get(name)
     if (known !== undefined) return known
@@ -122,12 +122,12 @@ export class ProgramBuilder {
     return this.#buffer('rowOutput', width, 0)
   }
 
-  /** Rows that need not exist all at once. */
+  /** Rows of the current block only: they need not all exist at once. */
   activation(width: number): View {
     return this.#buffer('activation', width, 0)
   }
 
-  /** Rows that an op of a later phase reads whole. */
+  /** Rows that are kept whole for an op of a later phase. */
   stored(width: number): View {
     return this.#buffer('stored', width, 0)
   }
@@ -146,7 +146,7 @@ export class ProgramBuilder {
     return this.#flat('gradient', 'gradients')
   }
 
-  /** An optimizer's moment of the flat store; every element starts from `initial`. */
+  /** An optimizer's moment of the flat store. Every element starts from `initial`. */
   moment(number: 1 | 2 | 3, initial: number): View {
     const name = `moment${number}`
     this.#starts(name, initial)
@@ -176,14 +176,14 @@ export class ProgramBuilder {
     return scalar
   }
 
-  /** A scalar input that weighs the gradient of a task. */
+  /** A scalar input that weights the gradient of a task. */
   taskWeight(task: string): number {
     const scalar = this.#scalarInputs++
     this.#taskWeights.push({ task, scalar })
     return scalar
   }
 
-  /** The scalar output of a task's loss, and the scalar input that it is divided by: computed from the labels and weights of the batch. */
+  /** The scalar output of a task's loss, and the scalar input that divides it. The batch's labels and weights give the latter. */
   loss(
     task: string,
     {
@@ -206,7 +206,7 @@ export class ProgramBuilder {
     return output
   }
 
-  /** Appends an op to those of its phase. */
+  /** Appends an op to its phase. */
   op<Name extends OpName>(op: Name, fields: OpFields[Name]): void {
     this.#ops.push(opOf(op, fields))
     if (this.#ops.length > mostOps) throw tooMany(`${mostOps} operations`, op)
@@ -258,24 +258,24 @@ export class ProgramBuilder {
   }
 }
 
-/** Name and fields that belong together are an op: of the union that has both, the compiler cannot say so. */
+/** The compiler cannot see that a name and its own fields form one member of the union. */
 function opOf<Name extends OpName>(op: Name, fields: OpFields[Name]): Op {
   return { op, ...fields } as unknown as Op
 }
 
-/** The options are each within bounds; the largest tensor shows which of them do not go together. */
+/** Each option alone is within bounds. The largest tensor shows which of them are too large together. */
 function tooWide(width: number, { tensors }: StoreLayout): ArgumentError {
   const [largest] = [...tensors].sort((one, other) => elementsOf(other.shape) - elementsOf(one.shape))
   return new ArgumentError(
-    `the rows of a layer would be ${width} numbers wide, expected ${largestWidth} at most: lower dim, hidden units or the number of ` +
-      `experts; the largest tensor is ${largest?.name} [${largest?.shape.join(', ')}]`,
+    `model: expected rows of at most ${largestWidth} numbers in every layer, found ${width}; lower dim, hidden units or the number ` +
+      `of experts (the largest tensor is ${largest?.name} [${largest?.shape.join(', ')}])`,
   )
 }
 
-/** Thrown while the program grows, so that no option makes it grow for minutes. */
+/** Thrown while the program grows, so that it cannot grow for minutes. */
 function tooMany(most: string, last: string): ArgumentError {
   return new ArgumentError(
-    `a step of the model would take more than ${most} (${last} was the last): expected fewer layers, experts with hidden layers, ` +
+    `model: expected at most ${most} in a step, found more (the last is ${last}); use fewer layers, experts with hidden layers, ` +
       'levels, tasks or features',
   )
 }

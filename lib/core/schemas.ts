@@ -1,4 +1,4 @@
-// Parts of schemas. Not in check.ts: `multigate/ops` checks its arguments without loading zod.
+// Parts of schemas. They are not in check.ts because `multigate/ops` checks its arguments without loading zod.
 
 import { z } from 'zod'
 
@@ -6,17 +6,17 @@ import { describeValue } from './check.js'
 import { type FilePath, pathOf } from './path.js'
 import type { Signal } from './slices.js'
 
-/** Any number: NaN and infinity too, which the schema of a number leaves out. */
+/** Any number, with NaN and infinity, which zod's number schema refuses. */
 export const anyNumber = z.custom<number>((value) => typeof value === 'number', {
   error: ({ input }) => `expected a number, found ${describeValue(input)}`,
 })
 
-/** A list that is frozen once it is known to be one: `readonly()` freezes first, which a typed array does not let itself be. */
+/** A list that is frozen after its check. `readonly()` freezes first, and a typed array cannot be frozen. */
 export function frozen<Schema extends z.ZodArray>(schema: Schema): z.ZodReadonly<Schema> {
   return schema.overwrite((list) => Object.freeze(list) as typeof list) as unknown as z.ZodReadonly<Schema>
 }
 
-/** A path, or a `file:` URL, of which it makes a path. */
+/** A path, or a `file:` URL, which becomes a path. */
 export const pathSchema = z
   .custom<FilePath>(isPath, {
     error: ({ input }) => `expected the path of a file, or a file: URL, found ${describeValue(input)}`,
@@ -32,14 +32,14 @@ function isPath(value: unknown): boolean {
   }
 }
 
-/** Anything that tells whether it was aborted, of whichever realm. */
+/** Any object with `aborted`, from any realm. */
 export const abortSignal = z.custom<Signal>((value) => typeof (value as Signal | null)?.aborted === 'boolean', {
   error: ({ input }) => `expected an AbortSignal, found ${describeValue(input)}`,
 })
 
 /**
- * An object of values by name, as a map: names come from files, and an object of values has `constructor` where no one gave it one.
- * `z.record` leaves `__proto__` out.
+ * An object of values by name, as a map. Names come from files, and a plain object inherits keys such as `constructor`.
+ * `z.record` drops `__proto__`.
  */
 export function mapByName<Out, In>(
   values: z.ZodType<Out, In>,
@@ -63,15 +63,15 @@ export function mapByName<Out, In>(
 const [smallest, largest] = [2 ** -126, (2 - 2 ** -23) * 2 ** 127]
 const range = `0, or from ${smallest} to ${largest} in size`
 
-/** A number that float32, in which models compute, holds as a number: none so large or so small that it would be infinity or 0. */
+/** A number that stays finite, and does not become 0, in float32. Models compute in float32. */
 export const float32 = z.number().refine((value) => value === 0 || (Math.abs(value) >= smallest && Math.abs(value) <= largest), {
   error: ({ input }) => `expected a number that float32 holds, ${range}, found ${describeValue(input)}`,
 })
 
-/** A number >= 0 of that kind. */
+/** A `float32` number >= 0. */
 export const amount = float32.min(0)
 
-/** A number in [0, 1) that is not 1 in float32 either. */
+/** A number in [0, 1) that float32 does not round to 1. */
 export const fraction = amount.lt(1).refine((value) => value >= 1 || Math.fround(value) < 1, {
   error: ({ input }) =>
     `expected a number in [0, 1) that float32 does not round to 1, at most ${1 - 2 ** -24}, found ${describeValue(input)}`,

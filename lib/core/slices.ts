@@ -1,18 +1,18 @@
-// Work that is cut into slices, so that whoever shares the thread (timers, requests) waits for a slice and not for the whole. The
-// work is a generator: each `yield` is a place where it may stop for a while. Nothing here knows what the work is.
+// Work that is cut into slices, so that other users of the thread (timers, requests) wait for one slice, not for the whole. The work
+// is a generator that may pause at each `yield`.
 
 import { AbortedError } from './errors.js'
 
-/** Work that yields where it may be interrupted, every few milliseconds. */
+/** Work that yields every few milliseconds, where it may pause. */
 export type Sliced<Result> = Generator<void, Result, void>
 
-/** Values that a loop of simple operations goes through between two yields: about a millisecond. */
+/** Values that a loop of simple operations processes between two yields: about a millisecond. */
 export const sliceValues = 2 ** 16
 
 /** How long one slice lasts, in milliseconds. */
 const sliceMilliseconds = 10
 
-/** What is looked at of an `AbortSignal`; its own type is not everywhere. */
+/** The used part of an `AbortSignal`. Not every environment has that type. */
 export interface Signal {
   readonly aborted: boolean
   readonly reason: unknown
@@ -20,7 +20,7 @@ export interface Signal {
   removeEventListener?(type: 'abort', listener: () => void): void
 }
 
-/** All of it at once, on this thread. */
+/** Runs all of it at once, on this thread. */
 export function atOnce<Result>(work: Sliced<Result>): Result {
   for (;;) {
     const { done, value } = work.next()
@@ -29,8 +29,8 @@ export function atOnce<Result>(work: Sliced<Result>): Result {
 }
 
 /**
- * All of it, slice by slice: other work of this thread runs between two slices.
- * @param signal looked at before each slice. @param check called before each slice: what it throws ends the work.
+ * Runs all of it, slice by slice. Other work of this thread runs between two slices.
+ * @param signal checked before each slice. @param check called before each slice; if it throws, the work ends.
  * @throws ERR_MULTIGATE_ABORTED naming `what`.
  */
 export async function inSlices<Result>(
@@ -47,7 +47,7 @@ export async function inSlices<Result>(
       check?.()
       if (signal?.aborted === true) throw new AbortedError(what, signal.reason)
     } catch (error) {
-      // Ends what the work holds open.
+      // Runs the `finally` blocks of the work.
       work.return(undefined as never)
       throw error
     }
@@ -59,7 +59,7 @@ export async function inSlices<Result>(
   }
 }
 
-/** For loops that wait for something else too: whether a slice is over, and letting other work of this thread run. */
+/** For loops that also wait for something else: tells when a slice is over, and lets other work of this thread run. */
 export class Pause {
   #end = performance.now() + sliceMilliseconds
 
@@ -67,7 +67,7 @@ export class Pause {
     return performance.now() >= this.#end
   }
 
-  /** Lets others have the thread where a slice is over. */
+  /** Lets other work run if the slice is over. */
   async ifDue(): Promise<void> {
     if (this.due) await this.taken()
   }
@@ -79,8 +79,8 @@ export class Pause {
 }
 
 /**
- * Goes over `[from, to)` in blocks, and yields after each. `work` is a plain function: loops in it run at full speed.
- * @param size of a block; less where the work of one number is more than a simple operation.
+ * Goes over `[from, to)` in blocks and yields after each. `work` is a plain function, so loops in it run at full speed.
+ * @param size of a block. Choose less if one number takes more than a simple operation.
  */
 export function* inBlocks(
   from: number,

@@ -1,11 +1,11 @@
-// Sorting in slices: a merge sort, stable, of positions by what a comparison says of them.
+// Sorting in slices: a stable merge sort of positions by a comparison.
 
 import { type Sliced, sliceValues } from './slices.js'
 
-/** Runs of so many are sorted by insertion. */
+/** Runs of this length are sorted by insertion. */
 const shortRun = 16
 
-/** Sorts `order` and gives it, or the other of two arrays. `compare` as for `Array.prototype.sort`. */
+/** Sorts `order`. The result is `order` or a second array. `compare` is as for `Array.prototype.sort`. */
 export function* sortedBy(order: Int32Array, compare: (left: number, right: number) => number): Sliced<Int32Array> {
   const length = order.length
   let work = 0
@@ -45,7 +45,7 @@ function* merge(
   end: number,
   compare: (left: number, right: number) => number,
 ): Sliced<void> {
-  // Data come sorted more often than not.
+  // Data are often sorted already.
   if (middle >= end || compare(from[middle - 1] ?? 0, from[middle] ?? 0) <= 0) {
     into.set(from.subarray(start, end), start)
     return

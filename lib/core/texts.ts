@@ -1,5 +1,5 @@
-// Distinct texts: of a column, or of a vocabulary. One map of them all would hold no more than 2^24, and stand still for a second where it grows
-// beyond some millions: a map of the first texts, which most columns never leave, and beyond it many that share the rest.
+// Distinct texts of a column or a vocabulary. A single map holds at most 2^24 and pauses for a second when it grows beyond some
+// millions. So one map holds the first texts, which is enough for most columns, and many maps share the rest.
 
 import { getHeapStatistics } from 'node:v8'
 
@@ -8,24 +8,24 @@ import { bytesText } from './memory.js'
 
 const mostFirst = 2 ** 16
 const sharing = 128
-/** Distinct texts between two looks at the heap. */
+/** Distinct texts between two checks of the heap. */
 const lookEvery = 2 ** 20
-/** Of the heap's limit, beyond which V8 ends the process. */
+/** The share of the heap's limit that may be used. V8 ends the process at the limit. */
 const fullest = 0.9
 
-/** Distinct texts, numbered as they first come. */
+/** Distinct texts, numbered in order of first appearance. */
 export class Texts {
   readonly #what: string
   readonly #texts: string[] = []
   readonly #first = new Map<string, number>()
   readonly #maps: Map<string, number>[] = []
 
-  /** @param what these are the texts of, for the error where they are more than memory can hold. */
+  /** @param what names the owner of the texts in an error about memory. */
   constructor(what: string) {
     this.#what = what
   }
 
-  /** In the order of their numbers. */
+  /** All texts, in the order of their numbers. */
   get all(): readonly string[] {
     return this.#texts
   }
@@ -43,7 +43,7 @@ export class Texts {
     return this.#first.get(text) ?? (this.#maps.length === 0 ? -1 : (this.#mapOf(text).get(text) ?? -1))
   }
 
-  /** The number of a text, which is a new one where it has none. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
+  /** The number of a text. A new text gets a new number. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
   add(text: string): number {
     const known = this.#first.get(text)
     if (known !== undefined) return known
@@ -58,7 +58,7 @@ export class Texts {
   }
 
   #mapOf(text: string): Map<string, number> {
-    // Ends of texts differ more than beginnings.
+    // Texts differ more at the end than at the beginning.
     let hash = text.length
     for (let at = Math.max(0, text.length - 12); at < text.length; at += 1) hash = (Math.imul(hash, 31) + text.charCodeAt(at)) | 0
     const index = ((hash ^ (hash >>> 15)) >>> 0) % sharing
@@ -70,7 +70,7 @@ export class Texts {
     if (used <= fullest * limit) return
     throw new MultigateError(
       'ERR_MULTIGATE_OUT_OF_MEMORY',
-      `${this.#what}: ${this.#texts.length} distinct texts and all else take ${bytesText(used)} of the ${bytesText(limit)} of JavaScript's heap; start Node.js with --max-old-space-size=<MiB>, pass numbers, or use hash`,
+      `${this.#what}: expected at most ${100 * fullest}% of JavaScript's heap of ${bytesText(limit)} in use, found ${bytesText(used)} with ${this.#texts.length} distinct texts; start Node.js with --max-old-space-size=<MiB>, pass numbers, or use hash`,
     )
   }
 }

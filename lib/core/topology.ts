@@ -1,6 +1,6 @@
-// A level of gated experts as data: streams (each with a width), experts (each reads one stream), gates (each reads one
-// stream and sees some experts). Every model in scope is a choice of topologies; the kernels know nothing else. A topology
-// has been checked when it exists, and is frozen: compiled plans are cached by its identity.
+// A level of gated experts as data: streams (each with a width), experts (each reads one stream) and gates (each reads one stream
+// and sees some experts). Every model is a choice of topologies. A topology is checked when it is made, and then frozen: compiled
+// plans are cached by its identity.
 
 import { type Activation, activationNames } from './activation.js'
 import {
@@ -21,7 +21,7 @@ export interface Expert {
   readonly stream: number
 }
 
-/** A gate: a softmax over the experts it sees, in this order. */
+/** A gate: a softmax over the experts that it sees, in this order. */
 export interface Gate {
   readonly stream: number
   readonly experts: readonly number[]
@@ -31,9 +31,9 @@ export interface Topology {
   /** Width of each stream. */
   readonly streams: readonly number[]
   readonly experts: readonly Expert[]
-  /** Empty where one expert is passed on as it is (shared bottom). */
+  /** Empty if a single expert passes on unchanged (shared bottom). */
   readonly gates: readonly Gate[]
-  /** For each output, in order, the gate that it is the mix of; without gates, the expert. */
+  /** The gate of each output, in order. Without gates, the expert. */
   readonly outputs: readonly number[]
   /** Width of every expert and output. */
   readonly units: number
@@ -41,7 +41,7 @@ export interface Topology {
   readonly expertHiddenUnits: readonly number[]
   /** Widths of a gate's layers before its softmax. */
   readonly gateHiddenUnits: readonly number[]
-  /** After every layer of an expert and every hidden layer of a gate. */
+  /** Follows every layer of an expert and every hidden layer of a gate. */
   readonly activation: Activation
   /** Whether the softmax layers of gates have a bias. */
   readonly gateBias: boolean
@@ -56,11 +56,11 @@ interface LayerOptions {
   readonly expertHiddenUnits?: readonly number[] | undefined
   /** Widths of a gate's layers before its softmax, each with a bias. Default none. */
   readonly gateHiddenUnits?: readonly number[] | undefined
-  /** After every layer of an expert and every hidden layer of a gate. Default `'relu'`. */
+  /** Follows every layer of an expert and every hidden layer of a gate. Default `'relu'`. */
   readonly activation?: Activation | undefined
   /** Whether softmax layers have a bias. Default false, as in the papers. */
   readonly gateBias?: boolean | undefined
-  /** Divides the logits of gates: above 1 they mix more evenly. Default 1. */
+  /** Divides the logits of gates. Above 1, gates mix more evenly. Default 1. */
   readonly gateTemperature?: number | undefined
 }
 
@@ -87,14 +87,14 @@ export interface MixtureOptions extends LayerOptions {
 export interface CGCOptions extends LayerOptions {
   readonly inputDim: number
   readonly numTasks: number
-  /** Experts of each task's own; one number for all tasks or one per task. */
+  /** Experts of each task alone: one number for all tasks, or one per task. */
   readonly numSpecificExperts: number | readonly number[]
   readonly numSharedExperts: number
 }
 
 export interface PLEOptions extends CGCOptions {
   readonly numLevels: number
-  /** What becomes of a level's outputs before the next one. Default `'none'`: each task's and the shared one pass on alone. */
+  /** How a level's outputs enter the next level. Default `'none'`: each task's output and the shared one pass on separately. */
   readonly fusion?: FusionOption | undefined
 }
 
@@ -114,22 +114,22 @@ function level(options: LevelOptions): Topology {
 const checkedOf = new WeakMap<object, Topology>()
 
 /**
- * A topology that may have been made by hand, or be a copy that came from another thread.
+ * Checks a topology that may be made by hand or copied from another thread.
  * @throws as `topology.level`.
  */
 export function checkedTopology(topology: Topology): Topology {
-  // PLE's are a list, one per level.
+  // PLE has a list of topologies, one per level; a caller may pass it by mistake.
   checkObject('topology', topology, 'that of one level')
   return checkedOf.get(topology) ?? kept(topology, level(topology))
 }
 
-/** Remembered, so that compiled programs are found again. */
+/** Remembers a checked topology, so that its compiled programs are found again. */
 function kept(topology: object, checked: Topology): Topology {
   checkedOf.set(topology, checked)
   return checked
 }
 
-/** Everything is read once, by index: holes become `undefined`, and what has been checked is what stays. */
+/** Reads everything once, by index: holes become `undefined`, and the checked values are the ones that stay. */
 function levelOf(options: LevelOptions): Topology {
   const layers = layersOf(options)
   const streams = checkList('streams', options.streams, 'widths')
@@ -145,16 +145,16 @@ function levelOf(options: LevelOptions): Topology {
     checkSeats(index + 1, seats)
     return Object.freeze({ stream, experts: Object.freeze(list) })
   })
-  if (streams.length === 0) fail('a topology needs a stream')
+  if (streams.length === 0) fail('streams: expected at least one width, found none')
   streams.forEach((width, stream) => checkInteger(`streams[${stream}]`, width, { min: 1, max: largestWidth }))
-  if (experts.length === 0) fail('a topology needs an expert')
-  experts.forEach(({ stream }, expert) => checkReference(`expert ${expert} reads`, 'stream', stream, streams.length))
+  if (experts.length === 0) fail('experts: expected at least one expert, found none')
+  experts.forEach(({ stream }, expert) => checkReference(`experts[${expert}].stream`, 'a stream', stream, streams.length))
   gates.forEach((gate, index) => checkGate(gate, index, streams.length, experts.length))
   if (gates.length === 0 && experts.length > 1)
-    fail(`${experts.length} experts need a gate; only one alone is passed on as it is`)
+    fail(`gates: expected at least one gate for ${experts.length} experts, found none; only a single expert works without one`)
   const each = gates.length === 0 ? [0] : gates.map((_, gate) => gate)
   const outputs = options.outputs === undefined ? each : checkList('outputs', options.outputs, 'gates')
-  outputs.forEach((gate, output) => checkReference(`output ${output} is`, 'gate', gate, Math.max(gates.length, 1)))
+  outputs.forEach((gate, output) => checkReference(`outputs[${output}]`, 'a gate', gate, Math.max(gates.length, 1)))
   const checked = Object.freeze({
     streams: Object.freeze(streams),
     experts: Object.freeze(experts),
@@ -174,7 +174,7 @@ function mmoe(options: MixtureOptions): Topology {
   return levelOf({ ...options, streams, experts, gates: range(options.numTasks).map(() => ({ stream: 0, experts: all })) })
 }
 
-/** One gate over all experts; its mix is every task's output. */
+/** One gate over all experts. Its mix is the output of every task. */
 function omoe(options: MixtureOptions): Topology {
   checkKeys('topology.omoe', options, ofMixture)
   const { streams, experts } = oneStream(options, options.numExperts)
@@ -183,7 +183,7 @@ function omoe(options: MixtureOptions): Topology {
   return levelOf({ ...options, streams, experts, gates, outputs: range(options.numTasks).map(() => 0) })
 }
 
-/** One gate per task over the shared experts, then its own. Experts: shared first, then specific, task by task. */
+/** One gate per task over the shared experts, then the task's own. Order of experts: shared, then specific, task by task. */
 function cgc(options: CGCOptions): Topology {
   checkKeys('topology.cgc', options, ofCgc)
   checkInteger('inputDim', options.inputDim, { min: 1, max: largestWidth })
@@ -191,9 +191,9 @@ function cgc(options: CGCOptions): Topology {
 }
 
 /**
- * Progressive layered extraction: one level after another. Gates of inner levels: tasks, then the shared one, which sees all
- * experts, specific ones task by task, then shared. The first level has one stream. Later ones have numTasks + 1 (tasks, then
- * the shared one), where what belongs to a task reads that task's; or one, with fusion.
+ * Progressive layered extraction: one level after another. Inner levels have a gate per task, then a shared gate. The shared gate
+ * sees all experts: specific ones task by task, then shared ones. The first level has one stream. Later levels have numTasks + 1
+ * streams (tasks, then shared), and experts and gates of a task read the task's stream. With fusion they have one stream.
  */
 function ple(options: PLEOptions): readonly Topology[] {
   checkKeys('topology.ple', options, ofPle)
@@ -209,12 +209,14 @@ function ple(options: PLEOptions): readonly Topology[] {
     const made = extraction(options, index === 0 ? [inputDim] : between, index + 1 < numLevels)
     seats += gateWidths(made).reduce((sum, width) => sum + width, 0)
     if (seats > mostSeats)
-      fail(`the gates of ${numLevels} levels see more than ${mostSeats} experts together: fewer levels, tasks or experts`)
+      fail(
+        `gates: expected the gates of ${numLevels} levels to see at most ${mostSeats} experts together, found more; use fewer levels, tasks or experts`,
+      )
     return made
   })
 }
 
-/** A level of shared and specific experts; over several streams, tasks' own come first and the shared one last. */
+/** A level of shared and specific experts. With several streams, those of the tasks come first and the shared one last. */
 function extraction(options: CGCOptions, streams: readonly number[], sharedGate: boolean): Topology {
   const { numTasks, numSharedExperts } = options
   checkInteger('numTasks', numTasks, { min: 1, max: longestList })
@@ -236,7 +238,7 @@ function extraction(options: CGCOptions, streams: readonly number[], sharedGate:
   return levelOf({ ...options, streams, experts, gates })
 }
 
-/** One expert passed to every task as it is: no gate, no gate parameters. */
+/** One expert, passed unchanged to every task: no gate, no gate parameters. */
 function sharedBottom(options: SharedBottomOptions): Topology {
   checkKeys('topology.sharedBottom', options, ofBottom)
   checkInteger('numTasks', options.numTasks, { min: 1, max: longestList })
@@ -247,14 +249,14 @@ function sharedBottom(options: SharedBottomOptions): Topology {
 /** Makes the topology of one level. */
 export const topology = { level, mmoe, omoe, cgc, ple, sharedBottom } as const
 
-/** For each stream the experts that read it, in ascending order. */
+/** The experts that read each stream, in ascending order. */
 export function expertsByStream({ streams, experts }: Topology): readonly (readonly number[])[] {
   const lists: number[][] = streams.map(() => [])
   experts.forEach(({ stream }, expert) => lists[stream]?.push(expert))
   return lists
 }
 
-/** Each expert's place among those that read its stream. */
+/** The position of each expert among the experts of its stream. */
 export function expertPositions(topology: Topology): readonly number[] {
   const positions: number[] = []
   for (const list of expertsByStream(topology)) {
@@ -265,7 +267,7 @@ export function expertPositions(topology: Topology): readonly number[] {
   return positions
 }
 
-/** Columns of the gate probabilities of all gates side by side: how many experts each gate sees. */
+/** How many experts each gate sees: the widths of the gate probabilities, side by side. */
 export function gateWidths({ gates }: Topology): number[] {
   return gates.map(({ experts }) => experts.length)
 }
@@ -288,7 +290,7 @@ function specificExperts(counts: number | readonly number[], numTasks: number): 
   return list
 }
 
-/** The options of layers, checked, with their defaults. */
+/** The checked options of layers, with defaults. */
 function layersOf({
   units,
   expertHiddenUnits = [],
@@ -318,25 +320,27 @@ function layersOf({
 }
 
 function checkGate({ stream, experts }: Gate, gate: number, streams: number, count: number): void {
-  checkReference(`gate ${gate} reads`, 'stream', stream, streams)
-  if (experts.length === 0) fail(`gate ${gate} sees no expert`)
+  checkReference(`gates[${gate}].stream`, 'a stream', stream, streams)
+  if (experts.length === 0) fail(`gates[${gate}].experts: expected at least one expert, found none`)
   const seen = new Set<number>()
   for (const expert of experts) {
-    checkReference(`gate ${gate} sees`, 'expert', expert, count)
-    if (seen.has(expert)) fail(`gate ${gate} sees expert ${expert} twice`)
+    checkReference(`gates[${gate}].experts`, 'an expert', expert, count)
+    if (seen.has(expert)) fail(`gates[${gate}].experts: expected each expert once, found ${expert} twice`)
     seen.add(expert)
   }
 }
 
-/** What all gates of a level see together is one list. */
+/** The experts seen by all gates of a level form one list, which has a limit. */
 function checkSeats(gates: number, seats: number): void {
   if (seats > longestList)
-    fail(`${gates} gates would see ${seats} experts together, expected ${longestList} at most: fewer experts, or fewer tasks`)
+    fail(
+      `gates: expected ${gates} gates to see at most ${longestList} experts together, found ${seats}; use fewer experts or tasks`,
+    )
 }
 
-function checkReference(who: string, what: string, index: number, count: number): void {
+function checkReference(field: string, what: string, index: number, count: number): void {
   if (Number.isInteger(index) && index >= 0 && index < count) return
-  fail(`${who} ${what} ${describeValue(index)} but there ${count === 1 ? `is 1 ${what}` : `are ${count} ${what}s`}`)
+  fail(`${field}: expected ${what} in [0, ${count}), found ${describeValue(index)}`)
 }
 
 function fail(message: string): never {

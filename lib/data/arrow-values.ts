@@ -1,10 +1,10 @@
-// How the values of Arrow's types are read out of its buffers, as Parquet's are: dates and moments as texts in UTC to the last
-// digit, integers and decimals as numbers or, where a column has some that no float64 holds, all of them as texts.
+// Reads values of Arrow's types out of its buffers, with the same results as for Parquet. Dates and times are exact texts in UTC.
+// Integers and decimals are numbers; if a float64 cannot hold some of them, all of the column are texts.
 
 import { dateText } from '../core/columns.js'
 import type { ScalarValue } from './builder.js'
 
-/** What is read of a type of the package `apache-arrow`; the numbers of types are those of Arrow's format. */
+/** The used part of a type of the package `apache-arrow`. Type numbers are those of Arrow's format. */
 export interface ArrowType {
   readonly typeId: number
   readonly bitWidth?: number | undefined
@@ -49,10 +49,10 @@ export const typeIds = {
   dictionary: -1,
 } as const
 
-/** Reads a value that is there. Wide numbers are texts with `asText`. */
+/** Reads a value that is not missing. With `asText`, wide numbers are texts. */
 export type Read = (data: ArrowData, index: number, asText: boolean) => ScalarValue
 
-/** Undefined for a type that is neither number, boolean, text, date nor time. */
+/** The reader of a type. Undefined for a type that is not a number, boolean, text, date or time. */
 export function readerOf(type: ArrowType): Read | undefined {
   switch (type.typeId) {
     case typeIds.null:
@@ -89,7 +89,7 @@ export function readerOf(type: ArrowType): Read | undefined {
   }
 }
 
-/** What a column of this type is where it has no values. */
+/** What a column of this type is if it has no values. */
 export function kindOf(type: ArrowType): 'number' | 'boolean' | 'string' | 'date' {
   switch (type.typeId) {
     case typeIds.dictionary:
@@ -109,13 +109,13 @@ export function kindOf(type: ArrowType): 'number' | 'boolean' | 'string' | 'date
   }
 }
 
-/** Whether there can be numbers that no float64 holds. */
+/** Whether the type has numbers that a float64 cannot hold. */
 export function isWide(type: ArrowType): boolean {
   if (type.typeId === typeIds.dictionary) return type.dictionary !== undefined && isWide(type.dictionary)
   return (type.typeId === typeIds.int && type.bitWidth === 64) || (type.typeId === typeIds.decimal && (type.precision ?? 0) > 15)
 }
 
-/** Whether the buffers hold as many values as the chunk says. */
+/** Whether the buffers hold as many values as the chunk declares. */
 export function isWhole(type: ArrowType, { length, offset, stride, values, valueOffsets, children }: ArrowData): boolean {
   switch (type.typeId) {
     case typeIds.null:
@@ -154,13 +154,14 @@ function dictionaryReader(type: ArrowType): Read | undefined {
     if (all === undefined) {
       all = []
       for (const data of dictionary?.data ?? []) {
-        if (!isWhole(type, data)) throw new Error('a dictionary is cut short')
+        if (!isWhole(type, data)) throw new Error('expected a whole dictionary, found one that is cut short')
         for (let at = 0; at < data.length; at += 1) all.push(data.getValid(at) ? read(data, at, asText) : null)
       }
       known.set(dictionary, all)
     }
     const code = Number(values[index])
-    if (!(code >= 0 && code < all.length)) throw new Error(`code ${code} of a dictionary of ${all.length}`)
+    if (!(code >= 0 && code < all.length))
+      throw new Error(`expected a code in [0, ${all.length}), the size of the dictionary, found ${code}`)
     return all[code]
   }
 }
@@ -171,14 +172,14 @@ function decoded(bytes: Uint8Array, from: number, to: number): string {
   return utf8.decode(bytes.subarray(from, to))
 }
 
-/** Sixteen bytes for each text: its length, and then itself where it is short, else where it lies. */
+/** Each text has sixteen bytes: its length, then the text itself if it is short, else its location. */
 function readView({ values, variadicBuffers }: ArrowData, index: number): string {
   const bytes = values as Uint8Array
   const view = new DataView(bytes.buffer, bytes.byteOffset + 16 * index, 16)
   const length = view.getInt32(0, true)
   if (length <= 12) return decoded(bytes, 16 * index + 4, 16 * index + 4 + length)
   const buffer = variadicBuffers?.[view.getInt32(8, true)]
-  if (buffer === undefined) throw new Error('a text lies in a buffer that is not there')
+  if (buffer === undefined) throw new Error('expected a buffer for each long text, found none')
   const from = view.getInt32(12, true)
   return decoded(buffer, from, from + length)
 }
@@ -191,7 +192,7 @@ function halfFloat(bits: number): number {
   return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25))
 }
 
-/** A whole number of 32-bit words, the lowest first. */
+/** An integer of several 32-bit words, the lowest first. */
 function integerOf({ values, stride }: ArrowData, index: number): bigint {
   let all = 0n
   for (let word = stride - 1; word >= 0; word -= 1) all = (all << 32n) | BigInt(values[stride * index + word] ?? 0)
@@ -204,7 +205,7 @@ function decimalText(unscaled: bigint, scale: number): string {
   return `${unscaled < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
 }
 
-/** A count of seconds, or of parts of one, since 1970: the whole seconds, and `digits` digits of one. */
+/** Splits a count of 10^-digits seconds since 1970 into whole seconds and a fraction of `digits` digits. */
 function partsOf(count: bigint, digits: number): { readonly seconds: bigint; readonly fraction: string } {
   const parts = 10n ** BigInt(digits)
   const fraction = ((count % parts) + parts) % parts
@@ -214,16 +215,17 @@ function partsOf(count: bigint, digits: number): { readonly seconds: bigint; rea
 function momentText(count: bigint, digits: number): string {
   const { seconds, fraction } = partsOf(count, digits)
   const moment = new Date(Number(seconds) * 1000)
-  if (Number.isNaN(moment.getTime())) throw new Error(`a moment ${seconds} seconds from 1970`)
+  if (Number.isNaN(moment.getTime()))
+    throw new Error(`expected a date that JavaScript can hold, found ${seconds} seconds from 1970`)
   const text = moment.toISOString().replace(/^\+0*/, '').replace(/\..*$/, '')
   const exact = dateText(fraction === '' ? text : `${text}.${fraction}`)
-  if (exact === undefined) throw new Error(`a moment in the year ${moment.getUTCFullYear()}`)
+  if (exact === undefined) throw new Error(`expected a date from the year 0 on, found the year ${moment.getUTCFullYear()}`)
   return exact
 }
 
 function timeText(count: bigint, digits: number): string {
   const { seconds, fraction } = partsOf(count, digits)
-  if (seconds < 0n || seconds > 86_400n) throw new Error(`a time of day ${seconds} seconds after midnight`)
+  if (seconds < 0n || seconds > 86_400n) throw new Error(`expected a time of day, found ${seconds} seconds after midnight`)
   const two = (part: bigint): string => String(part).padStart(2, '0')
   const whole = `${two(seconds / 3600n)}:${two((seconds / 60n) % 60n)}:${two(seconds % 60n)}`
   const rest = fraction.replace(/0+$/, '')

@@ -1,5 +1,5 @@
-// Columns of an Apache Arrow table, or of its IPC bytes (a stream or a file, also known as Feather). The package is optional
-// and loaded for bytes only: a table brings its own, and its buffers are read without it.
+// Columns of an Apache Arrow table or of Arrow's IPC bytes (a stream, or a file, also known as Feather). The package is optional. It
+// is loaded for bytes only: the buffers of a table are read without it.
 
 import { isTypedArray } from '../core/arrays.js'
 import { invalidArgument, quote } from '../core/check.js'
@@ -12,7 +12,7 @@ import { type ArrowData, type ArrowType, isWhole, isWide, kindOf, type Read, rea
 import { ColumnBuilder, type ScalarValue } from './builder.js'
 import { guarded, unreadable } from './guarded.js'
 
-/** What is read of a table; `Table` of the package `apache-arrow` is one. */
+/** The used part of a table. `Table` of the package `apache-arrow` fits. */
 export interface ArrowTable {
   readonly schema: { readonly fields: readonly { readonly name: string; readonly type: { toString(): string } }[] }
   readonly numRows: number
@@ -25,9 +25,9 @@ export interface ArrowVector extends Iterable<unknown> {
 }
 
 const packageName = 'apache-arrow'
-/** Values that are read one by one between two looks at the clock. */
+/** Values that are read one by one between two checks of the clock. */
 const valuesBetween = 2 ** 10
-/** From here on integers do not fit a float64, and two ids might become one. */
+/** From here on, float64 does not hold every integer: two ids could become one. */
 const exactIntegers = 2 ** 53
 
 /** The columns of a table. @throws as `Dataset.fromArrow` says. */
@@ -40,7 +40,8 @@ export async function readArrow(source: ArrowTable | Uint8Array): Promise<Map<st
   })
   const columns = new Map<string, Column>()
   for (const { name, type } of fields) {
-    if (columns.has(name)) throw new DataError(`two columns are named ${quote(name)}`, { column: name })
+    if (columns.has(name))
+      throw new DataError(`column ${quote(name)}: expected each name once, found two columns of it; rename one`, { column: name })
     try {
       columns.set(name, await inSlices(readColumn(name, type, table.getChild(name))))
     } catch (cause) {
@@ -57,7 +58,7 @@ async function tableOf(bytes: Uint8Array): Promise<ArrowTable> {
   try {
     return tableFromIPC(bytes) as unknown as ArrowTable
   } catch (cause) {
-    throw new DataError(`expected Arrow's IPC format, found something else: ${messageOf(cause)}`, { cause })
+    throw new DataError(`source: expected Arrow's IPC format, found other bytes: ${messageOf(cause)}`, { cause })
   }
 }
 
@@ -68,7 +69,7 @@ function* readColumn(name: string, type: ArrowType, vector: unknown): Sliced<Col
   const read = itemType && readerOf(itemType)
   if (!Array.isArray(chunks) || itemType === undefined || read === undefined) {
     throw new DataError(
-      `column ${quote(name)}: expected numbers, booleans, text, dates or lists of them, found ${type}; leave it out with table.select([...]), or cast it`,
+      `column ${quote(name)}: expected numbers, booleans, text, dates or lists of them, found ${type}; leave it out with table.select([...]) or cast it`,
       { column: name },
     )
   }
@@ -99,12 +100,15 @@ function checkChunks(name: string, type: ArrowType, itemType: ArrowType, chunks:
   const whole = (chunk: ArrowData): boolean =>
     isWhole(type, chunk) && (type === itemType || chunk.length === 0 || isWhole(itemType, chunk.children[0] as ArrowData))
   if (chunks.every(whole)) return
-  throw new DataError(`column ${quote(name)}: expected as many values as there are rows, found buffers that are cut short`, {
-    column: name,
-  })
+  throw new DataError(
+    `column ${quote(name)}: expected as many values as there are rows, found buffers that are cut short; write the table again`,
+    {
+      column: name,
+    },
+  )
 }
 
-/** Numbers of at most 32 bits, or floats: what is copied in bulk. */
+/** Whether the values are copied in bulk: integers of at most 32 bits, or floats. */
 function isPlain({ typeId, bitWidth, precision }: ArrowType): boolean {
   return (typeId === typeIds.int && bitWidth !== 64) || (typeId === typeIds.float && precision !== 0)
 }
@@ -128,7 +132,7 @@ function* readPlain(name: string, type: ArrowType, chunks: readonly ArrowData[])
   return isTypedArray(all, 'Float64Array') ? yield* narrowing(all, what) : all
 }
 
-/** The items of a row: none where the list is missing. */
+/** The items of a row. A missing list has none. */
 function listAt(
   chunk: ArrowData,
   row: number,
@@ -140,7 +144,8 @@ function listAt(
   const items = chunk.children[0]
   if (items === undefined || !chunk.getValid(row)) return []
   const [from, to] = boundsOf(chunk, row, type)
-  if (!(from >= 0 && from <= to && to <= items.length)) throw new Error(`items ${from} to ${to} of ${items.length} in row ${row}`)
+  if (!(from >= 0 && from <= to && to <= items.length))
+    throw new Error(`row ${row}: expected items in [0, ${items.length}], found ${from} to ${to}`)
   if (isPlain(itemType) && items.nullCount === 0) return (items.values as Float64Array).subarray(from, to)
   return Array.from({ length: to - from }, (_, at) => (items.getValid(from + at) ? read(items, from + at, asText) : null))
 }
@@ -150,7 +155,7 @@ function boundsOf({ valueOffsets }: ArrowData, row: number, { typeId, listSize =
   return [Number(valueOffsets[row]), Number(valueOffsets[row + 1])]
 }
 
-/** Whether all numbers are ones that a float64 holds and tells from others. */
+/** Whether a float64 holds all numbers exactly. */
 function* areExact(itemType: ArrowType, read: Read, type: ArrowType, chunks: readonly ArrowData[]): Sliced<boolean> {
   let values = 0
   for (const chunk of chunks) {
@@ -166,7 +171,7 @@ function* areExact(itemType: ArrowType, read: Read, type: ArrowType, chunks: rea
   return true
 }
 
-/** A column as its type says, also where it has no values that would. */
+/** A column with the kind of its type, even if it has no values. */
 function standingFor(column: ScalarColumn, kind: ReturnType<typeof kindOf>): ScalarColumn {
   if (kind === 'number') return column
   if (kind === 'boolean') return { kind: 'number', type: 'boolean', values: (column as { readonly values: NumberValues }).values }

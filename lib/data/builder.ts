@@ -1,5 +1,5 @@
-// Builds a column from JavaScript values, one at a time. A column has one kind, given by its first value that is not
-// missing; a value of another kind is an error that names its row, never a conversion. Nothing of it grows as an ordinary array.
+// Builds a column from JavaScript values, one at a time. The first value that is not missing gives the kind of the column. A value of
+// another kind is an error that names its row; nothing is converted. No ordinary arrays grow here.
 
 import { types } from 'node:util'
 
@@ -14,7 +14,7 @@ import { atOnce, type Sliced } from '../core/slices.js'
 import { Texts } from '../core/texts.js'
 import { Numbers } from './numbers.js'
 
-/** One value: null, undefined and NaN are missing. Booleans are 1 and 0, dates days or moments in UTC. */
+/** One value. Null, undefined and NaN are missing. Booleans become 1 and 0; Dates become days or times in UTC. */
 export type ScalarValue = number | bigint | boolean | string | Date | null | undefined
 
 /** One value, or the items of a list. */
@@ -24,7 +24,7 @@ type Kind = 'number' | 'string' | 'date' | 'list'
 
 interface Limits {
   readonly rows: number
-  /** Of all lists together. */
+  /** Items of all lists together. */
   readonly items: number
 }
 
@@ -35,13 +35,13 @@ export class ColumnBuilder {
   #kind: Kind | undefined
   #rows = 0
   readonly #numbers: Numbers
-  /** All numbers so far are true and false. */
+  /** Whether all numbers so far were true or false. */
   #booleans = true
   readonly #codes: Growing<Int32Array>
   #texts: Texts | undefined
   readonly #offsets: Growing<Int32Array>
   #items: ColumnBuilder | undefined
-  /** For messages: the row of the list that these are the items of. */
+  /** For messages: the row of the list that holds these items. */
   #row: number | undefined
 
   constructor(name: string, limits: Limits = { rows: mostRows, items: mostItems }) {
@@ -57,7 +57,10 @@ export class ColumnBuilder {
     return this.#rows
   }
 
-  /** Adds the value of the next row. @throws ERR_MULTIGATE_DATA naming the row of a value that does not fit; ERR_MULTIGATE_OUT_OF_MEMORY. */
+  /**
+   * Adds the value of the next row.
+   * @throws ERR_MULTIGATE_DATA naming the row of a value that does not fit; ERR_MULTIGATE_OUT_OF_MEMORY.
+   */
   append(value: Value): void {
     if (this.#rows >= this.#limits.rows) throw this.#tooMany()
     if (value === null || value === undefined || Number.isNaN(value)) this.#appendMissing()
@@ -77,12 +80,12 @@ export class ColumnBuilder {
     while (this.#rows < rows) this.append(null)
   }
 
-  /** The column. One with no value at all is numbers, all missing. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
+  /** The column. A column without any value holds numbers, all missing. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
   finish(): Column {
     return atOnce(this.finishing())
   }
 
-  /** The same as `finish`, slice by slice. */
+  /** Like `finish`, slice by slice. */
   *finishing(): Sliced<Column> {
     if (this.#kind !== 'list') return yield* this.#finishScalar()
     const items = this.#items ?? new ColumnBuilder(this.#name)
@@ -123,7 +126,7 @@ export class ColumnBuilder {
   #numberOf(value: bigint): number {
     const number = Number(value)
     if (Number.isSafeInteger(number)) return number
-    throw this.#wrong('an integer up to 2^53', value, 'pass ids beyond that as strings')
+    throw this.#wrong('an integer up to 2^53', value, 'pass larger ids as strings')
   }
 
   #dateTextOf(value: Date): string {
@@ -150,16 +153,16 @@ export class ColumnBuilder {
     items.#row = this.#rows
     if (typed === undefined || typed.startsWith('Big')) {
       const { length } = value
-      // Refused before the time for it is spent.
+      // Checked first, so that no time is lost.
       if (items.rows + length > this.#limits.items) throw items.#tooMany()
       for (let index = 0; index < length; index += 1) items.append(value[index])
     } else items.#appendAll(value as NumberValues)
     this.#offsets.push(items.rows)
   }
 
-  /** All of a typed array of numbers. */
+  /** Adds all values of a typed array of numbers. */
   #appendAll(values: NumberValues): void {
-    if (isGone(values)) throw this.#error('expected an array, found one whose memory was transferred away', values)
+    if (isGone(values)) throw this.#error('expected an array, found one whose memory was transferred away; pass a copy', values)
     const length = lengthOf(values)
     if (length === 0) return
     if (this.#rows + length > this.#limits.rows) throw this.#tooMany()

@@ -1,4 +1,4 @@
-// Which columns of a file are read: all, or those that are named.
+// Which columns of a file are read: all, or the named ones.
 
 import { z } from 'zod'
 
@@ -7,15 +7,15 @@ import { nearest } from '../core/did-you-mean.js'
 import { DataError } from '../core/errors.js'
 import { frozen } from '../core/schemas.js'
 
-/** Whichever file it is. */
+/** Options of every kind of file. */
 export interface ColumnsOptions {
-  /** Reads these columns alone. Others are left out, and may be of types that are neither numbers, text nor lists. Default: all. */
+  /** Reads only these columns. The others may have types that are not numbers, text or lists. Default: all. */
   readonly columns?: readonly string[] | undefined
 }
 
 export const columnsSchema = frozen(z.array(z.string().min(1)).min(1)).optional()
 
-/** Those of a file's columns that are read, in its order. @throws ERR_MULTIGATE_DATA for one that it has not. */
+/** The columns to read, in the order of the file. @throws ERR_MULTIGATE_DATA for a column that the file does not have. */
 export function chosenColumns(path: string, names: readonly string[], columns: readonly string[] = names): string[] {
   const there = new Set(names)
   for (const column of columns) {

@@ -1,5 +1,5 @@
-// The bytes of a CSV file before DuckDB reads them: decompressed, decoded, counted by lines, or written anew as UTF-8 with one kind
-// of line end, which is all that DuckDB reads without fault.
+// The bytes of a CSV file before DuckDB reads them: decompressed, decoded, their lines counted, or copied as UTF-8 with one kind of
+// line end. DuckDB reads only such a copy reliably.
 
 import { createReadStream } from 'node:fs'
 import { mkdtemp, open, rm } from 'node:fs/promises'
@@ -17,7 +17,7 @@ export interface ByteSource {
   readonly signal?: Signal | undefined
 }
 
-/** Bytes of a file, of a gzip file those inside. @throws ERR_MULTIGATE_DATA for what cannot be read, ERR_MULTIGATE_ABORTED. */
+/** Bytes of a file; a gzip file is decompressed. @throws ERR_MULTIGATE_DATA if it cannot be read, ERR_MULTIGATE_ABORTED. */
 export async function* bytesOf({ path, signal }: ByteSource): AsyncGenerator<Buffer, void, undefined> {
   const file = createReadStream(path, { highWaterMark: 2 ** 19 })
   // Errors of either stream end the loop below.
@@ -35,7 +35,7 @@ export async function* bytesOf({ path, signal }: ByteSource): AsyncGenerator<Buf
   }
 }
 
-/** What a byte order mark says that a file is coded in, other than UTF-8. */
+/** The encoding that a byte order mark names, other than UTF-8. */
 export async function markedEncoding(source: ByteSource): Promise<string | undefined> {
   for await (const [first, second] of bytesOf(source)) {
     if (first === 0xff && second === 0xfe) return 'utf-16le'
@@ -44,7 +44,7 @@ export async function markedEncoding(source: ByteSource): Promise<string | undef
   return undefined
 }
 
-/** A file as text. @throws ERR_MULTIGATE_DATA for bytes that are no text in this coding. */
+/** A file as text. @throws ERR_MULTIGATE_DATA for bytes that are not valid in this encoding. */
 export async function* textsOf(source: ByteSource, encoding: string): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder(encoding, { fatal: true })
   const decode = (bytes?: Buffer): string => {
@@ -52,22 +52,22 @@ export async function* textsOf(source: ByteSource, encoding: string): AsyncGener
       return decoder.decode(bytes, { stream: bytes !== undefined })
     } catch (cause) {
       const { path } = source
-      throw new DataError(`${path}: it has bytes that are no text in ${encoding}; ${sayEncoding}`, { file: path, cause })
+      throw new DataError(`${path}: expected text in ${encoding}, found other bytes; ${sayEncoding}`, { file: path, cause })
     }
   }
   for await (const bytes of bytesOf(source)) yield decode(bytes)
   yield decode()
 }
 
-export const sayEncoding = "say how it is coded, such as encoding: 'gbk' or 'windows-1252'"
+export const sayEncoding = "set its encoding, such as encoding: 'gbk' or 'windows-1252'"
 
-/** The lines of a file, wherever they end. */
+/** The lines of a file, with any line end. */
 export interface Lines {
   readonly count: number
   readonly blank: number
-  /** They end in more than one way, some of them perhaps inside quotes. */
+  /** Whether there is more than one kind of line end, perhaps inside quotes. */
   readonly mixed: boolean
-  /** Bytes of the longest. */
+  /** Bytes of the longest line. */
   readonly longest: number
 }
 
@@ -79,7 +79,7 @@ export async function countLines(source: ByteSource): Promise<Lines> {
   return { count, blank, mixed: [lf, cr, crlf].filter((kind) => kind > 0).length > 1, longest: Math.max(longest, length) }
 }
 
-/** What has been seen of a file, and of the line that goes on. */
+/** The counts so far, and the state of the current line. */
 interface Ends {
   lf: number
   cr: number
@@ -96,7 +96,7 @@ function countEnds(bytes: Buffer, ends: Ends): void {
   const words = new Int32Array(bytes.buffer, bytes.byteOffset + first, Math.max(0, bytes.length - first) >> 2)
   let start = 0
   for (let at = 0; at < bytes.length; at += 1) {
-    // Four bytes at a time, as long as no line ends in them.
+    // Skips four bytes at a time while no line ends in them.
     if (at >= first && ((at - first) & 3) === 0) {
       let word = (at - first) >> 2
       while (word < words.length && !hasEnd(words[word] as number)) word += 1
@@ -122,7 +122,7 @@ function countEnds(bytes: Buffer, ends: Ends): void {
   ends.length = length + bytes.length - start
 }
 
-/** Whether one of four bytes is `\n` or `\r`: then one of these differences is 0, and less 1 has a high bit that it had not. */
+/** Whether one of four bytes is `\n` or `\r`. Such a byte becomes 0 here, and subtracting 1 then sets its high bit. */
 function hasEnd(word: number): boolean {
   const lf = word ^ 0x0a0a0a0a
   const cr = word ^ 0x0d0d0d0d
@@ -130,8 +130,8 @@ function hasEnd(word: number): boolean {
 }
 
 /**
- * What `use` makes of a copy of a file in UTF-8, with lines that all end in `\n`; those inside quotes stay as they are. The copy lies in
- * the system's temporary folder and goes when `use` is done.
+ * The result of `use` on a copy of a file in UTF-8. All lines of the copy end in `\n`; line ends inside quotes stay. The copy is in
+ * the system's temporary folder and is removed when `use` is done.
  */
 export async function withPlainCopy<T>(
   source: ByteSource,

@@ -1,7 +1,7 @@
-// Cuts the text of a CSV file into fields, as DuckDB does: for the header, and where a file must be written anew before DuckDB can
-// read it. Text comes in pieces; a field that may go on in the next piece waits for it.
+// Cuts the text of a CSV file into fields, as DuckDB does: for the header, and for a file that must be copied before DuckDB can read
+// it. Text comes in pieces; a field that may continue in the next piece waits for it.
 
-/** What separates fields, and what stands around one that holds separators. */
+/** The characters that separate, quote and escape fields. */
 export interface Dialect {
   readonly delimiter: string
   /** Empty for none. */
@@ -10,17 +10,17 @@ export interface Dialect {
 }
 
 export interface Field {
-  /** As it stands there, with quotes. */
+  /** The text in the file, with quotes. */
   readonly raw: string
   readonly value: string
-  /** The delimiter or line end behind it; empty at the end of the text. */
+  /** The delimiter or line end after it; empty at the end of the text. */
   readonly end: string
 }
 
-/** A quote that has not ended after so many characters is taken for an ordinary character. */
+/** A quote that is still open after this many characters counts as an ordinary character. */
 const longestField = 2 ** 22
 
-/** Takes text piece by piece and gives the fields that end in it. */
+/** Takes text in pieces and returns the fields that end in each. */
 export class FieldReader {
   readonly #field: RegExp
   readonly #open: RegExp | undefined
@@ -47,12 +47,12 @@ export class FieldReader {
     return this.#text.length
   }
 
-  /** What waits is the beginning of a quoted field. */
+  /** Whether the waiting text begins a quoted field. */
   get isQuoted(): boolean {
     return this.#opensAt(0)
   }
 
-  /** @param last nothing follows. */
+  /** @param last whether this is the last piece. */
   push(text: string, last = false): Field[] {
     this.#text += text
     const fields: Field[] = []
@@ -82,9 +82,9 @@ export class FieldReader {
 
 /** A line of a file that is not blank. */
 export interface Line {
-  /** How many. */
+  /** The number of fields. */
   readonly fields: number
-  /** The last of them. */
+  /** The last field. */
   readonly last: string
   /** Empty at the end of the file. */
   readonly end: string
@@ -106,7 +106,7 @@ export async function* linesOf(texts: AsyncIterable<string>, dialect: Dialect): 
   yield* ended(reader.push('', true))
 }
 
-/** A text as a regular expression that matches only itself, inside brackets too. */
+/** A regular expression that matches only this text, inside brackets too. */
 function literally(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
 }

@@ -1,4 +1,4 @@
-// The first line of a CSV file: how many columns there are, and their names. It reads no further than that line.
+// The first line of a CSV file: the number of columns and their names. Nothing after that line is read.
 
 import { quote } from '../core/check.js'
 import { DataError } from '../core/errors.js'
@@ -6,23 +6,24 @@ import { textsOf } from './csv-bytes.js'
 import { type Field, FieldReader } from './csv-fields.js'
 import type { CsvFormat } from './csv-options.js'
 
-/** Bytes that DuckDB takes for one line, at most. */
+/** The longest line that DuckDB reads, in bytes. */
 export const longestLine = 2_000_000
 
-export const sayQuote = 'where quotes are ordinary characters, say quote: false'
+export const sayQuote = 'if quotes are ordinary characters, set quote: false'
 
 export interface Header {
   /** In the order of the columns. */
   readonly names: readonly string[]
-  /** Lines of the file that it takes, without the blank ones before it. */
+  /** Lines of the file that the header takes, without blank lines before it. */
   readonly lines: number
   /** Blank lines before it. */
   readonly blank: number
 }
 
 /**
- * @throws ERR_MULTIGATE_DATA for an empty file, one that is not gzip although it says so, names that come twice, and another number of
- * names than of columns.
+ * Reads the header.
+ * @throws ERR_MULTIGATE_DATA for an empty file, a `.gz` file that is not gzip, duplicate names, and a number of names that differs
+ * from the number of columns.
  */
 export async function readHeader(format: CsvFormat, encoding: string): Promise<Header> {
   const { path, header, trim } = format
@@ -31,16 +32,13 @@ export async function readHeader(format: CsvFormat, encoding: string): Promise<H
   if (header && found.some((name) => name.includes('\0')))
     throw wrong(
       path,
-      "the first line holds zero bytes; for UTF-16 without a byte order mark say encoding: 'utf-16le' or 'utf-16be'",
+      "expected text, found zero bytes in the first line; for UTF-16 without a byte order mark set encoding: 'utf-16le' or 'utf-16be'",
     )
   if (header && format.names === undefined && found.every((name) => name === ''))
-    throw wrong(path, 'the first line names no column; say header: false where it holds values')
+    throw wrong(path, 'expected column names in the first line, found none; if it holds values, set header: false')
   const names = format.names ?? (header ? named(found) : found.map((_, index) => `c${index}`))
   if (names.length !== found.length)
-    throw wrong(
-      path,
-      `csv.names has ${names.length} names, and the first line has ${found.length} fields; expected one name per field`,
-    )
+    throw wrong(path, `csv.names: expected ${found.length} names, one per field of the first line, found ${names.length}`)
   checkDistinct(path, names)
   const ends = fields.reduce((sum, { raw }) => sum + (raw.match(/\r\n|\n|\r/g)?.length ?? 0), 0)
   return header ? { names, lines: 1 + ends, blank } : { names, lines: 0, blank: 0 }
@@ -66,25 +64,26 @@ async function firstLine(
     return false
   }
   for await (const text of textsOf(format, encoding)) {
-    // By pieces: what stands behind the line costs nothing.
+    // In pieces, so that text after the line costs nothing.
     for (let at = 0; at < text.length; at += piece) {
       if (take(reader.push(text.slice(at, at + piece)))) return { fields: line, blank }
       if (characters + reader.waiting > longestLine) throw tooLong(format.path, reader.isQuoted)
     }
   }
-  if (reader.isQuoted) throw wrong(format.path, `the first line opens a quote that does not end; ${sayQuote}`)
+  if (reader.isQuoted)
+    throw wrong(format.path, `expected each quote of the first line to end, found one that does not; ${sayQuote}`)
   if (take(reader.push('', true))) return { fields: line, blank }
-  throw wrong(format.path, `the file is empty; expected ${format.header ? 'a first line that names the columns' : 'a row'}`)
+  throw wrong(format.path, `expected ${format.header ? 'a first line that names the columns' : 'a row'}, found an empty file`)
 }
 
 const piece = 2 ** 16
 
 function tooLong(path: string, isQuoted: boolean): DataError {
-  const next = isQuoted ? `, as it opens a quote that does not end; ${sayQuote}` : ''
-  return wrong(path, `the first line is longer than ${longestLine} characters${next}`)
+  const next = isQuoted ? ` and a quote that does not end; ${sayQuote}` : '; is this a CSV file?'
+  return wrong(path, `expected a first line of at most ${longestLine} characters, found a longer one${next}`)
 }
 
-/** Columns without a name, such as the index that pandas writes, get one. */
+/** Names the columns that have no name, such as the index that pandas writes. */
 function named(found: readonly string[]): string[] {
   const taken = new Set(found)
   return found.map((name, index) => {
@@ -98,7 +97,8 @@ function named(found: readonly string[]): string[] {
 function checkDistinct(path: string, names: readonly string[]): void {
   const seen = new Set<string>()
   for (const name of names) {
-    if (seen.has(name)) throw wrong(path, `two columns are named ${quote(name)}`)
+    if (seen.has(name))
+      throw wrong(path, `expected each column name once, found ${quote(name)} twice; give the names with csv.names`)
     seen.add(name)
   }
 }

@@ -1,5 +1,5 @@
-// Which columns of texts are numbers: those whose every value, in the whole file, is written as programs write a number, where no two
-// different texts would become one. Ids keep their zeros, signs and letters.
+// Decides which columns of texts are numbers. In such a column every value of the whole file is written as programs write numbers,
+// and no two different texts become the same number. So ids keep their zeros, signs and letters.
 
 import { quote } from '../core/check.js'
 import { DataError } from '../core/errors.js'
@@ -7,14 +7,14 @@ import { columnAt, csvTable } from './csv-table.js'
 import { literal, type Session } from './duckdb.js'
 import { groupsOf } from './groups.js'
 
-/** Columns that are numbers, by position. */
+/** Positions of the columns that are numbers. */
 export interface Numbers {
   /** Every value is written as `numberText` writes it. */
   readonly asWritten: Set<number>
   readonly others: Set<number>
 }
 
-/** SQL that is true for a column, of all its values that are not null. */
+/** SQL that is true if all values of a column that are not null pass. */
 type Test = (column: string) => string
 
 const every = (column: string, condition: string): string => `count(${column}) = count(*) FILTER (WHERE ${condition})`
@@ -23,7 +23,7 @@ const number = (column: string): string => `try_cast(${column} AS DOUBLE)`
 const isMinusZero = (column: string): string => `(starts_with(${column}, '-') AND ${number(column)} = 0)`
 
 const largestInteger = Number.MAX_SAFE_INTEGER
-/** Fewer digits than a float64 keeps apart, with a sign and a point. */
+/** So few digits, with a sign and a point, that a float64 keeps them apart. */
 const fewDigits = (column: string): string => `strlen(${column}) <= 16`
 
 const integer: Test = (column) => {
@@ -31,7 +31,7 @@ const integer: Test = (column) => {
   return every(column, `${value}::VARCHAR = ${column} AND ${value} BETWEEN -${largestInteger} AND ${largestInteger}`)
 }
 
-/** What `String(value)` gives: 7, 0.1, 0.000012, 1e-7. DuckDB writes 7.0, 0.1, 1.2e-05, 1e-07. */
+/** The result of `String(value)`: 7, 0.1, 0.000012, 1e-7. DuckDB writes 7.0, 0.1, 1.2e-05, 1e-07. */
 function javaScriptText(value: string): string {
   const text = `${value}::VARCHAR`
   const digits = `replace(split_part(${text}, 'e-', 1), '.', '')`
@@ -41,7 +41,7 @@ function javaScriptText(value: string): string {
   return `CASE WHEN ends_with(${text}, '.0') THEN left(${text}, -2) WHEN contains(${text}, 'e-') THEN ${small} ELSE ${text} END`
 }
 
-/** Every value is what `numberText` makes of its number, and no whole number that might be another's. */
+/** Every value equals `numberText` of its number, and whole numbers are at most 2^53 - 1, so that none stands for another. */
 const shortest: Test = (column) => {
   const exact = `(abs(${number(column)}) <= ${largestInteger} OR contains(${column}, '.') OR contains(${column}, 'e'))`
   return every(
@@ -50,9 +50,9 @@ const shortest: Test = (column) => {
   )
 }
 
-/** Texts of these forms are as many as their numbers. */
+/** In these forms, different texts are always different numbers. */
 const forms: readonly Test[] = [
-  // The shortest that reads back as the same float64, as Python and DuckDB write it: 0.1, 7.0, 1e-05.
+  // The shortest text that reads back as the same float64, as Python and DuckDB write it: 0.1, 7.0, 1e-05.
   (column) => every(column, `${number(column)}::VARCHAR = ${column} AND isfinite(${number(column)}) AND ${column} <> '-0.0'`),
   // The same number of decimals: 7.00, 0.10.
   (column) => {
@@ -62,7 +62,7 @@ const forms: readonly Test[] = [
   },
 ]
 
-/** A whole number; with decimals; with an exponent that has a sign, or decimals before it: an id such as 1e5 has neither. */
+/** A whole number, or one with decimals, or with an exponent. The exponent has a sign or decimals before it: 1e5 may be an id. */
 const written = '-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-][0-9]+)?'
 const word = '[+-]?(?i:nan|inf|infinity)'
 
@@ -70,7 +70,7 @@ const isIndented: Test = (column) => `${every(column, `starts_with(${column}, ' 
 
 const isWritten: Test = (column) => every(column, matches(column, `${written}|${word}`))
 
-/** The same, and compared one by one. */
+/** Like `isWritten`; in addition, the distinct texts and the distinct numbers are counted and must be equally many. */
 const distinct: Test = (column) => {
   const value = `CASE WHEN ${matches(column, written)} THEN ${number(column)} + 0.0 END`
   const exact = `(${matches(column, '[^.eE]+')} AND abs(${value}) > ${largestInteger})`
@@ -83,11 +83,11 @@ const sampledRows = 2048
 /** A column and the part of its fields that may be a number. */
 interface Cells {
   readonly index: number
-  /** Behind a blank, which then every field begins with: some programs write one behind each comma. */
+  /** Whether every field begins with a blank: some programs write one after each comma. */
   readonly isIndented: boolean
 }
 
-/** Sorts the columns `read`. @throws ERR_MULTIGATE_DATA for a value of a column that `types` calls numbers. */
+/** Decides for the columns `read`. @throws ERR_MULTIGATE_DATA for a value that is not a number in a column that `types` says is. */
 export async function numberColumns(
   session: Session,
   names: readonly string[],
@@ -101,7 +101,7 @@ export async function numberColumns(
   const [[rows] = []] = await session.rows(`SELECT count(*)::DOUBLE FROM ${csvTable}`)
   if (rows === 0) return { asWritten: new Set(guessed), others: new Set(said) }
 
-  // Most columns of text show it in their first rows, and those of numbers their form; only the others are read more than once.
+  // The first rows show most text columns, and the form of most number columns. Only the others are read more than once.
   const passing = async (test: Test, cells: readonly Cells[]): Promise<readonly Cells[]> => {
     const likely = await passingAtFirst(session, test, cells)
     return Number(rows) <= sampledRows ? likely : await passingThroughout(session, test, likely)
@@ -126,7 +126,7 @@ function cell({ index, isIndented }: Cells): string {
   return isIndented ? `substr(${columnAt(index)}, 2)` : columnAt(index)
 }
 
-/** Of the first rows, a cell per row: the time that DuckDB takes for a statement grows with its expressions. */
+/** Tests the first rows, one cell per row: DuckDB's time for a statement grows with the number of its expressions. */
 async function passingAtFirst(session: Session, test: Test, columns: readonly Cells[]): Promise<Cells[]> {
   const passed: Cells[] = []
   for (const group of groupsOf(columns)) {
@@ -152,7 +152,7 @@ async function passingThroughout(session: Session, test: Test, columns: readonly
   return passed
 }
 
-/** A number in decimal, outer blanks allowed. */
+/** A decimal number; outer blanks are allowed. */
 const decimal = '[ \\t]*[+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \\t]*'
 
 const isNumber = (column: string): string =>
@@ -170,8 +170,8 @@ async function checkNumbers(session: Session, names: readonly string[], said: re
   const [row, value] = wrong as [number, string]
   const name = names[index] ?? ''
   const next = /^[ \t+-]*\.?[0-9]/.test(value)
-    ? 'a float64 holds none beyond 1.8e308, and other forms are text'
-    : `if that means missing, say nullValues: { ${quote(name)}: [${quote(value)}] }`
+    ? 'write decimal numbers up to 1.8e308, or read the column as text'
+    : `if that means missing, set nullValues: { ${quote(name)}: [${quote(value)}] }`
   throw new DataError(`column ${quote(name)}, row ${row}: expected a number, as csv.types says, found ${quote(value)}; ${next}`, {
     column: name,
     row,

@@ -1,4 +1,4 @@
-// How a CSV file is written: the options, and what they come to for one file.
+// The options of a CSV file, and the resulting format of one file.
 
 import { z } from 'zod'
 import { parseOptions } from '../core/check.js'
@@ -9,58 +9,58 @@ import type { Dialect } from './csv-fields.js'
 
 /** How a CSV file is written. */
 export interface CsvOptions extends ColumnsOptions {
-  /** One character or a few, of four bytes at most. Default `,`, and a tab for `.tsv` and `.tsv.gz`. */
+  /** One or more characters, at most four bytes. Default `,`; a tab for `.tsv` and `.tsv.gz`. */
   readonly delimiter?: string | undefined
   /**
-   * What stands around a field that holds delimiters, quotes or line ends: one ASCII character, or `false` where quotes are
-   * ordinary characters, as in most logs with tabs. Default `"`; a file that seems to have no quotes of that kind is then refused
-   * where they would swallow rows. To say `'"'` is to say that they are meant.
+   * The character around a field that holds delimiters, quotes or line ends: one ASCII character. `false` makes quotes ordinary
+   * characters, as in most logs with tabs. Default `"`, with a check: if the quotes seem to be ordinary characters and would swallow
+   * rows, the file is refused. Set `'"'` yourself to skip that check.
    */
   readonly quote?: string | false | undefined
-  /** What makes a quote inside a quoted field an ordinary one: `'\\'` for `"say \"hi\""`. Default: the quote, for `"say ""hi"""`. */
+  /** The character before a quote inside a quoted field: `'\\'` for `"say \"hi\""`. Default: the quote, for `"say ""hi"""`. */
   readonly escape?: string | undefined
-  /** Whether the first line names the columns. Default true, and false where `names` are given. */
+  /** Whether the first line names the columns. Default true; false if `names` is given. */
   readonly header?: boolean | undefined
   /**
-   * The names of all columns, in their order; those of a header line (`header: true`) give way to them. Default: the header's, and
-   * without one `c0`, `c1` and so on.
+   * The names of all columns, in order. They replace those of a header line (`header: true`). Default: the names of the header, or
+   * `c0`, `c1` and so on without a header.
    */
   readonly names?: readonly string[] | undefined
   /**
-   * How characters are coded, by any name that `TextDecoder` knows: `'utf-16le'`, `'gbk'`, `'windows-1252'`. Default: what the file's
-   * byte order mark says, else UTF-8. Of a file in another coding than UTF-8 a copy is made in the system's temporary folder.
+   * The character encoding, by any name that `TextDecoder` knows: `'utf-16le'`, `'gbk'`, `'windows-1252'`. Default: from the file's
+   * byte order mark, else UTF-8. A file that is not UTF-8 is copied to the system's temporary folder first.
    */
   readonly encoding?: string | undefined
   /** Removes blanks and tabs around every field. Default false. */
   readonly trim?: boolean | undefined
   /**
-   * Fields that are missing values, as they are written: `['', 'NULL']` in every column, or by column, where an empty field is missing
-   * everywhere: `{ like: ['-1', 'NULL'] }`. Default `['']`.
+   * Fields that mean a missing value, as they are written: `['', 'NULL']` for every column, or by column: `{ like: ['-1', 'NULL'] }`.
+   * By column, an empty field is also missing in every column. Default `['']`.
    */
   readonly nullValues?: readonly string[] | Readonly<Record<string, readonly string[]>> | undefined
-  /** The kind of a column, where what its values look like is not what they are: `{ zip: 'string' }`. */
+  /** The kind of a column whose values look like another kind: `{ zip: 'string' }`. Default: found from all values of the file. */
   readonly types?: Readonly<Record<string, 'number' | 'string'>> | undefined
-  /** Ends the reading when it is aborted. */
+  /** Ends the read when it is aborted. */
   readonly signal?: Signal | undefined
 }
 
 const lineEnd = /[\r\n]/
 const texts = frozen(z.array(z.string()))
-const character = z.string().regex(/^[\x21-\x7e]$/, 'one ASCII character that is no blank')
+const character = z.string().regex(/^[\x21-\x7e]$/, 'one ASCII character that is not a blank')
 
 const schema = z
   .strictObject({
     delimiter: z
       .string()
       .min(1)
-      .refine((text) => !lineEnd.test(text), 'expected no line end')
+      .refine((text) => !lineEnd.test(text), 'expected a delimiter without line ends')
       .refine((text) => Buffer.byteLength(text) <= 4, 'expected at most 4 bytes')
       .optional(),
     quote: z.union([character, z.literal(false), z.literal('')]).optional(),
     escape: character.optional(),
     header: z.boolean().optional(),
     names: frozen(z.array(z.string().min(1)).min(1)).optional(),
-    encoding: z.string().refine(isEncoding, 'expected the name of a character coding, such as utf-16le or gbk').optional(),
+    encoding: z.string().refine(isEncoding, 'expected the name of a character encoding, such as utf-16le or gbk').optional(),
     trim: z.boolean().default(false),
     nullValues: z.union([texts, mapByName(texts)]).default(['']),
     types: mapByName(z.enum(['number', 'string'])).default(new Map()),
@@ -70,17 +70,18 @@ const schema = z
   .superRefine(({ delimiter = '', quote, escape: escapedBy }, context) => {
     const none = quote === false || quote === ''
     const wrong = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
-    if (none && escapedBy !== undefined) wrong('escape', 'expected none where there are no quotes (quote: false)')
+    if (none && escapedBy !== undefined) wrong('escape', 'expected none with quote: false; leave one of the two out')
     if (!none && delimiter.includes(quote ?? '"'))
-      wrong('delimiter', 'expected no quote; say quote: false where it has another meaning')
-    if (escapedBy !== undefined && delimiter.includes(escapedBy)) wrong('delimiter', 'expected no escape character in it')
+      wrong('delimiter', 'expected a delimiter without the quote character; if quotes are ordinary characters, set quote: false')
+    if (escapedBy !== undefined && delimiter.includes(escapedBy))
+      wrong('delimiter', 'expected a delimiter without the escape character')
   })
 
-/** The options of one file, all said. */
+/** The options of one file, with all defaults filled in. */
 export interface CsvFormat {
   readonly path: string
   readonly dialect: Dialect
-  /** The user said what the quote is. */
+  /** Whether the user set the quote. */
   readonly quoteIsSaid: boolean
   readonly header: boolean
   readonly names: readonly string[] | undefined
@@ -88,7 +89,7 @@ export interface CsvFormat {
   readonly trim: boolean
   /** Missing in every column. */
   readonly nullValues: readonly string[]
-  /** Missing in one column as well. */
+  /** Missing in one column, in addition. */
   readonly nullsOf: ReadonlyMap<string, readonly string[]>
   readonly types: ReadonlyMap<string, 'number' | 'string'>
   readonly columns: readonly string[] | undefined

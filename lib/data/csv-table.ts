@@ -1,6 +1,6 @@
-// A CSV file into a table of DuckDB, all fields as text, and proof that all of it is there. DuckDB drops rows without a word where line
-// ends change or a line is too long, and a stray pair of quotes swallows the rows between: lines are counted, and lines that went
-// missing are an error.
+// Loads a CSV file into a table of DuckDB, all fields as text, and proves that nothing is missing. DuckDB silently drops rows if line
+// ends change or a line is too long, and a stray pair of quotes swallows the rows between. So lines are counted, and missing lines
+// are an error.
 
 import { quote } from '../core/check.js'
 import { AbortedError, DataError, messageOf } from '../core/errors.js'
@@ -17,11 +17,11 @@ export const csvTable = 'multigate_csv'
 /** The name of column `index` in the table. */
 export const columnAt = (index: number): string => `c${index}`
 
-/** Loads a file. @throws ERR_MULTIGATE_DATA for one that is malformed, or seems to be read with quotes that it has not. */
+/** Loads a file. @throws ERR_MULTIGATE_DATA for a malformed file, and for one whose quotes seem to be ordinary characters. */
 export async function loadTexts(session: Session, format: CsvFormat, header: Header, encoding: string): Promise<void> {
   const { path, dialect, signal } = format
   if (encoding === 'utf-8') {
-    // Both at once; either may fail alone.
+    // Both run at once, and either may fail.
     const [lines, created] = await Promise.allSettled([countLines(format), createTable(session, path, format, header)])
     if (lines.status === 'rejected') throw lines.reason
     try {
@@ -42,7 +42,10 @@ export async function loadTexts(session: Session, format: CsvFormat, header: Hea
   })
 }
 
-/** Where a row of a file with other line ends is cut by a carriage return, which ends a line too: what to say instead of the fault that follows. */
+/**
+ * A carriage return ends a line too. In a file with other line ends it may cut a row in two. This error then says so, in place of the
+ * confusing fault that follows.
+ */
 async function loneReturn(
   format: CsvFormat,
   encoding: string,
@@ -58,7 +61,7 @@ async function loneReturn(
     if (cut !== undefined && line.fields < names.length && (others || line.end.endsWith('\n'))) {
       const at = row - (cut === before ? 1 : 0)
       return new DataError(
-        `${path}, ${at < 0 ? 'the first line' : `row ${at}`}: expected lines of ${names.length} fields, found a carriage return on its own (\\r without \\n) behind ${quote(cut.last.slice(-40))}, which ends the line too early; put the field that holds it in quotes, or take it out of the file`,
+        `${path}, ${at < 0 ? 'the first line' : `row ${at}`}: expected lines of ${names.length} fields, found a lone carriage return (\\r without \\n) after ${quote(cut.last.slice(-40))}, which ends the line too early; put the field that holds it in quotes, or remove it from the file`,
         { file: path, row: at < 0 ? undefined : at, cause },
       )
     }
@@ -91,13 +94,13 @@ function sourceOf(file: string, format: CsvFormat, header: Header, marks: Pick<D
   const { nullValues, dialect } = format
   const fields = header.names.map((_, index) => `${columnAt(index)}: 'VARCHAR'`).join(', ')
   const nulls = nullValues.length > 0 ? `[${nullValues.map(literal).join(', ')}]` : `['']`
-  // Nothing is left to detection except line ends.
+  // DuckDB detects only the line ends.
   return `read_csv(${pathLiteral(file)}, columns = {${fields}}, auto_detect = false, header = ${format.header}, skip = ${header.blank},
     delim = ${literal(dialect.delimiter)}, quote = ${literal(marks.quote)}, escape = ${literal(marks.escape)}, comment = '', nullstr = ${nulls},
     allow_quoted_nulls = ${nullValues.includes('')}, null_padding = false, ignore_errors = false)`
 }
 
-/** Every line of the file is the header, a row, blank, or part of a field. */
+/** Checks that every line of the file is the header, a row, blank, or part of a field. */
 async function checkWhole(session: Session, file: string, format: CsvFormat, header: Header, lines: Lines): Promise<void> {
   const [[count] = []] = await session.rows(`SELECT count(*)::DOUBLE FROM ${csvTable}`)
   const rows = Number(count)
@@ -107,7 +110,7 @@ async function checkWhole(session: Session, file: string, format: CsvFormat, hea
   const found = [...inside.values()].reduce((sum, ends) => sum + ends, 0)
   const countsAll = !format.nullValues.some((text) => /[\r\n]/.test(text))
   if (found < missing && countsAll) throw lost(format, rows, missing - found, lines)
-  // A file of one column can be read without quotes whatever they mean.
+  // A file with one column can always be read without quotes, so the comparison proves nothing.
   if (format.dialect.quote === '' || format.quoteIsSaid || header.names.length === 1) return
   const unquoted = await rowsWithoutQuotes(session, file, format, header)
   if (unquoted > rows) throw await swallowed(session, format, header, inside, unquoted - rows)
@@ -115,7 +118,7 @@ async function checkWhole(session: Session, file: string, format: CsvFormat, hea
 
 const lineEnds = literal('[\r\n]+')
 
-/** How many lines, without blank ones, the fields of a column take beyond one each; columns that take none are left out. */
+/** How many extra lines, without blank ones, the fields of each column take. Columns without extra lines are left out. */
 async function linesInside(session: Session, { names }: Header): Promise<ReadonlyMap<number, number>> {
   const inside = new Map<number, number>()
   for (const group of groupsOf([...names.keys()])) {
@@ -129,13 +132,13 @@ async function linesInside(session: Session, { names }: Header): Promise<Readonl
   return inside
 }
 
-/** How many rows there are where quotes are ordinary characters; 0 where the file cannot be read so, or has whole fields in quotes. */
+/** The number of rows if quotes are ordinary characters. 0 if the file cannot be read so, or if it has whole fields in quotes. */
 async function rowsWithoutQuotes(session: Session, file: string, format: CsvFormat, header: Header): Promise<number> {
   const mark = literal(format.dialect.quote)
   const fields = header.names.map((_, index) => columnAt(index)).join(', ')
   const quoted = `len([x FOR x IN [${fields}] IF starts_with(x, ${mark}) AND ends_with(x, ${mark}) AND length(x) > 1])`
   const source = sourceOf(file, format, header, { quote: '', escape: '' })
-  // It fails where lines have other numbers of fields: then the quotes are meant.
+  // This fails if lines differ in their number of fields: then the quotes are real.
   const [[rows, inQuotes] = []] = await session
     .rows(`SELECT count(*)::DOUBLE, sum(${quoted})::DOUBLE FROM ${source}`)
     .catch(() => [])
@@ -156,7 +159,7 @@ async function swallowed(
   )
   const row = Number(first)
   return new DataError(
-    `${path}, row ${row}: column ${quote(column ?? '')} holds whole lines of the file (${quote(String(value))}), and ${rows} rows would be lost inside quotes; ${sayQuote}; where they are meant, say quote: ${quote(dialect.quote)}`,
+    `${path}, row ${row}: column ${quote(column ?? '')}: expected a field, found whole lines of the file (${quote(String(value))}), with ${rows} rows lost inside quotes; ${sayQuote}; if they do quote fields, set quote: ${quote(dialect.quote)}`,
     { file: path, row, column, value },
   )
 }
@@ -164,14 +167,14 @@ async function swallowed(
 function lost({ path }: CsvFormat, rows: number, missing: number, { longest }: Lines): DataError {
   const why =
     longest > longestLine
-      ? `a line may have ${longestLine} bytes, and the longest has ${longest}`
-      : 'its lines or quotes do not end as those of a CSV file do'
-  return new DataError(`${path}: expected every line to be read, found ${missing} that were not, beside ${rows} rows; ${why}`, {
+      ? `the longest line has ${longest} bytes: shorten it to ${longestLine}`
+      : 'look for line ends or quotes that do not match'
+  return new DataError(`${path}: expected every line to be read, found ${missing} lost lines beside ${rows} rows; ${why}`, {
     file: path,
   })
 }
 
-/** DuckDB says the line and what is wrong with it, then proposes options that are not ours. */
+/** DuckDB names the line and the fault, then proposes options that multigate does not have. Those are cut off. */
 function malformed({ path, dialect, signal }: CsvFormat, header: Header, cause: unknown): Error {
   if (signal?.aborted === true) return new AbortedError(`reading ${path}`, signal.reason)
   const text = messageOf(cause)
@@ -192,6 +195,6 @@ function malformed({ path, dialect, signal }: CsvFormat, header: Header, cause: 
 function cureOf(detail: string, doubled: boolean): string {
   if (/not utf-8/i.test(detail)) return `; ${sayEncoding}`
   if (!/unterminated quote/i.test(detail)) return ''
-  const escaped = doubled && detail.includes('\\') ? `; where \\ escapes them, say escape: '\\\\'` : ''
+  const escaped = doubled && detail.includes('\\') ? `; if \\ escapes them, set escape: '\\\\'` : ''
   return `; ${sayQuote}${escaped}`
 }

@@ -1,5 +1,5 @@
-// Reads a CSV file: every field as text first, into a table of its own; then each column is numbers where every value of
-// the whole file is one. Nothing is guessed from a sample, and text is never changed unless `trim` is asked for.
+// Reads a CSV file. First every field goes into a table as text. Then a column becomes numbers if every value of the whole file is a
+// number. Nothing is guessed from a sample, and only `trim` changes text.
 
 import { quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
@@ -23,7 +23,7 @@ export async function readCsv(path: FilePath, options: CsvOptions): Promise<Map<
   throw new Error('a table has at least one part')
 }
 
-/** The columns of a CSV file, `rows` at a time; what each column is comes from the whole file. */
+/** The columns of a CSV file, `rows` at a time. The whole file decides the kind of each column. */
 export async function* csvParts(
   file: FilePath,
   options: CsvOptions,
@@ -62,7 +62,7 @@ async function encodingOf(format: CsvFormat): Promise<string> {
   return new TextDecoder(format.encoding ?? (await markedEncoding(format)) ?? 'utf-8').encoding
 }
 
-/** Options by column name a column that there is. */
+/** Checks that options by column name existing columns. */
 function checkNames({ path, types, nullsOf }: CsvFormat, names: readonly string[]): void {
   const known = new Set(names)
   const given: readonly (readonly [string, Iterable<string>])[] = [
@@ -73,7 +73,7 @@ function checkNames({ path, types, nullsOf }: CsvFormat, names: readonly string[
     for (const name of columns) {
       if (known.has(name)) continue
       const near = nearest(name, names).map(quote).join(', ')
-      throw new DataError(`csv.${option}: no column ${quote(name)} in ${path}; the nearest are ${near}`, {
+      throw new DataError(`csv.${option}: expected a column of ${path}, found ${quote(name)}; the nearest are ${near}`, {
         file: path,
         column: name,
       })

@@ -1,6 +1,6 @@
-// A dataset: raw columns under names, as they were read. It knows no model, fits nothing and is never changed: `slice`,
-// `select` and `split` give new ones, which share the columns and note which rows they have; a column is cut when it is asked
-// for. Rows count from 0; a header line is not a row.
+// A dataset: raw columns by name, as they were read. It does not depend on a model and never changes. `slice`, `select` and `split`
+// return new datasets that share the columns and store only which rows they have. A column is cut on request. Rows count from 0; a
+// header line is not a row.
 
 import { checkInteger, invalidArgument, quote } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
@@ -28,9 +28,9 @@ export interface DatasetSplit {
   readonly test: Dataset
 }
 
-/** Of a dataset that is read some rows at a time. */
+/** Options of a dataset that is read in parts. */
 export interface ChunkOptions {
-  /** Rows of each dataset; the last one may have fewer. Default 262,144. */
+  /** Rows of each part; the last may have fewer. Default 262,144. */
   readonly chunkRows?: number | undefined
 }
 
@@ -38,10 +38,10 @@ const howToMake = 'make a Dataset with Dataset.fromColumns, fromRows, fromCsv or
 
 const defaultChunk = 2 ** 18
 
-/** What a dataset and its parts have in common. */
+/** What a dataset and its parts share. */
 class Table {
   readonly columns: ReadonlyMap<string, Column>
-  /** Of a part of a stream: how many rows came before it. */
+  /** For a part of a stream: the number of rows before it. */
   readonly start: number
   readonly reading: Reading | undefined
 
@@ -52,7 +52,7 @@ class Table {
   }
 }
 
-/** The table's row numbers of rows `from` to `to` of a part. */
+/** The row numbers in the table of rows `from` to `to` of a part. */
 interface RowNumbers {
   readonly from: number
   readonly to: number
@@ -78,8 +78,8 @@ export function isDataset(value: unknown): value is Dataset {
 }
 
 /**
- * A dataset that this copy of the package made.
- * @throws ERR_MULTIGATE_ARGUMENT for anything else, by name for one of another copy and for what cloning leaves of one.
+ * Checks that this copy of the package made a dataset.
+ * @throws ERR_MULTIGATE_ARGUMENT for anything else. The message tells a dataset of another copy from the remains of a cloned one.
  */
 export function checkDataset(field: string, value: unknown): Dataset {
   if (isDataset(value)) return value
@@ -87,7 +87,7 @@ export function checkDataset(field: string, value: unknown): Dataset {
 }
 
 /**
- * Raw columns under names.
+ * Raw columns by name.
  * @example
  * const data = await Dataset.fromCsv('census.csv.gz')
  * const { train, validation, test } = data.split({ rowMod: 10, validation: [8], test: [9] })
@@ -95,15 +95,15 @@ export function checkDataset(field: string, value: unknown): Dataset {
 export class Dataset {
   /** Number of rows. */
   readonly rows: number
-  /** In the order of the source. */
+  /** Column names, in the order of the source. */
   readonly columnNames: readonly string[]
-  /** Of a CSV file and its parts: the options with which it was read, without the choice and types of columns. */
+  /** For a CSV file and its parts: the options that read it, without `columns`, `types` and `signal`. */
   readonly reading: Reading | undefined
-  /** @internal `structuredClone` and `postMessage` cannot copy a function: their error shows it, instead of a copy without columns. */
+  /** @internal `structuredClone` and `postMessage` cannot copy a function. Their error shows its name, so no empty copy is made. */
   readonly cannotBeCloned = aDatasetCannotBeClonedPostItsColumnsOrReadItThere
   readonly #table: Table
   readonly #selection: Selection
-  /** Columns that were cut and are still in use somewhere. Held weakly: parts must not keep all rows a second time. */
+  /** Cut columns that are still in use. Held weakly, so that parts do not keep all rows a second time. */
   readonly #cut = new Map<string, WeakRef<Column>>()
   #numbers: WeakRef<RowNumbers> | undefined
 
@@ -123,8 +123,8 @@ export class Dataset {
 
   /**
    * Reads a CSV file, gzipped or not. The first line names the columns. Text is kept byte for byte, leading blanks too.
-   * A column is numbers where every value of the whole file is one, and text otherwise; an empty field is missing.
-   * Integers beyond 2^53 stay text, so that no two ids become one. Blank lines are left out.
+   * A column is numbers if every value of the whole file is a number, else text. An empty field is missing.
+   * Integers beyond 2^53 stay text, so that no two ids become one. Blank lines are skipped.
    * @throws ERR_MULTIGATE_DATA for a missing or malformed file, with its line; ERR_MULTIGATE_MISSING_PACKAGE without
    * `@duckdb/node-api`; ERR_MULTIGATE_ARGUMENT for a wrong option.
    */
@@ -133,17 +133,17 @@ export class Dataset {
   }
 
   /**
-   * Reads a Parquet file. Integers and floats are numbers, booleans 1 and 0, days and moments dates (`2024-01-02`, `2024-01-02
-   * 03:04:05.6`; with a time zone in UTC), times of day text, lists lists.
-   * @throws ERR_MULTIGATE_DATA, ERR_MULTIGATE_MISSING_PACKAGE as `fromCsv`; ERR_MULTIGATE_ABORTED by its signal.
+   * Reads a Parquet file. Integers and floats become numbers, booleans 1 and 0, lists lists. Dates and timestamps become dates
+   * (`2024-01-02`, `2024-01-02 03:04:05.6`; timestamps with a time zone in UTC). Times of day become text.
+   * @throws ERR_MULTIGATE_DATA, ERR_MULTIGATE_MISSING_PACKAGE as `fromCsv`; ERR_MULTIGATE_ABORTED if its signal is aborted.
    */
   static async fromParquet(path: FilePath, options: ParquetOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readParquet(path, options))
   }
 
   /**
-   * Reads a CSV file as `fromCsv`, some rows at a time, for files larger than memory. What a column is comes from the whole
-   * file, which is read once; what does not fit in memory lies in a temporary file.
+   * Reads a CSV file as `fromCsv` does, in parts, for files larger than memory. The file is read once, as a whole, to decide the kind
+   * of each column. What does not fit in memory goes to a temporary file.
    * @throws as `fromCsv`; ERR_MULTIGATE_ARGUMENT for a wrong `chunkRows`.
    * @example for await (const part of Dataset.streamCsv('log.csv')) scores.push(await model.predict(part))
    */
@@ -155,7 +155,7 @@ export class Dataset {
     yield* Dataset.#parts(csvParts(path, options, chunkRows), options)
   }
 
-  /** Reads a Parquet file as `fromParquet`, some rows at a time. @throws as `fromParquet`. */
+  /** Reads a Parquet file as `fromParquet` does, in parts. @throws as `fromParquet`; ERR_MULTIGATE_ARGUMENT for a wrong `chunkRows`. */
   static async *streamParquet(
     path: FilePath,
     { chunkRows = defaultChunk, ...options }: ParquetOptions & ChunkOptions = {},
@@ -165,32 +165,32 @@ export class Dataset {
   }
 
   /**
-   * Runs one SELECT in DuckDB, over files (`FROM 'day-*.parquet'`) or the tables of `database`, a DuckDB file that is
-   * opened read-only. Values are as `fromParquet` has them. The same query on the same data gives the same rows in the same order.
-   * @throws ERR_MULTIGATE_DATA with DuckDB's message, ERR_MULTIGATE_MISSING_PACKAGE, ERR_MULTIGATE_ARGUMENT for no SQL at all and for what
-   * draws lots or reads the clock; ERR_MULTIGATE_ABORTED by its signal.
+   * Runs one SELECT in DuckDB, over files (`FROM 'day-*.parquet'`) or over the tables of `database`, a DuckDB file that is opened
+   * read-only. Values are as in `fromParquet`. The same query on the same data gives the same rows in the same order.
+   * @throws ERR_MULTIGATE_DATA with DuckDB's message, and for functions that draw random numbers or read the clock;
+   * ERR_MULTIGATE_MISSING_PACKAGE; ERR_MULTIGATE_ARGUMENT for empty SQL; ERR_MULTIGATE_ABORTED if its signal is aborted.
    */
   static async fromQuery(sql: string, options: QueryOptions = {}): Promise<Dataset> {
     return Dataset.#of(await readQuery(sql, options))
   }
 
   /**
-   * Takes a table of the package `apache-arrow`, or bytes in Arrow's IPC format (a stream, or a Feather file). Values are as
-   * `fromParquet` has them: numbers, booleans, texts, dates and moments in UTC, or lists of these; 64-bit integers and decimals are
-   * numbers where all of a column are below 2^53, and texts otherwise.
-   * @throws ERR_MULTIGATE_DATA naming the column of another type; ERR_MULTIGATE_MISSING_PACKAGE for bytes without `apache-arrow`.
+   * Takes a table of the package `apache-arrow`, or bytes in Arrow's IPC format (a stream, or a Feather file). Values are as in
+   * `fromParquet`: numbers, booleans, texts, dates and timestamps in UTC, or lists of these. 64-bit integers and decimals are numbers
+   * if all of the column are below 2^53, else texts.
+   * @throws ERR_MULTIGATE_DATA naming a column of another type; ERR_MULTIGATE_MISSING_PACKAGE for bytes without `apache-arrow`.
    */
   static async fromArrow(source: ArrowTable | Uint8Array): Promise<Dataset> {
     return Dataset.#of(await readArrow(source))
   }
 
   /**
-   * Takes columns from memory: typed arrays, arrays of numbers, booleans, texts or Dates (null or NaN is missing), arrays of arrays
-   * or, for many lists, `{ items, offsets }`. Everything is copied, while the thread waits: typed arrays at the speed of memory,
-   * other arrays at some 20 ns a number and 100 ns a text.
+   * Takes columns from memory: typed arrays, arrays of numbers, booleans, texts or Dates (null or NaN is missing), arrays of arrays,
+   * or `{ items, offsets }` for many lists. Everything is copied while the thread waits: typed arrays at the speed of memory, other
+   * arrays at about 20 ns a number and 100 ns a text.
    * @example Dataset.fromColumns({ tags: { items: Int32Array.of(7, 9, 4), offsets: Int32Array.of(0, 2, 2, 3) } }) // [7, 9], [], [4]
    * @throws ERR_MULTIGATE_DATA naming the column and row of a value that does not fit, or a column of another length;
-   * ERR_MULTIGATE_ARGUMENT for what is no object of columns; ERR_MULTIGATE_OUT_OF_MEMORY.
+   * ERR_MULTIGATE_ARGUMENT unless `columns` is an object of columns; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   static fromColumns(columns: Readonly<Record<string, ColumnValues>>): Dataset {
     const expected = 'an object of columns by name'
@@ -200,15 +200,15 @@ export class Dataset {
     const lost = lostDataset('columns', columns)
     if (lost !== undefined) throw lost
     const entries = guarded('columns', undefined, () => {
-      if (Symbol.iterator in columns) throw invalidArgument('columns', expected, columns, 'rows are for Dataset.fromRows')
+      if (Symbol.iterator in columns) throw invalidArgument('columns', expected, columns, 'pass rows to Dataset.fromRows')
       return Object.entries(columns)
     })
     return Dataset.#of(new Map(entries.map(([name, values]) => [name, columnOfValues(name, values)])))
   }
 
   /**
-   * Takes rows, one object each. A key that a row lacks is missing there. Other work of this thread gets its turns meanwhile: do not
-   * change the rows before it resolves.
+   * Takes rows, one object each. A key that a row lacks is a missing value. Other work of this thread runs meanwhile: do not change
+   * the rows before the promise resolves.
    * @throws ERR_MULTIGATE_DATA naming the row and column of a value that does not fit; ERR_MULTIGATE_ARGUMENT for what is not iterable.
    */
   static async fromRows(rows: Iterable<Row> | AsyncIterable<Row>): Promise<Dataset> {
@@ -229,10 +229,10 @@ export class Dataset {
 
   static #of(columns: ReadonlyMap<string, Column>, start = 0, reading?: Reading): Dataset {
     const [first] = columns
-    if (first === undefined) throw new DataError('a dataset needs at least one column, found none')
+    if (first === undefined) throw new DataError('dataset: expected at least one column, found none')
     const rows = rowsOf(first[1])
     if (rows > mostRows) {
-      throw new DataError(`expected at most ${mostRows} rows, found ${rows}; take a part of them`)
+      throw new DataError(`dataset: expected at most ${mostRows} rows, found ${rows}; take a part of them`)
     }
     for (const [name, column] of columns) {
       const found = rowsOf(column)
@@ -244,7 +244,7 @@ export class Dataset {
     return new Dataset(new Table(columns, start, reading), rangeOf(0, rows))
   }
 
-  /** @internal Asks nothing of the value itself, which may be a proxy. */
+  /** @internal Calls nothing on the value, which may be a proxy. */
   static isOne(value: unknown): value is Dataset {
     return typeof value === 'object' && value !== null && #table in value
   }
@@ -255,9 +255,9 @@ export class Dataset {
   }
 
   /**
-   * A raw column. It is shared: do not write into it. Of a part whose rows do not follow one another it is put together anew
-   * where no one holds it any more, which takes some 20 ns per row; a part keeps none itself.
-   * @throws ERR_MULTIGATE_DATA listing the nearest names where there is none of this name; ERR_MULTIGATE_OUT_OF_MEMORY.
+   * A raw column. It is shared: do not write into it. A part whose rows are not consecutive copies the column, at about 20 ns per
+   * row. The part does not keep the copy: it copies again when nobody holds the last one.
+   * @throws ERR_MULTIGATE_DATA with the nearest names if there is no such column; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   column(name: string): Column {
     const known = this.#cut.get(name)?.deref()
@@ -270,8 +270,8 @@ export class Dataset {
   }
 
   /**
-   * @internal Rows `from` to `to` (exclusive) of a raw column, for loops that go through a dataset a part at a time. It costs what
-   * these rows cost.
+   * @internal Rows `from` to `to` (exclusive) of a raw column, for loops over a dataset in parts. The cost depends only on these
+   * rows.
    */
   columnPart(name: string, from: number, to: number): Column {
     const whole = this.#whole(name)
@@ -296,7 +296,7 @@ export class Dataset {
     return selectRows(name, whole, this.#rowNumbers(from, to))
   }
 
-  /** Worked out once for all columns that are read of these rows, one after the other. */
+  /** Computed once for all columns that are read of the same rows. */
   #rowNumbers(from: number, to: number): Int32Array {
     const known = this.#numbers?.deref()
     if (known?.from === from && known.to === to) return known.list
@@ -306,7 +306,11 @@ export class Dataset {
     return list
   }
 
-  /** Rows `start` to `end` (exclusive), without a copy. Bounds beyond the rows are cut. The part keeps the memory of the whole. */
+  /**
+   * Rows `start` to `end` (exclusive; default: all to the end), without a copy. Bounds beyond the last row are cut. The part keeps
+   * the memory of the whole.
+   * @throws ERR_MULTIGATE_ARGUMENT for a bound that is not an integer >= 0.
+   */
   slice(start: number, end: number = this.rows): Dataset {
     const from = Math.min(checkInteger('start', start, { min: 0 }), this.rows)
     const to = Math.max(from, Math.min(checkInteger('end', end, { min: 0 }), this.rows))
@@ -314,9 +318,9 @@ export class Dataset {
   }
 
   /**
-   * The rows of these numbers, in this order; a row may come twice. The numbers are copied; columns are cut when they are asked
-   * for, so that the part keeps the memory of the whole. Some 20 ns a row.
-   * @throws ERR_MULTIGATE_ARGUMENT for a row that is not there; ERR_MULTIGATE_OUT_OF_MEMORY.
+   * The rows with these numbers, in this order. A row may occur twice. The numbers are copied, at about 20 ns a row; columns are cut
+   * on request, so the part keeps the memory of the whole.
+   * @throws ERR_MULTIGATE_ARGUMENT for a row that does not exist; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   select(rowIndices: ArrayLike<number>): Dataset {
     const wrong = (): Error => invalidArgument('rowIndices', 'a list of row numbers', rowIndices)
@@ -339,9 +343,9 @@ export class Dataset {
   }
 
   /**
-   * Splits by row number modulo `rowMod`: rows whose remainder is listed under `validation` or `test` go there, all
-   * others to `train`. Order is kept; the same file always splits the same. Nothing is copied, and no row is looked at.
-   * @throws ERR_MULTIGATE_ARGUMENT for a remainder out of range or listed twice, or where nothing is left to train on.
+   * Splits by row number modulo `rowMod`. Rows whose remainder is listed under `validation` or `test` go there, all others to
+   * `train`. Order is kept, and the same file always splits the same way. Nothing is copied or read.
+   * @throws ERR_MULTIGATE_ARGUMENT for a remainder that is out of range or listed twice, or if no rows are left for training.
    */
   split(options: SplitOptions): DatasetSplit {
     const { train, validation, test } = splitRows(this.#selection, options)
@@ -349,7 +353,7 @@ export class Dataset {
     return { train: part(train), validation: part(validation), test: part(test) }
   }
 
-  /** @internal The number of a row in the data that this was streamed, sliced, selected or split from: its own in a whole dataset. */
+  /** @internal The number of a row in the original data, before streaming, `slice`, `select` or `split`. */
   sourceRow(row: number): number {
     checkInteger('row', row, { min: 0, max: this.rows - 1 })
     return this.#table.start + this.#selection.at(row)

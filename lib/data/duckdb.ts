@@ -1,5 +1,5 @@
-// The optional package that reads files and runs SQL: loaded on first use, and the connection that a read lives in.
-// Nothing is ever downloaded: extensions are neither installed nor loaded by themselves.
+// The optional package that reads files and runs SQL. It is loaded on first use; each read has its own connection. Nothing is ever
+// downloaded: extensions are not installed or loaded automatically.
 
 import { tmpdir } from 'node:os'
 
@@ -11,16 +11,16 @@ const packageName = '@duckdb/node-api'
 
 type Package = typeof import('@duckdb/node-api')
 
-/** What a read works with. */
+/** The connection of a read. */
 export interface Session {
   readonly connection: DuckDBConnection
-  /** Runs one statement and gives all its rows as plain values. */
+  /** Runs one statement and returns all its rows as plain values. */
   rows(sql: string): Promise<readonly (readonly unknown[])[]>
 }
 
 /**
  * Loads the package. @throws ERR_MULTIGATE_MISSING_PACKAGE with the command that installs it.
- * @param importPackage what imports it; tests replace it.
+ * @param importPackage imports it; tests replace it.
  */
 export async function loadDuckDB(
   neededFor: string,
@@ -34,11 +34,11 @@ export async function loadDuckDB(
 }
 
 interface Database {
-  /** A file, opened read-only. Default: one of its own in memory, which goes to disk where memory runs out. */
+  /** A file, opened read-only. Default: a new database in memory, which spills to disk if memory runs out. */
   readonly database?: string | undefined
 }
 
-/** What `use` yields on a database, which is closed after it, or where its reader has had enough. */
+/** Yields what `use` yields on a database. Then, or when the reader stops early, the database is closed. */
 export async function* usingDuckDB<T>(
   what: string,
   { database }: Database,
@@ -48,7 +48,7 @@ export async function* usingDuckDB<T>(
   const instance = await DuckDBInstance.create(database ?? ':memory:', {
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
-    // Its default is a folder below the working directory; this one is used only where memory runs out.
+    // Used only if memory runs out. The default is a folder below the working directory.
     temp_directory: tmpdir(),
     ...(database !== undefined && { access_mode: 'READ_ONLY' }),
   }).catch((cause: unknown) => {
@@ -58,13 +58,13 @@ export async function* usingDuckDB<T>(
     const connection = await instance.connect()
     const session: Session = { connection, rows: async (sql) => (await connection.runAndReadAll(sql)).getRowsJS() }
     try {
-      // The text of a moment must not depend on where the program runs.
+      // The text of a timestamp must not depend on where the program runs.
       await connection.run("SET TimeZone = 'UTC'")
       yield* use(session)
     } catch (cause) {
       throw cause instanceof MultigateError ? cause : failed(what, cause)
     } finally {
-      // What it leaves behind is closed all the same.
+      // If this fails, closing frees the memory too.
       await emptied(session).catch(() => undefined)
       connection.closeSync()
     }
@@ -73,16 +73,16 @@ export async function* usingDuckDB<T>(
   }
 }
 
-/** Bytes that are given back to the system in a few milliseconds. */
+/** So few bytes that the system takes them back in a few milliseconds. */
 const fewBytes = 2 ** 25
 
-/** Gives memory back on a thread of DuckDB: closing does it on this one, for a tenth of a second where tables are large. */
+/** Frees memory on a thread of DuckDB. Closing would do it on this thread, for a tenth of a second with large tables. */
 async function emptied({ connection, rows }: Session): Promise<void> {
   const [[bytes] = []] = await rows('SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory()')
   if (Number(bytes) < fewBytes) return
   const tables = await rows('SELECT table_name FROM duckdb_tables() WHERE temporary')
   for (const [name] of tables) await connection.run(`DROP TABLE temp.${identifier(String(name))}`)
-  // Least of all that it may keep.
+  // The smallest limit makes DuckDB return cached memory.
   await connection.run("SET memory_limit = '1MB'")
 }
 
@@ -96,7 +96,7 @@ export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** A path as a literal that matches only itself: DuckDB takes `*`, `?` and `[` for patterns. */
+/** A path as a literal that matches only itself. DuckDB reads `*`, `?` and `[` as patterns. */
 export function pathLiteral(path: string): string {
   return literal(path.replace(/[*?[]/g, '[$&]'))
 }

@@ -1,4 +1,4 @@
-// Whether there is a file to read, said in our words before another library says it in its own.
+// Checks that a file exists, so that the error is ours and not that of another library.
 
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
@@ -6,7 +6,7 @@ import { DataError } from '../core/errors.js'
 import type { FilePath } from '../core/path.js'
 import { pathOf } from '../core/path.js'
 
-/** The path of a file. @throws ERR_MULTIGATE_DATA naming the whole path, unless it is a file; ERR_MULTIGATE_ARGUMENT for what is no path. */
+/** The path of a file. @throws ERR_MULTIGATE_DATA with the whole path unless it is a file; ERR_MULTIGATE_ARGUMENT for an invalid path. */
 export async function fileOf(file: FilePath, field = 'path'): Promise<string> {
   const path = pathOf(field, file)
   const found = await stat(path).catch((cause: unknown) => {

@@ -1,11 +1,11 @@
-// Ends what DuckDB does for a caller when the caller's signal is aborted.
+// Interrupts DuckDB when the caller's signal is aborted.
 
 import { AbortedError } from '../core/errors.js'
 import type { Signal } from '../core/slices.js'
 import type { Session } from './duckdb.js'
 
 /**
- * What `use` yields, until the signal is aborted; a statement that runs then is interrupted.
+ * Yields what `use` yields, until the signal is aborted. That interrupts a running statement.
  * @throws ERR_MULTIGATE_ABORTED naming `what`.
  */
 export async function* interruptible<T>(
@@ -19,7 +19,7 @@ export async function* interruptible<T>(
     if (signal.aborted) throw new AbortedError(what, signal.reason)
   }
   let timer: NodeJS.Timeout | undefined
-  // Again and again: between two statements it is lost.
+  // Repeated, because an interrupt between two statements is lost.
   const interrupt = (): void => {
     session.connection.interrupt()
     timer ??= setInterval(interrupt, 10)

@@ -1,5 +1,5 @@
-// The numbers of a column while it is built: kept as 32-bit integers or floats for as long as all of them are such, then as 64-bit
-// floats. Float32Arrays so stay what they are, and are never held at twice their size.
+// The numbers of a column while it is built. They are stored as 32-bit integers or floats while all of them fit, then as 64-bit
+// floats. So Float32Arrays stay as they are and never take twice their size.
 
 import { typedArrayName } from '../core/arrays.js'
 import type { NumberValues } from '../core/columns.js'
@@ -8,12 +8,12 @@ import type { Sliced } from '../core/slices.js'
 
 type Types = Float32ArrayConstructor | Float64ArrayConstructor | Int32ArrayConstructor
 
-/** Numbers that grow. -0 among integers becomes 0, as both are one id. */
+/** A growing list of numbers. Among integers, -0 becomes 0: both are the same id. */
 export class Numbers {
   readonly #what: string
   #values: Growing<NumberValues> | undefined
 
-  /** @param what these are, for the error where they are more than memory can hold. */
+  /** @param what names the numbers in an error about memory. */
   constructor(what: string) {
     this.#what = what
   }
@@ -23,7 +23,7 @@ export class Numbers {
     this.#within((value | 0) === value ? Int32Array : Float64Array, value).push(value)
   }
 
-  /** All of an array of numbers, of this length. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
+  /** Adds the first `length` numbers of an array. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
   pushAll(values: NumberValues, length: number): void {
     const type = types[typedArrayName(values) ?? '']
     if (type !== undefined) this.#within(type).pushAll(values, length)
@@ -34,7 +34,7 @@ export class Numbers {
     return (this.#values ?? new Growing<NumberValues>(this.#what, Float64Array)).joined()
   }
 
-  /** Widened where it holds other numbers than these: all of a type, or one. */
+  /** The store, widened to float64 if it cannot hold numbers of `type`, or this one value. */
   #within(type: Types, value?: number): Growing<NumberValues> {
     const values = (this.#values ??= new Growing<NumberValues>(this.#what, type))
     if (values.type === type || values.type === Float64Array) return values
@@ -43,7 +43,7 @@ export class Numbers {
   }
 }
 
-/** Types that are kept as they are. */
+/** Array types, and the type that stores their values. Other types go value by value. */
 const types: Readonly<Record<string, Types | undefined>> = {
   Float32Array,
   Float64Array,

@@ -1,4 +1,4 @@
-// Columns of a Parquet file or of a query: the types are the source's own, nothing is guessed.
+// Columns of a Parquet file or of a query. Types come from the source; nothing is guessed.
 
 import { z } from 'zod'
 
@@ -23,7 +23,7 @@ export interface QueryOptions {
   /** Ends the query when it is aborted. */
   readonly signal?: Signal | undefined
   /**
-   * Columns of the result that name each of its rows: rows come in their order. Joins, and groups with exact aggregates, then run on all
+   * Columns of the result that identify each row. Rows are sorted by them, and joins and groups with exact aggregates then run on all
    * threads. Default: the order that the query gives on one thread.
    */
   readonly orderBy?: string | readonly string[] | undefined
@@ -51,10 +51,10 @@ export async function readQuery(sql: string, options: QueryOptions): Promise<Map
   throw new Error('a table has at least one part')
 }
 
-/** Puts the rows of a query into the table, the same rows in the same order each time. */
+/** Puts the rows of a query into the table: the same rows in the same order each time. */
 async function runQuery(session: Session, select: string, orderBy: readonly string[]): Promise<void> {
   try {
-    // By itself too: within brackets a text may close them and go on with another statement.
+    // Parsed alone too: inside brackets, a text could close them and add another statement.
     await session.connection.extractStatements(select)
     await refuseVolatile(session)
     const create = createTable(select)
@@ -72,7 +72,9 @@ async function sortByKey(session: Session, orderBy: readonly string[]): Promise<
   const other = orderBy.find((name) => !names.includes(name))
   if (other !== undefined) {
     const near = nearest(other, names).map(quote).join(', ')
-    throw new DataError(`query.orderBy: no column ${quote(other)} in the result; the nearest are ${near}`, { column: other })
+    throw new DataError(`query.orderBy: expected a column of the result, found ${quote(other)}; the nearest are ${near}`, {
+      column: other,
+    })
   }
   const keys = orderBy.map(identifier)
   const find = (what: string): Promise<readonly (readonly unknown[])[]> =>
@@ -88,7 +90,7 @@ async function sortByKey(session: Session, orderBy: readonly string[]): Promise<
     )
     const where = missing === undefined ? 'two rows' : 'a row'
     throw new DataError(
-      `query.orderBy: expected columns that name each row, found ${where} with ${found.join(', ')}; add columns to it until each row has a key of its own, or leave it out`,
+      `query.orderBy: expected columns that identify each row, found ${where} with ${found.join(', ')}; add columns until each row has its own key, or leave orderBy out`,
     )
   }
   await session.connection.run(
@@ -98,9 +100,9 @@ async function sortByKey(session: Session, orderBy: readonly string[]): Promise<
 
 const unsorted = 'multigate_unsorted'
 
-/** What is read of a Parquet file. */
+/** Options of a Parquet file. */
 export interface ParquetOptions extends ColumnsOptions {
-  /** Ends the reading when it is aborted. */
+  /** Ends the read when it is aborted. */
   readonly signal?: Signal | undefined
 }
 
@@ -125,14 +127,14 @@ export async function* parquetParts(
     interruptible(session, `reading ${path}`, signal, async function* () {
       const names = (await session.rows(`DESCRIBE SELECT * FROM ${source}`)).map(([name]) => String(name))
       const chosen = chosenColumns(path, names, columns).map(identifier)
-      // A scan alone keeps the order of the file.
+      // A plain scan keeps the order of the file.
       await session.connection.run(createTable(`SELECT ${chosen.join(', ')} FROM ${source}`))
       yield* tableParts(session, table, await planOfTable(session, table), rows)
     }),
   )
 }
 
-/** The columns of a Parquet file and their types, as DuckDB calls them. */
+/** The columns of a Parquet file and DuckDB's names of their types. */
 export async function typesOfParquet(file: FilePath): Promise<ReadonlyMap<string, string>> {
   const path = await fileOf(file)
   const described = usingDuckDB(`reading ${path}`, {}, async function* ({ rows }) {
@@ -161,7 +163,7 @@ export async function* textParts(
   )
 }
 
-/** On lines of its own: the query may end in a comment. */
+/** The query has its own lines because it may end in a comment. */
 function createTable(select: string): string {
   return `CREATE TEMP TABLE ${table} AS (\n${select}\n)`
 }

@@ -1,17 +1,17 @@
 // The same query on the same data gives the same rows, in the same order, to the last bit. DuckDB with many threads does not promise
-// that: joins, groups, windows and samples put rows out as threads finish, and sums of floats round by the order of their terms. So a
-// query runs on one thread, unless its plan shows that threads change nothing. What draws lots or reads the clock is refused.
+// that: joins, groups, windows and samples emit rows as threads finish, and the rounding of float sums depends on their order. So a
+// query runs on one thread unless its plan shows that threads change nothing. Random functions and the clock are refused.
 
 import { DataError, messageOf } from '../core/errors.js'
 import { literal, type Session } from './duckdb.js'
 
-/** Operators whose output is in the order of their input, whatever the number of threads. */
+/** Operators that keep the order of their input with any number of threads. */
 const inOrder = new Set(
   'BATCH_CREATE_TABLE_AS PROJECTION FILTER UNNEST SEQ_SCAN READ_PARQUET PARQUET_SCAN READ_CSV READ_CSV_AUTO DUMMY_SCAN COLUMN_DATA_SCAN EMPTY_RESULT'.split(
     ' ',
   ),
 )
-/** Operators that give the same rows in another order; of those that group, as `isExact` says. */
+/** Operators that may change the order of rows but not their values. For groups, only if `isExact` holds. */
 const inAnyOrder = new Set([
   ...inOrder,
   ...'CREATE_TABLE_AS UNION ORDER_BY HASH_JOIN NESTED_LOOP_JOIN BLOCKWISE_NL_JOIN PIECEWISE_MERGE_JOIN IE_JOIN CROSS_PRODUCT'.split(
@@ -22,13 +22,13 @@ const inAnyOrder = new Set([
 /** Aggregates of integers, decimals and texts that do not depend on the order of rows. */
 const exactAggregates = new Set('count count_star sum min max bool_and bool_or'.split(' '))
 
-/** Functions that DuckDB says may change between two runs, and that do not: they depend on the database and the query alone. */
+/** Functions that DuckDB marks as volatile although they depend only on the database and the query. */
 const harmless = new Set(['current_database', 'current_schema', 'current_query'])
 const clock = /^(age|now|today|transaction_timestamp|(get_)?current_(date|time|timestamp|localtime|localtimestamp))$/
 
 /**
- * Makes functions that give other values in each run an error, wherever the query hides them: in views, macros, arguments of table
- * functions. A macro of a session comes before a function of its name.
+ * Makes volatile functions an error, wherever the query hides them: in views, macros or arguments of table functions. A macro of the
+ * session takes precedence over a function of the same name.
  */
 export async function refuseVolatile(session: Session): Promise<void> {
   const macros = [...(await volatileFunctions(session))].map(([name, type]) => {
@@ -40,7 +40,7 @@ export async function refuseVolatile(session: Session): Promise<void> {
 
 const mark = 'multigate refuses '
 
-/** Names and types of what they return. The same for all databases, and slow to ask for. */
+/** Names and return types. They are the same for all databases and slow to query, so they are kept. */
 let volatile: ReadonlyMap<string, string> | undefined
 
 async function volatileFunctions({ rows }: Session): Promise<ReadonlyMap<string, string>> {
@@ -54,7 +54,7 @@ async function volatileFunctions({ rows }: Session): Promise<ReadonlyMap<string,
   return volatile
 }
 
-/** What a refused function's error means; any other error as it is. */
+/** The error for a refused function; any other error unchanged. */
 export function refusalOf(cause: unknown): unknown {
   const [, name] = new RegExp(`${mark}(\\w+)`).exec(messageOf(cause)) ?? []
   return name === undefined ? cause : refused(name, { cause })
@@ -62,20 +62,17 @@ export function refusalOf(cause: unknown): unknown {
 
 function refused(name: string, options?: ErrorOptions): DataError {
   const next = clock.test(name)
-    ? "write the day or moment itself, such as DATE '2024-01-31'"
+    ? "write the date or time itself, such as DATE '2024-01-31'"
     : /^random$/.test(name)
-      ? 'take a hash of a column that names the row, such as hash(id) % 100 < 10, or a sample with a seed: USING SAMPLE 10% (bernoulli, 42)'
-      : 'take a column that names the row, or row_number() OVER (ORDER BY ...)'
-  return new DataError(
-    `the query: ${name}() gives another value in each run, and a query must give the same rows each time; ${next}`,
-    options,
-  )
+      ? 'use a hash of a column that identifies the row, such as hash(id) % 100 < 10, or a sample with a seed: USING SAMPLE 10% (bernoulli, 42)'
+      : 'use a column that identifies the row, or row_number() OVER (ORDER BY ...)'
+  return new DataError(`the query: expected functions that give the same value in each run, found ${name}(); ${next}`, options)
 }
 
 /**
- * Looks at the plan of a query before it runs, and takes one thread where more would change its rows.
- * @param create the whole statement, which makes a table of `select`.
- * @param isSorted the rows are put in the order of a unique key afterwards.
+ * Reads the plan of a query before it runs, and sets one thread if more could change its rows.
+ * @param create the whole statement that makes a table of `select`.
+ * @param isSorted whether the rows are sorted by a unique key afterwards.
  * @throws ERR_MULTIGATE_DATA for a sample without a seed.
  */
 export async function fixThreads(session: Session, create: string, select: string, isSorted: boolean): Promise<void> {
@@ -91,28 +88,28 @@ export async function fixThreads(session: Session, create: string, select: strin
   await session.connection.run('SET threads = 1')
 }
 
-/** After the query ran: what only reads its rows may use all threads. */
+/** Call this after the query: reading its rows may use all threads. */
 export async function freeThreads({ connection }: Session): Promise<void> {
   await connection.run('RESET threads')
 }
 
 type Node = Readonly<Record<string, unknown>>
 
-/** The name of an operator; of a scan that takes a sample another than its own. */
+/** The name of an operator. A scan that takes a sample gets the name `SAMPLE`. */
 function operatorOf({ name, extra_info }: Node): readonly string[] {
   if (typeof name !== 'string') return []
   const isSample = typeof extra_info === 'object' && extra_info !== null && 'Sample Method' in extra_info
   return [isSample ? 'SAMPLE' : name.trim()]
 }
 
-/** All objects inside a value of JSON. */
+/** All objects inside a JSON value. */
 function* nodesOf(value: unknown): Generator<Node, void, undefined> {
   if (typeof value !== 'object' || value === null) return
   if (!Array.isArray(value)) yield value as Node
   for (const inner of Object.values(value)) yield* nodesOf(inner)
 }
 
-/** A query as DuckDB reads it, or binds it; undefined for what it cannot write down, such as a plan with CSV files. */
+/** The nodes of a query as DuckDB parses or plans it. Undefined if DuckDB cannot serialize it, such as a plan with CSV files. */
 async function serialized(session: Session, how: string, select: string): Promise<readonly Node[] | undefined> {
   const [[json] = []] = await session.rows(`SELECT ${how}(${literal(select)}, skip_null := true)`).catch(() => [])
   const nodes = [...nodesOf(JSON.parse(String(json ?? '{"error":true}')))]
@@ -123,14 +120,14 @@ function checkSamples(operators: readonly string[], plan: readonly Node[] | unde
   const planned = operators.filter((name) => name.includes('SAMPLE')).length
   if (planned === 0) return
   const seen = (plan ?? text ?? []).filter((node) => 'sample_size' in node)
-  // Of a plan that cannot be written down only the text is known: a sample that is not in it may lack its seed.
+  // Without a serialized plan, only the text is known. A sample that is not in the text may lack a seed.
   if (seen.length >= planned && seen.every(({ seed }) => seed !== -1)) return
   throw new DataError(
-    'the query: a sample without a seed takes other rows in each run, and a query must give the same rows each time; say a seed: USING SAMPLE 10% (bernoulli, 42), or TABLESAMPLE reservoir(1000) REPEATABLE (42)',
+    'the query: expected samples with a seed, which take the same rows in each run, found one without; add a seed: USING SAMPLE 10% (bernoulli, 42), or TABLESAMPLE reservoir(1000) REPEATABLE (42)',
   )
 }
 
-/** Functions that are called with their schema are not replaced by macros. */
+/** Refuses volatile functions that are called with their schema: macros do not replace those. */
 async function checkQualified(session: Session, ...trees: readonly (readonly Node[] | undefined)[]): Promise<void> {
   const refusedNames = await volatileFunctions(session)
   for (const node of trees.flatMap((tree) => tree ?? [])) {
@@ -142,7 +139,7 @@ async function checkQualified(session: Session, ...trees: readonly (readonly Nod
   }
 }
 
-/** Groups and aggregates give the same values in any order of rows: no float rounds, and no equal values differ. */
+/** Whether groups and aggregates give the same values in any order of rows: no float rounding, no collations. */
 function isExact(plan: readonly Node[]): boolean {
   return plan.every((node) => {
     const isDistinct = node['type'] === 'LOGICAL_DISTINCT'

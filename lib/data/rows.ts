@@ -1,4 +1,4 @@
-// Columns from rows, one object each, from any iterable: arrays, generators, database cursors. Rows are not kept.
+// Columns from rows. Each row is an object. They come from any iterable: arrays, generators, database cursors. Rows are not kept.
 
 import { describeValue, invalidArgument } from '../core/check.js'
 import type { Column } from '../core/columns.js'
@@ -10,10 +10,10 @@ import { guarded, unreadable } from './guarded.js'
 /** One row: values by column name. */
 export type Row = Readonly<Record<string, Value>>
 
-/** Values that are taken between two looks at the clock. */
+/** Values that are read between two checks of the clock. */
 const valuesBetween = 512
 
-/** Columns in the order in which their names first come. @throws as `Dataset.fromRows` says. */
+/** Columns, in the order in which their names first appear. @throws as `Dataset.fromRows`. */
 export async function columnsOfRows(rows: Iterable<Row> | AsyncIterable<Row>): Promise<Map<string, Column>> {
   const source = guarded('rows', undefined, () => sourceOf(rows))
   const builders = new RowBuilder()
@@ -26,7 +26,7 @@ export async function columnsOfRows(rows: Iterable<Row> | AsyncIterable<Row>): P
     return pause.due
   }
   try {
-    // A plain loop where that does: awaiting every row of an array is slow.
+    // A plain loop if possible: awaiting every row of an array is slow.
     if (Symbol.iterator in source) {
       for (const row of source) if (isPauseDueAfter(row)) await pause.taken()
     } else {
@@ -38,7 +38,7 @@ export async function columnsOfRows(rows: Iterable<Row> | AsyncIterable<Row>): P
   return await builders.finish()
 }
 
-/** What is gone through: an array by its numbers, whatever its iterator may be. */
+/** The source of rows. An array is read by index, even if its iterator was replaced. */
 function sourceOf(rows: unknown): Iterable<unknown> | AsyncIterable<unknown> {
   if (Array.isArray(rows)) return itemsOf(rows)
   const iterable = typeof rows === 'object' && rows !== null && !ArrayBuffer.isView(rows)
@@ -59,7 +59,7 @@ class RowBuilder {
     return this.#rows
   }
 
-  /** Taken so far; a row counts as one more. */
+  /** Values so far; each row counts as one more. */
   get values(): number {
     return this.#values
   }
@@ -73,7 +73,7 @@ class RowBuilder {
     for (const name of Object.keys(row)) {
       let builder = this.#builders.get(name)
       if (builder === undefined) this.#builders.set(name, (builder = new ColumnBuilder(name)))
-      // A key that rows before lacked.
+      // Earlier rows may lack this key.
       builder.fill(this.#rows)
       builder.append((row as Row)[name])
       this.#values += 1
@@ -87,7 +87,7 @@ class RowBuilder {
     for (const [name, builder] of this.#builders) {
       builder.fill(this.#rows)
       columns.set(name, await inSlices(builder.finishing()))
-      // Lets go of what was copied.
+      // Frees the copied values.
       this.#builders.delete(name)
     }
     return columns

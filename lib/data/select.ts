@@ -1,5 +1,5 @@
-// Rows out of columns: a range without a copy where that can be, or any rows with one. Dictionaries are always shared, and what
-// the values stand for is kept.
+// Takes rows out of columns: a range (without a copy if possible), or any rows (with a copy). Dictionaries are always shared, and the
+// value type is kept.
 
 import { quote } from '../core/check.js'
 import type { Column, ListColumn, NumberValues, ScalarColumn } from '../core/columns.js'
@@ -7,7 +7,7 @@ import { DataError } from '../core/errors.js'
 import { mostItems } from '../core/limits.js'
 import { allocate } from '../core/memory.js'
 
-/** Rows `from` to `to` (exclusive). `name` is the column's, for messages. */
+/** Rows `from` to `to` (exclusive). `name` is the name of the column, for messages. */
 export function sliceRows(name: string, column: Column, from: number, to: number): Column {
   if (column.kind !== 'list') return sliceScalar(column, from, to)
   const { offsets, items } = column
@@ -19,8 +19,8 @@ export function sliceRows(name: string, column: Column, from: number, to: number
 }
 
 /**
- * The rows of these numbers, in this order.
- * @throws ERR_MULTIGATE_OUT_OF_MEMORY; ERR_MULTIGATE_DATA for lists of more items together than can be numbered.
+ * The rows with these numbers, in this order.
+ * @throws ERR_MULTIGATE_OUT_OF_MEMORY; ERR_MULTIGATE_DATA for lists with more than `most` items together.
  */
 export function selectRows(name: string, column: Column, rows: Int32Array, most = mostItems): Column {
   if (column.kind === 'list') return selectLists(name, column, rows, most)

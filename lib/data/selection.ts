@@ -1,27 +1,27 @@
-// Which rows of a table a part of it has, in what order. Worked out when it is asked for: parts of rows that follow one another, or
-// that come in a pattern, hold no row numbers. A part of a part is again one of these.
+// Which rows of a table a part has, in which order. Row numbers are computed on request: parts with consecutive rows, or with rows in
+// a pattern, store none. A part of a part is again a selection.
 
 /** Rows of a table. */
 export interface Selection {
   readonly rows: number
-  /** Of rows that follow one another in the table: the first of them. */
+  /** The first row, if the rows are consecutive in the table. */
   readonly first?: number | undefined
-  /** The table's row. `row` is in [0, rows). */
+  /** The row number in the table. `row` is in [0, rows). */
   at(row: number): number
   slice(from: number, to: number): Selection
 }
 
-/** Rows that follow one another. */
+/** Consecutive rows. */
 export function rangeOf(first: number, rows: number): Selection {
   return { rows, first, at: (row) => first + row, slice: (from, to) => rangeOf(first + from, to - from) }
 }
 
-/** Rows one by one. */
+/** Rows by a list of numbers. */
 export function listOf(list: Int32Array): Selection {
   return { rows: list.length, at: (row) => list[row] ?? 0, slice: (from, to) => listOf(list.subarray(from, to)) }
 }
 
-/** Of each `rowMod` rows of a selection those whose number modulo `rowMod` is listed, or with `others` those where it is not. */
+/** The rows of a selection whose number modulo `rowMod` is listed. With `others`, the rows where it is not. */
 export function remaindersOf(of: Selection, rowMod: number, listed: readonly number[], { others = false } = {}): Selection {
   const sorted = [...listed].sort((one, other) => one - other)
   const each = others ? rowMod - sorted.length : sorted.length
@@ -29,7 +29,7 @@ export function remaindersOf(of: Selection, rowMod: number, listed: readonly num
   const left = of.rows % rowMod
   const listedLeft = sorted.filter((remainder) => remainder < left).length
   const rows = Math.floor(of.rows / rowMod) * each + (others ? left - listedLeft : listedLeft)
-  // The place of a remainder, less the listed ones before it: where that passes `rank`, the remainder of this rank has been met.
+  // How many unlisted remainders lie below each listed one. The unlisted remainder of some rank follows from it by binary search.
   const unlistedBefore = sorted.map((remainder, index) => remainder - index)
   const remainderOf = others ? (rank: number) => rank + countUpTo(unlistedBefore, rank) : (rank: number) => sorted[rank] ?? 0
   const part = (skipped: number, rows: number): Selection => ({

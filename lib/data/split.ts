@@ -1,4 +1,4 @@
-// Splits by row number: which rows are for training, validation and test. It reads no data and lists no rows.
+// Splits by row number into training, validation and test. It reads no data and lists no rows.
 
 import { z } from 'zod'
 
@@ -26,7 +26,7 @@ export interface SplitOptions {
 
 export type Part = 'train' | 'validation' | 'test'
 
-/** Rows of each part, in order. @throws ERR_MULTIGATE_ARGUMENT naming the remainder that is wrong. */
+/** Rows of each part, in order. @throws ERR_MULTIGATE_ARGUMENT naming the wrong remainder. */
 export function splitRows(rows: Selection, options: SplitOptions): Record<Part, Selection> {
   const { rowMod, validation, test } = guarded('split', undefined, () => parseOptions('split', splitSchema, options))
   const partOf = new Map<number, 'validation' | 'test'>()

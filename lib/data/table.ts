@@ -1,5 +1,5 @@
-// Columns out of a DuckDB table. It decides what each column is, codes texts inside DuckDB (so that
-// every distinct text crosses once) and reads numbers and codes in bulk. Order of rows is the table's.
+// Reads columns out of a DuckDB table. It decides the kind of each column, codes texts inside DuckDB (so that each distinct text is
+// transferred once) and reads numbers and codes in bulk. Rows keep the order of the table.
 
 import type { DuckDBDataChunk } from '@duckdb/node-api'
 
@@ -12,29 +12,29 @@ import { inSlices, type Sliced, sliceValues } from '../core/slices.js'
 import { identifier, type Session } from './duckdb.js'
 import { groupsOf } from './groups.js'
 
-/** What the values of a column become, or the items of its lists. */
+/** What the values of a column, or the items of its lists, become. */
 interface Values {
   readonly kind: 'number' | 'string'
-  /** As `Column` says. */
+  /** As in `Column`. */
   readonly type?: 'boolean' | 'date' | undefined
-  /** Numbers are kept as 32-bit floats. */
+  /** Numbers are stored as 32-bit floats. */
   readonly float?: true | undefined
 }
 
-/** A column of the table and what it becomes. */
+/** A column of the table, and what it becomes. */
 export interface ColumnPlan extends Values {
-  /** In the table. */
+  /** Its name in the table. */
   readonly source: string
-  /** In the dataset. */
+  /** Its name in the dataset. */
   readonly name: string
   readonly list?: true | undefined
-  /** Of numbers: as `NumberColumn` says. */
+  /** For numbers: as in `NumberColumn`. */
   readonly asWritten?: true | undefined
 }
 
-/** So few that a statement per column takes longer than reading every text. */
+/** So few rows that a statement per column takes longer than reading every text. */
 const fewRows = 2 ** 14
-/** From here on integers do not fit a float64, and two ids might become one. */
+/** From here on, float64 does not hold every integer: two ids could become one. */
 const exactIntegers = 2 ** 53
 
 const bigIntegers = /^(U?BIGINT|U?HUGEINT|BIGNUM|DECIMAL\(.*\))$/
@@ -46,7 +46,7 @@ const kinds: readonly (readonly [RegExp, Values])[] = [
   [/^(VARCHAR|ENUM\(.*\)|UUID|TIME.*|INTERVAL)$/s, { kind: 'string' }],
 ]
 
-/** What the columns of a typed table become. @throws ERR_MULTIGATE_DATA for a type that is neither number, text nor list. */
+/** What the columns of a typed table become. @throws ERR_MULTIGATE_DATA for a type that is not a number, text or list. */
 export async function planOfTable(session: Session, table: string): Promise<ColumnPlan[]> {
   const plans: ColumnPlan[] = []
   for (const [name, type] of (await session.rows(`DESCRIBE ${table}`)) as [string, string][]) {
@@ -61,7 +61,7 @@ async function kindOfIntegers(session: Session, table: string, name: string, typ
   const item = /^(.*)\[\d*\]$/s.exec(type)?.[1]
   if (!bigIntegers.test(item ?? type)) {
     throw new DataError(
-      `column ${quote(name)}: expected numbers, text or lists of them, found ${type}; read others alone (columns: [...]), or cast it with Dataset.fromQuery`,
+      `column ${quote(name)}: expected numbers, text or lists of them, found ${type}; read only the other columns (columns: [...]), or cast it with Dataset.fromQuery`,
       { column: name },
     )
   }
@@ -73,7 +73,7 @@ async function kindOfIntegers(session: Session, table: string, name: string, typ
 
 const part = 'multigate_part'
 
-/** Planned columns, `rows` at a time, or all at once; one part without rows where there are none. */
+/** Planned columns, `rows` at a time, or all at once. An empty table gives one part without rows. */
 export async function* tableParts(
   session: Session,
   table: string,
@@ -92,7 +92,8 @@ export async function* tableParts(
 /** Reads planned columns. @throws ERR_MULTIGATE_DATA for more than 2^31 - 1 rows. */
 async function readTable(session: Session, table: string, plans: readonly ColumnPlan[]): Promise<Map<string, Column>> {
   const rows = await rowsOf(session, table)
-  if (rows > mostRows) throw new DataError(`expected at most ${mostRows} rows, found ${rows}; read a part of them with a query`)
+  if (rows > mostRows)
+    throw new DataError(`dataset: expected at most ${mostRows} rows, found ${rows}; read a part of them with a query`)
 
   const columns = new Map<string, Column>(plans.map(({ name }) => [name, { kind: 'number', values: new Int32Array(0) }]))
   for (const plan of plans.filter(({ list }) => list === true))
@@ -129,7 +130,7 @@ async function rowsOf(session: Session, table: string): Promise<number> {
   return Number(count)
 }
 
-/** The rows of a query, some at a time; other work of this thread runs between two chunks. */
+/** The rows of a query in chunks. Other work of this thread runs between two chunks. */
 async function* chunksOf(session: Session, sql: string): AsyncGenerator<DuckDBDataChunk, void, undefined> {
   const result = await session.connection.stream(sql)
   for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) yield chunk
@@ -156,7 +157,7 @@ function floatReader({ source, name }: ColumnPlan, rows: number): Reader {
   }
 }
 
-/** 32-bit integers up to the first number that is none, and all as floats from there on. */
+/** Reads 32-bit integers. At the first other number, all become 64-bit floats. */
 function numberReader({ source, name, type, asWritten }: ColumnPlan, rows: number): Reader {
   const what = `column ${quote(name)}`
   const integers = allocate(what, Int32Array, rows)
@@ -187,7 +188,7 @@ function numberReader({ source, name, type, asWritten }: ColumnPlan, rows: numbe
   }
 }
 
-/** Texts of a few rows, which are coded here. */
+/** Reads and codes the texts of a few rows here, not in DuckDB. */
 function textReader(plan: ColumnPlan, rows: number): Reader {
   const seen = new Map<string, number>()
   const codes = new Int32Array(rows).fill(-1)
@@ -214,7 +215,7 @@ function textReader(plan: ColumnPlan, rows: number): Reader {
   }
 }
 
-/** Dates in the one form that stands for them; what that form has no room for (infinity, years before Christ) as DuckDB writes it. */
+/** Dates in the form of `dateText`. What that form cannot hold (infinity, years before Christ) stays as DuckDB writes it. */
 function written({ type }: ColumnPlan, text: string): string {
   return type === 'date' ? (dateText(text) ?? text) : text
 }
@@ -223,18 +224,18 @@ function textColumn({ type }: ColumnPlan, dictionary: readonly string[], codes: 
   return { kind: 'string', ...(type === 'date' && { type }), dictionary, codes }
 }
 
-/** Columns that are coded in one statement, and how many distinct texts these have at most: their hash tables are in memory at once. */
+/** Limits for coding columns in one statement: columns, and distinct texts of each. All their hash tables are in memory at once. */
 const joinedAtOnce = 8
 const fewTexts = 2 ** 16
 
-/** A column and the texts that its codes stand for, which are also in a table of this name. */
+/** A column and the texts of its codes, which are also in the table `table`. */
 interface Coded {
   readonly plan: ColumnPlan
   readonly table: string
   readonly dictionary: readonly string[]
 }
 
-/** Texts of many rows, which DuckDB codes: by joins, which take a fifth of the time of casts to enums. */
+/** Codes texts of many rows in DuckDB, by joins. They take a fifth of the time of casts to enums. */
 async function codedTexts(
   session: Session,
   table: string,
@@ -276,7 +277,7 @@ async function joinedCodes(session: Session, table: string, columns: readonly Co
     return `LEFT JOIN ${dictionary} d${index} ON t.${identifier(plan.source)}::VARCHAR = d${index}.text`
   })
   const joined = `SELECT t.rowid::INTEGER, ${found} FROM ${table} t ${joins.join(' ')}`
-  // In any order: each row of it says which it is.
+  // Rows come in any order: each carries its row number.
   for await (const chunk of chunksOf(session, joined)) {
     const places = itemsOf(chunk, 0)
     for (const [index, into] of codes.entries()) {
@@ -289,7 +290,7 @@ async function joinedCodes(session: Session, table: string, columns: readonly Co
 
 const itemsTable = 'multigate_items'
 
-/** All items of the lists as a column of their own. */
+/** Reads all items of the lists as one column. */
 async function listColumn(session: Session, table: string, plan: ColumnPlan, rows: number): Promise<Column> {
   const { source, name, list: _list, ...values } = plan
   const type = values.kind === 'string' ? 'VARCHAR' : values.float === true ? 'FLOAT' : 'DOUBLE'
@@ -313,7 +314,7 @@ async function listColumn(session: Session, table: string, plan: ColumnPlan, row
   return { kind: 'list', offsets, items: read.get(name) as ScalarColumn }
 }
 
-/** The numbers of a vector without nulls, whole: one by one is what a read would spend its time in. */
+/** All numbers of a vector without nulls, in bulk: reading them one by one is slow. */
 function itemsOf(chunk: DuckDBDataChunk, index: number): Float64Array | Float32Array | Int32Array {
   const { items } = chunk.getColumnVector(index) as unknown as { readonly items: Float64Array | Float32Array | Int32Array }
   return items.subarray(0, chunk.rowCount)

@@ -1,4 +1,4 @@
-// Columns from values in memory. Typed arrays are copied in bulk, everything else value by value.
+// Columns from values in memory. Typed arrays are copied in bulk, other arrays value by value.
 
 import { isGone, lengthOf, typedArrayName } from '../core/arrays.js'
 import { describeValue, quote } from '../core/check.js'
@@ -20,17 +20,17 @@ export type NumberArray =
   | Uint16Array
   | Uint32Array
 
-/** Values of a column that holds no lists; null, undefined and NaN are missing. */
+/** Values of a column without lists. Null, undefined and NaN are missing. */
 export type ScalarValues = NumberArray | BigInt64Array | BigUint64Array | readonly ScalarValue[]
 
-/** Lists one behind the other, as Arrow lays them out: what many long lists take least memory and time in. */
+/** Concatenated lists, as in Arrow: the form with the least memory and time for many long lists. */
 export interface FlatLists {
   readonly items: ScalarValues
-  /** `[rows + 1]`: row r has the items from `offsets[r]` to `offsets[r + 1]`. Starts at 0, never falls, ends at the number of items. */
+  /** `[rows + 1]`: row r has items `offsets[r]` to `offsets[r + 1]`. It starts at 0, never falls, and ends at the number of items. */
   readonly offsets: ArrayLike<number>
 }
 
-/** What `Dataset.fromColumns` takes for a column: numbers, texts or lists of them; null, undefined and NaN are missing. */
+/** What `Dataset.fromColumns` takes for a column: numbers, texts or lists of them. Null, undefined and NaN are missing. */
 export type ColumnValues = ScalarValues | readonly Value[] | FlatLists
 
 /**
@@ -50,16 +50,19 @@ function plainColumn(name: string, values: unknown): Column {
     throw wrong(name, `expected an array, a typed array or { items, offsets }, found ${describeValue(values)}`)
   }
   const { length } = values
-  // Refused before the time for it is spent.
+  // Checked first, so that no time is lost.
   if (length > mostRows) throw wrong(name, `expected at most ${mostRows} rows, found ${length}`)
   const builder = new ColumnBuilder(name)
   for (let row = 0; row < length; row += 1) builder.append(values[row] as Value)
   return builder.finish()
 }
 
-/** A copy of a typed array. @throws ERR_MULTIGATE_DATA where its memory is gone, or an integer is beyond 2^53; ERR_MULTIGATE_OUT_OF_MEMORY. */
+/**
+ * A copy of a typed array.
+ * @throws ERR_MULTIGATE_DATA if its memory is gone or an integer is beyond 2^53; ERR_MULTIGATE_OUT_OF_MEMORY.
+ */
 export function numbersOf(name: string, values: NumberArray | BigInt64Array | BigUint64Array): NumberValues {
-  if (isGone(values)) throw wrong(name, 'expected an array, found one whose memory was transferred away or shrunk')
+  if (isGone(values)) throw wrong(name, 'expected an array, found one whose memory was transferred away or shrunk; pass a copy')
   const what = `column ${quote(name)}`
   const length = lengthOf(values)
   switch (typedArrayName(values)) {
@@ -87,7 +90,7 @@ function exactNumbers(name: string, values: BigInt64Array | BigUint64Array, into
     const value = values[row]
     const number = Number(value)
     if (!Number.isSafeInteger(number)) {
-      const expected = `expected an integer up to 2^53, found ${describeValue(value)}; pass ids beyond that as strings`
+      const expected = `expected an integer up to 2^53, found ${describeValue(value)}; pass larger ids as strings`
       throw new DataError(`column ${quote(name)}, row ${row}: ${expected}`, { column: name, row, value })
     }
     into[row] = number
@@ -97,7 +100,7 @@ function exactNumbers(name: string, values: BigInt64Array | BigUint64Array, into
 
 function listColumn(name: string, { items, offsets }: FlatLists): Column {
   const column = plainColumn(name, items)
-  if (column.kind === 'list') throw wrong(name, 'expected items that are numbers or texts, found lists')
+  if (column.kind === 'list') throw wrong(name, 'expected numbers or texts as items, found lists')
   return { kind: 'list', items: column, offsets: offsetsOf(name, rowsOf(column), offsets) }
 }
 
@@ -112,7 +115,7 @@ function offsetsOf(name: string, items: number, offsets: ArrayLike<number>): Int
     const offset = offsets[at]
     if (at === 0 && offset !== 0) throw unfit(0, '0', offset)
     if (typeof offset !== 'number' || !Number.isInteger(offset) || offset < last || offset > items) {
-      throw unfit(at, `an integer from ${last}, the one before, to ${items}, the number of items`, offset)
+      throw unfit(at, `an integer from ${last} (the offset before) to ${items} (the number of items)`, offset)
     }
     copy[at] = last = offset
   }

@@ -1,9 +1,9 @@
-// Replaces a file whole or not at all: what is written goes to a temporary name in the same folder, reaches the disk, and
-// then takes the real name. Whoever opens that name sees the old file or the new one, after a crash too. Links are followed;
-// the file keeps its permissions and its owner. Only files are replaced: a device such as /dev/null stays what it is.
+// Replaces a file whole or not at all. The new content goes to a temporary file in the same folder, reaches the disk, and then takes
+// the real name. A reader sees the old file or the new one, even after a crash. Links are followed. The file keeps its permissions
+// and its owner. Only files are replaced: a device such as /dev/null is refused.
 //
-// A file that has other names (hard links), or that something is mounted on, must stay the same file: it is written over in
-// place, once all of the new content is on the disk beside it.
+// A file with other names (hard links) or with a mount on it must stay the same file. It is overwritten in place, after all of the
+// new content is on the disk beside it.
 
 import { constants, type Stats } from 'node:fs'
 import { access, type FileHandle, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises'
@@ -19,33 +19,33 @@ export interface FileSink {
   write(bytes: Uint8Array): Promise<void>
 }
 
-/** What a path leads to, before it is written. */
+/** What a path leads to before the write. */
 interface Target {
   /** As the caller wrote it. */
   readonly path: string
-  /** Behind all links. */
+  /** The path after all links. */
   readonly file: string
-  /** Undefined where there is nothing yet. */
+  /** Undefined if nothing exists yet. */
   readonly found: Stats | undefined
 }
 
 /**
- * Checks, without writing, that a file can be replaced or made: before the work whose result it is to hold.
- * @throws ERR_MULTIGATE_ARGUMENT for what is no path, ERR_MULTIGATE_WRITE with what stands in the way.
+ * Checks, without writing, that a file can be replaced or made. Call it before the work whose result the file will hold.
+ * @throws ERR_MULTIGATE_ARGUMENT for an invalid path, ERR_MULTIGATE_WRITE with the obstacle.
  */
 export async function checkWritable(path: FilePath): Promise<void> {
   await targetOf(path)
 }
 
 /**
- * Writes a file atomically. The folder must be there. What a process that was killed while it wrote the same file has left behind is removed.
- * @throws what `write` throws, or as `checkWritable`; the old file is then as it was and nothing is left behind.
+ * Writes a file atomically. The folder must exist. Also removes what killed processes left behind when they wrote the same file.
+ * @throws what `write` throws, or as `checkWritable`. The old file is then unchanged and nothing is left behind.
  */
 export async function writeAtomically(path: FilePath, write: (sink: FileSink) => Promise<void>): Promise<void> {
   await replaceFile(path, (_, sink) => write(sink))
 }
 
-/** The same for content that others write: to a file of this name, which is there and empty. */
+/** Like `writeAtomically`, for content that other code writes to the empty file `temporary`. */
 export async function replaceFile(path: FilePath, write: (temporary: string, sink: FileSink) => Promise<void>): Promise<void> {
   const target = await targetOf(path)
   const failed = failedAt(target.path, target.file)
@@ -53,7 +53,7 @@ export async function replaceFile(path: FilePath, write: (temporary: string, sin
   const discard = (): Promise<void> => rm(temporary, { force: true }).catch(() => undefined)
   let kept: FileHandle | undefined
   try {
-    // Who may not read the file must not read it meanwhile.
+    // Users who may not read the file must not read the temporary one either.
     const handle = await open(temporary, 'wx', target.found === undefined ? 0o666 : 0o600).catch(failed)
     try {
       await write(temporary, { write: (bytes) => writeAll(handle, bytes).catch(failed) })
@@ -83,31 +83,31 @@ async function targetOf(given: FilePath): Promise<Target> {
   if (found?.isFile() === false) {
     throw new WriteError(
       path,
-      `expected a file or nothing there, found ${found.isDirectory() ? 'a directory' : 'a device or a pipe'}`,
+      `expected a file or nothing at this path, found ${found.isDirectory() ? 'a directory' : 'a device or a pipe'}`,
     )
   }
   const file = await behindLinks(path)
   const failed = failedAt(path, file)
-  // The dot tells a folder from a file of that name.
+  // The dot makes this fail if the folder is a file.
   await access(`${dirname(file)}${sep}.`, constants.W_OK | constants.X_OK).catch(failed)
   if (found !== undefined && isShared(found)) await access(file, constants.W_OK).catch(failed)
   return { path, file, found }
 }
 
-/** The file that a path means, which need not be there: a link to nothing says where to make it. */
+/** The file that a path means. It need not exist: a dangling link says where to make it. */
 async function behindLinks(path: string): Promise<string> {
   let at = path
   for (;;) {
     const folder = await realpath(dirname(at)).catch(failedAt(path, at))
     const here = join(folder, basename(at))
-    // Links that lead to each other have no `stat`, so this ends.
+    // The loop ends: `stat` has already refused links that lead to each other.
     const link = await readlink(here).catch(() => undefined)
     if (link === undefined) return here
     at = isAbsolute(link) ? link : `${folder}${sep}${link}`
   }
 }
 
-/** Best effort: a user may not give files away, and some file systems have neither owners nor permissions. */
+/** Best effort: users may not give files away, and some file systems have no owners or permissions. */
 async function keepOwner(handle: FileHandle, found: Stats | undefined): Promise<void> {
   if (found === undefined) return
   const { uid, gid, mode } = found
@@ -116,7 +116,7 @@ async function keepOwner(handle: FileHandle, found: Stats | undefined): Promise<
     () => false,
   )
   if (!owned) await handle.chown(-1, gid).catch(() => undefined)
-  // Bits that lend the owner's rights do not go to another owner.
+  // A file with another owner must not keep the setuid and setgid bits.
   await handle.chmod(mode & (owned ? 0o7777 : 0o777)).catch(() => undefined)
 }
 
@@ -124,10 +124,10 @@ function isShared({ nlink }: Stats): boolean {
   return nlink > 1
 }
 
-/** What a system says of a name that cannot be taken: something is mounted there, or the folder lets no one but the owner do it. */
+/** The system's codes for a name that cannot be taken: something is mounted there, or only the owner may do it in this folder. */
 const nameKept = new Set(['EBUSY', 'EPERM', 'EACCES', 'EXDEV'])
 
-/** Gives the temporary file the real name; where that must stay with the file that has it, that file, to be written over. */
+/** Gives the temporary file the real name. If the old file must keep that name, the result is the old file, to be overwritten. */
 async function takeName(temporary: string, { file, found }: Target): Promise<FileHandle | undefined> {
   if (found !== undefined && isShared(found)) return await open(file, 'r+')
   try {
@@ -156,14 +156,14 @@ async function writeOver(handle: FileHandle, temporary: string, { path }: Target
     await syncFile(handle.fd)
   } catch (cause) {
     const reason = (cause as Error).message
-    throw new WriteError(path, `${reason}; it is half written, and all of its new content is in ${temporary}`, { cause })
+    throw new WriteError(path, `${reason}; it is half written: copy its whole new content from ${temporary}`, { cause })
   } finally {
     await source.close()
     await handle.close()
   }
 }
 
-/** Turns the system's error into ours. `file` is what `path` leads to. */
+/** Turns the system's error into a WriteError. `file` is what `path` leads to. */
 function failedAt(path: string, file = path): (cause: unknown) => never {
   return (cause) => {
     if (cause instanceof WriteError) throw cause
@@ -171,15 +171,15 @@ function failedAt(path: string, file = path): (cause: unknown) => never {
     const folder = dirname(resolve(file))
     const known: Readonly<Record<string, string>> = {
       ENOENT: `there is no folder ${folder}; make it first`,
-      ENOTDIR: `${folder} is not a folder`,
-      EACCES: `this user may not write in ${folder}`,
-      EPERM: `this user may not write in ${folder}`,
-      EROFS: `${folder} can only be read`,
-      ENOSPC: 'the disk is full',
-      EDQUOT: "this user's quota of the disk is used up",
-      ELOOP: 'its links lead to each other',
-      ENAMETOOLONG: 'its name is longer than names can be here; choose a shorter one',
-      EBUSY: 'something else holds this name (a mount, a program that has it open); choose another or free it',
+      ENOTDIR: `${folder} is not a folder; choose another path`,
+      EACCES: `this user may not write in ${folder}; change its permissions or choose another folder`,
+      EPERM: `this user may not write in ${folder}; change its permissions or choose another folder`,
+      EROFS: `${folder} is read-only; choose another folder`,
+      ENOSPC: 'the disk is full; free some space',
+      EDQUOT: "this user's disk quota is used up; free some space",
+      ELOOP: 'its links lead to each other; remove one of them',
+      ENAMETOOLONG: 'its name is too long for this file system; choose a shorter one',
+      EBUSY: 'a mount or a program holds this name; choose another name or free it',
     }
     throw new WriteError(path, known[code ?? ''] ?? message, { cause })
   }

@@ -1,17 +1,17 @@
-// Reads JSON that a stranger may have written. It takes what JSON.parse takes, but for two things: a key that comes twice in one
-// object, of which JSON.parse keeps the last in silence, so that two readers could see two different files; and nesting without
-// end. It works in slices: a text of megabytes does not hold the thread.
+// Reads JSON from untrusted sources. It accepts what JSON.parse accepts, with two exceptions. A key must not occur twice in one
+// object: JSON.parse silently keeps the last, so two readers could see different files. And the depth is limited. It works in slices,
+// so that megabytes of text do not hold the thread.
 
 import { quote } from '../core/check.js'
 import type { Sliced } from '../core/slices.js'
 
-/** Deeper than anything that is written here, and far from where other code, which recurses, would fail. */
+/** Deeper than any file that multigate writes, and far below the depth where recursive code fails. */
 const mostDepth = 64
 
 /** Values between two yields: a millisecond. */
 const sliceTokens = 1024
 
-/** What is wrong with a JSON text. `key`: of the object that is wrong, where it is one. */
+/** What is wrong with a JSON text. `key` is the duplicate key, if that is the fault. */
 export class JsonError extends Error {
   readonly key: string | undefined
 
@@ -25,7 +25,7 @@ export class JsonError extends Error {
 interface Frame {
   readonly close: ']' | '}'
   readonly value: unknown[] | Record<string, unknown>
-  /** Of the value that comes next. */
+  /** The key of the next value. */
   key: string
 }
 
@@ -38,7 +38,7 @@ export function* parseJson(text: string): Sliced<unknown> {
     const opened = reader.open()
     let value: unknown
     if (opened !== undefined) {
-      if (frames.push(opened) > mostDepth) throw new JsonError(`more than ${mostDepth} levels, one in another`)
+      if (frames.push(opened) > mostDepth) throw new JsonError(`expected at most ${mostDepth} nested levels, found more`)
       if (!reader.takes(opened.close)) {
         if (opened.close === '}') opened.key = reader.key(opened)
         continue
@@ -46,7 +46,7 @@ export function* parseJson(text: string): Sliced<unknown> {
       frames.pop()
       value = opened.value
     } else value = reader.scalar()
-    // What it closes is a value itself.
+    // A closed array or object is a value itself.
     for (;;) {
       const frame = frames.at(-1)
       if (frame === undefined) {
@@ -67,7 +67,7 @@ export function* parseJson(text: string): Sliced<unknown> {
 
 function add({ value: container, key }: Frame, value: unknown): void {
   if (Array.isArray(container)) container.push(value)
-  // An assignment would set the prototype.
+  // An assignment to `__proto__` would set the prototype.
   else if (key === '__proto__')
     Object.defineProperty(container, key, { value, enumerable: true, configurable: true, writable: true })
   else container[key] = value
@@ -88,7 +88,7 @@ class Reader {
     this.#text = text
   }
 
-  /** Goes past this character, if it is the next one. */
+  /** Skips this character if it is the next one. */
   takes(char: string): boolean {
     this.#skipBlanks()
     if (this.#text[this.#at] !== char) return false
@@ -96,7 +96,7 @@ class Reader {
     return true
   }
 
-  /** An array or object, if one begins here. */
+  /** The array or object that begins here, if any. */
   open(): Frame | undefined {
     if (this.takes('{')) return { close: '}', value: {}, key: '' }
     return this.takes('[') ? { close: ']', value: [], key: '' } : undefined
@@ -107,7 +107,7 @@ class Reader {
     this.#skipBlanks()
     if (this.#text[this.#at] !== '"') throw this.unexpected('a key in quotes')
     const key = this.#string()
-    if (Object.hasOwn(value, key)) throw new JsonError(`the key ${quote(key)} twice`, key)
+    if (Object.hasOwn(value, key)) throw new JsonError(`expected each key once, found ${quote(key)} twice`, key)
     if (!this.takes(':')) throw this.unexpected(':')
     return key
   }
@@ -136,7 +136,7 @@ class Reader {
     return new JsonError(`at character ${this.#at}: expected ${expected}, found ${found}`)
   }
 
-  /** By JSON.parse, whose text holds on to no part of the whole. */
+  /** JSON.parse makes a new string, which does not keep the whole text in memory. */
   #string(): string {
     const start = this.#at
     let end = start

@@ -1,5 +1,5 @@
-// The header of a safetensors file, read with distrust: sizes before allocation, every offset against shape, element type,
-// neighbours and file. What passes describes each byte of the data exactly once.
+// Reads the header of an untrusted safetensors file. Sizes are checked before allocation, and every offset against shape, element
+// type, neighbours and file size. A valid header describes each byte of the data exactly once.
 
 import { describeValue, quote } from '../core/check.js'
 import { FormatError } from '../core/errors.js'
@@ -7,10 +7,10 @@ import type { Sliced } from '../core/slices.js'
 import { JsonError, parseJson } from './json.js'
 import { type DType, dtypes, elementBytes } from './tensors.js'
 
-/** As the format's reference reader has it. */
+/** Bytes; the limit of the format's reference reader. */
 export const largestHeader = 100_000_000
 
-/** Checked between two yields: a millisecond. */
+/** Entries checked between two yields: about a millisecond. */
 const entriesAtOnce = 1024
 
 /** Where a tensor lies. */
@@ -18,7 +18,7 @@ export interface TensorEntry {
   readonly name: string
   readonly dtype: DType
   readonly shape: readonly number[]
-  /** From the start of the file. */
+  /** In bytes from the start of the file. */
   readonly start: number
   readonly bytes: number
 }
@@ -29,18 +29,22 @@ export interface Header {
   readonly tensors: ReadonlyMap<string, TensorEntry>
 }
 
-/** Length of the header out of the first 8 bytes of a file of `size` bytes. @throws ERR_MULTIGATE_FORMAT */
+/** The header length, from the first 8 bytes of a file of `size` bytes. @throws ERR_MULTIGATE_FORMAT if the file is too short. */
 export function headerLength(file: string, first: Uint8Array, size: number): number {
   if (first.length < 8) throw wrong(file, 'header length', `8 bytes, found a file of ${size}`)
   const length = new DataView(first.buffer, first.byteOffset, 8).getBigUint64(0, true)
   if (length > largestHeader)
     throw wrong(file, 'header length', `at most ${largestHeader}, found ${length}; is this a safetensors file?`)
   if (8 + Number(length) > size)
-    throw wrong(file, 'header length', `at most ${size - 8}, the bytes that follow, found ${length}; the file is cut short`)
+    throw wrong(
+      file,
+      'header length',
+      `at most ${size - 8}, the bytes that follow, found ${length}; the file is cut short: copy it again`,
+    )
   return Number(length)
 }
 
-/** Reads the header, in slices. `size` is the size of the whole file. @throws ERR_MULTIGATE_FORMAT naming the field that is wrong. */
+/** Reads the header in slices. `size` is the size of the whole file. @throws ERR_MULTIGATE_FORMAT naming the wrong field. */
 export function* parseHeader(file: string, bytes: Uint8Array, size: number): Sliced<Header> {
   const header = yield* parseObject(file, bytes)
   const dataStart = 8 + bytes.length
@@ -58,10 +62,10 @@ export function* parseHeader(file: string, bytes: Uint8Array, size: number): Sli
       throw wrong(
         file,
         field,
-        `a start >= ${end - dataStart}, where the tensor before ends, found ${start - dataStart}: they overlap`,
+        `a start >= ${end - dataStart}, the end of the tensor before, found ${start - dataStart}: the tensors overlap`,
       )
     if (start > end)
-      throw wrong(file, field, `a start of ${end - dataStart}, where the tensor before ends, found ${start - dataStart}: a gap`)
+      throw wrong(file, field, `a start of ${end - dataStart}, the end of the tensor before, found ${start - dataStart}: a gap`)
     end = start + length
   }
   if (end !== size) throw wrong(file, 'data', `${end - dataStart} bytes, as the header says, found ${size - dataStart}`)
@@ -78,7 +82,7 @@ function* parseObject(file: string, bytes: Uint8Array): Sliced<Record<string, un
   } catch (cause) {
     if (cause instanceof JsonError && cause.key !== undefined)
       throw wrong(file, quote(cause.key), 'each name once, found it twice')
-    throw new FormatError(`${file}: header: expected JSON in UTF-8, found something else (${(cause as Error).message})`, {
+    throw new FormatError(`${file}: header: expected JSON in UTF-8, found other content (${(cause as Error).message})`, {
       file,
       field: 'header',
       cause,
@@ -92,7 +96,7 @@ function parseEntry(file: string, name: string, entry: unknown, dataStart: numbe
   const at = quote(name)
   if (!isObject(entry)) throw wrong(file, at, `an object, found ${describeValue(entry)}`)
   const unknown = Object.keys(entry).find((key) => !['dtype', 'shape', 'data_offsets'].includes(key))
-  if (unknown !== undefined) throw wrong(file, `${at}.${unknown}`, 'only dtype, shape and data_offsets, found this too')
+  if (unknown !== undefined) throw wrong(file, `${at}.${unknown}`, 'only dtype, shape and data_offsets, found another field')
   const { dtype, shape, data_offsets: offsets } = entry
   const known = dtypes.find((candidate) => candidate === dtype)
   if (known === undefined) throw wrong(file, `${at}.dtype`, `one of ${dtypes.join(', ')}, found ${describeValue(dtype)}`)

@@ -1,5 +1,5 @@
-// Reads and writes safetensors files: named tensors and text metadata, nothing that runs. Big tensors pass in chunks; no
-// buffer of the whole file is ever made. Tensors are written widest element first, so that each is aligned in the file.
+// Reads and writes safetensors files: named tensors and text metadata, no code. Big tensors pass in chunks, never as a buffer of the
+// whole file. Tensors with the widest elements are written first, so that each is aligned in the file.
 
 import { constants } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
@@ -20,7 +20,7 @@ export type { DType, Tensor, TensorArray } from './tensors.js'
 /** Bytes read or written at once. */
 const chunkBytes = 16 * 2 ** 20
 
-/** A tensor to write: whole, or in chunks that follow each other (a table too big for one array). */
+/** A tensor to write: whole, or in consecutive chunks (for a table that is too big for one array). */
 export type TensorSource =
   | { readonly name: string; readonly shape: readonly number[]; readonly data: TensorArray }
   | {
@@ -31,7 +31,7 @@ export type TensorSource =
       readonly chunks: () => Iterable<TensorArray> | AsyncIterable<TensorArray>
     }
 
-/** An open file. The header has been checked whole; data are read when asked for. */
+/** An open file. The whole header has been checked; data are read on demand. */
 export class SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>
   /** In the order of the data. */
@@ -48,8 +48,7 @@ export class SafetensorsFile {
 
   /**
    * Opens a file and checks its header.
-   * @throws ERR_MULTIGATE_FORMAT naming the field that is wrong, or where the file cannot be opened; ERR_MULTIGATE_ARGUMENT for what is no
-   * path.
+   * @throws ERR_MULTIGATE_FORMAT naming the wrong field, or if the file cannot be opened; ERR_MULTIGATE_ARGUMENT for an invalid path.
    */
   static async open(given: FilePath): Promise<SafetensorsFile> {
     const path = pathOf('path', given)
@@ -67,7 +66,7 @@ export class SafetensorsFile {
     }
   }
 
-  /** Where a tensor lies. @throws ERR_MULTIGATE_FORMAT where there is none of this name. */
+  /** Where a tensor lies. @throws ERR_MULTIGATE_FORMAT if there is no tensor of this name. */
   entry(name: string): TensorEntry {
     const entry = this.tensors.get(name)
     if (entry === undefined)
@@ -75,7 +74,7 @@ export class SafetensorsFile {
     return entry
   }
 
-  /** Reads a whole tensor. @throws ERR_MULTIGATE_FORMAT where there is none or the file was cut since it was opened. */
+  /** Reads a whole tensor. @throws ERR_MULTIGATE_FORMAT if it does not exist, or if the file was cut after it was opened. */
   async read(name: string): Promise<Tensor> {
     const { dtype, shape, start, bytes } = this.entry(name)
     const whole = allocate(`${this.path}: tensor ${quote(name)}`, Uint8Array, bytes)
@@ -84,7 +83,8 @@ export class SafetensorsFile {
   }
 
   /**
-   * Reads a tensor in parts that follow each other, each of at most `elements` and a new array, or with `passing` in the memory of the one before.
+   * Reads a tensor in consecutive parts of at most `elements` elements (default: 16 MiB). Each part is a new array; with `passing`,
+   * it reuses the memory of the part before.
    * @throws as `read`.
    */
   async *chunks(name: string, elements = 0, { passing = false } = {}): AsyncGenerator<TensorArray> {
@@ -111,7 +111,7 @@ export class SafetensorsFile {
   }
 }
 
-/** Reads a whole file. @throws ERR_MULTIGATE_FORMAT as `SafetensorsFile.open`; ERR_MULTIGATE_OUT_OF_MEMORY where it is too large for that. */
+/** Reads a whole file. @throws ERR_MULTIGATE_FORMAT as `SafetensorsFile.open`; ERR_MULTIGATE_OUT_OF_MEMORY if it is too large. */
 export async function readSafetensors(
   path: FilePath,
 ): Promise<{ metadata: Readonly<Record<string, string>>; tensors: Map<string, Tensor> }> {
@@ -126,8 +126,8 @@ export async function readSafetensors(
 }
 
 /**
- * Writes a file, replaced whole or not at all.
- * @throws ERR_MULTIGATE_ARGUMENT naming the tensor whose data do not fit its shape, or a name that comes twice.
+ * Writes a file. An old file is replaced whole or not at all.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the tensor whose data do not fit its shape, or a duplicate name.
  */
 export async function writeSafetensors(
   path: FilePath,
@@ -175,7 +175,9 @@ function headerOf(tensors: readonly PlannedTensor[], metadata: Readonly<Record<s
   let offset = 0
   const entries = tensors.map(({ name, dtype, shape, bytes }) => {
     if (names.has(name))
-      throw new ArgumentError(`tensor ${quote(name)}: expected each name once and not __metadata__`, { field: name })
+      throw new ArgumentError(`tensor ${quote(name)}: expected each name once, and not __metadata__; choose another name`, {
+        field: name,
+      })
     names.add(name)
     const start = offset
     offset += bytes
@@ -183,7 +185,7 @@ function headerOf(tensors: readonly PlannedTensor[], metadata: Readonly<Record<s
   })
   const text = JSON.stringify(Object.fromEntries([['__metadata__', metadata], ...entries]))
   const json = new TextEncoder().encode(text)
-  // Blanks up to a multiple of 8: the data start aligned.
+  // Blanks up to a multiple of 8 align the data.
   const length = Math.ceil(json.length / 8) * 8
   if (length > largestHeader)
     throw new ArgumentError(`metadata: expected a header of at most ${largestHeader} bytes, found ${length}`)
@@ -212,7 +214,7 @@ function lengthError(name: string, shape: readonly number[], found: number): Arg
   return new ArgumentError(`tensor ${quote(name)}: expected ${expected}, found ${found}`, { field: name })
 }
 
-/** Opens what is a plain file: a pipe would wait for a writer, and opening a device may do anything. */
+/** Opens only plain files: a pipe would wait for a writer, and opening a device may have side effects. */
 async function openFile(path: string): Promise<FileHandle> {
   try {
     const found = await stat(path)
@@ -220,7 +222,7 @@ async function openFile(path: string): Promise<FileHandle> {
       const what = found.isDirectory() ? 'a directory' : 'a device or a pipe'
       throw new FormatError(`${path}: expected a file, found ${what}`, { file: path })
     }
-    // Should it become a pipe now, it does not wait.
+    // If it became a pipe meanwhile, this does not block.
     return await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   } catch (cause) {
     if (cause instanceof FormatError) throw cause
@@ -228,12 +230,15 @@ async function openFile(path: string): Promise<FileHandle> {
   }
 }
 
-/** Fills `into` from `position` on; one read call gives at most 2 GiB. */
+/** Fills `into`, starting at byte `position` of the file. One read call gives at most 2 GiB. */
 async function readFully(path: string, handle: FileHandle, into: Uint8Array, position: number): Promise<void> {
   for (let at = 0; at < into.length; ) {
     const { bytesRead } = await handle.read(into, at, Math.min(into.length - at, chunkBytes), position + at)
     if (bytesRead === 0)
-      throw new FormatError(`${path}: expected ${into.length - at} more bytes at ${position + at}, found the end`, { file: path })
+      throw new FormatError(
+        `${path}: expected ${into.length - at} more bytes at ${position + at}, found the end; copy the file again`,
+        { file: path },
+      )
     at += bytesRead
   }
 }

@@ -1,6 +1,5 @@
-// The names of files that are being written, and what becomes of those whose process was killed. A name says for which file, on
-// which host and by which process: only so can another process know that nobody writes it any more. It is short, whatever the
-// file is called, as names have an end at 255 bytes.
+// The names of temporary files, and the removal of those that killed processes left. A name encodes the file, the host and the
+// process, so that another process can tell that nobody writes it any more. It is always short, because names have at most 255 bytes.
 
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
@@ -10,17 +9,17 @@ import { basename, dirname, join } from 'node:path'
 
 const pattern = /\.([0-9a-f]{12})-([0-9a-f]{12})-(\d{1,10})-[0-9a-f]{12}\.tmp$/
 
-/** In milliseconds: after so long without a change even a process that cannot be asked has given it up. */
+/** In milliseconds. A file that did not change for this long is abandoned, even if its process is on another host. */
 const abandonedAfter = 24 * 3_600_000
 
 /** A new name in the folder of the file. */
 export function temporaryFor(file: string): string {
-  // Four bytes a character at most, of 255.
+  // A character takes at most four bytes; a name has at most 255.
   const start = [...basename(file)].slice(0, 40).join('')
   return join(dirname(file), `.${start}.${digest(basename(file))}-${host}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`)
 }
 
-/** Removes what killed processes have left of a file that was just written. Best effort: the file itself is there. */
+/** Removes what killed processes left of a file that was just written. Best effort: the file itself is complete. */
 export async function removeAbandoned(file: string): Promise<void> {
   const folder = dirname(file)
   const names = await readdir(folder).catch(() => [])
@@ -29,7 +28,7 @@ export async function removeAbandoned(file: string): Promise<void> {
     return of === digest(basename(file)) ? [{ path: join(folder, name), by, pid: Number(pid) }] : []
   })
   if (own.length === 0) return
-  // The clock of the file system: in a shared folder it is another machine's.
+  // The clock of the file system: a shared folder uses another machine's clock.
   const now = (await stat(file).catch(() => undefined))?.mtimeMs ?? 0
   for (const { path, by, pid } of own) {
     const changed = (await stat(path).catch(() => undefined))?.mtimeMs ?? now
@@ -38,7 +37,7 @@ export async function removeAbandoned(file: string): Promise<void> {
   }
 }
 
-/** Whether a process of this host has ended that changed a file so many milliseconds ago; its number may have come again. */
+/** Whether the process of this host that changed a file `ago` milliseconds ago has ended. Process ids can be reused. */
 function isGone(pid: number, ago: number): boolean {
   if (pid === process.pid) return ago > 1000 * process.uptime()
   try {
@@ -49,7 +48,7 @@ function isGone(pid: number, ago: number): boolean {
   }
 }
 
-/** Where process ids mean the same: a host since it was started, a container by itself. */
+/** Identifies the space in which process ids are unique: one boot of a host, or one container. */
 const host = digest(
   [
     hostname(),

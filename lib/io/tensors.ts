@@ -1,4 +1,4 @@
-// Tensors as files and memory have them: element types by name, one typed array each. Little-endian, row-major.
+// Tensors in files and memory: element types by name, with one typed array for each. Little-endian, row-major.
 
 import { typedArrayName } from '../core/arrays.js'
 
@@ -29,14 +29,14 @@ export function elementBytes(dtype: DType): number {
   return arrayTypes[dtype].BYTES_PER_ELEMENT
 }
 
-/** The name of an array's element type, or undefined for one that files do not hold. */
+/** The name of an array's element type. Undefined for a type that files cannot hold. */
 export function dtypeOf(data: unknown): DType | undefined {
   // Node's Buffer is a Uint8Array.
   const name = typedArrayName(data)
   return dtypes.find((dtype) => arrayTypes[dtype].name === name)
 }
 
-/** The bytes of an array, shared with it. */
+/** The bytes of an array, in shared memory. */
 export function bytesOf(data: TensorArray): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }

@@ -1,11 +1,12 @@
-// What the addon exports, as TypeScript sees it. The addon checks memory safety and throws MultigateError-shaped errors
-// ({ code, message }); meaning, with names that a user knows, is checked above it. Nothing here holds a pointer into a
-// JavaScript buffer after a call has returned.
+// The exports of the addon, as TypeScript types. The addon checks memory safety and throws errors shaped like MultigateError
+// ({ code, message }). The layers above check meaning, with names that a user knows. After a call has returned, no native pointer
+// into a JavaScript buffer is left.
 
 import type { ErrorCode } from './error.js'
 
-/** A backend: the SIMD kernels, the float64 spec, or the plug-in. */
-/** `'cuda'` is the first GPU, `'cuda:1'` the next. */
+/**
+ * A backend: `'cpu'` has the SIMD kernels, `'reference'` is the float64 reference, `'cuda'` is the first GPU and `'cuda:1'` the next.
+ */
 export type DeviceName = 'cpu' | 'reference' | 'cuda' | `cuda:${number}`
 
 export type BufferClass = 'rowInput' | 'rowOutput' | 'activation' | 'stored' | 'parameter' | 'gradient' | 'state' | 'table'
@@ -18,10 +19,10 @@ export interface BufferSpec {
   count: number
 }
 
-/** Columns of a row buffer or elements of another; `null` is an absent view. */
+/** Columns of a row buffer, or elements of another buffer. `null` is an absent view. */
 export type ViewSpec = { buffer: number; offset: number; width: number } | null
 
-/** One op: its name and the fields of its descriptor by name (native/abi/ops.h, camelCase here). */
+/** One op: its name, and the fields of its descriptor (native/abi/ops.h) in camelCase. */
 export interface OpSpec {
   op: string
   [field: string]: string | number | null | ViewSpec | readonly number[] | readonly ViewSpec[]
@@ -49,18 +50,18 @@ export type Initializer =
   | { kind: 'normal'; mean: number; deviation: number; truncated: boolean }
   | { kind: 'constant'; value: number }
 
-/** Elements of the backend's type (float32; float64 for the reference), 64-byte aligned, zero at first. */
+/** Elements of the backend's type (float64 on the reference, else float32), 64-byte aligned, initially zero. */
 export interface NativeMemory {
   readonly elements: number
-  /** Copies `values` in, converting where the element types differ. */
+  /** Copies `values` in and converts the element type if needed. */
   write(offset: number, values: FloatArray): void
-  /** A copy of `count` elements, in `into` where that is given. Float64Array on the reference, else Float32Array. */
+  /** A copy of `count` elements, in `into` if given. Float64Array on the reference, else Float32Array. */
   read(offset: number, count: number, into?: FloatArray): FloatArray
-  /** Draws from the Philox stream (seed, stream): the same numbers on every backend. Element i takes counter i. */
+  /** Draws from the Philox stream (seed, stream): the same numbers on every backend. Element i uses counter i. */
   initialize(offset: number, count: number, initializer: Initializer, seed: number, stream: number): void
   /**
-   * The same off the main thread, by several threads and after the runs before it; the memory is busy until it resolves. A range may be drawn in
-   * parts: element `offset` is number `first` of the stream.
+   * Like `initialize`, off the main thread, with several threads and after earlier runs. The memory is busy until the promise
+   * resolves. A range may be drawn in parts: element `offset` is number `first` of the stream.
    */
   initializeAsync(drawing: Drawing): Promise<void>
   dispose(): void
@@ -76,18 +77,18 @@ export interface Drawing {
   readonly threads: number
 }
 
-/** Encoded columns of a dataset: zero at first, then written part by part. */
+/** Encoded columns of a dataset: initially zero, then written part by part. */
 export interface NativeColumns {
   readonly rows: number
   /**
-   * Copies the next rows of every column in, from row `start` on: one array per column, [rows * width] each, all of as many rows.
-   * @throws ERR_MULTIGATE_ARGUMENT naming column, row, id and limit: ids are range-checked in the copy. ERR_MULTIGATE_BUSY while a run
-   *   reads the columns.
+   * Copies rows of every column in, beginning at row `start`: one array [rows * width] per column, all with the same number of rows.
+   * @throws ERR_MULTIGATE_ARGUMENT naming column, row, id and limit for an id out of range; ERR_MULTIGATE_BUSY while a run reads the
+   *   columns.
    */
   write(start: number, data: readonly (Float32Array | Int32Array)[]): void
   /**
-   * Draws the order of epoch `epoch`: a permutation keyed by (seed, epoch), used by runs with `shuffled: true`. Off the main thread, after
-   * the asynchronous runs before it and before those after it.
+   * Draws the order of epoch `epoch`: a permutation keyed by (seed, epoch). Runs with `shuffled: true` use it. It runs off the main
+   * thread, after earlier asynchronous runs and before later ones.
    */
   shuffleAsync(seed: number, epoch: number): Promise<void>
   dispose(): void
@@ -95,36 +96,39 @@ export interface NativeColumns {
 
 export interface ColumnSpec {
   readonly type: 'f32' | 'i32'
-  /** Elements of a row. */
+  /** Elements per row. */
   readonly width: number
-  /** Ids must lie in [0, limit); ignored for floats. */
+  /** Ids must be in [0, limit). Ignored for floats. */
   readonly limit: number
 }
 
-/** On a GPU: the whole data set in its memory, batches from the host's memory, or the first where it takes half of what is free at most. */
+/**
+ * Where a GPU reads the data set from. `'device'`: the whole set in its memory. `'host'`: batches from host memory. `'auto'`: as
+ * `'device'` if the set takes at most half of the free GPU memory, else as `'host'`.
+ */
 export type DataPlacement = 'auto' | 'device' | 'host'
 
 export interface RunRequest {
   rows: number
   /** One entry per row input buffer, in the program's order: arrays of rows * width ... */
   inputs?: readonly (Float32Array | Int32Array)[]
-  /** ... or column numbers of `columns`, from row `start` on (of the shuffled order where `shuffled`). */
+  /** ... or column numbers of `columns`, from row `start` on (in the shuffled order if `shuffled`). */
   columns?: NativeColumns
   columnOf?: readonly number[]
   start?: number
   shuffled?: boolean
   /**
-   * Steps that follow each other in one call, each over the next `rows` rows of `columns`, for programs without row outputs. Scalars, inputs and
-   * results, come step after step. Default 1.
+   * The number of consecutive steps in one call, each over the next `rows` rows of `columns`. Only for programs without row outputs.
+   * Scalar inputs and results are listed step after step. Default 1.
    */
   steps?: number
-  /** No step begins later than this after the first one: the results are of as many as were done. Default a day. */
+  /** No step begins later than this many milliseconds after the first. Results cover the steps that ran. Default: a day. */
   milliseconds?: number
-  /** Where a device with memory of its own reads the rows of `columns` from. Default `'auto'`. */
+  /** Where a device with its own memory reads the rows of `columns` from. Default `'auto'`. */
   data?: DataPlacement
   /** One entry per row output buffer, in order: rows * width elements of the backend's type. Written. */
   outputs: readonly FloatArray[]
-  /** All scalar inputs; those named by `denominators` are overwritten with what the batch gives. */
+  /** All scalar inputs. Those of `denominators` are overwritten with the values of the batch. */
   scalars: Float64Array
   threads: number
 }
@@ -132,45 +136,46 @@ export interface RunRequest {
 /** A step of one batch. */
 export type StepRequest = Omit<RunRequest, 'outputs' | 'steps' | 'milliseconds'>
 
-/** What a step can be cut at: each phase is run once, in this order. */
+/** The phases of a step. Each runs once, in this order. */
 export type StepPhase = 'rows' | 'gradients' | 'update' | 'tables'
 
 /**
- * A step that is run phase by phase: the same bits as one run. Between two phases its memories are free: the gradients of parameters, whole
- * after 'gradients', are read and written where they are bound. While a phase is run all but `denominators` fails with ERR_MULTIGATE_BUSY.
+ * A step that runs phase by phase, with the same bits as one run. Between two phases its memories are free: the parameter gradients,
+ * complete after 'gradients', can be read and written in their memory. While a phase runs, everything except `denominators` fails
+ * with ERR_MULTIGATE_BUSY.
  */
 export interface NativeStep {
   /**
-   * Runs phases `first` to `last`, default `first` alone, off the main thread after the runs before it. `first` is the phase after the last one.
-   * @throws ERR_MULTIGATE_ARGUMENT for another phase, and after one that has failed; ERR_MULTIGATE_DISPOSED where the plan or a memory was
+   * Runs phases `first` to `last` (default: only `first`), off the main thread and after earlier runs. `first` must be the next phase.
+   * @throws ERR_MULTIGATE_ARGUMENT for another phase, and after a failed one; ERR_MULTIGATE_DISPOSED if the plan or a memory was
    *   disposed; ERR_MULTIGATE_BUSY while another run uses a memory.
    */
   run(first: StepPhase, last?: StepPhase): Promise<void>
-  /** What losses are divided by, in the program's order: what the rows give, or what was set before 'rows' was run. */
+  /** The divisors of losses, in the program's order: computed from the rows, or set before 'rows' runs. */
   denominators: Float64Array
-  /** Scalar outputs so far, then the denominators, as a run gives them. */
+  /** Scalar outputs so far, then the denominators, as in the result of a run. */
   readonly results: Float64Array
   /**
-   * A copy of rows of a stored buffer, [rows, width] of the backend's type, in the order of the batch. Between 'rows' and the end of 'tables':
-   * the gradients of what was gathered from embedding tables are such rows.
+   * A copy of rows of a stored buffer, [rows, width] of the backend's type, in batch order. Available after 'rows' until the end of
+   * 'tables'. Gradients of gathered embeddings are such rows.
    * @throws ERR_MULTIGATE_ARGUMENT for another buffer, for rows that the step does not have, before 'rows' and after 'tables'.
    */
   readStored(buffer: number, firstRow: number, rows: number): FloatArray
   /** Writes whole rows of the backend's type. @throws as `readStored`. */
   writeStored(buffer: number, firstRow: number, values: FloatArray): void
-  /** Lets go of the plan and the rows, whatever was run. A second call does nothing. @throws ERR_MULTIGATE_BUSY while a phase is run. */
+  /** Releases the plan and the rows, in any phase. A second call does nothing. @throws ERR_MULTIGATE_BUSY while a phase runs. */
   end(): void
 }
 
-/** A run that is bound once and called often. Its memory is JavaScript's; between calls nothing native points into it. */
+/** A run that is bound once and called often. JavaScript owns its memory; between calls no native pointer into it is left. */
 export interface NativePreparedRun {
-  /** Row inputs, then row outputs, in the program's order: 32-bit elements each, outputs float32 on every backend. */
+  /** Row inputs, then row outputs, in the program's order, with 32-bit elements. Outputs are float32 on every backend. */
   readonly memory: ArrayBuffer
-  /** Where each of them begins, in bytes. */
+  /** The start of each row input and output, in bytes. */
   readonly offsets: readonly number[]
-  /** Runs the first `rows` rows, or none, on this thread. Ids are copied and checked in the copy. */
+  /** Runs the first `rows` rows (0 is allowed) on this thread. Ids are copied, and the copy is checked. */
   run(rows: number): void
-  /** Lets go of the plan and detaches the memory. */
+  /** Releases the plan and detaches the memory. */
   dispose(): void
 }
 
@@ -179,50 +184,50 @@ export interface PlanInfo {
   slots: number
   arenaBytes: number
   storedBytes: number
-  /** Whether the precision is rounding alone, without instructions for it. */
+  /** Whether the precision is only rounding, without hardware instructions for it. */
   emulated: boolean
   isa: string
 }
 
 /**
- * How matrix products are computed; all else is float32. `bfloat16`: rows, kernels of dense layers and experts, and the
- * gradients that reach them are rounded to it, sums are float32, and softmax layers of gates stay float32. `tf32`: the same
- * with 10 bits of fraction instead of 7, on GPUs alone.
+ * How matrix products are computed; everything else is float32. `bfloat16` rounds rows, kernels of dense layers and experts, and the
+ * gradients that reach them. Sums and the softmax layers of gates stay float32. `tf32` is the same with 10 bits of fraction instead
+ * of 7, only on GPUs.
  */
 export type Precision = 'float32' | 'tf32' | 'bfloat16'
 
 export interface NativePlan {
-  /** Binds memory to a parameter, gradient, state or table buffer; it must have exactly as many elements. */
+  /** Binds memory to a parameter, gradient, state or table buffer. Both must have the same number of elements. */
   bind(buffer: number, memory: NativeMemory): void
-  /** Runs on this thread; the scalar outputs, then the denominators that the batch gave, each in the program's order. */
+  /** Runs on this thread. Returns the scalar outputs, then the denominators of the batch, each in the program's order. */
   run(request: RunRequest): Float64Array
   /**
-   * Runs off the main thread, after the runs before it, which give way. Inputs are copied before it returns, outputs written just before the
-   * promise resolves.
+   * Runs off the main thread, after earlier runs, which give way. Inputs are copied before the call returns. Outputs are written just
+   * before the promise resolves.
    */
   runAsync(request: RunRequest): Promise<Float64Array>
   /**
-   * Opens a step that is run phase by phase, of a program without row outputs. Until `end()` the plan runs nothing else, and columns cannot
-   * be written; the rows' order is the one of now, and inputs are copied.
-   * @throws ERR_MULTIGATE_BUSY while the plan runs or the order of the columns is being drawn.
+   * Opens a step that runs phase by phase, for a program without row outputs. Until `end()` the plan runs nothing else, and columns
+   * cannot be written. The step uses the current order of rows and copies its inputs.
+   * @throws ERR_MULTIGATE_BUSY while the plan runs or the order of the columns is drawn.
    */
   begin(request: StepRequest): NativeStep
   /**
-   * Binds a run of at most `rows` rows to memory of its own, for programs without scalar inputs.
-   * @param names what the row inputs are called in errors, one each.
+   * Binds a run of at most `rows` rows to its own memory, for programs without scalar inputs.
+   * @param names the name of each row input in errors.
    */
   prepare(rows: number, names: readonly string[], threads: number): NativePreparedRun
   info(rows: number): PlanInfo
-  /** Frees it; a run under way finishes first, later calls throw. */
+  /** Frees the plan. A current run finishes first; later calls throw. */
   dispose(): void
 }
 
 export interface DeviceInfo {
   name: DeviceName
   available: boolean
-  /** Why it is not available; empty where it is. */
+  /** Why it is not available; empty if it is. */
   reason: string
-  /** Of GPUs: the processor's name, its compute capability, and its memory. */
+  /** For GPUs: the processor's name, its compute capability and its memory in bytes. */
   processor?: string | undefined
   capability?: string | undefined
   memoryBytes?: number | undefined
@@ -231,20 +236,20 @@ export interface DeviceInfo {
 
 export interface NativeBinding {
   readonly abiVersion: number
-  /** The same addon for one copy of the library, whose errors are each a `new errorClass(code, message)`; here they are plain ones with a code. */
+  /** The same addon for one copy of the library. Its errors are `new errorClass(code, message)`, not plain errors with a code. */
   throwAs(errorClass: new (code: ErrorCode, message: string) => Error): NativeBinding
   /** CPU ISAs of this machine, best first. */
   isas(): string[]
   devices(): DeviceInfo[]
   /** Processors this process may use. */
   processors(): number
-  /** Somebody waits for the asynchronous runs under way: of several steps, none begins later than 10 ms after the first one. */
+  /** Asks current asynchronous runs to end soon: of several steps, none begins later than 10 ms after the first. */
   giveWay(): void
   createMemory(device: DeviceName, elements: number): NativeMemory
-  /** @throws ERR_MULTIGATE_OUT_OF_MEMORY, before anything is allocated, where this machine cannot hold them. */
+  /** @throws ERR_MULTIGATE_OUT_OF_MEMORY, before any allocation, if this machine cannot hold the columns. */
   createColumns(columns: readonly ColumnSpec[], rows: number): NativeColumns
   /** @throws ERR_MULTIGATE_PROGRAM for a program that is not well formed, ERR_MULTIGATE_UNSUPPORTED for an unknown ISA. */
   compile(device: DeviceName, program: ProgramSpec, options: { isa?: string; precision?: Precision }): NativePlan
-  /** The FMA peak of this machine in GFLOP/s for one ISA and a number of threads: what benchmarks are a share of. */
+  /** The FMA peak of this machine in GFLOP/s, for one ISA and a number of threads. Benchmarks compare with it. */
   peak(isa: string, threads: number): number
 }

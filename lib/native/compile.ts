@@ -1,4 +1,4 @@
-// A program becomes a plan: on which device, with which instruction set, in which precision.
+// Compiles a program into a plan for a device, an instruction set and a precision.
 
 import type { DeviceName, NativeBinding, NativePlan, Precision, ProgramSpec } from './binding.js'
 
@@ -10,7 +10,7 @@ export interface PlanTarget {
   readonly precision: Precision
 }
 
-/** Compiles a program. A precision that this processor only emulates is right and no faster: that is said once per process. */
+/** Compiles a program. Warns once per process if this processor only emulates the precision: results are right, but not faster. */
 export function compilePlan({ native, device, isa, precision }: PlanTarget, program: ProgramSpec): NativePlan {
   const plan = native.compile(device, program, { ...(isa !== undefined && { isa }), precision })
   if (precision !== 'float32' && device !== 'reference') warnOfEmulation(plan, precision)

@@ -2,7 +2,7 @@
 
 export type ErrorCode = `ERR_MULTIGATE_${string}`
 
-/** An error with a stable `code`; its message names what was found, what was expected and what to do next. */
+/** An error with a stable `code`. Its message says what was expected, what was found and what to do next. */
 export class MultigateError extends Error {
   readonly code: ErrorCode
 

@@ -1,4 +1,4 @@
-// Finds and loads the native addon: the only require of the .node file. Nothing is loaded before the first use.
+// Finds and loads the native addon. Only this file requires the .node file, and only at the first use.
 
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -14,7 +14,7 @@ let binding: NativeBinding | undefined
 
 /**
  * The native addon, loaded once per environment and bound once per copy of this file.
- * @throws ERR_MULTIGATE_NATIVE when it is not built or cannot be loaded here; the message has the command that builds it.
+ * @throws ERR_MULTIGATE_NATIVE if it is not built or cannot be loaded. The message has the command that builds it.
  */
 export function loadNative(): NativeBinding {
   binding ??= load(join(packageRoot, 'build', 'Release', 'multigate.node'))

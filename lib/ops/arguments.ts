@@ -1,6 +1,6 @@
-// Arguments of the ops: their checks, and how parameters by name map to the tensors of the flat store. Every check names
-// the argument, what it must be and what was found. Nothing here loops over rows except the sum of upstream gradients of
-// outputs that share a gate (OMoE).
+// Arguments of the ops: their checks, and the map from named parameters to the tensors of the flat store. Every check names the
+// argument, the expected value and the found value. Only one function loops over rows: the sum of upstream gradients of outputs that
+// share a gate (OMoE).
 
 import { isTypedArray } from '../core/arrays.js'
 import { checkList, checkObject, describeValue, wrongArgument } from '../core/check.js'
@@ -11,26 +11,26 @@ import type { FloatArray, NativeMemory } from '../native/binding.js'
 
 /** Parameters of a level by name. */
 export interface MixtureParameters {
-  /** [E, D, H], experts shared first, then specific task by task; where stream widths differ one [E_s, D_s, H] per stream. */
+  /** [E, D, H]: shared experts first, then specific ones task by task. If stream widths differ, one [E_s, D_s, H] per stream. */
   readonly expertKernel: FloatArray | readonly FloatArray[]
   /** [E, H]. */
   readonly expertBias: FloatArray
   /** One [D, experts seen] per gate. */
   readonly gateKernel: readonly FloatArray[]
-  /** One [experts seen] per gate, where the topology has `gateBias`. */
+  /** One [experts seen] per gate, if the topology has `gateBias`. */
   readonly gateBias?: readonly FloatArray[] | undefined
-  /** Experts' layers before the last, where the topology has them: kernel [E, in, out] (first layer as `expertKernel`), bias [E, out]. */
+  /** The hidden layers of experts, if the topology has them: kernel [E, in, out] (the first as `expertKernel`), bias [E, out]. */
   readonly expertHidden?:
     | readonly { readonly kernel: FloatArray | readonly FloatArray[]; readonly bias: FloatArray }[]
     | undefined
-  /** One list per gate of its layers before the softmax, where the topology has them: kernel [in, out], bias [out]. */
+  /** One list per gate with its layers before the softmax, if the topology has them: kernel [in, out], bias [out]. */
   readonly gateHidden?: readonly (readonly { readonly kernel: FloatArray; readonly bias: FloatArray }[])[] | undefined
 }
 
-/** Rows of one stream, or of each of several. */
+/** The rows of one stream, or of each stream. */
 export type StreamRows = FloatArray | readonly FloatArray[]
 
-/** Checked cache of a forward pass, but for its arrays. */
+/** Checks that the cache of a forward pass is an object. Other checks cover its arrays. */
 export function checkCache<Cache extends object>(cache: Cache): Cache {
   return checkObject('cache', cache, 'the cache that mixtureForward gave')
 }
@@ -41,7 +41,7 @@ export interface Streams {
   readonly arrays: readonly FloatArray[]
 }
 
-/** Part of a user's array that lies in a tensor, in elements. */
+/** A part of a user's array that belongs to a tensor, in elements. */
 interface Piece {
   readonly tensor: Tensor
   readonly tensorOffset: number
@@ -50,14 +50,14 @@ interface Piece {
   readonly elements: number
 }
 
-/** One named parameter: the arrays it consists of and where their parts lie. */
+/** One named parameter: its arrays, and where their parts lie. */
 interface ParameterMap {
   readonly shapes: readonly (readonly number[])[]
   readonly single: boolean
   readonly pieces: readonly Piece[]
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT where a length is not a whole number of rows or streams disagree. */
+/** @throws ERR_MULTIGATE_ARGUMENT if a length is not a whole number of rows, or if streams have different numbers of rows. */
 export function checkStreams(topology: Topology, x: StreamRows, name: string): Streams {
   const { streams } = topology
   if (!isArray(x) && !Array.isArray(x)) throw notFloats(name, streams.length, x)
@@ -73,12 +73,12 @@ export function checkStreams(topology: Topology, x: StreamRows, name: string): S
   return { rows, arrays }
 }
 
-/** Upstream gradients per gate: none, one, or several where outputs share it. */
+/** Upstream gradients per gate: none, one, or several if outputs share the gate. */
 export type GateUpstream = readonly (readonly FloatArray[])[]
 
 /**
- * Upstream gradients sorted by gate. Several of one gate are added here, unless they are `apart`: row inputs are float32,
- * so that their sum would be rounded on a backend that computes in float64.
+ * Upstream gradients sorted by gate. Those of one gate are added here, unless `apart`. Row inputs are float32, so the sum would be
+ * rounded for a backend that computes in float64.
  */
 export function checkUpstream(
   topology: Topology,
@@ -96,7 +96,7 @@ export function checkUpstream(
     checkLength(`dOutputs[${output}]`, gradient, [rows, units])
     byGate[gate]?.push(gradient)
   })
-  // A dense layer takes no absent gradient, as a gate does.
+  // A gate accepts an absent gradient; a dense layer does not.
   if (gates.length === 0 && byGate[0]?.length === 0) return [[new Float32Array(rows * units)]]
   return apart ? byGate : byGate.map((gradients) => (gradients.length > 1 ? [gradients.reduce(add)] : gradients))
 }
@@ -127,7 +127,7 @@ export function writeParameters(
   }
 }
 
-/** Parameter gradients from the gradient store, in the form in which parameters are given. */
+/** Parameter gradients from the gradient store, in the form of the parameters. */
 export function readGradients(topology: Topology, tensors: MixtureTensors, memory: NativeMemory): MixtureParameters {
   const gradients: Nested = {}
   for (const { path, map } of parameterMaps(topology, tensors)) {
@@ -143,7 +143,7 @@ export function readGradients(topology: Topology, tensors: MixtureTensors, memor
   return gradients as unknown as MixtureParameters
 }
 
-/** Where a parameter stands among the others: `['expertHidden', 0, 'kernel']`. */
+/** The path of a parameter: `['expertHidden', 0, 'kernel']`. */
 type Path = readonly (string | number)[]
 
 type Nested = Record<string | number, unknown>
@@ -161,14 +161,14 @@ function place(into: Nested, [key = '', ...rest]: Path, value: unknown): void {
   else place((into[key] ??= typeof rest[0] === 'number' ? [] : {}) as Nested, rest, value)
 }
 
-/** What a level of this topology does not have. */
+/** Refuses parameters that a level of this topology does not have. */
 function checkAbsent(topology: Topology, { gateBias, expertHidden = [], gateHidden = [] }: MixtureParameters): void {
   if (gateBias !== undefined && !topology.gateBias)
-    throw wrongArgument('params.gateBias', 'expected none, the topology has gateBias: false')
+    throw wrongArgument('params.gateBias', 'expected none, as the topology has gateBias: false, found some; leave it out')
   const check = (name: string, layers: readonly unknown[], expected: number): void => {
     const found = checkList(`params.${name}`, layers, 'layers').length
     if (found > expected)
-      throw wrongArgument(`params.${name}`, `expected ${expected} layers, as the topology has, found ${found}`)
+      throw wrongArgument(`params.${name}`, `expected at most ${expected} layers, as in the topology, found ${found}`)
   }
   check('expertHidden', expertHidden, topology.expertHiddenUnits.length)
   const ofGates = checkList('params.gateHidden', gateHidden, 'layers per gate')
@@ -207,7 +207,7 @@ function parameterMaps(topology: Topology, tensors: MixtureTensors): { readonly 
   ]
 }
 
-/** The layer that reads the streams: one stack per stream in the store; users see one in expert order where the widths allow it. */
+/** The layer that reads the streams. The store has one stack per stream. Users see one stack in expert order if widths are equal. */
 function firstKernel(topology: Topology, { kernel: tensors, bias }: ExpertLayer): ParameterMap {
   const { streams, experts } = topology
   const [, units = 0] = bias.shape
@@ -235,7 +235,7 @@ function single(tensor: Tensor): ParameterMap {
   return { shapes: [tensor.shape], single: true, pieces: [wholeOf(tensor, 0)] }
 }
 
-/** Neighbours that are neighbours in the tensor too become one piece: one stream is one copy. */
+/** Joins pieces that are also neighbours in the tensor. With one stream, a single copy is left. */
 function joined(pieces: readonly Piece[]): Piece[] {
   const runs: Piece[] = []
   for (const piece of pieces) {
@@ -260,7 +260,7 @@ function wholeOf(tensor: Tensor, array: number): Piece {
 function checkParameter(name: string, given: unknown, { shapes, single }: ParameterMap): readonly FloatArray[] {
   const value = given as FloatArray | readonly FloatArray[] | undefined
   if (value === undefined)
-    throw wrongArgument(name, `missing; expected ${single ? 'an array' : `a list of ${shapes.length} arrays`}`)
+    throw wrongArgument(name, `expected ${single ? 'an array' : `a list of ${shapes.length} arrays`}, found nothing`)
   if (single ? !isArray(value) : !Array.isArray(value)) throw notFloats(name, single ? 1 : shapes.length, value)
   const arrays = isArray(value) ? [value] : checkList(name, value, 'arrays')
   if (arrays.length !== shapes.length) throw wrongArgument(name, `expected ${shapes.length} arrays, found ${arrays.length}`)

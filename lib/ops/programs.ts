@@ -1,6 +1,6 @@
-// The three programs of one level, as mixtureForward, mixtureBackward and mixtureGrad run them. Row inputs and outputs are
-// named here and nowhere else: `x:<stream>`, `upstream:<gate>:<round>`, `probabilities:<gate>`, `output:<gate>`,
-// `gate:<gate>`, `dx:<stream>`. Where there are no gates, the one expert takes the place of gate 0.
+// The three programs of one level, for mixtureForward, mixtureBackward and mixtureGrad. Row inputs and outputs get their names here:
+// `x:<stream>`, `upstream:<gate>:<round>`, `probabilities:<gate>`, `output:<gate>`, `gate:<gate>`, `dx:<stream>`. Without gates, the
+// single expert counts as gate 0.
 
 import { Layout } from '../core/layout.js'
 import type { OptionalView, View } from '../core/op-fields.js'
@@ -10,15 +10,15 @@ import { Mixture } from '../layers/mixture.js'
 import type { MixtureTensors } from '../layers/mixture-tensors.js'
 import { Signal, Tape } from '../layers/tape.js'
 
-/** How many upstream gradients each gate has: more than one where outputs share it and are not added beforehand. */
+/** The number of upstream gradients of each gate: more than one if outputs share the gate and were not added before. */
 export type UpstreamCounts = readonly number[]
 
 /** What a backward pass starts from. */
 export interface BackwardShape {
   readonly upstream: UpstreamCounts
   /**
-   * Computes probabilities again instead of taking them in. For backends whose element is wider than the float32 of row
-   * inputs: handing them over would round them.
+   * Computes probabilities again instead of reading them from the cache. For backends with wider elements than the float32 of row
+   * inputs: the input would round them.
    */
   readonly recomputeGates: boolean
 }
@@ -62,7 +62,7 @@ export class LevelPrograms {
     return program.build()
   }
 
-  /** Gradients from upstream gradients; experts are computed again block by block. */
+  /** Gradients from upstream gradients. Experts are computed again, block by block. */
   backward({ upstream, recomputeGates }: BackwardShape): LoweredProgram {
     const program = new ProgramBuilder(this.#layout, { training: true })
     const tape = new Tape(program)
@@ -84,7 +84,7 @@ export class LevelPrograms {
     return program.build()
   }
 
-  /** Outputs and gradients in one pass; experts stay in the block. */
+  /** Outputs and gradients in one pass, without storing expert outputs beyond a block. */
   grad(upstream: UpstreamCounts): LoweredProgram {
     const program = new ProgramBuilder(this.#layout, { training: true })
     const tape = new Tape(program)
@@ -99,7 +99,7 @@ export class LevelPrograms {
     return program.build()
   }
 
-  /** Gates, or the expert that is passed on. */
+  /** The gates, or the single expert that passes on unchanged. */
   get #sources(): number[] {
     return Array.from({ length: Math.max(this.topology.gates.length, 1) }, (_, source) => source)
   }
@@ -119,7 +119,7 @@ export class LevelPrograms {
     return program.activation(this.topology.units)
   }
 
-  /** One whole pass more for every further upstream gradient of a gate; gradients add up where the first pass put them. */
+  /** One more whole pass for each further upstream gradient of a gate. Gradients add to those of the first pass. */
   #furtherRounds(program: ProgramBuilder, streams: readonly Signal[], counts: UpstreamCounts): void {
     for (let round = 1; round < Math.max(...counts); round += 1) {
       const tape = new Tape(program)

@@ -1,5 +1,5 @@
-// Where a call of an op happens: one topology on one device, with its memories and compiled plans. A workspace serves one
-// call at a time; calls under way at once (the Async twins) get one each, so that none sees another's parameters.
+// The workspace of an op call: one topology on one device, with its memories and compiled plans. A workspace serves one call at a
+// time. Concurrent calls (the Async twins) get one each, so that none sees the parameters of another.
 
 import { isTypedArray } from '../core/arrays.js'
 import type { LoweredProgram } from '../core/program.js'
@@ -13,7 +13,7 @@ export interface Place extends PlanTarget {
   readonly threads: number
 }
 
-/** Whether a backend computes in float64: wider than the float32 of its row inputs. */
+/** Whether a backend computes in float64, which is wider than the float32 of its row inputs. */
 export function isDouble(device: DeviceName): boolean {
   return device === 'reference'
 }
@@ -21,7 +21,7 @@ export function isDouble(device: DeviceName): boolean {
 /** Rows in, by the names in programs.ts. */
 export type RowInputs = ReadonlyMap<string, FloatArray>
 
-/** Rows out, by the names in programs.ts: fresh arrays. */
+/** Rows out, by the names in programs.ts, as new arrays. */
 export type RowOutputs = ReadonlyMap<string, FloatArray>
 
 interface Prepared {
@@ -29,7 +29,7 @@ interface Prepared {
   readonly outputs: RowOutputs
 }
 
-/** Idle workspaces by topology, then by device, ISA and precision. The topology's end is theirs. */
+/** Idle workspaces by topology, then by device, ISA and precision. They are freed with their topology. */
 const idle = new WeakMap<Topology, Map<string, Workspace[]>>()
 
 /** Takes an idle workspace, or makes one. */
@@ -38,7 +38,7 @@ export function takeWorkspace(topology: Topology, { native, device, isa, precisi
   return shelfOf(topology, target).pop() ?? new Workspace(topology, target)
 }
 
-/** Puts it back for the next call. One that has thrown is put back too: a call writes everything that it reads. */
+/** Returns a workspace for the next call, also after an error: every call writes everything that it reads. */
 export function returnWorkspace(workspace: Workspace): void {
   shelfOf(workspace.programs.topology, workspace.target).push(workspace)
 }

@@ -281,7 +281,9 @@ describe('the commands, one after another', () => {
     const train = (...args: string[]) => run('train', path, '--data', 'log.csv', '--quiet', '--no-save', '--epochs', '1', ...args)
     expect(lastJson(train('--json').out).device).toMatchObject({ name: 'reference', threads: 1 })
     expect(lastJson(train('--device', 'cpu', '--json').out).device).toMatchObject({ name: 'cpu', threads: 1 })
-    expect(train('--precision', 'tf32').err).toContain("precision: 'tf32' is of GPUs alone, and this is device 'reference'")
+    expect(train('--precision', 'tf32').err).toContain(
+      "precision: expected 'float32' or 'bfloat16' on device 'reference', found 'tf32'",
+    )
   })
 
   it('a configuration extends another, and not itself', () => {

@@ -56,7 +56,7 @@ describe('encoders', () => {
     [
       'a wrong feature',
       { feature: { kind: 'sparse', name: 'f' } },
-      refusal('FORMAT', { field: 'encoder.feature', says: 'encoder.feature.dim' }),
+      refusal('FORMAT', { field: 'encoder.feature.dim', says: 'encoder.feature.dim' }),
     ],
     ['no feature', {}, refusal('FORMAT', { field: 'encoder.feature' })],
   ])('refuse %s in a saved file', async (_, json, message) => {

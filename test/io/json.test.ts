@@ -91,13 +91,13 @@ it('keeps the prototype of what it makes', () => {
 })
 
 it.each(['{"a":1,"a":1}', '[{"x":{"b":1,"\\u0062":2}}]', '{"__proto__":1,"__proto__":2}'])('refuses a key twice: %s', (text) => {
-  expect(() => parse(text)).toThrow(/the key "(a|b|__proto__)" twice/)
+  expect(() => parse(text)).toThrow(/"(a|b|__proto__)" twice/)
 })
 
 it('refuses nesting without end, before it has gone there', () => {
   const deep = '['.repeat(64) + ']'.repeat(64)
   expect(parse(deep)).toEqual(JSON.parse(deep))
-  for (const open of ['[', '{"a":']) expect(() => parse(open.repeat(5_000_000))).toThrow('more than 64 levels')
+  for (const open of ['[', '{"a":']) expect(() => parse(open.repeat(5_000_000))).toThrow(/at most 64 nested levels/)
 })
 
 it('gives way in a long text', () => {

@@ -17,7 +17,7 @@ it('trains, predicts and throws errors of its own class in every realm of a thre
     foreign: true,
     symbols: true,
     messages: [
-      expect.stringMatching(/^the query: random\(\) gives another value in each run/) as string,
+      expect.stringMatching(/^the query: .*random\(\)/) as string,
       expect.stringMatching(/^the query: Binder Error/) as string,
     ],
     errors: ['ERR_MULTIGATE_ARGUMENT', 'ERR_MULTIGATE_OUT_OF_MEMORY'],

@@ -115,8 +115,8 @@ ptxas info    : Used ${registers} registers, used 1 barriers, 64 bytes smem, 444
 
 test.each([
   ['no kernel spills', kernel('sm_80', 0, 95) + kernel('sm_90a', 0, 72), 0, '2 kernels, 0 with local memory'],
-  ['a kernel spills on one target', kernel('sm_80', 4, 72) + kernel('sm_90a', 0, 80), 1, '8 bytes of local memory on sm_80'],
-  ['a text without kernels', 'nvcc fatal\n', 1, 'told of no kernel'],
+  ['a kernel spills on one target', kernel('sm_80', 4, 72) + kernel('sm_90a', 0, 80), 1, 'no local memory on sm_80, found'],
+  ['a text without kernels', 'nvcc fatal\n', 1, 'found none'],
 ])('CUDA kernels, %s', (name, text, expected, message) => {
   const log = join(work, `${name}.log`)
   writeFileSync(log, text)

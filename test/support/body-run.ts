@@ -1,4 +1,4 @@
-// Runs a model's body alone on one stream of rows: outputs, the gradient of the rows and of every tensor.
+// Runs only a model's body on one stream of rows. Gives outputs, and the gradients of the rows and of every tensor.
 
 import { elementsOf, Layout, type Tensor } from '../../lib/core/layout.js'
 import { ProgramBuilder } from '../../lib/core/program.js'
@@ -15,7 +15,7 @@ export interface BodyRun {
   /** Upstream gradient of each task's output. */
   readonly upstream: readonly Float32Array[]
   build(layout: Layout, inputDim: number): Body
-  /** What the store holds of a tensor. */
+  /** The values of a tensor in the store. */
   weights(tensor: Tensor): FloatArray
   readonly threads?: number
 }

@@ -1,4 +1,4 @@
-// Finite differences: what a gradient must be, from the loss alone.
+// Finite differences: the expected gradient, computed from the loss only.
 
 import type { FloatArray } from '../../lib/native/binding.js'
 import { randomOf } from '../../lib/verify/numbers.js'
@@ -6,7 +6,7 @@ import { randomOf } from '../../lib/verify/numbers.js'
 /** Exact in float32 for rows that are multiples of 2^-8 below 1. */
 const step = 2 ** -14
 
-/** Central differences at a step and at half of it, extrapolated: the error is of the fourth order. */
+/** Extrapolated central differences at a step and at half of it, with an error of fourth order. */
 function derivative(loss: (step: number) => number): number {
   const central = (size: number): number => (loss(size) - loss(-size)) / (2 * size)
   return (4 * central(step / 2) - central(step)) / 3
@@ -24,8 +24,8 @@ export function differences(values: ArrayLike<number>, loss: (values: Float64Arr
 }
 
 /**
- * How far a gradient is from right along one random direction of ones and minus ones, as a share of its norm: one number
- * for arrays of any length, which a wrong element does not escape.
+ * The relative error of a gradient along a random direction of ones and minus ones. One number covers arrays of any length, and every
+ * wrong element shows in it.
  */
 export function directionalError(
   values: ArrayLike<number>,
@@ -41,6 +41,6 @@ export function directionalError(
     along += value * (direction[index] ?? 0)
     norm += value * value
   })
-  // Below this there is nothing but rounding: of a relu that is off, or an expert that no gate sees.
+  // Smaller norms are only rounding, such as for a relu that is off or an expert that no gate sees.
   return Math.abs(along - want) / Math.max(Math.sqrt(norm), 1e-3)
 }

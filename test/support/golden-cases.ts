@@ -1,4 +1,4 @@
-// A golden case with its tensors, read when first asked for.
+// A golden case with its tensors, which are read at the first request.
 
 import { type GoldenCase as Entry, type GoldenTensor, goldenIndex, goldenNumbers, readGolden } from './golden.js'
 

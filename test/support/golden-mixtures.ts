@@ -15,7 +15,7 @@ export interface GoldenMixture {
     readonly dx: Float64Array
     readonly dparams: PlainParameters<Float64Array>
   }
-  /** The error of float32 in another library. */
+  /** The float32 error of another library. */
   readonly f32: { readonly out: number; readonly grad: number }
 }
 
@@ -39,7 +39,7 @@ interface Config {
   readonly n_shared?: number
 }
 
-/** Every case of one level with experts of one layer and gates without hidden ones. */
+/** Every case of one level with one-layer experts and gates without hidden layers. */
 export function goldenMixtures(): GoldenMixture[] {
   return [...goldenCases('mmoe'), ...goldenCases('cgc')].filter(isPlain).map(mixtureOf)
 }

@@ -1,6 +1,5 @@
-// Golden cases for tests: their index, their tensors, and how far a result is from what is expected. The whole set lies in a
-// folder `shared` beside the repository; where that is absent, the few of test/golden stand for it. The reader trusts its
-// files; the strict one is lib/io.
+// Golden cases for tests: their index, their tensors, and the error of a result. The whole set is in a folder `shared` beside the
+// repository. Without it, the few cases of test/golden are used. This reader trusts its files; the strict reader is lib/io.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +13,7 @@ export interface GoldenTensor {
   readonly data: GoldenData
 }
 
-/** One case of the index: what every case has, and its own fields. */
+/** One case of the index: the common fields and its own. */
 export interface GoldenCase {
   readonly id: string
   readonly kind: string
@@ -27,7 +26,7 @@ const test = fileURLToPath(new URL('..', import.meta.url))
 const shared = process.env.MULTIGATE_SHARED ?? join(test, '../../shared')
 let told = false
 
-/** A path inside the folder `shared`, or undefined, with a printed reason, where it is absent. */
+/** A path inside the folder `shared`. If it is absent, undefined, and the reason is printed. */
 export function sharedPath(path: string): string | undefined {
   const full = join(shared, path)
   if (existsSync(full)) return full
@@ -44,12 +43,12 @@ const whole = sharedPath('golden')
 /** The folder of golden cases. */
 export const goldenFolder = whole ?? committedGolden
 
-/** As many as there are in the whole set, or in the part that is committed. */
+/** The expected number of cases: of the whole set, or of the committed part. */
 export function goldenCount(all: number, committed: number): number {
   return whole === undefined ? committed : all
 }
 
-/** All cases; `kind` picks those of one kind, and an error says so where there are none: a test of no cases would pass. */
+/** All cases, or those of one `kind`. Throws if there are none, because a test without cases would pass. */
 export function goldenIndex(kind?: string, folder = goldenFolder): readonly GoldenCase[] {
   const { cases } = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as { cases: GoldenCase[] }
   const found = cases.filter((entry) => kind === undefined || entry.kind === kind)
@@ -72,14 +71,14 @@ export function readGolden(file: string): Map<string, GoldenTensor> {
       data_offsets: [from, to],
     },
   ] of Object.entries(header)) {
-    // A copy, so that its start is aligned whatever the pool gave.
+    // Copied, because the start of a pooled buffer may not be aligned.
     const copy = Uint8Array.from(bytes.subarray(start + from, start + to)).buffer
     tensors.set(name, { dtype, shape, data: new arrays[dtype](copy) })
   }
   return tensors
 }
 
-/** A tensor of a file as numbers; an error that names it where it is not there. */
+/** A tensor of a file as numbers. Throws with its name if it is missing. */
 export function goldenNumbers(
   tensors: ReadonlyMap<string, GoldenTensor>,
   name: string,
@@ -89,7 +88,7 @@ export function goldenNumbers(
   return data
 }
 
-/** ||got - want|| / ||want||; ||got - want|| where want is all zero; infinite where the lengths differ. */
+/** ||got - want|| / ||want||, or ||got - want|| if want is all zero. Infinite if the lengths differ. */
 export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
   if (got.length !== want.length) return Infinity
   let difference = 0

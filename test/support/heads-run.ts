@@ -1,4 +1,4 @@
-// Runs heads alone: signals are row inputs, gradients and predictions row outputs.
+// Runs only heads: signals are row inputs, gradients and predictions are row outputs.
 
 import { Layout } from '../../lib/core/layout.js'
 import { ProgramBuilder } from '../../lib/core/program.js'
@@ -14,9 +14,9 @@ export interface HeadsRun {
   readonly inputs: Readonly<Record<string, Float32Array>>
   /** Width of each signal by name. */
   readonly signals: Readonly<Record<string, number>>
-  /** Scalar inputs: `draw`, and of dropout `rate` and `seed`. */
+  /** Scalar inputs: `draw`, and for dropout `rate` and `seed`. */
   readonly scalars?: Readonly<Record<string, number>>
-  /** Of tasks that do not count 1. */
+  /** The weights of tasks whose weight is not 1. */
   readonly weights?: Readonly<Record<string, number>>
   readonly threads?: number
   emit(tape: Tape, signals: Readonly<Record<string, Signal>>): void
@@ -25,7 +25,7 @@ export interface HeadsRun {
 export interface HeadsResult {
   /** Losses by `loss:<task>`. */
   readonly scalars: Readonly<Record<string, number>>
-  /** `dx:<name>` of the signals and whatever row outputs were emitted. */
+  /** `dx:<name>` of the signals, and all other row outputs. */
   readonly outputs: Readonly<Record<string, FloatArray>>
 }
 

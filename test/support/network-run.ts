@@ -1,4 +1,4 @@
-// Runs a lowered network on a device as training would: memories by binding name, shared by its programs.
+// Runs a lowered network on a device as training does: memories have binding names, and its programs share them.
 
 import { elementsOf } from '../../lib/core/layout.js'
 import type { LoweredProgram, Network, NetworkTask } from '../../lib/models/network.js'
@@ -71,7 +71,7 @@ export class NetworkRun {
     return this.#run(this.program, rows, scalars)
   }
 
-  /** The same as a step that is cut; `between` is called after each run with the phase that it ended with. */
+  /** Like `train`, but phase by phase. `between` is called after each run with the last phase of that run. */
   async trainInPhases(
     rows: Rows,
     scalars: Scalars,

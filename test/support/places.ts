@@ -1,5 +1,5 @@
-// Where a test of the kernels runs: the float64 spec and every instruction set of this machine, in either precision; the GPU, or
-// its emulation, where MULTIGATE_TEST_CUDA is 1.
+// Where a test of the kernels runs: the float64 reference and every instruction set of this machine, in both precisions. With
+// MULTIGATE_TEST_CUDA=1 also the GPU or its emulation.
 
 import type { DeviceName, Precision } from '../../lib/native/binding.js'
 import { loadNative } from '../../lib/native/loader.js'
@@ -32,7 +32,7 @@ const cudaPlaces: readonly TestPlace[] =
 
 export const places: readonly TestPlace[] = [reference, ...cpuPlaces, ...cudaPlaces]
 
-/** Everywhere, with products of bfloat16. Gradients hold their tolerance where no relu is at its kink. */
+/** All places, with bfloat16 products. Gradients stay within tolerance unless a relu is at its kink. */
 export const bfloat16Places: readonly TestPlace[] = places.map((place) => ({
   ...place,
   name: `${place.name} bfloat16`,
@@ -40,12 +40,12 @@ export const bfloat16Places: readonly TestPlace[] = places.map((place) => ({
   tolerance: (_, part = 'forward') => (part === 'forward' ? 1e-2 : 3e-2),
 }))
 
-/** How the native side compiles for it. */
+/** The native options that compile for a place. */
 export function choiceOf({ isa, precision }: TestPlace): { isa?: string; precision: Precision } {
   return isa === undefined ? { precision } : { isa, precision }
 }
 
-/** The options of an op that put it there. */
+/** The options that run an op at a place. */
 export function at(place: TestPlace): { device: DeviceName; isa?: string; precision: Precision } {
   return { device: place.device, ...choiceOf(place) }
 }

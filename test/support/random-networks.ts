@@ -1,4 +1,4 @@
-// Random models of every kind, options and tasks as odd as they come, each with a batch of rows.
+// Random models of every kind with unusual options and tasks, each with a batch of rows.
 
 import type { ModelDefinition } from '../../lib/models/definition.js'
 import type { Network, NetworkTask } from '../../lib/models/network.js'
@@ -16,11 +16,11 @@ export interface RandomNetwork extends TestNetwork {
 export interface RandomNetworkOptions {
   readonly model: ModelName
   readonly rows: number
-  /** Widest layer, most experts. */
+  /** The largest width and number of experts. */
   readonly size: number
   readonly activations: readonly string[]
   readonly optimizer: Optimizer['name'] | (Partial<Optimizer> & { readonly name: Optimizer['name'] })
-  /** In place of what is drawn. */
+  /** Replaces drawn options. */
   readonly options?: object
 }
 
@@ -110,7 +110,7 @@ export function initialize(run: NetworkRun): void {
   for (const table of run.network.tables) run.initialize(`table:${table.name}`, table.initializer, [table.stream])
 }
 
-/** Names of all that is trained. */
+/** The names of everything that is trained. */
 export function trained({ parameters, tables }: Network): string[] {
   return [...parameters.tensors.map(({ name }) => name), ...tables.map(({ name }) => `table:${name}`)]
 }

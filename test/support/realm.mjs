@@ -1,5 +1,5 @@
-// A realm of its own for a module and all that it imports, as test runners make one per test file: globals of Node that are no part of
-// JavaScript are shared, and modules of Node and CommonJS.
+// A separate realm for a module and its imports, as test runners make one per test file. Node's own globals (not those of JavaScript),
+// Node's modules and CommonJS modules are shared.
 
 import { readFileSync } from 'node:fs'
 import { createRequire, isBuiltin } from 'node:module'
@@ -9,7 +9,7 @@ import vm from 'node:vm'
 const shared = { process, console, URL, performance, setImmediate, clearImmediate, setTimeout, clearTimeout }
 const others = { TextEncoder, TextDecoder, structuredClone, AbortController, queueMicrotask, Buffer }
 
-/** Runs the text of a module in a new realm; what it exports. Node needs --experimental-vm-modules. */
+/** Runs the text of a module in a new realm and returns its exports. Node needs --experimental-vm-modules. */
 export async function inNewRealm(source, url) {
   const context = vm.createContext({ ...shared, ...others })
   const modules = new Map()

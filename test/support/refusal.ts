@@ -1,5 +1,5 @@
-// What a test expects of an error: its code and what a program may read of it. Of its message only the words that it may not
-// lack, such as the value that was found or the name that was meant; the sentence around them is free.
+// What a test expects of an error: its code, its properties, and a few essential words of its message, such as the found value or the
+// suggested name. The rest of the sentence is free.
 
 import { expect } from 'vitest'
 
@@ -26,7 +26,7 @@ export function refusal(code: string, { says = [], ...properties }: Refused = {}
   }) as Error
 }
 
-/** A word is a whole one: `2` is not in `25`. */
+/** Matches whole words only: `2` is not in `25`. */
 function sourceOf(part: string | RegExp): string {
   if (part instanceof RegExp) return part.source
   const text = part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')

@@ -1,4 +1,4 @@
-// A small set with two labels that can be learned from three columns: a user, a city as text, a number.
+// A small data set: two labels that can be learned from three columns (a user, a city as text, a number).
 
 import { Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
@@ -39,7 +39,7 @@ export function data(options: { rows: number; seed?: number; missing?: number })
   return Dataset.fromColumns(columns(options))
 }
 
-/** A model of that set. Batches of 256 leave a last one that is smaller. */
+/** A model of that set. With batches of 256, the last batch is smaller. */
 export function model(options: { threads?: number; seed?: number; device?: DeviceName | 'auto'; dropout?: number } = {}) {
   return new MMoE({
     features: [

@@ -10,7 +10,7 @@ export interface TestNetwork {
   readonly tasks: readonly NetworkTask[]
 }
 
-/** A lowered network with the step that its options and an optimizer make. */
+/** A lowered network with the training step of its options and optimizer. */
 export function testNetwork(
   network: Network,
   tasks: readonly NetworkTask[],

@@ -1,6 +1,5 @@
-// Which values are the same value. A feature's values are of one type: numbers are compared by value, texts by their bytes, dates as
-// days and moments. A value that comes as another type is cast where that loses nothing; where it might, it is refused, for two
-// ids might become one, or one id two.
+// Which values are the same value. A feature's values have one type: numbers are compared by value, texts by bytes, dates as days and
+// times. A value of another type is cast if nothing is lost. Else it is refused: two ids could become one, or one id two.
 
 import { dateText, numberOf, numberText, type ScalarColumn, type ValueType, valueTypeOf } from '../../core/columns.js'
 
@@ -13,8 +12,8 @@ export function isNumeric(type: ValueType): boolean {
 }
 
 /**
- * How the numbers of a column become keys of a type, or undefined where no number of it can.
- * The cast gives undefined for a value that it cannot take.
+ * How the numbers of a column become keys of a type. Undefined if none of them can. The cast returns undefined for a value that does
+ * not fit.
  */
 export function castNumbers(to: ValueType, column: ScalarColumn): ((value: number) => Key | undefined) | undefined {
   if (column.kind !== 'number') return undefined
@@ -30,7 +29,7 @@ export function castNumbers(to: ValueType, column: ScalarColumn): ((value: numbe
   }
 }
 
-/** The same of a column's texts. */
+/** Like `castNumbers`, for the texts of a column. */
 export function castTexts(to: ValueType, column: ScalarColumn): ((text: string) => Key | undefined) | undefined {
   if (column.kind !== 'string') return undefined
   const dates = column.type === 'date'
@@ -47,15 +46,15 @@ export function castTexts(to: ValueType, column: ScalarColumn): ((text: string) 
 }
 
 /**
- * The number that stands for all that are the same one. What float32 holds exactly is read as the shortest decimal that float32
- * rounds to it: 0.1 is the same value whether it comes as FLOAT or as DOUBLE. Zero has no sign.
+ * One number for all forms of the same value. A number that float32 holds exactly becomes the shortest decimal that float32 rounds to
+ * it, so 0.1 is the same value as FLOAT and as DOUBLE. Zero has no sign.
  */
 export function sameNumber(value: number): number {
   return Number.isInteger(value) || Math.fround(value) !== value ? value + 0 : shortestOfFloat32(value)
 }
 
 function shortestOfFloat32(value: number): number {
-  // Nine digits always do.
+  // Nine digits are always enough.
   for (let digits = 1; digits < 9; digits += 1) {
     const short = Number(value.toPrecision(digits))
     if (Math.fround(short) === value) return short
@@ -80,19 +79,19 @@ const names: Readonly<Record<ValueType, string>> = {
   date: 'a date',
 }
 
-/** What a feature of this type takes, for messages. */
+/** What a feature of this type accepts, for messages. */
 export function describeType(type: ValueType): string {
   return names[type]
 }
 
-/** What to do about a column whose values are not of the feature's type. */
+/** The next step if a column does not have the type of the feature. */
 export function adviceFor(to: ValueType, column: ScalarColumn): string {
   const from = valueTypeOf(column)
   if (to === 'string') {
     return from === 'number'
       ? "read the column as text (`types: { ...: 'string' }` of Dataset.fromCsv, or the model's `csvOptions()`), cast it to VARCHAR in a query, or pass strings"
-      : `the texts that these ${from === 'date' ? 'dates' : 'booleans'} were read from are not known: cast the column to VARCHAR as it was in the training rows`
+      : `the original texts of these ${from === 'date' ? 'dates' : 'booleans'} are lost: cast the column to VARCHAR, as in the training rows`
   }
   const types = [...new Set([from, 'string'])].map((type) => `type: '${type}'`).join(' or ')
-  return `say ${types} in the feature before it is trained, or give it values of its own type`
+  return `set ${types} in the feature before training, or pass values of the feature's type`
 }

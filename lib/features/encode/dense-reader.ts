@@ -1,4 +1,4 @@
-// The numbers of a dense feature's column: numbers, texts that spell them, lists of either, or texts that are split.
+// Reads the numbers of a dense feature's column: numbers, numbers as texts, lists of either, or texts to split.
 
 import { isTypedArray } from '../../core/arrays.js'
 import { type Column, type NumberValues, numberOf, rowsOf, type ScalarColumn, type StringColumn } from '../../core/columns.js'
@@ -6,12 +6,12 @@ import { DataError } from '../../core/errors.js'
 import type { DenseFeature } from '../spec/dense.js'
 import { wrongValue } from './errors.js'
 
-const nextForText = 'if it means missing, read it as such (`nullValues` of Dataset.fromCsv)'
+const nextForText = 'if it means missing, list it in `nullValues` of Dataset.fromCsv'
 
 export class DenseReader {
   readonly #feature: DenseFeature
   #dictionary: readonly string[] = []
-  /** Of the dictionary's texts, as far as they were met; those of a split text by its code. */
+  /** The numbers of the texts met so far, by code. */
   #numbers = new Float64Array(0)
   #met = new Uint8Array(0)
   #splits: (readonly number[] | undefined)[] = []
@@ -26,17 +26,18 @@ export class DenseReader {
     if (column.kind === 'string' && separator !== undefined) return this.#split(column, before)
     if (width === 1) {
       if (column.kind !== 'list') return this.#scalars(column, (position) => before + position)
-      const next = "say how many numbers they have with 'width'"
+      const next = "set their length with 'width'"
       throw new DataError(`feature "${name}": expected one number per row, found lists; ${next}`, { column: name })
     }
     if (column.kind === 'list') return this.#lists(column, before)
-    // What no row has has no kind.
+    // A column without any value has no kind.
     if (isMissing(column)) return new Float64Array(rowsOf(column) * width).fill(NaN)
-    const [found, next] = column.kind === 'number' ? ['one number', ''] : ['text', "; say how to split it: separator: ' '"]
+    const [found, next] =
+      column.kind === 'number' ? ['one number', ''] : ['text', "; set how to split it, such as separator: ' '"]
     throw new DataError(`feature "${name}": expected lists of ${width} numbers, found ${found} per row${next}`, { column: name })
   }
 
-  /** A column of texts is numbers if every text that occurs spells one. */
+  /** Texts are accepted if every text that occurs is a number. */
   #scalars(column: ScalarColumn, rowOf: (position: number) => number): NumberValues {
     if (column.kind === 'number') return column.values
     const { dictionary, codes } = column
@@ -72,7 +73,7 @@ export class DenseReader {
       const [start, end] = [offsets[row] ?? 0, offsets[row + 1] ?? 0]
       if (start === end) continue
       if (end - start !== width) {
-        const next = "say how many a row has with 'width', or leave an incomplete list empty"
+        const next = "set the length with 'width', or leave an incomplete list empty"
         throw wrongValue(name, before + row, `${width} numbers`, end - start, next)
       }
       numbers.set(scalars.subarray(start, end), row * width)
@@ -92,7 +93,7 @@ export class DenseReader {
       const wrong = found.findIndex(Number.isNaN)
       if (found.length !== width || wrong >= 0) {
         const what = wrong >= 0 ? `${width} numbers` : `${width} numbers, found ${found.length}:`
-        throw wrongValue(name, before + row, what, text, "look at 'separator' and 'width'")
+        throw wrongValue(name, before + row, what, text, "check 'separator' and 'width'")
       }
       numbers.set(found, row * width)
     }

@@ -1,5 +1,4 @@
-// The encoder of a dense feature. Statistics and transforms are computed in float64. An infinite number is an error that names its
-// row.
+// The encoder of a dense feature. Statistics and transforms are computed in float64. An infinite number is an error with its row.
 
 import { isTypedArray } from '../../core/arrays.js'
 import { describeValue } from '../../core/check.js'
@@ -31,12 +30,12 @@ export function denseFitter(feature: DenseFeature): Fitter<DenseEncoder> {
   }
 }
 
-/** @throws ERR_MULTIGATE_DATA where no training row has a value to take the statistics from. */
+/** @throws ERR_MULTIGATE_DATA if the statistics need a value and no training row has one. */
 function stateOf(feature: DenseFeature, { count, mean, deviation, low, high }: Statistics): DenseState {
   const { transform, missing } = feature
   const standardized = transform === 'standardize' || transform === 'log1pStandardize'
   if (count === 0 && (standardized || transform === 'minmax' || missing === 'mean')) {
-    const next = 'leave it out, or give it another column'
+    const next = 'leave the feature out, or give it another column'
     throw wrongValue(feature.name, undefined, 'a number in the training rows', null, next)
   }
   const place = standardized
@@ -92,7 +91,7 @@ function encodeNumbers(
   for (let position = 0; position < values.length; position += 1) {
     const value = values[position] ?? NaN
     if (Number.isNaN(value) && fill === null)
-      throw wrongValue(name, rowOf(position), 'a number', null, "give missing values one with missing: 'mean'")
+      throw wrongValue(name, rowOf(position), 'a number', null, "fill missing values with missing: 'mean'")
     const encoded = Number.isNaN(value) ? (fill ?? 0) : (transformed(feature, value, rowOf, position) - offset) / scale
     if (!(Math.abs(encoded) <= largestFloat32)) {
       if (!Number.isFinite(value)) throw notFinite(name, rowOf(position), value)
@@ -112,10 +111,10 @@ function transformed(
   if (transform !== 'log1p' && transform !== 'log1pStandardize') return value
   if (value > -1) return Math.log1p(value)
   const next = "choose another transform, such as 'standardize'"
-  throw wrongValue(name, rowOf?.(position), 'a number > -1, as log1p takes', value, next)
+  throw wrongValue(name, rowOf?.(position), 'a number > -1 for log1p', value, next)
 }
 
-/** Transformed values of some rows, without the missing ones. */
+/** The transformed values of some rows, without missing ones. */
 function changedValues(feature: DenseFeature, values: ArrayLike<number>, before: number): Float64Array {
   const rowOf = (position: number): number => before + Math.floor(position / (feature.width ?? 1))
   const changed = new Float64Array(values.length)
@@ -129,7 +128,7 @@ function changedValues(feature: DenseFeature, values: ArrayLike<number>, before:
   return changed.subarray(0, count)
 }
 
-/** Mean, deviation and range of values that come in parts: of each part in two passes, so that a large mean costs no digits. */
+/** Mean, deviation and range of values that come in parts. Two passes over each part keep the digits even with a large mean. */
 class Statistics {
   count = 0
   low = Infinity
@@ -148,7 +147,7 @@ class Statistics {
     const mean = sum / values.length
     let squares = 0
     for (const value of values) squares += (value - mean) ** 2
-    // As Chan, Golub and LeVeque join two samples.
+    // Joins two samples by the method of Chan, Golub and LeVeque.
     const count = this.count + values.length
     const apart = mean - this.#mean
     this.#squares += squares + (this.count === 0 ? 0 : (apart ** 2 * this.count * values.length) / count)
@@ -156,12 +155,12 @@ class Statistics {
     this.count = count
   }
 
-  /** Equal values whose sum rounds would have a mean beside them, and a deviation of rounding errors. */
+  /** If all values are equal, the value itself: a rounded sum would give another mean, and a deviation of rounding errors. */
   get mean(): number {
     return this.low === this.high ? this.low : this.#mean
   }
 
-  /** Of the population. */
+  /** The population deviation. */
   get deviation(): number {
     return this.low === this.high ? 0 : Math.sqrt(this.#squares / this.count)
   }

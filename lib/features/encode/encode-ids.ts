@@ -1,4 +1,4 @@
-// Ids of rows, laid out as a network is fed them: what sparse and sequence encoders share.
+// Ids of rows, in the layout that a network takes. Sparse and sequence encoders share this.
 
 import { isTypedArray } from '../../core/arrays.js'
 import { describeValue } from '../../core/check.js'
@@ -8,13 +8,13 @@ import { wrongValue } from './errors.js'
 import type { IdSource } from './ids.js'
 import { absent, KeyReader, refused, refusedValue } from './key-reader.js'
 
-/** Values of some rows: row r has those from offsets[r] to offsets[r + 1]; without offsets one value per row. */
+/** Values of some rows. Row r has the values from offsets[r] to offsets[r + 1]. Without offsets, each row has one value. */
 export interface Values {
   readonly items: ScalarColumn
   readonly offsets?: Int32Array | undefined
 }
 
-/** The first position of values, and the one after the last. */
+/** The first position of the values, and the position after the last. */
 export function spanOf({ items, offsets }: Values): readonly [number, number] {
   if (offsets !== undefined) return [offsets[0] ?? 0, offsets.at(-1) ?? 0]
   return [0, items.kind === 'number' ? items.values.length : items.codes.length]
@@ -33,18 +33,18 @@ function isFull({ offsets }: Values, width: number): boolean {
   return true
 }
 
-/** Encodes the parts of a column one after the other. */
+/** Encodes the parts of a column in turn. */
 export class IdEncoding {
-  /** How many values were given id 0 without being missing: what a vocabulary does not know. */
+  /** Values that the vocabulary does not know: they got id 0 without being missing. */
   unknown = 0
-  /** How many values were not missing. */
+  /** Values that were not missing. */
   values = 0
   readonly #feature: string
   readonly #source: IdSource
   readonly #reader: KeyReader
   readonly #width: number
   #buffer = new Int32Array(0)
-  /** Rows of the parts before. */
+  /** Rows of earlier parts. */
   #rows = 0
 
   constructor(feature: string, source: IdSource, width: number) {
@@ -55,14 +55,14 @@ export class IdEncoding {
   }
 
   /**
-   * The ids of every row: of its last `width` values, then id 0 as padding. Values before those are checked all the same.
-   * @param missing the id of a missing value; `refused` makes it an error.
+   * Writes the ids of every row: those of its last `width` values, then id 0 as padding. Earlier values are checked too.
+   * @param missing the id of a missing value, or `refused` for an error.
    * @param data [rows * width], zeros.
    * @throws ERR_MULTIGATE_DATA naming row and value.
    */
   encode(values: Values, missing: number, data: Int32Array): void {
     const [from, to] = spanOf(values)
-    // Where every row is full, what is read is what is wanted, but for those that have no id of their own.
+    // If every row is full, the values are read straight into `data`.
     const full = to - from === data.length && isFull(values, this.#width)
     const ids = full ? data : this.#spare(to - from)
     this.#reader.read(values.items, from, to, ids)
@@ -71,13 +71,13 @@ export class IdEncoding {
     this.#rows += data.length / this.#width
   }
 
-  /** Used again for every part. */
+  /** A buffer that all parts reuse. */
   #spare(length: number): Int32Array {
     if (this.#buffer.length < length) this.#buffer = new Int32Array(2 ** Math.ceil(Math.log2(length)))
     return this.#buffer.subarray(0, length)
   }
 
-  /** Gives an id to missing and unknown values, and counts. */
+  /** Gives ids to missing and unknown values, and counts them. */
   #give(values: Values, missing: number, ids: Int32Array, from: number): void {
     const zeroIsKnown = this.#source.zeroIsKnown === true
     let [unknown, absents] = [0, 0]
@@ -97,7 +97,7 @@ export class IdEncoding {
     if (!zeroIsKnown) this.unknown += unknown
   }
 
-  /** The last `width` ids of each row. */
+  /** Writes the last `width` ids of each row. */
   #layOut({ offsets }: Values, ids: Int32Array, data: Int32Array): void {
     const width = this.#width
     const rows = data.length / width
@@ -114,14 +114,14 @@ export class IdEncoding {
     return refusedValue(this.#feature, this.#rows + rowOfPosition(values, position), values.items, position, this.#source)
   }
 
-  /** What is not of the feature's type may have an id all the same; an infinite number has none. */
+  /** The id of a value that is not of the feature's type, or `refused`. An infinite number is always refused. */
   #outside(items: ScalarColumn, position: number): number {
     const infinite = items.kind === 'number' && !Number.isFinite(items.values[position])
     return infinite ? refused : (this.#source.outside ?? refused)
   }
 }
 
-/** Checks ids that are encoded already. @throws ERR_MULTIGATE_DATA naming row and id. */
+/** Checks encoded ids. @throws ERR_MULTIGATE_DATA naming row and id. */
 export function checkIds(feature: string, data: Int32Array, width: number, tableRows: number): void {
   if (!isTypedArray(data, 'Int32Array')) {
     throw new DataError(`feature "${feature}": expected an Int32Array of ids, found ${describeValue(data)}`, { column: feature })

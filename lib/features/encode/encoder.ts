@@ -1,12 +1,12 @@
-// What every encoder is: a fitted feature that turns raw columns into what a network is fed. It is frozen once fitted and
-// never looks at labels. Columns come whole or in parts, to be fitted and to be encoded.
+// The interface of every encoder: a fitted feature that turns raw columns into the input of a network. It is frozen after fitting and
+// never reads labels. Columns come whole or in parts, both for fitting and for encoding.
 
 import type { Column, ValueType } from '../../core/columns.js'
 import type { Sliced } from '../../core/slices.js'
 import type { DenseFeature, SequenceFeature, SparseFeature } from '../spec/feature.js'
 import type { KeyIndex } from './key-index.js'
 
-/** How many values there were that are not missing, and how many of them a vocabulary does not know. */
+/** How many values were not missing, and how many of them the vocabulary does not know. */
 export interface ValueCounts {
   readonly values: number
   readonly unknown: number
@@ -17,16 +17,16 @@ export interface Encoding<Data> {
   /**
    * Encodes the next rows of the column.
    * @param data [rows * width], row-major, zeros; written.
-   * @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that it cannot take.
+   * @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that does not fit.
    */
   encode(column: Column, data: Data): void
-  /** Of all rows so far; undefined of what has no ids. */
+  /** The counts of all rows so far. Undefined for a feature without ids. */
   counts(): ValueCounts | undefined
 }
 
-/** Looks at the training rows of a feature's column, part by part; nothing else is ever fitted on. */
+/** Fits a feature on the training rows of its column, part by part. Other rows are never used. */
 export interface Fitter<Fitted> {
-  /** @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that it cannot take. */
+  /** @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that does not fit. */
   add(column: Column): Sliced<void>
   finish(): Sliced<Fitted>
 }
@@ -36,7 +36,7 @@ interface AnyEncoder<Data> {
   readonly width: number
   begin(): Encoding<Data>
   /**
-   * Takes data that are encoded already, [rows * width]: checks their range and gives the same array.
+   * Checks the range of encoded data, [rows * width], and returns the same array.
    * @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that is out of range.
    */
   check(data: Data): { readonly data: Data; readonly width: number }
@@ -47,9 +47,9 @@ interface IdEncoder extends AnyEncoder<Int32Array> {
   /** Rows of the embedding table, id 0 included: ids lie in [0, tableRows). */
   readonly tableRows: number
   readonly dim: number
-  /** Of the values that have ids. Undefined in files of before, and where no training row had a value. */
+  /** The type of the values. Undefined in files of earlier versions, and if no training row had a value. */
   readonly type: ValueType | undefined
-  /** What was fitted; undefined where ids follow from the feature. */
+  /** The fitted vocabulary. Undefined if the feature's options determine the ids. */
   readonly vocabulary: KeyIndex | undefined
 }
 
@@ -63,11 +63,11 @@ export interface SequenceEncoder extends IdEncoder {
   readonly feature: SequenceFeature
 }
 
-/** What is fitted of a dense feature: a value x becomes (f(x) - offset) / scale, a missing one `fill`. */
+/** The fitted state of a dense feature. A value x becomes (f(x) - offset) / scale, a missing value `fill`. */
 export interface DenseState {
   readonly offset: number
   readonly scale: number
-  /** Already transformed; null where a missing value is an error. */
+  /** Already transformed. Null if a missing value is an error. */
   readonly fill: number | null
 }
 

@@ -1,4 +1,4 @@
-// Makes encoders: fitted on a column of the training rows, or from what was saved. One row per kind of feature.
+// Makes encoders: fitted on a column of the training rows, or from saved state. One row per kind of feature.
 
 import { z } from 'zod'
 
@@ -15,7 +15,7 @@ import { type KeyIndex, NumberIndex } from './key-index.js'
 import { sequenceEncoder, sequenceFitter } from './sequence.js'
 import { sparseEncoder, sparseFitter } from './sparse.js'
 
-/** What fits a feature's encoder. */
+/** The fitter of a feature's encoder. */
 export function fitterOf(feature: Feature): Fitter<Encoder> {
   switch (feature.kind) {
     case 'sparse':
@@ -29,7 +29,7 @@ export function fitterOf(feature: Feature): Fitter<Encoder> {
 
 /**
  * Fits a feature's encoder on a raw column of the training rows.
- * @throws ERR_MULTIGATE_DATA naming the feature, row and value that it cannot take.
+ * @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that does not fit.
  */
 export function fitEncoder(feature: SparseFeature, column: Column): SparseEncoder
 export function fitEncoder(feature: SequenceFeature, column: Column): SequenceEncoder
@@ -57,13 +57,13 @@ export function encodeColumn(
   return { data, counts: encoding.counts() }
 }
 
-/** What a fitted encoder is but for its vocabulary: plain JSON. */
+/** A fitted encoder without its vocabulary, as plain JSON. */
 export interface EncoderJson {
   readonly feature: object
   readonly [state: string]: unknown
 }
 
-/** What is saved of an encoder as JSON. Its vocabulary, which may be large, is saved beside it. */
+/** The JSON of an encoder. Its vocabulary may be large and is saved separately. */
 export function encoderToJSON(encoder: Encoder): EncoderJson {
   if (encoder.kind === 'dense') return { feature: encoder.feature, ...encoder.state }
   return { feature: encoder.feature, type: encoder.type ?? null }
@@ -71,16 +71,16 @@ export function encoderToJSON(encoder: Encoder): EncoderJson {
 
 const typeSchema = z.enum(['number', 'string', 'boolean', 'date']).nullable()
 
-// Made once: zod compiles a schema when it is first used.
+// Made once, because zod compiles a schema at its first use.
 const stateSchema = z.looseObject({ feature: z.unknown() })
 const noState = z.strictObject({})
 const typedState = z.strictObject({ type: typeSchema })
 
 /**
- * Makes an encoder from what `encoderToJSON` gave.
+ * Makes an encoder from the result of `encoderToJSON`.
  * @param what names it in messages.
- * @param vocabularyOf gives what was saved beside it.
- * @throws ERR_MULTIGATE_FORMAT naming the field that is wrong.
+ * @param vocabularyOf reads the vocabulary that was saved separately.
+ * @throws ERR_MULTIGATE_FORMAT naming the wrong field.
  */
 export async function encoderFromJSON(
   json: unknown,
@@ -91,7 +91,7 @@ export async function encoderFromJSON(
   const feature = savedFeature(what, saved)
   if (feature.kind === 'dense') return denseEncoder(feature, parse(what, denseState, state))
   const encoderOf = feature.kind === 'sparse' ? sparseEncoder.bind(null, feature) : sequenceEncoder.bind(null, feature)
-  // Files of before tell numbers and texts apart by how they come, and have vocabularies as JSON.
+  // Files of earlier versions have no type: numbers and texts stay as they come. Their vocabularies are JSON.
   const type = 'type' in state ? parse(what, typedState, state).type : undefined
   const given = givenIds(feature, type ?? undefined)
   if (type === undefined && given === undefined)
@@ -100,7 +100,7 @@ export async function encoderFromJSON(
   return encoderOf(given ?? fittedIds(await vocabularyOf(feature, type ?? null), type ?? undefined))
 }
 
-// Made once: a schema compiles itself at its first use, which takes longer than most checks by it.
+// Made once, because the first use of a schema takes longer than most checks.
 const denseState = z.strictObject({
   offset: z.number(),
   scale: z.number().refine((scale) => scale !== 0, 'expected a number other than 0, found 0'),

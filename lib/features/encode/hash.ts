@@ -1,30 +1,30 @@
-// The hash of hashed features: MurmurHash3, 32 bits, seed 0, over UTF-8. Saved models depend on it: it never changes.
+// The hash of hashed features: MurmurHash3, 32 bits, seed 0, over UTF-8. It must never change: saved models depend on it.
 
 import { numberText } from '../../core/columns.js'
 
 const encoder = new TextEncoder()
-/** Short texts are encoded here, so that nothing is allocated per value. */
+/** Short texts are encoded here, without an allocation per value. */
 const scratch = new Uint8Array(384)
 
 /** MurmurHash3_x86_32 of a text's UTF-8 bytes, unsigned. Source: Austin Appleby's public domain reference. */
 export function hashText(text: string): number {
-  // UTF-8 has at most three bytes for a unit of UTF-16.
+  // A UTF-16 unit takes at most three bytes in UTF-8.
   if (3 * text.length > scratch.length) return hashBytes(encoder.encode(text))
   return hashBytes(scratch, encoder.encodeInto(text, scratch).written)
 }
 
-/** The id of a text among `size`: in [1, size), so that id 0 stays what is missing. */
+/** The id of a text, in [1, size). Id 0 is reserved for missing values. */
 export function hashedId(text: string, size: number): number {
   return 1 + (hashText(text) % (size - 1))
 }
 
-/** The id of a number: that of its text. */
+/** The id of a number: the id of its text. */
 export function hashedNumber(value: number, size: number): number {
   if (!Number.isSafeInteger(value) || value < 0) return hashedId(numberText(value), size)
   return 1 + (hashBytes(scratch, writeDigits(value)) % (size - 1))
 }
 
-/** Writes a number >= 0 in decimal. @returns how many digits it has. */
+/** Writes a number >= 0 in decimal. @returns the number of digits. */
 function writeDigits(value: number): number {
   let length = 1
   for (let bound = 10; bound <= value; bound *= 10) length += 1

@@ -1,4 +1,4 @@
-// Fits what ids of a feature follow from: the type of its values, and where it has no other a vocabulary.
+// Fits what determines the ids of a feature: the type of its values, and a vocabulary if the feature gives none.
 
 import { quote } from '../../core/check.js'
 import { type ScalarColumn, type ValueType, valueTypeOf } from '../../core/columns.js'
@@ -17,14 +17,14 @@ export class IdFitter {
   #counter: KeyCounter | undefined
   #rows = 0
 
-  /** @param type of the values where the feature does not say it and their column need not be asked. */
+  /** @param type of the values, if it is known without the column. The feature's own type takes precedence. */
   constructor(feature: IdOptions & { readonly name: string }, type?: ValueType) {
     this.#feature = feature
     this.#type = declaredType(feature) ?? type
     this.#open = givenIds(feature, this.#type) === undefined
   }
 
-  /** Values of the next rows. @throws ERR_MULTIGATE_DATA naming row and value. */
+  /** Adds the values of the next rows. @throws ERR_MULTIGATE_DATA naming row and value. */
   *add(values: Values, rows: number): Sliced<void> {
     this.#type ??= typeOf(values)
     if (this.#open && this.#type !== undefined) yield* this.#count(values, this.#type)
@@ -54,7 +54,7 @@ function* none(): Sliced<NumberIndex> {
   return new NumberIndex('a feature without values')
 }
 
-/** The type of values, undefined where all of them are missing: a column of nothing has no kind. */
+/** The type of the values. Undefined if all are missing. */
 function typeOf(values: Values): ValueType | undefined {
   const [from, to] = spanOf(values)
   const { items } = values

@@ -1,5 +1,5 @@
-// How a value becomes an id: as it is, hashed, or by a vocabulary. One id source per feature; it knows keys of the feature's type, not
-// rows or columns.
+// How a value becomes an id: unchanged, hashed, or by a vocabulary. Each feature has one id source. It sees keys of the feature's type,
+// not rows or columns.
 
 import { numberOf, type ValueType } from '../../core/columns.js'
 import { atOnce } from '../../core/slices.js'
@@ -11,31 +11,31 @@ import type { KeyIndex } from './key-index.js'
 import { type Expected, refused } from './key-reader.js'
 
 export interface IdSource extends Expected {
-  /** Of the values. Undefined in files of before, which tell numbers and texts apart by how they come, and where no training row had a value. */
+  /** The type of the values. Undefined in files of earlier versions, and if no training row had a value. */
   readonly type: ValueType | undefined
   /** Rows of the embedding table: ids lie in [0, tableRows). */
   readonly tableRows: number
   /** The id of a missing value, or `refused`. */
   readonly missing: number
-  /** The id of a value that is not of the feature's type; absent where that is an error. */
+  /** The id of a value that is not of the feature's type. Absent if that is an error. */
   readonly outside?: number | undefined
   idOf(key: Key): number
   /** Whether an integer in [0, tableRows) is its own id. */
   readonly asIs?: boolean | undefined
-  /** Whether id 0 is a value like others. */
+  /** Whether id 0 is an ordinary value. */
   readonly zeroIsKnown?: boolean | undefined
-  /** Known values of a fitted vocabulary: that of id 1 first. */
+  /** The values of a fitted vocabulary. The first has id 1. */
   readonly vocabulary?: KeyIndex | undefined
 }
 
-/** The type of a feature's values where that does not depend on any. */
+/** The type of a feature's values, if its options determine it. */
 export function declaredType({ type, vocabulary, buckets }: IdOptions): ValueType | undefined {
   if (type !== undefined) return type
   if (typeof vocabulary === 'object') return typeof vocabulary[0] === 'string' ? 'string' : 'number'
   return vocabulary !== undefined || buckets !== undefined ? 'number' : undefined
 }
 
-/** The id source of a feature that needs no vocabulary of its own, or undefined. */
+/** The id source of a feature that needs no fitted vocabulary; undefined for other features. */
 export function givenIds(options: IdOptions, type: ValueType | undefined): IdSource | undefined {
   const { vocabulary, hash, buckets, outOfRange = 'error' } = options
   if (buckets !== undefined) return bucketIds(buckets, type)
@@ -44,7 +44,7 @@ export function givenIds(options: IdOptions, type: ValueType | undefined): IdSou
   return hash === undefined ? undefined : hashedIds(hash, type)
 }
 
-/** The id source of a fitted vocabulary: id 0 for what is not in it. */
+/** The id source of a fitted vocabulary. Unknown values get id 0. */
 export function fittedIds(vocabulary: KeyIndex, type: ValueType | undefined): IdSource {
   const source = { type, tableRows: vocabulary.size + 1, missing: 0, vocabulary }
   if (type !== undefined) return { ...source, idOf: (key) => vocabulary.indexOf(key) + 1 }
@@ -55,7 +55,7 @@ export function fittedIds(vocabulary: KeyIndex, type: ValueType | undefined): Id
     next: "read the column as text (`types: { ...: 'string' }` of Dataset.fromCsv) or pass strings",
     idOf(key) {
       if (typeof key === 'string' && !texts) return vocabulary.indexOf(numberOf(key) ?? NaN) + 1
-      // A number has lost the text that the vocabulary knows: ' 07' is not '7'. Unknown would be a silent guess.
+      // A number has lost its original text: ' 07' is not '7'. Counting it as unknown would be a silent guess.
       if (typeof key === 'number' && texts) return refused
       return vocabulary.indexOf(key) + 1
     },
@@ -71,7 +71,7 @@ function integersAsIds(size: number, type: ValueType | undefined, outside: numbe
     missing: outside,
     ...(outside !== refused && { outside }),
     expected: `an integer in [0, ${size})`,
-    next: "raise vocabulary, or give such values id 0 with outOfRange: 'oov'",
+    next: "raise vocabulary, or map such values to id 0 with outOfRange: 'oov'",
     idOf(key) {
       const id = typeof key === 'number' ? key : numberOf(key)
       return id !== undefined && Number.isInteger(id) && id >= 0 && id < size ? id : outside
@@ -79,7 +79,7 @@ function integersAsIds(size: number, type: ValueType | undefined, outside: numbe
   }
 }
 
-/** A vocabulary that the feature itself lists. */
+/** The id source of a vocabulary that the feature lists. */
 function listedIds(values: readonly Key[], type: ValueType | undefined): IdSource {
   const ofValues = typeof values[0] === 'string' ? 'string' : 'number'
   const keys = type === 'number' ? values.map((value) => sameNumber(Number(value))) : values

@@ -1,4 +1,4 @@
-// Counts the values of a feature over the parts of a column, and makes a vocabulary of them.
+// Counts the values of a feature over the parts of a column, and makes a vocabulary from them.
 
 import type { ScalarColumn, ValueType } from '../../core/columns.js'
 import { allocate } from '../../core/memory.js'
@@ -9,10 +9,10 @@ import { wrongValue } from './errors.js'
 import { type KeyIndex, keyIndexFor } from './key-index.js'
 import { absent, KeyReader, refused } from './key-reader.js'
 
-/** Half of a pair: UTF-8, and so a saved file, has no form for it. */
+/** Half of a surrogate pair. UTF-8, and so a saved file, cannot hold it. */
 export const loneSurrogate = /\p{Surrogate}/u
 
-/** Values between two looks at the room. */
+/** Values between two checks of the capacity. */
 const blockValues = 2 ** 14
 
 export class KeyCounter {
@@ -23,7 +23,7 @@ export class KeyCounter {
   #counts = new Float64Array(64)
   readonly #block = new Int32Array(blockValues)
 
-  /** @param what these are the values of, for messages. */
+  /** @param what names the owner of the values, for messages. */
   constructor(what: string, type: ValueType) {
     this.type = type
     this.#what = what
@@ -31,7 +31,7 @@ export class KeyCounter {
     this.#reader = new KeyReader((key) => this.#add(key), type)
   }
 
-  /** Counts the values of positions from `from` to `to`. @returns the first position that is refused, or -1. */
+  /** Counts the values at positions `from` to `to` (exclusive). @returns the first refused position, or -1. */
   *addAll(column: ScalarColumn, from: number, to: number): Sliced<number> {
     for (let start = from; start < to; start += blockValues) {
       const end = Math.min(start + blockValues, to)
@@ -54,7 +54,7 @@ export class KeyCounter {
     return -1
   }
 
-  /** Makes room for so many values. */
+  /** Makes room for `more` values. */
   *#reserve(more: number): Sliced<void> {
     if (this.#index.reserve !== undefined) yield* this.#index.reserve(more)
     const needed = this.#index.size + more
@@ -65,8 +65,8 @@ export class KeyCounter {
   }
 
   /**
-   * The keys that came at least `minCount` times: by count, most first, then by value, so that ids do not depend on the order of
-   * rows. The key of id 1 is the first.
+   * The keys that occurred at least `minCount` times. They are sorted by count, most frequent first, then by value, so that ids do not
+   * depend on the order of rows. The first key has id 1.
    */
   *finish(minCount: number): Sliced<KeyIndex> {
     const counts = this.#counts
@@ -101,7 +101,13 @@ export function* indexOfKeys(what: string, type: ValueType, size: number, keyAt:
   return index
 }
 
-/** A text that no file can hold. */
+/** The error for a text that no file can hold. */
 export function illFormed(feature: string, row: number, text: string): Error {
-  return wrongValue(feature, row, 'text that Unicode has', text, 'it has half of a surrogate pair: write it as UTF-8 can')
+  return wrongValue(
+    feature,
+    row,
+    'valid Unicode text',
+    text,
+    'it has half of a surrogate pair: replace that, or leave the row out',
+  )
 }

@@ -1,5 +1,5 @@
-// Distinct keys, numbered in the order in which they come, as many as memory holds: JavaScript's Map ends at 2^24 entries. Keys are
-// never taken out. Room is made beforehand and in slices, so that no single key waits for all others to be moved.
+// Distinct keys, numbered in order of first appearance. Only memory limits their number; JavaScript's Map ends at 2^24 entries. Keys
+// are never removed. Room is made in advance and in slices, so that no single key waits for a move of all others.
 
 import type { ValueType } from '../../core/columns.js'
 import { MultigateError } from '../../core/errors.js'
@@ -13,22 +13,22 @@ export interface KeyIndex<K extends Key = Key> {
   readonly size: number
   /** The number of a key, or -1. */
   indexOf(key: K): number
-  /** The number of a key, which is a new one where it has none. Room must have been made. */
+  /** The number of a key. A new key gets a new number. Call `reserve` first, if it exists. */
   add(key: K): number
   keyAt(index: number): K
-  /** Makes room for so many keys more, where that is not made as they come. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
+  /** Makes room for `more` keys. Absent if `add` makes room itself. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
   reserve?(more: number): Sliced<void>
 }
 
 /** Ids are 32-bit integers. */
 const mostKeys = 2 ** 31 - 2
 
-/** An index for the keys of a type. @param what these are the keys of, for the error where they are more than memory can hold. */
+/** An index for the keys of a type. @param what names the owner of the keys in an error about memory. */
 export function keyIndexFor(type: ValueType, what: string): KeyIndex {
   return isNumeric(type) ? new NumberIndex(what) : (new Texts(what) as KeyIndex)
 }
 
-/** Numbers: a table of open addresses over typed arrays, at most half full. */
+/** Numbers in a hash table with open addressing over typed arrays, at most half full. */
 export class NumberIndex implements KeyIndex<number> {
   readonly #what: string
   #size = 0
@@ -95,7 +95,7 @@ export class NumberIndex implements KeyIndex<number> {
 const float = new Float64Array(1)
 const words = new Uint32Array(float.buffer)
 
-/** Mixes all bits, so that neighbours and multiples of a power of two lie apart. */
+/** Mixes all bits, so that neighbours and multiples of a power of two spread out. */
 function hashOf(key: number): number {
   let bits = key | 0
   if (bits !== key) {

@@ -1,23 +1,22 @@
-// Reads the values of columns as keys of a feature's type, and hands each to a resolver, which says what stands for it: its id, or
-// its number among the keys that are being counted. Of texts every distinct one is resolved once, however many rows have it and in
-// however many parts the column comes.
+// Reads the values of columns as keys of a feature's type and passes each to a resolver. The resolver gives its id, or its number
+// among the counted keys. Each distinct text is resolved once, even over many rows and parts of a column.
 
 import type { NumberColumn, ScalarColumn, StringColumn, ValueType } from '../../core/columns.js'
 import { adviceFor, castNumbers, castTexts, describeType, type Key } from './cast.js'
 import { notFinite, wrongValue } from './errors.js'
 
-/** What stands for a missing value. */
+/** The result for a missing value. */
 export const absent = -2
-/** What a resolver gives for a value that the feature does not take. */
+/** The result for a value that the feature does not accept. */
 export const refused = -1
 const unresolved = -3
 
-/** A number >= 0 for a key, or `refused`. */
+/** Gives a number >= 0 for a key, or `refused`. */
 export type Resolver = (key: Key) => number
 
 type Cast = ((value: number) => Key | undefined) | undefined
 
-/** Pairs of an integer and what stands for it, plus this: 0 is none. */
+/** The cache holds pairs of an integer and its result plus this offset. 0 means an empty place. */
 const knownFrom = 2
 const smallest = 2 * 2 ** 6
 const largest = 2 * 2 ** 17
@@ -26,20 +25,20 @@ const manyValues = 2 ** 12
 export class KeyReader {
   readonly #resolve: Resolver
   readonly #type: ValueType | undefined
-  /** Integers in [0, ids) stand for themselves. */
+  /** Integers in [0, ids) are their own result. */
   readonly #ids: number
   #dictionary: readonly string[] | undefined
   #resolved = new Int32Array(0)
   #met = new Int32Array(smallest)
 
-  /** @param type undefined: numbers and texts are keys as they come, as in files of before. */
+  /** @param type undefined: numbers and texts are keys unchanged, as in files of earlier versions. */
   constructor(resolve: Resolver, type: ValueType | undefined, ids = 0) {
     this.#resolve = resolve
     this.#type = type
     this.#ids = ids
   }
 
-  /** Writes what stands for each value from position `from` to `to`, from the start of `into` on. */
+  /** Writes the results of the values at positions `from` to `to` (exclusive) to the start of `into`. */
   read(column: ScalarColumn, from: number, to: number, into: Int32Array): void {
     if (column.kind === 'number') this.#readNumbers(column, from, to, into)
     else this.#readTexts(column, from, to, into)
@@ -79,7 +78,7 @@ export class KeyReader {
     return key === undefined ? refused : this.#resolve(key)
   }
 
-  /** Room for integers that were met lately, and what stands for them: few come once. For few values none is made anew. */
+  /** A cache of recent integers and their results: most integers recur. It grows only for many values. */
   #integersMet(values: number): Int32Array {
     if (this.#met.length === smallest && values >= manyValues) this.#met = new Int32Array(largest)
     return this.#met
@@ -100,7 +99,7 @@ export class KeyReader {
     }
   }
 
-  /** What its texts stand for, as far as that is known. A dictionary may have grown since it was last seen. */
+  /** The known results of a dictionary's texts. A dictionary may have grown since the last call. */
   #resolvedOf(dictionary: readonly string[]): Int32Array {
     const known = this.#dictionary === dictionary ? this.#resolved : new Int32Array(0)
     this.#dictionary = dictionary
@@ -111,16 +110,16 @@ export class KeyReader {
   }
 }
 
-/** What a feature takes, for messages. */
+/** What a feature accepts, for messages. */
 export interface Expected {
   readonly type: ValueType | undefined
-  /** Default: what the type says. */
+  /** Default: a description of the type. */
   readonly expected?: string | undefined
-  /** What to do about a value that it does not take. */
+  /** The next step for a value that does not fit. */
   readonly next?: string | undefined
 }
 
-/** The error about a value that was refused. */
+/** The error for a refused value. */
 export function refusedValue(
   feature: string,
   row: number,

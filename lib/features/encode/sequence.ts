@@ -1,5 +1,5 @@
-// The encoder of a sequence feature: up to maxLength ids per row, the last ones of a longer list, then id 0 as padding. Unknown and
-// missing items are id 0 too, so a mean does not count them.
+// The encoder of a sequence feature: up to maxLength ids per row, then id 0 as padding. A longer list keeps its last ids. Unknown and
+// missing items get id 0 too, so a mean does not count them.
 
 import { type Column, rowsOf } from '../../core/columns.js'
 import { DataError } from '../../core/errors.js'
@@ -10,9 +10,9 @@ import { IdFitter } from './id-fitter.js'
 import type { IdSource } from './ids.js'
 import { Splitter } from './splitter.js'
 
-/** Fits the type of its values on the training rows, and a vocabulary where the feature has an open one. */
+/** Fits the type of the values on the training rows, and a vocabulary if the feature gives none. */
 export function sequenceFitter(feature: SequenceFeature): Fitter<SequenceEncoder> {
-  // Items of texts are texts, though a file in which no row has two may read as numbers.
+  // Items of a split text are texts. A file whose rows all have one item may be read as numbers.
   const ids = new IdFitter(feature, feature.separator === undefined ? undefined : 'string')
   const lists = new Lists(feature, true)
   return {
@@ -37,7 +37,7 @@ export function sequenceEncoder(feature: SequenceFeature, source: IdSource): Seq
     vocabulary: source.vocabulary,
     begin() {
       const ids = new IdEncoding(name, source, width)
-      // Files of before have items with their blanks.
+      // Files of earlier versions keep the blanks around items.
       const lists = new Lists(feature, source.type !== undefined)
       return { encode: (column, data) => void ids.encode(lists.of(column), 0, data), counts: () => ids }
     },
@@ -67,11 +67,11 @@ class Lists {
       if (this.#splitter !== undefined) return this.#splitter.split(column)
       const { name } = this.#feature
       throw new DataError(
-        `feature "${name}": expected lists, or text and a separator, found text; say how to split it: separator: '|'`,
+        `feature "${name}": expected lists, or text and a separator, found text; set how to split it, such as separator: '|'`,
         { column: name },
       )
     }
-    // One item per row: a file in which no row has two reads as numbers. In files of before their texts were the items.
+    // One item per row: such a file is read as numbers. In files of earlier versions the items were their texts.
     return { items: this.#splitter !== undefined && !this.#typed ? { ...column, asWritten: true } : column }
   }
 

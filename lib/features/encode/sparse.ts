@@ -1,4 +1,4 @@
-// The encoder of a sparse feature: an id per row.
+// The encoder of a sparse feature: one id per row.
 
 import { type Column, rowsOf, type ScalarColumn } from '../../core/columns.js'
 import { DataError } from '../../core/errors.js'
@@ -8,7 +8,7 @@ import type { Fitter, SparseEncoder } from './encoder.js'
 import { IdFitter } from './id-fitter.js'
 import type { IdSource } from './ids.js'
 
-/** Fits the type of its values on the training rows, and a vocabulary where the feature has an open one. */
+/** Fits the type of the values on the training rows, and a vocabulary if the feature gives none. */
 export function sparseFitter(feature: SparseFeature): Fitter<SparseEncoder> {
   const ids = new IdFitter(feature)
   return {

@@ -1,4 +1,4 @@
-// Splits texts into items, each distinct text once, and sees what looks as if it was not meant to be an item.
+// Splits texts into items, each distinct text once, and notes items that look like mistakes.
 
 import { quote } from '../../core/check.js'
 import type { StringColumn } from '../../core/columns.js'
@@ -10,18 +10,18 @@ interface Lists {
   readonly offsets: Int32Array
 }
 
-/** Items that other programs fill lists up with. */
+/** Items that other programs use as padding. */
 const paddingWords = /^(?:\[?<?pad>?\]?|none|null|nan)$/i
 
 export class Splitter {
   readonly #separator: string
   readonly #trim: boolean
   readonly #padding: string | undefined
-  /** Grows: parts of a column share it. */
+  /** Shared by all parts of a column, so it grows. */
   readonly #items = new Texts('items of a text')
   #dictionary: readonly string[] = []
   #itemsOf: (readonly number[] | undefined)[] = []
-  /** Distinct texts, and those that look odd, with one of them. */
+  /** Counts of distinct texts and of odd ones, with an example of each. */
   #texts = 0
   readonly #seen = { separated: 0, bracketed: 0, zeros: 0, words: 0 }
   readonly #examples: { bracketed?: string; zeros?: string; words?: string; any?: string } = {}
@@ -45,7 +45,7 @@ export class Splitter {
     return { items: { kind: 'string', dictionary: this.#items.all, codes: items }, offsets }
   }
 
-  /** Says what was read where it looks wrong. */
+  /** Warns about texts that look wrong, and shows how they were read. */
   warn(feature: string, { zeroIsPadding }: { readonly zeroIsPadding: boolean }): void {
     const { separated, bracketed, zeros, words } = this.#seen
     const say = (example: string | undefined, what: string): void => {
@@ -57,16 +57,16 @@ export class Splitter {
     if (bracketed > 0)
       say(
         this.#examples.bracketed,
-        'texts begin with a bracket, which is taken for a part of the first item; take brackets off, or read lists (Dataset.fromQuery, fromParquet)',
+        'texts begin with a bracket, which became part of the first item; remove the brackets, or read lists (Dataset.fromQuery, fromParquet)',
       )
     else if (separated === 0 && this.#texts > 1)
       say(this.#examples.any, `the separator ${quote(this.#separator)} occurs in none of ${this.#texts} texts`)
     if (words > 0)
-      say(this.#examples.words, `an item that usually fills lists up counts like any other; say padding: '...' to leave it out`)
+      say(this.#examples.words, `an item that is usually padding counts like any other; set padding: '...' to drop it`)
     else if (!zeroIsPadding && 2 * zeros > this.#texts && this.#texts > 1)
       say(
         this.#examples.zeros,
-        'most lists end with the item "0", which counts like any other; say padding: \'0\' if it fills them up',
+        'most lists end with the item "0", which counts like any other; if it is padding, set padding: \'0\'',
       )
   }
 

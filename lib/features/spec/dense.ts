@@ -21,21 +21,21 @@ export const denseSchema = z.strictObject({
 
 export interface DenseOptions {
   /**
-   * Default `'standardize'`: (x - mean) / deviation of the training rows (population deviation; 1 where it is 0). `'minmax'`:
-   * (x - min) / (max - min) of the training rows, not cut; 0 where they are equal. `'log1p'`: log(1 + x), for x > -1;
-   * `'log1pStandardize'`: that, then standardised. `'none'`: x.
+   * Statistics come from the training rows. Default `'standardize'`: (x - mean) / deviation (population deviation; 1 if it is 0).
+   * `'minmax'`: (x - min) / (max - min), not clipped; 0 if all are equal. `'log1p'`: log(1 + x), for x > -1.
+   * `'log1pStandardize'`: log1p, then standardized. `'none'`: x.
    */
   readonly transform?: Transform | undefined
-  /** What a missing value becomes: the mean of the transformed training values (default), an error, or this raw value. */
+  /** What a missing value becomes: the mean of the transformed training values (`'mean'`, the default), an error, or this raw value. */
   readonly missing?: 'mean' | 'error' | number | undefined
   /** The column it reads. Default: the feature's name. */
   readonly column?: string | undefined
   /**
-   * Numbers per row, 1 by default. From 2 on the column holds lists of so many, such as an embedding that another model has
-   * computed; they share one mean and deviation, or range.
+   * Numbers per row. Default 1. With 2 or more, the column holds lists of that many numbers, such as an embedding of another model.
+   * All numbers of the feature share one mean and deviation, or one range.
    */
   readonly width?: number | undefined
-  /** Beside `width`: splits the text of a column of texts into its numbers: `'0.1 0.2'` by `' '`. Blanks around a number do not count. */
+  /** With `width`: splits each text of a column of texts into numbers: `'0.1 0.2'` by `' '`. Blanks around a number are ignored. */
   readonly separator?: string | undefined
 }
 

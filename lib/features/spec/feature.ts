@@ -1,5 +1,5 @@
-// Any feature: plain readonly data, the same in code and in a configuration file. It holds no vocabulary and no mean; what
-// is fitted is an encoder. A new kind is its file, and one row in each table here and in encoders.ts.
+// Any feature: plain readonly data, the same in code and in a configuration file. It holds no vocabulary and no mean: fitting makes
+// an encoder. A new kind needs its own file, and one row in each table here and in encoders.ts.
 
 import { z } from 'zod'
 
@@ -15,15 +15,15 @@ export type { SparseFeature } from './sparse.js'
 
 export type Feature<Name extends string = string> = SparseFeature<Name> | SequenceFeature<Name> | DenseFeature<Name>
 
-/** Made once: zod compiles a schema when it is first used. */
+/** Made once, because zod compiles a schema at its first use. */
 const kindSchema = z.looseObject({ kind: z.enum(['sparse', 'sequence', 'dense']) })
 const schemas = { sparse: sparseSchema, sequence: sequenceSchema, dense: denseSchema }
 
-/** What this has given is frozen and need not be checked again: a model of thousands of features is loaded in half the time. */
+/** Results of `parseFeature`. They are frozen and not checked again, which halves the load time with thousands of features. */
 const parsed = new WeakSet<object>()
 
 /**
- * A feature from plain data, as a configuration or a saved model has it: `{ "kind": "sparse", "name": "userid", "dim": 16 }`.
+ * A feature from plain data, as in a configuration or a saved model: `{ "kind": "sparse", "name": "userid", "dim": 16 }`.
  * @throws ERR_MULTIGATE_ARGUMENT naming the option below `what`.
  */
 export function parseFeature(value: unknown, what = 'feature'): Feature {

@@ -1,4 +1,4 @@
-// Options of features that are embedded: how wide, and where their ids come from.
+// Options of embedded features: the width, and where the ids come from.
 
 import { z } from 'zod'
 import type { ValueType } from '../../core/columns.js'
@@ -9,14 +9,14 @@ import { frozen } from '../../core/schemas.js'
 const tableRows = z.int().min(1).max(mostTableRows)
 
 const unique = (values: readonly unknown[]): boolean => new Set(values).size === values.length
-const twice = { error: 'expected values that differ, found one twice' }
+const twice = { error: 'expected distinct values, found one twice' }
 const oneType = (values: readonly unknown[]): boolean => values.every((value) => typeof value === typeof values[0])
-const mixed = { error: 'expected all numbers or all strings, as a column has, found both' }
+const mixed = { error: 'expected only numbers or only strings, found both' }
 const ascending = (values: readonly number[]): boolean =>
   values.every((value, index) => index === 0 || value > (values[index - 1] ?? value))
-const notAscending = { error: 'expected boundaries in ascending order' }
+const notAscending = { error: 'expected boundaries in ascending order, found another order' }
 
-/** Their schema, to be spread into a feature's own. */
+/** Schema fields, to spread into the schema of a feature. */
 export const idOptions = {
   name: nameSchema,
   dim: z.int().min(1).max(largestWidth),
@@ -40,26 +40,28 @@ export const idOptions = {
   type: z.enum(['number', 'string', 'boolean', 'date']).optional(),
 }
 
-/** Options of ids, of `sparse` and `sequence`. Without `vocabulary`, `hash` and `buckets` the vocabulary is fitted on the training rows. */
+/**
+ * Options of the ids of `sparse` and `sequence` features. Give at most one of `vocabulary`, `hash` and `buckets`. Without them, the
+ * vocabulary is fitted on the training rows.
+ */
 export interface IdOptions {
   /** Width of the embedding. */
   readonly dim: number
-  /** A number: values are integers in [0, vocabulary), used as they are. A list: these values get ids 1, 2, ..., all others id 0. */
+  /** A number: values are integers in [0, vocabulary), used as ids. A list: its values get ids 1, 2, ..., all others id 0. */
   readonly vocabulary?: number | readonly string[] | readonly number[] | undefined
-  /** With a number for `vocabulary`: values outside and missing ones are an error (the default), or id 0. */
+  /** With a number as `vocabulary`: values that are outside or missing are an error (`'error'`, the default) or id 0 (`'oov'`). */
   readonly outOfRange?: 'error' | 'oov' | undefined
-  /** Values are hashed into ids [1, hash); missing ones are id 0. */
+  /** Values are hashed into ids [1, hash). Missing values get id 0. */
   readonly hash?: number | undefined
-  /** Values are numbers; the id says between which of these boundaries one lies: 1 below the first, missing ones are id 0. */
+  /** Values are numbers. The id says between which boundaries a value lies: 1 is below the first. Missing values get id 0. */
   readonly buckets?: readonly number[] | undefined
-  /** Fitted: values that come less often get id 0. Default 1. */
+  /** For a fitted vocabulary: rarer values get id 0. Default 1. */
   readonly minCount?: number | undefined
   /** The column it reads. Default: the feature's name. */
   readonly column?: string | undefined
   /**
-   * What the values are: numbers are the same by value, texts by their bytes, dates as days and moments. A value that comes as another
-   * type is cast where that loses nothing, and refused where it might. Default: what the column is that the feature is fitted on;
-   * items of texts that a sequence splits are texts.
+   * The type of the values. Numbers are compared by value, texts by bytes, dates as days and times. A value of another type is cast if
+   * nothing is lost, else refused. Default: the type of the column that the feature is fitted on; the items of a split text are texts.
    */
   readonly type?: ValueType | undefined
 }
@@ -73,7 +75,7 @@ interface IdFields {
   readonly outOfRange?: string | undefined
 }
 
-/** Adds what no single field can check: at most one of vocabulary, hash and a fitted vocabulary. */
+/** Adds the checks that need several fields, such as at most one of vocabulary, hash and buckets. */
 export function oneKindOfIds<Shape extends z.ZodType<IdFields>>(schema: Shape): Shape {
   return schema.check((context) => {
     const { vocabulary, hash, buckets, minCount, outOfRange, type } = context.value
@@ -82,14 +84,18 @@ export function oneKindOfIds<Shape extends z.ZodType<IdFields>>(schema: Shape): 
     }
     const kinds = Object.entries({ vocabulary, hash, buckets }).flatMap(([name, value]) => (value === undefined ? [] : [name]))
     const [first, second] = kinds
-    if (second !== undefined) fail(second, `expected either ${first} or ${second}, found both`)
+    if (second !== undefined) fail(second, `expected either ${first} or ${second}, found both; leave one out`)
     if (minCount !== undefined && first !== undefined)
-      fail('minCount', `expected only for a fitted vocabulary, found it beside ${first}`)
+      fail('minCount', `expected it only for a fitted vocabulary, found it with ${first}; leave one out`)
     if (outOfRange !== undefined && typeof vocabulary !== 'number')
-      fail('outOfRange', 'expected only beside a vocabulary that is a number, found it alone')
+      fail(
+        'outOfRange',
+        'expected it only with a number as vocabulary, found none or another kind; leave outOfRange out, or set vocabulary to a number',
+      )
     const numbers = buckets !== undefined || typeof vocabulary === 'number' || typeof (vocabulary as unknown[])?.[0] === 'number'
-    if (type !== undefined && type !== 'number' && numbers) fail('type', `expected 'number', as ${first} has, found '${type}'`)
+    if (type !== undefined && type !== 'number' && numbers)
+      fail('type', `expected 'number', the type of ${first}, found '${type}'`)
     if (type !== undefined && type !== 'string' && typeof vocabulary === 'object' && typeof vocabulary[0] === 'string')
-      fail('type', `expected 'string', as vocabulary has, found '${type}'`)
+      fail('type', `expected 'string', the type of vocabulary, found '${type}'`)
   })
 }

@@ -18,13 +18,13 @@ export const sequenceSchema = oneKindOfIds(
 )
 
 export interface SequenceOptions extends IdOptions {
-  /** Ids kept per row: the last ones of a longer list. */
+  /** The most ids per row. Longer lists keep their last ids. */
   readonly maxLength: number
-  /** How the embeddings of a row become one; id 0 is padding and not counted. */
+  /** How the embeddings of a row become one. Id 0 is padding and does not count. */
   readonly combiner: 'mean' | 'sum'
-  /** Splits the text of a column of texts into items: `'a|b'` by `'|'`. Blanks around an item are not part of it; empty items are left out. */
+  /** Splits each text of a column of texts into items: `'a|b'` by `'|'`. Blanks around items and empty items are dropped. */
   readonly separator?: string | undefined
-  /** Beside a separator: an item that means none, such as the `'0'` of `'3,4,0,0'`. Left out. */
+  /** With a separator: an item that is only a filler and is dropped, such as `'0'` in `'3,4,0,0'`. */
   readonly padding?: string | undefined
 }
 
