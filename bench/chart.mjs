@@ -14,7 +14,7 @@ export function chart(results, peers) {
     return [of('multigate', result.median_ms), ...found.map(({ peer, median_ms }) => of(peer, median_ms))]
   })
   const order = ['multigate', ...new Set(values.map(({ who }) => who).filter((who) => who !== 'multigate'))]
-  // A bar on a logarithmic scale has to begin somewhere.
+  // A logarithmic scale has no zero for bars to begin at.
   const least = 10 ** Math.floor(Math.log10(Math.min(...values.map(({ speed }) => speed))))
   const { spec } = compile({
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',

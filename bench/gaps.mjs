@@ -1,4 +1,4 @@
-// How long each call keeps the thread from others: timers, requests.
+// How long each call blocks the thread for timers and requests.
 //   npm run bench -- gaps [--rows 10000000] [--table 5000000] [--json FILE]
 
 import { writeFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { integer } from '../dist/cli/options.js'
 export function gapsCommand() {
   return new Command('gaps')
     .description('the longest gap of a timer of 5 ms while each call runs')
-    .option('--rows <n>', 'of the data', integer(100), 1_000_000)
+    .option('--rows <n>', 'rows of the data', integer(100), 1_000_000)
     .option('--table <n>', 'rows of an embedding table of 64 numbers each', integer(2), 100_000)
     .option('--json <file>', 'write the results there too')
     .action(async ({ json, ...options }) => {

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-// How speed moves as work grows: rows per second of one MMoE layer, forward and backward, with one size varied at a time,
-// and of training steps over an embedding table of ten thousand to a hundred million rows.
+// How speed changes as work grows: rows per second of one MMoE layer, forward and backward, with one size varied at a time, and of
+// training steps over an embedding table of ten thousand to a hundred million rows.
 //   npm run bench:growth -- [--peers] [--json FILE] [--chart FILE.svg] [--only n,d,...]
-// --peers: PyTorch beside it, its faster variant of two, compiled for each shape (8 minutes on two cores). The largest table takes 1.6 GB.
+// --peers: also times PyTorch, the faster of its two variants, compiled for each shape (8 minutes on two cores). The largest table
+// takes 1.6 GB.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -36,14 +37,14 @@ const steps = 20
 const options = new Command('growth')
   .option('--only <names>', `sizes to vary, of ${Object.keys(sizes).join(',')}`, Object.keys(sizes).join(','))
   .option('--isa <name>', 'force an instruction set', native.isas()[0])
-  .option('--seconds <s>', 'spent on each measurement, about', Number, 0.3)
+  .option('--seconds <s>', 'about how many seconds to spend on each measurement', Number, 0.3)
   .option('--peers', 'time PyTorch too')
   .option(
     '--folder <folder>',
     'where the programs that time the peers are',
     fileURLToPath(new URL('../../shared/peers', import.meta.url)),
   )
-  .option('--json <file>', 'write the results there too')
+  .option('--json <file>', 'also write the results to this file')
   .option('--chart <file>', 'draw them, as SVG')
   .parse()
   .opts()
@@ -108,7 +109,7 @@ function layer({ threads, ...shape }) {
   return { median_ms: ms, rows_per_s: (1000 * shape.n) / ms, gflops: (3 * flopsOf(shape)) / (1e6 * ms) }
 }
 
-/** Adds to each result of one varied size the faster of PyTorch's variants. Its programs time whatever shapes lie beside them. */
+/** Adds the faster of PyTorch's variants to each result of one varied size. Its programs time the shapes that lie beside them. */
 function timePeer(varied) {
   const folder = mkdtempSync(join(tmpdir(), 'growth-'))
   cpSync(options.folder, folder, { recursive: true })
@@ -144,7 +145,7 @@ function timePeer(varied) {
   rmSync(folder, { recursive: true })
 }
 
-/** Steps of a small model on one id feature of dimension 4; only the rows that a batch touches move. */
+/** Steps of a small model on one id feature of dimension 4. Only the rows that a batch touches are updated. */
 async function tableSteps(vocabulary) {
   const random = randomOf(5)
   const rows = batch * steps

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// Times this library and, in the same run on the same machine, its peers, and sets one beside the other.
+// Times this library and its peers in the same run on the same machine, and compares them.
 //   npm run bench                                          beside TensorFlow.js and onnxruntime-node
 //   npm run bench -- --peers --json FILE --chart FILE.svg  beside PyTorch and TensorFlow too
 //   npm run bench -- --alone                               the table of `multigate bench`
-//   npm run bench -- gaps --rows 10000000                  only how long calls keep the thread from others, see gaps.mjs
-// Peers are timed by the programs peers.mjs and peers.py of a folder, which print one JSON line per measurement; default
-// ../shared/peers. A peer that is not there is said to be skipped.
+//   npm run bench -- gaps --rows 10000000                  only how long calls block the thread, see gaps.mjs
+// The programs peers.mjs and peers.py of a folder time the peers. They print one JSON line per measurement. Default folder:
+// ../shared/peers. Missing peers are reported as skipped.
 
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -32,12 +32,12 @@ const options = new Command('bench')
   .option('--only <names>', `workloads, of ${workloadNames.join(',')}`, workloadNames.join(','))
   .option('--isa <name>', 'force an instruction set', native.isas()[0])
   .option('--precision <name>', 'float32 or bfloat16', 'float32')
-  .option('--threads <n>', 'threads at most', Number, Math.min(2, native.processors()))
-  .option('--seconds <s>', 'spent on each measurement, about', Number, 2)
+  .option('--threads <n>', 'most threads to use', Number, Math.min(2, native.processors()))
+  .option('--seconds <s>', 'about how many seconds to spend on each measurement', Number, 2)
   .option('--peers', 'time the Python peers too')
   .option('--alone', 'time no peers')
   .option('--folder <folder>', 'where the programs that time the peers are', join(root, '../shared/peers'))
-  .option('--json <file>', 'write the results there too')
+  .option('--json <file>', 'also write the results to this file')
   .option('--chart <file>', 'draw rows per second beside the peers, as SVG')
   .parse()
   .opts()
@@ -59,7 +59,7 @@ if (isWhole) console.log('\nthe longest gap of a timer of 5 ms while each call r
 const gaps = isWhole ? await printGaps() : []
 
 const peers = options.alone ? [] : await timePeers(resolve(options.folder))
-// Once more, after the peers: the machine may have become faster or slower meanwhile.
+// Measure again after the peers, because the machine's speed may have changed.
 const after = []
 if (peers.length > 0) {
   for await (const result of bench({ ...options, only, seconds: 1 })) after.push(result)

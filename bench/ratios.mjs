@@ -1,4 +1,4 @@
-// Our measurements beside those of the peers.
+// Compares our measurements with those of the peers.
 
 import { milliseconds } from '../dist/cli/commands/bench.js'
 import { table } from '../dist/report/text.js'
@@ -14,14 +14,14 @@ export function bestPeers(lines) {
   return [...best.values()]
 }
 
-/** The peers of one of our results. Peers update every embedding row, as `-exact` does; lazy updates are compared with the same. */
+/** The peers of one of our results. Peers update every embedding row, as `-exact` does; lazy updates are compared with them too. */
 export function peersOf({ workload, mode, n }, peers) {
   const [name] = workload.split('-')
   const theirs = mode === 'train' ? `train-${name}` : name
   return bestPeers(peers).filter((line) => line.workload === theirs && line.mode === mode && line.n === n)
 }
 
-/** One line per workload that a peer has too. `after`: measured again at the end. */
+/** One line per workload that a peer has too. `after`: our results, measured again at the end. */
 export function ratioTable(results, after, peers) {
   const names = [...new Set(bestPeers(peers).map(({ peer }) => peer))]
   const rows = results.flatMap((result) => {

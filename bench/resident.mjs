@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The memory that the training steps of the feed models keep resident, ours and the peers', each in a process of its own, and the most
-// that it was on the way there (Linux: VmRSS and VmHWM in /proc). Everything a process holds counts: the runtime, the batches, the model.
+// The memory that training steps of the feed models keep resident, ours and the peers', each in its own process, and the peak on the way
+// there (Linux: VmRSS and VmHWM in /proc). It counts everything a process holds: the runtime, the batches, the model.
 
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { table } from '../dist/report/text.js'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const options = new Command('resident')
   .option('--only <names>', 'models, of mmoe,ple', 'mmoe,ple')
-  .option('--threads <n>', 'threads at most', '2')
+  .option('--threads <n>', 'most threads to use', '2')
   .option('--folder <folder>', 'where the programs that time the peers are', join(root, '../shared/peers'))
   .parse()
   .opts()
@@ -20,7 +20,7 @@ const options = new Command('resident')
 const everyMs = 50
 const megabyte = 1 << 20
 
-/** Bytes now and, by the kernel's own high-water mark, at most; 0 where the process is gone. */
+/** Bytes now, and the peak by the kernel's high-water mark; 0 if the process is gone. */
 function memoryOf(pid) {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
@@ -31,7 +31,7 @@ function memoryOf(pid) {
   }
 }
 
-/** A process and all that it started. */
+/** A process and all its descendants. */
 function family(pid) {
   const parents = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -57,8 +57,8 @@ function family(pid) {
 }
 
 /**
- * What the largest of a command's processes holds: at most, and as the median of its last second, in which it trains. Undefined
- * where it failed or printed no measurement.
+ * The memory of the largest of a command's processes: the peak, and the median of its last second, in which it trains. Undefined if it
+ * failed or printed no measurement.
  */
 function memoryOfCommand(program, args) {
   return new Promise((done) => {

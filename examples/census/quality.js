@@ -1,6 +1,6 @@
-// Trains every model of this folder over some seeds and sets the medians of its test AUC beside what Keras reaches.
+// Trains every model of this folder with some seeds and compares the medians of its test AUC with those of Keras.
 //   npm run quality -- --data census-income.csv.gz [--seeds 3] [--model mmoe]
-// Exit code 1 where a median is outside the tolerance of expected.json.
+// Exit code 1 if a median is outside the tolerance of expected.json.
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -1,10 +1,10 @@
-// A click log that never was. Every probability is known exactly, so a model's AUC can be set beside the best that anyone
-// could reach. Seeded: the same options give the same rows.
+// A made-up click log. Every probability is known exactly, so a model's AUC can be compared with the best possible one. Seeded: the same
+// options give the same rows.
 //
 //   logit = bias + tastes of the user . tastes of the item, weighed by task + mood of the user + quality of the item - age
 //
-// A user's tastes follow from region and age band, an item's from its author and tags. Tasks weigh the tastes differently,
-// some with opposite signs: what makes people click need not make them stay.
+// A user's tastes follow from region and age band, an item's from its author and tags. Tasks weigh the tastes differently, some with
+// opposite signs: what makes people click need not make them stay.
 
 /** Per task: bias (how rare it is), weight of each taste, of the user's mood, of the item's quality, of its age. */
 const tasks = {

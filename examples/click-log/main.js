@@ -1,5 +1,5 @@
-// Trains an MMoE and a PLE on a click log and sets their AUC beside the best that anyone could reach: the AUC of the true
-// probabilities, which are known because the log was drawn from them. `npm start` runs it.
+// Trains an MMoE and a PLE on a click log and compares their AUC with the best possible one: that of the true probabilities, which are
+// known because the log was drawn from them. `npm start` runs it.
 //   node examples/click-log/main.js [rows] [folder to save the models in]
 
 import { mkdir } from 'node:fs/promises'

@@ -4,7 +4,7 @@
 import { mixtureForward, mixtureGrad, topology } from 'multigate/ops'
 
 const [n, d, e, h, t] = [512, 8, 4, 6, 2]
-// Make the topology once and keep it: compiled programs are cached with it.
+// Make the topology once and keep it, because compiled programs are cached with it.
 const layer = topology.mmoe({ inputDim: d, numExperts: e, units: h, numTasks: t, activation: 'tanh' })
 
 let state = 1
@@ -16,7 +16,7 @@ const params = {
   gateKernel: [array(d * e, 0.5), array(d * e, 0.5)], // one [d, e] per task
 }
 const x = array(n * d)
-// What each task's output is to be: the sum of one half of the columns, in every unit.
+// The target of each task: the sum of one half of the columns, in every unit.
 const targets = [0, 1].map((task) => {
   const sum = (row) => x.subarray(row * d + (task * d) / 2, row * d + ((task + 1) * d) / 2).reduce((a, b) => a + b, 0)
   return Float32Array.from({ length: n * h }, (_, at) => sum(Math.floor(at / h)) / 3)

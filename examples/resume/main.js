@@ -1,4 +1,4 @@
-// A run that is broken off and resumed from its last checkpoint ends with the same bytes as one without a break.
+// Shows that a run resumed from its last checkpoint ends with the same bytes as an uninterrupted one.
 //   node examples/resume/main.js
 
 import { mkdtemp, readFile } from 'node:fs/promises'

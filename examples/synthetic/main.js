@@ -1,4 +1,4 @@
-// Two regression tasks of a chosen relatedness, as in the MMoE paper: which model bears tasks that differ?
+// Two regression tasks of a chosen relatedness, as in the MMoE paper: which model copes with tasks that differ?
 //   node examples/synthetic/main.js [rows] [seeds]
 
 import { adam, Dataset, dense, MMoE, OMoE, regression, SharedBottom } from 'multigate'
@@ -22,7 +22,7 @@ function numbers(seed) {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform())
 }
 
-/** Columns x0 .. and y0, y1 of two tasks whose weights have this cosine. */
+/** Columns x0, x1, ... and the targets y0 and y1 of two tasks whose weights have this cosine. */
 function draw(cosine, seed) {
   const normal = numbers(seed)
   const unit = () => {

@@ -1,4 +1,4 @@
-// Trains in a worker while the main thread stays free, then predicts with the model that the worker has saved.
+// Trains in a worker while the main thread stays free, then predicts with the model that the worker saved.
 //   node examples/worker/main.js
 
 import { mkdtemp } from 'node:fs/promises'

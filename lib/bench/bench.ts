@@ -1,5 +1,5 @@
-// Times what this library does and sets it beside what the processor can do. Times on shared machines drift: compare within
-// one run, and mind the spread.
+// Times this library and compares it with what the processor can do. Speed drifts on shared machines: compare within one run, and mind
+// the spread.
 
 import type { Precision } from '../native/binding.js'
 import { loadNative } from '../native/loader.js'
@@ -8,7 +8,7 @@ import { batchSize, feedModel, feedRows, stepTimes } from './models.js'
 import { servedRows, server } from './serve.js'
 import { copyRate, tableRun, tableShape } from './tables.js'
 
-/** What the best libraries' plain matrix product reaches, as a share of the multiply-add peak. */
+/** The rate of the best libraries' plain matrix product, as a share of the multiply-add peak. */
 export const gemmShare = 0.78
 
 export const workloadNames = [
@@ -28,7 +28,7 @@ export interface BenchOptions {
   readonly isa: string
   readonly precision: Precision
   readonly threads: number
-  /** Spent on each measurement, about. */
+  /** About how many seconds to spend on each measurement. */
   readonly seconds: number
 }
 
@@ -47,10 +47,10 @@ export interface BenchResult {
   readonly reps: number
   readonly rows_per_s: number
   readonly gflops: number | null
-  /** Of the multiply-add peak, measured beside this row. */
+  /** The multiply-add peak, measured beside this row. */
   readonly fma_peak_gflops: number | null
   readonly share_of_gemm_rate: number | null
-  /** Moved at least, in and out; and what a plain copy of rows moves, measured beside this row. */
+  /** GB/s moved at least, in and out; and GB/s of a plain copy of rows, measured beside this row. */
   readonly gb_per_s: number | null
   readonly copy_gb_per_s: number | null
 }
@@ -119,7 +119,7 @@ async function* predictions(options: BenchOptions): AsyncGenerator<BenchResult, 
 async function* serving(options: BenchOptions): AsyncGenerator<BenchResult, void, undefined> {
   for (const n of servedRows) {
     using served = await server(n, options)
-    // As many calls as a server has long behind it: compiled, with helpers awake.
+    // Warm up as a running server: code compiled, helper threads awake.
     for (let call = 0; call < 200; call += 1) served.call()
     yield result('serve', 'serve', n, measure(served.call, options.seconds), options)
   }
@@ -166,7 +166,7 @@ function result(
   }
 }
 
-/** Sorted milliseconds of at least `seconds` of calls, after two that are not counted. */
+/** Sorted milliseconds of the calls of at least `seconds`, after two warm-up calls. */
 function measure(call: () => void, seconds: number): number[] {
   call()
   call()

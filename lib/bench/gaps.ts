@@ -1,4 +1,4 @@
-// How long the calls of the library keep the thread from others: the longest gap between two ticks of a timer of 5 ms while each runs.
+// How long each call of the library blocks the thread: the longest gap between two ticks of a 5 ms timer while it runs.
 
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -12,9 +12,9 @@ import { binary, Dataset, dense, earlyStopping, loadModel, MMoE, sparse } from '
 import { randomOf } from '../verify/numbers.js'
 
 export interface GapOptions {
-  /** Of the data. */
+  /** Rows of the data. */
   readonly rows: number
-  /** Of the embedding table of users, 64 numbers wide. */
+  /** Rows of the users' embedding table, 64 numbers wide. */
   readonly table: number
 }
 
@@ -28,7 +28,7 @@ export interface GapResult {
 const tickMilliseconds = 5
 const items = 50_000
 
-/** Runs one call after another, and says of each how long others waited. */
+/** Runs one call after another and measures how long each blocks the thread. */
 export async function* gaps({ rows, table }: GapOptions): AsyncGenerator<GapResult, void, undefined> {
   const folder = await mkdtemp(join(tmpdir(), 'multigate-bench-'))
   const held: Disposable[] = []
@@ -39,7 +39,7 @@ export async function* gaps({ rows, table }: GapOptions): AsyncGenerator<GapResu
   try {
     const csv = join(folder, 'rows.csv')
     await pipeline(Readable.from(textOf(rows, table)), createWriteStream(csv))
-    // The first reading of a process loads DuckDB.
+    // The first query of a process loads DuckDB.
     await Dataset.fromQuery('SELECT 1 AS one')
     const [reading, data] = await timed('fromCsv', () => Dataset.fromCsv(csv))
     yield reading
@@ -73,7 +73,7 @@ export async function* gaps({ rows, table }: GapOptions): AsyncGenerator<GapResu
 async function longestGap<Result>(
   run: () => Result | Promise<Result>,
 ): Promise<{ readonly result: Result; readonly seconds: number; readonly gap: number }> {
-  // What came before has its memory collected, and ends, outside.
+  // Let earlier work end and its memory be collected before the timing.
   await sleep(10 * tickMilliseconds)
   let gap = 0
   const start = performance.now()

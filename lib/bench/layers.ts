@@ -1,5 +1,5 @@
-// The layers that are timed: MMoE and PLE bodies of one block of rows each, forward, and forward with gradients of the rows
-// and of all parameters in one pass. Letters: n rows, d input width, e experts, h their width, t tasks.
+// The layers to time: MMoE and PLE bodies of one block of rows each, forward, and forward with gradients of rows and all parameters in
+// one pass. Letters: n rows, d input width, e experts, h their width, t tasks.
 
 import { elementsOf, Layout } from '../core/layout.js'
 import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
@@ -15,9 +15,9 @@ export interface LayerShape {
   readonly d: number
   readonly h: number
   readonly t: number
-  /** Of an MMoE: all experts. */
+  /** Number of all experts of an MMoE. */
   readonly e?: number | undefined
-  /** Of a PLE: each task's own and shared ones, per level. */
+  /** Numbers of each task's own and of shared experts per level of a PLE. */
   readonly specific?: number | undefined
   readonly shared?: number | undefined
   readonly levels?: number | undefined
@@ -46,7 +46,7 @@ function levelsOf({ d, h, t, e, specific = 0, shared = 0, levels = 1 }: LayerSha
   return topology.ple({ ...common, numLevels: levels, numSharedExperts: shared, numSpecificExperts: specific })
 }
 
-/** Forward FLOPs, two per multiply-add: experts, gates and mixes. Forward + backward counts three times as many. */
+/** Forward FLOPs of experts, gates and mixes, two per multiply-add. Forward + backward counts three times as many. */
 export function flopsOf(shape: LayerShape): number {
   const perRow = levelsOf(shape).reduce((sum, { streams, experts, gates, units }) => {
     const products = experts.reduce((flops, { stream }) => flops + 2 * (streams[stream] ?? 0) * units, 0)
@@ -92,7 +92,7 @@ function mixturesOf(shape: LayerShape, layout: Layout): Mixture[] {
   })
 }
 
-/** The last level's outputs are the program's, as in `mixtureForward` and `mixtureGrad`: no copy stands between. */
+/** The last level writes directly to the program's outputs, without a copy, as in `mixtureForward` and `mixtureGrad`. */
 function lower(mixtures: readonly Mixture[], layout: Layout, { d, t, h }: LayerShape, training: boolean): LoweredProgram {
   const program = new ProgramBuilder(layout, { training })
   const tape = new Tape(program)

@@ -1,5 +1,5 @@
-// The models that are timed whole: training steps and predictions of a feed model as it is often published (five ids, two
-// lists of ids, one number, four targets, batches of 10,240), through the public classes. Rows are random.
+// Whole models to time: training steps and predictions of a typical published feed model (five ids, two lists of ids, one number, four
+// targets, batches of 10,240), through the public classes. Rows are random.
 
 import { adam, binary, Dataset, dense, type FlatLists, MMoE, type Model, PLE, sequence, sparse } from '../index.js'
 import type { Precision } from '../native/binding.js'
@@ -21,7 +21,7 @@ export interface FeedOptions {
   readonly sparseUpdate: 'lazy' | 'exact'
 }
 
-/** The feed model, not built. */
+/** The feed model, not yet built. */
 export function feedModel(kind: FeedModel, options: FeedOptions): Model {
   const common = {
     features: [
@@ -47,7 +47,7 @@ export function feedModel(kind: FeedModel, options: FeedOptions): Model {
   return model as unknown as Model
 }
 
-/** Random rows for it. Ids follow Zipf's law, as in any log and as the peers' do: the logarithm of an id is uniform. */
+/** Random rows for it. Ids follow Zipf's law, as in real logs and in the peers' data: the logarithm of an id is uniform. */
 export function feedRows(rows = batches * batchSize): Dataset {
   const random = randomOf(3)
   const id = (vocabulary: number): number => Math.min(vocabulary - 1, Math.floor(vocabulary ** random()))
@@ -70,7 +70,7 @@ function mapped<V, R>(values: Readonly<Record<string, V>>, change: (value: V) =>
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]))
 }
 
-/** Milliseconds of a training step as epochs have them, shuffling included, in ascending order; the first epoch left out. */
+/** Milliseconds of a training step within an epoch, including shuffling, in ascending order; without the first epoch. */
 export async function stepTimes(model: Model, data: Dataset, epochs: number): Promise<number[]> {
   const history = await model.fit(data, { batchSize, epochs: epochs + 1, optimizer: adam({ learningRate: 0.01 }) })
   return history.epochs

@@ -1,5 +1,5 @@
-// The workloads as plain data, for machines that have a GPU and no Node: programs as they are lowered here, with what it takes to judge
-// their times. `selftest --time` runs them.
+// The workloads as plain data, for machines with a GPU but without Node: lowered programs, with what it takes to judge their times.
+// `selftest --time` runs them.
 
 import type { LoweredProgram } from '../core/program.js'
 import { builtOf, stepProgramOf } from '../model/model.js'
@@ -9,14 +9,14 @@ import { adam } from '../optimizers/adam.js'
 import { flopsOf, type LayerShape, layerProgram, layerShapes } from './layers.js'
 import { batchSize, type FeedModel, feedModel, feedRows } from './models.js'
 
-/** One program to be timed. */
+/** A program to time. */
 export interface DeviceWorkload {
   readonly workload: string
   readonly mode: 'forward' | 'forward+backward' | 'train'
   readonly n: number
-  /** Products and mixes, 2 per multiply-add; forward + backward three times as many as forward. Null for training. */
+  /** FLOPs of products and mixes, 2 per multiply-add; three times as many with backward. Null for training. */
   readonly flops: number | null
-  /** What must cross the device's memory at least once: row inputs and outputs, and the weights. */
+  /** Bytes that must cross the device's memory at least once: row inputs, row outputs and weights. */
   readonly bytes: number
   readonly program: PackedProgram
 }
@@ -78,7 +78,7 @@ function bytesOf({ buffers }: ProgramSpec, n: number): number {
   return 4 * elements.reduce((sum, count) => sum + count, 0)
 }
 
-/** All rows count for a loss. */
+/** Denominators are the batch size, as if every row counted for a loss. */
 function packed({ spec, ...lowered }: LoweredProgram, tasks: readonly NetworkTask[] = []): PackedProgram {
   const scalars = Array.from({ length: spec.scalarInputs }, () => 0)
   for (const { scalar } of spec.denominators) scalars[scalar] = batchSize

@@ -1,5 +1,5 @@
-// Serving, as the peers are timed at it: L1 and a linear tower per task with a sigmoid, of one batch of 128 numbers per row that
-// lies ready in the caller's memory, in one call from JavaScript.
+// Serving, timed as in the peers: L1 and a linear tower per task with a sigmoid, over a batch of 128 numbers per row that is ready in the
+// caller's memory, in one call from JavaScript.
 
 import { binary, Dataset, dense, MMoE } from '../index.js'
 import type { Precision } from '../native/binding.js'
@@ -9,7 +9,7 @@ import { layerShapes } from './layers.js'
 export const servedRows = [1, 32, 256, 1024] as const
 
 export interface Server extends Disposable {
-  /** Scores the rows that are there. */
+  /** Scores the rows of the batch. */
   call(): void
 }
 

@@ -1,4 +1,4 @@
-// An embedding table larger than any cache, read and updated at random ids, and the copy of rows that shows what the memory gives.
+// An embedding table larger than any cache, read and updated at random ids, and a copy of rows to show the memory's speed.
 
 import { Layout } from '../core/layout.js'
 import { ProgramBuilder } from '../core/program.js'
@@ -7,19 +7,19 @@ import type { NativeMemory } from '../native/binding.js'
 import { compilePlan, type PlanTarget } from '../native/compile.js'
 import { randomOf } from '../verify/numbers.js'
 
-/** Rows of 64 bytes; the table takes 128 MB, each moment as much again. */
+/** Rows of 64 bytes. The table takes 128 MB, and each moment as much again. */
 export const tableShape = { n: 262_144, rows: 2_097_152, dim: 16 } as const
 
 export interface TableRun extends Disposable {
   readonly mode: 'gather' | 'update'
   readonly call: () => void
-  /** What a call must move at least, in and out. */
+  /** Bytes that a call must move at least, in and out. */
   readonly bytes: number
 }
 
 const learningRate = 0.01
 
-/** Gathers one row per id, or sums the gradients of equal ids and moves their rows by Adam. */
+/** Gathers one row per id, or sums the gradients of equal ids and updates their rows with Adam. */
 export function tableRun(mode: TableRun['mode'], target: PlanTarget, threads: number): TableRun {
   const { n, rows, dim } = tableShape
   const random = randomOf(1)
@@ -49,7 +49,7 @@ export function tableRun(mode: TableRun['mode'], target: PlanTarget, threads: nu
     ),
   })
   const gradients = Float32Array.from({ length: n * dim }, () => random() - 0.5)
-  // The gradient comes in, is stored and read again; rows and two moments that move are read and written.
+  // Each gradient is read, stored and read again. Each updated row and its two moments are read and written.
   const moved = new Set(ids).size
   return prepared(mode, program, [ids, gradients], 4 * n + 3 * 4 * dim * n + 6 * 4 * dim * moved, target, threads)
 }

@@ -1,5 +1,5 @@
-// A configuration file: one JSON object with the words of the API. It names a model and how to train it, and never data
-// that are on one machine only. Errors name the path of the key.
+// A configuration file: one JSON object with the words of the API. It names a model and how to train it, but no data, which may exist
+// on one machine only. Errors name the path of the key.
 
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -25,13 +25,13 @@ const callbackSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('checkpoint'), ...checkpointOptions }),
 ])
 
-/** The words of `fit`, which is given them as they stand here: defaults are its own. */
+/** The options of `fit`, passed on unchanged, so that its own defaults apply. */
 const fitSchema = fitSettingsSchema.partial().extend({
   optimizer: z.unknown().optional(),
   callbacks: z.array(callbackSchema).default([]),
 })
 
-/** Keys beside these are the model's own options, which the model checks. */
+/** Other keys are the model's own options, which the model checks. */
 const configSchema = z.looseObject({
   model: z.enum(Object.keys(modelClasses) as [ClassName, ...ClassName[]]),
   features: z.array(z.record(z.string(), z.unknown())).min(1),
@@ -43,18 +43,18 @@ const configSchema = z.looseObject({
 
 export interface Config {
   readonly model: ClassName
-  /** Everything that the model's constructor takes. */
+  /** All options of the model's constructor. */
   readonly options: { readonly features: readonly Feature[]; readonly tasks: readonly Task[]; readonly [option: string]: unknown }
   readonly csv: Readonly<Record<string, unknown>>
   readonly split: z.output<typeof splitSchema> | undefined
   readonly fit: FitSettings & Pick<FitOptions, 'optimizer'> & { readonly callbacks: readonly CallbackLike[] }
-  /** Runs a check of what the configuration says; its error says in which file and line that stands. */
+  /** Runs a check of the configuration. Its error then names the file and line. */
   readonly located: <Result>(check: () => Result) => Result
 }
 
 /**
- * Reads a configuration file. `"extends": "other.json"`, a path from its own folder: the keys of that file too, where it has
- * not its own.
+ * Reads a configuration file. `"extends": "other.json"`, a path relative to its own folder, adds the keys of that file that this file
+ * lacks.
  * @throws ERR_MULTIGATE_ARGUMENT naming the file and line, and the path of the key.
  */
 export async function readConfig(path: string): Promise<Config> {
@@ -77,14 +77,17 @@ function withPlace(error: ArgumentError, sources: readonly JsonSource[]): Argume
   return new ArgumentError(`${place.path}, line ${place.line}: ${error.message}`, { field: error.field, cause: error })
 }
 
-/** `sources`: every file that was read, the one that extends others first. */
+/** `sources`: every file read, each before the file it extends. */
 async function readExtended(path: string, sources: JsonSource[]): Promise<unknown> {
   const json = await readJson(path, sources)
   if (typeof json !== 'object' || json === null || !('extends' in json)) return json
   const { extends: from, ...own } = json
   const base = resolve(dirname(path), parseOptions(`${path}: extends`, z.string().min(1), from))
   if (sources.some((source) => source.path === base)) {
-    throw new ArgumentError(`config: ${path} extends ${describeValue(from)}, which extends it`, { field: 'config.extends' })
+    throw new ArgumentError(
+      `config.extends: expected files that do not extend each other, found that ${path} extends ${describeValue(from)}, which extends it; remove one of the two`,
+      { field: 'config.extends' },
+    )
   }
   return { ...((await readExtended(base, sources)) as object), ...own }
 }
@@ -110,7 +113,7 @@ export function parseConfig(json: unknown): Omit<Config, 'located'> {
   }
 }
 
-/** One feature, or as many as `names` lists, alike in all else. */
+/** One feature, or one per name in `names`, equal in everything else. */
 function featuresOf({ names, ...feature }: Readonly<Record<string, unknown>>, what: string): Feature[] {
   if (names === undefined) return [parseFeature(feature, what)]
   const list = parseOptions(`${what}.names`, z.array(z.string().min(1)).min(1), names)
@@ -121,7 +124,7 @@ function callbackOf({ kind, ...options }: z.output<typeof callbackSchema>): Call
   return kind === 'checkpoint' ? checkpoint(options as never) : earlyStopping(options as never)
 }
 
-/** Without the keys whose value is undefined. */
+/** The object without keys whose value is undefined. */
 export function defined<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as T
 }

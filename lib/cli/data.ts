@@ -1,4 +1,4 @@
-// Data on the command line: a file by its ending, and a part of it by the split of a configuration.
+// Data on the command line: a file, read by its ending, and a part of it, by the split of a configuration.
 
 import { ArgumentError } from '../core/errors.js'
 import type { CsvOptions } from '../data/csv-options.js'
@@ -11,13 +11,13 @@ import type { KeptSource } from './kept.js'
 export const parts = ['train', 'validation', 'test'] as const
 export type Part = (typeof parts)[number]
 
-/** Rows of a file that are read at a time. */
+/** Rows to read at a time. */
 export const rowsAtOnce = 2 ** 18
 
-/** How a model wants a file read, and what ends that. */
+/** How a model needs a file to be read, and the signal that ends the reading. */
 export type Reading = ReturnType<Model['csvOptions']> & { readonly signal: AbortSignal }
 
-/** Reads what a model reads of `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet`; what `csv` says comes first. */
+/** Reads the model's columns of a `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet` file. Options in `csv` take precedence. */
 export async function readData(path: string, reading: Reading, csv: Config['csv']): Promise<Dataset> {
   if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path, ofParquet(reading))
   if (isCsv(path)) return Dataset.fromCsv(path, withCsv(reading, csv))
@@ -42,7 +42,7 @@ function unknownEnding(path: string): ArgumentError {
   })
 }
 
-/** The rows of a file part by part; all of one part of a split at once. */
+/** The rows of a file, chunk by chunk. A part of a split comes whole. */
 export async function* streamPart(
   path: string,
   reading: Reading,
@@ -55,7 +55,7 @@ export async function* streamPart(
   else throw unknownEnding(path)
 }
 
-/** The same file, for columns that are kept as they are written. */
+/** The same file, for the columns to keep as written. */
 export async function keptSource(
   path: string,
   reading: Reading,
@@ -68,7 +68,7 @@ export async function keptSource(
   return { path, csv: withCsv(reading, config?.csv ?? {}), signal }
 }
 
-/** All rows of a file, or with a configuration one part of them. */
+/** All rows of a file, or one part of its split. */
 export async function readPart(
   path: string,
   reading: Reading,

@@ -1,5 +1,5 @@
-// The signals that ask a process to end: Ctrl-C, the end of a container or job, a closed terminal. The first one asks the work to
-// stop where it can; a second one ends the process, as it does anywhere.
+// The signals that ask a process to end: Ctrl-C, the end of a container or job, a closed terminal. The first one asks the work to stop
+// soon. A second one ends the process, as usual.
 
 import { AbortedError } from '../core/errors.js'
 import { exitCodes } from './exit.js'
@@ -9,9 +9,9 @@ type Ending = keyof typeof codes
 const endings = Object.keys(codes) as Ending[]
 
 /**
- * Runs work that such a signal may end, by the `AbortSignal` that it is given.
- * @param ended what is still to be done then.
- * @returns its exit code, or that of the signal.
+ * Runs work that such a signal can end through an `AbortSignal`.
+ * @param ended runs after the work has stopped for a signal.
+ * @returns the exit code of the work, or of the signal.
  */
 export async function untilInterrupted(
   work: (signal: AbortSignal) => Promise<number>,

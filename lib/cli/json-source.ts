@@ -1,4 +1,4 @@
-// Where a key stands in a JSON file: for messages about configurations.
+// Finds the line of a key in a JSON file, for messages about configurations.
 
 import { findNodeAtLocation, type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser'
 
@@ -7,7 +7,7 @@ export interface JsonSource {
   readonly text: string
 }
 
-/** What is wrong with a text that is not JSON, and in which line (from 1). */
+/** Why a text is not JSON, and in which line (from 1). */
 export function syntaxError({ text }: JsonSource): { readonly line: number; readonly what: string } | undefined {
   const errors: ParseError[] = []
   parseTree(text, errors, { disallowComments: true, allowTrailingComma: false })
@@ -18,8 +18,8 @@ export function syntaxError({ text }: JsonSource): { readonly line: number; read
 }
 
 /**
- * The line (from 1) of the key that an error's field names (`config.fit.epochs`, `MMoE.tasks[0].name`; what comes before the
- * first dot is not in the file), in the first source that has it; of what is missing there, the line of what it is missing in.
+ * The line (from 1) of the key that an error's field names, such as `config.fit.epochs` or `MMoE.tasks[0].name`; the part before the
+ * first dot is not in the file. It takes the first source with that key. For a missing key it is the line of the enclosing one.
  */
 export function placeOf(
   sources: readonly JsonSource[],
@@ -37,7 +37,7 @@ export function placeOf(
   return undefined
 }
 
-/** The property whose value it is, so that a long list is found by its first line. */
+/** The property that holds this value, so that a long list is located by its first line. */
 function keyOf(node: Node): Node {
   return node.parent?.type === 'property' ? node.parent : node
 }

@@ -1,5 +1,5 @@
-// Columns of the input that `predict --keep` carries into its output, as they were written: texts of a CSV file byte for byte, values of
-// a Parquet file with their types. They are read beside the model's data, and change nothing of how those are read.
+// Columns of the input that `predict --keep` copies into its output as written: texts of a CSV file byte for byte, values of a Parquet file
+// with their types. They are read separately and do not change how the model's data are read.
 
 import { quote } from '../core/check.js'
 import type { Column } from '../core/columns.js'
@@ -16,20 +16,20 @@ export interface KeptColumn {
   readonly type: string
 }
 
-/** Texts of some rows of a kept column, null where a value is missing. */
+/** Texts of some rows of a kept column; null if a value is missing. */
 export interface KeptTexts extends KeptColumn {
   readonly texts: readonly (string | null)[]
 }
 
-/** How the input file is read. */
+/** How to read the input file. */
 export interface KeptSource {
   readonly path: string
-  /** Of a CSV file; undefined for Parquet. */
+  /** Options for a CSV file; undefined for Parquet. */
   readonly csv: CsvOptions | undefined
   readonly signal: AbortSignal
 }
 
-/** The columns of these names, in their order. @throws naming the first that the file has not, or that cannot be kept. */
+/** The columns of these names, in order. @throws naming the first that the file lacks or that cannot be kept. */
 export async function keptColumns(names: readonly string[], { path, csv }: KeptSource): Promise<KeptColumn[]> {
   const types = csv === undefined ? await typesOfParquet(path) : undefined
   const known = types === undefined ? await csvHeader(path, csv ?? {}) : [...types.keys()]
@@ -44,7 +44,7 @@ export async function keptColumns(names: readonly string[], { path, csv }: KeptS
     const type = types?.get(name) ?? 'VARCHAR'
     if (/\]$|^(STRUCT|MAP|UNION|BLOB|VARIANT|GEOMETRY)\b/.test(type)) {
       throw new DataError(
-        `--keep: column ${quote(name)} of ${path}: expected numbers, texts, dates or the like, found ${type}; keep a column that names the row`,
+        `--keep: column ${quote(name)} of ${path}: expected numbers, texts, dates or similar, found ${type}; keep a column that identifies the row`,
         { file: path, column: name },
       )
     }
@@ -52,7 +52,7 @@ export async function keptColumns(names: readonly string[], { path, csv }: KeptS
   })
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT for a kept column that is called as one of scores; `anyCase`: letter case makes no other name. */
+/** @throws ERR_MULTIGATE_ARGUMENT if a kept column has the name of a score column. `anyCase`: ignores letter case. */
 export function checkKept(
   kept: readonly KeptColumn[],
   scores: readonly string[],
@@ -67,13 +67,13 @@ export function checkKept(
       continue
     }
     throw new ArgumentError(
-      `--keep: expected columns with other names than the columns of the output, found ${quote(name)} beside ${quote(other)}; rename it in the input, or keep another`,
+      `--keep: expected names that differ from all other output columns, found ${quote(name)} beside ${quote(other)}; rename it in the input, or keep another column`,
       { field: '--keep' },
     )
   }
 }
 
-/** Kept columns part by part, beside the parts of the rows that are predicted. */
+/** Kept columns part by part, in step with the predicted rows. */
 export class KeptRows {
   readonly #columns: readonly KeptColumn[]
   readonly #path: string
@@ -82,14 +82,14 @@ export class KeptRows {
   #first = 0
   #rows = 0
 
-  /** @param rows of a part, as the predicted data are read; undefined for all at once. */
+  /** @param rows per part, as in the predicted data; undefined: all rows in one part. */
   constructor(columns: readonly KeptColumn[], source: KeptSource, rows: number | undefined) {
     this.#columns = columns
     this.#path = source.path
     this.#parts = partsOf(columns, source, rows)
   }
 
-  /** Those of the next part of the data. */
+  /** Kept texts of the next part of the data. */
   async next(data: Dataset): Promise<KeptTexts[]> {
     this.#first += this.#rows
     const { done, value } = await this.#parts.next()
@@ -110,7 +110,7 @@ export class KeptRows {
     return Array.from({ length: data.rows }, (_, index) => {
       const row = data.sourceRow(index) - this.#first
       if (row >= this.#rows)
-        throw new DataError(`${this.#path}: it was changed while it was read; start again`, { file: this.#path })
+        throw new DataError(`${this.#path}: the file changed while it was read; start again`, { file: this.#path })
       return dictionary[codes[row] ?? -1] ?? null
     })
   }
@@ -126,7 +126,7 @@ async function* partsOf(
   const names = await csvHeader(path, csv)
   const { delimiter, quote: mark, escape: escapedBy, encoding } = csv
   const header = csv.header ?? csv.names === undefined
-  // Neither trimmed nor compared with what means missing.
+  // Keep the text exactly: no trimming, and no values that mean missing.
   const types = Object.fromEntries(kept.map((name) => [name, 'string'] as const))
   yield* csvParts(
     path,

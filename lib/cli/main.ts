@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The `multigate` command. Nothing is decided here.
+// Entry point of the `multigate` command.
 
 import { watchOutputs } from './exit.js'
 import { runCli } from './program.js'

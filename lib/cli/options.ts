@@ -1,4 +1,4 @@
-// Options that several commands share, and numbers out of text.
+// Options that several commands share, and parsers of numbers.
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
@@ -17,10 +17,10 @@ export interface ComputeFlags {
 /** `--threads`, `--isa`, `--device`, `--precision`. */
 export function withCompute(command: Command): Command {
   return command
-    .option('--threads <n>', 'threads at most; results do not depend on it', integer(1))
+    .option('--threads <n>', 'most threads to use; results do not depend on it', integer(1))
     .option('--isa <name>', 'one of the CPU instruction sets that `multigate doctor` lists')
     .option('--device <name>', 'where to compute: auto, cpu, reference, cuda, or cuda:1 and so on for other GPUs')
-    .addOption(new Option('--precision <name>', 'of matrix products').choices(precisions))
+    .addOption(new Option('--precision <name>', 'precision of matrix products').choices(precisions))
 }
 
 export interface DataFlags {
@@ -33,11 +33,11 @@ export interface DataFlags {
 export function withData(command: Command): Command {
   return command
     .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
-    .option('--config <file>', 'a configuration, for how the CSV file is read and split')
+    .option('--config <file>', 'a configuration that says how the CSV file is read and split')
     .addOption(new Option('--part <name>', "only this part of the configuration's split").choices(parts))
 }
 
-/** The place to compute, without keys that were not given: they would hide those of a configuration. */
+/** Where to compute. Leaves out absent flags, which would override the configuration. */
 export function computeOf({ threads, isa, device, precision }: ComputeFlags): ComputeOptions {
   return defined({ threads, isa, device, precision })
 }

@@ -1,4 +1,4 @@
-// The command line as data: one file per command, registered here. A command returns its exit code.
+// The command line: one file per command, registered here. A command returns its exit code.
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
@@ -16,7 +16,7 @@ import { note, print } from './terminal.js'
 
 const commands = [train, evaluate, predict, inspect, verify, bench, doctor, build]
 
-/** Commander's own texts end with their line. */
+/** `print` and `note` end the line themselves. */
 const output = {
   writeOut: (text: string) => print(text.trimEnd()),
   writeErr: (text: string) => note(text.trimEnd()),
@@ -32,7 +32,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .configureOutput(output)
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 wrong command line or configuration, 130, 143, 129\nended by Ctrl-C, SIGTERM, SIGHUP, after saving what there is; 141 nobody reads its output (`| head`).',
+      '\nExit codes: 0 done; 1 failed; 2 wrong command line or configuration; 130, 143 or 129 ended by Ctrl-C,\nSIGTERM or SIGHUP, with the current weights saved; 141 the reader of the output is gone (`| head`).',
     )
   for (const command of commands) {
     program.addCommand(
@@ -41,7 +41,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
       })
         .exitOverride()
         .configureOutput(output)
-        .showHelpAfterError('(--help shows how it is used)'),
+        .showHelpAfterError('(use --help to see the usage)'),
     )
   }
   try {
@@ -52,7 +52,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
   }
 }
 
-/** The package's own version: the manifest lies two folders above both lib/cli and dist/cli. */
+/** The package's own version. package.json lies two folders above both lib/cli and dist/cli. */
 function version(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown'

@@ -1,5 +1,5 @@
-// Scores as a file: CSV, JSON lines or Parquet by its ending, part after part. A file is replaced whole or not at all. Columns that
-// are kept of the input come first.
+// Writes scores to a file, part by part: CSV, JSON lines or Parquet by its ending. It replaces the whole file or leaves it untouched. Kept
+// columns come first.
 
 import type { DuckDBAppender } from '@duckdb/node-api'
 
@@ -64,7 +64,7 @@ async function* csv(parts: AsyncIterable<ScorePart>): AsyncGenerator<string, voi
   }
 }
 
-/** Of a model that has diverged, `null`: JSON has no NaN. */
+/** JSON has no NaN: scores of a model that diverged become `null`. */
 async function* jsonLines(parts: AsyncIterable<ScorePart>): AsyncGenerator<string, void, undefined> {
   for await (const columns of parts) {
     const cells = columns.map((column): Cell => {
@@ -80,21 +80,21 @@ async function* jsonLines(parts: AsyncIterable<ScorePart>): AsyncGenerator<strin
   }
 }
 
-/** What stands in a line for a row. */
+/** The text of a cell for a row. */
 type Cell = (row: number) => string
 
 function scoresOf({ values }: ScoreColumn): Cell {
   return (row) => String(rounded(values[row]))
 }
 
-/** Nine digits give the same float32 back. */
+/** Nine digits are enough to restore the same float32. */
 function rounded(value = Number.NaN): number {
   return Number(value.toPrecision(9))
 }
 
 const plainTypes = /^(BOOLEAN|FLOAT|DOUBLE|DECIMAL\(.*\)|BIGNUM|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER)$/
 
-/** Numbers with all their digits, and texts. */
+/** Numbers keep all their digits; other values become texts. */
 function jsonOf({ texts, type }: KeptTexts): Cell {
   if (!plainTypes.test(type)) return (row) => JSON.stringify(texts[row] ?? null)
   return (row) => {
@@ -152,7 +152,7 @@ async function writeParquetTo(temporary: string, path: string, parts: AsyncItera
     })
     yield
   })
-  // It gives nothing back: it ends when the file is written.
+  // The statement returns no rows; it ends when the file is written.
   for await (const _ of steps);
 }
 

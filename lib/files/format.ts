@@ -1,5 +1,5 @@
-// What a model's file holds: weights as named tensors in Keras's layout, and in the metadata everything else that predicting needs:
-// options, tasks, fitted encoders. A checkpoint has the state of its training run too.
+// What a model file holds. Weights are named tensors in Keras's layout. The metadata hold everything else that predicting needs:
+// options, tasks and fitted encoders. A checkpoint also holds the state of its training run.
 
 import type { CsvOptions } from '../data/csv-options.js'
 import type { DataEncoder } from '../runtime/encode.js'
@@ -7,11 +7,11 @@ import type { NetworkRunner } from '../runtime/runner.js'
 import type { Task } from '../tasks/task.js'
 import type { Drawn } from '../training/state.js'
 
-/** Raised where a program of before would read a file wrongly. Files of version 1 have vocabularies in their JSON. */
+/** Increased when an older release would misread a new file. Files of version 1 keep vocabularies in their JSON. */
 export const formatVersion = '2'
 export const formatVersions = ['1', formatVersion] as const
 
-/** Keys of the metadata. */
+/** Metadata keys. */
 export const metadataKeys = {
   format: 'multigate.format',
   model: 'multigate.model',
@@ -20,11 +20,11 @@ export const metadataKeys = {
   training: 'multigate.training',
 } as const
 
-/** What a model was made from; its features are in its encoders. */
+/** What a model was made from. Its features are in its encoders. */
 export interface ModelConfig {
   readonly model: string
   readonly tasks: readonly Task[]
-  /** The model's own options as they were written. */
+  /** The model's own options, as the user wrote them. */
   readonly options: object
 }
 
@@ -33,6 +33,6 @@ export interface Built {
   readonly encoder: DataEncoder
   readonly runner: NetworkRunner
   readonly drawn: Drawn
-  /** How the file was read that its encoders were fitted on: options of `Dataset.fromCsv`. */
+  /** How the CSV file of the training rows was read: options of `Dataset.fromCsv`. */
   readonly reading: CsvOptions | undefined
 }

@@ -1,5 +1,5 @@
-// A file of a model, opened: what it says is checked against what its own configuration lowers to, so that a damaged or
-// foreign file is an error and never a wrong model.
+// Opens a model file and checks it against the network that its own configuration describes. A damaged or foreign file is an
+// error, never a wrong model.
 
 import { z } from 'zod'
 
@@ -43,13 +43,13 @@ const readingSchema: z.ZodType<CsvOptions> = z.record(z.string(), z.unknown())
 export class ModelFile {
   readonly path: string
   readonly model: ModelName
-  /** The model's own options as they were written; unchecked. */
+  /** The model's own options, as the user wrote them; unchecked. */
   readonly options: Readonly<Record<string, unknown>>
   readonly tasks: readonly Task[]
   readonly encoder: DataEncoder
-  /** Undefined in files of before it was written. */
+  /** Undefined in files older than this field. */
   readonly drawn: Drawn | undefined
-  /** Undefined where the training rows were not read from a CSV file. */
+  /** Undefined if the training rows did not come from a CSV file. */
   readonly reading: CsvOptions | undefined
   readonly #file: SafetensorsFile
 
@@ -64,7 +64,7 @@ export class ModelFile {
     this.reading = reading
   }
 
-  /** Opens a file that `save` or a checkpoint has written. @throws ERR_MULTIGATE_FORMAT naming what is wrong with it. */
+  /** Opens a file that `save` or a checkpoint wrote. @throws ERR_MULTIGATE_FORMAT naming what is wrong with it. */
   static async open(path: FilePath): Promise<ModelFile> {
     const file = await SafetensorsFile.open(path)
     try {
@@ -77,13 +77,13 @@ export class ModelFile {
     }
   }
 
-  /** Runs a check whose arguments come from the file: what is wrong with them is the file's fault. */
+  /** Runs a check whose arguments come from the file. Its error becomes a FormatError. */
   check<Result>(read: () => Result): Result {
     return ofFile(this.path, read)
   }
 
   /**
-   * Checks that the file has the weights of this network and no others: before there is memory for them.
+   * Checks that the file has exactly the weights of this network. Call it before allocating memory for them.
    * @throws ERR_MULTIGATE_FORMAT naming the tensor.
    */
   checkWeights(network: Network): void {
@@ -94,15 +94,15 @@ export class ModelFile {
     for (const { name, shape } of weights) this.#checkShape(name, shape)
   }
 
-  /** Writes the weights to the memories of the network that they belong to. @throws as `checkWeights`, and for what is no finite number. */
+  /** Copies the weights into the network's memories. @throws as `checkWeights`, and for a number that is not finite. */
   async readWeights({ network, memories }: NetworkRunner): Promise<void> {
     for (const weight of weightsOf(network)) await this.#copy(weight.name, weight, memories)
   }
 
-  /** What the run that wrote this file as a checkpoint remembered. @throws ERR_MULTIGATE_FORMAT where `save` has written it. */
+  /** The saved state of the training run. @throws ERR_MULTIGATE_FORMAT if `save` wrote the file: it holds no such state. */
   async readTraining(): Promise<TrainingState> {
     if (this.#file.metadata[metadataKeys.training] === undefined) {
-      const what = 'expected the state of a training run, found a model alone: only the checkpoints of fit can be resumed from'
+      const what = 'expected the state of a training run, found a model alone; resume from a file that a checkpoint of fit wrote'
       throw formatError(this.path, metadataKeys.training, what)
     }
     const json = await readJson(this.#file, metadataKeys.training, trainingSchema)
@@ -122,7 +122,7 @@ export class ModelFile {
     }
   }
 
-  /** Writes the optimizer's moments to the memories that a training program has bound. */
+  /** Copies the optimizer's moments into the memories that a training program has bound. */
   async readMoments({ bindings, spec }: LoweredProgram, { memories }: NetworkRunner): Promise<void> {
     const moments = Object.entries(bindings).filter(([memory]) => memory.startsWith('moment'))
     const elements = (buffer: number): number => (spec.buffers[buffer]?.width ?? 0) * (spec.buffers[buffer]?.count ?? 0)
@@ -143,7 +143,7 @@ export class ModelFile {
       for await (const part of this.#parts(name)) parts.push(part)
       snapshot.set(name.slice(prefix.length), parts)
     }
-    if (snapshot.size === 0) throw formatError(this.path, prefix, 'expected the weights that a callback remembers, found none')
+    if (snapshot.size === 0) throw formatError(this.path, prefix, 'expected the weights that a callback keeps, found none')
     return snapshot
   }
 
@@ -166,7 +166,7 @@ export class ModelFile {
       const numbers = part as FloatArray
       const wrong = notFiniteAt(numbers)
       if (wrong >= 0) {
-        const what = `expected finite numbers, found ${numbers[wrong]} at element ${element + wrong}; load a file of before that`
+        const what = `expected finite numbers, found ${numbers[wrong]} at element ${element + wrong}; load an earlier file`
         throw formatError(this.path, name, what)
       }
       yield numbers
@@ -222,14 +222,14 @@ function* tasksOf({ path }: SafetensorsFile, saved: readonly unknown[]): Sliced<
   return tasks
 }
 
-/** The names of tensors that are weights: neither vocabularies nor the state of a training run. */
+/** The names of the tensors that are weights, without vocabularies and training state. */
 function weightNames({ metadata, tensors }: SafetensorsFile, { encoder }: Pick<Content, 'encoder'>): string[] {
   const trained = metadata[metadataKeys.training] !== undefined
   const vocabularies = new Set(vocabularyNames(encoder.encoders))
   return [...tensors.keys()].filter((name) => !vocabularies.has(name) && !(trained && name.startsWith(trainingPrefix)))
 }
 
-/** @throws ERR_MULTIGATE_FORMAT where the options describe a network larger than the file, before it is made. */
+/** @throws ERR_MULTIGATE_FORMAT if the options describe a network larger than the file. It runs before the network is made. */
 function checkExtent(file: SafetensorsFile, content: Content): void {
   const { model, options, tasks, encoder } = content
   const parsed = ofFile<ExtentOptions>(file.path, () => models[model].parse(options as never))

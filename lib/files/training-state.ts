@@ -11,7 +11,7 @@ import type { TrainingState } from '../training/state.js'
 
 export const drawnSchema = z.strictObject({ epochs: z.int().min(0), steps: z.int().min(0) })
 
-/** All names of such tensors start with it. */
+/** Prefix of all these tensors. */
 export const trainingPrefix = 'training.'
 
 export function momentTensor(memory: string): string {
@@ -22,7 +22,7 @@ export function callbackTensor(callback: number, memory: string): string {
   return `${trainingPrefix}callback.${callback}.${memory}`
 }
 
-/** What of it is JSON. `hasWeights`: a callback's weights are among the tensors. */
+/** The JSON part. `hasWeights`: the callback's weights are among the tensors. */
 export const trainingSchema = z.strictObject({
   optimizer: z.looseObject({ name: z.string() }),
   steps: z.int().min(0),
@@ -46,7 +46,7 @@ export function trainingJson(state: TrainingState): z.input<typeof trainingSchem
   }
 }
 
-/** Epochs as they were written. Files of before `reasons` have the reason for an undefined AUC alone, as `aucReason`. */
+/** Epochs as written. Files older than `reasons` have only the reason for an undefined AUC, as `aucReason`. */
 export function epochsOf(json: z.output<typeof trainingSchema>): EpochRecord[] {
   return json.epochs.map((epoch) => {
     const { data: validation } = oldValidation.safeParse(epoch['validation'])
@@ -65,7 +65,7 @@ const oldValidation = z.looseObject({
   ),
 })
 
-/** A tensor of floats to write, in parts. */
+/** A tensor of floats to write, in chunks. */
 export interface FloatSource {
   readonly name: string
   readonly shape: readonly number[]

@@ -1,5 +1,5 @@
-// Fitted vocabularies as tensors of a file: numbers as `vocabulary.<feature>.values` [n], texts as `vocabulary.<feature>.bytes`, UTF-8 one
-// behind the other, and `vocabulary.<feature>.offsets` [n + 1], where each begins and the last one ends. That of id 1 is the first.
+// Fitted vocabularies as tensors of a file. Numbers are `vocabulary.<feature>.values` [n]. Texts are `vocabulary.<feature>.bytes`, UTF-8
+// without separators, and `vocabulary.<feature>.offsets` [n + 1], the start of each text and the end of the last. Id 1 comes first.
 
 import { isTypedArray } from '../core/arrays.js'
 import { quote } from '../core/check.js'
@@ -11,7 +11,7 @@ import { indexOfKeys } from '../features/encode/key-counter.js'
 import type { KeyIndex } from '../features/encode/key-index.js'
 import type { SafetensorsFile, TensorSource } from '../io/safetensors.js'
 
-/** All names of such tensors start with it. */
+/** Prefix of all these tensors. */
 const prefix = 'vocabulary.'
 
 const nameOf = (feature: string, part: 'values' | 'bytes' | 'offsets'): string => `${prefix}${feature}.${part}`
@@ -25,7 +25,7 @@ export function vocabularyNames(encoders: readonly Encoder[]): string[] {
   })
 }
 
-/** Texts, or numbers, that are written together. */
+/** Texts, or numbers, of one vocabulary. */
 const chunkKeys = 2 ** 14
 
 /** The vocabularies of encoders as tensors to write. */
@@ -61,7 +61,7 @@ async function textTensors(feature: string, vocabulary: Texts): Promise<TensorSo
   ]
 }
 
-/** [n + 1], from 0 on. */
+/** [n + 1], starting at 0. */
 function* endsOf(vocabulary: Texts): Sliced<Float64Array> {
   const ends = new Float64Array(vocabulary.size + 1)
   for (let index = 0; index < vocabulary.size; index += 1) {
@@ -85,7 +85,7 @@ function* offsetsOf(ends: Float64Array): Generator<BigInt64Array> {
   }
 }
 
-/** Reads what `vocabularyTensors` has written of a feature. @throws ERR_MULTIGATE_FORMAT naming the tensor that is wrong. */
+/** Reads the vocabulary of a feature that `vocabularyTensors` wrote. @throws ERR_MULTIGATE_FORMAT naming the wrong tensor. */
 export async function readVocabulary(path: string, file: SafetensorsFile, feature: string): Promise<KeyIndex> {
   const what = `feature ${quote(feature)}`
   const wrong = (name: string, problem: string): FormatError =>
@@ -97,7 +97,7 @@ export async function readVocabulary(path: string, file: SafetensorsFile, featur
   ]
   const twice = (index: KeyIndex, size: number): KeyIndex => {
     if (index.size === size) return index
-    throw wrong(file.tensors.has(bytes) ? bytes : values, `expected ${size} values that differ, found ${index.size}`)
+    throw wrong(file.tensors.has(bytes) ? bytes : values, `expected ${size} different values, found ${index.size}`)
   }
   if (!file.tensors.has(bytes)) {
     const { data } = await file.read(values)
@@ -111,7 +111,7 @@ export async function readVocabulary(path: string, file: SafetensorsFile, featur
   if (!isTypedArray(ends, 'BigInt64Array')) throw wrong(offsets, `expected I64, found ${file.entry(offsets).dtype}`)
   const problem = await inSlices(problemOf(ends, text.length))
   if (problem !== undefined) throw wrong(offsets, problem)
-  // A byte order mark is a character like others.
+  // Keep a byte order mark: it is part of the value.
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   const size = ends.length - 1
   const textAt = (at: number): string => {
@@ -124,7 +124,7 @@ export async function readVocabulary(path: string, file: SafetensorsFile, featur
   return twice(await inSlices(indexOfKeys(what, 'string', size, textAt)), size)
 }
 
-/** What is wrong with offsets into so many bytes. */
+/** What is wrong with these offsets into `bytes` bytes; undefined if nothing is. */
 function* problemOf(ends: BigInt64Array, bytes: number): Sliced<string | undefined> {
   let last = 0n
   for (let at = 0; at < ends.length; at += 1) {

@@ -13,8 +13,8 @@ import { type FloatSource, trainingJson, trainingTensors } from './training-stat
 import { vocabularyTensors } from './vocabularies.js'
 
 /**
- * Writes a model; the file is replaced whole or not at all.
- * @throws ERR_MULTIGATE_DIVERGED naming the tensor that is not finite, which no one could load.
+ * Writes a model. It replaces the whole file or leaves it untouched.
+ * @throws ERR_MULTIGATE_DIVERGED naming the tensor that is not finite: no one could load the file.
  */
 export async function writeModel(
   path: FilePath,
@@ -46,7 +46,7 @@ export async function writeModel(
   })
 }
 
-/** The same tensor, whose parts are looked at when their turn to be written comes. */
+/** The same tensor, with each chunk checked when it is written. */
 function checked(path: string, source: FloatSource): FloatSource {
   return { ...source, chunks: () => finite(path, source) }
 }
@@ -58,7 +58,7 @@ function* finite(path: string, { name, chunks }: FloatSource): Generator<FloatAr
     if (at >= 0) {
       throw checkFailed(
         'ERR_MULTIGATE_DIVERGED',
-        `${path}: tensor ${quote(name)}: expected finite numbers, found ${part[at]} at element ${element + at}; nothing was written, as no one could load it. Load a file of before that, or make the model anew and train it with a lower learning rate`,
+        `${path}: tensor ${quote(name)}: expected finite numbers, found ${part[at]} at element ${element + at}; nothing was written. Load an earlier file, or make a new model and train it with a lower learning rate`,
       )
     }
     yield part

@@ -1,4 +1,4 @@
-// A stack of dense layers: hidden ones with an activation, optionally a linear one at the end (a tower's logit).
+// A stack of dense layers: hidden ones with an activation, then optionally a linear one, such as a tower's logit.
 
 import { type Activation, activationCodes, needsPreActivation } from '../core/activation.js'
 import { type InitializerOption, initializerOf, zeros } from '../core/initializers.js'
@@ -11,16 +11,16 @@ export interface DenseStackOptions {
   readonly group: ParameterGroup
   readonly inputDim: number
   readonly hiddenUnits: readonly number[]
-  /** Of the hidden layers. */
+  /** Activation of the hidden layers. */
   readonly activation: Activation
-  /** Units of a linear layer after them; absent: none. */
+  /** Units of a final linear layer; undefined: no such layer. */
   readonly linearUnits?: number | undefined
   readonly initializer: InitializerOption
 }
 
 export interface DenseStack {
   readonly outputDim: number
-  /** Without layers the input is the output. Dropout follows hidden layers. */
+  /** Without layers the output is the input. Dropout follows each hidden layer. */
   forward(tape: Tape, x: Signal): Signal
 }
 
@@ -69,7 +69,7 @@ function declareLayer(
   return { kernel, bias, units, activation: index < hiddenUnits.length ? activation : 'linear' }
 }
 
-/** y = activation(x kernel + bias), into `y` where it is given. */
+/** y = activation(x kernel + bias), written to `y` if given. */
 export function denseForward(tape: Tape, x: Signal, layer: DenseLayer, y: Signal = tape.signal(layer.units)): Signal {
   const { program } = tape
   const parameters = { kernel: program.parameter(layer.kernel), bias: program.parameter(layer.bias) }

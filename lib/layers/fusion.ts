@@ -1,4 +1,4 @@
-// Several signals of one width as one signal: concatenated, summed, multiplied, or several of these side by side.
+// Fuses several signals of one width: concatenated, summed, multiplied, or several of these side by side.
 
 import { type Fusion, fusedWidth } from '../core/fusion.js'
 import { columnsOf } from '../core/program.js'
@@ -6,14 +6,14 @@ import type { Signal, Tape } from './tape.js'
 
 const kinds = { concat: 0, sum: 0, product: 1 } as const
 
-/** One fusion op: these inputs become these columns. Of one input it is a copy. */
+/** A fusion op from these inputs to these columns. With a single input it is a copy. */
 interface Join {
   readonly column: number
   readonly inputs: readonly Signal[]
   readonly kind: number
 }
 
-/** Fuses signals, all of one width. */
+/** Fuses signals of one width. */
 export function fuse(tape: Tape, inputs: readonly Signal[], parts: readonly Fusion[]): Signal {
   const { program } = tape
   const units = inputs[0]?.value.width ?? 0

@@ -1,6 +1,5 @@
-// Heads: what a tower's signal becomes, by the kind of its task. In training and evaluation a loss, with its gradient; in
-// prediction a row output named after the task. Logits enter losses, never probabilities; the loss that is reported is not
-// weighted by task.
+// Heads turn a tower's signal into results, by the kind of its task. In training and evaluation: a loss, with its gradient. In
+// prediction: a row output named after the task. Losses take logits, never probabilities. Reported losses exclude the task weight.
 
 import type { LossFields, View } from '../core/op-fields.js'
 import type { ProgramBuilder } from '../core/program.js'
@@ -11,11 +10,11 @@ import type { Signal, Tape } from './tape.js'
 export interface HeadTask {
   readonly kind: TaskKind
   readonly name: string
-  /** Weight of the task in the total loss, a scalar input of every step; the gradient has it, the reported loss has not. */
+  /** Weight of the task in the total loss, a scalar input of every step. It scales the gradient, not the reported loss. */
   readonly weight: number
-  /** Whether rows carry a weight. */
+  /** Whether rows have weights. */
   readonly rowWeights: boolean
-  /** Of a multiclass task: how many. */
+  /** Number of classes of a multiclass task. */
   readonly classes?: number | undefined
 }
 
@@ -28,7 +27,7 @@ interface Head {
   predict(program: ProgramBuilder, signal: Signal, task: HeadTask): void
 }
 
-/** A kind of task is one row here. */
+/** Each kind of task is one row here. */
 const heads = {
   binary: {
     loss(tape, logit, task, reduction) {
@@ -70,7 +69,7 @@ export function weightInput(task: string): string {
   return `weight:${task}`
 }
 
-/** Columns of a task's signal, and of its prediction. */
+/** Columns of a task's signal and of its prediction. */
 export function headWidth({ classes = 1 }: Pick<HeadTask, 'classes'>): number {
   return classes
 }
@@ -80,12 +79,12 @@ export function emitLoss(tape: Tape, signal: Signal, task: HeadTask, reduction: 
   heads[task.kind].loss(tape, signal, task, reduction)
 }
 
-/** Emits the prediction of a task as a row output: a probability, a number or the probabilities of all classes. */
+/** Emits the prediction of a task as a row output: a probability, a number, or the probabilities of all classes. */
 export function emitPrediction(program: ProgramBuilder, signal: Signal, task: HeadTask): void {
   heads[task.kind].predict(program, signal, task)
 }
 
-/** Emits the binary loss of the product of the probabilities of several logits. */
+/** Emits the binary loss of a product of probabilities, given their logits. */
 export function emitProductLoss(tape: Tape, logits: readonly Signal[], task: HeadTask, reduction: LossReduction): void {
   const targets = tape.training ? logits.map((logit) => logit.target()) : []
   tape.program.op('product_loss', {
@@ -96,7 +95,7 @@ export function emitProductLoss(tape: Tape, logits: readonly Signal[], task: Hea
   })
 }
 
-/** Emits the product of the probabilities of several logits as a row output. */
+/** Emits a product of probabilities as a row output, given their logits. */
 export function emitProduct(program: ProgramBuilder, logits: readonly Signal[], name: string): void {
   program.op('product_predict', { logits: logits.map(({ value }) => value), y: program.rowOutput(name, 1) })
 }
@@ -112,7 +111,7 @@ function lossFields(program: ProgramBuilder, { name, rowWeights }: HeadTask, red
   } satisfies LossFields
 }
 
-/** The ops of these losses overwrite: they must be the first, or only, readers of their signal. */
+/** These loss ops overwrite the gradient, so they must be the first or only readers of their signal. */
 function gradientOf({ training }: Tape, signal: Signal): View | null {
   if (!training) return null
   const { view, accumulate } = signal.target()

@@ -1,7 +1,6 @@
-// The first layer of every model: the fields side by side in one row. Embeddings that are trained come first, then frozen ones, then dense
-// columns. Gathers and copies write straight into their columns, so that joining the fields costs nothing. Because trained embeddings come
-// first, the gradient that is worth having is a prefix of the row: one stored buffer that the updates of tables read. Without them there
-// is none.
+// The first layer of every model joins the fields in one row: trained embeddings first, then frozen ones, then dense columns. Gathers and
+// copies write directly into their columns, so joining costs nothing. The useful gradient is a prefix of the row, because trained
+// embeddings come first. It is one stored buffer, which the updates of tables read. Without trained embeddings there is none.
 
 import { type InitializerOption, initializerOf } from '../core/initializers.js'
 import type { Layout, Table } from '../core/layout.js'
@@ -9,23 +8,23 @@ import type { View } from '../core/op-fields.js'
 import { columnsOf, type ProgramBuilder } from '../core/program.js'
 import { Signal, type Tape } from './tape.js'
 
-/** Combiners by their number in the ABI. */
+/** The ABI's code of each combiner. */
 const combinerCodes = { none: 0, mean: 1, sum: 2 } as const
 
-/** Ids looked up in a table: one per row, or a padded list that is combined. */
+/** Ids to look up in a table: one per row, or a padded list that is combined. */
 export interface EmbeddedInput {
   readonly name: string
-  /** The table, which several inputs may share where they have as many rows and the same width. Default: one called as the input. */
+  /** The name of the table. Inputs with equal rows and width may share one. Default: the name of the input. */
   readonly table?: string | undefined
   readonly rows: number
   readonly dim: number
   readonly length: number
   readonly combiner: keyof typeof combinerCodes
-  /** Whether its table stays as it is, for all inputs that share it. Default false. */
+  /** Whether the table stays unchanged, for all inputs that share it. Default false. */
   readonly frozen?: boolean | undefined
 }
 
-/** Float columns as they are. */
+/** Float columns, passed on unchanged. */
 export interface DenseInput {
   readonly name: string
   readonly width: number
@@ -44,9 +43,9 @@ interface EmbeddingColumns extends Omit<EmbeddedInput, 'table' | 'frozen'> {
   readonly column: number
 }
 
-/** What the input layer gives: every field by itself, and all of them as one row. A layer reads the fields or the row, or both. */
+/** Output of the input layer: every field, and the row of all fields. A layer may read either or both. */
 export interface Fields {
-  /** By the name of the input, in the order of the row's columns. */
+  /** Signals by input name, in the order of the row's columns. */
   readonly fields: ReadonlyMap<string, Signal>
   readonly row: Signal
 }
@@ -55,17 +54,17 @@ export interface Inputs {
   readonly outputDim: number
   /** Emits the gathers and copies. */
   forward(tape: Tape): Fields
-  /** Where the gradients of what `forward` gave are once backward ops are emitted: none where nobody wants them. */
+  /** Gradients of the output of `forward`. Call it after the backward ops; it is empty if nothing needs gradients. */
   gradients(program: ProgramBuilder, x: Fields): TableGradient[]
 }
 
-/** Where the row gradients of a table are: of the rows that some ids were gathered for, input by input. */
+/** The row gradients of a table: one per list of gathered ids, input by input. */
 export interface TableGradient {
   readonly table: Table
   readonly inputs: readonly {
     /** A row input. */
     readonly ids: View
-    /** As the ops number them. */
+    /** The row input's number in ops. */
     readonly combiner: number
     /** Columns of a stored buffer. */
     readonly gradient: View

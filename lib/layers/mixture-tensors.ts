@@ -1,4 +1,4 @@
-// The tensors of a level of gated experts: what they are called, how they are shaped and drawn.
+// The tensors of a level of gated experts: their names, shapes and start values.
 
 import { type InitializerOption, initializerOf, zeros } from '../core/initializers.js'
 import type { Layout, ParameterGroup, Tensor } from '../core/layout.js'
@@ -8,7 +8,7 @@ import type { DenseLayer } from './dense.js'
 
 export interface MixtureOptions {
   readonly topology: Topology
-  /** Goes before every tensor's name, for models of several levels: `level.0.` */
+  /** Prefix of every tensor's name in models of several levels: `level.0.` */
   readonly prefix?: string | undefined
   /** One name per gate. */
   readonly gateNames: readonly string[]
@@ -18,7 +18,7 @@ export interface MixtureOptions {
 
 /** One layer of all experts. */
 export interface ExpertLayer {
-  /** One per stream, [experts on it, d, width], null where no expert reads it; of a later layer one, [e, in, width]. */
+  /** First layer: one per stream, [experts on it, d, width], or null if no expert reads it. Later layers: one, [e, in, width]. */
   readonly kernel: readonly (Tensor | null)[]
   /** [e, width]. */
   readonly bias: Tensor
@@ -26,19 +26,19 @@ export interface ExpertLayer {
 
 /** The tensors of one level. */
 export interface MixtureTensors {
-  /** Experts' layers before the last. */
+  /** The experts' hidden layers. */
   readonly expertHidden: readonly ExpertLayer[]
-  /** Experts' last layer. */
+  /** The experts' last layer. */
   readonly expert: ExpertLayer
-  /** One list per gate of its hidden layers. */
+  /** The hidden layers of each gate. */
   readonly gateHidden: readonly (readonly DenseLayer[])[]
   /** One per gate, [d, experts seen]. */
   readonly gateKernel: readonly Tensor[]
-  /** One per gate, [experts seen], or none. */
+  /** One per gate, [experts seen]; empty without gate biases. */
   readonly gateBias: readonly Tensor[]
 }
 
-/** Declares `expert.kernel`, `expert.bias`, `gate.<name>.kernel`, `gate.<name>.bias`; hidden layers as `expert.hidden.<layer>.kernel`. */
+/** Declares `expert.kernel`, `expert.bias`, `gate.<name>.kernel` and `.bias`; hidden layers as `expert.hidden.<layer>.kernel`. */
 export function declareTensors(layout: Layout, options: MixtureOptions): MixtureTensors {
   const { topology, prefix = '', gateNames, gateInitializer } = options
   const { streams, gates, units } = topology
@@ -67,7 +67,7 @@ export function declareTensors(layout: Layout, options: MixtureOptions): Mixture
   }
 }
 
-/** `inputs`: the width of every stream, or of the layer before. Fans are those of ONE expert: the stack is not a wider layer. */
+/** `inputs`: the width of every stream, or of the layer before. Fans are those of one expert, because stacked experts are separate. */
 function declareExpertLayer(
   layout: Layout,
   { topology, expertInitializer }: MixtureOptions,

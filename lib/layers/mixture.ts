@@ -1,5 +1,5 @@
-// The mixture layer: a topology lowered to the fused op. All experts, gate logits, softmax and weighted sums are one op
-// forward and one back; hidden layers of experts and gates are dense ops before it, whose outputs are streams of their own.
+// The mixture layer lowers a topology to the fused op. One op does all experts, gate logits, softmax and weighted sums, in each
+// direction. Hidden layers of experts and gates are dense ops before it, and their outputs become streams.
 
 import { activationCodes, needsPreActivation } from '../core/activation.js'
 import { elementsOf, type Layout, type Tensor } from '../core/layout.js'
@@ -10,15 +10,15 @@ import { denseForward } from './dense.js'
 import { declareTensors, type MixtureOptions, type MixtureTensors } from './mixture-tensors.js'
 import type { Signal, Tape, WatchedGate } from './tape.js'
 
-/** Where forward puts things that are wanted outside. */
+/** Where forward writes results that the caller needs. */
 export interface MixturePlacement {
-  /** One per gate (without gates: one). Default: activations. */
+  /** One per gate, or a single one without gates. Default: activations. */
   readonly outputs?: readonly Signal[] | undefined
   /** [n, sum of experts seen]. Default: an activation if a backward pass follows. */
   readonly gates?: View | undefined
 }
 
-/** What the fused op reads: experts and gates of one layer each, and the signals that they read. */
+/** Inputs of the fused op: experts and gates of one layer each, and the signals they read. */
 interface Fused {
   readonly streams: readonly Signal[]
   readonly fields: MixtureTopologyFields
@@ -36,7 +36,7 @@ export class Mixture {
     this.tensors = declareTensors(layout, options)
   }
 
-  /** One signal per output of the topology; outputs of one gate are the same signal. */
+  /** One signal per output of the topology. Outputs of one gate are the same signal. */
   forward(tape: Tape, streams: readonly Signal[], placement: MixturePlacement = {}): Signal[] {
     const { gates, units } = this.topology
     const sources = placement.outputs ?? Array.from({ length: Math.max(gates.length, 1) }, () => tape.signal(units))
@@ -46,7 +46,7 @@ export class Mixture {
     return this.topology.outputs.map((source) => at(mixed, source))
   }
 
-  /** Backward alone: experts are computed again from the streams, `gates` holds the probabilities. */
+  /** Backward without forward. It recomputes the experts from the streams; `gates` holds the probabilities. */
   backward(tape: Tape, streams: readonly Signal[], doutputs: readonly OptionalView[], gates: View): void {
     const fused = this.#fused(tape, streams)
     tape.record(() => emitBackward(tape.program, fused, doutputs, { gates, experts: null, pre: null }))
@@ -72,7 +72,7 @@ export class Mixture {
     })
   }
 
-  /** A level without gates is a dense stack: a stacked kernel of one expert lies in memory as the kernel itself. */
+  /** A level without gates is a dense stack: the stacked kernel of one expert has the memory layout of a dense kernel. */
   #passExpert(tape: Tape, streams: readonly Signal[], sources: readonly Signal[]): void {
     const { experts, units, activation } = this.topology
     const { stream } = at(experts, 0)
@@ -100,12 +100,12 @@ export class Mixture {
     }))
   }
 
-  /** Columns of the probabilities of all gates side by side. */
+  /** Columns of the probabilities of all gates, side by side. */
   get gateColumns(): number {
     return gateWidths(this.topology).reduce((sum, width) => sum + width, 0)
   }
 
-  /** Emits hidden layers; what experts and gates then read becomes streams, each once. */
+  /** Emits the hidden layers. Whatever experts and gates then read becomes a stream, each signal once. */
   #fused(tape: Tape, streams: readonly Signal[]): Fused {
     const { experts, gates, expertHiddenUnits, gateHiddenUnits } = this.topology
     const read: Signal[] = []
@@ -115,7 +115,7 @@ export class Mixture {
       numbers.set(name, known)
       return known
     }
-    // Without hidden layers streams keep their numbers: one that nothing reads is still the caller's.
+    // Without hidden layers streams keep their numbers, including those that nothing reads.
     if (expertHiddenUnits.length + gateHiddenUnits.length === 0)
       streams.forEach((signal, stream) => numberOf(`stream ${stream}`, signal))
     const positions = expertPositions(this.topology)
@@ -131,7 +131,7 @@ export class Mixture {
     return { streams: read, fields: this.#fields(tape.program, read, expertStream, gateStream) }
   }
 
-  /** What an expert's last layer reads: its stream, or its own hidden layers. `first`: its place among the experts of its stream. */
+  /** Input of an expert's last layer: its stream, or its own hidden layers. `first`: its index among the experts of its stream. */
   #expertInput(tape: Tape, streams: readonly Signal[], expert: number, first: number): Signal {
     const { stream } = at(this.topology.experts, expert)
     return this.tensors.expertHidden.reduce(
@@ -175,7 +175,10 @@ export class Mixture {
     }
   }
 
-  /** The kernels of the experts that read a stream of the op, of which `first` is one: the stack of a stream of ours, or with hidden layers one expert's. */
+  /**
+   * The kernels of the experts that read a stream of the op; `first` is one of these experts. The stack of a topology stream, or one
+   * expert's kernel if there are hidden layers.
+   */
   #expertKernel(program: ProgramBuilder, first: number | undefined): OptionalView {
     const { kernel } = this.tensors.expert
     if (first === undefined) return null
@@ -188,7 +191,7 @@ export class Mixture {
 /** The gate of a PLE level that belongs to no task. */
 export const sharedGate = 'shared'
 
-/** Experts that one task's gate alone sees are called after it; others `shared`, or where no task has its own, `expert`. */
+/** An expert seen by the gate of one task alone is named after it. Others are `shared`, or `expert` if no task has its own. */
 function expertNames({ experts, gates }: Topology, gateNames: readonly string[]): string[] {
   const ofTasks = gates.flatMap((gate, index) => (gateNames[index] === sharedGate ? [] : [{ gate, name: gateNames[index] }]))
   const owners: (string | undefined)[] = experts.map(() => undefined)

@@ -1,10 +1,10 @@
-// What layers talk through: a signal is a row value and the place of its gradient; the tape emits forward ops at once and
-// remembers each layer's backward, to emit them in reverse. A layer never asks who reads its output.
+// How layers connect. A signal is a row value and the place of its gradient. The tape emits forward ops at once, and keeps each layer's
+// backward to emit them in reverse order. A layer never asks who reads its output.
 
 import type { OptionalView, View } from '../core/op-fields.js'
 import type { ProgramBuilder } from '../core/program.js'
 
-/** Where one reader's gradient goes: the first writes, later ones add. No view: nobody wants it. */
+/** Where a reader writes its gradient: the first one writes, later ones add. A null view: nothing needs the gradient. */
 export interface GradientTarget {
   readonly view: OptionalView
   readonly accumulate: 0 | 1
@@ -17,8 +17,8 @@ export class Signal {
   #written = false
 
   /**
-   * @param gradient may be narrower than `value`: then it is the gradient of the first columns.
-   * @param parts signals of their own that are columns of this one, and share its gradient.
+   * @param gradient may be narrower than `value`: it then belongs to the first columns.
+   * @param parts separate signals that are columns of this one and share its gradient.
    */
   constructor(value: View, gradient: OptionalView, parts: readonly Signal[] = []) {
     this.value = value
@@ -26,26 +26,24 @@ export class Signal {
     this.#parts = parts
   }
 
-  /** The gradient that its readers have left; absent if none of them wrote one. */
+  /** The gradient that the readers wrote; null if none did. */
   gradient(): OptionalView {
     return this.#written ? this.#gradient : null
   }
 
-  /** Where a reader puts its gradient. To be asked for in the order in which the ops are emitted. */
+  /** Where a reader writes its gradient. Ask in the order in which the ops are emitted. */
   target(): GradientTarget {
     const accumulate = this.#isWritten() ? 1 : 0
     this.#mark()
     return { view: this.#gradient, accumulate }
   }
 
-  /** Whether there is something to add to. Of a signal with parts: in all of its columns, or in none. */
+  /** Whether there is a gradient to add to. For a signal with parts: in all of its columns, or in none. */
   #isWritten(): boolean {
     const parts = this.#parts.filter((part) => part.#gradient !== null)
     const written = parts.filter((part) => part.#written).length
     if (written > 0 && written < parts.length) {
-      throw new Error(
-        'some columns of a signal have a gradient and others none: a layer that reads columns must read all of them',
-      )
+      throw new Error('a signal has a gradient in some of its columns only: a layer that reads columns must read all of them')
     }
     return this.#written || written > 0
   }
@@ -62,10 +60,10 @@ export interface Dropout {
   readonly seed: number
 }
 
-/** What looks on while a model is emitted: it is told of every mixture, and where it wants its gates' probabilities. */
+/** An observer of the mixtures, called once for each. It returns where to write the gates' probabilities. */
 export type GateWatch = (gates: readonly WatchedGate[], columns: number) => View
 
-/** A gate and the experts that it sees, by name, in the order of its columns. */
+/** A gate and the names of the experts that it sees, in the order of its columns. */
 export interface WatchedGate {
   readonly name: string
   readonly experts: readonly string[]
@@ -73,11 +71,11 @@ export interface WatchedGate {
 
 export class Tape {
   readonly program: ProgramBuilder
-  /** Asked by every mixture, in the order of the levels. */
+  /** Called by every mixture, in the order of the levels. */
   readonly watch: GateWatch | undefined
   readonly #dropout: Dropout
   readonly #backward: (() => void)[] = []
-  /** Dropped signals so far: each has its own random numbers. */
+  /** Count of signals with dropout. Each has its own random numbers. */
   #dropped = 0
 
   constructor(program: ProgramBuilder, dropout: Dropout = { rate: 0, seed: 0 }, watch?: GateWatch) {
@@ -91,12 +89,12 @@ export class Tape {
     return this.program.training
   }
 
-  /** A row activation, with a gradient if a backward pass follows. `value` places it elsewhere, in a row output say. */
+  /** A row activation, with a gradient if a backward pass follows. `value` places it elsewhere, such as in a row output. */
   signal(width: number, value: View = this.program.activation(width)): Signal {
     return new Signal(value, this.training ? this.program.activation(width) : null)
   }
 
-  /** The signal with dropout; the signal itself outside training, or without. Nothing else may read `x`. */
+  /** Applies dropout; outside training, or at rate 0, returns `x` itself. Nothing else may read `x`. */
   dropout(x: Signal): Signal {
     const { rate, seed } = this.#dropout
     if (!this.training || rate === 0) return x
@@ -113,7 +111,7 @@ export class Tape {
     return y
   }
 
-  /** Remembers how to emit a layer's backward ops; nothing where no backward pass follows. */
+  /** Keeps how to emit a layer's backward ops. Does nothing if no backward pass follows. */
   record(backward: () => void): void {
     if (this.training) this.#backward.push(backward)
   }

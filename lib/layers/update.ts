@@ -1,16 +1,16 @@
-// The update rule as the ops take it: which numbers, which scalar inputs, how many moments. The learning rate and the step
-// are inputs of every run, so that schedules need no second program.
+// The update rule in the form of the ops: constants, scalar inputs and moments. Learning rate and step are inputs of every run, so a
+// schedule needs no second program.
 
 import type { UpdateRuleFields, View } from '../core/op-fields.js'
 import type { ProgramBuilder } from '../core/program.js'
 
-/** A regulariser: l1 sum|w| + l2 sum(w^2), Keras's (no half). */
+/** A penalty l1 sum|w| + l2 sum(w^2), without a half, as in Keras. */
 export interface Penalty {
   readonly l1: number
   readonly l2: number
 }
 
-/** An optimizer's rule and constants; the learning rate is not among them. */
+/** An optimizer's rule and constants, without the learning rate. */
 export type OptimizerRule =
   | { readonly name: 'sgd'; readonly form: Form; readonly momentum: number; readonly nesterov: boolean }
   | ({ readonly name: 'adam' } & AdamConstants)
@@ -43,13 +43,13 @@ interface AdamConstants {
   readonly epsilon: number
 }
 
-/** One of the moments that a rule keeps. */
+/** Number of a moment that a rule keeps. */
 export type MomentNumber = 1 | 2 | 3
 
-/** What the ops call them. */
+/** Codes in the ops. */
 const codes = { sgd: 0, adam: 1, adagrad: 2, rmsprop: 3, ftrl: 4, keras: 0, torch: 1 } as const
 
-/** What no rule uses is 0. */
+/** Constants that a rule does not use are 0. */
 const noConstants = {
   form: codes.keras,
   beta1: 0,
@@ -66,11 +66,11 @@ const noConstants = {
   ftrlBeta: 0,
 }
 
-/** An optimizer in the terms of the ops. */
+/** An optimizer in the form of the ops. */
 export interface UpdateRule {
   readonly rule: number
   readonly constants: Readonly<Record<keyof typeof noConstants, number>>
-  /** The moments that it keeps, each as long as the weights, and what every element of one starts from. */
+  /** Start value of each moment that the rule keeps. A moment is as long as the weights. */
   readonly moments: ReadonlyMap<MomentNumber, number>
 }
 
@@ -114,7 +114,7 @@ export function updateRule(optimizer: OptimizerRule): UpdateRule {
   }
 }
 
-/** The fields of an `optimize` or `embedding_update` op; `moment` gives the memory of a moment, filled with a number. */
+/** Fields of an `optimize` or `embedding_update` op. `moment` returns the memory of a moment, filled with its start value. */
 export function updateFields(
   program: ProgramBuilder,
   { rule, constants, moments }: UpdateRule,

@@ -1,11 +1,11 @@
-// Accuracy: the share of rows that the model has right. Weighted where rows have weights.
+// Accuracy: the share of rows that the model predicts correctly, by weight if rows have weights.
 
 import type { Metric } from './metric.js'
 import { RowMean, type RowNumber } from './row-mean.js'
 
 /**
- * Of one probability the share of rows on the right side of one half; one half itself counts as negative, as in Keras, for a soft label
- * too. Of classes the share of rows whose most probable class is the label's; of equal ones the first counts.
+ * For one probability: the share of rows on the right side of one half. One half itself counts as negative, as in Keras, also for a soft
+ * label. For classes: the share of rows whose most probable class is the label; of equally probable classes the first counts.
  */
 export const accuracy = {
   name: 'accuracy',

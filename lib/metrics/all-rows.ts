@@ -1,4 +1,4 @@
-// For metrics that look at all rows together: keeps the parts and works on the whole of them in the end. One part alone is not copied.
+// The base of metrics that need all rows together. It keeps the parts and works at the end. A single part is not copied.
 
 import { isTypedArray } from '../core/arrays.js'
 import type { NumberValues } from '../core/columns.js'
@@ -10,12 +10,12 @@ export class AllRows implements Measurement {
   readonly #of: (rows: ScoredRows) => Sliced<MetricResult>
   readonly #parts: ScoredRows[] = []
 
-  /** @param of takes the metric of all rows. */
+  /** @param of computes the metric from all rows. */
   constructor(of: (rows: ScoredRows) => Sliced<MetricResult>) {
     this.#of = of
   }
 
-  // biome-ignore lint/correctness/useYield: other metrics have work here.
+  // biome-ignore lint/correctness/useYield: other metrics yield here.
   *add(part: ScoredRows): Sliced<void> {
     checkLengths(part)
     this.#parts.push(part)
@@ -27,7 +27,7 @@ export class AllRows implements Measurement {
   }
 }
 
-/** A part without weights counts each of its rows 1. */
+/** Gives each row of a part without weights the weight 1. */
 function* joined(parts: readonly ScoredRows[]): Sliced<ScoredRows> {
   const weighted = parts.some(({ weights }) => weights !== undefined)
   return {

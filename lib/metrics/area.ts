@@ -1,11 +1,11 @@
-// The area under the curve of some rows in ascending order of score, taken in piece by piece. Weights of each class are divided
-// by a number near their largest, so that no sum overflows or vanishes however large or small they are.
+// The area under the curve of rows in ascending order of score, piece by piece. The weights of each class are divided by a number near
+// their largest, so no sum overflows or vanishes.
 
 import type { NumberValues } from '../core/columns.js'
 import { type Sliced, sliceValues } from '../core/slices.js'
 import { type ScoredRows, unitOf } from './rows.js'
 
-/** The area of each group of rows, which ascend by score in it; NaN where a class has no weight. */
+/** The area of each group of rows; rows ascend by score within a group. NaN if a class has no weight. */
 export function* areasOf(order: Int32Array, starts: Int32Array, rows: ScoredRows): Sliced<Float64Array> {
   const areas = new Float64Array(starts.length - 1)
   const area = new Area(rows)
@@ -55,7 +55,7 @@ class Area {
     this.#area = this.#positive = this.#negative = this.#tiedPositive = this.#tiedNegative = 0
   }
 
-  /** Looks for the largest weights in `order[from .. to)`; all of them before the first `add`. */
+  /** Finds the largest weights in `order[from .. to)`. Call it for all rows before the first `add`. */
   weigh(order: Int32Array, from: number, to: number): void {
     if (this.#weights === undefined) return
     for (let index = from; index < to; index += 1) {
@@ -67,7 +67,7 @@ class Area {
     }
   }
 
-  /** Takes in `order[from .. to)`, which follows what was taken in before. */
+  /** Takes in `order[from .. to)`. The ranges must follow each other. */
   add(order: Int32Array, from: number, to: number): void {
     const [scores, labels, weights] = [this.#scores, this.#labels, this.#weights]
     const [positiveUnit, negativeUnit] = [unitOf(this.#largestPositive), unitOf(this.#largestNegative)]
@@ -85,7 +85,7 @@ class Area {
       }
       const label = labels[row] ?? 0
       const weight = weights?.[row] ?? 1
-      // The weight of a row that is none of a class may be anything beside that class's.
+      // Skip a class that the row has no share in: the weight may overflow when divided by that class's unit.
       if (label > 0) tiedPositive += (weight / positiveUnit) * label
       if (label < 1) tiedNegative += (weight / negativeUnit) * (1 - label)
     }
@@ -97,7 +97,7 @@ class Area {
     this.#tiedNegative = tiedNegative
   }
 
-  /** Undefined where a class has no weight. */
+  /** Undefined if a class has no weight. */
   get value(): number | undefined {
     const area = this.#area + this.#tiedPositive * (this.#negative + this.#tiedNegative / 2)
     const positive = this.#positive + this.#tiedPositive

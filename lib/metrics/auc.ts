@@ -1,5 +1,5 @@
-// Area under the ROC curve, over all rows and per group. Ties count one half. A soft label y is y of a positive row and
-// 1 - y of a negative one. One class alone has no AUC: undefined, with its counts and the reason.
+// Area under the ROC curve, over all rows and per group. Ties count one half. A row with a soft label y counts as y of a positive row and
+// 1 - y of a negative one. With one class alone the AUC is undefined; the result gives its counts and the reason.
 
 import type { NumberValues } from '../core/columns.js'
 import { atOnce, type Sliced } from '../core/slices.js'
@@ -11,15 +11,15 @@ import { orderBy } from './order.js'
 import { checkLengths, checkRows, checkScored, type MetricResult, type ScoredRows, unitOf } from './rows.js'
 
 export interface AucResult extends MetricResult {
-  /** Labelled rows that are positive; soft labels add up. Weights do not count here. */
+  /** Labelled rows that are positive, without weights. Soft labels add up. */
   readonly positives: number
   readonly negatives: number
 }
 
 /**
- * The share of pairs of a positive and a negative row, by weight, in which the positive one scores higher.
- * @throws ERR_MULTIGATE_ARGUMENT where lengths differ, or naming the row of a label outside [0, 1] or a weight that is no
- * finite number >= 0.
+ * The share of pairs of a positive and a negative row, by weight, in which the positive row scores higher.
+ * @throws ERR_MULTIGATE_ARGUMENT if lengths differ, or naming the row of a label outside [0, 1] or of a weight that is not a finite
+ * number >= 0.
  */
 export function auc(rows: ScoredRows): AucResult {
   return atOnce(aucOf(checkScored(rows)))
@@ -33,7 +33,7 @@ export const aucMetric = {
   of: { number: () => new AllRows(aucOf) },
 } as const satisfies Metric
 
-/** What `auc` does, slice by slice. */
+/** Computes `auc` slice by slice. */
 function* aucOf(rows: ScoredRows): Sliced<AucResult> {
   checkLengths(rows)
   const counts = new BinaryRows(rows)
@@ -49,23 +49,24 @@ function* aucOf(rows: ScoredRows): Sliced<AucResult> {
 }
 
 export interface GroupedAucResult extends MetricResult {
-  /** Mean of the groups' AUC, each counted once; `value` counts each by the sum of its rows' weights. */
+  /** Mean of the groups' AUC, each group counted once. `value` counts each by the sum of its rows' weights. */
   readonly mean: number | undefined
   /** Groups with both classes. */
   readonly groups: number
-  /** Groups left out because they have one class only. */
+  /** Groups left out because they have only one class. */
   readonly skipped: number
-  /** Rows left out because they belong to no group: those with a label whose weight is not 0. */
+  /** Rows left out because they have no group, counting only rows with a label and a weight above 0. */
   readonly missing: number
 }
 
 /**
- * GAUC: the AUC of each group (a user), averaged by the sum of the rows' weights, of rows without weights by their number, over the
- * groups that have both classes (Zhu et al., 2017). Rows without a label, of weight 0 or without a group count nowhere; the last are `missing`.
- * @param rows.groups a column of a dataset, or one number per row; rows of equal value are a group. Rows whose value is missing have
- * none: NaN, and in an `Int32Array`, as the codes of a column of texts are, -1.
- * @throws ERR_MULTIGATE_ARGUMENT where lengths differ, or naming the row of a label outside [0, 1] or a weight that is no
- * finite number >= 0.
+ * GAUC (Zhu et al., 2017): the AUC of each group, such as a user, averaged over the groups with both classes. A group counts by the sum
+ * of its rows' weights, or by their number if rows have no weights. Rows without label, weight or group do not count; rows that lack
+ * only the group are `missing`.
+ * @param rows.groups a column of a dataset, or one number per row. Rows of equal value form a group. NaN means no group; in an
+ * `Int32Array`, such as the codes of a text column, so does -1.
+ * @throws ERR_MULTIGATE_ARGUMENT if lengths differ, or naming the row of a label outside [0, 1] or of a weight that is not a finite
+ * number >= 0.
  */
 export function groupedAuc(rows: ScoredRows & { readonly groups: Groups }): GroupedAucResult {
   checkLengths(checkScored(rows))
@@ -91,7 +92,7 @@ function* groupedAucOf(rows: ScoredRows, groups: RowGroups): Sliced<GroupedAucRe
   return { value: meanByWeight(areas, order, starts, rows.weights), mean, groups: used, skipped, missing }
 }
 
-/** Where each group begins in rows that are sorted by group, and where the last one ends. */
+/** The start of each group in rows sorted by group, then the end of the last group. */
 function startsOf(order: Int32Array, groups: NumberValues): Int32Array {
   const starts = new Int32Array(order.length + 1)
   let count = 0
@@ -102,7 +103,7 @@ function startsOf(order: Int32Array, groups: NumberValues): Int32Array {
   return starts.subarray(0, count + 1)
 }
 
-/** The mean of the groups' areas, each as often as its rows weigh. */
+/** The mean of the groups' areas, weighted by their rows. */
 function meanByWeight(areas: Float64Array, order: Int32Array, starts: Int32Array, weights: NumberValues | undefined): number {
   const weight = (index: number): number => weights?.[order[index] ?? 0] ?? 1
   let largest = 0
@@ -118,7 +119,7 @@ function meanByWeight(areas: Float64Array, order: Int32Array, starts: Int32Array
   return sum / total
 }
 
-/** The rows of the groups that have an area. */
+/** Visits the rows of the groups that have an area. */
 function eachRow(areas: Float64Array, starts: Int32Array, of: (area: number, index: number) => void): void {
   areas.forEach((area, group) => {
     if (Number.isNaN(area)) return

@@ -1,4 +1,4 @@
-// The rows that an area counts: those with a label in [0, 1], a weight that is not 0 and, where rows are in groups, a group.
+// The rows that an area counts: a label in [0, 1], a weight above 0 and, with groups, a group.
 
 import { isTypedArray } from '../core/arrays.js'
 import { invalidArgument } from '../core/check.js'
@@ -6,16 +6,16 @@ import type { NumberValues, ScalarColumn } from '../core/columns.js'
 import { inBlocks, type Sliced } from '../core/slices.js'
 import { checkNumbers, notANumber, noWeight, type ScoredRows, weightOf } from './rows.js'
 
-/** Which rows belong together: a column of a dataset, or one number per row. */
+/** The group of each row: a column of a dataset, or one number per row. */
 export type Groups = ScalarColumn | NumberValues
 
-/** A number per row; NaN and `missing` are none. */
+/** A number per row; NaN and `missing` mean no group. */
 export interface RowGroups {
   readonly values: NumberValues
   readonly missing: number | undefined
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT for what is neither a column without lists nor numbers. */
+/** @throws ERR_MULTIGATE_ARGUMENT unless it is a column without lists, or numbers. */
 export function rowGroups(groups: Groups): RowGroups {
   const column: Partial<ScalarColumn> | null = groups as ScalarColumn
   if (column?.kind === 'string') return { values: (column as { codes: Int32Array }).codes, missing: -1 }
@@ -23,7 +23,7 @@ export function rowGroups(groups: Groups): RowGroups {
   return { values: checkNumbers('groups', groups as NumberValues), missing: isTypedArray(groups, 'Int32Array') ? -1 : undefined }
 }
 
-/** Finds the rows that count, and how many there are of what. Labels of -1 and 1 would give a number that is no area. */
+/** Finds and counts the rows that an area uses. It refuses labels such as -1: the result would not be an area. */
 export class BinaryRows {
   readonly #rows: ScoredRows
   readonly #groups: RowGroups | undefined
@@ -42,7 +42,7 @@ export class BinaryRows {
     return this.#labelled - this.positives
   }
 
-  /** Their numbers, ascending. */
+  /** Row numbers, ascending. */
   *counted(): Sliced<Int32Array> {
     const { length } = this.#rows.labels
     const found = new Int32Array(length)
@@ -52,7 +52,7 @@ export class BinaryRows {
     return found.subarray(0, this.#counted)
   }
 
-  /** Why the rows that count give no value, or undefined where they do. */
+  /** Why these rows give no value; undefined if they do. */
   unusable(): string | undefined {
     if (this.#labelled === 0) return 'no row has a label'
     if (this.#wrong !== undefined) return notANumber(this.#wrong)
@@ -70,8 +70,7 @@ export class BinaryRows {
     const { scores, labels, weights } = this.#rows
     const label = labels[row] ?? NaN
     if (Number.isNaN(label)) return false
-    if (!(label >= 0 && label <= 1))
-      throw invalidArgument(`labels[${row}]`, 'a number in [0, 1], or NaN where it is missing', label)
+    if (!(label >= 0 && label <= 1)) throw invalidArgument(`labels[${row}]`, 'a number in [0, 1], or NaN if it is missing', label)
     this.#labelled += 1
     this.positives += label
     if (weightOf(weights, row) === 0) return false

@@ -1,4 +1,4 @@
-// Log loss: how unlikely the model held what came. Weighted where rows have weights.
+// Log loss: how unlikely the labels were to the model. Weighted if rows have weights.
 
 import type { Metric } from './metric.js'
 import { RowMean, type RowNumber } from './row-mean.js'
@@ -6,8 +6,8 @@ import { RowMean, type RowNumber } from './row-mean.js'
 const clip = 1e-7
 
 /**
- * Mean cross-entropy in nats. Of one probability it is clipped to [1e-7, 1 - 1e-7] as Keras does, and labels may be soft; of classes it
- * is the mean of -log of the probability of the label's class, clipped to [1e-7, 1].
+ * Mean cross-entropy in nats. One probability is clipped to [1e-7, 1 - 1e-7], as in Keras, and labels may be soft. For classes it is the
+ * mean of -log of the probability of the label's class, clipped to [1e-7, 1].
  */
 export const logloss = {
   name: 'logloss',

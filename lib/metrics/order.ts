@@ -1,5 +1,5 @@
-// Sorts rows by a number: a radix sort on the bits, 11 at a time, stable, about ten times faster than a comparator. It yields
-// inside its passes, which are long of many rows.
+// Sorts rows by a number: a stable radix sort of 11 bits at a time, about ten times faster than a comparator. It yields inside its
+// passes, which are long for many rows.
 
 import { isTypedArray } from '../core/arrays.js'
 import type { NumberValues } from '../core/columns.js'
@@ -8,7 +8,7 @@ import { inBlocks, type Sliced } from '../core/slices.js'
 const digitBits = 11
 const buckets = 1 << digitBits
 
-/** `rows` in ascending order of value; equal values (0 and -0 too) keep their order. Values must not be NaN. */
+/** `rows` in ascending order of value. Equal values keep their order, also 0 and -0. Values must not be NaN. */
 export function* orderBy(rows: Int32Array, values: NumberValues): Sliced<Int32Array> {
   const { words, step } = yield* sortableWords(rows, values)
   let order = new Int32Array(rows.length)
@@ -30,7 +30,7 @@ export function* orderBy(rows: Int32Array, values: NumberValues): Sliced<Int32Ar
   return order
 }
 
-/** The bits of the rows' values, `step` words each, the last of which counts most: as unsigned integers they sort as the values do. */
+/** The rows' values as unsigned integers of `step` words that sort as the values do. The last word counts most. */
 function* sortableWords(rows: Int32Array, values: NumberValues): Sliced<{ words: Uint32Array; step: number }> {
   if (isTypedArray(values, 'Int32Array')) {
     const words = new Uint32Array(rows.length)
@@ -43,14 +43,14 @@ function* sortableWords(rows: Int32Array, values: NumberValues): Sliced<{ words:
   const words = new Uint32Array(floats.buffer)
   const step = words.length === floats.length ? 1 : 2
   yield* inBlocks(0, rows.length, (from, to) => {
-    // Of -0 it makes 0.
+    // Adding 0 turns -0 into 0.
     for (let index = from; index < to; index += 1) floats[index] = (values[rows[index] ?? 0] ?? 0) + 0
     makeSortable(words, step, from * step, to * step)
   })
   return { words, step }
 }
 
-/** Changes the bits of floats; the last word of each holds the sign. */
+/** Makes the bits of floats sortable. The last word of each holds the sign. */
 function makeSortable(words: Uint32Array, step: number, from: number, to: number): void {
   for (let at = from; at < to; at += step) {
     const last = at + step - 1
@@ -59,7 +59,7 @@ function makeSortable(words: Uint32Array, step: number, from: number, to: number
   }
 }
 
-/** Which bits a pass sorts by. */
+/** The bits that a pass sorts by. */
 interface Digit {
   readonly words: Uint32Array
   readonly step: number
@@ -67,7 +67,7 @@ interface Digit {
   readonly shift: number
 }
 
-/** One stable counting pass from `order` into `into`; false, with nothing done, where all digits are equal. */
+/** One stable counting pass from `order` into `into`. If all digits are equal, it does nothing and returns false. */
 function* pass({ words, step, word, shift }: Digit, order: Int32Array, into: Int32Array): Sliced<boolean> {
   const starts = new Int32Array(buckets)
   const mask = buckets - 1

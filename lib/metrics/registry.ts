@@ -1,4 +1,4 @@
-// The metrics that there are, and which kinds of tasks have them. Their order is that of columns in tables.
+// All metrics, and the kinds of tasks that have them. Tables show them in this order.
 
 import { accuracy } from './accuracy.js'
 import { aucMetric } from './auc.js'
@@ -7,13 +7,13 @@ import { mae } from './mae.js'
 import type { Metric } from './metric.js'
 import { rmse } from './rmse.js'
 
-/** A metric is one line here. The comments are those of `TaskEvaluation`. */
+/** Each metric is one line here. `TaskEvaluation` shows these comments. */
 export const registry = registered({
   /** Area under the ROC curve: the share of pairs of a positive and a negative row in which the positive one scores higher. */
   auc: { metric: aucMetric, kinds: ['binary'] },
   /** Mean cross-entropy, in nats. */
   logloss: { metric: logloss, kinds: ['binary', 'multiclass'] },
-  /** Share of rows on the right side of one half; of classes, whose most probable one is the label's. */
+  /** Share of rows on the right side of one half. For classes: of rows whose most probable class is the label. */
   accuracy: { metric: accuracy, kinds: ['binary', 'multiclass'] },
   /** Root of the mean squared error, in the units of the label. */
   rmse: { metric: rmse, kinds: ['regression'] },
@@ -29,7 +29,7 @@ type KindsOf<Name extends keyof Registry> = Registry[Name]['kinds'][number]
 /** Every kind of task that has a metric. */
 export type MeasuredKind = KindsOf<keyof Registry>
 
-/** The names of the metrics that tasks of a kind have; of several kinds, that any of them has. */
+/** The names of the metrics that tasks of a kind have. For several kinds: of every metric that any of them has. */
 export type MetricName<Kind extends string = MeasuredKind> = {
   [Name in keyof Registry]: [Extract<Kind, KindsOf<Name>>] extends [never] ? never : Name
 }[keyof Registry]
@@ -37,7 +37,7 @@ export type MetricName<Kind extends string = MeasuredKind> = {
 /** The metrics that tasks of a kind have. */
 export type MetricOf<Kind extends string> = Registry[MetricName<Kind>]['metric']
 
-/** Values of the metrics of a kind of task, by name. Of several kinds, what not all of them have may be absent. */
+/** Values of a kind's metrics, by name. For several kinds, a metric that not all of them have may be absent. */
 export type MetricValues<Kind extends string> = {
   readonly [Name in keyof Registry as [Kind] extends [KindsOf<Name>] ? Name : never]: number | undefined
 } & {
@@ -53,10 +53,10 @@ export function metricsOf<Kind extends string>(kind: Kind): readonly MetricOf<Ki
   return all.filter(({ kinds }) => kinds.includes(kind)).map(({ metric }) => metric as MetricOf<Kind>)
 }
 
-/** Other numbers of a result, whose names no metric may have. */
+/** Other fields of a result, which no metric may use as its name. */
 type Taken = 'loss' | 'rows' | 'positives' | 'reasons'
 
-/** A metric is called as its line is. Not with an underscore: what follows the last one of a monitor's name is its metric. */
+/** Checks that a metric has the name of its line, without an underscore: monitors read the metric after their last underscore. */
 function registered<
   const Lines extends {
     readonly [Name in keyof Lines]: {

@@ -1,4 +1,4 @@
-// Root of the mean squared error, in the units of the label. Weighted where rows have weights.
+// Root of the mean squared error, in the units of the label. Weighted if rows have weights.
 
 import type { Metric } from './metric.js'
 import { RowMean } from './row-mean.js'

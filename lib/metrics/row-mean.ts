@@ -1,20 +1,20 @@
-// A weighted mean over rows of one number each, in float64. Rows are added in blocks of a fixed number, each a sum of its own, so that
-// the bits of the result depend neither on how rows are cut into parts nor on slices.
+// A weighted mean of one number per row, in float64. Rows are added in blocks of fixed size, each with its own sum. So the bits of the
+// result depend neither on the parts nor on the slices.
 
 import type { NumberValues } from '../core/columns.js'
 import { type Sliced, sliceValues } from '../core/slices.js'
 import type { Measurement } from './metric.js'
 import { checkLengths, type MetricResult, notANumber, noWeight, type ScoredRows, unitOf, weightOf } from './rows.js'
 
-/** The number of a row whose scores begin at `at`, `width` of them. NaN where its score is none. */
+/** The number of a row with scores from `at` to `at + width`. NaN if a score is NaN. */
 export type RowNumber = (scores: NumberValues, at: number, label: number, width: number) => number
 
 export interface RowMeanOptions {
   /** Scores of a row. Default 1. */
   readonly width?: number
-  /** How many of them are read: of more, blocks are of fewer rows. Default 1. */
+  /** How many of these scores are read. If more, blocks have fewer rows. Default 1. */
   readonly read?: number
-  /** What is made of the mean in the end. */
+  /** Turns the mean into the result. Default: the mean itself. */
   readonly end?: (mean: number) => number
 }
 
@@ -26,7 +26,7 @@ export class RowMean implements Measurement {
   #rows = 0
   #labelled = 0
   #largest = 0
-  /** Weights are divided by it; it grows with the largest weight so far. A power of two: sums change with it, their bits do not. */
+  /** Divisor of the weights, growing with the largest weight so far. A power of two, so dividing by it loses no bits. */
   #unit = 1
   #sum = 0
   #total = 0
@@ -56,7 +56,7 @@ export class RowMean implements Measurement {
     }
   }
 
-  // biome-ignore lint/correctness/useYield: other metrics have work left here.
+  // biome-ignore lint/correctness/useYield: other metrics yield here.
   *finish(): Sliced<MetricResult> {
     this.#endBlock()
     if (this.#labelled === 0) return { value: undefined, reason: 'no row has a label' }
@@ -80,7 +80,7 @@ export class RowMean implements Measurement {
     const factor = this.#largest === 0 ? 1 : this.#unit / unit
     this.#largest = largest
     this.#unit = unit
-    // Rows that weigh nothing beside this one count as if they were not there; not 0 times infinity.
+    // Earlier rows that vanish beside the new largest weight count as absent; do not compute 0 times infinity.
     if (factor === 0) this.#wrong = undefined
     const scaled = (sum: number): number => (factor === 0 ? 0 : sum * factor)
     this.#sum = scaled(this.#sum)
@@ -96,7 +96,7 @@ export class RowMean implements Measurement {
       const label = labels[row] ?? NaN
       if (Number.isNaN(label)) continue
       const weight = weights === undefined ? 1 : (weights[row] ?? 0) / unit
-      // Not 0 times infinity.
+      // Skip it, because 0 times infinity is NaN.
       if (weight === 0) continue
       const value = of(scores, row * width, label, width)
       if (Number.isNaN(value)) this.#wrong ??= before + row

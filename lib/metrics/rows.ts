@@ -1,27 +1,29 @@
-// The rows that a metric counts: those with a label whose weight is not 0. Lengths and weights are checked here, once for every
-// metric.
+// The rows that a metric counts: those with a label and a weight above 0. Lengths and weights are checked here for every metric.
 
 import { checkObject, invalidArgument } from '../core/check.js'
 import type { NumberValues } from '../core/columns.js'
 import { ArgumentError } from '../core/errors.js'
 
-/** Scores and labels of the same rows, such as the values of a dataset's column, and a finite weight >= 0 for each where rows have one; a row of weight 0 counts as if it were not there. Labels that are NaN are missing. */
+/**
+ * Scores and labels of the same rows, such as the values of a dataset's column. Weights, if given, are finite numbers >= 0, one per row.
+ * A row with weight 0 does not count. A label of NaN is missing.
+ */
 export interface ScoredRows {
   readonly scores: NumberValues
   readonly labels: NumberValues
   readonly weights?: NumberValues | undefined
 }
 
-/** A metric's value, or why it has none. Never NaN. */
+/** A metric's value, or the reason why it has none. Never NaN. */
 export interface MetricResult {
   readonly value: number | undefined
   readonly reason?: string | undefined
 }
 
-/** What is said where rows have labels and no weights. */
+/** The reason if labelled rows have no weight. */
 export const noWeight = 'the weights of all labelled rows are 0'
 
-/** @throws ERR_MULTIGATE_ARGUMENT where lengths differ. @param width scores of a row. */
+/** @throws ERR_MULTIGATE_ARGUMENT if lengths differ. @param width scores per row. */
 export function checkLengths({ scores, labels, weights }: ScoredRows, width = 1): void {
   if (width === 1) checkRows('labels', labels.length, scores.length)
   else if (scores.length !== labels.length * width) {
@@ -50,16 +52,16 @@ export function checkNumbers(field: string, values: NumberValues): NumberValues 
   return values
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless there are as many as scores. */
+/** @throws ERR_MULTIGATE_ARGUMENT unless there is one per row of `scores`. */
 export function checkRows(field: string, found: number, rows: number): void {
   if (found === rows) return
-  throw new ArgumentError(`${field}: expected ${rows} rows, as scores has, found ${found}`, { field })
+  throw new ArgumentError(`${field}: expected the ${rows} rows of scores, found ${found}`, { field })
 }
 
 /**
- * The weight of a row; 1 where rows have none.
- * @param before rows of parts that came before these.
- * @throws ERR_MULTIGATE_ARGUMENT naming the row of a weight that is no finite number >= 0.
+ * The weight of a row; 1 if rows have no weights.
+ * @param before rows of earlier parts.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the row of a weight that is not a finite number >= 0.
  */
 export function weightOf(weights: NumberValues | undefined, row: number, before = 0): number {
   if (weights === undefined) return 1
@@ -69,14 +71,14 @@ export function weightOf(weights: NumberValues | undefined, row: number, before 
 }
 
 /**
- * A power of two near a weight: sums of weights divided by that of the largest one neither overflow nor vanish, and no bits are
- * lost. 1 of 0.
+ * A power of two near a weight; 1 for 0. Sums of weights divided by that of the largest weight neither overflow nor vanish, and lose no
+ * bits.
  */
 export function unitOf(weight: number): number {
   return weight === 0 ? 1 : 2 ** Math.floor(Math.log2(weight))
 }
 
-/** Why a score gives no value: a model that diverged. */
+/** The reason why a score gives no value: the model diverged. */
 export function notANumber(row: number): string {
   return `the score of row ${row} is NaN`
 }

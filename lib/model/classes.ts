@@ -1,4 +1,4 @@
-// The models that users make: one class and one line of the table per model of the registry.
+// The models that users make. Each model of the registry has one class here and one line of the table.
 
 import type { Feature } from '../features/spec/feature.js'
 import { type CGCNetworkOptions, cgc } from '../models/cgc.js'
@@ -13,14 +13,14 @@ import { type SingleTaskNetworkOptions, singleTask } from '../models/single-task
 import type { Task } from '../tasks/task.js'
 import { Model, type ModelInput } from './model.js'
 
-/** What `new MMoE` takes; a part of it that models share is a `Partial<MMoEOptions>`. */
+/** Options of `new MMoE`. Type a part that several models share as `Partial<MMoEOptions>`. */
 export type MMoEOptions<
   Tasks extends readonly Task[] = readonly Task[],
   Features extends readonly Feature[] = readonly Feature[],
 > = ModelInput<MMoENetworkOptions, Tasks, Features>
 
 /**
- * Multi-gate mixture of experts: every task has its own gate over experts that all share.
+ * Multi-gate mixture of experts: every task has its own gate over shared experts.
  * @example
  * const model = new MMoE({ features, tasks: [binary('like'), binary('share')], numExperts: 8, expertHiddenUnits: [32] })
  */
@@ -33,14 +33,14 @@ export class MMoE<
   }
 }
 
-/** What `new PLE` takes; a part of it that models share is a `Partial<PLEOptions>`. */
+/** Options of `new PLE`. Type a part that several models share as `Partial<PLEOptions>`. */
 export type PLEOptions<
   Tasks extends readonly Task[] = readonly Task[],
   Features extends readonly Feature[] = readonly Feature[],
 > = ModelInput<PLENetworkOptions, Tasks, Features>
 
 /**
- * Progressive layered extraction: levels of shared experts and of experts of each task's own.
+ * Progressive layered extraction: levels of shared experts and of each task's own experts.
  * @example
  * const model = new PLE({ features, tasks, numLevels: 2, numSharedExperts: 4, numSpecificExperts: [4, 2], expertHiddenUnits: [32] })
  */
@@ -53,7 +53,7 @@ export class PLE<
   }
 }
 
-/** What `new CGC` takes; a part of it that models share is a `Partial<CGCOptions>`. */
+/** Options of `new CGC`. Type a part that several models share as `Partial<CGCOptions>`. */
 export type CGCOptions<
   Tasks extends readonly Task[] = readonly Task[],
   Features extends readonly Feature[] = readonly Feature[],
@@ -73,14 +73,14 @@ export class CGC<
   }
 }
 
-/** What `new OMoE` takes; a part of it that models share is a `Partial<OMoEOptions>`. */
+/** Options of `new OMoE`. Type a part that several models share as `Partial<OMoEOptions>`. */
 export type OMoEOptions<
   Tasks extends readonly Task[] = readonly Task[],
   Features extends readonly Feature[] = readonly Feature[],
 > = ModelInput<OMoENetworkOptions, Tasks, Features>
 
 /**
- * One-gate mixture of experts: all tasks share one mix.
+ * One-gate mixture of experts: all tasks share one gate.
  * @example
  * const model = new OMoE({ features, tasks, numExperts: 8, expertHiddenUnits: [32] })
  */
@@ -93,14 +93,14 @@ export class OMoE<
   }
 }
 
-/** What `new SharedBottom` takes; a part of it that models share is a `Partial<SharedBottomOptions>`. */
+/** Options of `new SharedBottom`. Type a part that several models share as `Partial<SharedBottomOptions>`. */
 export type SharedBottomOptions<
   Tasks extends readonly Task[] = readonly Task[],
   Features extends readonly Feature[] = readonly Feature[],
 > = ModelInput<SharedBottomNetworkOptions, Tasks, Features>
 
 /**
- * Shared bottom: the layers of `bottomHiddenUnits` for all tasks, then a tower each.
+ * Shared bottom: all tasks share the layers of `bottomHiddenUnits`; then each task has its own tower.
  * @example
  * const model = new SharedBottom({ features, tasks, bottomHiddenUnits: [128], towerHiddenUnits: [32] })
  */
@@ -113,14 +113,14 @@ export class SharedBottom<
   }
 }
 
-/** What `new SingleTask` takes; a part of it that models share is a `Partial<SingleTaskOptions>`. */
+/** Options of `new SingleTask`. Type a part that several models share as `Partial<SingleTaskOptions>`. */
 export type SingleTaskOptions<
   Tasks extends readonly Task[] = readonly Task[],
   Features extends readonly Feature[] = readonly Feature[],
 > = ModelInput<SingleTaskNetworkOptions, Tasks, Features>
 
 /**
- * A network for one task alone: what a multi-task model must beat.
+ * A network for a single task: the baseline that a multi-task model must beat.
  * @example
  * const model = new SingleTask({ features, tasks: [binary('like')], bottomHiddenUnits: [128], towerHiddenUnits: [32] })
  */
@@ -142,15 +142,15 @@ type Given<Tasks extends readonly Task[]> = Tasks extends readonly [
   ? `${Second['name']}_given_${First['name']}` | Given<readonly [Second, ...Extract<Rest, readonly Task[]>]>
   : never
 
-/** What `new ESMM` takes; a part of it that models share is a `Partial<ESMMOptions>`. */
+/** Options of `new ESMM`. Type a part that several models share as `Partial<ESMMOptions>`. */
 export type ESMMOptions<
   Tasks extends readonly Task[] = readonly Task[],
   Features extends readonly Feature[] = readonly Feature[],
 > = ModelInput<ESMMNetworkOptions, Tasks, Features>
 
 /**
- * Entire-space multi-task model: tasks in the order of a funnel, each only possible after the one before. Predicts every task
- * over all rows, as the product of the steps down to it, and each step by itself.
+ * Entire-space multi-task model. The tasks form a funnel, in order: each one is possible only after the one before. The model
+ * predicts every task over all rows, as the product of the steps down to it, and also each step by itself.
  * @example
  * const model = new ESMM({ features, tasks: [binary('click'), binary('buy')], towerHiddenUnits: [64] })
  * const { click, buy, buy_given_click } = await model.predict(candidates)
@@ -164,5 +164,5 @@ export class ESMM<
   }
 }
 
-/** Classes by the name a configuration file and a saved model use. */
+/** Classes by the name that configuration files and saved models use. */
 export const modelClasses = { MMoE, PLE, CGC, OMoE, SharedBottom, SingleTask, ESMM } as const satisfies Record<ModelName, unknown>

@@ -1,4 +1,4 @@
-// A built model in plain words: what tools show. No weights, no vocabularies.
+// A built model as plain data for tools, without weights and vocabularies.
 
 import { elementsOf } from '../core/layout.js'
 import type { ModelConfig } from '../files/format.js'
@@ -6,7 +6,7 @@ import type { DataEncoder } from '../runtime/encode.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { weightsOf } from '../runtime/weights.js'
 
-/** A gate and the experts that it weighs, by name. */
+/** A gate and the names of the experts that it weighs. */
 export interface GateDescription {
   readonly name: string
   readonly experts: readonly string[]
@@ -21,33 +21,33 @@ export interface TableDescription {
   readonly bytes: number
 }
 
-/** What `model.describe()` gives. It is plain data and can be written as JSON. */
+/** The result of `model.describe()`: plain data, ready for JSON. */
 export interface ModelDescription {
   /** The model's class: `MMoE`. */
   readonly model: string
-  /** The model's own options as they were written. */
+  /** The model's own options, as the user wrote them. */
   readonly options: object
   readonly features: readonly {
     readonly name: string
     readonly kind: string
     /** Rows of the embedding table; undefined for a dense feature. */
     readonly rows: number | undefined
-    /** Columns that it gives the network. */
+    /** Columns that the feature takes in the network's input. */
     readonly width: number
   }[]
   readonly tasks: readonly { readonly name: string; readonly kind: string; readonly weight: number }[]
-  /** The gates of each level, first level first. Empty for a model without gates. */
+  /** The gates of each level, first level first. Empty if the model has no gates. */
   readonly levels: readonly (readonly GateDescription[])[]
   readonly tables: readonly TableDescription[]
-  /** Every array of weights, tables too, by the names that a saved file has. */
+  /** Every array of weights, including tables, by its name in a saved file. */
   readonly weights: readonly { readonly name: string; readonly shape: readonly number[] }[]
-  /** Numbers that training changes, embeddings included. */
+  /** The count of trainable numbers, including embeddings. */
   readonly parameters: number
-  /** Memory of the weights; training takes gradients and the optimizer's moments besides. */
+  /** Bytes of the weights. Training also needs gradients and the optimizer's moments. */
   readonly bytes: number
 }
 
-/** Describes a model that is built. */
+/** Describes a built model. */
 export function describe(config: ModelConfig, encoder: DataEncoder, { network, compute }: NetworkRunner): ModelDescription {
   const weights = weightsOf(network).map(({ name, shape }) => ({ name, shape }))
   const parameters = weights.reduce((sum, { shape }) => sum + elementsOf(shape), 0)

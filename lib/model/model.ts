@@ -1,5 +1,5 @@
-// A model as users hold it: options, then (once built) weights on a device. This class keeps the rules of life (built, busy,
-// disposed) and hands the work to the files beside it.
+// The model class: options, then (once built) weights on a device. This class enforces the life cycle (built, busy, disposed) and
+// leaves the work to the files beside it.
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
@@ -41,42 +41,42 @@ import { lowerStep, stepOptions } from '../training/step-program.js'
 import { describe, type ModelDescription } from './describe.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
 
-/** A model's options as a user writes them: what goes in, what comes out, what stands between, where it computes. */
+/** A model's options: features, tasks, the network between them, and where it computes. */
 export type ModelInput<
   NetworkOptions,
   Tasks extends readonly Task[],
   Features extends readonly Feature[] = readonly Feature[],
 > = ModelOptions<NetworkOptions, Features, Tasks> & ComputeOptions
 
-/** Scores by task name: [rows] each, of a multiclass task [rows, classes]. */
+/** Scores by task name: [rows] for each task, [rows, classes] for a multiclass task. */
 export type Scores<Output extends string> = { readonly [Name in Output]: Float32Array }
 
-/** No function can be cloned, and the error of `structuredClone` and `postMessage` shows this one. */
+/** The error of `structuredClone` and `postMessage` shows this function, because functions cannot be cloned. */
 function aModelCannotBeClonedSaveItAndLoadItThere(): void {}
 
 /** Options of a call that computes. */
 export interface CallOptions {
-  /** An `AbortSignal`, looked at several times a second: the call ends with ERR_MULTIGATE_ABORTED. */
+  /** An `AbortSignal`, checked several times a second. Once it is aborted, the call ends with ERR_MULTIGATE_ABORTED. */
   readonly signal?: Signal | undefined | undefined
 }
 
 /**
- * @internal Fills a model that is not built with what a file holds.
+ * @internal Fills an unbuilt model from a file.
  * @throws ERR_MULTIGATE_FORMAT, ERR_MULTIGATE_OUT_OF_MEMORY.
  */
 export let restoreModel: (model: Model, file: ModelFile) => Promise<void>
-/** @internal What a model has once it is built. */
+/** @internal The built parts of a model. */
 export let builtOf: (model: Model) => Built
-/** @internal The program of its training steps. */
+/** @internal The program of the model's training steps. */
 export let stepProgramOf: (model: Model, optimizer: Optimizer) => LoweredProgram
 
-/** What a model brings from before. */
+/** What a model restores from an earlier run. */
 type Past = { readonly [Key in 'drawn' | 'reading']?: Built[Key] | undefined }
 
-/** Of any model: it checks its own options. */
+/** The definition of any model, which checks its own options. */
 type Definition = ModelDefinition<never>
 
-/** `Output`: what it predicts; the names of the tasks unless a model has more to say. */
+/** `Output`: the names of the predictions, by default the names of the tasks. */
 export class Model<
   Tasks extends readonly Task[] = readonly Task[],
   Output extends string = TaskName<Tasks>,
@@ -84,11 +84,11 @@ export class Model<
 > {
   /** The model's name in a configuration: `MMoE`. */
   readonly name: string
-  /** With every default filled in. */
+  /** The features, with defaults filled in. */
   readonly features: readonly Feature[]
-  /** With every default filled in; in this order they are trained and predicted. */
+  /** The tasks, with defaults filled in, in the order of training and prediction. */
   readonly tasks: readonly Task[]
-  /** @internal `structuredClone` and `postMessage` cannot copy a function: their error shows it, instead of a copy without weights. */
+  /** @internal Makes `structuredClone` and `postMessage` fail with this function's name, instead of making a copy without weights. */
   readonly cannotBeCloned = aModelCannotBeClonedSaveItAndLoadItThere
   readonly #definition: Definition
   readonly #network: CommonOptions
@@ -96,9 +96,9 @@ export class Model<
   readonly #compute: Compute
   readonly #turns: Turns
   #built: Built | undefined
-  /** What has the model to itself. */
+  /** The call that holds the model alone, such as `fit`. */
   #busy: string | undefined
-  /** Features of which a prediction has said that their values are unknown. */
+  /** Features whose unknown values a prediction has already warned about. */
   readonly #warned = new Set<string>()
   #disposed = false
 
@@ -110,7 +110,7 @@ export class Model<
     stepProgramOf = (model, optimizer) => model.#lowerStep(builtOf(model), optimizer)
   }
 
-  /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE where the device cannot be used. */
+  /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE if the device cannot be used. */
   constructor(definition: Definition, options: ModelInput<object, Tasks, Features>) {
     this.name = definition.name
     if (typeof options !== 'object' || options === null) throw invalidArgument(this.name, 'an object of options', options)
@@ -132,15 +132,15 @@ export class Model<
     return this.#built !== undefined
   }
 
-  /** Where it computes. `reason`: why `device: 'auto'` did not take the GPU. */
+  /** Where the model computes. `reason`: why `device: 'auto'` did not take the GPU. */
   get device(): { readonly name: string; readonly threads: number; readonly reason: string | undefined } {
     const { device, threads, reason } = this.#compute
     return { name: device, threads, reason }
   }
 
   /**
-   * Fits every open encoder (vocabularies, means) on `train` and draws the initial weights. `fit` does it where it was not
-   * done; on a built model it changes nothing. Labels are looked at where there are any.
+   * Fits every open encoder (vocabularies, means) on `train` and draws the initial weights. On a built model it changes nothing.
+   * `fit` builds a model that is not built. Labels may be absent; those present are checked.
    * @throws ERR_MULTIGATE_DATA naming the column that does not fit a feature or task.
    */
   async build(train: Dataset): Promise<void> {
@@ -157,10 +157,11 @@ export class Model<
   }
 
   /**
-   * Trains, and gives one record per epoch. The first call builds the model from `train`, where every task must have something to
-   * learn, a positive label, say; later rows need not.
-   * @throws ERR_MULTIGATE_BUSY while another `fit` runs, ERR_MULTIGATE_ABORTED by its signal, ERR_MULTIGATE_DIVERGED where a
-   * loss is no finite number, ERR_MULTIGATE_DATA as `build`, saying of which dataset.
+   * Trains the model. The first call also builds it from `train`, where every task needs something to learn, such as a positive
+   * label. Later training rows need not have that.
+   * @returns one record per epoch.
+   * @throws ERR_MULTIGATE_BUSY while another `fit` runs; ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DIVERGED if a loss
+   * is not finite; ERR_MULTIGATE_DATA as `build`, naming the dataset.
    */
   async fit(train: Dataset, options: FitOptions = {}): Promise<History<Tasks>> {
     this.#checkFree('fit')
@@ -175,9 +176,9 @@ export class Model<
   }
 
   /**
-   * Losses and metrics on a dataset that has labels. During `fit` it waits for the end of a step.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task,
-   * and for no rows, which have no mean loss.
+   * Measures losses and metrics on a dataset with labels. During `fit` it waits for the end of a step.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DATA naming
+   * the column that does not fit a feature or task, or for a dataset without rows, which has no mean loss.
    */
   async evaluate(data: Dataset, options: CallOptions = {}): Promise<Evaluation<Tasks>> {
     const check = this.#checking('evaluate', options)
@@ -188,10 +189,10 @@ export class Model<
   }
 
   /**
-   * Scores of every row, by task name; of no rows none. While this model or another of the same thread trains it waits for the end of a
-   * step, 10 ms where steps are shorter; `predictSync` of another model does not wait. Labels are not looked at. Where a vocabulary
-   * knows less than half of a feature's values, the process is warned, once.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal.
+   * Scores every row, by task name; no rows give no scores. While this model or another of the same thread trains, it waits for the
+   * end of a step, or 10 ms if steps are shorter. `predictSync` of another model does not wait. Labels are not read. It emits one
+   * process warning if a vocabulary knows less than half of a feature's values.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED if its signal aborts.
    */
   async predict(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<Scores<Output>> {
     const check = this.#checking('predict', options)
@@ -205,9 +206,8 @@ export class Model<
   }
 
   /**
-   * Arrays for up to `rows` rows, to be filled again and again and predicted with `predictSync`. They hold what encoders give,
-   * not raw values: ids are row numbers of the feature's table. `fill` encodes raw values into them; ids that are kept from
-   * elsewhere (of a feature with `vocabulary: N` the values themselves) may be set directly.
+   * Makes reusable arrays for up to `rows` rows, for `predictSync`. They hold encoded values: an id is a row number of the feature's
+   * table. `fill` encodes raw values into them. You may also set ids directly, such as the values of a feature with `vocabulary: N`.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_ARGUMENT for a wrong number of rows.
    * @example
    * const batch = model.createBatch(256)
@@ -223,7 +223,7 @@ export class Model<
   /**
    * Encodes raw values, as `predict` takes them, into the first rows of a batch.
    * @returns how many rows there are.
-   * @throws ERR_MULTIGATE_DATA for more rows than the batch holds or a value that a feature does not take; nothing is written then.
+   * @throws ERR_MULTIGATE_DATA for more rows than the batch holds, or for a value that a feature does not take. Nothing is written then.
    * @example const scores = model.predictSync(batch, { rows: model.fill(batch, candidates) })
    */
   fill(batch: Batch<Features>, data: Dataset | Readonly<Record<string, ColumnValues>>): number {
@@ -234,13 +234,12 @@ export class Model<
   }
 
   /**
-   * Scores of the rows of a batch, computed on this thread before it returns: for a few rows, where a promise would cost more
-   * than the scores. Nothing is allocated: the arrays are the batch's own, the same every time for the same number of rows,
-   * and the next call overwrites them. Scores are those of `predict`, to the bit.
-   * @param options.rows only the first so many; of 0 rows there are no scores, as with `predict`. Default: all that the batch holds.
-   * @throws ERR_MULTIGATE_ARGUMENT naming feature, row and id where an id is none of its table, and for a batch of another
-   * model or one whose memory was transferred away; ERR_MULTIGATE_BUSY while `fit` runs; ERR_MULTIGATE_NOT_BUILT;
-   * ERR_MULTIGATE_DISPOSED.
+   * Scores the rows of a batch on this thread. Use it for a few rows, where a promise would cost more than the scores. It allocates
+   * nothing: it returns the batch's own arrays, the same ones for the same number of rows, and the next call overwrites them. Scores
+   * equal those of `predict` to the bit.
+   * @param options.rows scores only the first `rows` rows; 0 rows give no scores. Default: every row that the batch holds.
+   * @throws ERR_MULTIGATE_ARGUMENT naming feature, row and id if the table has no such id, and for a batch of another model or one whose
+   * memory was transferred away; ERR_MULTIGATE_BUSY while `fit` runs; ERR_MULTIGATE_NOT_BUILT; ERR_MULTIGATE_DISPOSED.
    */
   predictSync(batch: Batch<Features>, options?: { readonly rows?: number | undefined }): Scores<Output> {
     this.#need('predictSync')
@@ -251,10 +250,10 @@ export class Model<
   }
 
   /**
-   * How the gates weigh the experts: mean weights over these rows, level by level. Empty for a model without gates. Labels are
-   * not looked at; during `fit` it waits for the end of a step.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED by its signal; ERR_MULTIGATE_DATA for no rows,
-   * which have no mean.
+   * Mean weights that the gates give the experts over these rows, level by level. Empty if the model has no gates. Labels are not
+   * read. During `fit` it waits for the end of a step.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DATA for a
+   * dataset without rows, which has no mean.
    */
   async gates(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<GateWeights[]> {
     const check = this.#checking('gates', options)
@@ -266,10 +265,10 @@ export class Model<
   }
 
   /**
-   * Writes configuration, encoders and weights to one safetensors file, which is replaced whole or not at all. The state of
-   * the optimizer is not in it.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`, ERR_MULTIGATE_BUSY while `fit` runs, ERR_MULTIGATE_WRITE with what
-   * stands in the way of the file, ERR_MULTIGATE_DIVERGED naming weights that are not finite.
+   * Writes configuration, encoders and weights to one safetensors file, without the optimizer's state. It replaces the whole file or
+   * leaves it untouched.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_BUSY while `fit` runs; ERR_MULTIGATE_WRITE with the reason
+   * why the file cannot be written; ERR_MULTIGATE_DIVERGED naming weights that are not finite.
    */
   async save(path: FilePath): Promise<void> {
     const built = this.#need('save')
@@ -278,10 +277,10 @@ export class Model<
   }
 
   /**
-   * Options of `Dataset.fromCsv` that read a file as the training rows were read: the columns that this model reads, those of text
-   * ids as text whatever they look like, and where the training rows came from a CSV file how that was written (delimiter,
-   * `trim`, `nullValues`, ...). Before `fit` or `build` what its features say.
-   * With `labels` the columns of labels and row weights too; default false.
+   * Options of `Dataset.fromCsv` that read a file as the training rows were read. They select the columns that this model reads and keep
+   * text ids as text, even if they look like numbers. If the training rows came from a CSV file, they repeat its format (delimiter,
+   * `trim`, `nullValues`, ...). Before `fit` or `build` they follow from the features alone.
+   * @param options.labels also reads the columns of labels and row weights. Default false.
    * @example const scores = await model.predict(await Dataset.fromCsv('today.csv', model.csvOptions()))
    */
   csvOptions({ labels = false }: { readonly labels?: boolean } = {}): CsvOptions & { readonly columns: readonly string[] } {
@@ -292,7 +291,7 @@ export class Model<
   }
 
   /**
-   * What the model is: options, features, tasks, gates, tables, weights, and how much memory they take.
+   * Describes the model: options, features, tasks, gates, tables, weights and memory.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`.
    */
   describe(): ModelDescription {
@@ -301,8 +300,8 @@ export class Model<
   }
 
   /**
-   * Frees the native memory, after the step that is under way. Calls that have not ended, `fit` and whatever waits for its turn,
-   * end with ERR_MULTIGATE_DISPOSED.
+   * Frees the native memory after the current step. Calls that have not ended, `fit` and those that wait, end with
+   * ERR_MULTIGATE_DISPOSED.
    */
   dispose(): void {
     if (this.#disposed) return
@@ -349,7 +348,7 @@ export class Model<
     const state = file && (await this.#resume(file, optimizer))
     const known = state?.built ?? this.#built
     const built = known ?? (await ofDataset('training', () => this.#make(train)))
-    // Until its data are known to be right it is not built: another call may come with other data.
+    // Keep a new model unbuilt until its data are checked: the next call may bring other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     if (known === undefined) await this.#draw(built)
     const { native } = this.#compute
@@ -382,17 +381,17 @@ export class Model<
     })
   }
 
-  /** What a checkpoint holds: the model as it was, and the state of its training. */
+  /** Restores from a checkpoint: the model and the state of its training. */
   async #resume(file: ModelFile, optimizer: Optimizer): Promise<{ built: Built; training: TrainingState }> {
     if (this.#built !== undefined) {
       const message =
-        'fit.resume: expected a model that is not built yet, found one with weights of its own; make a new one with the same options'
+        'fit.resume: expected a model that is not built yet, found one with weights; make a new one with the same options'
       throw new ArgumentError(message, { field: 'fit.resume' })
     }
     checkSameModel(file, this.#config, this.features, this.#definition)
     const training = await file.readTraining()
     checkSameOptimizer(file, training, optimizer)
-    // Files of before `drawn` was written: their `fit` was the model's first.
+    // In files older than `drawn`, their `fit` was the model's first.
     const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
     return { built: await this.#restore(file, { drawn, reading: file.reading }), training }
   }
@@ -417,13 +416,13 @@ export class Model<
     this.#checkAlive()
   }
 
-  /** What a file holds, weights too. */
+  /** Restores the encoders and weights of a file. */
   async #restore(file: ModelFile, past: Past): Promise<Built> {
     const pause = new Pause()
     await pause.taken()
     const network = file.check(() => this.#lower(file.encoder))
     await pause.taken()
-    // Before there is memory for them.
+    // Check this before allocating their memory.
     file.checkWeights(network)
     await pause.taken()
     this.#checkAlive()
@@ -469,7 +468,7 @@ export class Model<
     return new DisposedError(`the ${this.name} model`)
   }
 
-  /** What a call asks between its parts: throws where it must not go on. */
+  /** A check for a call to make between its parts. It throws if the call must not go on. */
   #checking(what: string, options: CallOptions): () => void {
     const { signal } = parseOptions(what, callSchema, options)
     return () => {
@@ -479,12 +478,12 @@ export class Model<
   }
 }
 
-/** Columns are taken as they are, for a few rows. */
+/** Columns of a few rows become a dataset without conversion. */
 function datasetOf(data: Dataset | Readonly<Record<string, ColumnValues>>): Dataset {
   return isDataset(data) ? data : Dataset.fromColumns(data)
 }
 
-/** Checks every one, that there is one, and that no name comes twice. */
+/** Checks every spec, that there is at least one, and that names are unique. */
 function checkNamed<Spec extends { readonly name: string }>(
   field: string,
   specs: readonly unknown[],
@@ -494,27 +493,31 @@ function checkNamed<Spec extends { readonly name: string }>(
   const parsed = specs.map((spec, index) => parse(spec, `${field}[${index}]`))
   const names = new Set<string>()
   for (const [index, { name }] of parsed.entries()) {
-    if (names.has(name)) throw invalidArgument(`${field}[${index}].name`, 'a name that no other has', name)
+    if (names.has(name)) throw invalidArgument(`${field}[${index}].name`, 'a unique name', name)
     names.add(name)
   }
   return parsed
 }
 
-/** A feature must not have the name under which a task's labels or weights are encoded. */
+/** A feature must not have the name of a task's encoded labels or weights. */
 function checkColumns(field: string, features: readonly Feature[], tasks: readonly Task[]): void {
   const taken = new Set(tasks.flatMap(({ name }) => [labelInput(name), weightInput(name)]))
   features.forEach(({ name }, index) => {
     if (taken.has(name))
-      throw invalidArgument(`${field}[${index}].name`, "another name than a task's labels or weights have", name)
+      throw invalidArgument(`${field}[${index}].name`, 'a name that differs from the labels and weights of every task', name)
   })
 }
 
-/** `<task>_loss` of a task must not be the `val_loss` of all, nor the `val_<task>_loss` of another. */
+/** A task's `<task>_loss` must not collide with `val_loss` or with the `val_<task>_loss` of another task. */
 function checkMonitors(field: string, tasks: readonly Task[]): void {
   const taken = new Set(['val', ...tasks.map(({ name }) => `val_${name}`)])
   const wrong = tasks.findIndex(({ name }) => taken.has(name))
   if (wrong < 0) return
-  throw invalidArgument(`${field}[${wrong}].name`, 'a name whose loss is not called as a validation loss is', tasks[wrong]?.name)
+  throw invalidArgument(
+    `${field}[${wrong}].name`,
+    'a task name whose <name>_loss does not collide with a val_ metric',
+    tasks[wrong]?.name,
+  )
 }
 
 function toFloat32(values: FloatArray): Float32Array {

@@ -1,4 +1,4 @@
-// Going on from a checkpoint: the file must be of the same model, so that what follows is what would have followed.
+// Resumes from a checkpoint. The file must be of the same model, so that training continues exactly as it would have.
 
 import { isDeepStrictEqual } from 'node:util'
 
@@ -14,14 +14,14 @@ import type { NetworkRunner } from '../runtime/runner.js'
 import type { Resumed } from '../training/fit.js'
 import type { TrainingState } from '../training/state.js'
 
-/** @throws ERR_MULTIGATE_ARGUMENT naming the first option, feature or task that is another in the file. */
+/** @throws ERR_MULTIGATE_ARGUMENT naming the first option, feature or task that differs from the file. */
 export function checkSameModel(
   file: ModelFile,
   config: ModelConfig,
   features: readonly Feature[],
   definition: ModelDefinition<never>,
 ): void {
-  // With defaults filled in on both sides: whether one is written out does not matter.
+  // Both sides have their defaults filled in, so a default that is written out makes no difference.
   const parse = (options: object): object => definition.parse(options as never)
   const theirs = {
     model: file.model,
@@ -30,47 +30,47 @@ export function checkSameModel(
     tasks: file.tasks,
   }
   const ours = { model: config.model, ...parse(config.options), features, tasks: config.tasks }
-  checkSame(plain(theirs), plain(ours), (name, found, expected) => {
-    return `${file.path} was trained with ${name} ${found}, this model has ${expected}`
+  checkSame(plain(theirs), plain(ours), (name, expected, found) => {
+    return `expected ${name} ${expected}, as in ${file.path}, found ${found} in this model; make the model with the checkpoint's options`
   })
 }
 
 /**
- * Every number of an optimizer gives its moments their meaning, but for the learning rate: that may be another from here on.
- * @throws ERR_MULTIGATE_ARGUMENT naming the first that is another in the file.
+ * The optimizer's moments depend on all its numbers except the learning rate, which may change.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the first number that differs from the file.
  */
 export function checkSameOptimizer(file: ModelFile, { optimizer }: TrainingState, own: Optimizer): void {
-  checkSame({ optimizer: ofMoments(optimizer) }, { optimizer: ofMoments(own) }, (name, found, expected) => {
-    const next = "pass the optimizer of the checkpoint's run; its learningRate alone may be another"
-    return `${file.path} was trained with ${name} ${found}, this fit has ${expected}; ${next}`
+  checkSame({ optimizer: ofMoments(optimizer) }, { optimizer: ofMoments(own) }, (name, expected, found) => {
+    const next = "pass the optimizer of the checkpoint's run; only its learningRate may differ"
+    return `expected ${name} ${expected}, as in ${file.path}, found ${found} in this fit; ${next}`
   })
 }
 
-/** Name and form first: other numbers follow from them. */
+/** Compare name and form first: other numbers depend on them. */
 function ofMoments({ name, learningRate: _, ...numbers }: Optimizer): Fields {
   return { name, ...('form' in numbers && { form: numbers.form }), ...numbers }
 }
 
-/** What a run takes up. */
+/** What a resumed run starts from. */
 export function resumed(file: ModelFile, state: TrainingState, runner: NetworkRunner): Resumed {
   return { state, readMoments: (program: LoweredProgram) => file.readMoments(program, runner) }
 }
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** Objects and lists are gone into, so that the message names what differs. */
+/** Compares inside objects and lists, so that the message names the exact difference. */
 function checkSame(
   theirs: Fields,
   ours: Fields,
-  message: (name: string, found: string, expected: string) => string,
+  message: (name: string, expected: string, found: string) => string,
   prefix = '',
 ): void {
   for (const key of new Set([...Object.keys(theirs), ...Object.keys(ours)])) {
-    const [found, expected] = [theirs[key], ours[key]]
-    if (isDeepStrictEqual(found, expected)) continue
+    const [expected, found] = [theirs[key], ours[key]]
+    if (isDeepStrictEqual(expected, found)) continue
     const name = `${prefix}${key}`
-    if (isFields(found) && isFields(expected)) checkSame(found, expected, message, `${name}.`)
-    throw new ArgumentError(`fit.resume: ${message(name, describeValue(found), describeValue(expected))}`, {
+    if (isFields(expected) && isFields(found)) checkSame(expected, found, message, `${name}.`)
+    throw new ArgumentError(`fit.resume: ${message(name, describeValue(expected), describeValue(found))}`, {
       field: 'fit.resume',
     })
   }
@@ -80,7 +80,7 @@ function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null
 }
 
-/** As it would be read from a file. */
+/** The value as a file would give it back. */
 function plain(value: object): Fields {
   return JSON.parse(JSON.stringify(value)) as Fields
 }

@@ -11,16 +11,16 @@ import { commonOptions, expertCount, expertOptions, numSpecificExperts } from '.
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
-  /** How many experts all tasks share. */
+  /** Number of experts that all tasks share. */
   numSharedExperts: expertCount,
-  /** How many experts are each task's own: one number for all tasks, or one for each task, in the order of `tasks`. */
+  /** Number of each task's own experts: one number for all tasks, or one per task in the order of `tasks`. */
   numSpecificExperts,
 })
 
-/** A CGC's options as a user writes them, without features and tasks. */
+/** The options of a CGC, without features and tasks. */
 export type CGCNetworkOptions = Written<z.input<typeof schema>>
 
-/** CGC as data: its options and how it is lowered. */
+/** CGC as data: its options and its lowering. */
 export const cgc = defineModel<CGCNetworkOptions, z.output<typeof schema>>({
   name: 'CGC',
   schema,

@@ -1,4 +1,4 @@
-// Checks of options against tasks: what neither shows alone.
+// Checks of options against tasks, which neither can make alone.
 
 import { invalidArgument, wrongArgument } from '../core/check.js'
 import { mostExperts } from '../core/limits.js'
@@ -10,7 +10,7 @@ interface SpecificExperts {
 }
 
 /**
- * One count per task, an expert for every task's gate to see, and no task with the name of what all share.
+ * Requires one count per task, an expert for every task's gate, and no task with the name of the shared gate.
  * @throws ERR_MULTIGATE_ARGUMENT naming the option.
  */
 export function checkSpecificExperts(
@@ -21,7 +21,7 @@ export function checkSpecificExperts(
   const shared = tasks.findIndex(({ name }) => name === sharedGate)
   if (shared >= 0) {
     const name = `${model}.tasks[${shared}].name`
-    throw invalidArgument(name, 'another name than that of the shared gate and experts', sharedGate)
+    throw invalidArgument(name, 'a name that differs from the shared gate and experts', sharedGate)
   }
   const field = `${model}.numSpecificExperts`
   const counts = typeof numSpecificExperts === 'number' ? tasks.map(() => numSpecificExperts) : numSpecificExperts
@@ -29,9 +29,12 @@ export function checkSpecificExperts(
     throw wrongArgument(field, `expected one number per task (${tasks.length}), found ${counts.length}`)
   }
   const experts = counts.reduce((sum, count) => sum + count, numSharedExperts)
-  if (experts > mostExperts) throw invalidArgument(field, `${mostExperts} experts at most, shared and all tasks' own`, experts)
+  if (experts > mostExperts) throw invalidArgument(field, `at most ${mostExperts} experts, the shared ones included`, experts)
   const none = counts.indexOf(0)
   if (numSharedExperts > 0 || none < 0) return
   const task = tasks[none]?.name ?? ''
-  throw wrongArgument(field, `task '${task}' has no expert to see: expected 1 or more, or numSharedExperts > 0`)
+  throw wrongArgument(
+    field,
+    `expected an expert for the gate of task '${task}', found 0; give it 1 or more, or set numSharedExperts`,
+  )
 }

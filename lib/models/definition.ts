@@ -1,4 +1,4 @@
-// A model as data: a name, the options it takes and how it is lowered. Training and the registry know models only so.
+// A model as data: a name, its options and its lowering. Training and the registry know nothing else of a model.
 
 import type { z } from 'zod'
 
@@ -7,42 +7,42 @@ import { type BodyBuilder, type LoweringTarget, lowerModel } from './lowering.js
 import type { Network, NetworkTask } from './network.js'
 import type { CommonOptions } from './options.js'
 
-/** A model of the registry. `Input` is what a user writes, `Options` the same with defaults filled in. */
+/** A model of the registry. `Input`: the options as a user writes them. `Options`: the same with defaults filled in. */
 export interface ModelDefinition<Input, Options extends CommonOptions = CommonOptions> {
   readonly name: string
   /** Checks options and fills in defaults. @throws ERR_MULTIGATE_ARGUMENT naming the field. */
   parse(options: Input): Options
-  /** @throws ERR_MULTIGATE_ARGUMENT where the model cannot have these tasks. */
+  /** @throws ERR_MULTIGATE_ARGUMENT if the model cannot have these tasks. */
   checkTasks(tasks: readonly Pick<NetworkTask, 'kind' | 'name'>[], options: Options): void
-  /** Lowers it to a layout and its programs. Plain data: nothing is allocated. */
+  /** Lowers the model to a layout and its programs. Plain data: nothing is allocated. */
   lower(options: Options, target: LoweringTarget): Network
 }
 
-/** What a user writes: lists may be constants. */
+/** Options as a user writes them; lists may be readonly. */
 export type Written<T> = T extends readonly (infer Item)[]
   ? readonly Written<Item>[]
   : T extends object
     ? { readonly [Key in keyof T]: Written<T[Key]> }
     : T
 
-/** A model's options with its features and tasks. Both keep their literal names: inputs and predictions are typed by them. */
+/** A model's options with its features and tasks. Both keep their literal names, which type inputs and predictions. */
 export type ModelOptions<NetworkOptions, Features, Tasks extends readonly { readonly name: string }[]> = NetworkOptions & {
   readonly features: Features
   readonly tasks: Tasks
 }
 
-/** The names of tasks as literals. */
+/** The names of tasks as literal types. */
 export type TaskName<Tasks extends readonly { readonly name: string }[]> = Tasks[number]['name']
 
 interface ModelParts<Options extends CommonOptions> {
   readonly name: string
   readonly schema: z.ZodType<Options>
   readonly body: BodyBuilder<Options>
-  /** Default: any tasks will do. */
+  /** Default: accepts any tasks. */
   readonly checkTasks?: ModelDefinition<never, Options>['checkTasks'] | undefined
 }
 
-/** Puts the parts of a model together. */
+/** Builds a model's definition from its parts. */
 export function defineModel<Input, Options extends CommonOptions>({
   name,
   schema,

@@ -1,6 +1,6 @@
-// Entire-space multi-task model (Ma et al., SIGIR 2018): a funnel of tasks, such as click, then buy. Each tower gives the
-// probability of its step after the one before; what is trained and predicted over all impressions is the product down to it,
-// so that rows without a click teach the conversion rate too.
+// Entire-space multi-task model (Ma et al., SIGIR 2018): a funnel of tasks, such as click, then buy. Each tower gives the probability
+// of its step after the one before. The model trains and predicts the product of the steps over all impressions, so rows without a
+// click teach the conversion rate too.
 
 import { z } from 'zod'
 
@@ -12,22 +12,22 @@ import { commonOptions } from './options.js'
 
 const schema = z.strictObject({
   ...commonOptions,
-  /** What the sum of a task's losses is divided by. Default `'batch'`: all rows, as in the paper. */
+  /** The divisor of the sum of a task's losses. Default `'batch'`: all rows, as in the paper. */
   lossReduction: commonOptions.lossReduction.unwrap().default('batch'),
 })
 
-/** An ESMM's options as a user writes them, without features and tasks. */
+/** The options of an ESMM, without features and tasks. */
 export type ESMMNetworkOptions = Written<z.input<typeof schema>>
 
 type Options = z.output<typeof schema>
 
-/** ESMM as data: its options and how it is lowered. */
+/** ESMM as data: its options and its lowering. */
 export const esmm = defineModel<ESMMNetworkOptions, Options>({
   name: 'ESMM',
   schema,
   body,
   checkTasks(tasks) {
-    if (tasks.length < 2) throw invalidArgument('ESMM.tasks', 'two binary tasks at least, in the order of the funnel', tasks)
+    if (tasks.length < 2) throw invalidArgument('ESMM.tasks', 'at least two binary tasks, in the order of the funnel', tasks)
     tasks.forEach(({ kind }, index) => {
       if (kind !== 'binary') throw invalidArgument(`ESMM.tasks[${index}].kind`, "'binary'", kind)
     })
@@ -36,14 +36,14 @@ export const esmm = defineModel<ESMMNetworkOptions, Options>({
     if (taken >= 0) {
       throw invalidArgument(
         `ESMM.tasks[${taken}].name`,
-        `another name than those of the steps, ${steps.join(', ')}`,
+        `a name that differs from the steps ${steps.join(', ')}`,
         tasks[taken]?.name,
       )
     }
   },
 })
 
-/** The output of a task given the one before it in the funnel. */
+/** Name of the output of a task, given the task before it in the funnel. */
 export function conditionalName(task: string, given: string): string {
   return `${task}_given_${given}`
 }

@@ -1,4 +1,4 @@
-// Bodies of gated experts: the levels of a model, one mixture each, and what happens between them.
+// Bodies of gated experts: one mixture per level of a model, and the connection of the levels.
 
 import type { Fusion } from '../core/fusion.js'
 import type { Layout } from '../core/layout.js'
@@ -9,7 +9,7 @@ import type { Signal, Tape } from '../layers/tape.js'
 import type { Body, BodyContext } from './lowering.js'
 import type { ExpertOptions } from './options.js'
 
-/** The layers of experts and gates as a topology takes them. */
+/** The layers of experts and gates, in the form of a topology. */
 export function layerOptions({ expertHiddenUnits, gateHiddenUnits, activation, gateBias, gateTemperature }: ExpertOptions) {
   return {
     units: expertHiddenUnits.at(-1) ?? 0,
@@ -21,13 +21,13 @@ export function layerOptions({ expertHiddenUnits, gateHiddenUnits, activation, g
   }
 }
 
-/** A body of one level. Gates are named after tasks; a gate more is called `shared`. */
+/** A body of one level. Gates are named after tasks; an extra gate is named `shared`. */
 export function levelBody(context: BodyContext<ExpertOptions>, topology: Topology): Body {
   const mixture = mixtureOf(context.layout, context, topology, '')
   return { outputDim: topology.units, forward: (tape, x) => mixture.forward(tape, [x]) }
 }
 
-/** A body of levels `level.0.` and so on, one after another. */
+/** A body of consecutive levels, named `level.0.` and so on. */
 export function levelsBody(context: BodyContext<ExpertOptions>, levels: readonly Topology[], fusion: readonly Fusion[]): Body {
   const mixtures = levels.map((topology, level) => mixtureOf(context.layout, context, topology, `level.${level}.`))
   const forward = (tape: Tape, x: Signal): Signal[] => {

@@ -1,5 +1,5 @@
-// The frame that all models share: features, bottom, the model's own body, one tower and one head per task. It is lowered
-// once for each use over one layout: to train, to evaluate, to predict. A model says only what stands between bottom and towers.
+// The frame of every model: features, bottom, the model's own body, one tower and one head per task. It is lowered over one layout once
+// per use: to train, to evaluate, to predict. A model declares only the body between bottom and towers.
 
 import { Layout } from '../core/layout.js'
 import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
@@ -11,17 +11,17 @@ import { type Signal, Tape, type WatchedGate } from '../layers/tape.js'
 import type { Network, NetworkFeature, NetworkTask } from './network.js'
 import type { CommonOptions } from './options.js'
 
-/** What stands between bottom and towers. */
+/** The part of a model between bottom and towers. */
 export interface Body {
   /** Width of each task's signal. */
   readonly outputDim: number
   /** One signal per task; tasks may share one. */
   forward(tape: Tape, x: Signal): Signal[]
-  /** What is made of the towers' signals. Default: each task has a loss and a prediction of its own. */
+  /** Makes losses and predictions of the towers' signals. Default: each task has its own loss and prediction. */
   readonly objective?: Objective | undefined
 }
 
-/** Losses and predictions of all tasks together, from one signal per task. */
+/** Losses and predictions of all tasks, from one signal per task. */
 export interface Objective {
   losses(tape: Tape, signals: readonly Signal[], tasks: readonly NetworkTask[], reduction: LossReduction): void
   predictions(program: ProgramBuilder, signals: readonly Signal[], tasks: readonly NetworkTask[]): void
@@ -36,7 +36,7 @@ const separateTasks: Objective = {
   },
 }
 
-/** What a body is made for. */
+/** What a body is built from. */
 export interface BodyContext<Options extends CommonOptions> {
   readonly layout: Layout
   readonly options: Options
@@ -46,9 +46,9 @@ export interface BodyContext<Options extends CommonOptions> {
 
 export type BodyBuilder<Options extends CommonOptions> = (context: BodyContext<Options>) => Body
 
-/** What a model is lowered for. */
+/** Features and tasks that a model is lowered for. */
 export interface LoweringTarget {
-  /** Fitted: table sizes are known. */
+  /** Fitted features, so table sizes are known. */
   readonly features: readonly NetworkFeature[]
   readonly tasks: readonly NetworkTask[]
 }
@@ -58,7 +58,7 @@ interface Frame {
   readonly options: CommonOptions
   readonly target: LoweringTarget
   readonly inputs: Inputs
-  /** From the fields to one signal per task. */
+  /** Turns the fields into one signal per task. */
   readonly signals: (tape: Tape, x: Fields) => Signal[]
   readonly objective: Objective
 }

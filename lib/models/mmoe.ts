@@ -1,4 +1,4 @@
-// Multi-gate mixture of experts (Ma et al., KDD 2018): every task has its own softmax gate over experts that all share.
+// Multi-gate mixture of experts (Ma et al., KDD 2018): every task has its own softmax gate over shared experts.
 
 import { z } from 'zod'
 
@@ -10,14 +10,14 @@ import { commonOptions, expertCount, expertOptions } from './options.js'
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
-  /** How many experts there are. All tasks share them. */
+  /** Number of experts, all shared by the tasks. */
   numExperts: expertCount.min(1),
 })
 
-/** An MMoE's options as a user writes them, without features and tasks. */
+/** The options of an MMoE, without features and tasks. */
 export type MMoENetworkOptions = Written<z.input<typeof schema>>
 
-/** MMoE as data: its options and how it is lowered. */
+/** MMoE as data: its options and its lowering. */
 export const mmoe = defineModel<MMoENetworkOptions, z.output<typeof schema>>({
   name: 'MMoE',
   schema,

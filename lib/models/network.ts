@@ -1,5 +1,5 @@
-// What a model is once it has been lowered: the layout of its weights and programs over them. Plain data: it holds no memory, knows no
-// dataset and no optimizer, and can be inspected. Training adds the step and binds it to a device.
+// A lowered model: the layout of its weights and programs over them. Plain data that can be inspected: it holds no memory and knows no
+// dataset and no optimizer. Training adds the step and binds the programs to a device.
 
 import type { Table, Tensor } from '../core/layout.js'
 import type { View } from '../core/op-fields.js'
@@ -17,21 +17,21 @@ export type { TableGradient } from '../layers/inputs.js'
 export interface Network {
   readonly parameters: { readonly tensors: readonly Tensor[]; readonly elements: number }
   readonly tables: readonly Table[]
-  /** Forward, losses and backward, until gradients are whole: what a step of training begins with. */
+  /** Forward, losses and backward, up to the complete gradients: the first part of a training step. */
   readonly rows: LoweredProgram
-  /** Where `rows` leaves them. */
+  /** The gradients' places after `rows`. */
   readonly gradients: { readonly parameters: View; readonly tables: readonly TableGradient[] }
   /** Forward, losses and predictions. */
   readonly evaluate: LoweredProgram
-  /** Forward and predictions; no labels. */
+  /** Forward and predictions, without labels. */
   readonly predict: LoweredProgram
-  /** Forward, and the probabilities of every level's gates: the row output `gates:<level>`. */
+  /** Forward, and the gate probabilities of each level as the row output `gates:<level>`. */
   readonly gates: LoweredProgram
-  /** What the columns of those are, by level; none where a model has no gates. */
+  /** The columns of these row outputs, by level. Empty for a model without gates. */
   readonly gateLevels: readonly (readonly WatchedGate[])[]
 }
 
-/** A feature as a network sees it: fitted, so its table size is known. */
+/** A feature as a network sees it. It is fitted, so its table size is known. */
 export type NetworkFeature =
   | (EmbeddedFeature & { readonly kind: 'sparse' })
   | (EmbeddedFeature & { readonly kind: 'sequence'; readonly length: number; readonly combiner: 'mean' | 'sum' })
@@ -39,13 +39,13 @@ export type NetworkFeature =
 
 interface EmbeddedFeature extends Pick<EmbeddedInput, 'table' | 'frozen'> {
   readonly name: string
-  /** Rows of its table. */
+  /** Rows of the feature's table. */
   readonly rows: number
   readonly dim: number
 }
 
-/** A task as a network sees it: labels are the row input `label:<name>`, weights `weight:<name>`. */
+/** A task as a network sees it. Labels are the row input `label:<name>`, weights `weight:<name>`. */
 export type NetworkTask = HeadTask & { readonly kind: WithHead<TaskKind, HeadKind> }
 
-/** Does not compile where a kind of task has no head (the first), or a head no kind of task (the second). */
+/** Fails to compile if a kind of task has no head (the first), or a head no kind of task (the second). */
 type WithHead<Kind extends HeadKind, Head extends TaskKind> = Kind & Head

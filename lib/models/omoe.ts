@@ -1,4 +1,4 @@
-// One-gate mixture of experts (the baseline of Ma et al., KDD 2018): all tasks share one mix of the experts.
+// One-gate mixture of experts (the baseline of Ma et al., KDD 2018): all tasks share one gate.
 
 import { z } from 'zod'
 
@@ -10,14 +10,14 @@ import { commonOptions, expertCount, expertOptions } from './options.js'
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
-  /** Experts that all tasks share. */
+  /** Number of experts, all shared by the tasks. */
   numExperts: expertCount.min(1),
 })
 
-/** An OMoE's options as a user writes them, without features and tasks. */
+/** The options of an OMoE, without features and tasks. */
 export type OMoENetworkOptions = Written<z.input<typeof schema>>
 
-/** OMoE as data: its options and how it is lowered. */
+/** OMoE as data: its options and its lowering. */
 export const omoe = defineModel<OMoENetworkOptions, z.output<typeof schema>>({
   name: 'OMoE',
   schema,

@@ -1,5 +1,5 @@
-// Options that every model has: their defaults, their checks and what they mean for the network. A model's file adds its
-// own to `commonOptions`. Unknown keys are errors: a misspelt option must not be a silent default.
+// The options of every model: their defaults, checks and effects on the network. A model's file adds its own to `commonOptions`.
+// Unknown keys are errors, because a misspelt option must not silently become a default.
 
 import { z } from 'zod'
 import { activationNames } from '../core/activation.js'
@@ -19,11 +19,11 @@ export const hiddenUnits = frozen(z.array(units).max(mostLayers))
 const activation = z.enum(activationNames)
 
 const perGroup = z.strictObject({
-  /** After every layer of an expert and every hidden layer of a gate. Default `'relu'`. */
+  /** Activation of every layer of an expert and every hidden layer of a gate. Default `'relu'`. */
   expert: activation.default('relu'),
-  /** After a tower's hidden layers; its last layer is linear. Default `'relu'`. */
+  /** Activation of a tower's hidden layers; its last layer is linear. Default `'relu'`. */
   tower: activation.default('relu'),
-  /** After the layers that all tasks share, in front of the experts. Default `'relu'`. */
+  /** Activation of the shared layers in front of the experts. Default `'relu'`. */
   bottom: activation.default('relu'),
 })
 
@@ -34,9 +34,9 @@ const initializer = z.union([
 ])
 
 const penalties = z.strictObject({
-  /** Of embedding tables. With `sparseUpdate: 'lazy'` it covers the rows that a batch has. Default 0. */
+  /** Penalty of embedding tables. With `sparseUpdate: 'lazy'` it covers only the rows that a batch has. Default 0. */
   embedding: amount.optional(),
-  /** Of the kernels of every group below that does not say its own. Biases are never penalised. Default 0. */
+  /** Penalty of the kernels of every group below without its own value. Biases are never penalised. Default 0. */
   kernel: amount.optional(),
   expert: amount.optional(),
   gate: amount.optional(),
@@ -44,26 +44,26 @@ const penalties = z.strictObject({
   bottom: amount.optional(),
 })
 
-/** Options of every model beside its features and tasks. */
+/** Options of every model, without features and tasks. */
 export const commonOptions = {
-  /** What stands between the features and the experts. `'mlp'`: dense layers. Default `'mlp'`. */
+  /** The block between the features and the experts. `'mlp'`: dense layers. Default `'mlp'`. */
   bottom: z.enum(blockNames).default('mlp'),
-  /** Widths of the layers that all tasks share, between the features and the experts, first to last. Default none. */
+  /** Widths of the shared layers between the features and the experts, first to last. Default: none. */
   bottomHiddenUnits: hiddenUnits.default([]),
-  /** Widths of a tower's hidden layers, first to last. After them comes a linear layer, whose output is the logit. Default none. */
+  /** Widths of a tower's hidden layers, first to last. A linear layer follows, whose output is the logit. Default: none. */
   towerHiddenUnits: hiddenUnits.default([]),
-  /** Activations: one name for experts, towers and bottom, or a name for each. Default `'relu'`. */
+  /** Activations: one name for experts, towers and bottom, or one name for each. Default `'relu'`. */
   activation: z
     .union([activation.transform((name) => ({ expert: name, tower: name, bottom: name })), perGroup])
     .default({ expert: 'relu', tower: 'relu', bottom: 'relu' }),
-  /** Adds l1 x the sum of |w| to the loss, by group of weights. Default none. */
+  /** Adds l1 x sum of |w| to the loss, per group of weights. Default: none. */
   l1: penalties.default({}),
-  /** Adds l2 x the sum of w^2 to the loss, by group of weights, as Keras does (no half). Default none. */
+  /** Adds l2 x sum of w^2 to the loss, per group of weights, without a half, as in Keras. Default: none. */
   l2: penalties.default({}),
-  /** What weights start from, by group: a name, or `{ kind: 'uniform', low, high }` or `{ kind: 'normal', mean, deviation }`. Biases start from 0. */
+  /** Start values per group: a name, `{ kind: 'uniform', low, high }` or `{ kind: 'normal', mean, deviation }`. Biases start from 0. */
   initializers: z
     .strictObject({
-      /** Default uniform in [-0.05, 0.05), as Keras has it. */
+      /** Default: uniform in [-0.05, 0.05), as in Keras. */
       embedding: initializer.default({ kind: 'uniform', low: -0.05, high: 0.05 }),
       expert: initializer.default('glorotUniform'),
       gate: initializer.default('glorotUniform'),
@@ -72,50 +72,50 @@ export const commonOptions = {
     })
     .prefault({}),
   /**
-   * What the sum of a task's losses over a batch is divided by. `'valid'`: the rows that have a label. `'batch'`: all rows. `'weighted'`: the
-   * sum of the weights of the rows that have a label. Default `'valid'`.
+   * The divisor of the sum of a task's losses over a batch. `'valid'`: the number of labelled rows. `'batch'`: the number of all rows.
+   * `'weighted'`: the sum of the weights of the labelled rows. Default `'valid'`.
    */
   lossReduction: z.enum(['valid', 'batch', 'weighted']).default('valid'),
   /**
-   * How an embedding table is updated. `'lazy'`: only the rows that a batch has, at a cost that does not depend on the size of the table.
-   * `'exact'`: every row by the dense rule, as if the table were a layer. Default `'lazy'`.
+   * How embedding tables are updated. `'lazy'`: only the rows that a batch has; the cost does not depend on the size of the table.
+   * `'exact'`: every row by the dense rule, as for a layer. Default `'lazy'`.
    */
   sparseUpdate: z.enum(['lazy', 'exact']).default('lazy'),
-  /** Share of elements that dropout sets to 0, after every hidden layer of bottom, experts, gates and towers, and after every mix. Training only. Default 0. */
+  /** Share of elements that dropout zeroes in training: after every hidden layer and every mix. Default 0. */
   dropout: fraction.default(0),
-  /** Initial weights, orders of rows and dropout are drawn from it: the same seed gives the same bits. Below 2^53. Default 0. */
+  /** Seed of initial weights, orders of rows and dropout. The same seed gives the same bits. Below 2^53. Default 0. */
   seed: z.int().min(0).default(0),
 }
 
 /** Options of experts and gates. */
 export const expertOptions = {
-  /** Widths of an expert's layers, first to last. Gates mix the outputs of the last. */
+  /** Widths of an expert's layers, first to last. Gates mix the outputs of the last one. */
   expertHiddenUnits: frozen(z.array(units).min(1).max(mostLayers)),
-  /** Widths of a gate's layers before its softmax, each with a bias. Default none. */
+  /** Widths of a gate's hidden layers before its softmax, each with a bias. Default: none. */
   gateHiddenUnits: hiddenUnits.default([]),
-  /** Whether the softmax layers of gates have a bias. Default false, as in the papers. */
+  /** Whether the gates' softmax layers have a bias. Default false, as in the papers. */
   gateBias: z.boolean().default(false),
-  /** Divides the logits of gates: above 1 they mix more evenly. Default 1. */
+  /** Divisor of the gates' logits. Above 1 they mix more evenly. Default 1. */
   gateTemperature: float32.positive().default(1),
 }
 
-/** How many experts share a level, or a part of one. */
+/** Number of experts of a level, or of a part of one. */
 export const expertCount = z.int().min(0).max(mostExperts)
 
-/** How many experts are each task's own: one number for all tasks, or one for each task, in the order of `tasks`. */
+/** Number of each task's own experts: one number for all tasks, or one per task in the order of `tasks`. */
 export const numSpecificExperts = z.union([expertCount, frozen(z.array(expertCount).min(1))])
 
 const expertSchema = z.strictObject({ ...commonOptions, ...expertOptions })
 
-/** The options of a model with experts, with their defaults filled in. */
+/** The options of a model with experts, with defaults filled in. */
 export type ExpertOptions = z.output<typeof expertSchema>
 
 const commonSchema = z.strictObject(commonOptions)
 
-/** The common options with their defaults filled in. */
+/** The common options, with defaults filled in. */
 export type CommonOptions = z.output<typeof commonSchema>
 
-/** The penalty of one group: its own key, or `kernel` for all but embeddings, or none. */
+/** The penalty of one group: its own key, else `kernel` (not for embeddings), else 0. */
 export function penaltyOf({ l1, l2 }: CommonOptions, group: ParameterGroup | 'embedding'): Penalty {
   const pick = (option: CommonOptions['l1']): number => option[group] ?? (group === 'embedding' ? undefined : option.kernel) ?? 0
   return { l1: pick(l1), l2: pick(l2) }

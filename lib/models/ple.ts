@@ -1,4 +1,4 @@
-// Progressive layered extraction (Tang et al., RecSys 2020): levels of customized gate control, one after another.
+// Progressive layered extraction (Tang et al., RecSys 2020): consecutive levels of customized gate control.
 
 import { z } from 'zod'
 import { fusionNames, fusionParts } from '../core/fusion.js'
@@ -15,20 +15,20 @@ const fusionPart = z.enum(fusionNames)
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
-  /** How many levels follow each other. Default 2. */
+  /** Number of levels. Default 2. */
   numLevels: z.int().min(1).max(mostLevels).default(2),
-  /** How many experts of each level all tasks share. */
+  /** Number of experts per level that all tasks share. */
   numSharedExperts: expertCount,
-  /** How many experts of each level are each task's own: one number for all tasks, or one for each task, in the order of `tasks`. */
+  /** Number of each task's own experts per level: one number for all tasks, or one per task in the order of `tasks`. */
   numSpecificExperts,
-  /** What becomes of a level's outputs before the next level. `'none'`, as in the paper: each output passes on alone. Default `'none'`. */
+  /** How outputs of a level enter the next one. `'none'`, as in the paper: each output passes on alone. Default `'none'`. */
   fusion: z.union([z.enum(['none', ...fusionNames]), frozen(z.array(fusionPart).min(1))]).default('none'),
 })
 
-/** A PLE's options as a user writes them, without features and tasks. */
+/** The options of a PLE, without features and tasks. */
 export type PLENetworkOptions = Written<z.input<typeof schema>>
 
-/** PLE as data: its options and how it is lowered. */
+/** PLE as data: its options and its lowering. */
 export const ple = defineModel<PLENetworkOptions, z.output<typeof schema>>({
   name: 'PLE',
   schema,

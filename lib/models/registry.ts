@@ -1,4 +1,4 @@
-// The models there are: one file in this folder and one line here.
+// All models: each has one file in this folder and one line here.
 
 import { cgc } from './cgc.js'
 import { esmm } from './esmm.js'
@@ -8,7 +8,7 @@ import { ple } from './ple.js'
 import { sharedBottom } from './shared-bottom.js'
 import { singleTask } from './single-task.js'
 
-/** Models by the name a configuration file uses. */
+/** Models by their name in configuration files. */
 export const models = {
   MMoE: mmoe,
   PLE: ple,

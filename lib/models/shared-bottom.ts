@@ -8,14 +8,14 @@ import { commonOptions, units } from './options.js'
 
 const schema = z.strictObject({
   ...commonOptions,
-  /** Widths of the layers that all tasks share. */
+  /** Widths of the layers that all tasks share, first to last. */
   bottomHiddenUnits: frozen(z.array(units).min(1)),
 })
 
-/** A shared bottom's options as a user writes them, without features and tasks. */
+/** The options of a shared bottom, without features and tasks. */
 export type SharedBottomNetworkOptions = Written<z.input<typeof schema>>
 
-/** Shared bottom as data: its options and how it is lowered. */
+/** Shared bottom as data: its options and its lowering. */
 export const sharedBottom = defineModel<SharedBottomNetworkOptions, z.output<typeof schema>>({
   name: 'SharedBottom',
   schema,

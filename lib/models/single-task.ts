@@ -1,4 +1,4 @@
-// A network for one task alone: what a multi-task model must beat.
+// A network for a single task: the baseline that a multi-task model must beat.
 
 import { z } from 'zod'
 
@@ -8,10 +8,10 @@ import { commonOptions } from './options.js'
 
 const schema = z.strictObject(commonOptions)
 
-/** Its options as a user writes them, without features and tasks. */
+/** The options of a SingleTask, without features and tasks. */
 export type SingleTaskNetworkOptions = Written<z.input<typeof schema>>
 
-/** Single task as data: its options and how it is lowered. */
+/** Single task as data: its options and its lowering. */
 export const singleTask = defineModel<SingleTaskNetworkOptions, z.output<typeof schema>>({
   name: 'SingleTask',
   schema,

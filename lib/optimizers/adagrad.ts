@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { parseOptions } from '../core/check.js'
 import { type Filled, formSchema, learningRateSchema, notNegative, type OptimizerForm } from './form.js'
 
-/** Each library's own. */
+/** Defaults of each library. */
 const defaults = {
   keras: { learningRate: 0.001, initialAccumulator: 0.1, epsilon: 1e-7 },
   torch: { learningRate: 0.01, initialAccumulator: 0, epsilon: 1e-10 },
@@ -30,11 +30,11 @@ export const adagradSchema = z
   })
 
 export interface AdagradOptions {
-  /** Default 0.001; 0.01 in torch's form. */
+  /** Size of a step. Default 0.001; 0.01 in torch's form. */
   readonly learningRate?: number | undefined
-  /** What the sum of squares starts from. Default 0.1; 0 in torch's form. */
+  /** Start value of the sum of squares. Default 0.1; 0 in torch's form. */
   readonly initialAccumulator?: number | undefined
-  /** Default 1e-7; 1e-10 in torch's form. */
+  /** Keeps the divisor away from 0. Default 1e-7; 1e-10 in torch's form. */
   readonly epsilon?: number | undefined
   /** a += g^2, then `'keras'` (default): w -= lr g / sqrt(a + eps). `'torch'`: w -= lr g / (sqrt(a) + eps). */
   readonly form?: OptimizerForm | undefined

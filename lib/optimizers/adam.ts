@@ -1,11 +1,11 @@
-// Adam (Kingma and Ba, 2015), in Keras's form or in torch's: they differ in where epsilon is added.
+// Adam (Kingma and Ba, 2015), in Keras's or torch's form. They differ in where epsilon is added.
 
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
 import { decaySchema, type Filled, formSchema, learningRateSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
 
-/** What Adam and AdamW share. */
+/** Options that Adam and AdamW share. */
 export const adamFields = {
   learningRate: learningRateSchema.default(0.001),
   beta1: decaySchema.default(0.9),
@@ -21,13 +21,13 @@ export const adamSchema = z
   .transform((options): Adam => withEpsilon(options, adamEpsilon))
 
 export interface AdamOptions {
-  /** Default 0.001. */
+  /** Size of a step. Default 0.001. */
   readonly learningRate?: number | undefined
   /** Decay of the mean of gradients. Default 0.9. */
   readonly beta1?: number | undefined
   /** Decay of the mean of squared gradients. Default 0.999. */
   readonly beta2?: number | undefined
-  /** Default 1e-7; 1e-8 in torch's form. */
+  /** Keeps the divisor away from 0. Default 1e-7; 1e-8 in torch's form. */
   readonly epsilon?: number | undefined
   /** `'keras'` (default): w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps). `'torch'`: w -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps). */
   readonly form?: OptimizerForm | undefined

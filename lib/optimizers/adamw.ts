@@ -19,8 +19,8 @@ export const adamwSchema = z
 
 export interface AdamWOptions extends AdamOptions {
   /**
-   * Before each of Adam's steps, w -= lr decay w: kernels, biases and embedding rows alike (of a lazily updated table, the
-   * rows of the batch). Default 0.004; 0.01 in torch's form.
+   * Before each of Adam's steps: w -= lr decay w, for kernels, biases and embedding rows alike. A table with lazy updates decays only
+   * the rows of the batch. Default 0.004; 0.01 in torch's form.
    */
   readonly weightDecay?: number | undefined
 }

@@ -1,10 +1,10 @@
-// What the optimizers' options share: Keras's or torch's form, and the epsilon that goes with it.
+// What the optimizers' options share: Keras's or torch's form, and the matching epsilon.
 
 import { z } from 'zod'
 
 import { amount, fraction } from '../core/schemas.js'
 
-/** Whose formula: they differ in where epsilon is added and where the learning rate is multiplied. */
+/** Whose formula to use. They differ in where epsilon is added and where the learning rate is multiplied. */
 export type OptimizerForm = 'keras' | 'torch'
 
 export const formSchema = z.enum(['keras', 'torch']).default('keras')
@@ -12,10 +12,10 @@ export const learningRateSchema = amount
 export const decaySchema = fraction
 export const notNegative = amount
 
-/** Options as they are once every number is filled in. */
+/** Options with every number filled in. */
 export type Filled<Options> = { readonly [Key in keyof Options]-?: Exclude<Options[Key], undefined> }
 
-/** Options with `epsilon` filled in: each library's own default. */
+/** Fills in `epsilon` with the default of the form's library. */
 export function withEpsilon<Options extends { readonly epsilon?: number | undefined; readonly form: OptimizerForm }>(
   options: Options,
   defaults: Readonly<Record<OptimizerForm, number>>,

@@ -1,5 +1,5 @@
-// FTRL-Proximal (McMahan et al., 2013), in Keras's form: l1 makes weights exactly 0. It is made for wide, linear models: its z
-// starts from 0, so that the first step all but forgets the weights that were drawn, and hidden relu layers can die of it.
+// FTRL-Proximal (McMahan et al., 2013), in Keras's form. l1 makes weights exactly 0. It suits wide, linear models: its z starts from 0,
+// so the first step nearly erases the initial weights, and hidden relu layers can die.
 
 import { z } from 'zod'
 
@@ -19,19 +19,19 @@ export const ftrlSchema = z.strictObject({
 })
 
 export interface FtrlOptions {
-  /** More than 0: the rule divides by it. Default 0.001. */
+  /** Must exceed 0, because the rule divides by it. Default 0.001. */
   readonly learningRate?: number | undefined
-  /** How the rate falls with the sum of squares; 0: not at all. Default -0.5. */
+  /** How the rate falls with the sum of squares; 0 keeps it constant. Default -0.5. */
   readonly learningRatePower?: number | undefined
-  /** What the sum of squares starts from. Default 0.1. */
+  /** Start value of the sum of squares. Default 0.1. */
   readonly initialAccumulator?: number | undefined
   /** Pulls weights to exactly 0. Default 0. */
   readonly l1?: number | undefined
-  /** Default 0. */
+  /** Pulls weights towards 0. Default 0. */
   readonly l2?: number | undefined
-  /** An l2 of the gradient only, which does not pull weights to 0. Default 0. */
+  /** An l2 on the gradient only, which does not pull weights to 0. Default 0. */
   readonly l2Shrinkage?: number | undefined
-  /** Added, over the rate, to the l2 of every weight. Default 0. */
+  /** Adds beta / learningRate to the divisor, like an l2. Default 0. */
   readonly beta?: number | undefined
 }
 
@@ -44,7 +44,7 @@ export interface Ftrl extends Filled<FtrlOptions> {
 }
 
 /**
- * FTRL-Proximal. The first step all but forgets the initial weights, as Keras's does: prefer another for deep relu layers.
+ * FTRL-Proximal. As in Keras, the first step nearly erases the initial weights; prefer another optimizer for deep relu layers.
  * @throws ERR_MULTIGATE_ARGUMENT naming the option.
  * @example ftrl({ learningRate: 0.1, l1: 0.001 })
  */

@@ -1,4 +1,4 @@
-// Optimizers by name, for configurations and saved models. A new optimizer is its file, one member of the type and one row.
+// Optimizers by name, for configurations and saved models. A new optimizer is one file, one member of the type and one row.
 
 import { z } from 'zod'
 
@@ -10,7 +10,7 @@ import { type Ftrl, ftrlSchema } from './ftrl.js'
 import { type RMSprop, rmspropSchema } from './rmsprop.js'
 import { type Sgd, sgdSchema } from './sgd.js'
 
-/** An optimizer with every number filled in: plain readonly data. */
+/** An optimizer with every number filled in, as plain readonly data. */
 export type Optimizer = Adagrad | Adam | AdamW | Ftrl | RMSprop | Sgd
 
 const schemas: { readonly [Name in Optimizer['name']]: z.ZodType<Extract<Optimizer, { name: Name }>, unknown> } = {
@@ -27,7 +27,8 @@ const nameSchema = z.looseObject({ name: z.enum(optimizerNames) })
 
 /**
  * An optimizer from its name, or from plain data with a name: `'adam'`, `{ "name": "adam", "learningRate": 0.01 }`.
- * @throws ERR_MULTIGATE_ARGUMENT naming the option below `what`.
+ * @param what the prefix of the field in errors.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
  */
 export function parseOptimizer(value: unknown, what = 'optimizer'): Optimizer {
   const options = typeof value === 'string' ? { name: value } : value

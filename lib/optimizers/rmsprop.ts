@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { parseOptions } from '../core/check.js'
 import { decaySchema, type Filled, formSchema, learningRateSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
 
-/** Each library's own. */
+/** Defaults of each library. */
 const defaults = {
   keras: { learningRate: 0.001, rho: 0.9 },
   torch: { learningRate: 0.01, rho: 0.99 },
@@ -30,15 +30,15 @@ export const rmspropSchema = z
   )
 
 export interface RMSpropOptions {
-  /** Default 0.001; 0.01 in torch's form. */
+  /** Size of a step. Default 0.001; 0.01 in torch's form. */
   readonly learningRate?: number | undefined
   /** Decay of the mean of squared gradients; torch's alpha. Default 0.9; 0.99 in torch's form. */
   readonly rho?: number | undefined
-  /** Default 0. */
+  /** Momentum. Default 0. */
   readonly momentum?: number | undefined
-  /** Divide by the deviation instead of the root mean square. Default false. */
+  /** Divides by the deviation instead of the root mean square. Default false. */
   readonly centered?: boolean | undefined
-  /** Default 1e-7; 1e-8 in torch's form. */
+  /** Keeps the divisor away from 0. Default 1e-7; 1e-8 in torch's form. */
   readonly epsilon?: number | undefined
   /** `'keras'` (default): w -= lr g / sqrt(v + eps). `'torch'`: w -= lr g / (sqrt(v) + eps). */
   readonly form?: OptimizerForm | undefined

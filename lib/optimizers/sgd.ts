@@ -1,5 +1,5 @@
-// Gradient descent, plain, with momentum, or with Nesterov's, in Keras's form or in torch's: with a learning rate that
-// changes, Keras's momentum remembers the rates of past steps and torch's does not.
+// Gradient descent: plain, with momentum, or with Nesterov momentum, in Keras's or torch's form. If the learning rate changes, Keras's
+// momentum keeps the rates of past steps; torch's does not.
 
 import { z } from 'zod'
 
@@ -16,15 +16,15 @@ export const sgdSchema = z
   })
   .refine(({ nesterov, momentum }) => !nesterov || momentum > 0, {
     path: ['nesterov'],
-    error: 'expected a momentum > 0 beside it, found momentum 0',
+    error: 'expected a momentum > 0 as well, found momentum 0',
   })
 
 export interface SgdOptions {
-  /** Default 0.01. */
+  /** Size of a step. Default 0.01. */
   readonly learningRate?: number | undefined
-  /** Default 0: w -= lr g. */
+  /** Momentum. Default 0: plain descent, w -= lr g. */
   readonly momentum?: number | undefined
-  /** One step of momentum ahead: w += momentum m - lr g with the new m, or torch's w -= lr (momentum m + g). Default false. */
+  /** Looks one step of momentum ahead: w += momentum m - lr g with the new m; torch: w -= lr (momentum m + g). Default false. */
   readonly nesterov?: boolean | undefined
   /** `'keras'` (default): m = momentum m - lr g; w += m. `'torch'`: m = momentum m + g; w -= lr m. */
   readonly form?: OptimizerForm | undefined

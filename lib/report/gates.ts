@@ -1,4 +1,4 @@
-// The gates' mean weights as a text table: a bar and a percentage per expert, one block of lines per level.
+// The gates' mean weights as a text table: a bar and a percentage per expert, one block per level.
 
 import { z } from 'zod'
 
@@ -17,13 +17,13 @@ const schema = z.array(
 
 const blocks = ' ▏▎▍▌▋▊▉█'
 const barWidth = 6
-/** More columns than this are added up by whose experts they are. */
+/** With more columns than this, experts of one owner are added up. */
 const mostColumns = 10
 
 /**
- * One line per gate, one column per expert that any gate of the level sees, or of more than ten experts one per owner. A full
+ * One line per gate and one column per expert that any gate of the level sees. With more than ten experts: one column per owner. A full
  * bar is a weight of 1.
- * @throws ERR_MULTIGATE_ARGUMENT naming what is not as `model.gates` gives it.
+ * @throws ERR_MULTIGATE_ARGUMENT naming what differs from the form of `model.gates`.
  */
 export function gatesTable(gates: readonly GateWeights[]): string {
   parseOptions('gates', schema, gates)
@@ -40,7 +40,7 @@ export function gatesTable(gates: readonly GateWeights[]): string {
     .join('\n\n')
 }
 
-/** Experts of one owner as one, where there are too many: `shared 1-8`. */
+/** Adds up the experts of one owner if there are too many: `shared 1-8`. */
 function summed(gates: readonly GateWeights[]): readonly GateWeights[] {
   const names = [...new Set(gates.flatMap(({ experts }) => experts.map(({ name }) => name)))]
   if (names.length <= mostColumns) return gates

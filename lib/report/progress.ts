@@ -1,5 +1,5 @@
-// Progress of `fit` as a callback: a live bar on a terminal, one plain line per epoch elsewhere. It writes to stderr, so
-// that stdout is left to results.
+// Progress of `fit` as a callback: a live bar on a terminal, one plain line per epoch elsewhere. It writes to stderr and leaves stdout
+// to results.
 
 import { MultiBar, type SingleBar } from 'cli-progress'
 import { z } from 'zod'
@@ -12,19 +12,19 @@ import { headline } from './results.js'
 import { count, decimals, duration, metricText } from './text.js'
 import { unknownLines } from './unknown.js'
 
-/** Where progress is written: any stream of Node's will do. */
+/** Where progress is written: any writable stream of Node. */
 export interface ProgressStream {
   write(text: string): unknown
-  /** Whether it is a terminal. */
+  /** Whether the stream is a terminal. */
   readonly isTTY?: boolean | undefined
 }
 
 export interface ProgressOptions {
   /** Default: `process.stderr`. */
   readonly stream?: ProgressStream | undefined
-  /** A live bar; default: where the stream is a terminal. */
+  /** Shows a live bar. Default: whether the stream is a terminal. */
   readonly bar?: boolean | undefined
-  /** Least milliseconds between two drawings of the bar. Default 100. */
+  /** Least time between two drawings of the bar, in milliseconds. Default 100. */
   readonly interval?: number | undefined
 }
 
@@ -50,7 +50,7 @@ export function progress(options: ProgressOptions = {}): Callback {
   return bar ? new Bar(stream, interval) : new Lines((line) => stream.write(`${visible(line)}\n`))
 }
 
-/** One line per epoch. */
+/** Writes one line per epoch. */
 class Lines implements Callback {
   readonly #write: (line: string) => void
   #plan: FitPlan | undefined
@@ -82,7 +82,7 @@ class Bar implements Callback {
   readonly #stream: ProgressStream
   readonly #lines: Lines
   readonly #interval: number
-  /** Of the run under way; lines go above it. */
+  /** Bars of the current run; lines go above them. */
   #bars: MultiBar | undefined
   #plan: FitPlan | undefined
   #bar: SingleBar | undefined
@@ -144,14 +144,14 @@ class Bar implements Callback {
       clearOnComplete: true,
       forceRedraw: true,
       fps: 1000 / this.#interval,
-      // A process that is killed leaves the terminal as it was: with its cursor, and wrapping lines.
+      // A killed process restores nothing, so leave the cursor visible and lines wrapping.
       hideCursor: false,
       linewrap: true,
     })
   }
 
   #end(): void {
-    // Lines wait for a drawing, and would be lost without one.
+    // Without a last drawing the waiting lines would be lost.
     this.#bars?.update()
     this.#bars?.stop()
     this.#bars = undefined
@@ -159,7 +159,7 @@ class Bar implements Callback {
   }
 }
 
-/** Rows per second of all steps so far, and what they promise. */
+/** Rows per second of all steps so far, and the time left at that speed. */
 class Pace {
   #start = performance.now()
   #rows = 0
@@ -174,7 +174,7 @@ class Pace {
     this.rowsPerSecond = (1000 * this.#rows) / Math.max(now - this.#start, 1)
   }
 
-  /** Early stopping may well make it less. */
+  /** An upper bound: early stopping may end the run sooner. */
   secondsLeft({ epochs, trainRows }: FitPlan, { epoch, rows }: StepRecord): number {
     return ((epochs - epoch + 1) * trainRows - rows) / Math.max(this.rowsPerSecond, 1)
   }
@@ -210,11 +210,11 @@ function epochLine({ epoch, loss, tasks, validation, seconds, rowsPerSecond }: E
   return parts.join('  ')
 }
 
-/** Of a resumed run that had no epoch to train. */
+/** The line of a resumed run that had no epoch to train. */
 function noneLeft({ stopReason }: History, epoch: number): string {
   return stopReason === undefined
     ? `nothing left to train: the checkpoint is at epoch ${epoch}; set epochs to more than ${epoch} to go on`
-    : `nothing left to train: the run of the checkpoint stopped after epoch ${epoch}: ${stopReason}; load it with loadModel to train it anew`
+    : `nothing left to train: the run of the checkpoint stopped after epoch ${epoch}: ${stopReason}; load it with loadModel to train it further`
 }
 
 function lossText(loss: number, losses: Readonly<Record<string, number>>): string {

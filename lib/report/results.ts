@@ -1,4 +1,4 @@
-// Results as text tables: what `fit` and `evaluate` return, for people.
+// The results of `fit` and `evaluate` as text tables for people.
 
 import { z } from 'zod'
 
@@ -33,8 +33,8 @@ const epochSchema = z.looseObject({
 const historySchema = z.looseObject({ epochs: z.array(epochSchema), weightsEpoch: anyNumber, ...unknownSchema })
 
 /**
- * One line per data set and task, one column per metric that any of them has.
- * @throws ERR_MULTIGATE_ARGUMENT naming what is not as `evaluate` gives it.
+ * One line per dataset and task, one column per metric that any of them has.
+ * @throws ERR_MULTIGATE_ARGUMENT naming what differs from the form of `evaluate`.
  * @example console.log(resultsTable({ test: await model.evaluate(test) }))
  */
 export function resultsTable(results: Readonly<Record<string, Evaluation>>): string {
@@ -58,7 +58,7 @@ export function resultsTable(results: Readonly<Record<string, Evaluation>>): str
   return [table(header, rows), ...reasons.map(visible), ...unknown].join('\n')
 }
 
-/** Whether a result has a metric, be it undefined; JSON leaves out what is. */
+/** Whether a result has a metric, even if undefined. JSON leaves out undefined values, so `reasons` counts too. */
 function has(result: TaskEvaluation, { name }: Metric<MetricName>): boolean {
   const { reasons }: Partial<TaskEvaluation> = result
   return name in result || reasons?.[name] !== undefined
@@ -82,7 +82,7 @@ interface Headline {
   readonly value: number | undefined
 }
 
-/** The metric that speaks for a task, as its kind says. Results are not told their kind: it is the one whose metrics they have. */
+/** A task's headline metric. Results do not name their kind of task, so their metrics identify it. */
 export function headline(result: TaskEvaluation): Headline | undefined {
   const fits = ({ metrics: own }: AnyKindOfTask): number => own.reduce((sum, metric) => sum + (has(result, metric) ? 1 : -1), 0)
   const kind = taskKinds.reduce((best, other) => (fits(other) > fits(best) ? other : best))
@@ -91,8 +91,8 @@ export function headline(result: TaskEvaluation): Headline | undefined {
 }
 
 /**
- * One line per epoch: loss, validation loss, the metric that speaks for each task on the validation data.
- * @throws ERR_MULTIGATE_ARGUMENT naming what is not as `fit` gives it.
+ * One line per epoch: loss, validation loss, and each task's headline metric on the validation data.
+ * @throws ERR_MULTIGATE_ARGUMENT naming what differs from the form of `fit`.
  */
 export function historyTable(history: History): string {
   parseOptions('history', historySchema, history)

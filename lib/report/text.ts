@@ -1,9 +1,9 @@
-// Numbers and tables as text: aligned columns, no colours, no box drawing, so that they survive a log file.
+// Numbers and tables as text: aligned columns without colours and box drawing, so that they survive a log file.
 
 import { visible } from '../core/visible.js'
 import type { Metric } from '../metrics/metric.js'
 
-/** Rows of cells, the first one the header; numbers to the right, text to the left. A name keeps to its cell, whatever is in it. */
+/** Rows of cells, the header first. Numbers align right, text left. Control characters in a cell are made visible. */
 export function table(titles: readonly string[], cells: readonly (readonly string[])[]): string {
   const [header = [], ...rows] = [titles, ...cells].map((row) => row.map(visible))
   const all = [header, ...rows]
@@ -17,12 +17,12 @@ export function table(titles: readonly string[], cells: readonly (readonly strin
   return all.map(line).join('\n')
 }
 
-/** `4` decimals, or nothing for what is not there. */
+/** The number with 4 decimals; empty if undefined. */
 export function decimals(value: number | undefined, digits = 4): string {
   return value === undefined ? '-' : value.toFixed(digits)
 }
 
-/** The value of a metric, as that is shown. */
+/** The value of a metric in the metric's own form. */
 export function metricText({ display: { format } }: Metric, value: number | undefined): string {
   if (value === undefined || format === 'decimals') return decimals(value)
   return format === 'percent' ? `${decimals(100 * value, 1)}%` : String(value)

@@ -1,14 +1,14 @@
-// What is said of values that no vocabulary knows: how many there are and, of many, why that may be. A model that learns from
-// them, or scores them, takes them all for one.
+// Lines about values that no vocabulary knows: how many there are and, if many, the likely causes. A model treats all of them as one
+// value.
 
 import { quote } from '../core/check.js'
 import { visible } from '../core/visible.js'
 import { count } from './text.js'
 
-/** From this share on it is worth a warning. */
+/** Warn from this share on. */
 const worthWarning = 0.1
 
-/** Lines about some data, such as `test`; none where every value is known. */
+/** Lines about a dataset, such as `test`; none if every value is known. */
 export function unknownLines(
   data: string,
   {
@@ -30,14 +30,14 @@ export function unknownLines(
   const warnings = many.map(({ feature, share }) => {
     return (
       `warning: ${data}: ${percent(share)} of the values of feature ${quote(feature)} are unknown to its vocabulary, and count as one value. ` +
-      'They may be written in another way than those that the model was built with (as numbers or texts, leading zeros, blanks, ' +
+      'They may be written differently from the values that the model was built with (as numbers or texts, leading zeros, blanks, ' +
       'case, separator), come from another column, be new, or be too rare for minCount'
     )
   })
   return [`${data}: values that no vocabulary knows: ${parts.join(', ')}`, ...warnings].map(visible)
 }
 
-/** Some of many values are never 0%, nor are they all. */
+/** Rounds, but shows 0% only for none and 100% only for all. */
 function percent(share: number): string {
   if (share > 0 && share < 0.01) return '< 1%'
   return `${share > 0.99 && share < 1 ? 99 : Math.round(100 * share)}%`

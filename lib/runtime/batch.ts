@@ -1,6 +1,5 @@
-// Batches for `predictSync`: arrays for the encoded features of some rows, and what is predicted of them. All arrays of a
-// batch lie in one block of memory, which is what keeps a call short. A batch knows neither encoders nor whether its model
-// is busy.
+// Batches for `predictSync`: arrays for the encoded features of some rows, and for their scores. All arrays of a batch share one block
+// of memory, which keeps a call short. A batch knows neither the encoders nor whether its model is busy.
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
@@ -12,25 +11,25 @@ import type { Feature } from '../features/spec/feature.js'
 import type { NativePreparedRun } from '../native/binding.js'
 
 /**
- * A batch for `predictSync`: an array per feature, by its name, of encoded rows, row after row. Ids of a sparse feature: [rows];
- * of a sequence: [rows * maxLength], lists from the left, then 0; a dense feature: [rows * width], already transformed.
+ * A batch for `predictSync`: one array per feature, by name, with encoded rows one after another. A sparse feature has ids [rows]; a
+ * sequence has ids [rows * maxLength], each list followed by zeros; a dense feature has transformed numbers [rows * width].
  */
 export type Batch<Features extends readonly Feature[] = readonly Feature[]> = {
   readonly [F in Features[number] as F['name']]: F extends { readonly kind: 'dense' } ? Float32Array : Int32Array
 } & { [Symbol.dispose](): void }
 
-/** An array of so many elements per row in the memory of a batch. */
+/** An array in the memory of a batch, with this many elements per row. */
 interface Place {
   readonly name: string
   readonly offset: number
   readonly width: number
 }
 
-/** What stands behind the arrays that a user holds. */
+/** The native side of the arrays that a user holds. */
 export class BoundBatch {
-  /** Who made it: a batch is of use with its own model only. */
+  /** The model's own mark: a batch works only with the model that made it. */
   readonly owner: object
-  /** Rows at most. */
+  /** The most rows that it holds. */
   readonly capacity: number
   readonly inputs: Batch
   readonly #run: NativePreparedRun
@@ -58,19 +57,19 @@ export class BoundBatch {
     batches.set(inputs, this)
   }
 
-  /** What is predicted of the first rows; the same arrays for the same number of rows. */
+  /** Scores of the first rows. The same number of rows gives the same arrays. */
   predict(rows: number): Readonly<Record<string, Float32Array>> {
     // The run checks that rows is an integer within the batch, and the memory.
     this.#run.run(rows)
     return this.#scores.get(rows) ?? this.#view(rows)
   }
 
-  /** Writes encoded rows, all features or none. */
+  /** Writes encoded rows: all features, or none on an error. */
   write(features: ReadonlyMap<string, Int32Array | Float32Array>, rows: number): void {
     this.check()
     if (rows > this.capacity) {
       throw new DataError(
-        `fill: expected at most ${this.capacity} rows, as many as the batch holds, found ${rows}; make a larger batch`,
+        `fill: expected at most the ${this.capacity} rows that the batch holds, found ${rows}; make a larger batch`,
       )
     }
     if (Object.values(this.inputs).some(isGone)) {
@@ -105,18 +104,18 @@ export class BoundBatch {
 const batches = new WeakMap<object, BoundBatch>()
 
 /**
- * The batch behind the arrays that a model's `createBatch` gave.
- * @throws ERR_MULTIGATE_ARGUMENT for anything else, and for those of another model.
+ * The batch behind the arrays that a model's `createBatch` returned.
+ * @throws ERR_MULTIGATE_ARGUMENT for anything else, including a batch of another model.
  */
 export function batchOf(inputs: unknown, owner: object, field: string): BoundBatch {
   const batch = typeof inputs === 'object' && inputs !== null ? batches.get(inputs) : undefined
   if (batch?.owner === owner) return batch
   throw batch === undefined
-    ? invalidArgument(field, 'what this model gave for model.createBatch(rows)', inputs)
-    : invalidArgument(field, 'a batch of this model', 'that of another', 'encoded rows fit only the model that made their arrays')
+    ? invalidArgument(field, "the result of this model's createBatch(rows)", inputs)
+    : invalidArgument(field, 'a batch of this model', 'a batch of another model', "make one with this model's createBatch(rows)")
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless it is a number of rows that a batch can have. */
+/** @throws ERR_MULTIGATE_ARGUMENT unless it is a number of rows that a batch can hold. */
 export function checkRowCount(rows: unknown): number {
   return checkInteger('createBatch.rows', rows, { min: 1, max: 2 ** 31 - 1 })
 }

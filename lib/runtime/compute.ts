@@ -1,5 +1,5 @@
-// Where a model computes: which backend, which instruction set, how many threads. Chosen once, when a model is built;
-// there is no switch later, and a device that was asked for by name is that device or an error.
+// Where a model computes: backend, instruction set, threads. A model chooses once, when it is made. A device asked for by name is
+// that device or an error.
 
 import { z } from 'zod'
 
@@ -13,17 +13,17 @@ import type { PlanTarget } from '../native/compile.js'
 import { loadNative } from '../native/loader.js'
 
 export interface ComputeOptions {
-  /** Where the model computes. `'auto'`: the GPU where it can be used, else the CPU. `'reference'`: the slow float64 specification. Default `'auto'`. */
+  /** Where the model computes. `'auto'`: the GPU if usable, else the CPU. `'reference'`: slow float64. Default `'auto'`. */
   readonly device?: DeviceName | 'auto' | undefined
-  /** Threads at most. Results do not depend on it. Default: every processor that this process may use, within the quota of its container. */
+  /** Most threads to use. Results do not depend on it. Default: every processor that this process may use, within its container's quota. */
   readonly threads?: number | undefined
-  /** One of the CPU's instruction sets, as `devices()` lists them. Default: the best of this machine. */
+  /** A CPU instruction set from `devices()`. Default: the best of this machine. */
   readonly isa?: string | undefined
-  /** The numbers that matrix products multiply. Weights, sums and all else are float32. `'tf32'` is for GPUs alone. Default `'float32'`. */
+  /** Number format of the factors of matrix products; all else is float32. `'tf32'` needs a GPU. Default `'float32'`. */
   readonly precision?: Precision | undefined
 }
 
-/** Their schema; what the values mean is `resolveCompute`'s. */
+/** The schema of these options. `resolveCompute` checks their values against the machine. */
 export const computeSchema = z.strictObject({
   device: z.string().optional(),
   threads: z.number().optional(),
@@ -33,15 +33,15 @@ export const computeSchema = z.strictObject({
 
 export interface Compute extends PlanTarget {
   readonly threads: number
-  /** Why `'auto'` did not take the GPU. */
+  /** Why `'auto'` did not take the GPU. Undefined if there is none, or it was taken. */
   readonly reason: string | undefined
   readonly element: Float32ArrayConstructor | Float64ArrayConstructor
 }
 
 /**
  * Finds the device.
- * @throws ERR_MULTIGATE_DEVICE with the reason where the one asked for cannot be used, ERR_MULTIGATE_UNSUPPORTED where it has not
- *   this precision.
+ * @throws ERR_MULTIGATE_DEVICE with the reason if the requested device cannot be used; ERR_MULTIGATE_UNSUPPORTED if it lacks this
+ *   precision.
  */
 export function resolveCompute({ device = 'auto', threads, isa, precision = 'float32' }: ComputeOptions): Compute {
   if (threads !== undefined) checkInteger('threads', threads, { min: 1, max: mostThreads })
@@ -58,7 +58,7 @@ export function resolveCompute({ device = 'auto', threads, isa, precision = 'flo
   }
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT where the data set cannot be in the device's own memory: it has none. */
+/** @throws ERR_MULTIGATE_ARGUMENT if the device has no memory of its own to keep the rows in. */
 export function checkDataPlacement(data: DataPlacement, device: DeviceName): void {
   if (data !== 'device' || device.startsWith('cuda')) return
   throw invalidArgument(
@@ -75,6 +75,6 @@ function usable(devices: readonly DeviceInfo[], name: DeviceName): DeviceName {
   const names = devices.filter(({ available }) => available).map((device) => `'${device.name}'`)
   throw checkFailed(
     'ERR_MULTIGATE_DEVICE',
-    `device: '${name}' cannot be used${info ? ` (${info.reason})` : ''}; usable here: 'auto', ${names.join(', ')}`,
+    `device: expected one of 'auto', ${names.join(', ')}, found '${name}'${info ? `, which cannot be used: ${info.reason}` : ''}`,
   )
 }

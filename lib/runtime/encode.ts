@@ -1,5 +1,5 @@
-// From raw columns to what a network is fed: one fitted encoder per feature, labels and weights per task. Encoders are
-// fitted once, on training rows, and frozen.
+// Turns raw columns into a network's inputs: one fitted encoder per feature, labels and weights per task. Encoders are fitted once, on
+// training rows, and then frozen.
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
@@ -20,8 +20,8 @@ import { checkLearnable, encodeLabels, encodeWeights, kindOf, labelColumnOf, typ
 import { createColumns } from './memory-budget.js'
 
 /**
- * Which columns of a dataset are encoded beside the features: labels and weights, none for prediction. The first rows of all to
- * train on must have something to learn, more of them need not.
+ * What a dataset is encoded for. Prediction encodes features only; the other purposes add labels and weights. The first training rows
+ * must have something to learn; further ones need not.
  */
 export type Purpose = 'training' | 'more training' | 'evaluation' | 'prediction'
 
@@ -50,7 +50,7 @@ export class DataEncoder {
   }
 
   /**
-   * Checks that the labels that there are have something to learn.
+   * Checks that the labels, if present, have something to learn.
    * @throws ERR_MULTIGATE_DATA naming the task.
    */
   async checkLabels(train: Dataset): Promise<void> {
@@ -59,7 +59,7 @@ export class DataEncoder {
       await ofSource(train, () => inSlices(targetsOf({ ...task, weightColumn: undefined }, train, 'training')))
   }
 
-  /** Encoded features by name, [rows * width] each, at once: for a few rows. @throws ERR_MULTIGATE_DATA. */
+  /** Encodes all features of a few rows at once: [rows * width] by name. @throws ERR_MULTIGATE_DATA. */
   encodeFeatures(data: Dataset): Map<string, Int32Array | Float32Array> {
     return withRows(data, () => {
       const encoded = (encoder: Encoder) => encodeColumn(encoder, data.column(columnOfFeature(data, encoder.feature))).data
@@ -68,8 +68,8 @@ export class DataEncoder {
   }
 
   /**
-   * Encodes a dataset into the addon's memory, slice by slice. To be disposed.
-   * @param check throws between two slices where it must not go on, and once more at the end.
+   * Encodes a dataset into the addon's memory, slice by slice. The caller disposes of the result.
+   * @param check throws if the work must stop; called between two slices and once at the end.
    * @throws ERR_MULTIGATE_DATA naming row and value; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   async encode(
@@ -114,16 +114,16 @@ export class DataEncoder {
   }
 }
 
-/** Of a part of the rows, in the addon's memory. */
+/** A part of the rows, in the addon's memory. */
 const partBytes = 2 ** 21
-/** Rows of a part at most: what one feature's values of them take is a slice. */
+/** Most rows of a part. Encoding one feature of a part is one slice of work. */
 const partRows = 2 ** 14
 
-/** One column of the addon's. */
+/** A column in the addon's memory. */
 interface ColumnSource {
   readonly name: string
   readonly spec: ColumnSpec
-  /** Rows from one to another, in order. */
+  /** Consecutive rows. */
   read(from: number, to: number): Float32Array | Int32Array
   readonly counts?: () => ValueCounts | undefined
 }
@@ -154,7 +154,7 @@ function targetSources({ task, labels, weights }: Targets): ColumnSource[] {
   return weights === undefined ? [ofLabels] : [ofLabels, source(weightInput(task.name), weights)]
 }
 
-/** A part of every column, then the next part, so that no column is ever there whole beside the addon's copy. */
+/** Encodes one part of every column, then the next part. No whole column ever exists beside the addon's copy. */
 function* writeRows(columns: NativeColumns, sources: readonly ColumnSource[]): Sliced<void> {
   const rowBytes = sources.reduce((sum, { spec }) => sum + spec.width * 4, 0)
   const step = Math.max(1, Math.min(partRows, Math.floor(partBytes / rowBytes)))
@@ -179,7 +179,7 @@ function* fittedOn(train: Dataset, feature: Feature): Sliced<Encoder> {
   return yield* fitter.finish()
 }
 
-/** Labels of a task, NaN where they are missing, and weights where rows have one. */
+/** Labels of a task, NaN if missing, and weights if rows have them. */
 export interface Targets {
   readonly task: Task
   readonly labels: Float32Array
@@ -189,9 +189,9 @@ export interface Targets {
 /** A dataset in the addon's memory. */
 export class EncodedRows {
   readonly columns: NativeColumns
-  /** Empty for prediction. */
+  /** Labels and weights; empty for prediction. */
   readonly targets: readonly Targets[]
-  /** Of every feature with ids: how many values there are, and how many of them its vocabulary does not know. */
+  /** For each feature with ids: how many values it has, and how many of them its vocabulary does not know. */
   readonly counts: ReadonlyMap<string, ValueCounts>
   readonly #numbers: ReadonlyMap<string, number>
 
@@ -264,7 +264,7 @@ function* targetsOf(task: Task, data: Dataset, purpose: Purpose): Sliced<Targets
   }
 }
 
-/** What `encode` makes of a column, part by part. */
+/** The result of `encode` on a column, part by part. */
 function* numbersOf(data: Dataset, column: string, encode: (values: Column) => Float32Array): Sliced<Float32Array> {
   const numbers = allocate(`column ${quote(column)}, ${data.rows} rows`, Float32Array, data.rows)
   for (let from = 0; from < data.rows; from += partRows) {
@@ -272,7 +272,7 @@ function* numbersOf(data: Dataset, column: string, encode: (values: Column) => F
     try {
       numbers.set(encode(data.columnPart(column, from, to)), from)
     } catch (error) {
-      // The whole column has the row's own number.
+      // Encode the whole column again: its error has the right row number.
       if (error instanceof DataError && from > 0) encode(data.column(column))
       throw error
     }
@@ -285,18 +285,18 @@ function columnOfFeature(data: Dataset, feature: Feature): string {
   return columnOf(data, columnNameOf(feature), `feature ${quote(feature.name)}`, 'column')
 }
 
-/** The name of the column that a feature or task reads, which `option` can say. @throws ERR_MULTIGATE_DATA where there is none. */
+/** The name of the column that a feature or task reads; `option` can set it. @throws ERR_MULTIGATE_DATA if there is no such column. */
 function columnOf(data: Dataset, name: string, reader: string, option: string): string {
   if (data.has(name)) return name
   try {
     data.column(name)
     return name
   } catch (error) {
-    throw inContext(error, { before: `${reader}: `, after: `; say which one it reads with '${option}'` })
+    throw inContext(error, { before: `${reader}: `, after: `; set '${option}' to the column that it reads` })
   }
 }
 
-/** What `fit` does with one of its datasets: an error about the data says which one. */
+/** Does something with one of `fit`'s datasets. An error about the data then names the dataset. */
 export async function ofDataset<Result>(
   dataset: 'training' | 'validation',
   work: () => Result | Promise<Result>,
@@ -308,7 +308,7 @@ export async function ofDataset<Result>(
   }
 }
 
-/** An error about a row of a part of some data says which row of all it is. */
+/** Turns the row number of an error from the part's into the dataset's. */
 async function ofSource<Result>(data: Dataset, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work()
@@ -317,7 +317,7 @@ async function ofSource<Result>(data: Dataset, work: () => Promise<Result>): Pro
   }
 }
 
-/** The same of work that is done at once. */
+/** The same for synchronous work. */
 function withRows<Result>(data: Dataset, work: () => Result): Result {
   try {
     return work()
@@ -333,7 +333,7 @@ function inSource(error: unknown, data: Dataset): unknown {
   return inContext(error, { after: `; it is row ${source} of the data that these rows were taken from` })
 }
 
-/** An error about data with more said around it; any other as it is. */
+/** An error about data with text added before and after; any other error unchanged. */
 function inContext(
   error: unknown,
   { before = '', after = '', dataset }: { readonly before?: string; readonly after?: string; readonly dataset?: string },
@@ -347,7 +347,7 @@ function ofEntry<Value>(name: string, value: Value | undefined): [string, Value]
   return value === undefined ? [] : [[name, value]]
 }
 
-/** @throws ERR_MULTIGATE_DATA where there is none. */
+/** @throws ERR_MULTIGATE_DATA if there are no rows. */
 export function checkRows({ rows }: Dataset): void {
-  if (rows === 0) throw new DataError('expected one row at least, found none; look at how the data were read, filtered or split')
+  if (rows === 0) throw new DataError('expected at least one row, found none; check how the data were read, filtered or split')
 }

@@ -1,5 +1,5 @@
-// Evaluation: one pass over a dataset gives losses and scores, from which metrics are taken. Rows without a label count in
-// neither.
+// Evaluation: one pass over a dataset gives losses and scores, and the metrics come from these. Rows without a label do not count in
+// either.
 
 import { inBlocks, inSlices, type Sliced } from '../core/slices.js'
 import { headWidth } from '../layers/heads.js'
@@ -18,53 +18,53 @@ import type { NetworkRunner, PartResult } from './runner.js'
 import { type UnknownValues, unknownIn } from './unknown.js'
 
 /**
- * What is measured of a task: its metrics by name, as its kind has them; one that the rows give no value of is undefined, and `reasons`
- * says why. Where the kind is not known to the types, a metric may be absent too.
+ * Measurements of a task: the metrics of its kind, by name. A metric without a value is undefined, and `reasons` says why. If the kind is
+ * unknown at compile time, a metric may also be absent.
  */
 export type TaskEvaluation<Kind extends TaskKind = TaskKind> = RowCounts<Kind> &
   MetricValues<Kind> & {
-    /** The loss that training minimises: with row weights and reduction, without the task's weight and penalties. */
+    /** The loss that training minimises: with row weights and reduction, without task weight and penalties. */
     readonly loss: number
-    /** Why metrics are undefined, by their names; empty where none is. */
+    /** Why metrics are undefined, by metric name. Empty if all have values. */
     readonly reasons: { readonly [Name in MetricName<Kind>]?: string | undefined }
   }
 
-/** The rows that are measured. */
+/** Rows measured, with or without a label. */
 export type RowCounts<Kind extends TaskKind = TaskKind> = {
   /** Rows with a label. */
   readonly rows: number
 } & ([Kind] extends [CountingKind]
   ? {
-      /** Labelled rows that are positive; soft labels add up. */
+      /** Labelled rows that are positive. Soft labels add up. */
       readonly positives: number
     }
   : [Extract<Kind, CountingKind>] extends [never]
     ? unknown
     : {
-        /** Labelled rows that are positive, of tasks whose labels say yes or no; soft labels add up. */
+        /** Labelled rows that are positive, for tasks with yes-or-no labels. Soft labels add up. */
         readonly positives?: number | undefined
       })
 
-/** The kind of the task that is called so. */
+/** The kind of the task of this name. */
 type KindCalled<Name extends string, Own> = Own extends Task ? (Name extends Own['name'] ? Own['kind'] : never) : never
 
-/** What was measured on a dataset. `Tasks`: those of the model, which say what metrics there are. */
+/** Measurements on a dataset. `Tasks`: the model's tasks, which decide the metrics. */
 export interface Evaluation<Tasks extends readonly Task[] = readonly Task[]> extends UnknownValues {
-  /** By the name of the task. */
+  /** Measurements by task name. */
   readonly tasks: { readonly [Name in TaskName<Tasks>]: TaskEvaluation<KindCalled<Name, Tasks[number]>> }
   /** Sum of task weight x task loss, and penalties over all weights. */
   readonly loss: number
   readonly rows: number
 }
 
-/** What `evaluate` asks for while it works. */
+/** What `evaluate` needs from its caller. */
 export interface Evaluating {
   readonly turns: Turns
-  /** Called between two runs or slices: what it throws ends the evaluation. */
+  /** Called between two runs or slices. An error it throws ends the evaluation. */
   readonly check: () => void
 }
 
-/** Runs the network over all rows in one turn; then measures what it gave, slice by slice. */
+/** Runs the network over all rows in one turn, then measures the scores slice by slice. */
 export async function evaluate(
   runner: NetworkRunner,
   data: EncodedRows,
@@ -89,7 +89,7 @@ export async function evaluate(
   return { tasks: results, loss, rows: data.rows, ...unknownIn(data.counts) }
 }
 
-/** What one run over all rows would give: each part's loss counts by what it was divided by. */
+/** The losses of a single run over all rows: each part counts by its own divisor. */
 function lossOf({ at, divisorAt }: LossPlace, parts: readonly PartResult[]): number {
   const [first] = parts
   if (first !== undefined && parts.length === 1) return first.results[at] ?? NaN

@@ -6,17 +6,17 @@ import type { FloatArray } from '../native/binding.js'
 import type { EncodedRows } from './encode.js'
 import { type NetworkRunner, rowsAtOnce } from './runner.js'
 
-/** One gate. */
+/** Mean weights of one gate. */
 export interface GateWeights {
-  /** From 0. */
+  /** Level of the gate, from 0. */
   readonly level: number
-  /** A task, or `shared` for the gate between PLE's levels that belongs to none. */
+  /** The gate's task, or `shared` for the gate between PLE's levels, which belongs to no task. */
   readonly gate: string
-  /** In the gate's order; the weights add up to 1. */
+  /** Experts in the gate's order. The weights add up to 1. */
   readonly experts: readonly { readonly name: string; readonly weight: number }[]
 }
 
-/** Mean weights over all rows, added up slice by slice. @param check called before each run: what it throws ends the work. */
+/** Mean weights over all rows, added up slice by slice. @param check called before each run; an error it throws ends the work. */
 export async function gateWeights(runner: NetworkRunner, data: EncodedRows, check: () => void): Promise<GateWeights[]> {
   const { gates: program, gateLevels } = runner.network
   if (gateLevels.length === 0) return []

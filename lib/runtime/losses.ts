@@ -1,6 +1,5 @@
-// The losses of an epoch, and the check that they are numbers. A task's is what one step over all rows so far would give:
-// steps count by what their loss was divided by (labelled rows, all rows or sums of weights, as `lossReduction` says),
-// penalties by the rows of their step.
+// The losses of an epoch, and the check that they are finite. A task's loss is that of one step over all rows so far: each step counts
+// by its divisor (labelled rows, all rows or sums of weights, as `lossReduction` says). Penalties count by the rows of their step.
 
 import { checkFailed } from '../core/check.js'
 import type { LoweredProgram } from '../core/program.js'
@@ -8,30 +7,30 @@ import type { NetworkTask } from '../models/network.js'
 
 /** The mean of a scalar output over the steps so far. */
 interface Mean {
-  /** What errors call it. */
+  /** The name in errors. */
   readonly called: string
-  /** Its place among a step's results. */
+  /** Index among a step's results. */
   readonly at: number
-  /** The place of what the step has divided it by; undefined: it counts by rows. */
+  /** Index of the step's divisor. Undefined: it counts by rows. */
   readonly divisorAt: number | undefined
   sum: number
   divisor: number
 }
 
-/** Where among a run's results the loss of a task is, and what the run has divided it by. */
+/** Indices of a task's loss and of its divisor among a run's results. */
 export interface LossPlace {
   readonly at: number
   readonly divisorAt: number
 }
 
-/** The places of the loss of a task. */
+/** Finds the indices for the loss of a task. */
 export function lossPlace({ losses, spec }: LoweredProgram, task: string): LossPlace {
   const loss = losses.find((candidate) => candidate.task === task)
   if (loss === undefined) throw new Error(`the program has no loss of task ${task}`)
   return { at: loss.output, divisorAt: spec.scalarOutputs + loss.denominator }
 }
 
-/** How many results a step gives: scalar outputs, then denominators. */
+/** The number of results of a step: scalar outputs, then denominators. */
 export function resultsOf({ spec }: LoweredProgram): number {
   return spec.scalarOutputs + spec.denominators.length
 }
@@ -56,8 +55,8 @@ export class EpochLosses {
   }
 
   /**
-   * Takes in what a step gives.
-   * @throws ERR_MULTIGATE_DIVERGED naming the task, the epoch and the step of a loss that is no number.
+   * Takes in the results of a step.
+   * @throws ERR_MULTIGATE_DIVERGED naming task, epoch and step of a loss that is not finite.
    */
   add(results: Float64Array, rows: number, place: { readonly epoch: number; readonly step: number }): void {
     for (const mean of this.#means) {
@@ -70,7 +69,7 @@ export class EpochLosses {
     this.#rows += rows
   }
 
-  /** Unweighted, by task; 0 of a task without a row that counts. */
+  /** Unweighted, by task; 0 for a task without a row that counts. */
   get tasks(): Record<string, number> {
     return Object.fromEntries(this.#tasks.map(({ task, mean }) => [task.name, quotientOf(mean)]))
   }
@@ -80,7 +79,7 @@ export class EpochLosses {
     return this.#tasks.filter(({ mean }) => mean.divisor > 0).map(({ task }) => task.name)
   }
 
-  /** Weighted, with penalties. */
+  /** The weighted sum, with penalties. */
   get total(): number {
     const penalties = this.#means.slice(this.#tasks.length)
     return (
@@ -94,11 +93,11 @@ function quotientOf({ sum, divisor }: Mean): number {
   return divisor === 0 ? 0 : sum / divisor
 }
 
-/** The error of a number that training has driven out of bounds. */
+/** The error for a number that training has driven out of bounds. */
 export function diverged(what: string, value: number, when: string): Error {
   return checkFailed(
     'ERR_MULTIGATE_DIVERGED',
-    `${what} is ${value} ${when}: expected a finite number. Try a lower learning rate, and look for ` +
+    `${what} ${when}: expected a finite number, found ${value}; lower the learning rate, and look for ` +
       'NaN or very large values in dense columns without a transform',
   )
 }

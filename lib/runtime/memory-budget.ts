@@ -1,5 +1,5 @@
-// Whether what a model needs fits in the memory that is available, asked before it is allocated: a machine that promises more than it
-// has kills the process later, without a word.
+// Checks before allocation that a model's memory is available. Some systems promise more memory than they have and kill the process
+// later, without a message.
 
 import { groupLimits } from '../core/cgroups.js'
 import { checkFailed, quote } from '../core/check.js'
@@ -15,7 +15,7 @@ import { type Memories, weightsOf } from './weights.js'
 const small = 2 ** 25
 
 /**
- * Checks the memories that a program binds and that are not there yet: weights and, in training, gradients and moments.
+ * Checks the memories that a program binds and that do not exist yet: weights and, in training, gradients and moments.
  * @throws ERR_MULTIGATE_OUT_OF_MEMORY naming the largest array of weights.
  */
 export function checkWeightsFit(network: Network, program: LoweredProgram, memories: Memories, compute: Compute): void {
@@ -32,7 +32,7 @@ export function checkWeightsFit(network: Network, program: LoweredProgram, memor
 }
 
 /**
- * Checks what a run over this many rows needs beside the weights.
+ * Checks the memory that a run over this many rows needs beside the weights.
  * @throws ERR_MULTIGATE_OUT_OF_MEMORY.
  */
 export function checkRowsFit(
@@ -42,20 +42,20 @@ export function checkRowsFit(
   compute: Compute,
 ): void {
   const needed = storedBytes + compute.threads * arenaBytes
-  // Zero at first, they take memory only when a run writes them.
+  // These start as zeros, so they take memory only when a run writes them.
   const untouched = bytesOfBindings(program, compute, (memory) => !isWeight(memory) && program.initial[memory] === undefined)
   if (fits(needed + untouched, compute)) return
-  const what = `a run over ${rows} rows takes ${bytesText(needed)} beside ${bytesText(bytesOfBindings(program, compute))} of weights`
+  const what = `a run over ${rows} rows takes ${bytesText(needed)} in addition to ${bytesText(bytesOfBindings(program, compute))} of weights`
   throw tooLarge(what, compute, 'lower batchSize, dim, hidden units or the number of experts, or take fewer rows at once')
 }
 
 /**
- * Makes the columns of a data set, all zero.
+ * Makes the columns of a dataset, all zero.
  * @throws ERR_MULTIGATE_OUT_OF_MEMORY, before anything is allocated.
  */
 export function createColumns(native: NativeBinding, columns: readonly ColumnSpec[], rows: number): NativeColumns {
   const rowBytes = columns.reduce((sum, { width }) => sum + width * 4, 0)
-  // Their order takes 4 bytes a row.
+  // The order of the rows takes 4 bytes a row.
   if (rows * (rowBytes + 4) <= Math.max(small, availableBytes())) return native.createColumns(columns, rows)
   throw tooLarge(
     `${rows} encoded rows of ${rowBytes} bytes take ${bytesText(rows * rowBytes)}`,
@@ -83,10 +83,10 @@ function fits(bytes: number, compute: Compute): boolean {
   return bytes <= small || bytes <= roomOf(compute)
 }
 
-/** Asked for once per model: a GPU takes its time to answer. */
+/** Cached per model, because a GPU answers slowly. */
 const gpus = new WeakMap<Compute, number>()
 
-/** What is available now; of a GPU all of its memory, as what others hold of it comes and goes. */
+/** Memory available now. For a GPU all of its memory counts, because the share of other processes varies. */
 function roomOf(compute: Compute): number {
   if (!isGpu(compute)) return availableBytes()
   const { device, native } = compute
@@ -100,9 +100,11 @@ function isGpu({ device }: Compute): boolean {
 }
 
 function tooLarge(what: string, compute: Compute | undefined, next: string): Error {
-  if (compute !== undefined && isGpu(compute)) return failed(`${what}; the GPU has ${bytesText(roomOf(compute))}: ${next}`)
+  if (compute !== undefined && isGpu(compute)) return failed(`${what}, but the GPU has ${bytesText(roomOf(compute))}; ${next}`)
   const where = groupLimits().memory < Infinity ? 'this container' : 'this machine'
-  return failed(`${what}; ${where} has ${bytesText(totalBytes())}, ${bytesText(availableBytes())} of it available: ${next}`)
+  return failed(
+    `${what}, but ${where} has ${bytesText(totalBytes())}, of which ${bytesText(availableBytes())} are available; ${next}`,
+  )
 }
 
 function failed(message: string): Error {

@@ -1,5 +1,5 @@
-// The penalties of a model's weights as they are: l1 sum|w| + l2 sum(w^2) per group, over every row of every table. What
-// training reports instead covers the rows that a step touched (with lazy updates) and is taken before the update.
+// The penalties of a model's current weights: l1 sum|w| + l2 sum(w^2) per group, over every row of every table. Training reports another
+// number: it measures before the update, and with lazy updates only the rows that a step touched.
 
 import type { Sliced } from '../core/slices.js'
 import type { Penalty } from '../layers/update.js'
@@ -7,7 +7,7 @@ import { type CommonOptions, penaltyOf } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
 import type { NetworkRunner } from './runner.js'
 
-/** Sum over all weights that have a penalty; weights without one are not read. It yields after every part of them. */
+/** The sum over all weights with a penalty; it reads no others. It yields after every part. */
 export function* penaltyOfWeights({ network, memories }: NetworkRunner, options: CommonOptions): Sliced<number> {
   let sum = 0
   for (const { group, role, offset, shape } of network.parameters.tensors) {

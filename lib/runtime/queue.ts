@@ -1,19 +1,19 @@
-// The order in which those who use a model's memory take turns: one at a time, first come first served. Some training steps are
-// one turn, so what is asked for during `fit` runs between two steps and sees weights that no step is writing.
+// Users of a model's memory take turns: one at a time, first come first served. A turn of `fit` is a few steps, so other calls run
+// between two steps and never see half-updated weights.
 
 export class Turns {
   readonly #giveWay: () => void
   #last: Promise<unknown> = Promise.resolve()
   #ended: (() => Error) | undefined
 
-  /** @param giveWay asks whoever has the turn to end it soon. */
+  /** @param giveWay asks the holder of the turn to end it soon. */
   constructor(giveWay: () => void) {
     this.#giveWay = giveWay
   }
 
   /**
-   * Runs `job` when all jobs before it have ended, whether or not they failed.
-   * @throws what `end` says, where that was called before the job has ended.
+   * Runs `job` after all earlier jobs have ended, whether or not they failed.
+   * @throws the error given to `end`, if `end` was called before the job ended.
    */
   take<Result>(job: () => Result | Promise<Result>): Promise<Result> {
     this.#giveWay()
@@ -27,7 +27,7 @@ export class Turns {
     return turn
   }
 
-  /** No job begins from here on, and the one under way fails; then `last` is run. */
+  /** Starts no further job and fails the current one, then runs `last`. */
   end(error: () => Error, last: () => void): void {
     this.#giveWay()
     this.#ended = error

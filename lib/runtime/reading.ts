@@ -1,10 +1,10 @@
-// How a file must be read for a model: which of its columns are texts, whatever they look like.
+// How a model needs a file to be read: which of its columns are texts, whatever they look like.
 
 import type { Encoder } from '../features/encode/encoder.js'
 import { declaredType } from '../features/encode/ids.js'
 import { columnNameOf, type Feature } from '../features/spec/feature.js'
 
-/** Columns whose values are texts or are read from texts that must be kept, though they may look like numbers. */
+/** Columns to read as text, even if the values look like numbers. */
 export function textColumns(features: readonly (Encoder | Feature)[]): Record<string, 'string'> {
   const columns = features.flatMap((one): string[] => {
     const feature = 'feature' in one ? one.feature : one

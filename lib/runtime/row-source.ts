@@ -1,22 +1,22 @@
-// Where the rows of `fit` come from: shards of encoded rows, one after the other, every epoch anew.
+// Where the rows of `fit` come from: shards of encoded rows, one after the other, anew in every epoch.
 
 import type { EncodedRows } from './encode.js'
 
 /** Rows to train on. */
 export interface RowSource {
-  /** Of all shards together. */
+  /** Rows of all shards together. */
   readonly rows: number
-  /** Values per feature, and how many of them its vocabulary does not know, of all shards together. */
+  /** Values per feature, and how many of them its vocabulary does not know, over all shards. */
   readonly counts: EncodedRows['counts']
-  /** The shard that an epoch gave last; before the first epoch the first shard. */
+  /** The shard that an epoch gave last. Before the first epoch: the first shard. */
   readonly current: EncodedRows
-  /** Steps of an epoch. The last batch of a shard may be smaller than the others. */
+  /** Steps of an epoch. The last batch of each shard may be smaller. */
   stepsOf(batchSize: number): number
-  /** The shards of one epoch. Each is there until the next one is asked for. */
+  /** The shards of one epoch. Each one lives until the next is asked for. */
   epoch(): AsyncIterable<EncodedRows>
 }
 
-/** Rows that are in memory, all of them: one shard. */
+/** All rows in memory, as one shard. */
 export class RowsInMemory implements RowSource {
   readonly current: EncodedRows
 

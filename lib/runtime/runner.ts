@@ -1,5 +1,5 @@
-// A built model on its device: the network, its memories and its compiled plans. Programs compile on first use. It knows
-// neither datasets nor turns: whoever calls it sees to it that one program runs at a time.
+// A built model on its device: the network, its memories and its compiled plans. Programs compile on first use. The runner knows neither
+// datasets nor turns: its caller must run one program at a time.
 
 import { quote } from '../core/check.js'
 import { allocate } from '../core/memory.js'
@@ -12,16 +12,16 @@ import type { EncodedRows } from './encode.js'
 import { checkRowsFit, checkWeightsFit } from './memory-budget.js'
 import { Memories } from './weights.js'
 
-/** Rows of one run: it lasts a fraction of a second, as others wait for its end. */
+/** Rows of one run. A run lasts a fraction of a second, because others wait for it. */
 export const rowsAtOnce = 2 ** 16
 
-/** What all rows give: row outputs by task, and the scalar results part by part. */
+/** Results of all rows: row outputs by task, and the scalar results part by part. */
 export interface RunResult {
   readonly outputs: ReadonlyMap<string, FloatArray>
   readonly parts: readonly PartResult[]
 }
 
-/** Scalar outputs of some rows in the program's order, then denominators. */
+/** Scalar outputs of a part in the program's order, then denominators. */
 export interface PartResult {
   readonly rows: number
   readonly results: Float64Array
@@ -38,13 +38,13 @@ export class NetworkRunner {
     this.network = network
     this.compute = compute
     this.memories = new Memories(compute)
-    // Binding is what makes the memories of the weights.
+    // Binding creates the memories of the weights.
     this.#planOf(network.predict)
   }
 
   /**
-   * All rows through a program that updates nothing, some at a time, so that nobody who shares the thread waits long for their copies.
-   * @param check called before each run: what it throws ends the work.
+   * Runs all rows through a program that updates nothing, part by part, so that copying does not block the thread for long.
+   * @param check called before each run; an error it throws ends the work.
    */
   async run(program: LoweredProgram, data: EncodedRows, check: () => void = () => undefined): Promise<RunResult> {
     const outputs = this.outputs(program, data.rows)
@@ -61,7 +61,7 @@ export class NetworkRunner {
     return { outputs, parts }
   }
 
-  /** Some rows through a program that updates nothing, in the shuffled order where `shuffled`; its scalar results. */
+  /** Scalar results of some rows of a program that updates nothing; `shuffled`: in the shuffled order. */
   async runPart(
     program: LoweredProgram,
     data: EncodedRows,
@@ -86,7 +86,7 @@ export class NetworkRunner {
     })
   }
 
-  /** Arrays for the row outputs of a program, by name. */
+  /** Arrays for a program's row outputs, by name. */
   outputs({ spec, rowOutputs }: LoweredProgram, rows: number): Map<string, FloatArray> {
     const widths = spec.buffers.filter((buffer) => buffer.class === 'rowOutput').map((buffer) => buffer.width)
     const array = (name: string, width: number): FloatArray =>
@@ -95,7 +95,7 @@ export class NetworkRunner {
   }
 
   /**
-   * Compiles a program over the model's memories, and fills those that it is the first to need. The plan is the caller's, to be disposed.
+   * Compiles a program over the model's memories and fills new ones. The caller disposes of the plan.
    * @throws ERR_MULTIGATE_OUT_OF_MEMORY, ERR_MULTIGATE_DISPOSED.
    */
   async prepare(program: LoweredProgram): Promise<NativePlan> {
@@ -109,16 +109,16 @@ export class NetworkRunner {
     }
   }
 
-  /** A prediction that is bound once, for at most `rows` rows at a time. */
+  /** A prediction that is bound once, for at most `rows` rows per call. */
   prepareRun(rows: number): NativePreparedRun {
     const { predict } = this.network
-    // A plan of its own: an asynchronous prediction under way does not stand in the way.
+    // It has its own plan, so that an asynchronous prediction can run meanwhile.
     this.#serving ??= this.#compile(predict)
     const names = predict.rowInputs.map((name) => `feature ${quote(name)}`)
     return this.#serving.prepare(rows, names, this.compute.threads)
   }
 
-  /** How a program runs over this many rows. */
+  /** Run options of a program for this many rows. */
   info(rows: number): PlanInfo {
     return this.#planOf(this.network.predict).info(rows)
   }

@@ -1,5 +1,5 @@
-// The memories of a network on one device: the flat store and its gradient, the embedding tables and the optimizer's
-// moments, by the names of `LoweredProgram.bindings`. Several programs bind the same memory; one runs at a time.
+// The memories of a network on one device: weights and their gradient, embedding tables and the optimizer's moments, named as in
+// `LoweredProgram.bindings`. Several programs bind the same memory; one runs at a time.
 
 import { isMap } from 'node:util/types'
 
@@ -14,10 +14,10 @@ import type { Network } from '../models/network.js'
 import type { FloatArray, Initializer, NativeMemory, NativePlan } from '../native/binding.js'
 import type { Compute } from './compute.js'
 
-/** Elements copied at once, in about a millisecond: a table may be larger than any JavaScript array. */
+/** Elements per copy, about a millisecond. A table may be larger than any JavaScript array. */
 export const chunkElements = 2 ** 20
 
-/** Elements drawn at once: some tens of milliseconds of one thread. */
+/** Elements per draw: some tens of milliseconds on one thread. */
 const drawnElements = 2 ** 22
 
 /** A copy of all weights, in chunks. */
@@ -30,7 +30,7 @@ export interface Place {
   readonly shape: readonly number[]
 }
 
-/** One named array of weights: a tensor of the flat store or an embedding table. */
+/** A named array of weights: a tensor of the flat store or an embedding table. */
 export interface Weight extends Place {
   readonly name: string
 }
@@ -48,7 +48,7 @@ export function weightsOf({ parameters, tables }: Network): Weight[] {
   ]
 }
 
-/** Elements that follow each other in a memory and in the stream that they are drawn from. */
+/** Consecutive elements, both in a memory and in the random stream that fills them. */
 interface Drawn {
   readonly memory: string
   readonly offset: number
@@ -60,7 +60,7 @@ interface Drawn {
 export class Memories {
   readonly #compute: Compute
   readonly #memories = new Map<string, NativeMemory>()
-  /** What memories start from that were made and not filled yet. */
+  /** Start values of memories that exist but are not filled yet. */
   readonly #unfilled = new Map<string, number>()
   #disposed = false
 
@@ -72,7 +72,7 @@ export class Memories {
     return this.#memories.has(memory)
   }
 
-  /** Binds every memory that a program names, making those that are missing: all zero, until `fill`. */
+  /** Binds every memory that a program names. Missing ones are made, all zero until `fill`. */
   bind(plan: NativePlan, { bindings, spec, initial }: LoweredProgram): void {
     for (const [name, number] of Object.entries(bindings)) {
       const buffer = spec.buffers[number]
@@ -81,7 +81,7 @@ export class Memories {
     }
   }
 
-  /** Fills those that start from a number and were made since. */
+  /** Fills new memories that start from a number. */
   async fill(): Promise<void> {
     const unfilled = [...this.#unfilled]
     this.#unfilled.clear()
@@ -108,7 +108,7 @@ export class Memories {
     await this.#draw([...tensors, ...rows], seed)
   }
 
-  /** A part of a large memory or some small ones at a time, so that others have their turn between. */
+  /** Draws a part of a large memory, or several small ones, at a time, so that others get a turn. */
   async #draw(weights: readonly Drawn[], seed: number): Promise<void> {
     const { threads } = this.#compute
     let waiting: Promise<void>[] = []
@@ -127,7 +127,7 @@ export class Memories {
     await Promise.all(waiting)
   }
 
-  /** Forgets what an optimizer has gathered, and frees it. */
+  /** Drops and frees the optimizer's state. */
   dropMoments(): void {
     for (const [name, memory] of this.#memories) {
       if (!name.startsWith('moment')) continue
@@ -151,7 +151,7 @@ export class Memories {
     for (let at = 0; at < elements; at += chunkElements) yield held.read(offset + at, Math.min(chunkElements, elements - at))
   }
 
-  /** The same, each part in the memory of the one before: for parts that are done with when the next one comes. */
+  /** The same, but each part reuses the memory of the one before. Finish with a part before you take the next. */
   *passing({ memory, offset, shape }: Place): Generator<FloatArray, void, undefined> {
     const held = this.#held(memory)
     const elements = elementsOf(shape)
@@ -166,7 +166,7 @@ export class Memories {
     this.#held(memory).write(offset, values)
   }
 
-  /** A copy of all weights, made slice by slice. */
+  /** Copies all weights, slice by slice. */
   snapshot(): Promise<Snapshot> {
     return inSlices(this.#copied())
   }
@@ -190,13 +190,13 @@ export class Memories {
     const bytes = elements * this.#compute.element.BYTES_PER_ELEMENT
     const available = availableBytes()
     if (bytes <= available) return
-    const message = `a copy of the weights takes ${bytesText(bytes)}, ${bytesText(available)} are available; early stopping keeps none with restoreBest: false`
+    const message = `a copy of the weights takes ${bytesText(bytes)}, but only ${bytesText(available)} are available; set restoreBest: false in earlyStopping`
     throw checkFailed('ERR_MULTIGATE_OUT_OF_MEMORY', message)
   }
 
   /**
-   * Takes all weights back to a copy, slice by slice.
-   * @throws ERR_MULTIGATE_ARGUMENT, before anything is written, for what is no copy of these weights.
+   * Restores all weights from a copy, slice by slice.
+   * @throws ERR_MULTIGATE_ARGUMENT if it is not a copy of these weights. Nothing is written then.
    */
   async restore(snapshot: Snapshot): Promise<void> {
     this.#checkSnapshot(snapshot)
@@ -214,8 +214,8 @@ export class Memories {
 
   #checkSnapshot(snapshot: unknown): void {
     const wrong = (field: string, expected: string, found: unknown): Error =>
-      invalidArgument(`snapshot${field}`, expected, found, 'pass what control.snapshot() gave for this model')
-    if (!isMap(snapshot)) throw wrong('', 'what snapshot() gave', snapshot)
+      invalidArgument(`snapshot${field}`, expected, found, "pass the result of this model's control.snapshot()")
+    if (!isMap(snapshot)) throw wrong('', 'the result of snapshot()', snapshot)
     const weights = this.#weights()
     for (const name of snapshot.keys()) {
       if (!weights.has(name as string)) throw wrong('', `copies of ${[...weights.keys()].map(quote).join(', ')}`, name)
@@ -236,7 +236,7 @@ export class Memories {
     }
   }
 
-  /** Those that a snapshot holds. */
+  /** The memories that a snapshot holds. */
   #weights(): Map<string, NativeMemory> {
     this.#checkLive()
     return new Map([...this.#memories].filter(([name]) => name === 'parameters' || name.startsWith('table:')))
@@ -266,7 +266,7 @@ export class Memories {
     return memory
   }
 
-  /** New memories in the place of those that were disposed would be weights of zero. */
+  /** Without this check, new memories would replace disposed ones, with weights of zero. */
   #checkLive(): void {
     if (this.#disposed) throw new DisposedError('the model of these weights')
   }

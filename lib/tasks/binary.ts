@@ -1,5 +1,5 @@
-// Binary tasks: what a user writes, and labels out of a raw column. Labels are 0, 1, anything between (soft labels), or
-// NaN where they are missing.
+// Binary tasks: their options, and how labels are read from a raw column. A label is 0, 1, anything between (a soft label), or NaN if
+// missing.
 
 import { z } from 'zod'
 
@@ -28,13 +28,13 @@ const binarySchema = z
   })
   .refine(({ positive, missing }) => positive === undefined || !isListed(missing, positive), {
     path: ['missing'],
-    error: 'expected other values than positive has, found that one',
+    error: 'expected values other than positive, found positive among them',
   })
 
 export interface BinaryOptions extends LabelOptions {
   /**
-   * The value that counts as 1, every other one but those of `missing` as 0. `true` and `false` are those of columns of booleans, 1
-   * and 0 of numbers, and `true` and `True` of texts. Without it labels are numbers in [0, 1], or booleans.
+   * The value that counts as 1; every other value counts as 0, except those of `missing`. `true` and `false` match columns of booleans,
+   * the numbers 1 and 0, and the texts `true` and `True`. Without it labels are numbers in [0, 1], or booleans.
    */
   readonly positive?: string | number | boolean | undefined
 }
@@ -67,17 +67,17 @@ function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Array {
   })
 }
 
-/** What to do about a label that is none. */
+/** The next step for a wrong label. */
 function next(task: BinaryTask, found: number | string): string {
   const word = trueAs[String(found)]
   if (word !== undefined) return `set positive: ${quote(word)}`
   return (
-    `${orMissing(task, found)}. If labels are classes, say with 'positive' which value counts as 1: ` +
-    'every other one counts as 0 then, also one that means that there is no label'
+    `${orMissing(task, found)}. If labels are classes, set 'positive' to the value that counts as 1: ` +
+    'every other value then counts as 0, also one that means a missing label'
   )
 }
 
-/** How `true` is written beside a word. */
+/** The spelling of `true` that goes with a word. */
 const trueAs: Readonly<Record<string, string>> = Object.assign(Object.create(null), {
   true: 'true',
   false: 'true',
@@ -88,8 +88,8 @@ const trueAs: Readonly<Record<string, string>> = Object.assign(Object.create(nul
 })
 
 /**
- * Checks that the training rows have a positive label; they train nothing otherwise, most often because `positive` is misspelt.
- * @throws ERR_MULTIGATE_DATA listing the values that do occur, nearest first.
+ * Checks that the training rows have a positive label. Without one they train nothing; the usual cause is a misspelt `positive`.
+ * @throws ERR_MULTIGATE_DATA listing the values that occur, nearest first.
  */
 function checkBinaryLabels(task: BinaryTask, labels: Float32Array, columnOf: () => Column): void {
   if (labels.some((label) => label > 0)) return
@@ -98,7 +98,7 @@ function checkBinaryLabels(task: BinaryTask, labels: Float32Array, columnOf: () 
     throw wrongLabel(
       task,
       undefined,
-      `a positive label in the training rows, found ${known} that are all 0; a model that was built with rows that have one trains on these too`,
+      `a positive label in the training rows, found ${known} that are all 0; build the model with rows that have one, then train on these`,
     )
   const column = columnOf()
   const occurring = nearest(String(task.positive), valuesOf(column), 8)
@@ -131,7 +131,7 @@ function isText(text: string, positive: string | number | boolean): boolean {
   return typeof positive === 'number' ? numberOf(text) === positive : text.toLowerCase() === String(positive)
 }
 
-/** Distinct values that occur, as texts; of very many numbers the first. */
+/** Distinct values of the column, as texts; only the first ones if there are very many numbers. */
 function valuesOf(column: Column): Set<string> {
   const found = new Set<string>()
   if (column.kind === 'string') {
@@ -146,7 +146,7 @@ function valuesOf(column: Column): Set<string> {
   return found
 }
 
-/** What there is to know of binary tasks. */
+/** The binary kind of task. */
 export const binaryKind = {
   kind: 'binary',
   schema: binarySchema,

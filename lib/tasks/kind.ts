@@ -1,5 +1,5 @@
-// What a kind of task is, apart from its network: how it is written, how its labels are read, what it predicts and how that is
-// measured. A kind is one file in this folder and its lines in task.ts; its losses are in lib/layers/heads.ts.
+// A kind of task, apart from its network: its options, labels, predictions and metrics. A kind is one file in this folder and its lines
+// in task.ts; its losses are in lib/layers/heads.ts.
 
 import type { z } from 'zod'
 
@@ -7,27 +7,27 @@ import type { Column } from '../core/columns.js'
 import type { ScoreForm } from '../metrics/metric.js'
 import type { MetricName, MetricOf } from '../metrics/registry.js'
 
-/** `Kind`: its name. `Own`: a task of it. */
+/** `Kind`: the name of the kind. `Own`: its type of task. */
 export interface KindOfTask<Kind extends string, Own> {
   readonly kind: Kind
   readonly schema: z.ZodType
   /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
   encode(task: Own, column: Column): Float32Array
   /**
-   * Checks that training rows have something to learn. `column`: for an error that lists its values.
+   * Checks that training rows have something to learn. `column` is for an error that lists its values.
    * @throws ERR_MULTIGATE_DATA naming the task.
    */
   check(task: Own, labels: Float32Array, column: () => Column): void
-  /** What it predicts of a row: what all of its metrics can be taken of. */
+  /** The form of a prediction. Every metric of the kind must support it. */
   readonly scores: ScoreForm & keyof MetricOf<Kind>['of']
-  /** How many numbers that is: the width of its head. */
+  /** Numbers per prediction, which is the width of the head. */
   width(task: Own): number
-  /** Of classes, what they are called, first class first; undefined of one number. */
+  /** Names of the classes, first class first; undefined for one number. */
   classes(task: Own): readonly string[] | undefined
-  /** Whether labels say yes or no: results count the rows of which they say yes. */
+  /** Whether labels are yes or no. If so, results count the positive rows. */
   readonly countsPositives: boolean
-  /** Those that are registered for it, in order. */
+  /** The metrics registered for the kind, in order. */
   readonly metrics: readonly MetricOf<Kind>[]
-  /** The metric that stands for it where there is room for one. */
+  /** The metric to show if there is room for one only. */
   readonly headline: MetricName<Kind>
 }

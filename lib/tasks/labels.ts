@@ -1,4 +1,4 @@
-// What the kinds of tasks share: options about labels, labels that mean none, and the error of a label that is wrong.
+// Shared by all kinds of tasks: options about labels, missing labels, and the error for a wrong label.
 
 import { z } from 'zod'
 
@@ -13,11 +13,11 @@ export interface LabelOptions {
   readonly label?: string | undefined
   /** Weight of the task in the total loss. Default 1. */
   readonly weight?: number | undefined
-  /** A column of weights >= 0, one per row, for loss and metrics. Default: every row counts 1. */
+  /** A column of weights >= 0, one per row, for loss and metrics. Default: every row has weight 1. */
   readonly weightColumn?: string | undefined
   /**
-   * Values that mean that there is no label, such as `[-1, 'NULL']`. Numbers compare by value, texts by their bytes; a text that
-   * spells a number is that number too.
+   * Values that mean a missing label, such as `[-1, 'NULL']`. Numbers compare by value, texts by their bytes. A text that spells a number
+   * also equals that number.
    */
   readonly missing?: readonly (number | string)[] | undefined
 }
@@ -39,7 +39,7 @@ interface Labelled {
   readonly missing?: LabelOptions['missing'] | undefined
 }
 
-/** Whether a value is one of those listed. */
+/** Whether a list has a value. */
 export function isListed(listed: readonly (number | string)[] | undefined, value: number | string | boolean): boolean {
   return listed?.some((one) => one === value || (!areTexts(one, value) && numberIn(one) === numberIn(value))) === true
 }
@@ -48,12 +48,12 @@ function areTexts(one: unknown, other: unknown): boolean {
   return typeof one === 'string' && typeof other === 'string'
 }
 
-/** NaN, which equals nothing, where it is no number. */
+/** The value as a number. NaN, which equals nothing, if it is not a number. */
 function numberIn(value: number | string | boolean): number {
   return typeof value === 'string' ? (numberOf(value) ?? NaN) : Number(value)
 }
 
-/** Labels as they are, but for those that mean that there is none. */
+/** The labels, with those that mean a missing label made missing. */
 export function knownLabels({ missing }: Labelled, column: Column): Column {
   if (missing === undefined || column.kind === 'list') return column
   if (column.kind === 'number') {
@@ -65,20 +65,20 @@ export function knownLabels({ missing }: Labelled, column: Column): Column {
   return { ...column, codes: column.codes.map((code) => (listed[code] === true ? -1 : code)) }
 }
 
-/** What to do about a value that is no label. */
+/** The next step for a value that is not a label. */
 export function orMissing({ name, label = name }: Labelled, value: unknown): string {
   const found = describeValue(value)
-  return `if ${found} means that there is no label, set missing: [${found}], or read the file with nullValues: { ${quote(label)}: [${quote(String(value))}] }`
+  return `if ${found} means a missing label, set missing: [${found}], or read the file with nullValues: { ${quote(label)}: [${quote(String(value))}] }`
 }
 
-/** @throws ERR_MULTIGATE_DATA where rows have lists. */
+/** @throws ERR_MULTIGATE_DATA if rows have lists. */
 export function singleColumn(task: Labelled, column: Column): SingleColumn {
   if (column.kind === 'list')
-    throw wrongLabel(task, undefined, "one label per row, found lists; say with 'label' which column has them")
+    throw wrongLabel(task, undefined, "one label per row, found lists; set 'label' to a column of single values")
   return column
 }
 
-/** Labels that are numbers, or texts that spell one; NaN is missing. `wrong` says what is wrong with one, if anything. */
+/** Labels that are numbers, or texts that spell one; NaN is missing. `wrong` returns the problem of a label, if any. */
 export function numericLabels(
   task: Labelled,
   column: SingleColumn,
@@ -104,7 +104,7 @@ export function numericLabels(
   })
 }
 
-/** Parts of a column share a dictionary: its numbers are worked out once. */
+/** Cached, because the parts of a column share a dictionary. */
 const spelled = new WeakMap<readonly string[], readonly (number | undefined)[]>()
 
 function numbersOf(dictionary: readonly string[]): readonly (number | undefined)[] {
@@ -118,14 +118,14 @@ export function countKnown(labels: Float32Array): number {
   return labels.reduce((count, label) => count + (Number.isNaN(label) ? 0 : 1), 0)
 }
 
-/** @throws ERR_MULTIGATE_DATA where no training row has a label. */
+/** @throws ERR_MULTIGATE_DATA if no training row has a label. */
 export function checkSomeKnown(task: Labelled, labels: Float32Array): number {
   const known = countKnown(labels)
   if (known === 0)
     throw wrongLabel(
       task,
       undefined,
-      "a label in the training rows, found only missing ones; say with 'label' which column has them, or leave the task out",
+      "a label in the training rows, found only missing ones; set 'label' to the column that has them, or leave the task out",
     )
   return known
 }

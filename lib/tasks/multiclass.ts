@@ -1,4 +1,4 @@
-// Multiclass tasks: one of several classes, numbered in the order in which they are listed.
+// Multiclass tasks: one of several classes, numbered in the order of the list.
 
 import { z } from 'zod'
 
@@ -29,16 +29,16 @@ const multiclassSchema = z
       z
         .array(classValue)
         .min(2)
-        .refine((values) => new Set(values).size === values.length, { error: 'expected classes that differ, found one twice' }),
+        .refine((values) => new Set(values).size === values.length, { error: 'expected different classes, found one twice' }),
     ]),
   })
   .refine(({ classes, missing }) => typeof classes === 'number' || !classes.some((value) => isListed(missing, value)), {
     path: ['missing'],
-    error: 'expected other values than those of classes, found one of them',
+    error: 'expected values other than the classes, found one of them',
   })
 
 export interface MulticlassOptions extends LabelOptions {
-  /** How many classes, labels being integers in [0, classes); or the label values themselves, first class first. */
+  /** The number of classes, with labels in [0, classes); or the label values themselves, first class first. */
   readonly classes: number | readonly (string | number)[]
 }
 
@@ -59,17 +59,17 @@ export function multiclass<const Name extends string>(name: Name, options: Multi
   return Object.freeze(parseOptions(called('task', name), multiclassSchema, spec)) as MulticlassTask<Name>
 }
 
-/** How many classes a task has. */
+/** The number of classes of a task. */
 function classCount({ classes }: Pick<MulticlassTask, 'classes'>): number {
   return typeof classes === 'number' ? classes : classes.length
 }
 
-/** What the classes are called: their label values. */
+/** Names of the classes: their label values. */
 function classNames({ classes }: Pick<MulticlassTask, 'classes'>): string[] {
   return typeof classes === 'number' ? Array.from({ length: classes }, (_, index) => `${index}`) : classes.map(String)
 }
 
-/** Numbers of classes, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
+/** Class numbers, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
 function encodeMulticlassLabels(task: MulticlassTask, column: Column): Float32Array {
   const single = singleColumn(task, column)
   const { classes } = task
@@ -106,7 +106,7 @@ function encodeMulticlassLabels(task: MulticlassTask, column: Column): Float32Ar
   })
 }
 
-/** Checks that training rows have two classes at least. @throws ERR_MULTIGATE_DATA naming the task. */
+/** Checks that training rows have at least two classes. @throws ERR_MULTIGATE_DATA naming the task. */
 function checkMulticlassLabels(task: MulticlassTask, labels: Float32Array): void {
   const known = checkSomeKnown(task, labels)
   const first = labels.find((label) => !Number.isNaN(label))
@@ -114,11 +114,11 @@ function checkMulticlassLabels(task: MulticlassTask, labels: Float32Array): void
   throw wrongLabel(
     task,
     undefined,
-    `two classes at least in the training rows, found ${known} labels of one class; a model that was built with rows of two trains on these too`,
+    `at least two classes in the training rows, found ${known} labels of one class; build the model with rows of two classes, then train on these`,
   )
 }
 
-/** What there is to know of multiclass tasks. */
+/** The multiclass kind of task. */
 export const multiclassKind = {
   kind: 'multiclass',
   schema: multiclassSchema,

@@ -20,8 +20,8 @@ export interface RegressionTask<Name extends string = string> extends Regression
 }
 
 /**
- * A number in the units of its label, trained with squared error. Labels far from 1 in size drown other tasks: scale them, or
- * set `weight`.
+ * A number in the units of its label, trained with squared error. Labels much larger than 1 outweigh other tasks: scale them, or set
+ * `weight`.
  * @throws ERR_MULTIGATE_ARGUMENT naming the option.
  * @example regression('watch_time', { weight: 0.1 })
  */
@@ -39,12 +39,12 @@ function encodeRegressionLabels(task: RegressionTask, column: Column): Float32Ar
   })
 }
 
-/** Checks that there is a label to learn from. @throws ERR_MULTIGATE_DATA naming the task. */
+/** Checks that there is at least one label. @throws ERR_MULTIGATE_DATA naming the task. */
 function checkRegressionLabels(task: RegressionTask, labels: Float32Array): void {
   checkSomeKnown(task, labels)
 }
 
-/** What there is to know of regression tasks. */
+/** The regression kind of task. */
 export const regressionKind = {
   kind: 'regression',
   schema: regressionSchema,

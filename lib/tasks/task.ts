@@ -1,5 +1,5 @@
-// Tasks as users write them: plain readonly data, the same in code and in a configuration file. A new kind of task is one
-// file, and two lines here.
+// Tasks as users write them: plain readonly data, the same in code and in a configuration file. A new kind of task is one file, and two
+// lines here.
 
 import { z } from 'zod'
 
@@ -16,10 +16,10 @@ import { type RegressionTask, regressionKind } from './regression.js'
 
 export type Task<Name extends string = string> = BinaryTask<Name> | RegressionTask<Name> | MulticlassTask<Name>
 
-/** A kind of task, by the name that a task's `kind` has. */
+/** The kinds of tasks, by the value of a task's `kind`. */
 export type TaskKind = Task['kind']
 
-/** A kind of task is one line here, and one of `Task`. */
+/** Each kind of task is one line here, and one line of `Task`. */
 const kinds = {
   binary: binaryKind,
   regression: regressionKind,
@@ -30,14 +30,14 @@ const kindNames = Object.keys(kinds) as [TaskKind, ...TaskKind[]]
 /** The kinds of tasks whose results count positive rows. */
 export type CountingKind = { [Kind in TaskKind]: (typeof kinds)[Kind]['countsPositives'] extends true ? Kind : never }[TaskKind]
 
-/** A kind as those see it that know its tasks only at run time. */
+/** A kind of task whose tasks are known only at run time. */
 export type AnyKindOfTask = Omit<KindOfTask<string, Task>, 'scores' | 'metrics' | 'headline'> & {
   readonly scores: ScoreForm
   readonly metrics: readonly Metric<MetricName>[]
   readonly headline: MetricName
 }
 
-/** What there is to know of a kind of task. */
+/** The kind of a task. */
 export function kindOf({ kind }: { readonly kind: TaskKind }): AnyKindOfTask {
   return kinds[kind] as AnyKindOfTask
 }
@@ -49,20 +49,21 @@ export const taskKinds: readonly AnyKindOfTask[] = kindNames.map((kind) => kindO
 const kindSchema = z.looseObject({ kind: z.enum(kindNames) })
 
 /**
- * A task from plain data, as a configuration or a saved model has it: `{ "kind": "binary", "name": "like" }`.
- * @throws ERR_MULTIGATE_ARGUMENT naming the option below `what`.
+ * A task from plain data, as in a configuration or a saved model: `{ "kind": "binary", "name": "like" }`.
+ * @param what the prefix of the field in errors.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
  */
 export function parseTask(value: unknown, what = 'task'): Task {
   const { kind } = parseOptions(what, kindSchema, value)
   return Object.freeze(parseOptions<Task>(what, kinds[kind].schema as z.ZodType<Task, unknown>, value))
 }
 
-/** The column of labels that a task reads. */
+/** The column of a task's labels. */
 export function labelColumnOf({ name, label }: Task): string {
   return label ?? name
 }
 
-/** The columns that a task reads: labels, and weights where rows have them. */
+/** The columns that a task reads: labels and, if rows have them, weights. */
 export function targetColumnsOf(task: Task): string[] {
   return task.weightColumn === undefined ? [labelColumnOf(task)] : [labelColumnOf(task), task.weightColumn]
 }
@@ -76,8 +77,8 @@ export function encodeLabels(task: Task, column: Column): Float32Array {
 }
 
 /**
- * Checks that training rows have something to learn: a positive label, say.
- * @param column asked for only where an error is to list the values that do occur.
+ * Checks that training rows have something to learn, such as a positive label.
+ * @param column called only for an error that lists the values that occur.
  * @throws ERR_MULTIGATE_DATA naming the task.
  */
 export function checkLearnable(task: Task, labels: Float32Array, column: () => Column): void {
@@ -85,19 +86,19 @@ export function checkLearnable(task: Task, labels: Float32Array, column: () => C
 }
 
 /**
- * Row weights of a task out of its `weightColumn`, [rows]: numbers, or texts that spell one.
+ * Row weights of a task from its `weightColumn`, [rows]: numbers, or texts that spell one.
  * @throws ERR_MULTIGATE_DATA naming the row of a weight that is missing, negative or not finite.
  */
 export function encodeWeights({ name, weightColumn = 'weight' }: Task, column: Column): Float32Array {
   const place = `task ${quote(name)}, column ${quote(weightColumn)}`
   if (column.kind === 'list') {
-    const message = `${place}: expected one weight per row, found lists; say with 'weightColumn' which column has them`
+    const message = `${place}: expected one weight per row, found lists; set 'weightColumn' to a column of single numbers`
     throw new DataError(message, { column: weightColumn })
   }
   const check = (weight: number, row: number, value: number | string | null): number => {
     if (weight >= 0 && weight < 3.4e38) return weight
     const found = value === null ? 'a missing value' : describeValue(value)
-    const next = 'write 0 where a row is not to count, and 1 where it counts as any other does'
+    const next = 'write 0 for a row that must not count, and 1 for a normal row'
     throw new DataError(`${place}, row ${row}: expected a weight >= 0, found ${found}; ${next}`, {
       column: weightColumn,
       row,

@@ -1,4 +1,4 @@
-// Checkpoints: writes the model, and what resuming needs, after every epoch or after those that are the best so far.
+// Checkpoints: writes the model and what resuming needs, after every epoch or after each new best epoch.
 
 import { dirname } from 'node:path'
 
@@ -11,25 +11,25 @@ import { checkWritable } from '../io/atomic.js'
 import type { Callback } from './callbacks.js'
 import { keptState, Monitor, type MonitorOptions, monitorOptions, monitorState } from './monitor.js'
 
-/** The schema of its options, to be spread into that of a configuration. */
+/** The schema of the options, also part of the configuration's schema. */
 export const checkpointOptions = { ...monitorOptions, path: pathSchema }
 
 const schema = z.strictObject(checkpointOptions)
 const stateSchema = z.strictObject(monitorState)
 
 export interface CheckpointOptions extends MonitorOptions {
-  /** The file, a path or a `file:` URL; `{epoch}` in it becomes the epoch's number. It is replaced whole or not at all. */
+  /** Path or `file:` URL of the file; `{epoch}` stands for the epoch's number. A write replaces the whole file or nothing. */
   readonly path: FilePath
-  /** Writes only where this has become better. Default: after every epoch. */
+  /** Writes only when this number has become better. Default: after every epoch. */
   readonly monitor?: string | undefined
 }
 
 const epochPlace = '{epoch}'
 
 /**
- * Saves the model during `fit`, with the optimizer's state, so that `fit` can be resumed from the file.
- * @throws ERR_MULTIGATE_ARGUMENT naming the option; in `fit`, ERR_MULTIGATE_WRITE before the first step where the
- * file cannot be written.
+ * Saves the model and the optimizer's state during `fit`, so that `fit` can resume from the file.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option; in `fit`, ERR_MULTIGATE_WRITE before the first step if the file cannot be
+ * written.
  *
  * @example
  * checkpoint({ path: 'last.safetensors' })
@@ -41,7 +41,7 @@ export function checkpoint(options: CheckpointOptions): Callback {
   return {
     async onStart(plan) {
       monitor?.start(plan)
-      // Now, and not when the first epoch is over.
+      // Fail now, not after the first epoch.
       if (!dirname(path).includes(epochPlace)) await checkWritable(path)
     },
     async onEpochSettled(record, control) {

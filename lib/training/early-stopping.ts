@@ -1,4 +1,4 @@
-// Early stopping: ends training when a number has not become better for a while, and takes the best weights back.
+// Early stopping: ends training when a number has stopped improving, and restores the best weights.
 
 import { z } from 'zod'
 
@@ -7,7 +7,7 @@ import type { Snapshot } from '../runtime/weights.js'
 import type { Callback } from './callbacks.js'
 import { keptState, Monitor, type MonitorOptions, monitorOptions, monitorState } from './monitor.js'
 
-/** The schema of its options, to be spread into that of a configuration. */
+/** The schema of the options, also part of the configuration's schema. */
 export const earlyStoppingOptions = {
   ...monitorOptions,
   patience: z.int().min(1).optional(),
@@ -18,15 +18,15 @@ const schema = z.strictObject(earlyStoppingOptions)
 const stateSchema = z.strictObject({ ...monitorState, waited: z.int().min(0) })
 
 export interface EarlyStoppingOptions extends MonitorOptions {
-  /** Epochs without a better value before it stops. Default 3. */
+  /** How many epochs without a better value to wait before stopping. Default 3. */
   readonly patience?: number | undefined
-  /** Ends with the weights of the best epoch, also where all epochs were run. Default true. */
+  /** Restores the weights of the best epoch at the end, even if all epochs ran. Default true. */
   readonly restoreBest?: boolean | undefined
 }
 
 /**
  * Stops `fit` when `monitor` has not become better for `patience` epochs.
- * @throws ERR_MULTIGATE_ARGUMENT naming the option; in `fit`, for a `monitor` that the run does not measure.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option; in `fit`, if the run does not measure `monitor`.
  *
  * @example
  * await model.fit(train, { validation, callbacks: [earlyStopping({ monitor: 'val_auc', patience: 3 })] })

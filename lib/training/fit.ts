@@ -1,5 +1,5 @@
-// One call of `fit`: from checked options to a history. It orders the parts (step loop, validation, callbacks) and holds no
-// numerics of its own.
+// One call of `fit`, from checked options to a history. It orders the parts (step loop, validation, callbacks) and has no numerics
+// of its own.
 
 import { seesGpu } from '../core/device.js'
 import { elementsOf } from '../core/layout.js'
@@ -23,7 +23,7 @@ import type { FitValues } from './options.js'
 import type { Drawn, TrainingState } from './state.js'
 import { StepLoop } from './step-loop.js'
 
-/** What a run of `fit` works on. All of it belongs to the caller. */
+/** What a run of `fit` works on. The caller owns all of it. */
 export interface FitRun {
   readonly model: string
   readonly runner: NetworkRunner
@@ -31,32 +31,32 @@ export interface FitRun {
   readonly tasks: readonly NetworkTask[]
   readonly train: RowSource
   readonly validation: EncodedRows | undefined
-  /** Spent on encoding both. */
+  /** Seconds spent on encoding the training and validation rows. */
   readonly encodeSeconds: number
   readonly settings: FitValues
   readonly seed: number
   readonly drawn: Drawn
   readonly callbacks: readonly CallbackLike[]
   readonly turns: Turns
-  /** Throws where training must not go on: aborted or disposed. */
+  /** Throws if training must stop: aborted or disposed. */
   readonly checkpoint: () => void
-  /** Throws where the model was disposed. */
+  /** Throws if the model is disposed. */
   readonly checkAlive: () => void
   readonly evaluate: (data: EncodedRows) => Promise<Evaluation>
   readonly save: (path: FilePath, training: TrainingState) => Promise<void>
   readonly optimizer: Optimizer
-  /** Where another run has left off. */
+  /** The run to resume, if any. */
   readonly resumed: Resumed | undefined
 }
 
-/** A run to go on with. */
+/** A run to resume. */
 export interface Resumed {
   readonly state: TrainingState
-  /** Writes the optimizer's moments, once their memory is there. */
+  /** Restores the optimizer's moments once their memory exists. */
   readonly readMoments: (program: LoweredProgram) => Promise<void>
 }
 
-/** Trains. @throws what a callback throws, the signal's reason, ERR_MULTIGATE_DIVERGED. */
+/** Trains. @throws ERR_MULTIGATE_DIVERGED, the signal's reason, and whatever a callback throws. */
 export async function runFit(run: FitRun): Promise<History> {
   const callbacks = run.callbacks.map(toCallback)
   const { memories } = run.runner
@@ -76,12 +76,12 @@ export async function runFit(run: FitRun): Promise<History> {
   }
 }
 
-/** What fails on top of a failure must not hide it, nor keep it from other callbacks. */
+/** A second failure must neither hide the first nor keep it from other callbacks. */
 async function tellFailure(callback: Callback, error: unknown): Promise<void> {
   try {
     await callback.onFailure?.(error)
   } catch {
-    // The first error is thrown.
+    // The caller throws the first error.
   }
 }
 
@@ -128,18 +128,18 @@ class Run {
       await this.#each((callback) => callback.onEpochEnd?.(record, this.#control))
       await this.#each((callback) => callback.onEpochSettled?.(record, this.#control))
     }
-    // Each callback sees what those before it did to the weights; the last word is what is returned.
+    // Each callback sees the weights that earlier callbacks left. The last state is the result.
     await this.#each((callback) => callback.onEnd?.(this.#soFar(), this.#control))
     await this.#checkWeights()
     return this.#soFar()
   }
 
-  /** Nobody has seen what the last step did. */
+  /** No loss has been computed after the last step, so check the weights. */
   async #checkWeights(): Promise<void> {
     await this.#health.check(`after epoch ${this.#weightsEpoch}`)
   }
 
-  /** One callback after the other. One that disposes of the model is the last. */
+  /** Calls the callbacks one after the other. One that disposes of the model is the last. */
   async #each(call: (callback: Callback, index: number) => unknown): Promise<void> {
     for (const [index, callback] of this.#callbacks.entries()) {
       await call(callback, index)
@@ -166,7 +166,7 @@ class Run {
     return evaluate(validation)
   }
 
-  /** One callback after the other, from one on; a promise only where one of them gives one. */
+  /** Calls the callbacks one after the other, starting at `from`. Returns a promise only if one of them does. */
   #tell(what: 'onStep' | 'onProgress', step: StepRecord, from = 0): Promise<void> | undefined {
     for (let index = from; index < this.#callbacks.length; index += 1) {
       const waiting: unknown = this.#callbacks[index]?.[what]?.(step)
@@ -244,7 +244,7 @@ class Run {
   }
 }
 
-/** Any object that can be waited for. */
+/** Whether a value can be awaited. */
 function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value
 }

@@ -1,5 +1,5 @@
-// Whether a model computes after its last update, which no step has looked at: before weights leave `fit`, into a file, a copy or
-// the caller's hands. Every weight is looked at, and the last rows that were trained on are run once more.
+// Checks that a model still computes after its last update, which no later step has tested. It runs before weights leave `fit` for a
+// file, a copy or the caller. It reads every weight and runs the last trained rows once more.
 
 import { quote } from '../core/check.js'
 import { notFiniteAt } from '../core/finite.js'
@@ -12,7 +12,7 @@ import type { NetworkRunner } from '../runtime/runner.js'
 import { type Place, weightsOf } from '../runtime/weights.js'
 import type { FitValues } from './options.js'
 
-/** What it looks at. */
+/** What the check reads. */
 export interface Watched {
   readonly runner: NetworkRunner
   readonly turns: Turns
@@ -24,7 +24,7 @@ export interface Watched {
 export class Health {
   readonly #watched: Watched
   #unseen = false
-  /** Whether rows have the order of an epoch. */
+  /** Whether an epoch has given the rows an order. */
   #ordered = false
 
   constructor(watched: Watched) {
@@ -36,13 +36,13 @@ export class Health {
     this.#unseen = this.#ordered = true
   }
 
-  /** The weights are others from here on. */
+  /** Marks the weights as changed. */
   restored(): void {
     this.#unseen = true
   }
 
   /**
-   * Looks at the weights, once after every change.
+   * Checks the weights, once after every change.
    * @throws ERR_MULTIGATE_DIVERGED naming the weights or the task, and `when`.
    */
   async check(when: string): Promise<void> {
@@ -96,6 +96,6 @@ function* checkWeights({ network, memories }: NetworkRunner, when: string): Slic
         yield
       }
     }
-    throw new Error('weights that are not finite belong to no name')
+    throw new Error('no named array holds the weights that are not finite')
   }
 }

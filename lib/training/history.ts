@@ -1,4 +1,4 @@
-// What training leaves behind: one record per epoch, and the names that callbacks may monitor. Plain data.
+// The result of training as plain data: one record per epoch, and the names that callbacks may monitor.
 
 import { type MetricName, metrics } from '../metrics/registry.js'
 import type { TaskName } from '../models/definition.js'
@@ -8,33 +8,36 @@ import type { EpochLosses } from '../runtime/losses.js'
 import type { UnknownValues } from '../runtime/unknown.js'
 import { kindOf, type Task } from '../tasks/task.js'
 
-/** One epoch, as the history and callbacks see it. `Tasks`: those of the model. */
+/** One epoch, as the history and callbacks see it. `Tasks`: the tasks of the model. */
 export interface EpochRecord<Tasks extends readonly Task[] = readonly Task[]> {
-  /** From 1. */
+  /** Number of the epoch, from 1. */
   readonly epoch: number
   readonly steps: number
-  /** Sum of task weight x task loss, and penalties; the mean of these over the epoch's rows. */
+  /** Sum of task weight x task loss, plus penalties; averaged over the epoch's rows. */
   readonly loss: number
   /**
-   * Loss of each task, without its weight and without penalties: the mean over the epoch's rows with a label, as `lossReduction`
-   * counts them, each taken before the update of its step. 0 where there are none.
+   * Loss of each task, without task weight and penalties: the mean over the epoch's labelled rows, counted by `lossReduction`. Each step
+   * measures it before its update. 0 for a task without labels.
    */
   readonly tasks: Readonly<Record<TaskName<Tasks>, { readonly loss: number }>>
-  /** What was measured on the validation data after the epoch. */
+  /** Measurements on the validation data after the epoch. */
   readonly validation: Evaluation<Tasks> | undefined
-  /** Everything that can be monitored, by name: `loss`, `<task>_loss`, and with validation data `val_loss`, `val_<metric>`, `val_<task>_<metric>`. A metric that is undefined, and the loss of a task without labels, is absent. */
+  /**
+   * Every number that can be monitored, by name: `loss`, `<task>_loss`, and with validation data `val_loss`, `val_<metric>`,
+   * `val_<task>_<metric>`. An undefined metric is absent, and so is the loss of a task without labels.
+   */
   readonly metrics: Readonly<Record<string, number>>
-  /** Spent on training steps, validation not counted. */
+  /** Seconds spent on training steps, without validation. */
   readonly seconds: number
   readonly rowsPerSecond: number
 }
 
-/** What `fit` gives. `unknownValues` and `unknownShares` are those of the training rows. `Tasks`: those of the model. */
+/** The result of `fit`. `unknownValues` and `unknownShares` count the training rows. `Tasks`: the tasks of the model. */
 export interface History<Tasks extends readonly Task[] = readonly Task[]> extends UnknownValues {
   readonly epochs: readonly EpochRecord<Tasks>[]
-  /** Why training ended before its last epoch. */
+  /** Why training ended before its last epoch; undefined if it did not. */
   readonly stopReason: string | undefined
-  /** The epoch whose weights the model has now. */
+  /** The epoch that the model's current weights come from. */
   readonly weightsEpoch: number
 }
 
@@ -45,13 +48,13 @@ const measured: readonly Measured[] = ['loss', ...metrics.map(({ name }) => name
 
 const measuredOf = (task: NetworkTask): Measured[] => ['loss', ...kindOf(task).metrics.map(({ name }) => name)]
 
-/** Which values of a monitor are better: as its metric says; of losses lower ones. No metric's name has an underscore. */
+/** Which values of a monitor are better: for a metric as it declares, for a loss the lower ones. Metric names have no underscore. */
 export function betterOf(monitor: string): 'higher' | 'lower' {
   const watched = monitor.slice(monitor.lastIndexOf('_') + 1)
   return metrics.find(({ name }) => name === watched)?.better ?? 'lower'
 }
 
-/** Names that a run will have: `loss`, `<task>_loss`, and with validation data the same and metrics with `val_` before. */
+/** Names that a run will have: `loss` and `<task>_loss`; with validation data also `val_` names of losses and metrics. */
 export function monitorNames(tasks: readonly NetworkTask[], validation: boolean): string[] {
   const losses = ['loss', ...tasks.map(({ name }) => `${name}_loss`)]
   if (!validation) return losses
@@ -59,7 +62,7 @@ export function monitorNames(tasks: readonly NetworkTask[], validation: boolean)
   return [...losses, ...new Set(own.flat())]
 }
 
-/** The values of `monitorNames` after an epoch; `val_<metric>` is the mean over the tasks where it is defined. */
+/** The values of `monitorNames` after an epoch. `val_<metric>` is the mean over the tasks that define it. */
 export function monitorValues(losses: EpochLosses, validation: Evaluation | undefined): Record<string, number> {
   const { tasks, total } = losses
   const values: Record<string, number> = { loss: total }
@@ -73,7 +76,7 @@ export function monitorValues(losses: EpochLosses, validation: Evaluation | unde
   return { ...values, val_loss: validation.loss }
 }
 
-/** Nothing was measured without a labelled row; the loss of none is 0. */
+/** A task without a labelled row has no measurement; its loss is recorded as 0. */
 function rowValue(task: string, result: TaskEvaluation, metric: Measured): [string, number][] {
   const value = result.rows === 0 ? undefined : result[metric]
   return value === undefined ? [] : [[task, value]]

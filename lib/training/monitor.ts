@@ -1,4 +1,4 @@
-// Watching one number over the epochs: is this one the best so far? Shared by early stopping and checkpoints.
+// Watches one number over the epochs and tells whether it is the best so far. Early stopping and checkpoints share it.
 
 import { z } from 'zod'
 
@@ -9,20 +9,20 @@ import { betterOf, type EpochRecord } from './history.js'
 export interface MonitorOptions {
   /** `val_loss`, `val_<task>_<metric>`, `val_<metric>` (mean over tasks), `loss` or `<task>_loss`. */
   readonly monitor?: string | undefined
-  /** Which way is better; `'auto'`, the default: down for losses, else the way that the metric says, such as down for errors. */
+  /** Which way is better. `'auto'` takes lower for losses and follows each metric's own direction. Default `'auto'`. */
   readonly mode?: 'auto' | 'min' | 'max' | undefined
-  /** A change that is not larger than this is none. Default 0. */
+  /** An improvement must exceed this to count. Default 0. */
   readonly minDelta?: number | undefined
 }
 
-/** Their schema, to be spread into a callback's own. */
+/** The schema of these options, part of a callback's own. */
 export const monitorOptions = {
   monitor: z.string().min(1).optional(),
   mode: z.enum(['auto', 'min', 'max']).optional(),
   minDelta: z.number().min(0).optional(),
 }
 
-/** What a monitor remembers, to be spread into a callback's own. */
+/** The schema of a monitor's state, part of a callback's own. */
 export const monitorState = {
   monitor: z.string(),
   best: z.strictObject({ epoch: z.int(), value: z.number() }).nullable(),
@@ -43,13 +43,13 @@ export class Monitor {
     this.#minDelta = minDelta
   }
 
-  /** Begins anew. @throws ERR_MULTIGATE_ARGUMENT where the run will not have such a number. */
+  /** Begins anew. @throws ERR_MULTIGATE_ARGUMENT if the run will not measure this number. */
   start({ monitors }: FitPlan): void {
     this.best = undefined
     if (monitors.includes(this.name)) return
     throw new ArgumentError(
-      `monitor: '${this.name}' is not measured in this run; measured: ${monitors.join(', ')}` +
-        (this.name.startsWith('val_') && !monitors.includes('val_loss') ? '. fit was given no validation data' : ''),
+      `monitor: expected a number that this run measures (${monitors.join(', ')}), found '${this.name}'` +
+        (this.name.startsWith('val_') && !monitors.includes('val_loss') ? '; give fit validation data' : ''),
       { field: 'monitor' },
     )
   }
@@ -59,18 +59,20 @@ export class Monitor {
   }
 
   /**
-   * Goes on from a run that is resumed.
-   * @throws ERR_MULTIGATE_ARGUMENT where that run watched another number: its best is none of this one's.
+   * Restores the state of the run that is resumed.
+   * @throws ERR_MULTIGATE_ARGUMENT if that run watched another number, whose best value means nothing here.
    */
   resume({ monitor, best }: MonitorState): void {
     if (monitor !== this.name) {
-      const message = `fit.resume: the checkpoint's run had a callback that watches '${monitor}' here, this one watches '${this.name}'`
+      const message =
+        `fit.resume: expected a callback that watches '${monitor}' at this place, as in the checkpoint's run, found '${this.name}'; ` +
+        "pass the callbacks of the checkpoint's run, in their order"
       throw new ArgumentError(message, { field: 'fit.resume' })
     }
     this.best = best ?? undefined
   }
 
-  /** Takes an epoch in; whether it is the best so far. A number that is undefined, or not finite, is never better. */
+  /** Records an epoch and returns whether it is the best so far. An undefined or non-finite number is never better. */
   improves({ epoch, metrics }: EpochRecord): boolean {
     const value = metrics[this.name]
     if (value === undefined || !Number.isFinite(value)) return false
@@ -81,14 +83,14 @@ export class Monitor {
 }
 
 /**
- * What a callback has kept in a checkpoint.
- * @throws ERR_MULTIGATE_ARGUMENT where another kind of callback has kept it: states belong to places in the list.
+ * The state that a callback kept in a checkpoint.
+ * @throws ERR_MULTIGATE_ARGUMENT if another kind of callback kept it. States belong to places in the list.
  */
 export function keptState<State>(callback: string, schema: z.ZodType<State>, json: unknown): State {
   const result = schema.safeParse(json)
   if (result.success) return result.data
   const message =
-    `fit.resume: expected what ${callback} keeps, found what another callback has kept; ` +
+    `fit.resume: expected the state of ${callback}, found that of another callback; ` +
     "pass the callbacks of the checkpoint's run, in their order"
   throw new ArgumentError(message, { field: 'fit.resume', cause: result.error })
 }

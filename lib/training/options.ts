@@ -1,5 +1,5 @@
-// The options of `fit`: their types, and the schema that checks them. A new option is declared here, twice in sight of each other, and read
-// where it is used: the command line takes its part of a configuration from here.
+// The options of `fit`: their types, and the schema that checks them. Declare a new option in both places below, and read it where it is
+// used. The command line takes its part of a configuration from here.
 
 import { z } from 'zod'
 
@@ -12,38 +12,37 @@ import type { DataPlacement } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import { type CallbackLike, hooks } from './callbacks.js'
 
-/** The options of `fit` that are plain data: a configuration file may have them too. */
+/** The options of `fit` that are plain data. A configuration file may have them too. */
 export interface FitSettings {
-  /** Rows of a step. Default 1024. The last batch of an epoch may be smaller. */
+  /** Rows per step. Default 1024. The last batch of an epoch may be smaller. */
   readonly batchSize?: number | undefined
-  /** How often all rows are trained on. With `resume` the epochs of the checkpoint count too. Default 1. */
+  /** How many times to train on all rows. With `resume`, the epochs of the checkpoint count too. Default 1. */
   readonly epochs?: number | undefined
-  /** Whether every epoch has its rows in a new order, drawn from the model's seed; a second `fit` goes on drawing. Default true. */
+  /** Whether to shuffle the rows in every epoch. The model's seed gives the orders; a second `fit` draws further ones. Default true. */
   readonly shuffle?: boolean | undefined
   /**
-   * Where the rows of `train` are kept for a GPU. `'device'`: all of them in its memory; ERR_MULTIGATE_OUT_OF_MEMORY where they do not
-   * fit. `'host'`: in the host's memory, from where each batch is brought while the device works on the one before. `'auto'`: in the
-   * device's memory where they take half of what is free at most. The results are the same to the bit. Default `'auto'`. On other devices
-   * `'device'` is an error.
+   * Where the rows of `train` are kept for a GPU. `'device'`: all in its memory, with ERR_MULTIGATE_OUT_OF_MEMORY if they do not fit.
+   * `'host'`: in the host's memory; each batch is copied while the device works on the one before. `'auto'`: in the device's memory if
+   * they take at most half of what is free. Results are the same to the bit. Default `'auto'`. On other devices `'device'` is an error.
    */
   readonly dataPlacement?: DataPlacement | undefined
 }
 
 /** Options of `fit`. */
 export interface FitOptions extends FitSettings {
-  /** Rows that every epoch is measured on. Early stopping and `val_` monitors need them. Default none. */
+  /** Rows to measure after every epoch. Early stopping and `val_` monitors need them. Default: none. */
   readonly validation?: Dataset | undefined
-  /** The update rule and its learning rate. It starts anew with every `fit`. Default `adam()`. */
+  /** The update rule and its learning rate. Every `fit` starts it anew. Default `adam()`. */
   readonly optimizer?: Optimizer | undefined
-  /** What looks on and takes part, in this order. A function is called after every epoch. Default none. */
+  /** Callbacks, called in this order. A plain function is called after every epoch. Default: none. */
   readonly callbacks?: readonly CallbackLike[] | undefined
-  /** An `AbortSignal`, looked at between two steps, of short ones ten times a second. The model keeps the weights of the last whole step. */
+  /** An `AbortSignal`, checked between steps, at most ten times a second. The model keeps the weights of the last whole step. */
   readonly signal?: Signal | undefined
   /**
-   * A file that a checkpoint of another `fit` has written. This `fit` goes on from there, on a model that is not built yet and has the same
-   * options and optimizer; its learning rate alone may differ. Vocabularies, weights and the optimizer's state are the file's. Where the
-   * file's epochs leave none of `epochs`, nothing is trained, and `progress` says so. With the same data and options the end is the same to
-   * the bit as without the break.
+   * A file that a checkpoint of another `fit` wrote. This `fit` continues from it. The model must be unbuilt and have the same options and
+   * optimizer; only the learning rate may differ. Vocabularies, weights and the optimizer's state come from the file. If the file already
+   * has all `epochs`, nothing is trained, and `progress` says so. With the same data and options the result equals that of an
+   * uninterrupted run to the bit.
    */
   readonly resume?: FilePath | undefined
 }
@@ -63,7 +62,7 @@ export const callSchema = z.strictObject({ signal })
 /** The options of `fit` that are plain data. */
 export const fitSettingsSchema = z.strictObject(settings)
 
-/** All options of `fit`. The optimizer has a check of its own. */
+/** All options of `fit`. `parseOptimizer` checks the optimizer. */
 export const fitSchema = z.strictObject({
   ...settings,
   validation: checkedBy<Dataset>('a Dataset', isDataset).optional(),
@@ -73,7 +72,7 @@ export const fitSchema = z.strictObject({
   resume: pathSchema.optional(),
 } satisfies Readonly<Record<keyof FitOptions, z.ZodType>>)
 
-/** The plain options, each with its value. */
+/** The plain options, with defaults filled in. */
 export type FitValues = z.output<typeof fitSettingsSchema>
 
 function checkedBy<T>(expected: string, check: (value: unknown) => boolean): z.ZodType<T, T> {

@@ -1,4 +1,4 @@
-// What a run of `fit` remembers beside the weights, so that another can go on from there as if nothing had been between.
+// What a run of `fit` remembers beside the weights, so that another run can continue as if there had been no break.
 
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { CallbackState } from './callbacks.js'
@@ -6,19 +6,19 @@ import type { EpochRecord } from './history.js'
 
 export interface TrainingState {
   readonly optimizer: Optimizer
-  /** The optimizer's, since it began. */
+  /** Steps of the optimizer since it began. */
   readonly steps: number
   readonly epochs: readonly EpochRecord[]
   readonly stopReason: string | undefined
-  /** The epoch whose weights these are. */
+  /** The epoch that these weights come from. */
   readonly weightsEpoch: number
-  /** By their place in the list; undefined of one that remembers nothing. */
+  /** States by place in the list; undefined for a callback without one. */
   readonly callbacks: readonly (CallbackState | undefined)[]
 }
 
 /**
- * What all `fit`s of a model have drawn from its seed, failed ones too: orders of rows, one an epoch, and dropout, one a step. The
- * next ones are drawn after these.
+ * How much all `fit`s of a model have drawn from its seed, failed ones too: one order of rows per epoch, dropout once per step. Later
+ * draws continue from here.
  */
 export interface Drawn {
   epochs: number

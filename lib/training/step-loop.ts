@@ -1,6 +1,6 @@
-// The step loop of `fit`: epochs of shuffled batches, the last, smaller one included. Steps go together, a tenth of a second in one
-// call into the addon, as going from thread to thread and back costs as much as a step of a thousand rows. A call ends sooner
-// where others wait, and at step boundaries only, so that weights are never half updated.
+// The step loop of `fit`: epochs of shuffled batches, including the last, smaller one. One call into the addon runs about a tenth of a
+// second of steps, because changing threads costs as much as a step of a thousand rows. A call ends sooner if others wait, but only
+// between steps, so weights are never half updated.
 
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
@@ -22,14 +22,14 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle'
   readonly seed: number
   readonly threads: number
   readonly turns: Turns
-  /** Thrown before each step where training must not go on. */
+  /** Throws before a step if training must stop. */
   readonly checkpoint: () => void
-  /** Absent: nobody wants to know of every step. */
+  /** Undefined if no callback listens to every step. */
   readonly onStep: ((step: StepRecord) => Promise<void> | undefined) | undefined
   readonly onProgress: (step: StepRecord) => Promise<void> | undefined
-  /** Steps that the optimizer has done already. */
+  /** Steps that the optimizer has already done. */
   readonly stepsBefore: number
-  /** Counts on with every epoch and step. */
+  /** Counts of draws, increased with every epoch and step. */
   readonly drawn: Drawn
 }
 
@@ -39,16 +39,16 @@ interface StepPlace {
   readonly step: number
 }
 
-/** Steps over rows that follow each other in a shard, from `start` on, `rows` each. */
+/** Steps over consecutive rows of a shard: each takes `rows`, the first begins at `start`. */
 interface StepRange {
   readonly start: number
   readonly rows: number
   readonly steps: number
 }
 
-/** What one call takes, about, in milliseconds: so long an abort waits, and a display. */
+/** Target duration of a call in milliseconds. An abort and a display wait this long. */
 const callMilliseconds = 100
-/** Of one call at most: their scalars are laid out before it. */
+/** Most steps in a call: it needs their scalars in advance. */
 const mostSteps = 1024
 
 export class StepLoop {
@@ -60,12 +60,12 @@ export class StepLoop {
     this.#steps = options.stepsBefore
   }
 
-  /** Steps since the optimizer began: its bias correction counts them. */
+  /** Steps since the optimizer began, for its bias correction. */
   get steps(): number {
     return this.#steps
   }
 
-  /** All rows once, shard by shard. */
+  /** Trains on all rows once, shard by shard. */
   async epoch(epoch: number): Promise<EpochLosses> {
     const { program, tasks, source, shuffle, seed, turns, checkpoint, drawn } = this.#options
     const losses = new EpochLosses(program, tasks)
@@ -79,7 +79,7 @@ export class StepLoop {
     return losses
   }
 
-  /** All rows of a shard once. Gives how many steps of the epoch have been done. */
+  /** Trains on all rows of a shard once. Returns the number of steps done in the epoch. */
   async #train(shard: EncodedRows, losses: EpochLosses, { epoch, step: before }: StepPlace): Promise<number> {
     const { program, batchSize, turns, checkpoint, onStep, onProgress } = this.#options
     const width = resultsOf(program)
@@ -103,7 +103,7 @@ export class StepLoop {
     return step
   }
 
-  /** Steps that follow each other, `steps` at most. */
+  /** At most `steps` consecutive steps. */
   async #run(shard: EncodedRows, { start, rows, steps }: StepRange): Promise<Float64Array> {
     const { plan, program, dataPlacement, shuffle, threads, drawn } = this.#options
     const results = await plan.runAsync({
@@ -125,7 +125,7 @@ export class StepLoop {
     return results
   }
 
-  /** Of the next steps, which count from here on. */
+  /** Scalar inputs of the next `steps` steps. */
   #scalars(steps: number): Float64Array {
     const { program, tasks, learningRate, drawn } = this.#options
     const { scalars: numbers, taskWeights, spec } = program

@@ -1,5 +1,5 @@
-// The program of a training step: what a network does with rows (`Network.rows`), then the update of its weights. Penalties, optimizer and
-// how tables move are of the step alone: a network is lowered without them.
+// The program of a training step: the network's own part (`Network.rows`), then the update of its weights. Penalties, optimizer and the
+// way tables update belong to the step alone; a network is lowered without them.
 
 import type { ParameterGroup } from '../core/layout.js'
 import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
@@ -7,19 +7,19 @@ import { type OptimizerRule, type Penalty, type UpdateRule, updateFields, update
 import type { Network, TableGradient } from '../models/network.js'
 import { type CommonOptions, penaltyOf } from '../models/options.js'
 
-/** Groups of weights that have a penalty of their own. */
+/** Groups of weights with their own penalty. */
 export type PenaltyGroup = ParameterGroup | 'embedding'
 
 export interface StepOptions {
   readonly optimizer: OptimizerRule
   readonly penalties: Readonly<Record<PenaltyGroup, Penalty>>
-  /** Every row of a table moves, touched or not. */
+  /** Whether every row of a table updates, touched or not. */
   readonly exact: boolean
 }
 
 const groups: readonly ParameterGroup[] = ['expert', 'gate', 'tower', 'bottom']
 
-/** What a model's options say of a step. */
+/** The options of a model that concern a step. */
 export function stepOptions(options: CommonOptions, optimizer: OptimizerRule): StepOptions {
   const of = (group: PenaltyGroup): Penalty => penaltyOf(options, group)
   return {
@@ -29,7 +29,7 @@ export function stepOptions(options: CommonOptions, optimizer: OptimizerRule): S
   }
 }
 
-/** The rows of a network and the step that follows them as one program, over the same layout and buffers. */
+/** Joins the rows of a network and the step into one program with the same layout and buffers. */
 export function lowerStep(network: Network, { optimizer, penalties, exact }: StepOptions): LoweredProgram {
   const program = ProgramBuilder.after(network.rows, network.parameters)
   const rule = updateRule(optimizer)
@@ -40,7 +40,7 @@ export function lowerStep(network: Network, { optimizer, penalties, exact }: Ste
   return program.build()
 }
 
-/** Kernels only: biases are never penalised. */
+/** Penalises kernels only, never biases. */
 function emitPenalty(
   program: ProgramBuilder,
   { parameters, gradients }: Network,
@@ -53,7 +53,7 @@ function emitPenalty(
   program.op('penalty', { parameters: views, gradients: gradients.parameters, loss: program.penalty(group), l1, l2 })
 }
 
-/** The update of the whole flat store. */
+/** Updates the whole flat store. */
 function emitUpdate(program: ProgramBuilder, { gradients }: Network, rule: UpdateRule): void {
   program.op('optimize', {
     parameters: program.parameters(),
@@ -62,7 +62,7 @@ function emitUpdate(program: ProgramBuilder, { gradients }: Network, rule: Updat
   })
 }
 
-/** The update of a table from the gradients of what was gathered from it. */
+/** Updates a table from the gradients of its gathered rows. */
 export function emitTableUpdate(
   program: ProgramBuilder,
   { table, inputs }: TableGradient,

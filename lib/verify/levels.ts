@@ -1,4 +1,4 @@
-// Random levels with parameters, rows and upstream gradients: what a machine is verified with, and the tests.
+// Random levels with parameters, rows and upstream gradients, to verify a machine and for tests.
 
 import type { Activation } from '../core/activation.js'
 import { type Topology, topology } from '../core/topology.js'
@@ -19,11 +19,11 @@ export interface CaseSize {
   readonly experts: number
   readonly units: number
   readonly activations: readonly Activation[]
-  /** Layers before the last of experts, and before the softmax of gates. Default 0. */
+  /** Hidden layers of experts and gates. Default 0. */
   readonly hidden?: number | undefined
 }
 
-/** A level of 1 to 3 streams, gates that see what they like, sometimes a bias or a temperature, sometimes no upstream gradient. */
+/** A level of 1 to 3 streams with random gates, sometimes a bias, a temperature or a missing upstream gradient. */
 export function randomCase(seed: number, size: CaseSize): MixtureCase {
   const random = randomOf(seed)
   const upTo = (most: number): number => 1 + Math.floor(random() * most)
@@ -73,7 +73,7 @@ function randomParameters(level: Topology, random: () => number): MixtureParamet
     return randomArray(random, count * inputDim * width, 1.5 / Math.sqrt(inputDim))
   }
   const bias = (elements: number): Float32Array => randomArray(random, elements, 0.5)
-  // Of an expert's first layer: one stack, or where widths differ one per stream.
+  // An expert's first layer: one stack or, if widths differ, one per stream.
   const firstKernel = (width: number): Float32Array | Float32Array[] => {
     const [first = 1] = streams
     if (streams.every((inputDim) => inputDim === first)) return kernel(experts.length, first, width)

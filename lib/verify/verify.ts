@@ -1,6 +1,6 @@
-// Whether this machine computes what it should: every instruction set and GPU, in each precision, against the float64
-// reference on random levels and whole training runs, and the same bits for any number of threads. Nothing is read from
-// files: truth is computed here.
+// Checks that this machine computes correct results. It compares every instruction set and GPU, in each precision, with the float64
+// reference on random levels and whole training runs, and requires the same bits for any number of threads. It computes the truth
+// itself and reads no files.
 
 import { isTypedArray } from '../core/arrays.js'
 import { precisions } from '../core/precision.js'
@@ -12,7 +12,7 @@ import { adam } from '../optimizers/adam.js'
 import { type MixtureCase, randomCase } from './levels.js'
 import { randomOf } from './numbers.js'
 
-/** Where and how: what is put beside the reference in the same precision. */
+/** A place to verify against the reference in the same precision. */
 export interface VerifiedPlace {
   readonly device: 'cpu' | 'cuda'
   readonly isa: string | undefined
@@ -20,20 +20,20 @@ export interface VerifiedPlace {
 }
 
 export interface PlaceReport extends VerifiedPlace {
-  /** Levels and training runs. */
+  /** Number of levels and training runs. */
   readonly checks: number
-  /** The largest error of an output or gradient, ||got - want|| / ||want||, and what is allowed. */
+  /** The largest error of an output or gradient, ||got - want|| / ||want||, and its limit. */
   readonly levelError: number
   readonly levelLimit: number
-  /** The largest difference of a prediction after training, and what is allowed. */
+  /** The largest difference of a prediction after training, and its limit. */
   readonly trainingError: number
   readonly trainingLimit: number
-  /** Of 1 thread and of several. */
+  /** Whether 1 thread and several give the same bits. */
   readonly sameBits: boolean
   readonly passed: boolean
 }
 
-// tf32 is put beside float32, the others beside the reference in the same precision.
+// tf32 is compared with float32, other precisions with the reference in the same precision.
 const limits = {
   float32: { level: 1e-5, training: 1e-3 },
   tf32: { level: 2e-3, training: 3e-2 },
@@ -81,7 +81,7 @@ function arraysOf(value: object): FloatArray[] {
   return Object.values(value).flatMap((item) => arraysOf(item as object))
 }
 
-/** Relative to the norm; what almost cancels out may be off by float32's rounding of what it is the difference of. */
+/** Error relative to the norm. The least norm allows for float32 rounding of values that almost cancel out. */
 function errorOf(got: FloatArray, want: FloatArray): number {
   if (want.length === 0) return 0 // a stream that no expert reads has no kernel
   let [difference, norm] = [0, 0]

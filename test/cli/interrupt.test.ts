@@ -122,7 +122,7 @@ describe.each(signals)('%s', (signal, exitCode) => {
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
     const code = await new Promise((resolve) => child.on('close', resolve))
     clearInterval(watch)
-    expect({ code, err }).toEqual({ code: exitCode, err: `interrupted: ${join(own, 'scores.csv')} is as it was\n` })
+    expect({ code, err }).toEqual({ code: exitCode, err: `interrupted: ${join(own, 'scores.csv')} is unchanged\n` })
     expect(readdirSync(own)).toEqual(['scores.csv'])
     expect(readFileSync(join(own, 'scores.csv'), 'utf8')).toBe('scores of yesterday')
   })

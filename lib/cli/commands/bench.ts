@@ -1,4 +1,4 @@
-// `multigate bench`: how fast this machine runs the layers, training steps, predictions and serving, and what share of its peak that is.
+// `multigate bench`: the speed of layers, training steps, predictions and serving on this machine, and its share of the machine's peak.
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type BenchResult, bench as run, type WorkloadName, workloadNames } from '../../bench/bench.js'
@@ -25,9 +25,11 @@ export function bench(done: (code: number) => void): Command {
     .description('time layers, training steps, predictions and serving on this machine')
     .option('--only <names>', `of ${workloadNames.join(',')}`, workloads, [...workloadNames])
     .option('--isa <name>', 'one of the CPU instruction sets that `multigate doctor` lists')
-    .addOption(new Option('--precision <name>', 'of matrix products').choices(['float32', 'bfloat16']).default('float32'))
-    .option('--threads <n>', 'threads at most', integer(1))
-    .option('--seconds <n>', 'spent on each measurement, about', integer(1), 2)
+    .addOption(
+      new Option('--precision <name>', 'precision of matrix products').choices(['float32', 'bfloat16']).default('float32'),
+    )
+    .option('--threads <n>', 'most threads to use', integer(1))
+    .option('--seconds <n>', 'about how many seconds to spend on each measurement', integer(1), 2)
     .option('--json', 'print one JSON object as the last line of stdout')
     .action(async ({ json = false, ...flags }: Flags) => {
       const native = loadNative()
@@ -53,12 +55,12 @@ function workloads(text: string): WorkloadName[] {
   })
 }
 
-/** To the microsecond, and finer where it is few of them. */
+/** Three decimals, or four for very small values. */
 export function milliseconds(value: number): string {
   return value.toFixed(value < 0.1 ? 4 : value < 10 ? 3 : 1)
 }
 
-/** One line per call: how long others of the thread waited at most while it ran. */
+/** One line per call: how long it blocked the thread at most. */
 export function gapTable(results: readonly GapResult[]): string {
   const rows = results.map(({ call, rows, seconds, longest_gap_ms }) => {
     return [call, count(rows), milliseconds(1000 * seconds), milliseconds(longest_gap_ms)]
@@ -66,13 +68,13 @@ export function gapTable(results: readonly GapResult[]): string {
   return table(['call', 'rows', 'ms', 'longest gap ms'], rows)
 }
 
-/** Of the GEMM rate where products decide, of a copy's where memory does. */
+/** Share of the GEMM rate if products dominate, of a copy's rate if memory does. */
 function share({ share_of_gemm_rate, gb_per_s, copy_gb_per_s }: BenchResult): string {
   const found = gb_per_s !== null && copy_gb_per_s !== null ? gb_per_s / copy_gb_per_s : share_of_gemm_rate
   return found === null ? '' : `${(100 * found).toFixed(0)}%`
 }
 
-/** One line per measurement; the share is of 0.78 x the multiply-add peak, or of what a copy moves, measured beside it. */
+/** One line per measurement. The share refers to 0.78 x the multiply-add peak, or to a copy's rate, each measured alongside. */
 export function benchTable(results: readonly BenchResult[]): string {
   const header = [
     'workload',

@@ -1,5 +1,4 @@
-// `multigate build`: compiles the native addon where it is missing, as `npm install` does. Package managers that skip
-// install scripts leave it out.
+// `multigate build`: compiles the native addon, as `npm install` does. Package managers that skip install scripts do not build it.
 
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -12,7 +11,7 @@ const script = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta
 export function build(done: (code: number) => void): Command {
   return new Command('build')
     .description('compile the native addon, and the CUDA plug-in where nvcc is found')
-    .option('--clean', 'from nothing, instead of what has changed')
+    .option('--clean', 'rebuild everything, not only what has changed')
     .action(async ({ clean = false }: { clean?: boolean }) => {
       done((await runNode([script, ...(clean ? ['--clean'] : [])])) ? exitCodes.ok : exitCodes.failed)
     })

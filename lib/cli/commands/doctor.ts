@@ -1,4 +1,4 @@
-// `multigate doctor`: what this machine offers, and whether the native part loads. Exit code 1 where it does not.
+// `multigate doctor`: shows what this machine offers, and whether the native part loads. Exit code 1 if it does not.
 
 import { availableParallelism, cpus, totalmem } from 'node:os'
 
@@ -32,24 +32,24 @@ interface Findings {
   readonly memory: Memory
   readonly isas: readonly string[]
   readonly devices: readonly DeviceInfo[]
-  /** Reads files and runs queries; a model does without. */
+  /** DuckDB reads files and runs queries; a model works without it. */
   readonly duckdb: { readonly loaded: true; readonly version: string } | { readonly loaded: false; readonly reason: string }
 }
 
 interface Processors {
   readonly ofMachine: number
-  /** Those that this process may run on. */
+  /** Processors that this process may run on. */
   readonly usable: number
-  /** Processors' worth of time that its container has; null where that is not limited. */
+  /** The container's limit, in processors' worth of time; null without a limit. */
   readonly quota: number | null
-  /** How many threads a model takes unless its options say otherwise. */
+  /** Default number of threads of a model. */
   readonly threads: number
 }
 
-/** Bytes. */
+/** Memory in bytes. */
 interface Memory {
   readonly ofMachine: number
-  /** Of the container; null where there is none. */
+  /** The container's limit; null without a limit. */
   readonly limit: number | null
   readonly available: number
 }

@@ -1,4 +1,4 @@
-// `multigate evaluate`: losses and metrics of a saved model on a file that has labels.
+// `multigate evaluate`: losses and metrics of a saved model on a file with labels.
 
 import { Command } from 'commander'
 import { loadModel } from '../../model/load.js'

@@ -1,4 +1,4 @@
-// `multigate inspect`: what a saved model is: its options, features, tasks and weights.
+// `multigate inspect`: shows a saved model's options, features, tasks and weights.
 
 import { Command } from 'commander'
 import { bytesText } from '../../core/memory.js'
@@ -10,7 +10,7 @@ import { print } from '../terminal.js'
 
 export function inspect(done: (code: number) => void): Command {
   return new Command('inspect')
-    .description('show what a saved model is')
+    .description('show the options, features, tasks and weights of a saved model')
     .argument('<model>', 'a saved model, .safetensors')
     .option('--json', 'print one JSON object')
     .action(async (path: string, { json = false }: { json?: boolean }) => {

@@ -1,5 +1,5 @@
-// `multigate predict`: scores of a file's rows in their order, one column per task (of a multiclass task one per class). The
-// file is read, scored and written part by part: it may be larger than memory. Ctrl-C, SIGTERM and SIGHUP leave no file.
+// `multigate predict`: scores of a file's rows in their order, one column per task, or per class of a multiclass task. It reads, scores and
+// writes part by part, so the file may exceed memory. Ctrl-C, SIGTERM and SIGHUP leave no file.
 
 import { Command, InvalidArgumentError } from 'commander'
 
@@ -21,18 +21,18 @@ export function predict(done: (code: number) => void): Command {
   const command = new Command('predict')
     .description('score rows with a saved model; labels are not needed')
     .argument('<model>', 'a saved model, .safetensors')
-    .option('--out <file>', 'write there instead of CSV to stdout: .csv, .jsonl or .parquet')
-    .option('--keep <columns>', 'columns of the data to write before the scores, as they are: id,user', listed)
+    .option('--out <file>', 'write to this .csv, .jsonl or .parquet file instead of CSV to stdout')
+    .option('--keep <columns>', 'columns of the data to copy before the scores, such as id,user', listed)
   return withCompute(withData(command)).action(async (path: string, flags: Flags) => {
-    const ended = (): void => note(flags.out === undefined ? 'interrupted' : `interrupted: ${flags.out} is as it was`)
+    const ended = (): void => note(flags.out === undefined ? 'interrupted' : `interrupted: ${flags.out} is unchanged`)
     done(await untilInterrupted((signal) => run(path, flags, signal), ended))
   })
 }
 
-/** Names by comma, of an option that may come again. */
+/** Names separated by commas; the option may be repeated. */
 function listed(text: string, before: readonly string[] = []): readonly string[] {
   const names = text.split(',').filter((name) => name !== '')
-  if (names.length === 0) throw new InvalidArgumentError('Expected names of columns, such as id,user.')
+  if (names.length === 0) throw new InvalidArgumentError('Expected column names, such as id,user.')
   return [...new Set([...before, ...names])]
 }
 
@@ -44,7 +44,7 @@ async function run(path: string, flags: Flags, signal: AbortSignal): Promise<num
   return exitCodes.ok
 }
 
-/** What `--keep` asks for. @throws before there is work where a column is not there, or is called as one of scores. */
+/** The columns of `--keep`. @throws before the work starts if a column does not exist or has the name of a score column. */
 async function keptRows(model: Model, reading: Reading, flags: Flags): Promise<KeptRows | undefined> {
   if (flags.keep === undefined) return undefined
   const source = await keptSource(flags.data, reading, flags)
@@ -70,7 +70,7 @@ async function* scores(
   }
 }
 
-/** What the columns of a task's scores are called: one each, of classes `<task>.<class>`. */
+/** Names of a task's score columns: its own name, or `<task>.<class>` for each class. */
 function columnNames(task: Task): string[] {
   return (
     kindOf(task)

@@ -1,5 +1,5 @@
-// `multigate train`: a configuration and a file become a saved model, with its validation and test results. Progress goes to
-// stderr, results to stdout. Ctrl-C, SIGTERM and SIGHUP stop it between two steps and save what there is.
+// `multigate train`: turns a configuration and a file into a saved model, and shows validation and test results. Progress goes to stderr,
+// results to stdout. Ctrl-C, SIGTERM and SIGHUP stop it between two steps and save the current weights.
 
 import { basename } from 'node:path'
 import { Command } from 'commander'
@@ -23,7 +23,7 @@ import { note, print } from '../terminal.js'
 
 interface Flags extends ComputeFlags {
   readonly data: string
-  /** false: not at all. */
+  /** false: do not save. */
   readonly save?: string | false | undefined
   readonly seed?: number | undefined
   readonly epochs?: number | undefined
@@ -40,10 +40,10 @@ export function train(done: (code: number) => void): Command {
     .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
     .option('--save <file>', 'where to write the model (default: <config>.safetensors in this folder)')
     .option('--no-save', 'do not write the model')
-    .option('--seed <n>', 'instead of the seed of the configuration', integer(0))
-    .option('--epochs <n>', 'instead of the epochs of the configuration', integer(1))
-    .option('--checkpoint <file>', 'write it after every epoch, with what resuming needs')
-    .option('--resume <file>', 'go on from a checkpoint of the same configuration; its epochs count too')
+    .option('--seed <n>', 'use this seed, not that of the configuration', integer(0))
+    .option('--epochs <n>', 'train this many epochs, not those of the configuration', integer(1))
+    .option('--checkpoint <file>', 'write a checkpoint after every epoch, for --resume')
+    .option('--resume <file>', 'continue from a checkpoint of the same configuration; its epochs count too')
     .option('--json', 'print one JSON object as the last line of stdout')
     .option('--quiet', 'no progress')
   return withCompute(command).action(async (config: string, { save, ...flags }: Flags) => {
@@ -53,9 +53,9 @@ export function train(done: (code: number) => void): Command {
 
 async function run(config: Config, flags: Flags): Promise<number> {
   using model = create(config, flags)
-  // Before hours of training whose result they are to hold.
+  // Check before training for hours that the results can be written.
   for (const path of [flags.save, flags.checkpoint]) if (typeof path === 'string') await checkWritable(path)
-  // What a signal that ends it finds done.
+  // What is complete when a signal ends the command.
   const done: Done = { epochs: [], saved: undefined }
   return await untilInterrupted(
     (signal) => trained(model, config, flags, done, signal),
@@ -85,7 +85,7 @@ async function trained(model: Model, config: Config, flags: Flags, done: Done, s
 
 function create({ model, options, located }: Config, flags: Flags): Model {
   const seed = flags.seed === undefined ? {} : { seed: flags.seed }
-  // The model checks its own options: their type is known only at run time here.
+  // The type of the options is known only at run time; the model checks them.
   return located(() => new modelClasses[model]({ ...options, ...seed, ...computeOf(flags) } as never))
 }
 
@@ -168,7 +168,7 @@ function printResults(model: Model, { history, results, split, saved }: Outcome,
   print(JSON.stringify(summary))
 }
 
-/** Saves what there is, unless that is done. */
+/** Saves the model unless that is done. */
 async function interrupted(model: Model, flags: Flags, { epochs, saved: before }: Done): Promise<void> {
   const last = epochs.at(-1)?.epoch
   const at = last === undefined ? 'before an epoch was done' : `after epoch ${last}`

@@ -1,4 +1,4 @@
-// `multigate verify`: whether this machine computes what it should. Exit code 1 where a place does not.
+// `multigate verify`: checks that this machine computes correct results. Exit code 1 if a place fails.
 
 import { Command } from 'commander'
 
@@ -11,7 +11,7 @@ import { print, status } from '../terminal.js'
 export function verify(done: (code: number) => void): Command {
   return new Command('verify')
     .description('check every instruction set and GPU of this machine against the float64 reference')
-    .option('--levels <n>', 'random levels for each', integer(1), 40)
+    .option('--levels <n>', 'random levels to check in each place', integer(1), 40)
     .option('--json', 'print one JSON object as the last line of stdout')
     .action(async ({ levels, json = false }: { levels: number; json?: boolean }) => {
       const reports: PlaceReport[] = []

@@ -1,4 +1,4 @@
-// A block stands between the fields and the experts, at the bottom of a model: all tasks share it.
+// A block stands between the fields and the experts, at the bottom of a model. All tasks share it.
 
 import type { Activation } from '../../core/activation.js'
 import type { InitializerOption } from '../../core/initializers.js'
@@ -17,9 +17,9 @@ export interface BlockOptions {
 
 export interface Block {
   readonly outputDim: number
-  /** From the fields, or the row of all of them, to one signal. */
+  /** Turns the fields, or the row of all fields, into one signal. */
   forward(tape: Tape, x: Fields): Signal
 }
 
-/** Declares the tensors of a block, which belong to the group `bottom`. */
+/** Declares the tensors of a block, in the group `bottom`. */
 export type BlockBuilder = (layout: Layout, options: BlockOptions) => Block

@@ -1,4 +1,4 @@
-// Dense layers over the row of all fields. Without layers it gives the row itself.
+// Dense layers over the row of all fields. Without layers the output is the row itself.
 
 import { denseStack } from '../dense.js'
 import type { BlockBuilder } from './block.js'

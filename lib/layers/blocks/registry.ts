@@ -1,4 +1,4 @@
-// The blocks that a model can have at its bottom, by the name of the option `bottom`. A new block is its file and one line here.
+// The blocks for a model's bottom, by their name in the option `bottom`. A new block is one file and one line here.
 
 import type { BlockBuilder } from './block.js'
 import { mlp } from './mlp.js'
