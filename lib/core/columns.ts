@@ -28,7 +28,7 @@ export interface StringColumn {
   readonly type?: 'date' | undefined
   /** Distinct texts. Some may occur in no row: slices share the dictionary of the whole. */
   readonly dictionary: readonly string[]
-  /** [rows]: positions in the dictionary. -1 is a missing value. */
+  /** [rows] positions in the dictionary. -1 is a missing value. */
   readonly codes: Int32Array
 }
 

@@ -95,7 +95,7 @@ export class ModelFile {
   }
 
   /** Copies the weights into the network's memories. @throws as `checkWeights`, and for a number that is not finite. */
-  async readWeights({ network, memories }: NetworkRunner): Promise<void> {
+  async readWeights({ network, weights: memories }: NetworkRunner): Promise<void> {
     for (const weight of weightsOf(network)) await this.#copy(weight.name, weight, memories)
   }
 
@@ -123,7 +123,7 @@ export class ModelFile {
   }
 
   /** Copies the optimizer's moments into the memories that a training program has bound. */
-  async readMoments({ bindings, spec }: LoweredProgram, { memories }: NetworkRunner): Promise<void> {
+  async readMoments({ bindings, spec }: LoweredProgram, { weights: memories }: NetworkRunner): Promise<void> {
     const moments = Object.entries(bindings).filter(([memory]) => memory.startsWith('moment'))
     const elements = (buffer: number): number => (spec.buffers[buffer]?.width ?? 0) * (spec.buffers[buffer]?.count ?? 0)
     for (const [memory, buffer] of moments) this.#checkShape(momentTensor(memory), [elements(buffer)])
@@ -150,7 +150,7 @@ export class ModelFile {
   async #copy(
     name: string,
     { memory, offset }: Pick<Place, 'memory' | 'offset'>,
-    memories: NetworkRunner['memories'],
+    memories: NetworkRunner['weights'],
   ): Promise<void> {
     let at = offset
     for await (const part of this.#parts(name, { passing: true })) {

@@ -5,7 +5,7 @@ import { z } from 'zod'
 
 import type { DType } from '../io/tensors.js'
 import type { FloatArray } from '../native/binding.js'
-import type { Memories, Snapshot } from '../runtime/weights.js'
+import type { Snapshot, WeightMemory } from '../runtime/weights.js'
 import type { EpochRecord } from '../training/history.js'
 import type { TrainingState } from '../training/state.js'
 
@@ -74,7 +74,7 @@ export interface FloatSource {
 }
 
 /** Its tensors, moments first. */
-export function trainingTensors(state: TrainingState, memories: Memories, dtype: DType): FloatSource[] {
+export function trainingTensors(state: TrainingState, memories: WeightMemory, dtype: DType): FloatSource[] {
   const moments = memories.moments().map((place): FloatSource => {
     return { name: momentTensor(place.memory), shape: place.shape, dtype, chunks: () => memories.passing(place) }
   })

@@ -22,17 +22,17 @@ export async function writeModel(
   { encoder, runner, drawn, reading }: Built,
   training?: TrainingState,
 ): Promise<void> {
-  const { network, memories, compute } = runner
+  const { network, weights: memory, compute } = runner
   const dtype = compute.element === Float64Array ? 'F64' : 'F32'
   const weights = weightsOf(network).map(
     (weight): FloatSource => ({
       name: weight.name,
       shape: weight.shape,
       dtype,
-      chunks: () => memories.passing(weight),
+      chunks: () => memory.passing(weight),
     }),
   )
-  const state = training === undefined ? [] : trainingTensors(training, memories, dtype)
+  const state = training === undefined ? [] : trainingTensors(training, memory, dtype)
   const vocabularies = await vocabularyTensors(encoder.encoders)
   await writeSafetensors(path, {
     metadata: {

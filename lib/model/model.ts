@@ -27,7 +27,7 @@ import { type Compute, type ComputeOptions, checkDataPlacement, resolveCompute }
 import { checkRows, DataEncoder, type EncodedRows, ofDataset } from '../runtime/encode.js'
 import { type Evaluation, evaluate } from '../runtime/evaluate.js'
 import { type GateWeights, gateWeights } from '../runtime/gates.js'
-import { Turns } from '../runtime/queue.js'
+import { Queue } from '../runtime/queue.js'
 import { textColumns } from '../runtime/reading.js'
 import { RowsInMemory } from '../runtime/row-source.js'
 import { NetworkRunner } from '../runtime/runner.js'
@@ -94,7 +94,7 @@ export class Model<
   readonly #network: CommonOptions
   readonly #config: ModelConfig
   readonly #compute: Compute
-  readonly #turns: Turns
+  readonly #queue: Queue
   #built: Built | undefined
   /** The call that holds the model alone, such as `fit`. */
   #busy: string | undefined
@@ -124,7 +124,7 @@ export class Model<
     definition.checkTasks(this.tasks, this.#network)
     this.#config = { model: this.name, tasks: this.tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa, precision })
-    this.#turns = new Turns(() => this.#compute.native.giveWay())
+    this.#queue = new Queue(() => this.#compute.native.giveWay())
   }
 
   /** Whether encoders are fitted and weights exist. */
@@ -200,7 +200,7 @@ export class Model<
     const dataset = datasetOf(data)
     using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
     warnOfUnknown(rows.counts, this.#warned)
-    const { outputs } = await this.#turns.take(() => runner.run(runner.network.predict, rows, check))
+    const { outputs } = await this.#queue.take(() => runner.run(runner.network.predict, rows, check))
     const scores = [...outputs].map(([task, values]) => [task, toFloat32(values)])
     return Object.fromEntries(scores) as Scores<Output>
   }
@@ -261,7 +261,7 @@ export class Model<
     const dataset = datasetOf(data)
     checkRows(dataset)
     using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
-    return await this.#turns.take(() => gateWeights(runner, rows, check))
+    return await this.#queue.take(() => gateWeights(runner, rows, check))
   }
 
   /**
@@ -280,7 +280,7 @@ export class Model<
    * Options of `Dataset.fromCsv` that read a file as the training rows were read. They select the columns that this model reads and keep
    * text ids as text, even if they look like numbers. If the training rows came from a CSV file, they repeat its format (delimiter,
    * `trim`, `nullValues`, ...). Before `fit` or `build` they follow from the features alone.
-   * @param options.labels also reads the columns of labels and row weights. Default false.
+   * With `labels: true`, the options also name the columns of labels and row weights. Default false.
    * @example const scores = await model.predict(await Dataset.fromCsv('today.csv', model.csvOptions()))
    */
   csvOptions({ labels = false }: { readonly labels?: boolean } = {}): CsvOptions & { readonly columns: readonly string[] } {
@@ -306,7 +306,7 @@ export class Model<
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    this.#turns.end(
+    this.#queue.end(
       () => this.#ended(),
       () => this.#built?.runner.dispose(),
     )
@@ -373,7 +373,7 @@ export class Model<
       encodeSeconds: (performance.now() - started) / 1000,
       seed: this.#network.seed,
       drawn: built.drawn,
-      turns: this.#turns,
+      queue: this.#queue,
       checkpoint,
       checkAlive: () => this.#checkAlive(),
       evaluate: (data) => this.#evaluate(built, data, checkpoint),
@@ -397,11 +397,11 @@ export class Model<
   }
 
   async #evaluate({ encoder, runner }: Built, rows: EncodedRows, check: () => void): Promise<Evaluation> {
-    return await evaluate(runner, rows, encoder.tasks, this.#network, { turns: this.#turns, check })
+    return await evaluate(runner, rows, encoder.tasks, this.#network, { queue: this.#queue, check })
   }
 
   async #save(built: Built, path: FilePath, training?: TrainingState): Promise<void> {
-    await this.#turns.take(() => writeModel(path, this.#config, built, training))
+    await this.#queue.take(() => writeModel(path, this.#config, built, training))
   }
 
   /** Fits the encoders; the weights are zero. */
@@ -412,7 +412,7 @@ export class Model<
   }
 
   async #draw({ runner }: Built): Promise<void> {
-    await runner.memories.initialize(runner.network, this.#network.seed)
+    await runner.weights.initialize(runner.network, this.#network.seed)
     this.#checkAlive()
   }
 

@@ -11,7 +11,7 @@ import type { FloatArray, NativeMemory } from '../native/binding.js'
 
 /** Parameters of a level by name. */
 export interface MixtureParameters {
-  /** [E, D, H]: shared experts first, then specific ones task by task. If stream widths differ, one [E_s, D_s, H] per stream. */
+  /** [E, D, H], shared experts first, then specific ones task by task. If stream widths differ, one [E_s, D_s, H] per stream. */
   readonly expertKernel: FloatArray | readonly FloatArray[]
   /** [E, H]. */
   readonly expertBias: FloatArray

@@ -13,7 +13,7 @@ import { type CountingKind, kindOf, type Task, type TaskKind } from '../tasks/ta
 import type { EncodedRows, Targets } from './encode.js'
 import { type LossPlace, lossPlace } from './losses.js'
 import { penaltyOfWeights } from './penalty.js'
-import type { Turns } from './queue.js'
+import type { Queue } from './queue.js'
 import type { NetworkRunner, PartResult } from './runner.js'
 import { type UnknownValues, unknownIn } from './unknown.js'
 
@@ -59,7 +59,7 @@ export interface Evaluation<Tasks extends readonly Task[] = readonly Task[]> ext
 
 /** What `evaluate` needs from its caller. */
 export interface Evaluating {
-  readonly turns: Turns
+  readonly queue: Queue
   /** Called between two runs or slices. An error it throws ends the evaluation. */
   readonly check: () => void
 }
@@ -70,10 +70,10 @@ export async function evaluate(
   data: EncodedRows,
   tasks: readonly NetworkTask[],
   options: CommonOptions,
-  { turns, check }: Evaluating,
+  { queue, check }: Evaluating,
 ): Promise<Evaluation> {
   const program = runner.network.evaluate
-  const { outputs, parts, penalty } = await turns.take(async () => {
+  const { outputs, parts, penalty } = await queue.take(async () => {
     const result = await runner.run(program, data, check)
     return { ...result, penalty: await inSlices(penaltyOfWeights(runner, options), { check }) }
   })

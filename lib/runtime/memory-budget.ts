@@ -9,7 +9,7 @@ import type { LoweredProgram } from '../core/program.js'
 import type { Network } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns, PlanInfo } from '../native/binding.js'
 import type { Compute } from './compute.js'
-import { type Memories, weightsOf } from './weights.js'
+import { type WeightMemory, weightsOf } from './weights.js'
 
 /** Below this many bytes, asking costs more than it saves. */
 const small = 2 ** 25
@@ -18,7 +18,7 @@ const small = 2 ** 25
  * Checks the memories that a program binds and that do not exist yet: weights and, in training, gradients and moments.
  * @throws ERR_MULTIGATE_OUT_OF_MEMORY naming the largest array of weights.
  */
-export function checkWeightsFit(network: Network, program: LoweredProgram, memories: Memories, compute: Compute): void {
+export function checkWeightsFit(network: Network, program: LoweredProgram, memories: WeightMemory, compute: Compute): void {
   const missing = bytesOfBindings(program, compute, (memory) => !memories.has(memory))
   if (fits(missing, compute)) return
   const largest = weightsOf(network).reduce((one, other) => (elementsOf(other.shape) > elementsOf(one.shape) ? other : one))

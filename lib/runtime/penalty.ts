@@ -8,17 +8,17 @@ import type { FloatArray } from '../native/binding.js'
 import type { NetworkRunner } from './runner.js'
 
 /** The sum over all weights with a penalty; it reads no others. It yields after every part. */
-export function* penaltyOfWeights({ network, memories }: NetworkRunner, options: CommonOptions): Sliced<number> {
+export function* penaltyOfWeights({ network, weights }: NetworkRunner, options: CommonOptions): Sliced<number> {
   let sum = 0
   for (const { group, role, offset, shape } of network.parameters.tensors) {
     const penalty = penaltyOf(options, group)
     if (role === 'kernel' && isOn(penalty))
-      sum += yield* ofParts(penalty, memories.passing({ memory: 'parameters', offset, shape }))
+      sum += yield* ofParts(penalty, weights.passing({ memory: 'parameters', offset, shape }))
   }
   const penalty = penaltyOf(options, 'embedding')
   if (!isOn(penalty)) return sum
   for (const { name, rows, dim } of network.tables) {
-    sum += yield* ofParts(penalty, memories.passing({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
+    sum += yield* ofParts(penalty, weights.passing({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
   }
   return sum
 }

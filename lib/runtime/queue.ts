@@ -1,7 +1,7 @@
 // Users of a model's memory take turns: one at a time, first come first served. A turn of `fit` is a few steps, so other calls run
 // between two steps and never see half-updated weights.
 
-export class Turns {
+export class Queue {
   readonly #giveWay: () => void
   #last: Promise<unknown> = Promise.resolve()
   #ended: (() => Error) | undefined

@@ -10,7 +10,7 @@ import { compilePlan } from '../native/compile.js'
 import type { Compute } from './compute.js'
 import type { EncodedRows } from './encode.js'
 import { checkRowsFit, checkWeightsFit } from './memory-budget.js'
-import { Memories } from './weights.js'
+import { WeightMemory } from './weights.js'
 
 /** Rows of one run. A run lasts a fraction of a second, because others wait for it. */
 export const rowsAtOnce = 2 ** 16
@@ -30,14 +30,14 @@ export interface PartResult {
 export class NetworkRunner {
   readonly network: Network
   readonly compute: Compute
-  readonly memories: Memories
+  readonly weights: WeightMemory
   readonly #plans = new Map<LoweredProgram, NativePlan>()
   #serving: NativePlan | undefined
 
   constructor(network: Network, compute: Compute) {
     this.network = network
     this.compute = compute
-    this.memories = new Memories(compute)
+    this.weights = new WeightMemory(compute)
     // Binding creates the memories of the weights.
     this.#planOf(network.predict)
   }
@@ -101,7 +101,7 @@ export class NetworkRunner {
   async prepare(program: LoweredProgram): Promise<NativePlan> {
     const plan = this.#compile(program)
     try {
-      await this.memories.fill()
+      await this.weights.fill()
       return plan
     } catch (error) {
       plan.dispose()
@@ -127,7 +127,7 @@ export class NetworkRunner {
     for (const plan of this.#plans.values()) plan.dispose()
     this.#plans.clear()
     this.#serving?.dispose()
-    this.memories.dispose()
+    this.weights.dispose()
   }
 
   #planOf(program: LoweredProgram): NativePlan {
@@ -139,10 +139,10 @@ export class NetworkRunner {
   }
 
   #compile(program: LoweredProgram): NativePlan {
-    checkWeightsFit(this.network, program, this.memories, this.compute)
+    checkWeightsFit(this.network, program, this.weights, this.compute)
     const plan = compilePlan(this.compute, program.spec)
     try {
-      this.memories.bind(plan, program)
+      this.weights.bind(plan, program)
       return plan
     } catch (error) {
       plan.dispose()

@@ -57,7 +57,7 @@ interface Drawn {
   readonly stream: number
 }
 
-export class Memories {
+export class WeightMemory {
   readonly #compute: Compute
   readonly #memories = new Map<string, NativeMemory>()
   /** Start values of memories that exist but are not filled yet. */

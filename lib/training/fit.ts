@@ -12,7 +12,7 @@ import type { EncodedRows } from '../runtime/encode.js'
 import type { Evaluation } from '../runtime/evaluate.js'
 import type { EpochLosses } from '../runtime/losses.js'
 import { checkRowsFit } from '../runtime/memory-budget.js'
-import type { Turns } from '../runtime/queue.js'
+import type { Queue } from '../runtime/queue.js'
 import type { RowSource } from '../runtime/row-source.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { unknownIn } from '../runtime/unknown.js'
@@ -37,7 +37,7 @@ export interface FitRun {
   readonly seed: number
   readonly drawn: Drawn
   readonly callbacks: readonly CallbackLike[]
-  readonly turns: Turns
+  readonly queue: Queue
   /** Throws if training must stop: aborted or disposed. */
   readonly checkpoint: () => void
   /** Throws if the model is disposed. */
@@ -59,8 +59,8 @@ export interface Resumed {
 /** Trains. @throws ERR_MULTIGATE_DIVERGED, the signal's reason, and whatever a callback throws. */
 export async function runFit(run: FitRun): Promise<History> {
   const callbacks = run.callbacks.map(toCallback)
-  const { memories } = run.runner
-  memories.dropMoments()
+  const { weights } = run.runner
+  weights.dropMoments()
   const plan = await run.runner.prepare(run.program)
   try {
     const rows = Math.min(run.settings.batchSize, run.train.rows)
@@ -72,7 +72,7 @@ export async function runFit(run: FitRun): Promise<History> {
     throw error
   } finally {
     plan.dispose()
-    memories.dropMoments()
+    weights.dropMoments()
   }
 }
 
@@ -196,18 +196,18 @@ class Run {
   }
 
   #makeControl(): FitControl {
-    const { runner, turns, save } = this.#run
+    const { runner, queue, save } = this.#run
     return {
       stop: (reason) => {
         this.#stopReason ??= reason
       },
       snapshot: async () => {
         await this.#checkWeights()
-        return await turns.take(() => runner.memories.snapshot())
+        return await queue.take(() => runner.weights.snapshot())
       },
       restore: async (snapshot, epoch) => {
         this.#health.restored()
-        await turns.take(() => runner.memories.restore(snapshot))
+        await queue.take(() => runner.weights.restore(snapshot))
         this.#weightsEpoch = epoch
       },
       save: async (path) => {

@@ -6,7 +6,7 @@ import { notFiniteAt } from '../core/finite.js'
 import { inSlices, type Sliced } from '../core/slices.js'
 import type { NetworkTask } from '../models/network.js'
 import { diverged, lossPlace } from '../runtime/losses.js'
-import type { Turns } from '../runtime/queue.js'
+import type { Queue } from '../runtime/queue.js'
 import type { RowSource } from '../runtime/row-source.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { type Place, weightsOf } from '../runtime/weights.js'
@@ -15,7 +15,7 @@ import type { FitValues } from './options.js'
 /** What the check reads. */
 export interface Watched {
   readonly runner: NetworkRunner
-  readonly turns: Turns
+  readonly queue: Queue
   readonly tasks: readonly NetworkTask[]
   readonly train: RowSource
   readonly settings: Pick<FitValues, 'batchSize' | 'shuffle'>
@@ -47,7 +47,7 @@ export class Health {
    */
   async check(when: string): Promise<void> {
     if (!this.#unseen) return
-    await this.#watched.turns.take(async () => {
+    await this.#watched.queue.take(async () => {
       const { runner } = this.#watched
       await inSlices(checkWeights(runner, when))
       await this.#checkLosses(when)
@@ -76,13 +76,13 @@ export class Health {
   }
 }
 
-function* checkWeights({ network, memories }: NetworkRunner, when: string): Sliced<void> {
+function* checkWeights({ network, weights }: NetworkRunner, when: string): Sliced<void> {
   const whole: Place[] = [
     { memory: 'parameters', offset: 0, shape: [network.parameters.elements] },
     ...network.tables.map(({ name, rows, dim }) => ({ memory: `table:${name}`, offset: 0, shape: [rows, dim] })),
   ]
   for (const place of whole) {
-    for (const part of memories.passing(place)) {
+    for (const part of weights.passing(place)) {
       if (notFiniteAt(part) >= 0) throw yield* named()
       yield
     }
@@ -90,7 +90,7 @@ function* checkWeights({ network, memories }: NetworkRunner, when: string): Slic
 
   function* named(): Sliced<Error> {
     for (const weight of weightsOf(network)) {
-      for (const part of memories.passing(weight)) {
+      for (const part of weights.passing(weight)) {
         const wrong = part[notFiniteAt(part)]
         if (wrong !== undefined) return diverged(`a number of the weights ${quote(weight.name)}`, Math.fround(wrong), when)
         yield

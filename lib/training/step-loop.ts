@@ -7,7 +7,7 @@ import type { NetworkTask } from '../models/network.js'
 import type { NativePlan } from '../native/binding.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import { EpochLosses, resultsOf } from '../runtime/losses.js'
-import type { Turns } from '../runtime/queue.js'
+import type { Queue } from '../runtime/queue.js'
 import type { RowSource } from '../runtime/row-source.js'
 import type { StepRecord } from './callbacks.js'
 import type { FitValues } from './options.js'
@@ -21,7 +21,7 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle'
   readonly learningRate: number
   readonly seed: number
   readonly threads: number
-  readonly turns: Turns
+  readonly queue: Queue
   /** Throws before a step if training must stop. */
   readonly checkpoint: () => void
   /** Undefined if no callback listens to every step. */
@@ -67,12 +67,12 @@ export class StepLoop {
 
   /** Trains on all rows once, shard by shard. */
   async epoch(epoch: number): Promise<EpochLosses> {
-    const { program, tasks, source, shuffle, seed, turns, checkpoint, drawn } = this.#options
+    const { program, tasks, source, shuffle, seed, queue, checkpoint, drawn } = this.#options
     const losses = new EpochLosses(program, tasks)
     drawn.epochs += 1
     let step = 0
     for await (const shard of source.epoch()) {
-      if (shuffle) await turns.take(() => shard.columns.shuffleAsync(seed, drawn.epochs))
+      if (shuffle) await queue.take(() => shard.columns.shuffleAsync(seed, drawn.epochs))
       step = await this.#train(shard, losses, { epoch, step })
     }
     checkpoint()
@@ -81,14 +81,14 @@ export class StepLoop {
 
   /** Trains on all rows of a shard once. Returns the number of steps done in the epoch. */
   async #train(shard: EncodedRows, losses: EpochLosses, { epoch, step: before }: StepPlace): Promise<number> {
-    const { program, batchSize, turns, checkpoint, onStep, onProgress } = this.#options
+    const { program, batchSize, queue, checkpoint, onStep, onProgress } = this.#options
     const width = resultsOf(program)
     let step = before
     for (let start = 0; start < shard.rows; ) {
       checkpoint()
       const rows = Math.min(batchSize, shard.rows - start)
       const whole = onStep === undefined ? Math.min(Math.floor((shard.rows - start) / batchSize), mostSteps) : 1
-      const results = await turns.take(() => this.#run(shard, { start, rows, steps: Math.max(whole, 1) }))
+      const results = await queue.take(() => this.#run(shard, { start, rows, steps: Math.max(whole, 1) }))
       const record = (): StepRecord => ({ epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total })
       for (let at = 0; at < results.length; at += width) {
         step += 1

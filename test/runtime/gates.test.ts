@@ -34,7 +34,7 @@ describe('the gates of a model', () => {
     const x = encodeColumn(price as Encoder, train.column('price')).data as Float32Array
     const read = (name: string): Float32Array => {
       const tensor = runner.network.parameters.tensors.find((one) => one.name === name)
-      const parts = tensor ? [...runner.memories.parts({ ...tensor, memory: 'parameters' })] : []
+      const parts = tensor ? [...runner.weights.parts({ ...tensor, memory: 'parameters' })] : []
       return Float32Array.from(parts.flatMap((part) => [...part]))
     }
     const level = topology.mmoe({ inputDim: 1, numExperts: 3, units: 4, numTasks: 2 })

@@ -80,7 +80,7 @@ describe('restore', () => {
   it('takes weights back to the bit', async () => {
     using net = model()
     await net.build(data({ rows: 100 }))
-    const { memories } = builtOf(net).runner
+    const { weights: memories } = builtOf(net).runner
     const snapshot = await memories.snapshot()
     const before = await net.predict(data({ rows: 50 }))
     memories.write({ memory: 'parameters', offset: 0 }, new Float32Array(10).fill(3))
@@ -92,7 +92,7 @@ describe('restore', () => {
   it('takes a copy that was put together in another realm', async () => {
     using net = model()
     await net.build(data({ rows: 100 }))
-    const { memories } = builtOf(net).runner
+    const { weights: memories } = builtOf(net).runner
     const snapshot = await memories.snapshot()
     const code = 'new Map(entries.map(([name, parts]) => [name, parts.map((part) => Float32Array.from(part, () => 0.5))]))'
     const foreign: unknown = runInNewContext(code, { entries: [...snapshot] })
@@ -105,7 +105,7 @@ describe('restore', () => {
   it('refuses what is no copy of these weights, and writes nothing of it', async () => {
     using net = model()
     await net.build(data({ rows: 100 }))
-    const { memories } = builtOf(net).runner
+    const { weights: memories } = builtOf(net).runner
     const snapshot = await memories.snapshot()
     const before = await net.predict(data({ rows: 50 }))
     const changed = (name: string, parts: unknown): Snapshot => {
@@ -141,7 +141,7 @@ it('are looked at in one array, part after part', async () => {
     expertHiddenUnits: [4],
   })
   await net.build(Dataset.fromColumns({ user: [1], click: [1] }))
-  const { memories } = builtOf(net).runner
+  const { weights: memories } = builtOf(net).runner
   const place = { memory: 'table:user', offset: 0, shape: [rows, 4] }
   const copies = [...memories.parts(place)]
   const buffers = new Set<unknown>()
@@ -162,7 +162,7 @@ describe('after dispose', () => {
     const train = data({ rows: 300 })
     await net.build(train)
     const { runner, encoder } = builtOf(net)
-    const { memories, network } = runner
+    const { weights: memories, network } = runner
     const snapshot = await memories.snapshot()
     using rows = await encoder.encode(train, runner.compute.native, 'prediction')
     await runner.run(network.predict, rows)

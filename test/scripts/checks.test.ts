@@ -36,7 +36,7 @@ describe('the ops in TypeScript', () => {
     ['a field that is new', header.replace('  VIEW(bias) /* optional */', '  VIEW(scale) \\\n  VIEW(bias) /* optional */')],
     ['a field that is optional now', header.replace(/ {2}VIEW\(label\) +\\/, '  VIEW(label) /* optional */ \\')],
     ['another phase', header.replace('OP(dropout, ROWS)', 'OP(dropout, STEP)')],
-    ['another comment', header.replace('y[n,w] = x[n,w]; a row input', 'y[n,w] = x[n,w]; any row input')],
+    ['another comment', header.replace('/* y[n,w] = x[n,w]', '/* y[n,w] = 1 x[n,w]')],
   ])('are out of date after %s', (name, changed) => {
     expect(changed).not.toBe(header)
     const folder = tree(name, { 'native/abi/ops.h': changed, 'lib/core/op-fields.ts': '' })
