@@ -229,8 +229,9 @@ function backwardCall(
   { device }: Place,
 ): Call<MixtureBackward<MixtureParameters, StreamRows, FloatArray>> {
   const topology = checkedTopology(given)
-  const streams = checkStreams(topology, checkCache(cache).x, 'cache.x')
-  const gates = checkProbabilities(topology, streams.rows, cache.gates)
+  const { x, gates: cached } = checkCache(cache)
+  const streams = checkStreams(topology, x, 'cache.x')
+  const gates = checkProbabilities(topology, streams.rows, cached)
   const upstream = checkUpstream(topology, streams.rows, dOutputs, isDouble(device))
   const probabilities = gates.map((gate, index) => [`probabilities:${index}`, gate] as const)
   return {
@@ -239,7 +240,7 @@ function backwardCall(
     rows: streams.rows,
     inputs: new Map([...streamInputs(streams), ...upstreamInputs(upstream), ...probabilities]),
     pass: (workspace) => workspace.backward(upstream.map((gradients) => gradients.length)),
-    result: (outputs, workspace) => gradientsOf(topology, cache.x, outputs, workspace),
+    result: (outputs, workspace) => gradientsOf(topology, x, outputs, workspace),
   }
 }
 
@@ -289,8 +290,7 @@ async function runLater<Result>(call: Call<Result>, place: Place): Promise<Resul
 const runOptions: readonly (keyof MixtureRunOptions)[] = ['device', 'precision', 'threads', 'isa']
 
 function placeOf(options: MixtureRunOptions = {}): Place {
-  checkKeys('options', options, runOptions)
-  const { device = 'auto', precision = 'float32', threads, isa } = options
+  const { device = 'auto', precision = 'float32', threads, isa } = checkKeys('options', options, runOptions)
   if (threads !== undefined) checkInteger('threads', threads, { min: 1, max: mostThreads })
   const native = loadNative()
   const chosen = chooseDevice(native, device, isa)

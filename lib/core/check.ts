@@ -1,12 +1,14 @@
 // Checks of options and arguments. Every message has one form: `field: expected this, found that; next step`. DataError covers
 // data; the addon covers memory safety.
 
+import { isNativeError } from 'node:util/types'
+
 import type { z } from 'zod'
 
 import type { ErrorCode } from '../native/error.js'
 import { lengthOf, typedArrayName } from './arrays.js'
 import { nearest } from './did-you-mean.js'
-import { ArgumentError, MultigateError } from './errors.js'
+import { ArgumentError, DataError, type DataPlace, MultigateError } from './errors.js'
 import { longestList } from './limits.js'
 import { visible } from './visible.js'
 
@@ -18,6 +20,36 @@ export function invalidArgument(field: string, expected: string, found: unknown,
 /** An error for a bad argument with a message of its own form: `field: problem`. */
 export function wrongArgument(field: string, problem: string): ArgumentError {
   return new ArgumentError(`${field}: ${problem}`, { field })
+}
+
+/**
+ * The result of `read`. Reading a caller's value runs the caller's code: getters, proxies, iterators.
+ * @throws `unreadable` of anything that `read` throws.
+ */
+export function guarded<Result>(what: string, place: DataPlace | undefined, read: () => Result): Result {
+  try {
+    return read()
+  } catch (cause) {
+    throw unreadable(what, place, cause)
+  }
+}
+
+/**
+ * An error of ours unchanged. Any other becomes a DataError, or without a `place` an ArgumentError about `what`, with the thrown value as
+ * its cause.
+ */
+export function unreadable(what: string, place: DataPlace | undefined, cause: unknown): Error {
+  if (cause instanceof MultigateError) return cause
+  const message = `${what}: expected readable values, found an error on reading them: ${messageOf(cause)}`
+  return place === undefined ? new ArgumentError(message, { field: what, cause }) : new DataError(message, { ...place, cause })
+}
+
+function messageOf(cause: unknown): string {
+  try {
+    return isNativeError(cause) ? String(cause.message) : describeValue(cause)
+  } catch {
+    return 'something that cannot be read either'
+  }
 }
 
 /** An error with a code and a complete message. */
@@ -37,17 +69,20 @@ export function checkInteger(
 
 /** A plain copy; holes become `undefined`. @throws ERR_MULTIGATE_ARGUMENT unless `value` is an array that is not too long. */
 export function checkList<T>(field: string, value: readonly T[], of: string): readonly T[] {
-  if (!Array.isArray(value)) throw invalidArgument(field, `a list of ${of}`, value)
-  const { length } = value
-  if (length > longestList)
-    throw new ArgumentError(`${field}: expected a list of at most ${longestList} ${of}, found ${length}`, { field })
-  // By index: a list without a prototype has no methods.
-  return Array.from({ length }, (_, index) => value[index] as T)
+  return guarded(field, undefined, () => {
+    if (!Array.isArray(value)) throw invalidArgument(field, `a list of ${of}`, value)
+    const { length } = value
+    if (length > longestList)
+      throw new ArgumentError(`${field}: expected a list of at most ${longestList} ${of}, found ${length}`, { field })
+    // By index: a list without a prototype has no methods.
+    return Array.from({ length }, (_, index) => value[index] as T)
+  })
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless `value` is an object that is not a list or a typed array. */
 export function checkObject<T extends object>(field: string, value: T, what: string): T {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)) return value
+  const isList = guarded(field, undefined, () => Array.isArray(value) || ArrayBuffer.isView(value))
+  if (typeof value === 'object' && value !== null && !isList) return value
   throw invalidArgument(field, what, value)
 }
 
@@ -69,24 +104,41 @@ export function checkOneOf<const T extends string>(field: string, value: unknown
   throw invalidArgument(field, `one of ${values.map((candidate) => `'${candidate}'`).join(', ')}`, value)
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless `options` is an object with only these keys. */
-export function checkKeys(what: string, options: object, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) throw invalidArgument(what, 'an object of options', options)
-  const other = Object.keys(options).find((key) => !known.includes(key))
-  if (other === undefined) return
-  const { field, message } = unknownKey(`${what}.${other}`, other, known)
-  throw new ArgumentError(message, { field })
+/** A plain copy, so that every option is read once. @throws ERR_MULTIGATE_ARGUMENT unless it is an object with only these keys. */
+export function checkKeys<Options extends object>(
+  what: string,
+  options: Options,
+  known: readonly (string & keyof Options)[],
+): Options {
+  return guarded(what, undefined, () => {
+    if (typeof options !== 'object' || options === null) throw invalidArgument(what, 'an object of options', options)
+    const other = Object.keys(options).find((key) => !(known as readonly string[]).includes(key))
+    if (other === undefined) return Object.fromEntries(known.map((key) => [key, options[key]])) as Options
+    const { field, message } = unknownKey(`${what}.${other}`, other, known)
+    throw new ArgumentError(message, { field })
+  })
 }
 
 /**
  * Checks options against a schema and returns them with defaults filled in.
+ * @param fixed options that the caller does not choose.
  * @throws ERR_MULTIGATE_ARGUMENT that names the path of every wrong field below `what`: `model.tasks[0].weight`.
  */
-export function parseOptions<T>(what: string, schema: z.ZodType<T, unknown> | z.ZodType<T, never>, options: unknown): T {
-  const result = schema.safeParse(options as never)
-  if (result.success) return result.data
-  const problems = describeIssues(what, result.error.issues, options, knownKeys(schema))
-  throw new ArgumentError(problems.map(({ message }) => message).join('\n'), { field: problems[0]?.field })
+export function parseOptions<T>(
+  what: string,
+  schema: z.ZodType<T, unknown> | z.ZodType<T, never>,
+  options: unknown,
+  fixed?: object,
+): T {
+  return guarded(what, undefined, () => {
+    if (fixed !== undefined && (typeof options !== 'object' || options === null))
+      throw invalidArgument(what, 'an object of options', options)
+    const given = fixed === undefined ? options : { ...(options as object), ...fixed }
+    const result = schema.safeParse(given as never)
+    if (result.success) return result.data
+    const problems = describeIssues(what, result.error.issues, given, knownKeys(schema))
+    throw new ArgumentError(problems.map(({ message }) => message).join('\n'), { field: problems[0]?.field })
+  })
 }
 
 /** One wrong field. */

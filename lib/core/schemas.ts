@@ -13,7 +13,19 @@ export const anyNumber = z.custom<number>((value) => typeof value === 'number', 
 
 /** A list that is frozen after its check. `readonly()` freezes first, and a typed array cannot be frozen. */
 export function frozen<Schema extends z.ZodArray>(schema: Schema): z.ZodReadonly<Schema> {
-  return schema.overwrite((list) => Object.freeze(list) as typeof list) as unknown as z.ZodReadonly<Schema>
+  return list(schema.overwrite((items) => Object.freeze(items) as typeof items)) as unknown as z.ZodReadonly<Schema>
+}
+
+/** A list whose check ends at the first hole: a sparse list may have four billion, and zod makes an issue of each. */
+export function list<Schema extends z.ZodArray>(schema: Schema): Schema {
+  return z.preprocess(toFirstHole, schema) as unknown as Schema
+}
+
+function toFirstHole(value: unknown): unknown {
+  if (!Array.isArray(value)) return value
+  let end = 0
+  while (end < value.length && value[end] !== undefined) end += 1
+  return end < value.length ? Array.from({ length: end + 1 }, (_, index) => value[index] as unknown) : value
 }
 
 /** A path, or a `file:` URL, which becomes a path. */

@@ -11,6 +11,7 @@ import {
   checkObject,
   checkOneOf,
   describeValue,
+  guarded,
   invalidArgument,
 } from './check.js'
 import { type FusionOption, fusedWidth, fusionParts } from './fusion.js'
@@ -107,8 +108,7 @@ const ofPle: readonly (keyof PLEOptions)[] = [...ofCgc, 'numLevels', 'fusion']
 
 /** Any level, checked. @throws ERR_MULTIGATE_TOPOLOGY naming the stream, expert, gate or output that is wrong. */
 function level(options: LevelOptions): Topology {
-  checkKeys('topology.level', options, ofLevel)
-  return levelOf(options)
+  return levelOf(checkKeys('topology.level', options, ofLevel))
 }
 
 const checkedOf = new WeakMap<object, Topology>()
@@ -129,8 +129,12 @@ function kept(topology: object, checked: Topology): Topology {
   return checked
 }
 
-/** Reads everything once, by index: holes become `undefined`, and the checked values are the ones that stay. */
 function levelOf(options: LevelOptions): Topology {
+  return guarded('topology', undefined, () => checkedLevel(options))
+}
+
+/** Reads everything once, by index: holes become `undefined`, and the checked values are the ones that stay. */
+function checkedLevel(options: LevelOptions): Topology {
   const layers = layersOf(options)
   const streams = checkList('streams', options.streams, 'widths')
   const experts = checkList('experts', options.experts, 'experts').map((expert, index) => {
@@ -166,8 +170,8 @@ function levelOf(options: LevelOptions): Topology {
 }
 
 /** One gate per task, each over all experts. */
-function mmoe(options: MixtureOptions): Topology {
-  checkKeys('topology.mmoe', options, ofMixture)
+function mmoe(given: MixtureOptions): Topology {
+  const options = checkKeys('topology.mmoe', given, ofMixture)
   const { streams, experts } = oneStream(options, options.numExperts)
   checkInteger('numTasks', options.numTasks, { min: 1, max: longestList })
   const all = range(experts.length)
@@ -175,8 +179,8 @@ function mmoe(options: MixtureOptions): Topology {
 }
 
 /** One gate over all experts. Its mix is the output of every task. */
-function omoe(options: MixtureOptions): Topology {
-  checkKeys('topology.omoe', options, ofMixture)
+function omoe(given: MixtureOptions): Topology {
+  const options = checkKeys('topology.omoe', given, ofMixture)
   const { streams, experts } = oneStream(options, options.numExperts)
   checkInteger('numTasks', options.numTasks, { min: 1, max: longestList })
   const gates = [{ stream: 0, experts: range(experts.length) }]
@@ -184,8 +188,8 @@ function omoe(options: MixtureOptions): Topology {
 }
 
 /** One gate per task over the shared experts, then the task's own. Order of experts: shared, then specific, task by task. */
-function cgc(options: CGCOptions): Topology {
-  checkKeys('topology.cgc', options, ofCgc)
+function cgc(given: CGCOptions): Topology {
+  const options = checkKeys('topology.cgc', given, ofCgc)
   checkInteger('inputDim', options.inputDim, { min: 1, max: largestWidth })
   return extraction(options, [options.inputDim], false)
 }
@@ -195,8 +199,8 @@ function cgc(options: CGCOptions): Topology {
  * sees all experts: specific ones task by task, then shared ones. The first level has one stream. Later levels have numTasks + 1
  * streams (tasks, then shared), and experts and gates of a task read the task's stream. With fusion they have one stream.
  */
-function ple(options: PLEOptions): readonly Topology[] {
-  checkKeys('topology.ple', options, ofPle)
+function ple(given: PLEOptions): readonly Topology[] {
+  const options = checkKeys('topology.ple', given, ofPle)
   const { inputDim, numLevels, numTasks, units, fusion = 'none' } = options
   checkInteger('numLevels', numLevels, { min: 1, max: mostLevels })
   checkInteger('inputDim', inputDim, { min: 1, max: largestWidth })
@@ -239,8 +243,8 @@ function extraction(options: CGCOptions, streams: readonly number[], sharedGate:
 }
 
 /** One expert, passed unchanged to every task: no gate, no gate parameters. */
-function sharedBottom(options: SharedBottomOptions): Topology {
-  checkKeys('topology.sharedBottom', options, ofBottom)
+function sharedBottom(given: SharedBottomOptions): Topology {
+  const options = checkKeys('topology.sharedBottom', given, ofBottom)
   checkInteger('numTasks', options.numTasks, { min: 1, max: longestList })
   const { streams, experts } = oneStream(options, 1)
   return levelOf({ ...options, streams, experts, gates: [], outputs: range(options.numTasks).map(() => 0) })

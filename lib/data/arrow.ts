@@ -2,7 +2,7 @@
 // is loaded for bytes only: the buffers of a table are read without it.
 
 import { isTypedArray } from '../core/arrays.js'
-import { invalidArgument, quote } from '../core/check.js'
+import { guarded, invalidArgument, quote, unreadable } from '../core/check.js'
 import { type Column, type NumberValues, narrowing, type ScalarColumn } from '../core/columns.js'
 import { DataError, MissingPackageError, messageOf } from '../core/errors.js'
 import { mostRows } from '../core/limits.js'
@@ -10,7 +10,6 @@ import { allocate } from '../core/memory.js'
 import { inSlices, type Sliced, sliceValues } from '../core/slices.js'
 import { type ArrowData, type ArrowType, isWhole, isWide, kindOf, type Read, readerOf, typeIds } from './arrow-values.js'
 import { ColumnBuilder, type ScalarValue } from './builder.js'
-import { guarded, unreadable } from './guarded.js'
 
 /** The used part of a table. `Table` of the package `apache-arrow` fits. */
 export interface ArrowTable {

@@ -151,6 +151,9 @@ export class ColumnBuilder {
     this.#become('list', value)
     const items = (this.#items ??= new ColumnBuilder(this.#name, { ...this.#limits, rows: this.#limits.items }))
     items.#row = this.#rows
+    if (typed !== undefined && isGone(value as NumberValues)) {
+      throw this.#error('expected an array, found one whose memory was transferred away or shrunk; pass a copy', value)
+    }
     if (typed === undefined || typed.startsWith('Big')) {
       const { length } = value
       // Checked first, so that no time is lost.
@@ -162,7 +165,6 @@ export class ColumnBuilder {
 
   /** Adds all values of a typed array of numbers. */
   #appendAll(values: NumberValues): void {
-    if (isGone(values)) throw this.#error('expected an array, found one whose memory was transferred away; pass a copy', values)
     const length = lengthOf(values)
     if (length === 0) return
     if (this.#rows + length > this.#limits.rows) throw this.#tooMany()

@@ -2,7 +2,8 @@
 // return new datasets that share the columns and store only which rows they have. A column is cut on request. Rows count from 0; a
 // header line is not a row.
 
-import { checkInteger, invalidArgument, quote } from '../core/check.js'
+import { isGone } from '../core/arrays.js'
+import { checkInteger, checkObject, guarded, invalidArgument, quote, wrongArgument } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
 import { nearest } from '../core/did-you-mean.js'
 import { DataError } from '../core/errors.js'
@@ -12,7 +13,6 @@ import type { FilePath } from '../core/path.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import { csvParts, readCsv } from './csv.js'
 import type { CsvOptions } from './csv-options.js'
-import { guarded } from './guarded.js'
 import { aDatasetCannotBeClonedPostItsColumnsOrReadItThere, brand, lostDataset } from './lost.js'
 import { type ParquetOptions, parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
@@ -72,6 +72,15 @@ function readingOf(options: CsvOptions): Reading {
   return Object.freeze(reading)
 }
 
+/** Options of a stream, with the default filled in. */
+function withChunks<Options extends ChunkOptions>(what: string, options: Options): Options & { readonly chunkRows: number } {
+  const { chunkRows = defaultChunk, ...rest } = guarded(what, undefined, () => ({
+    ...checkObject(what, options, 'an object of options'),
+  }))
+  checkInteger('chunkRows', chunkRows, { min: 1 })
+  return { ...rest, chunkRows } as Options & { readonly chunkRows: number }
+}
+
 /** Whether this copy of the package made it. */
 export function isDataset(value: unknown): value is Dataset {
   return Dataset.isOne(value)
@@ -108,7 +117,8 @@ export class Dataset {
   #numbers: WeakRef<RowNumbers> | undefined
 
   private constructor(table: Table, selection: Selection) {
-    if (!(table instanceof Table)) throw invalidArgument('columns', 'those that the library makes', table, howToMake)
+    if (!guarded('columns', undefined, () => table instanceof Table))
+      throw invalidArgument('columns', 'those that the library makes', table, howToMake)
     this.rows = selection.rows
     this.columnNames = Object.freeze([...table.columns.keys()])
     this.reading = table.reading
@@ -147,20 +157,17 @@ export class Dataset {
    * @throws as `fromCsv`; ERR_MULTIGATE_ARGUMENT for a wrong `chunkRows`.
    * @example for await (const part of Dataset.streamCsv('log.csv')) scores.push(await model.predict(part))
    */
-  static async *streamCsv(
-    path: FilePath,
-    { chunkRows = defaultChunk, ...options }: CsvOptions & ChunkOptions = {},
-  ): AsyncGenerator<Dataset, void, undefined> {
-    checkInteger('chunkRows', chunkRows, { min: 1 })
+  static async *streamCsv(path: FilePath, given: CsvOptions & ChunkOptions = {}): AsyncGenerator<Dataset, void, undefined> {
+    const { chunkRows, ...options } = withChunks('csv', given)
     yield* Dataset.#parts(csvParts(path, options, chunkRows), options)
   }
 
   /** Reads a Parquet file as `fromParquet` does, in parts. @throws as `fromParquet`; ERR_MULTIGATE_ARGUMENT for a wrong `chunkRows`. */
   static async *streamParquet(
     path: FilePath,
-    { chunkRows = defaultChunk, ...options }: ParquetOptions & ChunkOptions = {},
+    given: ParquetOptions & ChunkOptions = {},
   ): AsyncGenerator<Dataset, void, undefined> {
-    checkInteger('chunkRows', chunkRows, { min: 1 })
+    const { chunkRows, ...options } = withChunks('parquet', given)
     yield* Dataset.#parts(parquetParts(path, chunkRows, options))
   }
 
@@ -327,6 +334,10 @@ export class Dataset {
     if (typeof rowIndices !== 'object' || rowIndices === null) throw wrong()
     const { rows } = this
     const indices = guarded('rowIndices', undefined, () => {
+      if (ArrayBuffer.isView(rowIndices) && isGone(rowIndices)) {
+        const found = 'one whose memory was transferred away or shrunk; pass a copy'
+        throw wrongArgument('rowIndices', `expected a list of row numbers, found ${found}`)
+      }
       const { length } = rowIndices
       if (typeof length !== 'number') throw wrong()
       checkInteger('rowIndices.length', length, { min: 0, max: mostRows })

@@ -1,7 +1,7 @@
 // Recognizes values that look like a dataset but are not one: a dataset of another copy of the package, or the remains of a clone.
 
+import { guarded } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
-import { guarded } from './guarded.js'
 
 /** Marks the datasets of every copy of the package. */
 export const brand = Symbol.for('multigate.Dataset')

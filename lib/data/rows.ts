@@ -1,11 +1,10 @@
 // Columns from rows. Each row is an object. They come from any iterable: arrays, generators, database cursors. Rows are not kept.
 
-import { describeValue, invalidArgument } from '../core/check.js'
+import { describeValue, guarded, invalidArgument, unreadable } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { inSlices, Pause } from '../core/slices.js'
 import { ColumnBuilder, type Value } from './builder.js'
-import { guarded, unreadable } from './guarded.js'
 
 /** One row: values by column name. */
 export type Row = Readonly<Record<string, Value>>

@@ -5,7 +5,6 @@ import { z } from 'zod'
 import { parseOptions } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
 import { frozen } from '../core/schemas.js'
-import { guarded } from './guarded.js'
 import { remaindersOf, type Selection } from './selection.js'
 
 const remainders = frozen(z.array(z.int().min(0)))
@@ -28,7 +27,7 @@ export type Part = 'train' | 'validation' | 'test'
 
 /** Rows of each part, in order. @throws ERR_MULTIGATE_ARGUMENT naming the wrong remainder. */
 export function splitRows(rows: Selection, options: SplitOptions): Record<Part, Selection> {
-  const { rowMod, validation, test } = guarded('split', undefined, () => parseOptions('split', splitSchema, options))
+  const { rowMod, validation, test } = parseOptions('split', splitSchema, options)
   const partOf = new Map<number, 'validation' | 'test'>()
   for (const [part, list] of [
     ['validation', validation],

@@ -1,13 +1,12 @@
 // Columns from values in memory. Typed arrays are copied in bulk, other arrays value by value.
 
 import { isGone, lengthOf, typedArrayName } from '../core/arrays.js'
-import { describeValue, quote } from '../core/check.js'
+import { describeValue, guarded, quote } from '../core/check.js'
 import { type Column, type NumberValues, narrowed, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { mostRows } from '../core/limits.js'
 import { allocate } from '../core/memory.js'
 import { ColumnBuilder, type ScalarValue, type Value } from './builder.js'
-import { guarded } from './guarded.js'
 
 export type NumberArray =
   | Float32Array

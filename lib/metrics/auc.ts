@@ -69,10 +69,11 @@ export interface GroupedAucResult extends MetricResult {
  * number >= 0.
  */
 export function groupedAuc(rows: ScoredRows & { readonly groups: Groups }): GroupedAucResult {
-  checkLengths(checkScored(rows))
-  const groups = rowGroups(rows.groups)
-  checkRows('groups', groups.values.length, rows.scores.length)
-  return atOnce(groupedAucOf(rows, groups))
+  const checked = checkScored(rows)
+  checkLengths(checked)
+  const groups = rowGroups(checked.groups)
+  checkRows('groups', groups.values.length, checked.scores.length)
+  return atOnce(groupedAucOf(checked, groups))
 }
 
 function* groupedAucOf(rows: ScoredRows, groups: RowGroups): Sliced<GroupedAucResult> {

@@ -1,7 +1,7 @@
 // The rows that an area counts: a label in [0, 1], a weight above 0 and, with groups, a group.
 
 import { isTypedArray } from '../core/arrays.js'
-import { invalidArgument } from '../core/check.js'
+import { guarded, invalidArgument } from '../core/check.js'
 import type { NumberValues, ScalarColumn } from '../core/columns.js'
 import { inBlocks, type Sliced } from '../core/slices.js'
 import { checkNumbers, notANumber, noWeight, type ScoredRows, weightOf } from './rows.js'
@@ -17,10 +17,13 @@ export interface RowGroups {
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless it is a column without lists, or numbers. */
 export function rowGroups(groups: Groups): RowGroups {
-  const column: Partial<ScalarColumn> | null = groups as ScalarColumn
-  if (column?.kind === 'string') return { values: (column as { codes: Int32Array }).codes, missing: -1 }
-  if (column?.kind === 'number') return { values: (column as { values: NumberValues }).values, missing: undefined }
-  return { values: checkNumbers('groups', groups as NumberValues), missing: isTypedArray(groups, 'Int32Array') ? -1 : undefined }
+  const { values, missing } = guarded('groups', undefined, () => {
+    const column: Partial<ScalarColumn> | null = groups as ScalarColumn
+    if (column?.kind === 'string') return { values: column.codes, missing: -1 }
+    if (column?.kind === 'number') return { values: column.values, missing: undefined }
+    return { values: groups as NumberValues, missing: isTypedArray(groups, 'Int32Array') ? -1 : undefined }
+  })
+  return { values: checkNumbers('groups', values as NumberValues), missing }
 }
 
 /** Finds and counts the rows that an area uses. It refuses labels such as -1: the result would not be an area. */

@@ -1,8 +1,11 @@
 // The rows that a metric counts: those with a label and a weight above 0. Lengths and weights are checked here for every metric.
 
-import { checkObject, invalidArgument } from '../core/check.js'
+import { isGone, typedArrayName } from '../core/arrays.js'
+import { checkInteger, checkObject, guarded, invalidArgument, wrongArgument } from '../core/check.js'
 import type { NumberValues } from '../core/columns.js'
 import { ArgumentError } from '../core/errors.js'
+import { mostRows } from '../core/limits.js'
+import { allocate } from '../core/memory.js'
 
 /**
  * Scores and labels of the same rows, such as the values of a dataset's column. Weights, if given, are finite numbers >= 0, one per row.
@@ -33,23 +36,42 @@ export function checkLengths({ scores, labels, weights }: ScoredRows, width = 1)
   if (weights !== undefined) checkRows('weights', weights.length, labels.length)
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless it has scores and labels. */
-export function checkScored<Rows extends ScoredRows>(rows: Rows): Rows {
-  const { scores, labels, weights } = checkObject('rows', rows, 'an object of scores and labels')
-  checkNumbers('scores', scores)
-  checkNumbers('labels', labels)
-  if (weights !== undefined) checkNumbers('weights', weights)
-  return rows
+/** The checked rows; lists are copied. @throws ERR_MULTIGATE_ARGUMENT unless it has scores and labels. */
+export function checkScored<Rows extends ScoredRows>(given: Rows): Rows {
+  const rows = guarded('rows', undefined, () => ({ ...checkObject('rows', given, 'an object of scores and labels') }))
+  const { scores, labels, weights } = rows
+  return {
+    ...rows,
+    scores: checkNumbers('scores', scores),
+    labels: checkNumbers('labels', labels),
+    weights: weights === undefined ? undefined : checkNumbers('weights', weights),
+  }
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT unless it is a list of numbers. */
+/** A typed array as it is, or a copy of a list. @throws ERR_MULTIGATE_ARGUMENT unless it holds numbers. */
 export function checkNumbers(field: string, values: NumberValues): NumberValues {
-  const list: readonly unknown[] | undefined = Array.isArray(values) ? values : undefined
-  if (list === undefined && !(ArrayBuffer.isView(values) && typeof values[0] !== 'bigint' && 'length' in values))
-    throw invalidArgument(field, 'numbers, one per row', values)
-  const wrong = list?.findIndex((value) => typeof value !== 'number') ?? -1
-  if (wrong >= 0) throw invalidArgument(`${field}[${wrong}]`, 'a number', list?.[wrong])
-  return values
+  const name = typedArrayName(values)
+  if (name !== undefined && !name.startsWith('Big')) {
+    if (isGone(values))
+      throw wrongArgument(
+        field,
+        'expected numbers, one per row, found an array whose memory was transferred away or shrunk; pass a copy',
+      )
+    return values
+  }
+  return guarded(field, undefined, () => numbersIn(field, values))
+}
+
+function numbersIn(field: string, list: unknown): Float64Array {
+  if (!Array.isArray(list)) throw invalidArgument(field, 'numbers, one per row', list)
+  const length = checkInteger(`${field}.length`, list.length, { min: 0, max: mostRows })
+  // Checked first: a sparse list may be much longer than memory.
+  for (let row = 0; row < length; row += 1) {
+    if (typeof list[row] !== 'number') throw invalidArgument(`${field}[${row}]`, 'a number', list[row])
+  }
+  const numbers = allocate(field, Float64Array, length)
+  for (let row = 0; row < length; row += 1) numbers[row] = list[row] as number
+  return numbers
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless there is one per row of `scores`. */

@@ -4,7 +4,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { isTypedArray } from '../core/arrays.js'
-import { invalidArgument, parseOptions } from '../core/check.js'
+import { checkKeys, checkList, guarded, invalidArgument, parseOptions, unreadable } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import type { FilePath } from '../core/path.js'
 import { Pause, type Signal } from '../core/slices.js'
@@ -113,8 +113,10 @@ export class Model<
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE if the device cannot be used. */
   constructor(definition: Definition, options: ModelInput<object, Tasks, Features>) {
     this.name = definition.name
-    if (typeof options !== 'object' || options === null) throw invalidArgument(this.name, 'an object of options', options)
-    const { features, tasks, device, threads, isa, precision, ...network } = options
+    const { features, tasks, device, threads, isa, precision, ...network } = guarded(this.name, undefined, () => {
+      if (typeof options !== 'object' || options === null) throw invalidArgument(this.name, 'an object of options', options)
+      return { ...options }
+    })
     this.#definition = definition
     this.#network = definition.parse(network as never)
     this.features = checkNamed(`${this.name}.features`, features, parseFeature)
@@ -246,7 +248,7 @@ export class Model<
     this.#checkFree('predictSync')
     const held = batchOf(batch, this, 'predictSync.batch')
     held.check()
-    return held.predict(options?.rows ?? held.capacity) as Scores<Output>
+    return held.predict(rowsIn(options) ?? held.capacity) as Scores<Output>
   }
 
   /**
@@ -283,8 +285,9 @@ export class Model<
    * With `labels: true`, the options also name the columns of labels and row weights. Default false.
    * @example const scores = await model.predict(await Dataset.fromCsv('today.csv', model.csvOptions()))
    */
-  csvOptions({ labels = false }: { readonly labels?: boolean } = {}): CsvOptions & { readonly columns: readonly string[] } {
+  csvOptions(options: { readonly labels?: boolean } = {}): CsvOptions & { readonly columns: readonly string[] } {
     this.#checkAlive()
+    const { labels = false } = checkKeys('csvOptions', options, ['labels'])
     const columns = [...this.features.map(columnNameOf), ...(labels ? this.tasks.flatMap(targetColumnsOf) : [])]
     const types = textColumns(this.#built?.encoder.encoders ?? this.features)
     return { ...this.#built?.reading, columns: [...new Set(columns)], types }
@@ -478,6 +481,15 @@ export class Model<
   }
 }
 
+/** The option of `predictSync`. Not `guarded`, which allocates a function. */
+function rowsIn(options: { readonly rows?: number | undefined } | undefined): number | undefined {
+  try {
+    return options?.rows
+  } catch (cause) {
+    throw unreadable('predictSync', undefined, cause)
+  }
+}
+
 /** Columns of a few rows become a dataset without conversion. */
 function datasetOf(data: Dataset | Readonly<Record<string, ColumnValues>>): Dataset {
   return isDataset(data) ? data : Dataset.fromColumns(data)
@@ -489,8 +501,9 @@ function checkNamed<Spec extends { readonly name: string }>(
   specs: readonly unknown[],
   parse: (spec: unknown, what: string) => Spec,
 ): readonly Spec[] {
-  if (!Array.isArray(specs) || specs.length === 0) throw invalidArgument(field, 'an array of at least one', specs)
-  const parsed = specs.map((spec, index) => parse(spec, `${field}[${index}]`))
+  const list = checkList(field, specs, 'at least one')
+  if (list.length === 0) throw invalidArgument(field, 'an array of at least one', specs)
+  const parsed = list.map((spec, index) => parse(spec, `${field}[${index}]`))
   const names = new Set<string>()
   for (const [index, { name }] of parsed.entries()) {
     if (names.has(name)) throw invalidArgument(`${field}[${index}].name`, 'a unique name', name)

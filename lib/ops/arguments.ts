@@ -2,8 +2,8 @@
 // argument, the expected value and the found value. Only one function loops over rows: the sum of upstream gradients of outputs that
 // share a gate (OMoE).
 
-import { isTypedArray } from '../core/arrays.js'
-import { checkList, checkObject, describeValue, wrongArgument } from '../core/check.js'
+import { isGone, isTypedArray, lengthOf } from '../core/arrays.js'
+import { checkList, checkObject, describeValue, guarded, wrongArgument } from '../core/check.js'
 import { elementsOf, type Tensor } from '../core/layout.js'
 import { expertPositions, expertsByStream, gateWidths, type Topology } from '../core/topology.js'
 import type { ExpertLayer, MixtureTensors } from '../layers/mixture-tensors.js'
@@ -30,9 +30,9 @@ export interface MixtureParameters {
 /** The rows of one stream, or of each stream. */
 export type StreamRows = FloatArray | readonly FloatArray[]
 
-/** Checks that the cache of a forward pass is an object. Other checks cover its arrays. */
+/** A copy of the cache of a forward pass, which must be an object. Other checks cover its arrays. */
 export function checkCache<Cache extends object>(cache: Cache): Cache {
-  return checkObject('cache', cache, 'the cache that mixtureForward gave')
+  return guarded('cache', undefined, () => ({ ...checkObject('cache', cache, 'the cache that mixtureForward gave') }))
 }
 
 /** Checked rows of all streams. */
@@ -60,11 +60,12 @@ interface ParameterMap {
 /** @throws ERR_MULTIGATE_ARGUMENT if a length is not a whole number of rows, or if streams have different numbers of rows. */
 export function checkStreams(topology: Topology, x: StreamRows, name: string): Streams {
   const { streams } = topology
-  if (!isArray(x) && !Array.isArray(x)) throw notFloats(name, streams.length, x)
+  if (!isArray(x) && !isList(name, x)) throw notFloats(name, streams.length, x)
   const arrays = isArray(x) ? [x] : checkList(name, x, 'streams')
   if (!arrays.every(isArray)) throw notFloats(name, streams.length, x)
   checkCount(name, arrays, streams.length, 'stream')
-  const [first, width] = [arrays[0]?.length ?? 0, streams[0] ?? 1]
+  arrays.forEach((array, stream) => checkThere(nameOf(name, x, stream), array))
+  const [first, width] = [arrays[0] ? lengthOf(arrays[0]) : 0, streams[0] ?? 1]
   if (first === 0 || first % width !== 0) {
     throw wrongArgument(nameOf(name, x, 0), `expected rows of ${width} elements, found ${first} elements`)
   }
@@ -87,8 +88,8 @@ export function checkUpstream(
   apart: boolean,
 ): GateUpstream {
   const { outputs, gates, units } = topology
-  checkCount('dOutputs', upstream, outputs.length, 'output')
   const given = checkList('dOutputs', upstream, 'gradients')
+  checkCount('dOutputs', given, outputs.length, 'output')
   const byGate: FloatArray[][] = Array.from({ length: Math.max(gates.length, 1) }, () => [])
   outputs.forEach((gate, output) => {
     const gradient = given[output] ?? null
@@ -104,8 +105,8 @@ export function checkUpstream(
 /** Probabilities of a cache, one array per gate. */
 export function checkProbabilities(topology: Topology, rows: number, gates: readonly FloatArray[]): readonly FloatArray[] {
   const widths = gateWidths(topology)
-  checkCount('cache.gates', gates, widths.length, 'gate')
   const given = checkList('cache.gates', gates, 'arrays')
+  checkCount('cache.gates', given, widths.length, 'gate')
   widths.forEach((seen, gate) => checkLength(`cache.gates[${gate}]`, given[gate], [rows, seen]))
   return given
 }
@@ -117,9 +118,14 @@ export function writeParameters(
   parameters: MixtureParameters,
   memory: NativeMemory,
 ): void {
-  checkAbsent(topology, checkObject('params', parameters, 'an object of parameters by name'))
+  guarded('params', undefined, () => checkAbsent(topology, checkObject('params', parameters, 'an object of parameters by name')))
   for (const { path, map } of parameterMaps(topology, tensors)) {
-    const arrays = checkParameter(`params.${textOf(path)}`, valueAt(parameters, path), map)
+    const name = `params.${textOf(path)}`
+    const arrays = checkParameter(
+      name,
+      guarded(name, undefined, () => valueAt(parameters, path)),
+      map,
+    )
     for (const { tensor, tensorOffset, array, arrayOffset, elements } of map.pieces) {
       const values = arrays[array] ?? new Float32Array(0)
       memory.write(tensor.offset + tensorOffset, values.subarray(arrayOffset, arrayOffset + elements))
@@ -261,7 +267,7 @@ function checkParameter(name: string, given: unknown, { shapes, single }: Parame
   const value = given as FloatArray | readonly FloatArray[] | undefined
   if (value === undefined)
     throw wrongArgument(name, `expected ${single ? 'an array' : `a list of ${shapes.length} arrays`}, found nothing`)
-  if (single ? !isArray(value) : !Array.isArray(value)) throw notFloats(name, single ? 1 : shapes.length, value)
+  if (single ? !isArray(value) : !isList(name, value)) throw notFloats(name, single ? 1 : shapes.length, value)
   const arrays = isArray(value) ? [value] : checkList(name, value, 'arrays')
   if (arrays.length !== shapes.length) throw wrongArgument(name, `expected ${shapes.length} arrays, found ${arrays.length}`)
   shapes.forEach((shape, index) => checkLength(single ? name : `${name}[${index}]`, arrays[index], shape))
@@ -269,15 +275,24 @@ function checkParameter(name: string, given: unknown, { shapes, single }: Parame
 }
 
 function checkCount(name: string, list: readonly unknown[], expected: number, what: string): void {
-  const found = Array.isArray(list) ? list.length : describeValue(list)
-  if (found !== expected) throw wrongArgument(name, `expected a list of ${expected}, one per ${what}, found ${found}`)
+  if (list.length !== expected) throw wrongArgument(name, `expected a list of ${expected}, one per ${what}, found ${list.length}`)
 }
 
 function checkLength(name: string, array: FloatArray | undefined, shape: readonly number[]): void {
   if (!isArray(array)) throw notFloats(name, 1, array)
-  const expected = elementsOf(shape)
-  if (array.length === expected) return
-  throw wrongArgument(name, `expected ${shape.join(' x ')} = ${expected} elements, found ${array.length}`)
+  checkThere(name, array)
+  const [expected, found] = [elementsOf(shape), lengthOf(array)]
+  if (found === expected) return
+  throw wrongArgument(name, `expected ${shape.join(' x ')} = ${expected} elements, found ${found}`)
+}
+
+function checkThere(name: string, array: FloatArray): void {
+  if (isGone(array))
+    throw wrongArgument(name, 'expected an array, found one whose memory was transferred away or shrunk; pass a copy')
+}
+
+function isList(name: string, value: unknown): value is readonly unknown[] {
+  return guarded(name, undefined, () => Array.isArray(value))
 }
 
 function nameOf(name: string, x: StreamRows, stream: number): string {

@@ -3,16 +3,18 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { anyNumber } from '../core/schemas.js'
+import { anyNumber, list } from '../core/schemas.js'
 import type { GateWeights } from '../runtime/gates.js'
 import { table } from './text.js'
 
-const schema = z.array(
-  z.looseObject({
-    level: anyNumber,
-    gate: z.string(),
-    experts: z.array(z.looseObject({ name: z.string(), weight: anyNumber })),
-  }),
+const schema = list(
+  z.array(
+    z.looseObject({
+      level: anyNumber,
+      gate: z.string(),
+      experts: list(z.array(z.looseObject({ name: z.string(), weight: anyNumber }))),
+    }),
+  ),
 )
 
 const blocks = ' ▏▎▍▌▋▊▉█'

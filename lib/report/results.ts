@@ -3,7 +3,7 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { anyNumber } from '../core/schemas.js'
+import { anyNumber, list } from '../core/schemas.js'
 import { visible } from '../core/visible.js'
 import type { Metric } from '../metrics/metric.js'
 import { type MetricName, metrics } from '../metrics/registry.js'
@@ -30,7 +30,7 @@ const epochSchema = z.looseObject({
   metrics: numbers,
   seconds: anyNumber,
 })
-const historySchema = z.looseObject({ epochs: z.array(epochSchema), weightsEpoch: anyNumber, ...unknownSchema })
+const historySchema = z.looseObject({ epochs: list(z.array(epochSchema)), weightsEpoch: anyNumber, ...unknownSchema })
 
 /**
  * One line per dataset and task, one column per metric that any of them has.

@@ -3,8 +3,8 @@
 
 import { isMap } from 'node:util/types'
 
-import { typedArrayName } from '../core/arrays.js'
-import { checkFailed, invalidArgument, quote } from '../core/check.js'
+import { lengthOf, typedArrayName } from '../core/arrays.js'
+import { checkFailed, guarded, invalidArgument, quote } from '../core/check.js'
 import { DisposedError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
 import { availableBytes, bytesText } from '../core/memory.js'
@@ -199,8 +199,7 @@ export class WeightMemory {
    * @throws ERR_MULTIGATE_ARGUMENT if it is not a copy of these weights. Nothing is written then.
    */
   async restore(snapshot: Snapshot): Promise<void> {
-    this.#checkSnapshot(snapshot)
-    await inSlices(this.#written(snapshot))
+    await inSlices(this.#written(this.checked(snapshot)))
   }
 
   *#written(snapshot: Snapshot): Sliced<void> {
@@ -212,28 +211,42 @@ export class WeightMemory {
     }
   }
 
-  #checkSnapshot(snapshot: unknown): void {
+  /**
+   * The same copy, in a map and lists of ours.
+   * @throws ERR_MULTIGATE_ARGUMENT below `what` if it is not a copy of these weights.
+   */
+  checked(snapshot: unknown, what = 'snapshot'): Snapshot {
+    return guarded(what, undefined, () => this.#checked(snapshot, what))
+  }
+
+  /** Everything is read once, without methods of the caller's. */
+  #checked(snapshot: unknown, what: string): Snapshot {
     const wrong = (field: string, expected: string, found: unknown): Error =>
-      invalidArgument(`snapshot${field}`, expected, found, "pass the result of this model's control.snapshot()")
+      invalidArgument(`${what}${field}`, expected, found, "pass the result of this model's control.snapshot()")
     if (!isMap(snapshot)) throw wrong('', 'the result of snapshot()', snapshot)
     const weights = this.#weights()
-    for (const name of snapshot.keys()) {
+    const copies = new Map<unknown, unknown>(Map.prototype.entries.call(snapshot))
+    for (const name of copies.keys()) {
       if (!weights.has(name as string)) throw wrong('', `copies of ${[...weights.keys()].map(quote).join(', ')}`, name)
     }
-    for (const [name, { elements }] of weights) {
-      const parts: unknown = snapshot.get(name)
+    const checked = [...weights].map(([name, { elements }]): [string, FloatArray[]] => {
+      const parts = copies.get(name)
       const field = `.get(${quote(name)})`
       if (!Array.isArray(parts)) throw wrong(field, 'an array of arrays', parts)
       const count = Math.ceil(elements / chunkElements)
       if (parts.length !== count) throw wrong(`${field}.length`, String(count), parts.length)
-      for (const [index, part] of parts.entries()) {
+      const floats = Array.from({ length: count }, (_, index) => {
+        const part: unknown = parts[index]
         const length = Math.min(chunkElements, elements - index * chunkElements)
         const kind = typedArrayName(part)
         if (kind !== 'Float32Array' && kind !== 'Float64Array') throw wrong(`${field}[${index}]`, 'an array of floats', part)
-        const found = (part as FloatArray).length
+        const found = lengthOf(part as FloatArray)
         if (found !== length) throw wrong(`${field}[${index}].length`, String(length), found)
-      }
-    }
+        return part as FloatArray
+      })
+      return [name, floats]
+    })
+    return new Map(checked)
   }
 
   /** The memories that a snapshot holds. */

@@ -52,8 +52,8 @@ export interface BinaryTask<Name extends string = string> extends BinaryOptions 
  * @example binary('never_married', { label: 'marital_stat', positive: ' Never married' })
  */
 export function binary<const Name extends string>(name: Name, options: BinaryOptions = {}): BinaryTask<Name> {
-  const spec = { ...options, kind: 'binary', name }
-  return Object.freeze(parseOptions(called('task', name), binarySchema, spec)) as BinaryTask<Name>
+  const fixed = { kind: 'binary', name }
+  return Object.freeze(parseOptions(called('task', name), binarySchema, options, fixed)) as BinaryTask<Name>
 }
 
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { called, describeValue, parseOptions } from '../core/check.js'
 import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { largestWidth } from '../core/limits.js'
+import { frozen } from '../core/schemas.js'
 import { metricsOf } from '../metrics/registry.js'
 import type { KindOfTask } from './kind.js'
 import {
@@ -26,10 +27,12 @@ const multiclassSchema = z
     ...labelOptions,
     classes: z.union([
       z.int().min(2).max(largestWidth),
-      z
-        .array(classValue)
-        .min(2)
-        .refine((values) => new Set(values).size === values.length, { error: 'expected different classes, found one twice' }),
+      frozen(
+        z
+          .array(classValue)
+          .min(2)
+          .refine((values) => new Set(values).size === values.length, { error: 'expected different classes, found one twice' }),
+      ),
     ]),
   })
   .refine(({ classes, missing }) => typeof classes === 'number' || !classes.some((value) => isListed(missing, value)), {
@@ -55,8 +58,8 @@ export interface MulticlassTask<Name extends string = string> extends Multiclass
  * @example multiclass('reaction', { classes: ['none', 'like', 'love'] })
  */
 export function multiclass<const Name extends string>(name: Name, options: MulticlassOptions): MulticlassTask<Name> {
-  const spec = { ...options, kind: 'multiclass', name }
-  return Object.freeze(parseOptions(called('task', name), multiclassSchema, spec)) as MulticlassTask<Name>
+  const fixed = { kind: 'multiclass', name }
+  return Object.freeze(parseOptions(called('task', name), multiclassSchema, options, fixed)) as MulticlassTask<Name>
 }
 
 /** The number of classes of a task. */

@@ -26,8 +26,8 @@ export interface RegressionTask<Name extends string = string> extends Regression
  * @example regression('watch_time', { weight: 0.1 })
  */
 export function regression<const Name extends string>(name: Name, options: RegressionOptions = {}): RegressionTask<Name> {
-  const spec = { ...options, kind: 'regression', name }
-  return Object.freeze(parseOptions(called('task', name), regressionSchema, spec)) as RegressionTask<Name>
+  const fixed = { kind: 'regression', name }
+  return Object.freeze(parseOptions(called('task', name), regressionSchema, options, fixed)) as RegressionTask<Name>
 }
 
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */

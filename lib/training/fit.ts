@@ -1,6 +1,7 @@
 // One call of `fit`, from checked options to a history. It orders the parts (step loop, validation, callbacks) and has no numerics
 // of its own.
 
+import { checkInteger, checkObject, guarded, invalidArgument } from '../core/check.js'
 import { seesGpu } from '../core/device.js'
 import { elementsOf } from '../core/layout.js'
 import type { FilePath } from '../core/path.js'
@@ -16,7 +17,16 @@ import type { Queue } from '../runtime/queue.js'
 import type { RowSource } from '../runtime/row-source.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { unknownIn } from '../runtime/unknown.js'
-import { type Callback, type CallbackLike, type FitControl, type FitPlan, type StepRecord, toCallback } from './callbacks.js'
+import type { WeightMemory } from '../runtime/weights.js'
+import {
+  type Callback,
+  type CallbackLike,
+  type CallbackState,
+  type FitControl,
+  type FitPlan,
+  type StepRecord,
+  toCallback,
+} from './callbacks.js'
 import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
 import type { FitValues } from './options.js'
@@ -186,7 +196,10 @@ class Run {
   async #state(): Promise<TrainingState> {
     const { steps } = this.#loop
     const callbacks: TrainingState['callbacks'][number][] = []
-    await this.#each(async (callback) => callbacks.push((await callback.state?.()) ?? undefined))
+    await this.#each(async (callback, index) => {
+      const state: unknown = await callback.state?.()
+      callbacks.push(keptState(`fit.callbacks[${index}].state()`, state, this.#run.runner.weights))
+    })
     return { optimizer: this.#run.optimizer, steps, ...this.#soFar(), callbacks }
   }
 
@@ -199,6 +212,7 @@ class Run {
     const { runner, queue, save } = this.#run
     return {
       stop: (reason) => {
+        if (typeof reason !== 'string') throw invalidArgument('stop.reason', 'a text', reason)
         this.#stopReason ??= reason
       },
       snapshot: async () => {
@@ -206,6 +220,7 @@ class Run {
         return await queue.take(() => runner.weights.snapshot())
       },
       restore: async (snapshot, epoch) => {
+        checkInteger('restore.epoch', epoch, { min: 0 })
         this.#health.restored()
         await queue.take(() => runner.weights.restore(snapshot))
         this.#weightsEpoch = epoch
@@ -242,6 +257,19 @@ class Run {
       monitors: monitorNames(tasks, validation !== undefined),
     }
   }
+}
+
+/** What a checkpoint keeps of a callback. @throws ERR_MULTIGATE_ARGUMENT unless it has JSON, and weights of this model or none. */
+function keptState(field: string, state: unknown, memory: WeightMemory): CallbackState | undefined {
+  if (state === undefined || state === null) return undefined
+  return guarded(field, undefined, () => {
+    const { json, weights } = checkObject(field, state as CallbackState, '{ json, weights } or nothing')
+    const text = guarded(`${field}.json`, undefined, () => JSON.stringify(json) as string | undefined)
+    return {
+      json: text === undefined ? null : (JSON.parse(text) as unknown),
+      ...(weights !== undefined && { weights: memory.checked(weights, `${field}.weights`) }),
+    }
+  })
 }
 
 /** Whether a value can be awaited. */

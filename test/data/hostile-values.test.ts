@@ -6,6 +6,7 @@ import { expect, it } from 'vitest'
 
 import { MultigateError } from '../../lib/core/errors.js'
 import { Dataset } from '../../lib/data/dataset.js'
+import { shrunk as goneFrom, transferred } from '../support/hostile.js'
 import { refusal } from '../support/refusal.js'
 
 /** Draws in [0, below), the same each time. */
@@ -211,6 +212,19 @@ it('says which row or column could not be read, and keeps what was thrown', asyn
   )
   expect(() => Dataset.fromColumns({ a: shrunk() as never })).toThrow(refusal('DATA'))
   expect(() => Dataset.fromColumns({ a: [[1], shrunk()] as never })).toThrow(refusal('DATA', { column: 'a', row: 1 }))
+  for (const gone of [transferred(new BigInt64Array(2)), goneFrom(BigInt64Array), goneFrom(Float64Array)]) {
+    expect(() => Dataset.fromColumns({ a: [[1], gone] as never })).toThrow(
+      refusal('DATA', { column: 'a', row: 1, says: 'shrunk' }),
+    )
+    await expect(Dataset.fromRows([{ a: gone } as never])).rejects.toThrow(
+      refusal('DATA', { column: 'a', row: 0, says: 'shrunk' }),
+    )
+    const lists = { items: [1], offsets: gone }
+    expect(() => Dataset.fromColumns({ a: lists as never })).toThrow(refusal('DATA', { column: 'a' }))
+    expect(() => Dataset.fromColumns({ a: [1] }).select(gone as never)).toThrow(
+      refusal('ARGUMENT', { field: 'rowIndices', says: 'shrunk' }),
+    )
+  }
   expect(Dataset.fromColumns({ a: Object.setPrototypeOf([1, 2], null) }).rows).toBe(2)
   expect((await Dataset.fromRows(Object.setPrototypeOf([{ a: 1 }], null))).rows).toBe(1)
   expect((await Dataset.fromRows([Object.assign(Object.create(null), { a: 1 })])).rows).toBe(1)

@@ -14,6 +14,7 @@ import { orderBy } from '../../lib/metrics/order.js'
 import { rmse as rmseMetric } from '../../lib/metrics/rmse.js'
 import type { MetricResult, ScoredRows } from '../../lib/metrics/rows.js'
 import { randomOf } from '../../lib/verify/numbers.js'
+import { holes, shrunk, transferred } from '../support/hostile.js'
 import { refusal } from '../support/refusal.js'
 
 const whole =
@@ -132,6 +133,22 @@ describe('auc', () => {
     expect(value).toBeCloseTo(5 / 6, 2)
     expect(spent).toBeLessThan(5000)
   })
+})
+
+it('refuses arrays whose memory is gone, and lists that are not numbers', () => {
+  const rows = { scores: new Float32Array(2), labels: Float32Array.of(0, 1) }
+  for (const gone of [transferred(new Float32Array(2)), shrunk(Float32Array)]) {
+    for (const field of ['scores', 'labels', 'weights']) {
+      expect(() => auc({ ...rows, [field]: gone })).toThrow(refusal('ARGUMENT', { field, says: 'transferred' }))
+    }
+    for (const groups of [gone, { kind: 'number', values: gone } as const]) {
+      expect(() => groupedAuc({ ...rows, groups })).toThrow(refusal('ARGUMENT', { field: 'groups', says: 'transferred' }))
+    }
+  }
+  expect(() => auc({ ...rows, scores: holes as never })).toThrow(refusal('ARGUMENT', { field: 'scores.length' }))
+  expect(() => auc({ ...rows, scores: Object.assign(new Array<number>(3), { 0: 1 }) as never })).toThrow(
+    refusal('ARGUMENT', { field: 'scores[1]' }),
+  )
 })
 
 it('orders by score, stable, zeros of both signs alike', () => {

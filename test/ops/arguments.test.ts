@@ -10,6 +10,7 @@ import {
   mixtureGrad,
   topology,
 } from '../../lib/ops.js'
+import { bare, revoked, shrunk, throwing, transferred } from '../support/hostile.js'
 import { refusal } from '../support/refusal.js'
 
 const level = topology.mmoe({ inputDim: 4, numExperts: 3, units: 2, numTasks: 2 })
@@ -160,7 +161,6 @@ describe('wrong arguments are named with what was expected and found', () => {
   })
 
   const holed = <T>(length: number, entries: Record<number, T>): T[] => Object.assign(new Array<T>(length), entries)
-  const bare = <T>(list: T[]): T[] => Object.setPrototypeOf([...list], null) as T[]
   const wrongTopologies: readonly [string, object, Error][] = [
     ['outputs with a hole', { outputs: holed(2, { 1: 0 }) }, refusal('TOPOLOGY', { says: ['0', '2'] })],
     ['outputs that are all holes', { outputs: holed(2, {}) }, refusal('TOPOLOGY', { says: '0' })],
@@ -193,6 +193,46 @@ describe('wrong arguments are named with what was expected and found', () => {
     const wrong = { ...level, ...change }
     expect(() => topology.level(wrong)).toThrow(refused)
     expect(() => mixtureForward(wrong, params, x)).toThrow(refused)
+  })
+
+  it.each([
+    ['params', (value: never) => mixtureForward(level, value, x)],
+    ['params.gateKernel', (value: never) => mixtureForward(level, { ...params, gateKernel: value }, x)],
+    ['x', (value: never) => mixtureForward(level, params, value)],
+    ['dOutputs', (value: never) => mixtureGrad(level, params, x, value)],
+    ['cache', (value: never) => mixtureBackward(level, params, value, up)],
+    ['cache.x', (value: never) => mixtureBackward(level, params, { ...cache, x: value }, up)],
+    ['cache.gates', (value: never) => mixtureBackward(level, params, { ...cache, gates: value }, up)],
+    ['options', (value: never) => mixtureForward(level, params, x, value)],
+    ['outputs', (value: never) => topology.level({ ...level, outputs: value })],
+    ['gates[0]', (value: never) => topology.level({ ...level, gates: [value] })],
+    ['topology.mmoe', (value: never) => topology.mmoe(value)],
+    ['topology.ple', (value: never) => topology.ple(value)],
+  ])('%s that cannot be read', (field, call) => {
+    for (const value of [revoked({}), revoked([])]) {
+      expect(() => call(value as never)).toThrow(refusal('ARGUMENT', { field }))
+    }
+    expect(() => call(throwing([]) as never)).toThrow(refusal('ARGUMENT'))
+    expect(() => call(throwing({}) as never)).toThrow(refusal('ARGUMENT'))
+  })
+
+  it('arrays whose memory is gone', () => {
+    const gone = (): [Float32Array, Float32Array] => [transferred(new Float32Array(20)), shrunk(Float32Array)]
+    for (const wrong of gone()) {
+      const refused = (field: string): Error => refusal('ARGUMENT', { field, says: 'transferred' })
+      expect(() => mixtureForward(level, params, wrong)).toThrow(refused('x'))
+      expect(forward({ expertKernel: wrong })).toThrow(refused('params.expertKernel'))
+      expect(forward({ gateKernel: [params.gateKernel[0], wrong] })).toThrow(refused('params.gateKernel[1]'))
+      expect(() => mixtureGrad(level, params, x, [null, wrong])).toThrow(refused('dOutputs[1]'))
+      expect(() => mixtureBackward(level, params, { ...cache, x: wrong }, up)).toThrow(refused('cache.x'))
+    }
+  })
+
+  it('the length of an array is its own, whatever its property says', () => {
+    const short = Object.defineProperty(new Float32Array(4), 'length', { value: 24 })
+    expect(forward({ expertKernel: short })).toThrow(refusal('ARGUMENT', { field: 'params.expertKernel', says: ['24', '4'] }))
+    const longer = Object.defineProperty(x.slice(), 'length', { value: 2 ** 53 })
+    expect(mixtureForward(level, params, longer).outputs).toEqual(mixtureForward(level, params, x).outputs)
   })
 
   it('lists without a prototype are lists', () => {

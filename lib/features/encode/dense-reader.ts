@@ -92,8 +92,9 @@ export class DenseReader {
       const found = (this.#splits[code] ??= numbersIn(text, separator))
       const wrong = found.findIndex(Number.isNaN)
       if (found.length !== width || wrong >= 0) {
-        const what = wrong >= 0 ? `${width} numbers` : `${width} numbers, found ${found.length}:`
-        throw wrongValue(name, before + row, what, text, "check 'separator' and 'width'")
+        const what = width === 1 ? 'one number' : `${width} numbers`
+        const count = wrong >= 0 ? '' : `it has ${found.length}: `
+        throw wrongValue(name, before + row, what, text, `${count}check 'separator' and 'width'`)
       }
       numbers.set(found, row * width)
     }

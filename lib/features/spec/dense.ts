@@ -57,6 +57,6 @@ export interface DenseFeature<Name extends string = string> {
  * @example dense('cover', { width: 128, transform: 'none' })
  */
 export function dense<const Name extends string>(name: Name, options: DenseOptions = {}): DenseFeature<Name> {
-  const spec = { ...options, kind: 'dense', name }
-  return Object.freeze(parseOptions(called('feature', name), denseSchema, spec)) as DenseFeature<Name>
+  const fixed = { kind: 'dense', name }
+  return Object.freeze(parseOptions(called('feature', name), denseSchema, options, fixed)) as DenseFeature<Name>
 }

@@ -40,6 +40,6 @@ export interface SequenceFeature<Name extends string = string> extends SequenceO
  * @example sequence('tags', { dim: 16, maxLength: 11, combiner: 'mean', separator: ';' })
  */
 export function sequence<const Name extends string>(name: Name, options: SequenceOptions): SequenceFeature<Name> {
-  const spec = { ...options, kind: 'sequence', name }
-  return Object.freeze(parseOptions(called('feature', name), sequenceSchema, spec)) as SequenceFeature<Name>
+  const fixed = { kind: 'sequence', name }
+  return Object.freeze(parseOptions(called('feature', name), sequenceSchema, options, fixed)) as SequenceFeature<Name>
 }

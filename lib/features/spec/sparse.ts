@@ -19,6 +19,6 @@ export interface SparseFeature<Name extends string = string> extends IdOptions {
  * @example sparse('userid', { vocabulary: 20_001, dim: 16 })
  */
 export function sparse<const Name extends string>(name: Name, options: IdOptions): SparseFeature<Name> {
-  const spec = { ...options, kind: 'sparse', name }
-  return Object.freeze(parseOptions(called('feature', name), sparseSchema, spec)) as SparseFeature<Name>
+  const fixed = { kind: 'sparse', name }
+  return Object.freeze(parseOptions(called('feature', name), sparseSchema, options, fixed)) as SparseFeature<Name>
 }
