@@ -20,6 +20,13 @@ describe('dense', () => {
     expect(numbers({}, [1e9 + 1, 1e9 + 2, 1e9 + 3])[2]).toBeCloseTo(Math.sqrt(1.5), 6)
   })
 
+  it('counts the numbers of a text of another width', () => {
+    expect(() => numbers({ width: 3, separator: ' ' }, ['0 1'])).toThrow(
+      refusal('DATA', { column: 'f', row: 0, value: '0 1', says: ['3 numbers', 'found "0 1"', 'has 2', 'separator', 'width'] }),
+    )
+    expect(() => numbers({ width: 2 }, ['0 1'])).toThrow(refusal('DATA', { column: 'f', says: ['text', 'separator'] }))
+  })
+
   it('has three other transforms', () => {
     expect(numbers({ transform: 'none' }, [1, NaN, 3])).toEqual([1, 2, 3])
     expect(numbers({ transform: 'minmax' }, [2, 4, NaN, 3], [2, 4, 6, NaN])).toEqual([0, 1, 2, 0.5])
