@@ -137,7 +137,7 @@ void check_contexts(Report& report) {
   for (int i = 0; i < mg_cuda::kMostDevices; i++) {
     mg_device_info info{};
     mg_error error{};
-    all = all && mg_cuda_backend(i)->available(&error) == MG_OK;
+    all = mg_cuda_backend(i)->available(&error) == MG_OK && all;
     mg_cuda_backend(i)->describe(&info);
     all = all && info.memory_bytes > 0 && info.free_bytes == 0;
   }
