@@ -1,5 +1,7 @@
-// Run by `npm install` and `npm run build`. Builds the addon with node-gyp, then the CUDA plug-in with cmake-js if nvcc is found. The
-// addon must build. The plug-in is best effort: its log is kept, and it never fails the install.
+// Run by `npm install`, `npm run build` and `npx multigate build`. Builds the addon with node-gyp, then, if asked, the CUDA plug-in with
+// cmake-js. The plug-in takes several minutes, so an install builds it only with MULTIGATE_CUDA=1.
+//   --clean   rebuild everything
+//   --cuda    build the plug-in too
 
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -66,10 +68,26 @@ function findNvcc() {
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path))
 }
 
+const plugin = join(root, 'build', 'Release', 'libmultigate_cuda.so')
+
+function failPlugin(text) {
+  say(`CUDA plug-in: ${text} The CPU addon is complete without it.`)
+  process.exit(1)
+}
+
+/** Builds the plug-in if it is asked for, and renews one that is there: it must be of the same version as the addon. */
 function buildPlugin() {
-  if (process.env.MULTIGATE_CUDA === '0') return say('CUDA plug-in: skipped, MULTIGATE_CUDA is 0')
+  const asked = process.argv.includes('--cuda') || process.env.MULTIGATE_CUDA === '1'
+  if (process.env.MULTIGATE_CUDA === '0' && !asked) return
   const nvcc = findNvcc()
-  if (!nvcc) return say('CUDA plug-in: skipped, no nvcc was found (the CPU addon is complete without it)')
+  if (!nvcc) {
+    if (asked)
+      failPlugin('not built: found no nvcc in the PATH or in $CUDA_HOME/bin. Install the CUDA toolkit, or set CUDA_HOME.')
+    return
+  }
+  if (!asked && !existsSync(plugin))
+    return say('nvcc is here. To use a GPU, build the CUDA plug-in with: npx multigate build --cuda')
+  say('building the CUDA plug-in, which takes several minutes')
   const log = join(root, 'build', 'cuda-install.log')
   const args = [
     binOf('cmake-js'),
@@ -85,14 +103,13 @@ function buildPlugin() {
   const result = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 900_000 })
   mkdirSync(dirname(log), { recursive: true })
   writeFileSync(log, `${result.stdout ?? ''}${result.stderr ?? ''}`)
-  if (result.status === 0) {
-    // The addon expects the plug-in beside itself.
-    copyFileSync(
-      join(root, 'build', 'cuda', 'Release', 'libmultigate_cuda.so'),
-      join(root, 'build', 'Release', 'libmultigate_cuda.so'),
-    )
-    say('CUDA plug-in: built')
-  } else say(`CUDA plug-in: not built, the CPU addon is complete without it (log: ${log})`)
+  if (result.status !== 0) {
+    rmSync(plugin, { force: true })
+    failPlugin(`not built: see ${log}.`)
+  }
+  // The addon expects the plug-in beside itself.
+  copyFileSync(join(root, 'build', 'cuda', 'Release', 'libmultigate_cuda.so'), plugin)
+  say('CUDA plug-in: built')
 }
 
 if (process.argv.includes('--clean')) rmSync(join(root, 'build'), { recursive: true, force: true })

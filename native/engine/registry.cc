@@ -64,7 +64,7 @@ PlugIn load_plug_in() {
   const std::string path = plug_in_path();
   if (path.empty() || path[0] != '/') return {nullptr, "the path of the CUDA plug-in is '" + path + "', expected an absolute path"};
   if (access(path.c_str(), R_OK) != 0) {
-    return {nullptr, "there is no readable CUDA plug-in at " + path + "; `npx multigate build` builds it where nvcc is installed"};
+    return {nullptr, "there is no readable CUDA plug-in at " + path + "; `npx multigate build --cuda` builds it where nvcc is installed"};
   }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed: kernels may still be on the device
   if (library == nullptr) {

@@ -9,7 +9,7 @@ import { refusal } from '../support/refusal.js'
 import { data, model } from '../support/small-data.js'
 
 const path = '/nowhere/libmultigate_cuda.so'
-const reason = `there is no readable CUDA plug-in at ${path}; \`npx multigate build\` builds it where nvcc is installed`
+const reason = `there is no readable CUDA plug-in at ${path}; \`npx multigate build --cuda\` builds it where nvcc is installed`
 
 // Read when a device is first looked for, in this process of this file.
 beforeAll(() => {

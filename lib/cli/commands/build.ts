@@ -10,10 +10,12 @@ const script = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta
 
 export function build(done: (code: number) => void): Command {
   return new Command('build')
-    .description('compile the native addon, and the CUDA plug-in where nvcc is found')
+    .description('compile the native addon')
+    .option('--cuda', 'compile the CUDA plug-in too, with nvcc; takes several minutes')
     .option('--clean', 'rebuild everything, not only what has changed')
-    .action(async ({ clean = false }: { clean?: boolean }) => {
-      done((await runNode([script, ...(clean ? ['--clean'] : [])])) ? exitCodes.ok : exitCodes.failed)
+    .action(async (options: { cuda?: true; clean?: true }) => {
+      const given = (['cuda', 'clean'] as const).filter((name) => options[name]).map((name) => `--${name}`)
+      done((await runNode([script, ...given])) ? exitCodes.ok : exitCodes.failed)
     })
 }
 
