@@ -1,11 +1,12 @@
 // The gather: copies rows of a table, or their means or sums, into columns of an activation, for all tables in one launch. See ops.h.
-// embedding_update.cu has the update.
+// Ids that are not pooled are one gather per column of ids. embedding_update.cu has the update.
 //
 // 2^log neighbouring lanes move a row, 16 bytes each if dim and y allow it. A warp processes 32 / 2^log rows of y at a time, and twice
 // as many of the table. Bytes per row of y: 4 length (ids), 4 dim per id that counts, 4 dim out.
 #include <algorithm>
 #include <array>
 
+#include "cuda/ops/gathered.h"
 #include "cuda/ops/joined.h"
 #include "cuda/ops/pieces.h"
 
@@ -67,7 +68,7 @@ __device__ __forceinline__ void gather_bags(const GatheredRows& own, int64_t row
         for (int u = 0; u < kIdsAtOnce; u++)
           if (id[u] != 0) add_piece(sum, piece[u], 1), count++;
       }
-      if (combiner == 1 && count > 0) {
+      if (combiner == MG_MEAN && count > 0) {
         const float scale = 1.0f / static_cast<float>(count);
 #pragma unroll
         for (int k = 0; k < kFloats; k++) sum.at[k] *= scale;
@@ -81,7 +82,7 @@ __device__ __forceinline__ void gather_bags(const GatheredRows& own, int64_t row
 template <int kFloats>
 __global__ void gather_kernel(Some<GatheredRows> gathers, int64_t rows) {
   const GatheredRows& own = gathers.items[blockIdx.y];
-  if (own.combiner == 0)
+  if (own.combiner == MG_SINGLE)
     gather_rows<kFloats>(own, rows);
   else
     gather_bags<kFloats>(own, rows);
@@ -92,12 +93,12 @@ struct Gather : SimpleItem {
   int64_t combiner;
   bool aligned;  // y, and so the table, is aligned
 
-  Gather(const PlanBuilder& builder, const mg_embedding_gather& op)
-      : table(op.table),
-        ids(op.ids),
-        y(op.y),
-        combiner(op.combiner),
-        aligned(op.y.width % 4 == 0 && op.y.offset % 4 == 0 && builder.plan.stride(op.y.buffer) % 4 == 0) {}
+  Gather(const PlanBuilder& builder, const mg_view& from, const Gathered& one)
+      : table(from),
+        ids(one.ids),
+        y(one.columns),
+        combiner(one.combiner),
+        aligned(y.width % 4 == 0 && y.offset % 4 == 0 && builder.plan.stride(y.buffer) % 4 == 0) {}
 
   std::array<mg_view, 0> reads() const { return {}; }
   std::array<mg_view, 1> writes() const { return {y}; }
@@ -110,7 +111,7 @@ struct Gather : SimpleItem {
 
  private:
   RowSplit split() const { return split_row(y.width, aligned ? 4 : 1); }
-  int64_t blocks(int64_t rows) const { return split().blocks(combiner == 0 ? blocks_of(rows, kRowsAtOnce) : rows, kThreads); }
+  int64_t blocks(int64_t rows) const { return split().blocks(combiner == MG_SINGLE ? blocks_of(rows, kRowsAtOnce) : rows, kThreads); }
 
   template <int kFloats>
   static void launch_some(const Context& context, const std::vector<Gather>& all) {
@@ -138,6 +139,9 @@ struct Gather : SimpleItem {
 
 }  // namespace
 
-void compile_op(PlanBuilder& builder, const mg_embedding_gather& op) { builder.add(std::make_unique<Joined<Gather>>(Gather(builder, op))); }
+void compile_op(PlanBuilder& builder, const mg_embedding_gather& op) {
+  each_gathered(op.ids, op.combiner, op.y,
+                [&](const Gathered& one) { builder.add(std::make_unique<Joined<Gather>>(Gather(builder, op.table, one))); });
+}
 
 }  // namespace mg_cuda

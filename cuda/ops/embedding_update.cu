@@ -14,6 +14,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "cuda/ops/gathered.h"
 #include "cuda/ops/table_update.h"
 
 namespace mg_cuda {
@@ -51,11 +52,11 @@ __global__ void collect_kernel(TableBatch b, int64_t count, uint32_t* keys, uint
   const uint32_t row = place / length, k = place % length;
   const int32_t* const own = feature.ids + row * feature.id_stride;
   const uint32_t of_all = static_cast<uint32_t>(f) * static_cast<uint32_t>(b.rows) + row;
-  keys[i] = feature.combiner != 0 && own[k] == 0 ? table.padding : static_cast<uint32_t>(own[k]);
+  keys[i] = feature.combiner != MG_SINGLE && own[k] == 0 ? table.padding : static_cast<uint32_t>(own[k]);
   values[i] = of_all;
   if (!table.has_mean || k != 0) return;
   int present = 0;
-  if (feature.combiner == 1)
+  if (feature.combiner == MG_MEAN)
     for (uint32_t j = 0; j < length; j++) present += own[j] != 0;
   b.scale[of_all] = present > 0 ? 1.0f / static_cast<float>(present) : 1.0f;
 }
@@ -63,29 +64,31 @@ __global__ void collect_kernel(TableBatch b, int64_t count, uint32_t* keys, uint
 // An op of the program.
 struct Update {
   mg_embedding_update op;  // without its lists
-  std::vector<mg_view> ids, gradients;
-  std::vector<int64_t> combiners;
+  std::vector<Gathered> gathered;
   int64_t rows, dim;
   bool aligned;
 
-  Update(const PlanBuilder& builder, const mg_embedding_update& from)
-      : op(from), ids(kept(from.ids)), gradients(kept(from.gradients)), combiners(kept(from.combiners)) {
+  Update(const PlanBuilder& builder, const mg_embedding_update& from) : op(from) {
+    for (uint32_t i = 0; i < from.ids.count; i++)
+      each_gathered(from.ids.items[i], from.combiners.items[i], from.gradients.items[i], [&](const Gathered& one) { gathered.push_back(one); });
     op.ids = {}, op.gradients = {}, op.combiners = {};
     const mg_buffer& table = builder.plan.buffers[static_cast<size_t>(op.table.buffer)];
     rows = table.count, dim = table.width;
     aligned = dim % 4 == 0 && is_aligned(op.table, op);
-    for (const mg_view& gradient : gradients) aligned = aligned && gradient.offset % 4 == 0;
+    for (const Gathered& one : gathered) aligned = aligned && one.columns.offset % 4 == 0;
   }
 
   // The memory that it changes besides the table.
   std::array<mg_view, 3> moments() const { return {op.moment1, op.moment2, op.moment3}; }
   std::pair<int64_t, bool> kind() const { return {op.rule, aligned}; }
-  bool has_mean() const { return std::find(combiners.begin(), combiners.end(), 1) != combiners.end(); }
+  bool has_mean() const {
+    return std::any_of(gathered.begin(), gathered.end(), [](const Gathered& one) { return one.combiner == MG_MEAN; });
+  }
   bool has_penalty() const { return PenaltyRates{op.l1, op.l2}.any(); }
   // The id past the last one stands for padding. Ids have at most 31 bits, for any number of rows.
   uint32_t padding() const { return static_cast<uint32_t>(std::min(rows, int64_t{1} << 31)); }
   int32_t bits() const {
-    const bool single = std::all_of(combiners.begin(), combiners.end(), [](int64_t combiner) { return combiner == 0; });
+    const bool single = std::all_of(gathered.begin(), gathered.end(), [](const Gathered& one) { return one.combiner == MG_SINGLE; });
     const uint32_t largest = single ? padding() - 1 : padding();
     int32_t bits = 1;
     while (bits < 32 && largest >> bits != 0) bits++;
@@ -128,13 +131,12 @@ class EmbeddingUpdates final : public Op {
     std::vector<Feature> features;
     int64_t ids = 0;
     for (size_t t = 0; t < updates_.size(); t++)
-      for (size_t f = 0; f < updates_[t].ids.size(); f++) {
-        const mg_view& view = updates_[t].ids[f];
-        const IdPointer own = context.ids(view);
-        const RowPointer gradient = context.at(updates_[t].gradients[f]);
-        features.push_back({own.data, gradient.data, own.stride, gradient.stride, ids, static_cast<int32_t>(view.width),
-                            static_cast<int32_t>(updates_[t].combiners[f]), static_cast<int32_t>(t)});
-        ids += view.width;
+      for (const Gathered& one : updates_[t].gathered) {
+        const IdPointer own = context.ids(one.ids);
+        const RowPointer gradient = context.at(one.columns);
+        features.push_back({own.data, gradient.data, own.stride, gradient.stride, ids, static_cast<int32_t>(one.ids.width),
+                            static_cast<int32_t>(one.combiner), static_cast<int32_t>(t)});
+        ids += one.ids.width;
       }
     features_on_device_.assign(features);
     memory_.reserve(memory_for(context.rows).bytes);
@@ -202,10 +204,10 @@ class EmbeddingUpdates final : public Op {
       table.split = split_row(update.dim, update.aligned ? 4 : 1);
       table.rows = update.rows, table.dim = update.dim;
       table.ids_before = ids;
-      for (const mg_view& view : update.ids) table.ids += view.width;
+      for (const Gathered& one : update.gathered) table.ids += one.ids.width;
       table.moved = update.op.exact != 0 ? moved_ : -1;
       table.partials = partials_[t];
-      table.first_feature = features, table.feature_count = static_cast<int32_t>(update.ids.size());
+      table.first_feature = features, table.feature_count = static_cast<int32_t>(update.gathered.size());
       table.padding = update.padding(), table.bits = update.bits();
       table.has_mean = update.has_mean();
       ids += table.ids, features += table.feature_count;

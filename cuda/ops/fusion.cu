@@ -3,7 +3,7 @@
 //   forward   y = x_0 + x_1 + ..   or   x_0 x_1 ..
 //   backward  dx_i = dy   or   dx_i = (x_0 .. x_{i-1}) (x_{i+1} .. x_{k-1} dy), the first from the left and the second from the
 //             right, so an input of zero is no special case
-// inputs, y, dy [n, width]; dinputs [n, width] each or null, = or, if the list says so, +=. One thread per element. It keeps the
+// inputs, y, dy [n, width]; dinputs [n, width] or narrower each, or absent, = or, if the list says so, +=. One thread per element. It keeps the
 // prefix products of kChunk inputs in registers; longer lists recompute them once per chunk. It writes no product to
 // memory. Bytes per element: 4 (k + 1) forward; 8 k + 4 backward, where k is at most kChunk.
 #include <memory>
@@ -29,7 +29,7 @@ __global__ void fusion_forward_kernel(RowLanes lanes, RowList inputs, RowPointer
 }
 
 __device__ __forceinline__ void put(const ListedRows& rows, int64_t row, int64_t column, float value) {
-  if (rows.data == nullptr) return;
+  if (column >= rows.width) return;
   float* to = rows.at(row, column);
   *to = rows.accumulate ? *to + value : value;
 }

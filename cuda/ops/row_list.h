@@ -11,8 +11,9 @@
 namespace mg_cuda {
 
 struct ListedRows {
-  float* data;  // null: absent
+  float* data;
   int64_t stride;
+  int32_t width;  // 0: absent
   bool accumulate;
 
   __device__ __forceinline__ float* at(int64_t row, int64_t column = 0) const { return data + row * stride + column; }
@@ -45,7 +46,8 @@ class RowViews {
     list.count = static_cast<int>(views_.size());
     const auto rows = [&](size_t i) {
       const RowPointer p = context.at(views_[i]);
-      return ListedRows{p.data, p.stride, i < accumulate_.size() && accumulate_[i] != 0};
+      const int32_t width = p.data == nullptr ? 0 : static_cast<int32_t>(views_[i].width);
+      return ListedRows{p.data, p.stride, width, i < accumulate_.size() && accumulate_[i] != 0};
     };
     const size_t by_value = std::min<size_t>(views_.size(), RowList::kByValue);
     for (size_t i = 0; i < by_value; i++) list.first[i] = rows(i);

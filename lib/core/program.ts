@@ -19,7 +19,7 @@ export interface LoweredProgram {
   readonly rowInputs: readonly string[]
   /** Task names of row outputs. */
   readonly rowOutputs: readonly string[]
-  /** Buffer numbers to bind: 'parameters', 'gradients', 'moment1', 'moment2', 'table:<name>', 'moment1:<name>', ... */
+  /** Buffer numbers to bind: 'parameters', 'gradients', 'gradients:<name>', 'moment1', 'table:<name>', 'moment1:<name>', ... */
   readonly bindings: Readonly<Record<string, number>>
   /** The initial value of each moment, by binding name. Other moments start from 0. */
   readonly initial: Readonly<Record<string, number>>
@@ -142,8 +142,9 @@ export class ProgramBuilder {
     return { buffer: this.parameters().buffer, offset: tensor.offset, width: elementsOf(tensor.shape) }
   }
 
-  gradients(): View {
-    return this.#flat('gradient', 'gradients')
+  /** A gradient buffer of the flat store. A program may have several by name, such as one per task. */
+  gradients(name?: string): View {
+    return this.#flat('gradient', name === undefined ? 'gradients' : `gradients:${name}`)
   }
 
   /** An optimizer's moment of the flat store. Every element starts from `initial`. */

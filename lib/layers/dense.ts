@@ -80,7 +80,7 @@ export function denseForward(tape: Tape, x: Signal, layer: DenseLayer, y: Signal
     const dy = y.gradient()
     if (dy === null) return
     const { view: dx, accumulate } = x.target()
-    program.op('dense_backward', { ...fields, dy, dx, gradients: program.gradients(), accumulate })
+    program.op('dense_backward', { ...fields, dy, dx, gradients: tape.gradients(), accumulate })
   })
   return y
 }

@@ -9,9 +9,9 @@ import { columnsOf, type ProgramBuilder } from '../core/program.js'
 import { Signal, type Tape } from './tape.js'
 
 /** The ABI's code of each combiner. */
-const combinerCodes = { none: 0, mean: 1, sum: 2 } as const
+const combinerCodes = { none: 0, mean: 1, sum: 2, concat: 3 } as const
 
-/** Ids to look up in a table: one per row, or a padded list that is combined. */
+/** Ids to look up in a table: one per row, or a padded list whose rows of the table are pooled or put side by side. */
 export interface EmbeddedInput {
   readonly name: string
   /** The name of the table. Inputs with equal rows and width may share one. Default: the name of the input. */
@@ -19,6 +19,7 @@ export interface EmbeddedInput {
   readonly rows: number
   readonly dim: number
   readonly length: number
+  /** With `concat` the field has `length` x `dim` columns, and padding gives zeros. */
   readonly combiner: keyof typeof combinerCodes
   /** Whether the table stays unchanged, for all inputs that share it. Default false. */
   readonly frozen?: boolean | undefined
@@ -39,8 +40,9 @@ export interface InputOptions {
 interface EmbeddingColumns extends Omit<EmbeddedInput, 'table' | 'frozen'> {
   readonly table: Table
   readonly frozen: boolean
-  /** First column in the row. */
+  /** First column in the row, and columns. */
   readonly column: number
+  readonly width: number
 }
 
 /** Output of the input layer: every field, and the row of all fields. A layer may read either or both. */
@@ -78,9 +80,9 @@ export function inputs(layout: Layout, { embedded, dense, initializer }: InputOp
   const isFrozen = ({ name, table = name }: EmbeddedInput): boolean => frozen.has(table)
   let width = 0
   const columnsFrom = (input: EmbeddedInput): EmbeddingColumns => {
-    const column = width
-    width += input.dim
-    return { ...input, table: tableOf(input), frozen: isFrozen(input), column }
+    const own = { column: width, width: input.combiner === 'concat' ? input.length * input.dim : input.dim }
+    width += own.width
+    return { ...input, ...own, table: tableOf(input), frozen: isFrozen(input) }
   }
   const tableOf = ({ name, table = name, rows, dim }: EmbeddedInput): Table => {
     const known = tables.get(table)
@@ -107,10 +109,10 @@ export function inputs(layout: Layout, { embedded, dense, initializer }: InputOp
       const gradient = training && trainedWidth > 0 ? program.stored(trainedWidth) : null
       const fields = new Map<string, Signal>()
       for (const embedding of embeddings) {
-        const { name, column, dim } = embedding
+        const { name, column, width } = embedding
         gather(program, embedding, value)
-        const own = gradient === null || embedding.frozen ? null : columnsOf(gradient, column, dim)
-        fields.set(name, new Signal(columnsOf(value, column, dim), own))
+        const own = gradient === null || embedding.frozen ? null : columnsOf(gradient, column, width)
+        fields.set(name, new Signal(columnsOf(value, column, width), own))
       }
       let column = embeddingWidth
       for (const input of dense) {
@@ -143,7 +145,7 @@ function gather(program: ProgramBuilder, embedding: EmbeddingColumns, x: View): 
   program.op('embedding_gather', {
     table: program.table(embedding.table),
     ids: idsOf(program, embedding),
-    y: columnsOf(x, embedding.column, embedding.dim),
+    y: columnsOf(x, embedding.column, embedding.width),
     combiner: combinerCodes[embedding.combiner],
   })
 }

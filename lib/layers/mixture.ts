@@ -49,7 +49,7 @@ export class Mixture {
   /** Backward without forward. It recomputes the experts from the streams; `gates` holds the probabilities. */
   backward(tape: Tape, streams: readonly Signal[], doutputs: readonly OptionalView[], gates: View): void {
     const fused = this.#fused(tape, streams)
-    tape.record(() => emitBackward(tape.program, fused, doutputs, { gates, experts: null, pre: null }))
+    tape.record(() => emitBackward(tape, fused, doutputs, { gates, experts: null, pre: null }))
   }
 
   #mix(tape: Tape, streams: readonly Signal[], sources: readonly Signal[], placed: View | undefined): void {
@@ -66,9 +66,13 @@ export class Mixture {
     program.op('mixture_forward', { ...fused.fields, outputs: sources.map(({ value }) => value), ...kept })
     const { gates } = kept
     if (gates === null) return
+    // The first backward op uses up the experts. Those of other passes compute them again.
+    let { experts: left, pre } = kept
     tape.record(() => {
       const doutputs = sources.map((source) => source.gradient())
-      emitBackward(program, fused, doutputs, { ...kept, gates })
+      if (doutputs.every((doutput) => doutput === null)) return
+      emitBackward(tape, fused, doutputs, { gates, experts: left, pre })
+      left = pre = null
     })
   }
 
@@ -219,18 +223,18 @@ function sliceOf(tensor: Tensor | null | undefined, index: number): Tensor {
 }
 
 function emitBackward(
-  program: ProgramBuilder,
+  tape: Tape,
   { streams, fields }: Fused,
   doutputs: readonly OptionalView[],
   kept: Pick<OpFields['mixture_backward'], 'gates' | 'experts' | 'pre'>,
 ): void {
   const targets = streams.map((stream) => stream.target())
-  program.op('mixture_backward', {
+  tape.program.op('mixture_backward', {
     ...fields,
     doutputs,
     dstreams: targets.map(({ view }) => view),
     accumulate: targets.map(({ accumulate }) => accumulate),
-    gradients: program.gradients(),
+    gradients: tape.gradients(),
     ...kept,
   })
 }

@@ -2,7 +2,7 @@
 // backward to emit them in reverse order. A layer never asks who reads its output.
 
 import type { OptionalView, View } from '../core/op-fields.js'
-import type { ProgramBuilder } from '../core/program.js'
+import { columnsOf, type ProgramBuilder } from '../core/program.js'
 
 /** Where a reader writes its gradient: the first one writes, later ones add. A null view: nothing needs the gradient. */
 export interface GradientTarget {
@@ -38,12 +38,19 @@ export class Signal {
     return { view: this.#gradient, accumulate }
   }
 
+  /** Forgets the gradient: the readers of another backward pass write it anew. */
+  clear(): void {
+    this.#written = false
+  }
+
   /** Whether there is a gradient to add to. For a signal with parts: in all of its columns, or in none. */
   #isWritten(): boolean {
     const parts = this.#parts.filter((part) => part.#gradient !== null)
     const written = parts.filter((part) => part.#written).length
     if (written > 0 && written < parts.length) {
-      throw new Error('a signal has a gradient in some of its columns only: a layer that reads columns must read all of them')
+      throw new Error(
+        'a signal has a gradient in some of its columns only: emit the layer that reads all of them after the layers that read some',
+      )
     }
     return this.#written || written > 0
   }
@@ -75,6 +82,8 @@ export class Tape {
   readonly watch: GateWatch | undefined
   readonly #dropout: Dropout
   readonly #backward: (() => void)[] = []
+  readonly #signals: Signal[] = []
+  #gradients: string | undefined
   /** Count of signals with dropout. Each has its own random numbers. */
   #dropped = 0
 
@@ -91,7 +100,9 @@ export class Tape {
 
   /** A row activation, with a gradient if a backward pass follows. `value` places it elsewhere, such as in a row output. */
   signal(width: number, value: View = this.program.activation(width)): Signal {
-    return new Signal(value, this.training ? this.program.activation(width) : null)
+    const signal = new Signal(value, this.training ? this.program.activation(width) : null)
+    this.#signals.push(signal)
+    return signal
   }
 
   /** Applies dropout; outside training, or at rate 0, returns `x` itself. Nothing else may read `x`. */
@@ -104,9 +115,10 @@ export class Tape {
     this.program.op('dropout', { x: x.value, y: y.value, ...draw })
     this.record(() => {
       const dy = y.gradient()
+      if (dy === null) return
       const { view: dx, accumulate } = x.target()
       if (accumulate === 1) throw new Error('a signal with dropout has another reader')
-      if (dy !== null && dx !== null) this.program.op('dropout', { x: dy, y: dx, ...draw })
+      if (dx !== null) this.program.op('dropout', { x: columnsOf(dy, 0, dx.width), y: dx, ...draw })
     })
     return y
   }
@@ -116,9 +128,20 @@ export class Tape {
     if (this.training) this.#backward.push(backward)
   }
 
-  /** Emits the backward ops of all layers, last layer first. */
-  backward(): void {
-    for (const emit of this.#backward.reverse()) emit()
-    this.#backward.length = 0
+  /** The gradient buffer of the backward pass that is being emitted. */
+  gradients(): View {
+    return this.program.gradients(this.#gradients)
+  }
+
+  /**
+   * Emits the backward ops of all layers, last layer first, from the signals whose gradients were written. Each call is a pass of its own
+   * over the signals that the tape made; gradients of other signals, such as the fields', add up over the passes.
+   *
+   * @param gradients the name of the program's gradient buffer to which the pass adds; default: the one without a name.
+   */
+  backward(gradients?: string): void {
+    this.#gradients = gradients
+    for (const emit of this.#backward.toReversed()) emit()
+    for (const signal of this.#signals) signal.clear()
   }
 }

@@ -3,8 +3,8 @@
 import type { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { type BodyBuilder, type LoweringTarget, lowerModel } from './lowering.js'
-import type { Network, NetworkTask } from './network.js'
+import { type BodyBuilder, type LoweringTarget, lowerModel, lowerTaskGradients } from './lowering.js'
+import type { Network, NetworkTask, TaskGradients } from './network.js'
 import type { CommonOptions } from './options.js'
 
 /** A model of the registry. `Input`: the options as a user writes them. `Options`: the same with defaults filled in. */
@@ -16,6 +16,8 @@ export interface ModelDefinition<Input, Options extends CommonOptions = CommonOp
   checkTasks(tasks: readonly Pick<NetworkTask, 'kind' | 'name'>[], options: Options): void
   /** Lowers the model to a layout and its programs. Plain data: nothing is allocated. */
   lower(options: Options, target: LoweringTarget): Network
+  /** Lowers the rows of a training step over the same layout, with a gradient per task. */
+  lowerTaskGradients(options: Options, target: LoweringTarget): TaskGradients
 }
 
 /** Options as a user writes them; lists may be readonly. */
@@ -54,5 +56,6 @@ export function defineModel<Input, Options extends CommonOptions>({
     parse: (options) => parseOptions(name, schema, options),
     checkTasks,
     lower: (options, target) => lowerModel(body, options, target),
+    lowerTaskGradients: (options, target) => lowerTaskGradients(body, options, target),
   }
 }

@@ -53,12 +53,11 @@ function body({ inputDim, tasks }: BodyContext<Options>): Body {
 }
 
 const funnel: Objective = {
-  losses(tape, logits, tasks, reduction) {
-    tasks.forEach((task, index) => {
-      const [first] = logits
-      if (index === 0 && first !== undefined) emitLoss(tape, first, task, reduction)
-      else emitProductLoss(tape, logits.slice(0, index + 1), task, reduction)
-    })
+  loss(tape, logits, tasks, index, reduction) {
+    const [task, first] = [tasks[index], logits[0]]
+    if (task === undefined || first === undefined) throw new Error(`task ${index} has no logit`)
+    if (index === 0) emitLoss(tape, first, task, reduction)
+    else emitProductLoss(tape, logits.slice(0, index + 1), task, reduction)
   },
   predictions(program, logits, tasks) {
     tasks.forEach((task, index) => {

@@ -2,13 +2,14 @@
 // per use: to train, to evaluate, to predict. A model declares only the body between bottom and towers.
 
 import { Layout } from '../core/layout.js'
+import type { View } from '../core/op-fields.js'
 import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
 import { blocks } from '../layers/blocks/registry.js'
 import { type DenseStack, denseStack } from '../layers/dense.js'
 import { emitLoss, emitPrediction, headWidth, type LossReduction } from '../layers/heads.js'
 import { type DenseInput, type EmbeddedInput, type Fields, type Inputs, inputs } from '../layers/inputs.js'
 import { type Signal, Tape, type WatchedGate } from '../layers/tape.js'
-import type { Network, NetworkFeature, NetworkTask } from './network.js'
+import type { Network, NetworkFeature, NetworkTask, TaskGradients } from './network.js'
 import type { CommonOptions } from './options.js'
 
 /** The part of a model between bottom and towers. */
@@ -23,13 +24,16 @@ export interface Body {
 
 /** Losses and predictions of all tasks, from one signal per task. */
 export interface Objective {
-  losses(tape: Tape, signals: readonly Signal[], tasks: readonly NetworkTask[], reduction: LossReduction): void
+  /** Emits the loss of the task with this index. */
+  loss(tape: Tape, signals: readonly Signal[], tasks: readonly NetworkTask[], index: number, reduction: LossReduction): void
   predictions(program: ProgramBuilder, signals: readonly Signal[], tasks: readonly NetworkTask[]): void
 }
 
 const separateTasks: Objective = {
-  losses(tape, signals, tasks, reduction) {
-    for (const [task, signal] of pairs(tasks, signals)) emitLoss(tape, signal, task, reduction)
+  loss(tape, signals, tasks, index, reduction) {
+    const [task, signal] = [tasks[index], signals[index]]
+    if (task === undefined || signal === undefined) throw new Error(`task ${index} has no signal`)
+    emitLoss(tape, signal, task, reduction)
   },
   predictions(program, signals, tasks) {
     for (const [task, signal] of pairs(tasks, signals)) emitPrediction(program, signal, task)
@@ -126,23 +130,58 @@ function declareInputs(layout: Layout, options: CommonOptions, features: readonl
   })
 }
 
-function lowerRows({ layout, options, target, inputs: row, signals, objective }: Frame): Pick<Network, 'rows' | 'gradients'> {
+/** Lowers the rows of a model with this body to one backward pass per task. The layout is the one of `lowerModel`. */
+export function lowerTaskGradients<Options extends CommonOptions>(
+  body: BodyBuilder<Options>,
+  options: Options,
+  target: LoweringTarget,
+): TaskGradients {
+  const frame = declare(body, options, target)
+  const { program, tape, x, emitLossOf } = forwardRows(frame)
+  target.tasks.forEach(({ name }, index) => {
+    emitLossOf(index)
+    tape.backward(name)
+  })
+  const parameters = new Map(target.tasks.map(({ name }) => [name, reducedGradients(program, name)]))
+  return { rows: program.build(), parameters, tables: frame.inputs.gradients(program, x) }
+}
+
+function lowerRows(frame: Frame): Pick<Network, 'rows' | 'gradients'> {
+  const { program, tape, x, emitLossOf } = forwardRows(frame)
+  frame.target.tasks.forEach((_, index) => {
+    emitLossOf(index)
+  })
+  tape.backward()
+  const parameters = reducedGradients(program)
+  const tables = frame.inputs.gradients(program, x)
+  return { rows: program.build(), gradients: { parameters, tables } }
+}
+
+/** Emits the forward ops of training. Losses and backward follow. */
+function forwardRows({ layout, options, target, inputs: row, signals, objective }: Frame) {
   const program = new ProgramBuilder(layout, { training: true })
   const tape = new Tape(program, { rate: options.dropout, seed: options.seed })
   const x = row.forward(tape)
-  objective.losses(tape, signals(tape, x), target.tasks, options.lossReduction)
-  tape.backward()
-  const parameters = program.gradients()
-  program.op('reduce_gradients', { gradients: parameters })
-  const tables = row.gradients(program, x)
-  return { rows: program.build(), gradients: { parameters, tables } }
+  const outputs = signals(tape, x)
+  const emitLossOf = (index: number): void => {
+    objective.loss(tape, outputs, target.tasks, index, options.lossReduction)
+  }
+  return { program, tape, x, emitLossOf }
+}
+
+function reducedGradients(program: ProgramBuilder, name?: string): View {
+  const gradients = program.gradients(name)
+  program.op('reduce_gradients', { gradients })
+  return gradients
 }
 
 function lowerEvaluation({ layout, options, target, inputs: row, signals, objective }: Frame): LoweredProgram {
   const program = new ProgramBuilder(layout, { training: false })
   const tape = new Tape(program)
   const outputs = signals(tape, row.forward(tape))
-  objective.losses(tape, outputs, target.tasks, options.lossReduction)
+  target.tasks.forEach((_, index) => {
+    objective.loss(tape, outputs, target.tasks, index, options.lossReduction)
+  })
   objective.predictions(program, outputs, target.tasks)
   return program.build()
 }

@@ -31,6 +31,14 @@ export interface Network {
   readonly gateLevels: readonly (readonly WatchedGate[])[]
 }
 
+/** The rows of a training step with a gradient of the weights per task. Those of tables are the sum over the tasks. */
+export interface TaskGradients {
+  readonly rows: LoweredProgram
+  /** The gradients' places after `rows`: those of the weights by task. */
+  readonly parameters: ReadonlyMap<string, View>
+  readonly tables: readonly TableGradient[]
+}
+
 /** A feature as a network sees it. It is fitted, so its table size is known. */
 export type NetworkFeature =
   | (EmbeddedFeature & { readonly kind: 'sparse' })

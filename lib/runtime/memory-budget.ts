@@ -23,7 +23,9 @@ export function checkWeightsFit(network: Network, program: LoweredProgram, memor
   if (fits(missing, compute)) return
   const largest = weightsOf(network).reduce((one, other) => (elementsOf(other.shape) > elementsOf(one.shape) ? other : one))
   const own = bytesText(elementsOf(largest.shape) * compute.element.BYTES_PER_ELEMENT)
-  const all = 'gradients' in program.bindings ? "weights, gradients and the optimizer's moments" : 'all weights'
+  const all = program.spec.buffers.some((buffer) => buffer.class === 'gradient')
+    ? "weights, gradients and the optimizer's moments"
+    : 'all weights'
   throw tooLarge(
     `${quote(largest.name)} [${largest.shape.join(', ')}] takes ${own}, ${all} ${bytesText(bytesOfBindings(program, compute))}`,
     compute,

@@ -46,6 +46,9 @@ typedef enum mg_activation {
   MG_SWISH = 5 /* z sigmoid(z) */
 } mg_activation;
 
+/* What a gather makes of the ids of a row; see embedding_gather. Id 0 is padding, except for MG_SINGLE. */
+typedef enum mg_combiner { MG_SINGLE = 0, MG_MEAN = 1, MG_SUM = 2, MG_CONCAT = 3 } mg_combiner;
+
 /* Where a buffer lives and for how long. Row buffers have `width` elements per row and are contiguous. */
 typedef enum mg_buffer_class {
   MG_ROW_INPUT = 0,  /* host memory, f32 or i32, read through mg_run.row_index */

@@ -53,8 +53,9 @@
   VIEW(x)                                                             \
   VIEW(y)
 
-/* y[n,dim] = table[id] (combiner 0, ids [n,1]), or the mean (1) or sum (2) of table[id] over the ids != 0 of a row of
- * ids [n,length]. A row without ids gives zeros. Ids are in range: the engine checks them when it assembles the batch. */
+/* combiner is an mg_combiner. single: y[n,dim] = table[id], ids [n,1]. mean, sum: y[n,dim] = that of table[id] over the ids != 0 of a
+ * row of ids [n,length]; a row without ids gives zeros. concat, not pooled: y[n,length*dim]; columns [k dim, (k+1) dim) are table[id] of
+ * the row's id k, or zeros if that is 0. Ids are in range: the engine checks them when it assembles the batch. */
 #define MG_FIELDS_embedding_gather(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(table)                                                             \
   VIEW(ids)                                                               \
@@ -138,7 +139,8 @@
   INT(kind)
 
 /* dinputs_i = dy (sum), or dy times the product of the other inputs, by prefix and suffix products (no division). dinputs:
- * one per input; absent: not computed. accumulate: one int per input. */
+ * one per input; absent: not computed. One that is narrower than its input is the gradient of the first columns. accumulate: one int
+ * per input. */
 #define MG_FIELDS_fusion_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEWS(inputs)                                                          \
   VIEW(dy)                                                               \
@@ -259,8 +261,9 @@
 
 /* Sums the gradients of each id of the batch in row order (features in the order listed), adds the penalty and updates the
  * rows of one table. ids: the row inputs that were gathered from the table. gradients: the matching columns of a STORED buffer.
- * combiners: as in embedding_gather (mean: each id gets d / count; id 0 of combiners 1 and 2 gets nothing).
- * exact 0: updates only rows whose id occurs, and the penalty covers only them (combiner 0 treats id 0 like any other id).
+ * combiners: as in embedding_gather. mean: each id gets d / count. concat: each id gets its own columns of d, and each column of ids
+ * counts as a feature. Id 0 gets nothing, unless the combiner is single: there it is like any other id.
+ * exact 0: updates only rows whose id occurs, and the penalty covers only them.
  * exact 1: updates every row by the dense rule, and the penalty covers the table. loss: scalar output of the penalty. */
 #define MG_FIELDS_embedding_update(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(table)                                                             \

@@ -165,10 +165,12 @@ struct Gather {
 struct Fusion {
   int64_t rows, width, count, kind;
   const RowPointer* inputs;
-  const RowPointer* dinputs;  // backward; null data: not needed
-  const int64_t* accumulate;  // backward
-  RowPointer y;               // or dy
-  float* prefix;              // scratch [count, kPad]
+  // backward
+  const RowPointer* dinputs;
+  const int64_t* columns;  // of each dinput: 0 if it is absent, else at most `width`
+  const int64_t* accumulate;
+  RowPointer y;   // or dy
+  float* prefix;  // scratch [count, kPad]
 };
 
 struct Dropout {

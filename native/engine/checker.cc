@@ -136,6 +136,11 @@ void Checker::row_write(FieldName field, const mg_view& view, int64_t width, boo
   uses_.push_back({field, view, true, accumulate});
 }
 
+void Checker::gradient_write(FieldName field, const mg_view& view, int64_t width, bool accumulate) {
+  row_write(field, view, 0, accumulate);
+  if (view.width > width) fail(field, text_of(view.width, " wide"), text_of("at most ", width, ", the width of what it is the gradient of"));
+}
+
 void Checker::whole_activation(FieldName field, const mg_view& view, int64_t width) {
   class_is(field, view, MG_ACTIVATION);
   width_is(field, view, width);
@@ -181,7 +186,7 @@ int64_t Checker::ids_read(FieldName field, const mg_view& view, int64_t rows, in
   const mg_buffer& found = buffer(view);
   if (found.dtype != MG_I32) fail(field, "an f32 row input", "i32: ids");
   if (view.offset != 0 || view.width != found.width) fail(field, view_text(view), text_of("the whole row input, width ", found.width));
-  if (combiner == 0 && view.width != 1) fail(field, text_of(view.width, " wide"), "1, because combiner 0 takes one id per row");
+  if (combiner == MG_SINGLE && view.width != 1) fail(field, text_of(view.width, " wide"), "1, because combiner 0 takes one id per row");
   int64_t& limit = facts_.id_limit[static_cast<size_t>(view.buffer)];
   limit = std::min(limit, rows);
   return view.width;

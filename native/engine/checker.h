@@ -48,6 +48,8 @@ class Checker {
   // Row views. width 0: any. Refuses an absent view; test optional ones with present() first.
   mg_view row_read(FieldName field, const mg_view& view, int64_t width);
   void row_write(FieldName field, const mg_view& view, int64_t width, bool accumulate = false);
+  /// The gradient of a signal `width` wide, or of its first columns.
+  void gradient_write(FieldName field, const mg_view& view, int64_t width, bool accumulate);
   /// A row input of floats: labels and weights.
   void input_read(FieldName field, const mg_view& view, int64_t width);
   /// A whole row input of ids, gathered from a table of `rows` rows.

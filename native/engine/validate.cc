@@ -10,7 +10,7 @@ namespace multigate {
 namespace {
 
 constexpr int64_t kLastActivation = MG_SWISH;
-constexpr int64_t kLastCombiner = 2;
+constexpr int64_t kLastCombiner = MG_CONCAT;
 constexpr int64_t kRuleSgd = 0, kRuleAdam = 1, kRuleRmsprop = 3, kRuleFtrl = 4;
 constexpr int64_t kMaxIdRows = int64_t{1} << 31;  // ids are int32
 
@@ -21,11 +21,16 @@ void check(Checker& c, const mg_copy_columns& op) {
   c.row_write("y", op.y, x.width);
 }
 
+/// Columns that a gather writes.
+int64_t gathered_width(Checker& c, FieldName ids, int64_t combiner, int64_t length, int64_t dim) {
+  return combiner == MG_CONCAT ? c.product(ids, length, dim, 1, kMaxRowWidth) : dim;
+}
+
 void check(Checker& c, const mg_embedding_gather& op) {
   c.within("combiner", op.combiner, 0, kLastCombiner);
   const int64_t rows = c.table("table", op.table);
-  c.ids_read("ids", op.ids, rows, op.combiner);
-  c.row_write("y", op.y, op.table.width);
+  const int64_t length = c.ids_read("ids", op.ids, rows, op.combiner);
+  c.row_write("y", op.y, gathered_width(c, "ids", op.combiner, length, op.table.width));
 }
 
 template <class Dense>
@@ -55,8 +60,7 @@ void check(Checker& c, const mg_dense_backward& op) {
     c.fail("z", "absent", "the pre-activation, which gelu and swish need");
   }
   if (Checker::present(op.dx)) {
-    c.row_write("dx", op.dx, 0, op.accumulate == 1);
-    if (op.dx.width > in) c.fail("dx", text_of(op.dx.width, " wide"), text_of("at most the width of x, ", in));
+    c.gradient_write("dx", op.dx, in, op.accumulate == 1);
   }
 }
 
@@ -189,10 +193,7 @@ void check(Checker& c, const mg_mixture_backward& op) {
   for (int64_t s = 0; s < shape.streams; ++s) {
     const mg_view& dstream = op.dstreams.items[s];
     c.within({"accumulate", s}, op.accumulate.items[s], 0, 1);
-    if (!Checker::present(dstream)) continue;
-    c.row_write({"dstreams", s}, dstream, 0, op.accumulate.items[s] == 1);
-    const int64_t width = op.streams.items[s].width;
-    if (dstream.width > width) c.fail({"dstreams", s}, text_of(dstream.width, " wide"), text_of("at most the stream's width, ", width));
+    if (Checker::present(dstream)) c.gradient_write({"dstreams", s}, dstream, op.streams.items[s].width, op.accumulate.items[s] == 1);
   }
   c.row_read("gates", op.gates, shape.seen);
   check_kept(c, op, [&](const char* field, const mg_view& view, int64_t width) { check_pair(c, op, c.kept_read(field, view, width)); });
@@ -214,7 +215,7 @@ void check(Checker& c, const mg_fusion_backward& op) {
   for (int64_t i = 0; i < op.inputs.count; ++i) {
     c.row_read({"inputs", i}, op.inputs.items[i], width);
     c.within({"accumulate", i}, op.accumulate.items[i], 0, 1);
-    if (Checker::present(op.dinputs.items[i])) c.row_write({"dinputs", i}, op.dinputs.items[i], width, op.accumulate.items[i] == 1);
+    if (Checker::present(op.dinputs.items[i])) c.gradient_write({"dinputs", i}, op.dinputs.items[i], width, op.accumulate.items[i] == 1);
   }
 }
 
@@ -340,8 +341,8 @@ void check(Checker& c, const mg_embedding_update& op) {
   c.length("combiners", op.combiners, op.ids.count, "one per entry of ids");
   for (int64_t i = 0; i < op.ids.count; ++i) {
     c.within({"combiners", i}, op.combiners.items[i], 0, kLastCombiner);
-    c.ids_read({"ids", i}, op.ids.items[i], rows, op.combiners.items[i]);
-    c.stored_read({"gradients", i}, op.gradients.items[i], op.table.width);
+    const int64_t combiner = op.combiners.items[i], length = c.ids_read({"ids", i}, op.ids.items[i], rows, combiner);
+    c.stored_read({"gradients", i}, op.gradients.items[i], gathered_width(c, {"ids", i}, combiner, length, op.table.width));
   }
 }
 

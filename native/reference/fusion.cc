@@ -36,7 +36,7 @@ void run_op(State& s, const mg_fusion_backward& op) {
     for (int64_t c = 0; c < op.dy.width; c++)
       for (uint32_t i = 0; i < op.inputs.count; i++) {
         const mg_view& dinput = op.dinputs.items[i];
-        if (!State::has(dinput)) continue;
+        if (!State::has(dinput) || c >= dinput.width) continue;
         double value = s.get(op.dy, r, c);
         for (uint32_t k = 0; op.kind == 1 && k < op.inputs.count; k++)
           if (k != i) value *= s.get(op.inputs.items[k], r, c);

@@ -84,10 +84,10 @@ void update(const State& s, const Op& op, int64_t count, double* weights, const 
   }
 }
 
-/// The number of ids of a bag that count; 1 for a single id.
-int64_t present(const State& s, const mg_view& ids, int64_t combiner, int64_t r) {
-  if (combiner == 0) return 1;
-  int64_t count = 0;
+/// What a row's ids are divided by: the number of those that count for a mean, else 1.
+double share_of(const State& s, const mg_view& ids, int64_t combiner, int64_t r) {
+  if (combiner != MG_MEAN) return 1;
+  double count = 0;
   for (int64_t k = 0; k < ids.width; k++) count += s.id(ids, r, k) != 0;
   return count;
 }
@@ -96,14 +96,14 @@ int64_t present(const State& s, const mg_view& ids, int64_t combiner, int64_t r)
 
 void run_op(State& s, const mg_embedding_gather& op) {
   const double* table = s.elements(op.table);
-  const int64_t dim = op.y.width;
+  const int64_t dim = op.table.width;
   for (int64_t r = 0; r < s.rows(); r++) {
-    for (int64_t c = 0; c < dim; c++) s.at(op.y, r, c) = 0;
-    const int64_t count = present(s, op.ids, op.combiner, r);
+    for (int64_t c = 0; c < op.y.width; c++) s.at(op.y, r, c) = 0;
+    const double share = share_of(s, op.ids, op.combiner, r);
     for (int64_t k = 0; k < op.ids.width; k++) {
-      const int64_t id = s.id(op.ids, r, k);
-      if (op.combiner != 0 && id == 0) continue;
-      for (int64_t c = 0; c < dim; c++) s.at(op.y, r, c) += table[id * dim + c] / (op.combiner == 1 ? static_cast<double>(count) : 1.0);
+      const int64_t id = s.id(op.ids, r, k), first = op.combiner == MG_CONCAT ? k * dim : 0;
+      if (op.combiner != MG_SINGLE && id == 0) continue;
+      for (int64_t c = 0; c < dim; c++) s.at(op.y, r, first + c) += table[id * dim + c] / share;
     }
   }
 }
@@ -133,13 +133,12 @@ void run_op(State& s, const mg_embedding_update& op) {
     const mg_view& ids = op.ids.items[f];
     const int64_t combiner = op.combiners.items[f];
     for (int64_t r = 0; r < s.rows(); r++) {
-      const int64_t count = present(s, ids, combiner, r);
+      const double share = share_of(s, ids, combiner, r);
       for (int64_t k = 0; k < ids.width; k++) {
-        const int64_t id = s.id(ids, r, k);
-        if (combiner != 0 && id == 0) continue;
+        const int64_t id = s.id(ids, r, k), first = combiner == MG_CONCAT ? k * dim : 0;
+        if (combiner != MG_SINGLE && id == 0) continue;
         touched[static_cast<size_t>(id)] = true;
-        for (int64_t c = 0; c < dim; c++)
-          gradient[static_cast<size_t>(id * dim + c)] += s.get(op.gradients.items[f], r, c) / (combiner == 1 ? static_cast<double>(count) : 1.0);
+        for (int64_t c = 0; c < dim; c++) gradient[static_cast<size_t>(id * dim + c)] += s.get(op.gradients.items[f], r, first + c) / share;
       }
     }
   }

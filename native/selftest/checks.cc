@@ -95,22 +95,30 @@ void check_gradients(Report& report, const std::string& what, const Program& ori
   const Result result = run(program, place);
   if (!result.failure.empty()) return report.check(false, what, result.failure);
   // A few elements of one tensor. The gradient comes from a backend; the differences use the values that it computed from.
-  const auto compare = [&](const std::string& tensor, std::vector<float>& values, const std::vector<double>& gradient, float step) {
+  const auto compare = [&](const std::string& tensor, std::vector<float>& values, const std::vector<double>& gradient, float step, size_t width = 1,
+                           size_t gradient_width = 1) {
     std::vector<double> got, want;
     double scale = 0;
     for (const double value : gradient) scale = std::max(scale, std::fabs(value));
     for (int k = 0; k < kSamples; k++) {
-      const auto at = static_cast<size_t>(random.between(0, static_cast<int64_t>(values.size()) - 1));
-      want.push_back(difference(program, place, values[at], step));
+      const auto at = static_cast<size_t>(random.between(0, static_cast<int64_t>(gradient.size()) - 1));
+      want.push_back(difference(program, place, values[at / gradient_width * width + at % gradient_width], step));
       got.push_back(gradient[at]);
     }
     // Relative to the largest gradient, so that elements near zero are not held to their own size.
     got.push_back(scale + 1e-3), want.push_back(scale + 1e-3);
     report.compare(what + ", gradient of " + tensor + " by finite differences", got, want, 1e-6);
   };
+  const auto width_of = [&](int32_t buffer) { return static_cast<size_t>(program.buffers[static_cast<size_t>(buffer)].width); };
   for (const Derivative& d : program.derivatives)
     compare("input " + std::to_string(d.input), program.floats[static_cast<size_t>(d.input)], result.buffers[static_cast<size_t>(d.gradient)],
-            0x1.0p-9f);
+            0x1.0p-9f, width_of(d.input), width_of(d.gradient));
+  for (const int32_t table : program.moved_tables) {
+    std::vector<float>& values = program.floats[static_cast<size_t>(table)];
+    std::vector<double> gradient(values.begin(), values.end());
+    for (size_t i = 0; i < gradient.size(); i++) gradient[i] -= result.buffers[static_cast<size_t>(table)][i];
+    compare("table " + std::to_string(table), values, gradient, 0x1.0p-9f);
+  }
   if (program.gradient_buffer >= 0 && !program.weighted_outputs.empty())
     compare("the parameters", program.floats[static_cast<size_t>(program.parameter_buffer)],
             result.buffers[static_cast<size_t>(program.gradient_buffer)], 0x1.0p-9f);

@@ -15,7 +15,7 @@ constexpr mg_view kAbsent{-1, 0, 0};
 constexpr mg_view gradients_of(int32_t number) { return {-2 - number, 0, 0}; }
 constexpr mg_view kGradients = gradients_of(0);
 
-/// A derivative to compare with finite differences: `gradient` holds the objective's derivative by a row input.
+/// A derivative to compare with finite differences: `gradient` holds the objective's derivative by a row input, or by its first columns.
 struct Derivative {
   int32_t input, gradient;  // buffers: row input, row output
 };
@@ -69,7 +69,8 @@ class Program {
   std::vector<std::pair<int32_t, int32_t>> weighted_outputs;
   bool losses_count = false;
   std::vector<Derivative> derivatives;
-  bool smooth = true;  // no kink that a small step could cross
+  std::vector<int32_t> moved_tables;  // from which a run subtracts the objective's derivative
+  bool smooth = true;                 // no kink that a small step could cross
 
  private:
   mg_view buffer(mg_buffer_class kind, int64_t width, int64_t count, mg_dtype dtype = MG_F32);

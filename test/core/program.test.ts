@@ -66,6 +66,18 @@ describe('ProgramBuilder', () => {
     expect(program.spec.ops).toHaveLength(2)
   })
 
+  it('has several gradients by their names', () => {
+    const program = builder()
+    const [sum, own] = [program.gradients(), program.gradients('like')]
+    expect(program.gradients('like')).toEqual(own)
+    const { bindings, spec } = program.build()
+    expect(bindings).toEqual({ gradients: sum.buffer, 'gradients:like': own.buffer })
+    expect(spec.buffers.map(({ class: kind, count }) => [kind, count])).toEqual([
+      ['gradient', 16],
+      ['gradient', 16],
+    ])
+  })
+
   it('refuses columns outside a view', () => {
     expect(() => columnsOf({ buffer: 0, offset: 4, width: 3 }, 2, 2)).toThrow('outside')
   })

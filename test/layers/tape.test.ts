@@ -71,6 +71,55 @@ describe('backward', () => {
     expect(backward).toMatchObject({ op: 'mixture_backward', doutputs: [{}, null], accumulate: [0] })
   })
 
+  it('runs once more from other signals, into another gradient', () => {
+    const layout = new Layout()
+    const mixture = new Mixture(layout, {
+      topology: topology.mmoe({ inputDim: 3, numExperts: 2, units: 2, numTasks: 2 }),
+      gateNames: ['a', 'b'],
+      expertInitializer: 'glorotUniform',
+      gateInitializer: 'glorotUniform',
+    })
+    const towers = ['a', 'b'].map((name) => denseStack(layout, { ...dense, name, inputDim: 2, hiddenUnits: [], linearUnits: 1 }))
+    const tape = new Tape(new ProgramBuilder(layout, { training: true }), { rate: 0.5, seed: 1 })
+    const outputs = mixture.forward(tape, [source(tape, 3)])
+    const logits = towers.map((tower, task) => tower.forward(tape, outputs[task] ?? source(tape, 2)))
+    for (const [task, logit] of logits.entries()) {
+      consume(logit)
+      tape.backward(`task ${task}`)
+    }
+    const { spec, bindings } = tape.program.build()
+    const into = [bindings['gradients:task 0'], bindings['gradients:task 1']]
+    expect(opsNamed(spec.ops, 'dense_backward').map(({ gradients }) => gradients.buffer)).toEqual(into)
+    const [first, second] = opsNamed(spec.ops, 'mixture_backward')
+    expect([first?.gradients.buffer, second?.gradients.buffer]).toEqual(into)
+    // Each pass has the gradient of its own task. The first one uses up the experts; the second adds to the gradient of the stream.
+    expect(first).toMatchObject({ doutputs: [{}, null], experts: {}, accumulate: [0] })
+    expect(second).toMatchObject({ doutputs: [null, {}], experts: null, pre: null, accumulate: [1] })
+    expect(second?.gates).toEqual(first?.gates)
+    expect(opsNamed(spec.ops, 'dropout')).toHaveLength(2 + 2)
+  })
+
+  it('skips a mixture and a dropout that no reader has a gradient for', () => {
+    const layout = new Layout()
+    const make = (prefix: string) =>
+      new Mixture(layout, {
+        topology: topology.mmoe({ inputDim: 3, numExperts: 2, units: 2, numTasks: 1 }),
+        prefix,
+        gateNames: ['a'],
+        expertInitializer: 'glorotUniform',
+        gateInitializer: 'glorotUniform',
+      })
+    const mixtures = [make('one.'), make('other.')]
+    const tape = new Tape(new ProgramBuilder(layout, { training: true }), { rate: 0.5, seed: 1 })
+    const x = source(tape, 3)
+    const [one] = mixtures.map((mixture) => mixture.forward(tape, [x])[0])
+    if (one) consume(one)
+    tape.backward()
+    const { ops } = tape.program.build().spec
+    expect(opsNamed(ops, 'mixture_backward')).toMatchObject([{ accumulate: [0] }])
+    expect(opsNamed(ops, 'dropout')).toHaveLength(2 + 1)
+  })
+
   it('leaves nothing of it in a program that only predicts', () => {
     const layout = new Layout()
     const stack = denseStack(layout, { ...dense, name: 'tower', inputDim: 3, hiddenUnits: [4] })

@@ -39,6 +39,31 @@ const twice = (program: ProgramSpec, number: number): ProgramSpec => ({
   ops: program.ops.toSpliced(number, 0, program.ops[number] ?? anything(undefined)),
 })
 
+/** The ids are lists with these combiners. */
+const list = (length: number, { gather, update }: { readonly gather: number; readonly update: number }): ProgramSpec => {
+  const ids = view(0, 0, length)
+  const program = withOp(trainingProgram(), 0, { ids, combiner: gather })
+  return withBuffer(withOp(program, 7, { ids: [ids], combiners: [update] }), 0, { width: length })
+}
+/** A fusion of two columns whose gradient has `width` columns. */
+const fusion = (width: number): ProgramSpec => {
+  const { buffers, ...program } = denseProgram()
+  const [inputs, dinputs] = [[view(1, 0, 2)], [view(4, 0, width)]]
+  const op = anything<ProgramSpec['ops'][number]>({
+    op: 'fusion_backward',
+    inputs,
+    dy: view(1, 1, 2),
+    dinputs,
+    accumulate: [0],
+    kind: 1,
+  })
+  return {
+    ...program,
+    buffers: [...buffers, { class: 'activation', dtype: 'f32', width: 3, count: 0 }],
+    ops: [...program.ops, op],
+  }
+}
+
 /** name, program, parts of the text */
 const wrongPrograms: readonly (readonly [name: string, program: unknown, ...parts: string[]])[] = [
   ['nothing', undefined, 'program', 'undefined'],
@@ -146,7 +171,11 @@ const wrongPrograms: readonly (readonly [name: string, program: unknown, ...part
   ['ids of an activation', training(0, { ids: view(3, 0, 1) }), 'ids', 'activation', 'rowInput'],
   ['floats of ids', training(1, { x: view(0, 0, 1) }), 'x', 'i32'],
   ['half a table', training(0, { table: view(9, 0, 1) }), 'table', 'width 2'],
-  ['an unknown combiner', training(0, { combiner: 3 }), 'combiner', '3'],
+  ['an unknown combiner', training(0, { combiner: 4 }), 'combiner', '4'],
+  ['two ids for one', withBuffer(training(0, { ids: view(0, 0, 2) }), 0, { width: 2 }), 'ids', '2', 'one id per row'],
+  ['the columns of one id for a list that is not pooled', list(2, { gather: 3, update: 2 }), 'y', '2', '4'],
+  ['the gradient of one id for a list that is not pooled', list(2, { gather: 2, update: 3 }), 'gradients[0]', '2', '4'],
+  ['a list that is wider than a row', list(2 ** 23 + 1, { gather: 3, update: 3 }), 'ids', '16777216'],
   ['a label that is no row input', training(3, { label: view(4, 0, 1) }), 'label'],
   ['a loss beyond the scalars', training(3, { loss: 2 }), 'loss', '2', '[0, 2)'],
   ['a denominator beyond the scalars', training(3, { denominator: 4 }), 'denominator', '4'],
@@ -156,6 +185,7 @@ const wrongPrograms: readonly (readonly [name: string, program: unknown, ...part
   ['a task weight that is a number', training(3, { taskWeight: 0.5 }), 'taskWeight', '0.5', 'integer'],
   ['gelu backward without z', training(4, { activation: 4 }), 'op 4 (dense_backward)', 'z', 'absent'],
   ['dx wider than x', withBuffer(training(4, { dx: view(6, 0, 4) }), 6, { width: 4 }), 'dx', '4', '3'],
+  ['dinputs wider than an input', fusion(3), 'op 2 (fusion_backward)', 'dinputs[0]', '3', 'at most 2'],
   ['accumulation into nothing', training(4, { accumulate: 1 }), 'dx', 'before'],
   ['backward without a gradient buffer', withBuffer(trainingProgram(), 8, { class: 'state' }), 'gradients', 'class gradient'],
   ['backward without gradients', training(4, { gradients: null }), 'op 4 (dense_backward)', 'gradients', 'absent'],

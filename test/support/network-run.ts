@@ -24,6 +24,9 @@ export interface RunResult {
   readonly outputs: Readonly<Record<string, FloatArray>>
 }
 
+/** A memory as long as the flat store. */
+type Store = 'parameters' | 'gradients' | `gradients:${string}`
+
 export class NetworkRun {
   readonly network: Network
   readonly program: LoweredProgram
@@ -56,7 +59,7 @@ export class NetworkRun {
   }
 
   /** Reads a tensor or a table by name; `gradients` reads a tensor's gradient. */
-  read(name: string, from: 'parameters' | 'gradients' = 'parameters'): FloatArray {
+  read(name: string, from: Store = 'parameters'): FloatArray {
     const { memory, offset, elements } = this.#find(name, from)
     return memory.read(offset, elements)
   }
@@ -150,10 +153,7 @@ export class NetworkRun {
     return { scalars: scalarsOf(program, this.plan(program).run(request)), outputs }
   }
 
-  #find(
-    name: string,
-    from: 'parameters' | 'gradients' = 'parameters',
-  ): { memory: NativeMemory; offset: number; elements: number } {
+  #find(name: string, from: Store = 'parameters'): { memory: NativeMemory; offset: number; elements: number } {
     const { tables, parameters } = this.network
     const table = tables.find((candidate) => `table:${candidate.name}` === name)
     const tensor = parameters.tensors.find((candidate) => candidate.name === name)

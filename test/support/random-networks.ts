@@ -1,7 +1,8 @@
 // Random models of every kind with unusual options and tasks, each with a batch of rows.
 
 import type { ModelDefinition } from '../../lib/models/definition.js'
-import type { Network, NetworkTask } from '../../lib/models/network.js'
+import type { LoweringTarget } from '../../lib/models/lowering.js'
+import type { Network, NetworkTask, TaskGradients } from '../../lib/models/network.js'
 import { type ModelName, models } from '../../lib/models/registry.js'
 import { type Optimizer, parseOptimizer } from '../../lib/optimizers/optimizer.js'
 import { randomArray, randomOf } from '../../lib/verify/numbers.js'
@@ -10,6 +11,7 @@ import { type TestNetwork, testNetwork } from './train-program.js'
 
 export interface RandomNetwork extends TestNetwork {
   readonly name: string
+  readonly taskGradients: TaskGradients
   readonly rows: Rows
 }
 
@@ -73,16 +75,23 @@ export function randomNetwork(
   }
   const definition = models[model] as unknown as ModelDefinition<object>
   const parsed = definition.parse(drawn)
-  const network = definition.lower(parsed, {
+  const target = {
     features: [
       { kind: 'sparse', name: 'user', rows: 7, dim: upTo(size) },
       { kind: 'sequence', name: 'tags', rows: 5, dim: upTo(size), length: 3, combiner: pick(['mean', 'sum']) },
       ...(random() < 0.8 ? [{ kind: 'dense' as const, name: 'dense', width: upTo(size) }] : []),
     ],
     tasks,
-  })
+  } satisfies LoweringTarget
+  const network = definition.lower(parsed, target)
+  const taskGradients = definition.lowerTaskGradients(parsed, target)
   const made = testNetwork(network, tasks, parsed, parseOptimizer(optimizer))
-  return { name: `${seed}: ${model} ${JSON.stringify(drawn)}`, ...made, rows: randomRows(network, tasks, rows, random) }
+  return {
+    name: `${seed}: ${model} ${JSON.stringify(drawn)}`,
+    ...made,
+    taskGradients,
+    rows: randomRows(network, tasks, rows, random),
+  }
 }
 
 function randomRows(network: Network, tasks: readonly NetworkTask[], rows: number, random: () => number): Rows {

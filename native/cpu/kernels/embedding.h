@@ -1,8 +1,7 @@
-// Gathers embedding rows into columns of an activation: one id per row, or the mean or sum of a row's ids.
+// Gathers embedding rows into columns of an activation: one id per row, the mean or sum of a row's ids, or all of them side by side.
 //
-// Bytes: dim floats in per id, dim out per row. Rows of a table are scattered in memory, so prefetch them. Ids are in range
-// (the engine checked them). In bags id 0 is padding, a row without ids gives zeros, and the ids of a bag are summed in
-// order.
+// Bytes: dim floats in per id, dim out per row, or per id if they are not pooled. Rows of a table are scattered in memory, so prefetch
+// them. Ids are in range (the engine checked them). In lists id 0 is padding, which gives zeros. The ids of a bag are summed in order.
 #pragma once
 #include "cpu/kernels.h"
 #include "cpu/kernels/simd.h"
@@ -64,7 +63,7 @@ inline void gather_bag(const Gather* g, const int32_t* ids, int64_t c, float* y,
       for (int v = 0; v < kVectors; v++) sum[v] = add(sum[v], load_n(from + v * kLanes, v < kVectors - 1 ? kLanes : last));
     }
   });
-  const vec scale = set1(g->combiner == 1 && found > 0 ? 1.0f / static_cast<float>(found) : 1.0f);
+  const vec scale = set1(g->combiner == MG_MEAN && found > 0 ? 1.0f / static_cast<float>(found) : 1.0f);
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; v++) store_n(y + c + v * kLanes, mul(sum[v], scale), v < kVectors - 1 ? kLanes : last);
 }
@@ -88,9 +87,30 @@ inline void gather_bags(const Gather* arguments) {
   }
 }
 
+inline void gather_items(const Gather* g) {
+  const int64_t items = g->rows * g->length, length = g->length, dim = g->dim, ahead = rows_ahead(dim);
+  const int32_t* const ids = g->ids;
+  const float* const table = g->table;
+  const auto fetch = [&](int64_t i) {
+    if (i < items && ids[i] != 0) prefetch_row(table + ids[i] * dim, dim);
+  };
+  for (int64_t i = 0; i < ahead; i++) fetch(i);
+  float* y = g->y;
+  for (int64_t i = 0; i < items; y += g->y_row)
+    for (int64_t k = 0; k < length; k++, i++) {
+      fetch(i + ahead);
+      if (ids[i] != 0)
+        copy_row(table + ids[i] * dim, y + k * dim, dim);
+      else
+        each_vector(dim, [&](int64_t c, int64_t n) { store_n(y + k * dim + c, zero(), n); });
+    }
+}
+
 void gather(const Gather* g) {
-  if (g->combiner == 0)
+  if (g->combiner == MG_SINGLE)
     gather_rows(g);
+  else if (g->combiner == MG_CONCAT)
+    gather_items(g);
   else
     gather_bags(g);
 }

@@ -1,5 +1,6 @@
 // Fusion of several signals into one, element by element: sum or product.
 //
+//   backward: dinput_i may be narrower than the input, or absent
 //   product: dinput_i = dy (x_0 .. x_{i-1}) (x_{i+1} .. x_{k-1}), the first from the left and the second from the right, so
 //   an input of zero is no special case
 #pragma once
@@ -33,9 +34,12 @@ void fusion_backward(const Fusion* f) {
       for (int64_t i = f->count; i-- > 0;) {
         vec value = f->kind == 0 ? right : mul(load(f->prefix + i * kPad), right);
         if (f->kind == 1) right = mul(right, load_n(f->inputs[i].data + r * f->inputs[i].stride + c, n));
-        if (!f->dinputs[i].data) continue;
         float* to = f->dinputs[i].data + r * f->dinputs[i].stride + c;
-        store_n(to, f->accumulate[i] ? add(load_n(to, n), value) : value, n);
+        const auto put = [&](int64_t m) __attribute__((always_inline)) { store_n(to, f->accumulate[i] ? add(load_n(to, m), value) : value, m); };
+        if (c + n <= f->columns[i])
+          put(n);
+        else if (c < f->columns[i])
+          put(f->columns[i] - c);
       }
     });
 }

@@ -21,7 +21,7 @@ struct GatherOp final : RowsOp {
   void run(const Block& block) const override {
     const RowPointer to = block.at(y);
     const Gather arguments{
-        block.rows, ids.width, y.width, combiner, block.plan.ids_of(ids.buffer) + block.first_row * ids.width, bound(block.run, table),
+        block.rows, ids.width, table.width, combiner, block.plan.ids_of(ids.buffer) + block.first_row * ids.width, bound(block.run, table),
         to.data,    to.stride};
     block.plan.kernels->gather(&arguments);
   }
@@ -31,6 +31,10 @@ struct Feature {
   int32_t ids;  // row input buffer
   int64_t length, combiner;
   Rows gradient;
+
+  // Occurrences are numbered by row, or, if ids are not pooled, by the place of their gradient: floats between two numbers, and numbers.
+  int64_t step() const { return combiner == MG_CONCAT ? 1 : gradient.stride; }
+  int64_t numbers(int64_t rows) const { return combiner == MG_CONCAT ? rows * gradient.stride : rows; }
 };
 
 // The place of an id's next occurrence.
@@ -53,6 +57,19 @@ __attribute__((noinline)) Occurrences list_ids(const int32_t* ids, int64_t rows,
     if (scale) scale[r] = count > 0 ? 1.0f / static_cast<float>(count) : 0.0f;
   }
   return to;
+}
+
+// The same for ids that are not pooled, column by column. Instead of a row, an occurrence has the place of its gradient among the floats
+// of the feature's rows.
+Occurrences list_items(const int32_t* ids, int64_t rows, int64_t length, int64_t dim, int64_t row_floats, uint32_t first, Occurrences to) {
+  int64_t count = 0;
+  for (int64_t k = 0; k < length; k++)
+    for (int64_t r = 0; r < rows; r++) {
+      const int32_t id = ids[r * length + k];
+      to.key[count] = static_cast<uint32_t>(id), to.row[count] = first + static_cast<uint32_t>(r * row_floats + k * dim);
+      count += id != 0;
+    }
+  return {to.key + count, to.row + count};
 }
 
 // The occurrences of one batch, sorted by id.
@@ -92,7 +109,7 @@ class IdIndex {
   int64_t find(int64_t id) const {
     return std::lower_bound(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(distinct_), static_cast<int32_t>(id)) - ids_.begin();
   }
-  // The rows in which ids occur, grouped by id: distinct id i's from start(i)[0] to start(i)[1].
+  // The rows (or places) in which ids occur, grouped by id: distinct id i's from start(i)[0] to start(i)[1].
   const uint32_t* rows() const { return rows_.data(); }
   const uint32_t* start(int64_t i) const { return start_.data() + i; }
   uint32_t listed() const { return static_cast<uint32_t>(count_); }
@@ -163,7 +180,12 @@ class TableUpdate {
 
   void reserve(int64_t rows) {
     int64_t occurrences = 0;
-    for (const Feature& feature : features) occurrences += rows * feature.length;
+    first_.assign(1, 0);
+    for (const Feature& feature : features) {
+      occurrences += rows * feature.length;
+      first_.push_back(first_.back() + feature.numbers(rows));
+      if (first_.back() > UINT32_MAX) throw std::invalid_argument("more than 2^32 gradients of ids of one table in a batch; use a smaller batch");
+    }
     index_.reserve(occurrences, table_rows);
     scale_.reserve(rows * static_cast<int64_t>(features.size()));
     units_ = op.exact ? std::clamp<int64_t>(table_rows * dim / 16384, 1, 64) : std::clamp<int64_t>(occurrences / 1024, 1, 32);
@@ -174,11 +196,13 @@ class TableUpdate {
   void build_index(const Plan& plan, int64_t rows) {
     Occurrences found = index_.fill();
     const uint32_t* const first = found.key;
-    uint32_t row = 0;  // counted over all features in order
-    for (const Feature& feature : features) {
-      float* const scale = feature.combiner == 1 ? scale_.data() + row : nullptr;
-      found = list_ids(plan.ids_of(feature.ids), rows, feature.length, feature.combiner != 0, row, scale, found);
-      row += static_cast<uint32_t>(rows);
+    for (size_t f = 0; f < features.size(); f++) {
+      const Feature& feature = features[f];
+      const int32_t* const ids = plan.ids_of(feature.ids);
+      const auto number = static_cast<uint32_t>(first_[f]);
+      float* const scale = feature.combiner == MG_MEAN ? scale_.data() + static_cast<int64_t>(f) * rows : nullptr;
+      found = feature.combiner == MG_CONCAT ? list_items(ids, rows, feature.length, dim, feature.gradient.stride, number, found)
+                                            : list_ids(ids, rows, feature.length, feature.combiner != MG_SINGLE, number, scale, found);
     }
     index_.filled(found.key - first);
     index_.sort(table_rows);
@@ -229,10 +253,11 @@ class TableUpdate {
   void sum_gradients(const Plan& plan, const mg_run& run, int64_t i, int64_t count, Parameters wanted, float* sum) const {
     const auto sum_feature = [&](size_t f, int64_t ids, const uint32_t* rows, const uint32_t* start, uint32_t listed, float* to) {
       const Rows& g = features[f].gradient;
-      // Rows are numbered over all features: subtract those before this one.
-      const float* x = plan.stored.data() + g.region * run.rows + g.column - static_cast<int64_t>(f) * run.rows * g.stride;
-      const SumRows sums{
-          dim, ids, rows, start, listed, x, g.stride, features[f].combiner == 1 ? scale_.data() : nullptr, to, f > 0, f == 0 ? wanted : Parameters{}};
+      // Occurrences are numbered over all features: subtract those before this one.
+      const int64_t step = features[f].step();
+      const float* x = plan.stored.data() + g.region * run.rows + g.column - first_[f] * step;
+      const float* scale = features[f].combiner == MG_MEAN ? scale_.data() + static_cast<int64_t>(f) * run.rows - first_[f] : nullptr;
+      const SumRows sums{dim, ids, rows, start, listed, x, step, scale, to, f > 0, f == 0 ? wanted : Parameters{}};
       plan.kernels->sum_rows(&sums);
     };
     if (features.size() == 1) return sum_feature(0, count, index_.rows(), index_.start(i), index_.listed(), sum);
@@ -240,7 +265,7 @@ class TableUpdate {
       const uint32_t* row = index_.rows() + index_.start(k)[0];
       const uint32_t* const end = index_.rows() + index_.start(k)[1];
       for (size_t f = 0; f < features.size(); f++) {
-        const uint32_t* const next = std::lower_bound(row, end, static_cast<int64_t>(f + 1) * run.rows);
+        const uint32_t* const next = std::lower_bound(row, end, first_[f + 1]);
         const uint32_t range[] = {0, static_cast<uint32_t>(next - row)};
         sum_feature(f, 1, row, range, range[1], sum);
         row = next;
@@ -257,7 +282,8 @@ class TableUpdate {
   }
 
   IdIndex index_;
-  Floats scale_;  // 1 / number of ids, per row of each mean feature
+  std::vector<int64_t> first_;  // the number of each feature's first occurrence; last, of all occurrences
+  Floats scale_;                // 1 / number of ids, per row of each mean feature
   int64_t units_ = 1;
   Floats sums_;  // per unit: the gradients of a piece
   std::vector<double> penalties_;

@@ -11,7 +11,7 @@ namespace {
 
 struct FusionOp final : RowsOp {
   std::vector<Rows> inputs, dinputs;  // dinputs: backward
-  std::vector<int64_t> accumulate;
+  std::vector<int64_t> columns, accumulate;
   Rows y;
   int64_t kind, pointers, prefix;
   bool backward;
@@ -21,8 +21,8 @@ struct FusionOp final : RowsOp {
     auto* in = new (block.fixed(pointers)) RowPointer[2 * count];
     for (size_t i = 0; i < count; i++) in[i] = block.at(inputs[i]);
     for (size_t i = 0; backward && i < count; i++) in[count + i] = block.at(dinputs[i]);
-    const Fusion arguments{block.rows,        y.width,     static_cast<int64_t>(count), kind, in, in + count,
-                           accumulate.data(), block.at(y), block.fixed(prefix)};
+    const Fusion arguments{block.rows, y.width,        static_cast<int64_t>(count), kind,        in,
+                           in + count, columns.data(), accumulate.data(),           block.at(y), block.fixed(prefix)};
     (backward ? block.plan.kernels->fusion_backward : block.plan.kernels->fusion_forward)(&arguments);
   }
 };
@@ -70,6 +70,7 @@ void compile_op(PlanBuilder& builder, const mg_fusion_backward& op) {
   auto compiled = make_fusion(builder, op, op.dy, true);
   for (uint32_t i = 0; i < op.inputs.count; i++) {
     compiled->dinputs.push_back(builder.rows(op.dinputs.items[i]));
+    compiled->columns.push_back(compiled->dinputs.back().width);
     compiled->accumulate.push_back(op.accumulate.items[i]);
   }
   builder.add(std::move(compiled));

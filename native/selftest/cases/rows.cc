@@ -43,6 +43,39 @@ std::vector<int32_t> some_ids(Random& random, int64_t count, int64_t vocabulary)
 
 }  // namespace
 
+namespace {
+
+// Every combiner from one table, then a step of rate 1: it subtracts the gradient of the outputs times some weights.
+void add_gathers_and_step(Program& p, Random& random) {
+  const int64_t vocabulary = random.between(2, 40), dim = random.pick<int64_t>({1, 3, 4, 16, 17, 33});
+  const mg_view table = p.table(dim, random.floats(vocabulary * dim));
+  std::vector<mg_view> ids, gradients;
+  std::vector<int64_t> combiners;
+  for (int64_t i = random.between(1, 4); i > 0; i--) {
+    const int64_t combiner = random.chance(0.5) ? int64_t{MG_CONCAT} : random.between(MG_SINGLE, MG_SUM);
+    const int64_t length = combiner == MG_SINGLE ? 1 : random.between(1, 7), width = combiner == MG_CONCAT ? length * dim : dim;
+    ids.push_back(p.ids(length, some_ids(random, p.rows * length, vocabulary)));
+    combiners.push_back(combiner);
+    const mg_view y = p.output(width), dy = p.input(width, random.floats(p.rows * width));
+    p.add(mg_embedding_gather{table, ids.back(), y, combiner});
+    // Among other columns, which no op writes.
+    const int64_t before = random.pick<int64_t>({0, 0, 3, 4});
+    gradients.push_back({p.stored(before + width).buffer, before, width});
+    p.add(mg_copy_columns{dy, gradients.back()});
+    p.weighted_outputs.emplace_back(y.buffer, dy.buffer);
+  }
+  mg_embedding_update op{};
+  op.table = table, op.ids = p.list(ids), op.gradients = p.list(gradients), op.combiners = p.list(combiners);
+  op.moment1 = op.moment2 = op.moment3 = kAbsent;
+  op.learning_rate = p.scalar(1), op.step = p.scalar(1);
+  op.exact = random.between(0, 1);
+  op.loss = p.scalar_output();
+  p.add(op);
+  p.moved_tables.push_back(table.buffer);
+}
+
+}  // namespace
+
 Program embedding_gather_case(Random& random, int64_t rows) {
   Program p("embedding_gather");
   p.rows = rows;
@@ -56,14 +89,15 @@ Program embedding_gather_case(Random& random, int64_t rows) {
     y.offset = before, y.width = dim;
     p.add(mg_embedding_gather{table, p.ids(length, some_ids(random, rows * length, vocabulary)), y, combiner});
   }
+  if (random.chance(0.5)) add_gathers_and_step(p, random);
   return p;
 }
 
 namespace {
 
 // Some features of one table, with penalty; lazy or exact. If it is the only table, sometimes it has many rows, more ids than one launch has
-// blocks for, or longer bags: with a popular id, thousands of its occurrences.
-mg_embedding_update some_update(Program& p, Random& random, bool is_only) {
+// blocks for, or longer bags: with a popular id, thousands of its occurrences. with_concat: some features are not pooled.
+mg_embedding_update some_update(Program& p, Random& random, bool is_only, bool with_concat) {
   const int64_t rows = p.rows;
   const bool large = is_only && random.chance(0.02), many = is_only && random.chance(0.02);
   const int64_t vocabulary = large ? (1 << 20) + 3 : random.pick<int64_t>({1, 2, 300, random.between(2, 90)});
@@ -73,15 +107,20 @@ mg_embedding_update some_update(Program& p, Random& random, bool is_only) {
   std::vector<mg_view> ids, gradients;
   std::vector<int64_t> combiners;
   const mg_view stored = p.stored(before + features * dim);
+  int64_t column = before;
   for (int64_t f = 0; f < features; f++) {
-    const int64_t combiner = many && f == 0 ? random.between(1, 2) : random.between(0, 2), most = f == 0 && random.chance(0.1) ? 40 : 5;
+    const int64_t pooled = many && f == 0 ? random.between(1, 2) : random.between(0, 2), most = f == 0 && random.chance(0.1) ? 40 : 5;
+    const int64_t combiner = with_concat && random.chance(0.6) ? int64_t{MG_CONCAT} : pooled;
     const int64_t length = many && f == 0 ? 300'000 / rows + 1 : combiner == 0 ? 1 : random.between(1, most);
+    const int64_t width = combiner == MG_CONCAT ? length * dim : dim;
     ids.push_back(p.ids(length, some_ids(random, rows * length, vocabulary)));
     combiners.push_back(combiner);
-    const mg_view columns{stored.buffer, before + f * dim, dim};
-    p.add(mg_copy_columns{p.input(dim, random.floats(rows * dim)), columns});
+    const mg_view columns{stored.buffer, column, width};
+    p.add(mg_copy_columns{p.input(width, random.floats(rows * width)), columns});
     gradients.push_back(columns);
+    column += width;
   }
+  p.buffers[static_cast<size_t>(stored.buffer)].width = column;
   mg_embedding_update op{};
   op.table = p.table(dim, random.floats(elements));
   fill_rule(p, random, op, elements);
@@ -102,9 +141,10 @@ Program embedding_update_case(Random& random, int64_t rows) {
   const int64_t count = random.chance(0.6) ? 1 : random.chance(0.05) ? 12 : random.between(2, 4);
   const bool one_loss = random.chance(0.3);
   for (int64_t i = 0; i < count; i++) {
-    updates.push_back(some_update(p, random, count == 1));
+    updates.push_back(some_update(p, random, count == 1, false));
     if (one_loss) updates.back().loss = updates[0].loss;
   }
+  if (random.chance(0.5)) updates.push_back(some_update(p, random, false, true));
   for (const mg_embedding_update& op : updates) p.add(op);
   return p;
 }
@@ -131,6 +171,12 @@ Program fusion_case(Random& random, int64_t rows) {
   }
   const mg_view y = p.output(width), dy = p.input(width, random.floats(rows * width));
   p.weighted_outputs.emplace_back(y.buffer, dy.buffer);
+  if (random.chance(0.3))  // gradients of the first columns
+    for (size_t i = 0; i < dinputs.size(); i++) {
+      if (dinputs[i].buffer < 0 || random.chance(0.3)) continue;
+      dinputs[i].width = random.between(1, width);
+      if (!accumulate[i]) p.buffers[static_cast<size_t>(dinputs[i].buffer)].width = dinputs[i].width;
+    }
   p.add(mg_fusion_forward{p.list(inputs), y, kind});
   p.add(mg_fusion_backward{p.list(inputs), dy, p.list(dinputs), p.list(accumulate), kind});
   return p;
