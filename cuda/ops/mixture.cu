@@ -245,6 +245,12 @@ CoreLayout MixtureTopology::core_layout(int64_t rows, int seat_tables) const {
   return best;
 }
 
+int MixtureTopology::core_steps() const {
+  const auto steps = [](const Weights* w) { return static_cast<int>(cores_of(w->depth) / kStepCores); };
+  const int first = steps(weights[0]);
+  return std::all_of(weights.begin(), weights.end(), [&](const Weights* w) { return steps(w) == first; }) ? first : 0;
+}
+
 bool MixtureTopology::fits_cores(const Plan& plan) const {
   const DeviceFacts& device = device_facts();
   if (plan.precision != Precision::kBfloat16 || !has_warpgroups()) return false;

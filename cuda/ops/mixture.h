@@ -451,6 +451,7 @@ struct MixtureTopology {
   // Whether every gate sees every expert.
   bool is_dense() const { return mixture.seat_count == mixture.gate_count * mixture.expert_count; }
   bool is_simple() const { return is_relu_or_linear(mixture.activation); }
+  int core_steps() const;                                           // the matrix steps along the depth; 0: streams differ
   bool is_whole() const { return core_columns() == kTileColumns; }  // see mixture_cores.h
 
  private:
