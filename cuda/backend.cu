@@ -88,16 +88,18 @@ struct Device {
   }
 
   static mg_status available(mg_error* error) noexcept {
-    return on_device(error, [] {});
+    return guarded(error, [] { usable_device(kDevice); });
   }
 
   static void describe(mg_device_info* info) noexcept {
     *info = {};
-    on_device(nullptr, [=] {
-      const DeviceFacts& facts = device_facts();
+    guarded(nullptr, [=] {
+      const DeviceFacts& facts = usable_device(kDevice);
       std::snprintf(info->name, sizeof info->name, "%s", facts.name.c_str());
       std::snprintf(info->capability, sizeof info->capability, "%d.%d", facts.major, facts.minor);
       info->memory_bytes = facts.memory_bytes;
+      if (!is_in_use(kDevice)) return;  // to ask would make a context there
+      use_device(kDevice);
       info->free_bytes = free_bytes();
     });
   }
@@ -106,7 +108,11 @@ struct Device {
     return on_device(error, [=] { *data = device_allocate(static_cast<size_t>(elements) * sizeof(float)); });
   }
 
-  static void release(void* data) noexcept { device_release(data); }
+  static void release(void* data) noexcept {
+    if (data == nullptr) return;
+    select_device(kDevice);
+    device_release(data);
+  }
 
   static mg_status write(void* data, int64_t offset, const void* from, int64_t elements, mg_error* error) noexcept {
     return on_device(error, [=] { copy_to_device(static_cast<float*>(data) + offset, from, static_cast<size_t>(elements) * sizeof(float)); });
@@ -140,8 +146,13 @@ struct Device {
     *info = {0, p.split_floats > 0 ? p.most_splits(rows) : 0, 0, bytes, 0, p.device_name.c_str()};
   }
 
-  static void destroy(mg_plan* plan) noexcept { delete plan_of(plan); }
-  static void forget(uint64_t data_set) noexcept { forget_data_set(data_set); }
+  static void destroy(mg_plan* plan) noexcept {
+    if (plan == nullptr) return;
+    select_device(kDevice);
+    delete plan_of(plan);
+  }
+
+  static void forget(uint64_t data_set) noexcept { forget_data_set(kDevice, data_set); }
 
   static constexpr mg_backend kTable = {
       .abi_version = MG_ABI_VERSION,

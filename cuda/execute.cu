@@ -12,8 +12,9 @@
 namespace mg_cuda {
 namespace {
 
-constexpr size_t kMostGraphs =
-    24;  // graphs of a plan: a full and a last batch, each with and without new weights, two arrivals, or in phases, and some more
+// Graphs of a plan. A predicting plan has one for each of up to 40 numbers of rows (Plan::computed_rows); a training plan few: a full and a last
+// batch, each with and without new weights, two arrivals, or in phases.
+constexpr size_t kMostGraphs = 48;
 
 // Time at least a millisecond; else launching the graph would dominate a short one's time.
 constexpr double kGroupMilliseconds = 1;
@@ -78,13 +79,14 @@ void prepare(Plan& plan, const mg_run& run) {
   plan.memories = std::move(memories), plan.capacity = rows;
 }
 
-// The rows' numbers in the data set on the device.
+// The rows' numbers in the data set on the device. They fit: see keep_data_set.
 void stage_row_numbers(Plan& plan, const mg_run& run) {
   auto* numbers = plan.staged_row_numbers.data<int32_t>();
   if (run.row_index != nullptr)
     std::copy_n(run.row_index, run.rows, numbers);
   else
     std::iota(numbers, numbers + run.rows, static_cast<int32_t>(run.data_set_first));
+  std::fill(numbers + run.rows, numbers + plan.computed_rows(run.rows), numbers[run.rows - 1]);
 }
 
 void stage_scalars(Plan& plan, const mg_run& run) {
@@ -97,13 +99,13 @@ void stage_scalars(Plan& plan, const mg_run& run) {
     std::copy_n(run.scalars_out, plan.scalar_outputs, scalars + plan.scalar_inputs + 1);
 }
 
-void queue_inputs(const Context& context, const mg_run& run, bool rows, bool resident) {
+void queue_inputs(const Context& context, bool rows, bool resident) {
   Plan& plan = context.plan;
   plan.stream->upload(plan.scalars.data(), plan.staged_scalars.data(), plan.scalar_count() * sizeof(double));
   if (!rows) return;
   if (resident) {
-    plan.stream->upload(plan.row_numbers.data(), plan.staged_row_numbers.data(), static_cast<size_t>(run.rows) * sizeof(int32_t));
-    launch_gather_inputs(context, run);
+    plan.stream->upload(plan.row_numbers.data(), plan.staged_row_numbers.data(), static_cast<size_t>(context.rows) * sizeof(int32_t));
+    launch_gather_inputs(context);
   } else {
     launch_place_inputs(context);
   }
@@ -153,35 +155,43 @@ Graph capture(Stream& stream, const Queue& queue) {
   return stream.end_capture();
 }
 
-// rows: the first rows of the inputs.
-const Graph& captured(Plan& plan, const mg_run& run, bool packs, const Phases& phases, uint64_t resident) {
+// The graph of these phases of the run, all of whose rows it computes. resident: see Plan::Captured.
+const Graph& captured(Plan& plan, const mg_run& run, bool packs, const Phases& phases, bool resident) {
   const bool rows = phases.has(MG_PHASE_ROWS);
-  for (const Plan::Captured& known : plan.graphs)
-    if (known.rows == run.rows && known.packs == packs && known.phases == phases &&
-        (!rows || (known.data_set == resident && (resident != 0 || known.arrived == plan.arrived))))
-      return known.graph;
+  const auto known = std::find_if(plan.graphs.begin(), plan.graphs.end(), [&](const Plan::Captured& graph) {
+    return graph.rows == run.rows && graph.packs == packs && graph.phases == phases &&
+           (!rows || (graph.resident == resident && graph.row_from == plan.row_from));
+  });
+  if (known != plan.graphs.end()) {
+    std::rotate(known, known + 1, plan.graphs.end());
+    return plan.graphs.back().graph;
+  }
   const Context context(plan, run);
   Graph graph = capture(*plan.stream, [&] {
-    queue_inputs(context, run, rows, resident != 0);
+    queue_inputs(context, rows, resident);
     queue_ops(context, packs, phases);
     queue_outputs(plan, run, rows);
   });
   if (plan.graphs.size() >= kMostGraphs) plan.graphs.erase(plan.graphs.begin());
-  plan.graphs.push_back({run.rows, packs, phases, resident, plan.arrived, std::move(graph)});
+  plan.graphs.push_back({run.rows, packs, phases, resident, plan.row_from, std::move(graph)});
   return plan.graphs.back().graph;
 }
 
 // Runs these rows at once and adds the results to scalars_out.
 void execute_part(Plan& plan, const mg_run& run, const Phases& phases) {
-  prepare(plan, run);
-  const uint64_t resident = keep_data_set(plan, run) ? run.data_set : 0;
-  resident != 0 ? stage_row_numbers(plan, run) : bring_rows(plan, run);
+  mg_run computed = run;
+  computed.rows = plan.computed_rows(run.rows);
+  prepare(plan, computed);
+  const KeptColumns kept = keep_data_set(plan, run);  // until the run ends
+  const bool resident = !kept.empty();
+  resident ? stage_row_numbers(plan, run) : bring_rows(plan, run);
   stage_scalars(plan, run);
   const void* store = plan.parameter_buffer < 0 ? nullptr : run.data[plan.parameter_buffer];
   const bool packs = !plan.weights.empty() && (plan.packed_from != store || plan.packed_version != run.parameter_version);
   plan.packed_from = nullptr;
-  plan.stream->run(captured(plan, run, packs, phases, resident));
-  if (resident == 0) bring_next_rows(plan, run);
+  plan.stream->run(captured(plan, computed, packs, phases, resident));
+  // From here on the step counts: nothing but the stream's own failure may end the run, and nothing may leave it unfinished.
+  if (!resident) bring_next_rows(plan, run);
   plan.stream->synchronize();
   plan.packed_from = store, plan.packed_version = run.parameter_version;
   for (size_t i = 0; i < plan.buffers.size(); i++)
@@ -196,7 +206,7 @@ void execute_later(Plan& plan, const mg_run& run, const Phases& phases) {
   if (plan.divisible) later.rows = std::min(run.rows, kRowsOfAPart);  // the remaining phases do not process rows
   prepare(plan, later);
   stage_scalars(plan, later);
-  plan.stream->run(captured(plan, later, false, phases, 0));
+  plan.stream->run(captured(plan, later, false, phases, false));
   plan.stream->synchronize();
   std::copy_n(plan.staged_scalars_out.data<double>(), plan.scalar_outputs, run.scalars_out);
 }

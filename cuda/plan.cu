@@ -12,12 +12,21 @@ namespace {
 constexpr int64_t kThreadsOfAGradient = 132 * 512;  // enough threads to fill all multiprocessors of an H200
 constexpr int64_t kMostSplits = 128;                // limits the final sum
 constexpr int64_t kLeastSplitRows = 128;            // keeps a split's traffic small beside its products
+constexpr int64_t kLeastRowStep = 32;               // of computed_rows: what a block computes in the time of one row
+constexpr int64_t kRowSteps = 8;                    // the step doubles here, so at most a fourth is added
 
 bool is_host_class(int32_t buffer_class) { return buffer_class == MG_ROW_INPUT || buffer_class == MG_ROW_OUTPUT; }
 
 }  // namespace
 
 int64_t Plan::most_splits(int64_t rows) const { return std::clamp<int64_t>(rows / kLeastSplitRows, 1, kMostSplits); }
+
+int64_t Plan::computed_rows(int64_t rows) const {
+  if (!divisible || scalar_outputs > 0) return rows;
+  int64_t step = kLeastRowStep;
+  while (rows > kRowSteps * step) step *= 2;
+  return blocks_of(rows, step) * step;
+}
 
 int64_t Plan::stride(int32_t buffer) const {
   const mg_buffer& b = buffers[static_cast<size_t>(buffer)];

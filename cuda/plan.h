@@ -135,6 +135,9 @@ struct Plan {
   // Number of gradient splits that a run of this many rows fills: for these weights, or the maximum. Depends only on the plan and the rows.
   int64_t splits(const Weights& weights, int64_t rows) const { return std::min(weights.splits, most_splits(rows)); }
   int64_t most_splits(int64_t rows) const;
+  // The number of rows that a run of `rows` computes. If rows have nothing in common, the next of a few numbers, so that runs of all sizes share
+  // graphs: the rows that are added have inputs of the last row, and no outputs.
+  int64_t computed_rows(int64_t rows) const;
   int64_t stride(int32_t buffer) const;
   size_t row_bytes(size_t buffer) const { return static_cast<size_t>(stride(static_cast<int32_t>(buffer))) * sizeof(float); }
   // The stride of a row input's rows on the host.
@@ -171,11 +174,12 @@ struct Plan {
     DeviceMemory device;    // the inputs one after another, as staged
     uint64_t data_set = 0;  // the data set of these rows; 0: they may change
     std::vector<const void*> columns;
-    std::vector<int32_t> numbers;
+    std::vector<int64_t> numbers;
   };
   Arrival arrivals[2];
-  int arrived = 0;        // the arrival that a run reads
-  uint64_t not_kept = 0;  // a data set that did not fit on the device
+  int arrived = 0;                    // the arrival that a run reads
+  uint64_t not_kept = 0;              // a data set that did not fit on the device
+  std::vector<const void*> row_from;  // where the device reads this run's rows: the kept column of each input, or the arrival
 
   // Addresses of parameters, moments and tables that ops and graphs use.
   std::vector<void*> memories;
@@ -184,11 +188,11 @@ struct Plan {
     int64_t rows;
     bool packs;
     Phases phases;
-    uint64_t data_set;  // its rows are gathered on the device; 0: rows come from the host
-    int arrived;        // if from the host: the arrival that has them
+    bool resident;  // rows are gathered from kept columns; else placed from an arrival
+    std::vector<const void*> row_from;
     Graph graph;
   };
-  std::vector<Captured> graphs;
+  std::vector<Captured> graphs;  // the last one was used last
   std::unique_ptr<Stream> stream, side, copies;  // side: work that starts early; copies: arriving rows
 };
 

@@ -40,7 +40,7 @@ const native = {
   addon: ['engine', 'abi'],
   cpu: ['abi'],
   reference: ['abi'],
-  selftest: ['engine', 'abi'],
+  selftest: ['engine', 'abi', 'cuda'],
 }
 /** The folders of GPU intrinsics and of their emulation. */
 const deviceFolders = new Set(['device', 'emulation'])

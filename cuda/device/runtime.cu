@@ -1,15 +1,15 @@
 // See runtime.h.
 #include "cuda/device/runtime.h"
 
+#include "cuda/device/errors.h"
 #include "cuda/device/warpgroup.h"
 
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 namespace mg_cuda {
@@ -27,27 +27,29 @@ std::mutex lost_mutex;
 std::atomic<bool> is_lost[kMostDevices];
 std::string lost_text[kMostDevices];
 
-void check_not_lost() {
-  if (!is_lost[device_in_use].load()) return;
+// Whether use_device has made a context.
+std::atomic<bool> in_use[kMostDevices];
+
+void check_not_lost(int number) {
+  if (!is_lost[number].load()) return;
   const std::lock_guard lock(lost_mutex);
-  throw Fault{MG_DEVICE_LOST, lost_text[device_in_use]};
+  throw Fault{MG_DEVICE_LOST, lost_text[number]};
+}
+void check_not_lost() { check_not_lost(device_in_use); }
+
+[[noreturn]] void lose_device(const std::string& why) {
+  const std::lock_guard lock(lost_mutex);
+  std::string& reason = lost_text[device_in_use];
+  if (!is_lost[device_in_use].load()) reason = "the CUDA device was lost and this process cannot use it again (" + why + "); start a new process";
+  is_lost[device_in_use].store(true);
+  throw Fault{MG_DEVICE_LOST, reason};
 }
 
-bool ends_context(cudaError_t error) {
-  switch (error) {
-    case cudaErrorIllegalAddress:
-    case cudaErrorLaunchFailure:
-    case cudaErrorLaunchTimeout:
-    case cudaErrorHardwareStackError:
-    case cudaErrorIllegalInstruction:
-    case cudaErrorMisalignedAddress:
-    case cudaErrorInvalidAddressSpace:
-    case cudaErrorInvalidPc:
-    case cudaErrorAssert:
-    case cudaErrorECCUncorrectable:
-    case cudaErrorDevicesUnavailable: return true;
-    default: return false;
-  }
+// Whether the device answers a call that should do nothing with the same error. The default stream has no work, and never captures.
+bool repeats(cudaError_t error) {
+  const cudaError_t next = cudaStreamSynchronize(nullptr);
+  cudaGetLastError();
+  return next == error;
 }
 
 DeviceFacts find_device(int number) {
@@ -68,7 +70,7 @@ DeviceFacts find_device(int number) {
           static_cast<int64_t>(properties.totalGlobalMem),
           properties.multiProcessorCount,
           properties.sharedMemPerBlockOptin,
-          false};
+          kEmulated};
 }
 
 // The facts of a device. Every call retries until they are known.
@@ -80,7 +82,27 @@ const DeviceFacts& facts_of(int number) {
   return *known[number];
 }
 
-__global__ void tell_warpgroups_kernel(int* answer) { *answer = kHasWarpgroups ? 1 : 0; }
+__global__ void tell_warpgroups_kernel(int* answer) {
+  if (threadIdx.x == 0) *answer = kHasWarpgroups ? 1 : 0;
+}
+
+// For memory and copies that the caller waits for. Not the default stream: the plans' streams do not wait for it, and a copy from memory that is
+// not pinned may return before it has arrived. Not the whole device: it must not be waited for while another thread captures.
+cudaStream_t waiting_stream() {
+  static std::mutex mutex;
+  static cudaStream_t streams[kMostDevices];  // never destroyed: at exit the device may already be gone
+  const std::lock_guard lock(mutex);
+  cudaStream_t& stream = streams[device_in_use];
+  if (stream == nullptr) check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream");
+  return stream;
+}
+
+void copy_and_wait(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, const char* what) {
+  check_not_lost();
+  const cudaStream_t stream = waiting_stream();
+  check(cudaMemcpyAsync(to, from, bytes, kind, stream), what);
+  check(cudaStreamSynchronize(stream), what);
+}
 
 std::string mebibytes(size_t bytes) { return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB"; }
 
@@ -90,12 +112,15 @@ void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   const std::string text = std::string(what) + ": " + cudaGetErrorString(error);
   cudaGetLastError();  // clears an error that is not sticky
-  if (!ends_context(error)) throw Fault{error == cudaErrorMemoryAllocation ? MG_OUT_OF_MEMORY : MG_INTERNAL, text};
-  const std::lock_guard lock(lost_mutex);
-  std::string& reason = lost_text[device_in_use];
-  if (!is_lost[device_in_use].load()) reason = "the CUDA device was lost and this process cannot use it again (" + text + "); start a new process";
-  is_lost[device_in_use].store(true);
-  throw Fault{MG_DEVICE_LOST, reason};
+  switch (kind_of(error)) {
+    case ErrorKind::kMemory: throw Fault{MG_OUT_OF_MEMORY, text};
+    case ErrorKind::kUnavailable: throw Fault{MG_UNSUPPORTED, text};
+    case ErrorKind::kCapture: throw Fault{MG_INTERNAL, text};
+    case ErrorKind::kLost: lose_device(text);
+    case ErrorKind::kOther:
+      if (repeats(error)) lose_device(text);
+      throw Fault{MG_INTERNAL, text};
+  }
 }
 
 int device_count() noexcept {
@@ -104,12 +129,25 @@ int device_count() noexcept {
   return count < kMostDevices ? count : kMostDevices;
 }
 
-void use_device(int number) {
-  facts_of(number);
-  device_in_use = number;
-  check_not_lost();
-  check(cudaSetDevice(number), "the CUDA device cannot be used");
+const DeviceFacts& usable_device(int number) {
+  const DeviceFacts& facts = facts_of(number);
+  check_not_lost(number);
+  return facts;
 }
+
+void use_device(int number) {
+  usable_device(number);
+  device_in_use = number;
+  check(cudaSetDevice(number), "the CUDA device cannot be used");
+  in_use[number].store(true);
+}
+
+void select_device(int number) noexcept {
+  device_in_use = number;
+  if (cudaSetDevice(number) != cudaSuccess) cudaGetLastError();
+}
+
+bool is_in_use(int number) noexcept { return in_use[number].load(); }
 
 const DeviceFacts& device_facts() { return facts_of(device_in_use); }
 
@@ -122,8 +160,9 @@ bool has_warpgroups() {
   if (answer) return *answer;
   DeviceMemory memory;
   memory.reserve(sizeof(int));
-  tell_warpgroups_kernel<<<1, 1>>>(memory.data<int>());
-  check(cudaGetLastError(), "a kernel could not be launched");
+  Stream stream;
+  stream.launch(tell_warpgroups_kernel, {1}, kWarp, 0, memory.data<int>());
+  stream.synchronize();
   int value = 0;
   copy_from_device(&value, memory.data(), sizeof value);
   answer = value != 0;
@@ -138,6 +177,7 @@ int64_t free_bytes() {
 
 void* device_allocate(size_t bytes) {
   check_not_lost();
+  const cudaStream_t stream = waiting_stream();
   void* data = nullptr;
   const cudaError_t error = cudaMalloc(&data, bytes);
   if (error == cudaErrorMemoryAllocation) {
@@ -148,8 +188,13 @@ void* device_allocate(size_t bytes) {
                                       " are free; use a smaller batch or model"};
   }
   check(error, "device memory");
-  check(cudaMemset(data, 0, bytes), "device memory");
-  check(cudaDeviceSynchronize(), "device memory");  // the plans' streams do not wait for the default one
+  try {
+    check(cudaMemsetAsync(data, 0, bytes, stream), "device memory");
+    check(cudaStreamSynchronize(stream), "device memory");
+  } catch (const Fault&) {
+    device_release(data);
+    throw;
+  }
   return data;
 }
 
@@ -158,13 +203,11 @@ void device_release(void* data) noexcept {
 }
 
 void copy_to_device(void* device, const void* host, size_t bytes) {
-  check_not_lost();
-  check(cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice), "a copy to the device");
+  copy_and_wait(device, host, bytes, cudaMemcpyHostToDevice, "a copy to the device");
 }
 
 void copy_from_device(void* host, const void* device, size_t bytes) {
-  check_not_lost();
-  check(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost), "a copy from the device");
+  copy_and_wait(host, device, bytes, cudaMemcpyDeviceToHost, "a copy from the device");
 }
 
 void* pinned_allocate(size_t bytes) {
@@ -183,28 +226,23 @@ Stream::Stream() {
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream");
 }
 
-// A kernel must request more than 48 KiB once. Remembers the largest request.
+// A kernel must request more than 48 KiB once on each device. Remembers the largest request.
 void Stream::allow_shared(const void* kernel, size_t bytes) {
   if (bytes <= kSharedWithoutAsking) return;
   static std::mutex mutex;
-  static std::unordered_map<const void*, size_t> allowed;
+  static std::map<std::pair<int, const void*>, size_t> allowed;
   const std::lock_guard lock(mutex);
-  size_t& most = allowed[kernel];
+  size_t& most = allowed[{device_in_use, kernel}];
   if (bytes <= most) return;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)), "shared memory");
   most = bytes;
 }
 
-void Stream::launch(const void* kernel, Grid grid, int threads, size_t shared_bytes, void** arguments) {
-  check(cudaLaunchKernel(kernel, dim3(grid.x, grid.y), dim3(static_cast<unsigned>(threads)), arguments, shared_bytes, stream_),
-        "a kernel could not be launched");
-}
-
-void Stream::add_to_profile(const void* kernel, Grid grid, int threads, size_t shared_bytes, void** arguments) {
+void Stream::add_to_profile(const void* kernel, Grid grid, int threads, const std::function<void()>& queue) {
   Timer timer;
   const auto milliseconds_of = [&](int runs) {
     timer.start(*this);
-    for (int i = 0; i < runs; i++) launch(kernel, grid, threads, shared_bytes, arguments);
+    for (int i = 0; i < runs; i++) queue();
     timer.stop(*this);
     synchronize();
     return timer.milliseconds() / runs;

@@ -1,15 +1,25 @@
 // The host's side of the device: memory, streams of queued work, graphs and faults. Besides the kernels' intrinsics it is the only part of
-// the backend that calls the CUDA runtime. emulation/runtime.h has the same interface on the CPU.
+// the backend that calls the CUDA runtime. Tests run it on the CPU, on the runtime of emulation/runtime.h.
 //
 // Everything throws Fault. A fault that the device cannot recover from (MG_DEVICE_LOST) is permanent: every later call throws it again.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "abi/multigate.h"
+
+#if defined(MG_EMULATION)
+#include "cuda/emulation/runtime.h"
+#else
+#include <cuda_runtime.h>
+namespace mg_cuda {
+inline constexpr bool kEmulated = false;
+}
+#endif
 
 namespace mg_cuda {
 
@@ -51,14 +61,22 @@ inline constexpr int kMostDevices = 16;
 
 // Number of visible GPUs; 0 if there is no driver.
 int device_count() noexcept;
-// Selects a device for the calling thread. Throws MG_UNSUPPORTED with the reason if the device cannot be used.
+// The facts of a device. Throws MG_UNSUPPORTED with the reason if it cannot be used, or MG_DEVICE_LOST. Makes no context on it: that takes
+// some hundred MiB of its memory.
+const DeviceFacts& usable_device(int number);
+// Selects a device for the calling thread. Throws like usable_device.
 void use_device(int number);
+// The same for releasing memory: never throws, also for a device that is lost.
+void select_device(int number) noexcept;
+// Whether this process has used the device, so that it has a context there.
+bool is_in_use(int number) noexcept;
 // The facts of the calling thread's device.
 const DeviceFacts& device_facts();
 int64_t free_bytes();
 // Whether kernels can use warpgroup instructions (warpgroup.h): the device has them and the kernels are compiled for it.
 bool has_warpgroups();
 
+// Other threads may capture meanwhile; the calling thread must not.
 void* device_allocate(size_t bytes);  // zeroed; MG_OUT_OF_MEMORY gives the bytes needed and free
 void device_release(void* data) noexcept;
 void copy_to_device(void* device, const void* host, size_t bytes);    // waits
@@ -94,15 +112,6 @@ class Growing {
 };
 using DeviceMemory = Growing<device_allocate, device_release>;
 using PinnedMemory = Growing<pinned_allocate, pinned_release>;
-
-}  // namespace mg_cuda
-
-#if defined(MG_EMULATION)
-#include "cuda/emulation/runtime.h"
-#else
-#include <cuda_runtime.h>
-
-namespace mg_cuda {
 
 // Throws the Fault for an error of the runtime.
 void check(cudaError_t error, const char* what);
@@ -146,8 +155,12 @@ class Stream {
   void launch(void (*kernel)(P...), Grid grid, int threads, size_t shared_bytes, Exactly<P>... arguments) {
     allow_shared(reinterpret_cast<const void*>(kernel), shared_bytes);
     void* pointers[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
-    launch(reinterpret_cast<const void*>(kernel), grid, threads, shared_bytes, pointers);
-    if (profile_ != nullptr) add_to_profile(reinterpret_cast<const void*>(kernel), grid, threads, shared_bytes, pointers);
+    const auto queue = [&] {
+      check(cudaLaunchKernel(kernel, dim3(grid.x, grid.y), dim3(static_cast<unsigned>(threads)), pointers, shared_bytes, stream_),
+            "a kernel could not be launched");
+    };
+    queue();
+    if (profile_ != nullptr) add_to_profile(reinterpret_cast<const void*>(kernel), grid, threads, queue);
   }
 
   // From here on runs every kernel several more times and adds its time to the list; null: stop. Do not call it while capturing.
@@ -171,8 +184,7 @@ class Stream {
  private:
   friend class Timer;
   void allow_shared(const void* kernel, size_t bytes);
-  void launch(const void* kernel, Grid grid, int threads, size_t shared_bytes, void** arguments);
-  void add_to_profile(const void* kernel, Grid grid, int threads, size_t shared_bytes, void** arguments);
+  void add_to_profile(const void* kernel, Grid grid, int threads, const std::function<void()>& queue);
 
   std::vector<KernelTime>* profile_ = nullptr;
   cudaStream_t stream_ = nullptr;
@@ -195,4 +207,3 @@ class Timer {
 };
 
 }  // namespace mg_cuda
-#endif

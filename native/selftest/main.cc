@@ -7,6 +7,7 @@
 
 #include "selftest/cases/cases.h"
 #include "selftest/checks.h"
+#include "selftest/device_faults.h"
 #include "selftest/golden/golden.h"
 #include "selftest/hostile.h"
 #include "selftest/steady.h"
@@ -219,6 +220,9 @@ int main(int count, char** arguments) {
     if (!options.timing.programs.empty())
       return selftest::time_workloads(options.timing, places.front(), options.device == "cuda" ? kCudaClock : selftest::DeviceClock{}), 0;
     selftest::Report report(options.verbose);
+#if defined(MG_SELFTEST_EMULATED)
+    if (options.device == "cuda" && options.op.empty() && options.cases > 0 && options.part == 1) selftest::check_device_faults(report);
+#endif
     selftest::check_hostile_files(report);
     selftest::check_hostile_programs(report, places);
     if (!options.steady.empty()) selftest::check_steady(report, options.steady, options.timing.only);
