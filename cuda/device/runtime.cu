@@ -70,6 +70,7 @@ DeviceFacts find_device(int number) {
           static_cast<int64_t>(properties.totalGlobalMem),
           properties.multiProcessorCount,
           properties.sharedMemPerBlockOptin,
+          properties.sharedMemPerMultiprocessor,
           kEmulated};
 }
 

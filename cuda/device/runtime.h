@@ -45,8 +45,8 @@ struct DeviceFacts {
   int major = 0, minor = 0;  // compute capability
   int64_t memory_bytes = 0;
   int multiprocessors = 1;
-  size_t shared_bytes = 0;  // most per block
-  bool emulated = false;    // by the CPU: correct but slow
+  size_t shared_bytes = 0, shared_of_multiprocessor = 0;  // shared memory: most per block, and all
+  bool emulated = false;                                  // by the CPU: correct but slow
 };
 
 // The time of one kernel alone.

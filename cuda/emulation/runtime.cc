@@ -214,12 +214,21 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 
-// MULTIGATE_EMULATED_CAPABILITY: 8 for a device without warpgroup instructions.
+// MULTIGATE_EMULATED_CAPABILITY: 8 for a device without warpgroup instructions. MULTIGATE_EMULATED_MULTIPROCESSORS: 4 unless given.
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (const cudaError_t error = ask_hook("cudaGetDeviceProperties", 0); error != cudaSuccess) return error;
   if (device >= devices) return failed(cudaErrorInvalidDevice);
-  const char* const capability = std::getenv("MULTIGATE_EMULATED_CAPABILITY");
-  *properties = {"emulated by the CPU", capability != nullptr ? std::atoi(capability) : 9, 0, 4, kMemoryBytes, 227 * 1024};
+  const auto setting = [](const char* name, int otherwise) {
+    const char* const given = std::getenv(name);
+    return given != nullptr ? std::atoi(given) : otherwise;
+  };
+  *properties = {"emulated by the CPU",
+                 setting("MULTIGATE_EMULATED_CAPABILITY", 9),
+                 0,
+                 setting("MULTIGATE_EMULATED_MULTIPROCESSORS", 4),
+                 kMemoryBytes,
+                 227 * 1024,
+                 228 * 1024};
   return cudaSuccess;
 }
 

@@ -40,7 +40,7 @@ struct dim3 {
 struct cudaDeviceProp {
   char name[256];
   int major, minor, multiProcessorCount;
-  size_t totalGlobalMem, sharedMemPerBlockOptin;
+  size_t totalGlobalMem, sharedMemPerBlockOptin, sharedMemPerMultiprocessor;
 };
 
 using cudaStream_t = struct EmulatedStream*;

@@ -26,7 +26,7 @@ constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests with a tho
 #else
 constexpr int64_t kChunkFloats = int64_t{8} << 20;  // of dz: 32 MiB of the 50 MiB of an H100's L2 cache
 #endif
-constexpr int64_t kChunkUnit = 128;  // rows
+constexpr int64_t kLeastUnit = 128;  // rows
 constexpr int kCoreWarpRows = kGroupRows / 4;
 
 // dout takes 8 registers per gate and panel. Products, slopes and da take as many as three gates.
@@ -358,12 +358,34 @@ struct MixtureBackward final : Op {
     return {rounds, topology.cores ? kCoreWarpRows : kWarpRows, rounds ? topology.rounded : 0, topology.columns - (rounds ? topology.rounded : 0)};
   }
 
-  // Chunks of about equal size.
   int64_t most_chunk_rows(const Place& place) const {
-    return std::max<int64_t>(kChunkFloats / std::max<int64_t>(place.floats(kChunkUnit), 1), 1) * kChunkUnit;
+    return std::max<int64_t>(kChunkFloats / std::max<int64_t>(place.floats(kLeastUnit), 1), 1) * kLeastUnit;
   }
-  int64_t chunk_rows(const Place& place, int64_t rows) const {
-    return std::min(blocks_of(blocks_of(rows, blocks_of(rows, most_chunk_rows(place))), kChunkUnit) * kChunkUnit, rows);
+
+  // The rows whose gradients are summed on their own if a run has several chunks; see Splits. About one for each split in a chunk.
+  int64_t unit_rows(const Context& context, const Weights& w) const {
+    const int64_t wanted = most_chunk_rows(place(context.plan)) / context.plan.splits(w, context.rows);
+    int64_t unit = kLeastUnit;
+    while (unit * 2 <= wanted) unit *= 2;
+    return unit;
+  }
+
+  // The chunks that take the least time. All but the last have the same number of rows, a multiple of every unit.
+  int64_t chunk_rows(const Context& context) const {
+    const int64_t rows = context.rows, most = most_chunk_rows(place(context.plan));
+    if (rows <= most) return rows;
+    int64_t unit = kLeastUnit;
+    for (const Weights* w : topology.weights) unit = std::max(unit, unit_rows(context, *w));
+    const auto work = [&](int64_t chunk) {
+      if (chunk == 0) return int64_t{0};
+      return topology.cores ? topology.core_layout(chunk, 2).work : topology.layout(context.plan, chunk, division(), 2, 1).work;
+    };
+    int64_t best = 0, least = INT64_MAX;
+    for (int64_t chunk = most / unit * unit; chunk > most / 2; chunk -= unit) {
+      const int64_t all = rows / chunk * work(chunk) + work(rows % chunk);
+      if (all < least) best = chunk, least = all;
+    }
+    return best;
   }
 
   // Enough for any number of rows up to this one.
@@ -422,7 +444,7 @@ struct MixtureBackward final : Op {
 
   void launch(const Context& context) const override {
     const Place of_dz = place(context.plan);
-    const int64_t pitch = chunk_rows(of_dz, context.rows), places = topology.mixture.place_count;
+    const int64_t pitch = chunk_rows(context), places = topology.mixture.place_count;
     auto* const rounded = of_dz.rounds ? context.scratch<Bfloat16>() : nullptr;
     float* const dz = context.scratch<float>() + of_dz.rounded_bytes(pitch) / static_cast<int64_t>(sizeof(float));
     float* const sums = dz + of_dz.exact_floats(pitch);
@@ -439,11 +461,11 @@ struct MixtureBackward final : Op {
                         {p + (pitch + kMostRowWarps * kWarpRows) * places, places},
                         doutputs_table.data()};
       topology.cores ? launch_cores(context, chunk) : launch_tiles(context, chunk);
-      for (size_t s = 0; s < topology.streams.size(); s++) products(context, s, chunk);
+      for (size_t s = 0; s < topology.streams.size(); s++) products(context, s, chunk, pitch < context.rows);
     }
   }
 
-  void products(const Context& context, size_t s, const Chunk& chunk) const {
+  void products(const Context& context, size_t s, const Chunk& chunk, bool in_chunks) const {
     const auto from_chunk = [&](const mg_view& view) {
       const RowPointer all = context.at(view);
       return RowPointer{all.data + chunk.first_row * all.stride, all.stride};
@@ -459,7 +481,9 @@ struct MixtureBackward final : Op {
             static_cast<int>(of_dz.rows_of_sum)};
     // A stream that no expert or gate reads has no columns: its gradient is 0.
     if (dstreams[s].buffer >= 0) launch_input_gradient(context, w, chunk.rows, dz, from_chunk(dstreams[s]), dstreams[s].width, accumulate[s] != 0);
-    if (w.columns > 0) launch_weight_gradient(context, w, gradients[s], chunk.first_row, chunk.rows, from_chunk(topology.streams[s]), dz);
+    if (w.columns > 0)
+      launch_weight_gradient(context, w, gradients[s], in_chunks ? unit_rows(context, w) : 0, chunk.first_row, chunk.rows,
+                             from_chunk(topology.streams[s]), dz);
   }
 };
 

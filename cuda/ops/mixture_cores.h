@@ -12,8 +12,9 @@ namespace mg_cuda {
 
 inline constexpr int kTilePanels = kTileColumns / kPanel;
 inline constexpr int kHalfPanels = kTilePanels / 2;
-inline constexpr int kCoreStages = 4;  // tiles pending or in use
-inline constexpr int kMostGroupsOfRows = 2;
+inline constexpr int kCoreStages = 4;                // tiles pending or in use
+inline constexpr int kMostGroupsOfRows = 2;          // per block, and per multiprocessor: a thread has up to 255 registers
+inline constexpr int64_t kSharedOfABlock = 1 << 10;  // bytes that the device takes besides
 inline constexpr int kCoreThreads = kMostGroupsOfRows * kWarpgroup;
 inline constexpr int kLogitTilePanels = 4;
 inline constexpr int kMostLogitTiles = 4;  // per stream: 128 logits
