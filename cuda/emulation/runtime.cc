@@ -214,7 +214,8 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 
-// MULTIGATE_EMULATED_CAPABILITY: 8 for a device without warpgroup instructions. MULTIGATE_EMULATED_MULTIPROCESSORS: 4 unless given.
+// MULTIGATE_EMULATED_CAPABILITY: 8 for a device without warpgroup instructions. Devices differ in their number of multiprocessors:
+// MULTIGATE_EMULATED_MULTIPROCESSORS of the first.
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (const cudaError_t error = ask_hook("cudaGetDeviceProperties", 0); error != cudaSuccess) return error;
   if (device >= devices) return failed(cudaErrorInvalidDevice);
@@ -225,7 +226,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {"emulated by the CPU",
                  setting("MULTIGATE_EMULATED_CAPABILITY", 9),
                  0,
-                 setting("MULTIGATE_EMULATED_MULTIPROCESSORS", 4),
+                 setting("MULTIGATE_EMULATED_MULTIPROCESSORS", 4) + device,
                  kMemoryBytes,
                  227 * 1024,
                  228 * 1024};
