@@ -21,11 +21,6 @@
 namespace mg_cuda {
 namespace {
 
-#if defined(MG_EMULATION)
-constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests with a thousand rows have several chunks
-#else
-constexpr int64_t kChunkFloats = int64_t{8} << 20;  // of dz: 32 MiB of the 50 MiB of an H100's L2 cache
-#endif
 constexpr int64_t kLeastUnit = 128;  // rows
 constexpr int kCoreWarpRows = kGroupRows / 4;
 
@@ -359,7 +354,8 @@ struct MixtureBackward final : Op {
   }
 
   int64_t most_chunk_rows(const Place& place) const {
-    return std::max<int64_t>(kChunkFloats / std::max<int64_t>(place.floats(kLeastUnit), 1), 1) * kLeastUnit;
+    const int64_t bytes = place.floats(kLeastUnit) * static_cast<int64_t>(sizeof(float));
+    return std::max<int64_t>(chunk_bytes() / std::max<int64_t>(bytes, 1), 1) * kLeastUnit;
   }
 
   // The rows whose gradients are summed on their own if a run has several chunks; see Splits. About one for each split in a chunk.
