@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 
 import type { DeviceName, NativeBinding } from '../native/binding.js'
 import { checkOneOf, invalidArgument, wrongArgument } from './check.js'
+import { MultigateError } from './errors.js'
 
 export interface ChosenDevice {
   readonly device: DeviceName
@@ -23,9 +24,29 @@ export function chooseDevice(native: NativeBinding, device: DeviceName | 'auto',
     const problem = `expected none on device '${device}', found '${isa}', an instruction set of the CPU; leave isa out, or use device: 'cpu'`
     throw wrongArgument('isa', problem)
   }
+  if (isa !== undefined) return { device: 'cpu', reason: `isa '${isa}' is the CPU's` }
   const gpu = native.devices().find(({ name }) => name === 'cuda')
-  if (isa === undefined && gpu?.available === true) return { device: 'cuda', reason: undefined }
-  return { device: 'cpu', reason: isa === undefined ? gpu?.reason : `isa '${isa}' is the CPU's` }
+  const reason = gpu?.available === true ? whyUnusable(native, 'cuda') : gpu?.reason
+  return { device: gpu?.available === true && reason === undefined ? 'cuda' : 'cpu', reason }
+}
+
+const used = new WeakMap<NativeBinding, Set<DeviceName>>()
+
+/**
+ * Why a GPU that is there cannot be used, such as a process that has it to itself. Only using it tells, and takes memory of it: so call this for
+ * a GPU that is about to be used.
+ */
+export function whyUnusable(native: NativeBinding, device: DeviceName): string | undefined {
+  const known = used.get(native) ?? new Set()
+  if (known.has(device)) return undefined
+  try {
+    native.createMemory(device, 1).dispose()
+  } catch (error) {
+    if (!(error instanceof MultigateError)) throw error
+    return error.message
+  }
+  used.set(native, known.add(device))
+  return undefined
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless `device` is a string. */

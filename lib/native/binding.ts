@@ -227,7 +227,7 @@ export interface DeviceInfo {
   available: boolean
   /** Why it is not available; empty if it is. */
   reason: string
-  /** For GPUs: the processor's name, its compute capability and its memory in bytes. */
+  /** For GPUs: the processor's name, its compute capability and its memory in bytes. Free bytes are unknown before this process uses the GPU. */
   processor?: string | undefined
   capability?: string | undefined
   memoryBytes?: number | undefined

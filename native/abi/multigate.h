@@ -186,7 +186,7 @@ typedef struct mg_device_info {
   char name[128];       /* the processor's name, for display; may be empty */
   char capability[32];  /* GPUs: compute capability, "9.0"; may be empty */
   int64_t memory_bytes; /* the device's own memory; 0: unknown */
-  int64_t free_bytes;   /* free device memory now */
+  int64_t free_bytes;   /* free device memory now; 0: unknown, as long as this process has not used the device */
 } mg_device_info;
 
 typedef struct mg_backend {
@@ -194,7 +194,7 @@ typedef struct mg_backend {
   int32_t element; /* MG_F32, or MG_F64 for the reference */
   const char* name;
 
-  /* MG_OK if this machine can run the backend; else the error says why not. */
+  /* MG_OK if this machine can run the backend; else the error says why not. Takes no memory of the device. */
   mg_status (*available)(mg_error* error) MG_NOEXCEPT;
   /* Describes the device. Call it only if the backend is available. */
   void (*describe)(mg_device_info* info) MG_NOEXCEPT;

@@ -27,10 +27,11 @@ Napi::Value list_devices(const Napi::CallbackInfo& info) {
     device.Set("reason", Napi::String::New(env, report.reason));
     if (report.info.name[0] != 0) device.Set("processor", Napi::String::New(env, report.info.name));
     if (report.info.capability[0] != 0) device.Set("capability", Napi::String::New(env, report.info.capability));
-    if (report.info.memory_bytes > 0) {
-      device.Set("memoryBytes", Napi::Number::New(env, static_cast<double>(report.info.memory_bytes)));
-      device.Set("freeBytes", Napi::Number::New(env, static_cast<double>(report.info.free_bytes)));
-    }
+    const auto set_bytes = [&](const char* name, int64_t bytes) {
+      if (bytes > 0) device.Set(name, Napi::Number::New(env, static_cast<double>(bytes)));
+    };
+    set_bytes("memoryBytes", report.info.memory_bytes);
+    set_bytes("freeBytes", report.info.free_bytes);
     list.Set(count++, device);
   }
   return list;

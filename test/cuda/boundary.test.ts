@@ -7,7 +7,22 @@ import { describe, expect, it } from 'vitest'
 import { binding, denseParameters, densePlan, denseProgram, expectCode, floats } from '../native/programs.js'
 import { onCuda, usable } from './usable.js'
 
+const second = binding.devices().find(({ name }) => name === 'cuda:1')
+
 describe.skipIf(!usable)(onCuda('the plug-in'), () => {
+  it.skipIf(second?.available !== true)('uses a second GPU beside the first, which only then tells its free memory', () => {
+    expect(second).toMatchObject({ memoryBytes: expect.any(Number) as number })
+    expect(second).not.toHaveProperty('freeBytes')
+    for (const device of ['cuda', 'cuda:1', 'cuda'] as const) {
+      const { plan } = densePlan(device)
+      const y = floats(device, 2)
+      plan.run({ rows: 1, inputs: [new Float32Array([1, 0, 0])], outputs: [y], scalars: new Float64Array(0), threads: 1 })
+      expect([...y]).toEqual([11, 22])
+      plan.dispose()
+    }
+    expect(binding.devices().find(({ name }) => name === 'cuda:1')).toHaveProperty('freeBytes')
+  })
+
   it('copies memory in and out, whole and in parts, and starts from zero', () => {
     const memory = binding.createMemory('cuda', 1000)
     expect(memory.read(0, 1000)).toEqual(new Float32Array(1000))

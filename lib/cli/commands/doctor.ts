@@ -5,10 +5,11 @@ import { availableParallelism, cpus, totalmem } from 'node:os'
 import { Command } from 'commander'
 
 import { groupLimits, threadsWithin } from '../../core/cgroups.js'
+import { isGpu, whyUnusable } from '../../core/device.js'
 import { MultigateError } from '../../core/errors.js'
 import { availableBytes, bytesText } from '../../core/memory.js'
 import { loadDuckDB } from '../../data/duckdb.js'
-import type { DeviceInfo } from '../../native/binding.js'
+import type { DeviceInfo, NativeBinding } from '../../native/binding.js'
 import { loadNative } from '../../native/loader.js'
 import { exitCodes } from '../exit.js'
 import { print } from '../terminal.js'
@@ -67,7 +68,7 @@ function examine(): Omit<Findings, 'duckdb'> {
       native: { loaded: true, abiVersion: native.abiVersion },
       processors: processorsOf(native.processors()),
       isas: native.isas(),
-      devices: native.devices(),
+      devices: examineDevices(native),
     }
   } catch (error) {
     if (!(error instanceof MultigateError)) throw error
@@ -79,6 +80,16 @@ function examine(): Omit<Findings, 'duckdb'> {
       devices: [],
     }
   }
+}
+
+/** A GPU tells how much of its memory is free, and whether it works, only in use. */
+function examineDevices(native: NativeBinding): DeviceInfo[] {
+  const gpus = native.devices().filter(({ name, available }) => isGpu(name) && available)
+  const reasons = new Map(gpus.map(({ name }) => [name, whyUnusable(native, name)]))
+  return native.devices().map((device) => {
+    const reason = reasons.get(device.name)
+    return reason === undefined ? device : { ...device, available: false, reason }
+  })
 }
 
 async function examineDuckDB(): Promise<Findings['duckdb']> {
