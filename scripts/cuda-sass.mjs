@@ -152,7 +152,8 @@ function find(name) {
 }
 
 function findDisassembler(nvcc) {
-  const inTriton = 'import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec("triton").origin).parent / "backends/nvidia/bin/nvdisasm")'
+  const inTriton =
+    'import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec("triton").origin).parent / "backends/nvidia/bin/nvdisasm")'
   const candidates = [
     () => process.env.NVDISASM,
     () => find('nvdisasm'),
@@ -178,7 +179,11 @@ function listings() {
       const cubin = join(folder, `${basename(source)}bin`)
       const options = ['-std=c++17', '-O3', '-arch=sm_90a', '-cubin', '-I', join(root, 'native'), '-I', root]
       execFileSync(nvcc, [...options, join(root, source), '-o', cubin], { stdio: ['ignore', 'inherit', 'inherit'] })
-      return execFileSync(disassembler, ['-c', cubin], { encoding: 'utf8', maxBuffer: 1 << 30, stdio: ['ignore', 'pipe', 'ignore'] })
+      return execFileSync(disassembler, ['-c', cubin], {
+        encoding: 'utf8',
+        maxBuffer: 1 << 30,
+        stdio: ['ignore', 'pipe', 'ignore'],
+      })
     })
   } finally {
     rmSync(folder, { recursive: true })
@@ -194,9 +199,13 @@ if (typeof texts === 'string') {
 const found = texts.flatMap(functions)
 const rows = hot.map((each) => ({ ...count(each, found), ceiling: each.ceiling }))
 console.table(
-  Object.fromEntries(rows.map(({ loop, ...numbers }) => [loop, Object.fromEntries(Object.entries(numbers).map(([k, v]) => [k, Math.round(v)]))])),
+  Object.fromEntries(
+    rows.map(({ loop, ...numbers }) => [loop, Object.fromEntries(Object.entries(numbers).map(([k, v]) => [k, Math.round(v)]))]),
+  ),
 )
 const above = rows.filter(({ all, ceiling, local }) => all > ceiling || local > 0)
 for (const { loop, all, ceiling, local } of above)
-  console.error(`${loop}: expected at most ${ceiling} instructions a tile and no local memory, found ${Math.round(all)} and ${local} accesses to it`)
+  console.error(
+    `${loop}: expected at most ${ceiling} instructions a tile and no local memory, found ${Math.round(all)} and ${local} accesses to it`,
+  )
 if (above.length > 0) process.exit(1)

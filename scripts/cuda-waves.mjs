@@ -12,6 +12,9 @@ const programs = join(root, 'bench', 'gpu', 'programs.json')
 /** Multiprocessors of an H200 or H100, an A100 and half an H100 (an H20 has as many). */
 const multiprocessors = [132, 108, 78]
 const workloads = ['L1', 'L3', 'L4', 'L1-1M']
+/** At least this share, in percent, of what may still be divided: chunks of a million rows. 10,240 rows are too few blocks. */
+const least = 85
+const divided = /^L1-1M .*(core_forward|core_dz|input_gradient)_kernel$/
 const hot = /^(core_forward|core_dz|mixture_forward|mixture_dz|input_gradient|weight_gradient)_kernel/
 
 /** Names of functions by their address in the file. */
@@ -66,9 +69,24 @@ console.table(
       Object.fromEntries(
         multiprocessors.flatMap((count) => [
           [`on ${count}`, row[count] ? `${share(row[count])}%` : '-'],
-          [`blocks (${count})`, row[count] ? `${row[count].launches} x ${Math.round(row[count].blocks / row[count].launches)}` : '-'],
+          [
+            `blocks (${count})`,
+            row[count] ? `${row[count].launches} x ${Math.round(row[count].blocks / row[count].launches)}` : '-',
+          ],
         ]),
       ),
     ]),
   ),
 )
+let failed = false
+for (const [name, row] of rows)
+  for (const count of multiprocessors)
+    if (divided.test(name) && share(row[count]) < least) {
+      console.error(`${name}: expected at least ${least}% of ${count} multiprocessors, found ${share(row[count])}%`)
+      failed = true
+    }
+if (![...rows.keys()].some((name) => divided.test(name))) {
+  console.error('cuda-waves: expected kernels of L1-1M among the launches, found none')
+  failed = true
+}
+process.exit(failed ? 1 : 0)

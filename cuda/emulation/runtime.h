@@ -6,7 +6,7 @@
 // - what is not allowed while a stream captures fails, and ends the capture.
 // Tests can let any call fail, or wait in it (emulation::set_hook).
 //
-// With MULTIGATE_EMULATED_DRY=1 kernels do not run: for lists of the launches of programs that would take too long here.
+// With MULTIGATE_EMULATED_DRY=1 kernels of more than a warp do not run: for lists of the launches of programs that would take too long here.
 #pragma once
 #include <cstddef>
 #include <cstdint>
