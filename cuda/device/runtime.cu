@@ -70,6 +70,7 @@ DeviceFacts find_device(int number) {
           static_cast<int64_t>(properties.totalGlobalMem),
           properties.multiProcessorCount,
           properties.sharedMemPerBlockOptin,
+          properties.sharedMemPerMultiprocessor,
           kEmulated};
 }
 
@@ -247,7 +248,7 @@ void Stream::add_to_profile(const void* kernel, Grid grid, int threads, const st
     synchronize();
     return timer.milliseconds() / runs;
   };
-  const int runs = std::clamp(static_cast<int>(kProfiledMilliseconds / milliseconds_of(1)), 1, kMostProfiledRuns);
+  const auto runs = static_cast<int>(std::clamp<double>(kProfiledMilliseconds / milliseconds_of(1), 1, kMostProfiledRuns));
   const char* name = nullptr;
   check(cudaFuncGetName(&name, kernel), "a kernel's name");
   profile_->push_back({name, grid, threads, milliseconds_of(runs)});

@@ -18,7 +18,9 @@
 #include <cuda_runtime.h>
 namespace mg_cuda {
 inline constexpr bool kEmulated = false;
-}
+// What a chunk of rows may pass on through the L2 cache: 32 of the 50 MiB of an H100. The same on every device, because sums depend on it.
+inline constexpr int64_t chunk_bytes() { return int64_t{32} << 20; }
+}  // namespace mg_cuda
 #endif
 
 namespace mg_cuda {
@@ -45,8 +47,8 @@ struct DeviceFacts {
   int major = 0, minor = 0;  // compute capability
   int64_t memory_bytes = 0;
   int multiprocessors = 1;
-  size_t shared_bytes = 0;  // most per block
-  bool emulated = false;    // by the CPU: correct but slow
+  size_t shared_bytes = 0, shared_of_multiprocessor = 0;  // shared memory: most per block, and all
+  bool emulated = false;                                  // by the CPU: correct but slow
 };
 
 // The time of one kernel alone.

@@ -15,7 +15,8 @@ inline constexpr int kGroupRows = 64;  // of c
 inline constexpr int kCoreBytes = 128;
 inline constexpr int kStepCores = 2;  // along the depth
 
-// An operand in shared memory, from a step on. Cores along the depth are adjacent; those across it are `across_bytes` apart.
+// An operand in shared memory, from a step on. Cores along the depth are adjacent; those across it are `across_bytes` apart. The same for all
+// threads of a warpgroup.
 struct Cores {
   const char* first;
   int across_bytes;
@@ -37,12 +38,16 @@ inline constexpr bool kHasWarpgroups = false;
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-namespace device {
-__device__ __forceinline__ uint64_t descriptor(const Cores& operand) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(operand.first));
-  return (address >> 4 & 0x3FFF) | static_cast<uint64_t>(kCoreBytes >> 4) << 16 | static_cast<uint64_t>(operand.across_bytes >> 4) << 32;
+// Cores as the instructions name them.
+struct Operand {
+  uint64_t descriptor;
+  __device__ __forceinline__ Operand behind(int bytes) const { return {descriptor + static_cast<uint64_t>(bytes >> 4)}; }
+};
+__device__ __forceinline__ Operand operand_of(const Cores& cores) {
+  // The compiler does not know that the address is the same for all lanes: a shuffle puts it into a uniform register once, not at every step.
+  const uint32_t address = __shfl_sync(0xFFFFFFFFu, static_cast<uint32_t>(__cvta_generic_to_shared(cores.first)), 0);
+  return {(address >> 4) + (static_cast<uint64_t>(kCoreBytes >> 4) << 16) + (static_cast<uint64_t>(cores.across_bytes >> 4) << 32)};
 }
-}  // namespace device
 
 // Makes this thread's writes to shared memory visible to its matrix instructions, and after a block_barrier() to those of other threads.
 __device__ __forceinline__ void shared_written() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
@@ -63,7 +68,7 @@ __device__ __forceinline__ void pin(float (&sums)[kCount]) {
 }
 
 // c = a b, or += if it accumulates. Both operands are in shared memory.
-__device__ __forceinline__ void warpgroup_step(float (&c)[32], const Cores& a, const Cores& b, bool accumulate) {
+__device__ __forceinline__ void warpgroup_step(float (&c)[32], Operand a, Operand b, bool accumulate) {
   asm volatile(
       "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
       "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
@@ -72,18 +77,18 @@ __device__ __forceinline__ void warpgroup_step(float (&c)[32], const Cores& a, c
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]), "+f"(c[9]), "+f"(c[10]),
         "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15]), "+f"(c[16]), "+f"(c[17]), "+f"(c[18]), "+f"(c[19]), "+f"(c[20]), "+f"(c[21]),
         "+f"(c[22]), "+f"(c[23]), "+f"(c[24]), "+f"(c[25]), "+f"(c[26]), "+f"(c[27]), "+f"(c[28]), "+f"(c[29]), "+f"(c[30]), "+f"(c[31])
-      : "l"(device::descriptor(a)), "l"(device::descriptor(b)), "r"(static_cast<int>(accumulate)));
+      : "l"(a.descriptor), "l"(b.descriptor), "r"(static_cast<int>(accumulate)));
 }
 
 // The same with a in registers, as in matrix_step_bf16.
-__device__ __forceinline__ void warpgroup_step(float (&c)[16], const uint32_t (&a)[4], const Cores& b, bool accumulate) {
+__device__ __forceinline__ void warpgroup_step(float (&c)[16], const uint32_t (&a)[4], Operand b, bool accumulate) {
   asm volatile(
       "{\n.reg .pred p;\nsetp.ne.b32 p, %21, 0;\n"
       "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
       "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, {%16,%17,%18,%19}, %20, p, 1, 1, 0;\n}"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]), "+f"(c[9]), "+f"(c[10]),
         "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(device::descriptor(b)), "r"(static_cast<int>(accumulate)));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b.descriptor), "r"(static_cast<int>(accumulate)));
 }
 
 #else
@@ -95,8 +100,12 @@ template <int kPending>
 __device__ __forceinline__ void warpgroup_wait() {}
 template <int kCount>
 __device__ __forceinline__ void pin(float (&)[kCount]) {}
-__device__ __forceinline__ void warpgroup_step(float (&)[32], const Cores&, const Cores&, bool) {}
-__device__ __forceinline__ void warpgroup_step(float (&)[16], const uint32_t (&)[4], const Cores&, bool) {}
+struct Operand {
+  __device__ __forceinline__ Operand behind(int) const { return {}; }
+};
+__device__ __forceinline__ Operand operand_of(const Cores&) { return {}; }
+__device__ __forceinline__ void warpgroup_step(float (&)[32], Operand, Operand, bool) {}
+__device__ __forceinline__ void warpgroup_step(float (&)[16], const uint32_t (&)[4], Operand, bool) {}
 
 #endif
 

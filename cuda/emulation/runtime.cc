@@ -1,8 +1,11 @@
 // See runtime.h. One lock guards all of it, also while kernels run.
 #include "cuda/device/runtime.h"
 
+#include <dlfcn.h>
+
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -142,10 +145,15 @@ void join_capture(EmulatedStream& stream, std::shared_ptr<Capture> capture) {
   stream.capture = std::move(capture), stream.joined = 0;
 }
 
+bool is_dry() {
+  static const bool dry = std::getenv("MULTIGATE_EMULATED_DRY") != nullptr;
+  return dry;
+}
+
 void* allocated(size_t bytes) {
   void* data = nullptr;  // aligned like cudaMalloc's, and no byte longer than asked for
   if (posix_memalign(&data, 256, bytes == 0 ? 1 : bytes) != 0) return nullptr;
-  std::memset(data, 0xFF, bytes);
+  if (!is_dry()) std::memset(data, 0xFF, bytes);
   return data;
 }
 
@@ -182,6 +190,7 @@ cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_byte
     if (stream->device != current) return cudaErrorInvalidResourceHandle;
     const auto allowed = machine().shared_bytes.find({current, kernel});
     if (shared_bytes > (allowed == machine().shared_bytes.end() ? kSharedWithoutAsking : allowed->second)) return cudaErrorInvalidValue;
+    if (is_dry() && block.x > 32) return add(*stream, [] {}), cudaSuccess;
     add(*stream, [=, thread = std::move(thread)] { run_grid({grid.x, grid.y}, static_cast<int>(block.x), shared_bytes, thread); });
     return cudaSuccess;
   });
@@ -214,12 +223,22 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 
-// MULTIGATE_EMULATED_CAPABILITY: 8 for a device without warpgroup instructions.
+// MULTIGATE_EMULATED_CAPABILITY: 8 for a device without warpgroup instructions. Devices differ in their number of multiprocessors:
+// MULTIGATE_EMULATED_MULTIPROCESSORS of the first.
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (const cudaError_t error = ask_hook("cudaGetDeviceProperties", 0); error != cudaSuccess) return error;
   if (device >= devices) return failed(cudaErrorInvalidDevice);
-  const char* const capability = std::getenv("MULTIGATE_EMULATED_CAPABILITY");
-  *properties = {"emulated by the CPU", capability != nullptr ? std::atoi(capability) : 9, 0, 4, kMemoryBytes, 227 * 1024};
+  const auto setting = [](const char* name, int otherwise) {
+    const char* const given = std::getenv(name);
+    return given != nullptr ? std::atoi(given) : otherwise;
+  };
+  *properties = {"emulated by the CPU",
+                 setting("MULTIGATE_EMULATED_CAPABILITY", 9),
+                 0,
+                 setting("MULTIGATE_EMULATED_MULTIPROCESSORS", 4) + device,
+                 kMemoryBytes,
+                 227 * 1024,
+                 228 * 1024};
   return cudaSuccess;
 }
 
@@ -455,9 +474,18 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int valu
   });
 }
 
-cudaError_t cudaFuncGetName(const char** name, const void*) {
-  *name = "an emulated kernel";
+// The address in the file, which `nm` turns into a name: that of a kernel of an anonymous namespace is not known at run time.
+cudaError_t cudaFuncGetName(const char** name, const void* kernel) {
+  static std::map<const void*, std::string> names;
+  const std::lock_guard lock(machine().lock);
+  Dl_info file{};
+  char text[32];
+  if (dladdr(kernel, &file) == 0) return cudaErrorInvalidValue;
+  std::snprintf(text, sizeof text, "%zx", static_cast<size_t>(static_cast<const char*>(kernel) - static_cast<const char*>(file.dli_fbase)));
+  *name = names.try_emplace(kernel, text).first->second.c_str();
   return cudaSuccess;
 }
+
+int64_t chunk_bytes() { return is_dry() ? int64_t{32} << 20 : int64_t{256} << 10; }
 
 }  // namespace mg_cuda

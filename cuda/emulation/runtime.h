@@ -5,6 +5,8 @@
 // - every device has its own contexts, function attributes and streams; a launch on another device's stream fails;
 // - what is not allowed while a stream captures fails, and ends the capture.
 // Tests can let any call fail, or wait in it (emulation::set_hook).
+//
+// With MULTIGATE_EMULATED_DRY=1 kernels of more than a warp do not run: for lists of the launches of programs that would take too long here.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +19,8 @@ namespace mg_cuda {
 struct Grid;
 
 inline constexpr bool kEmulated = true;
+// What a chunk of rows may pass on through the L2 cache: little, so that tests with a thousand rows have several chunks. Like a GPU's if dry.
+int64_t chunk_bytes();
 
 // NOLINTBEGIN: the runtime's names
 enum cudaError_t : int {
@@ -40,7 +44,7 @@ struct dim3 {
 struct cudaDeviceProp {
   char name[256];
   int major, minor, multiProcessorCount;
-  size_t totalGlobalMem, sharedMemPerBlockOptin;
+  size_t totalGlobalMem, sharedMemPerBlockOptin, sharedMemPerMultiprocessor;
 };
 
 using cudaStream_t = struct EmulatedStream*;

@@ -7,6 +7,11 @@ namespace mg_cuda {
 
 inline constexpr bool kHasWarpgroups = true;
 
+struct Operand : Cores {
+  Operand behind(int bytes) const { return {{first + bytes, across_bytes}}; }
+};
+inline Operand operand_of(const Cores& cores) { return {cores}; }
+
 inline void shared_written() {}
 inline void warpgroup_begin() {}
 inline void warpgroup_commit() {}

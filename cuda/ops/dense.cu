@@ -134,7 +134,7 @@ struct DenseBackward final : Op {
                             context.scratch<Quad>(), static_cast<int>(activation));
       dz = {context.scratch<float>(), w.columns};
     }
-    launch_weight_gradient(context, w, gradient, 0, context.rows, context.at(x), {dz});
+    launch_weight_gradient(context, w, gradient, 0, 0, context.rows, context.at(x), {dz});
     if (dx.buffer >= 0) launch_input_gradient(context, w, context.rows, {dz}, context.at(dx), dx.width, accumulate);
   }
 };

@@ -82,17 +82,14 @@ __device__ __forceinline__ GlobalTile<Number> columns_of(const Dz& dz, int64_t r
     return {dz.exact.data + row * dz.exact.stride + tile.column - (dz.rounded == nullptr ? 0 : tile.first), dz.exact.stride, rows, columns};
 }
 
-// A tile of a split. The tile with the first rows also computes its part of the last row.
+// A tile of a unit of a split: rows [row, row + rows) of the launch. The tile with the first rows also computes its part of the last row.
 template <Precision kPrecision, class Tile, class Number, class Locate>
-__device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPointer x, const Dz& dz, int w_depth, int w_columns,
-                                                     const Locate& locate) {
+__device__ __forceinline__ void weight_gradient_tile(float* matrix, int64_t row, int rows, bool adds, RowPointer x, const Dz& dz, int w_depth,
+                                                     int w_columns, const Locate& locate) {
   float* shared = shared_memory<float>();
   TileSums<Tile> sums;
   {
     const GradientTile tile = locate(blockIdx.x);
-    const int64_t row = splits.row(blockIdx.y);
-    const auto rows = static_cast<int>(splits.size(blockIdx.y));
-    if (rows == 0 && splits.adds) return;
     add_tile_product<Tile, kPrecision, Lines::kAcross, Lines::kAcross>(
         sums, GlobalTile<>{x.data + row * x.stride + tile.depth, x.stride, rows, least(w_depth - tile.depth, Tile::kRows)},
         columns_of<Number>(dz, row, tile, rows, Tile::kColumns), rows, rows, shared,
@@ -100,20 +97,19 @@ __device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPo
   }
   sums.join(shared);
   const GradientTile tile = locate(block_again());
-  float* const to = splits.matrix(blockIdx.y) + tile.column;
+  float* const to = matrix + tile.column;
   sums.template store<true>(to + static_cast<int64_t>(tile.depth) * w_columns, w_columns, least(w_depth - tile.depth, Tile::kRows), tile.columns,
-                            splits.adds);
+                            adds);
   const int thread = thread_again();
   if constexpr (!std::is_same_v<Number, float>) {
     if (tile.depth != 0 || thread >= Tile::kColumns || thread >= tile.columns) return;
-    const int64_t stride = dz.rounded_stride, row = splits.row(blockIdx.y);
+    const int64_t stride = dz.rounded_stride;
     const float* at = dz.sums + row / dz.rows_of_sum * stride + tile.column + thread;
-    const auto rows = static_cast<int>(splits.size(blockIdx.y));
     float bias = 0;
 #pragma unroll 4
     for (int i = 0; i < rows; i += dz.rows_of_sum, at += stride) bias += *at;
     float* const last = to + static_cast<int64_t>(w_depth) * w_columns + thread;
-    *last = splits.adds ? *last + bias : bias;
+    *last = adds ? *last + bias : bias;
     return;
   }
   if (tile.depth != 0 || Tile::row(thread) != 0) return;
@@ -126,7 +122,7 @@ __device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPo
   const int c = Tile::column(thread) + first_place(thread % kWarp / 4);
   if (thread % 4 != 0 || Tile::part(thread) != 0 || c >= tile.columns) return;
   auto* const last = reinterpret_cast<Quad*>(to + static_cast<int64_t>(w_depth) * w_columns + c);
-  if (splits.adds) add_quad(bias, *last);
+  if (adds) add_quad(bias, *last);
   *last = bias;
 }
 
@@ -135,10 +131,14 @@ template <Precision kPrecision, class Division, class Number>
 __global__ void __launch_bounds__(Division::Rounded::kThreads, Division::Rounded::kBlocks)
     weight_gradient_kernel(Splits splits, RowPointer x, Dz dz, int w_depth, int w_columns, int rounded) {
   const auto locate = [&](unsigned block) { return GradientTile::of<Division>(block, w_columns, rounded); };
-  if (kPrecision == Precision::kFloat32 || !locate(blockIdx.x).exact)
-    weight_gradient_tile<kPrecision, typename Division::Rounded, Number>(splits, x, dz, w_depth, w_columns, locate);
-  else
-    weight_gradient_tile<Precision::kFloat32, typename Division::Exact, float>(splits, x, dz, w_depth, w_columns, locate);
+  splits.for_each_unit(blockIdx.y, [&](int64_t row, int rows, bool adds) {
+    block_barrier();  // the unit before has no more use for the shared memory
+    float* const matrix = splits.matrix(blockIdx.y);
+    if (kPrecision == Precision::kFloat32 || !locate(blockIdx.x).exact)
+      weight_gradient_tile<kPrecision, typename Division::Rounded, Number>(matrix, row, rows, adds, x, dz, w_depth, w_columns, locate);
+    else
+      weight_gradient_tile<Precision::kFloat32, typename Division::Exact, float>(matrix, row, rows, adds, x, dz, w_depth, w_columns, locate);
+  });
 }
 
 // In float32 all columns have the same precision.
@@ -185,9 +185,10 @@ int64_t gradient_threads(Precision precision, const Weights& w) {
   return threads;
 }
 
-Splits splits_of(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows) {
-  const int64_t count = context.plan.splits(w, context.rows), split_rows = blocks_of(blocks_of(rows, count), kStageDepth) * kStageDepth;
-  return {rows, split_rows, count, context.splits(gradient), w.elements(), gradient.adds || first_row > 0};
+Splits splits_of(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row, int64_t rows) {
+  const int64_t count = context.plan.splits(w, context.rows);
+  const int64_t unit_rows = unit > 0 ? unit : blocks_of(blocks_of(rows, count), kStageDepth) * kStageDepth;
+  return {rows, unit_rows, count, first_row / unit_rows, context.splits(gradient), w.elements(), gradient.adds};
 }
 
 void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate) {
@@ -212,10 +213,10 @@ void launch_input_gradient(const Context& context, const Weights& w, int64_t row
   });
 }
 
-void launch_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows, RowPointer x,
-                            const Dz& dz) {
-  if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, gradient, first_row, rows, x, dz.exact);
-  const Splits splits = splits_of(context, w, gradient, first_row, rows);
+void launch_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row, int64_t rows,
+                            RowPointer x, const Dz& dz) {
+  if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, gradient, unit, first_row, rows, x, dz.exact);
+  const Splits splits = splits_of(context, w, gradient, unit, first_row, rows);
   with_division(context.plan.precision, w, [&](auto precision, auto type) {
     constexpr Precision kPrecision = decltype(precision)::value;
     using Of = typename decltype(type)::Is;

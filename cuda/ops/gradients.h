@@ -21,30 +21,36 @@ struct Dz {
 void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate);
 
 // Each split of the gradient, [w.depth, w.columns] = x^T dz and the last row = the sum of dz, over its share of rows [first_row, first_row + rows);
-// += if the gradient says so, or if first_row > 0, because the rows of a run may come in several calls, in order. x and dz point at row first_row.
-// Precision as above; the bias's sum uses dz unrounded.
-void launch_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows, RowPointer x,
-                            const Dz& dz);
+// += if the gradient says so. unit: 0, or the rows of the run come in several calls, in order, all but the last with a multiple of `unit` rows. The
+// bits do not depend on how many calls. x and dz point at row first_row. Precision as above; the bias's sum uses dz unrounded.
+void launch_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row, int64_t rows,
+                            RowPointer x, const Dz& dz);
 
 // Number of threads for a split of a weight gradient.
 int64_t gradient_threads(Precision precision, const Weights& w);
 
-// The rows and sums of a launch of a weight gradient: block y computes split y.
+// How the splits of a weight gradient share the rows of a run, and which rows a launch has. Unit u of the run's rows belongs to split u % count.
+// Every unit is summed on its own and then added to its split, in order.
 struct Splits {
-  int64_t rows;  // rows of the launch
-  int64_t split_rows, count;
+  int64_t rows;  // of the launch
+  int64_t unit_rows, count;
+  int64_t first_unit;  // of the launch
   float* first;
-  int64_t floats;  // floats of a split
+  int64_t floats;  // of a split
   bool adds;
 
-  // For block y: its first row, its number of rows (0: none are left) and its matrix.
-  __device__ int64_t row(unsigned y) const { return y * split_rows; }
-  __device__ int64_t size(unsigned y) const {
-    const int64_t left = rows - row(y), some = left < split_rows ? left : split_rows;
-    return some > 0 ? some : 0;
+  // Calls work(first row of the launch, number of rows, whether to add) for the units of split y. A split without rows is written too.
+  template <class Work>
+  __device__ __forceinline__ void for_each_unit(unsigned y, const Work& work) const {
+    const int64_t skipped = (y + count - first_unit % count) % count;
+#pragma unroll 1
+    for (int64_t i = skipped; i * unit_rows < rows || (i == y - first_unit && !adds); i += count) {
+      const int64_t row = i * unit_rows, left = rows - row, some = left < unit_rows ? left : unit_rows;
+      work(row, some > 0 ? static_cast<int>(some) : 0, adds || first_unit + i >= count);
+    }
   }
   __device__ float* matrix(unsigned y) const { return first + y * floats; }
 };
-Splits splits_of(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows);
+Splits splits_of(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row, int64_t rows);
 
 }  // namespace mg_cuda

@@ -38,6 +38,13 @@ int32_t append(std::vector<int32_t>& words, const std::vector<T>& table) {
 // The number of panels of each of `tiles` tiles: they differ by at most one.
 int64_t panels_of_tile(int64_t panels, int64_t tiles, int64_t number) { return panels * (number + 1) / tiles - panels * number / tiles; }
 
+// What blocks of `rows_of_block` rows cost the busiest multiprocessor, in rows. `together`: blocks that run on a multiprocessor at the same time.
+int64_t work_of(int64_t rows, int64_t rows_of_block, int64_t together) {
+  constexpr int64_t kRowsOfABlock = 32;  // a block's work besides its rows' products
+  const int64_t waves = blocks_of(blocks_of(rows, rows_of_block), device_facts().multiprocessors * together);
+  return waves * (together * rows_of_block + kRowsOfABlock);
+}
+
 }  // namespace
 
 template <class Op>
@@ -223,12 +230,9 @@ CoreMixture MixtureTopology::bind_cores(const Context& context, int gates) {
   return cores;
 }
 
-CoreLayout MixtureTopology::core_layout(int64_t rows, int seat_tables) const {
-  constexpr int64_t kRowsOfABlock = 32;  // as in layout()
-  const int64_t multiprocessors = device_facts().multiprocessors;
+Chosen<CoreLayout> MixtureTopology::core_layout(int64_t rows, int seat_tables) const {
   const auto panel = static_cast<int32_t>(core_panel_floats(depth));
-  CoreLayout best{};
-  int64_t least = INT64_MAX;
+  Chosen<CoreLayout> best{};
   for (int groups = 1; groups <= kMostGroupsOfRows; groups++) {
     CoreLayout l{};
     l.rows = groups * kGroupRows;
@@ -236,13 +240,23 @@ CoreLayout MixtureTopology::core_layout(int64_t rows, int seat_tables) const {
     l.seat_stride = seat_stride(mixture.place_count, run_alignment), l.seat_tables = seat_tables;
     l.table_floats = static_cast<int32_t>(rounded_up(mixture.table_words, 4));
     l.stage_floats = kTilePanels * panel;
-    l.stages_floats = std::max(kCoreStages * l.stage_floats,
-                               static_cast<int32_t>(kLogitParts * rounded_up(blocks_of(most_logits, kPanel), kLogitTilePanels) * panel));
-    if (l.floats() * static_cast<int64_t>(sizeof(float)) > static_cast<int64_t>(device_facts().shared_bytes)) continue;
-    const int64_t work = blocks_of(blocks_of(rows, l.rows), multiprocessors) * (l.rows + kRowsOfABlock);
-    if (work <= least) best = l, least = work;
+    l.stages_floats = kCoreStages * l.stage_floats;
+    if (seat_tables == 1)
+      l.stages_floats =
+          std::max(l.stages_floats, static_cast<int32_t>(kLogitParts * rounded_up(blocks_of(most_logits, kPanel), kLogitTilePanels) * panel));
+    const int64_t bytes = l.floats() * static_cast<int64_t>(sizeof(float));
+    if (bytes > static_cast<int64_t>(device_facts().shared_bytes)) continue;
+    const int64_t fitting = static_cast<int64_t>(device_facts().shared_of_multiprocessor) / (bytes + kSharedOfABlock);
+    const int64_t work = work_of(rows, l.rows, std::clamp<int64_t>(fitting, 1, kMostGroupsOfRows / groups));
+    if (work <= best.work) best = {{l}, work};
   }
   return best;
+}
+
+int MixtureTopology::core_steps() const {
+  const auto steps = [](const Weights* w) { return static_cast<int>(cores_of(w->depth) / kStepCores); };
+  const int first = steps(weights[0]);
+  return std::all_of(weights.begin(), weights.end(), [&](const Weights* w) { return steps(w) == first; }) ? first : 0;
 }
 
 bool MixtureTopology::fits_cores(const Plan& plan) const {
@@ -270,14 +284,12 @@ size_t MixtureTopology::seat_bytes(int64_t rows, int seat_tables) const {
   return static_cast<size_t>((rows + kMostRowWarps * kWarpRows) * mixture.place_count * seat_tables) * sizeof(float);
 }
 
-MixtureLayout MixtureTopology::layout(const Plan& plan, int64_t rows, const MixtureDivision& division, int seat_tables, int64_t passes) const {
-  // A block's work besides its rows' products, in rows.
-  constexpr int64_t kRowsOfABlock = 32;
+Chosen<MixtureLayout> MixtureTopology::layout(const Plan& plan, int64_t rows, const MixtureDivision& division, int seat_tables,
+                                              int64_t passes) const {
   const int64_t multiprocessors = device_facts().multiprocessors, table_bytes = mixture.table_words * static_cast<int64_t>(sizeof(int32_t));
   const bool in_shared = seats_in_shared(seat_tables);
-  MixtureLayout best{};
+  Chosen<MixtureLayout> best{};
   for (const bool resident : {true, false}) {
-    int64_t least = INT64_MAX;
     for (int warps = 1; warps <= kMostRowWarps; warps++) {
       MixtureLayout l{};
       l.rows = warps * kWarpRows;
@@ -289,8 +301,8 @@ MixtureLayout MixtureTopology::layout(const Plan& plan, int64_t rows, const Mixt
       l.table_floats = table_bytes <= kMostTablesInShared ? static_cast<int32_t>(rounded_up(mixture.table_words, 4)) : 0;
       if (bytes_of(l) > static_cast<int64_t>(device_facts().shared_bytes)) continue;
       const int64_t blocks = blocks_of(rows, l.rows), sharing = in_shared ? std::clamp<int64_t>(multiprocessors / blocks, 1, passes) : 1;
-      const int64_t work = blocks_of(blocks, multiprocessors) * (l.rows + kRowsOfABlock) / sharing;
-      if (work <= least) best = l, least = work;  // of equals take the one that reads the weights least often
+      const int64_t work = work_of(rows, l.rows, 1) / sharing;
+      if (work <= best.work) best = {{l}, work};  // of equals take the one that reads the weights least often
     }
     if (best.rows > 0) break;
   }

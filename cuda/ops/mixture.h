@@ -414,6 +414,12 @@ void with_precision_and_gates(Precision precision, int gates, const Work& work) 
 struct CoreMixture;
 struct CoreLayout;
 
+// A layout and what it costs the busiest multiprocessor, in rows.
+template <class Layout>
+struct Chosen : Layout {
+  int64_t work = INT64_MAX;
+};
+
 // The host's side: a compiled topology.
 struct MixtureTopology {
   std::vector<mg_view> streams;
@@ -439,18 +445,19 @@ struct MixtureTopology {
   void bind(const Context& context, const MixtureDivision& division, int slices, bool all);
   // The layout for this many rows that minimizes the work of the busiest multiprocessor. Up to `passes` blocks share rows. A row's bits do not depend
   // on it.
-  MixtureLayout layout(const Plan& plan, int64_t rows, const MixtureDivision& division, int seat_tables, int64_t passes) const;
+  Chosen<MixtureLayout> layout(const Plan& plan, int64_t rows, const MixtureDivision& division, int seat_tables, int64_t passes) const;
   bool seats_in_shared(int seat_tables) const;
   // Bytes of p, or of p and dp, in global memory; 0 if they are in shared memory.
   size_t seat_bytes(int64_t rows, int seat_tables) const;
   // Like bind and layout, for mixture_cores.h. `gates`: gates per pass.
   CoreMixture bind_cores(const Context& context, int gates);
-  // Has no rows if nothing fits.
-  CoreLayout core_layout(int64_t rows, int seat_tables) const;
+  // Has no rows if nothing fits. seat_tables: 2 is backward, which computes no logits.
+  Chosen<CoreLayout> core_layout(int64_t rows, int seat_tables) const;
   bool fits_cores(const Plan& plan) const;
   // Whether every gate sees every expert.
   bool is_dense() const { return mixture.seat_count == mixture.gate_count * mixture.expert_count; }
   bool is_simple() const { return is_relu_or_linear(mixture.activation); }
+  int core_steps() const;                                           // the matrix steps along the depth; 0: streams differ
   bool is_whole() const { return core_columns() == kTileColumns; }  // see mixture_cores.h
 
  private:

@@ -21,12 +21,7 @@
 namespace mg_cuda {
 namespace {
 
-#if defined(MG_EMULATION)
-constexpr int64_t kChunkFloats = int64_t{64} << 10;  // so that tests with a thousand rows have several chunks
-#else
-constexpr int64_t kChunkFloats = int64_t{8} << 20;  // of dz: 32 MiB of the 50 MiB of an H100's L2 cache
-#endif
-constexpr int64_t kChunkUnit = 128;  // rows
+constexpr int64_t kLeastUnit = 128;  // rows
 constexpr int kCoreWarpRows = kGroupRows / 4;
 
 // dout takes 8 registers per gate and panel. Products, slopes and da take as many as three gates.
@@ -307,7 +302,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, 
 }
 
 // The same with mixture_cores.h. kWhole: a tile belongs to one expert, else to two.
-template <int kGates, bool kWhole, Activations kActivations, bool kDense>
+template <int kGates, bool kWhole, Activations kActivations, bool kDense, int kSteps>
 __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture cores, CoreLayout layout, Chunk chunk) {
   if constexpr (kHasWarpgroups) {
     constexpr int kParts = kWhole ? 2 : 1;
@@ -325,7 +320,7 @@ __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture co
       for (int part = 0; part < kParts; part++) back(part).load_doutputs();
       for (int s = 0; s < cores.m.stream_count; s++) {
         const DzOfExperts<Bfloat16> dz(block, chunk, s, kCoreWarpRows);
-        for_each_core_tile<kWhole>(block, s, pass, [&](int half, int slot, HalfTile& z) {
+        for_each_core_tile<kWhole, kSteps>(block, s, pass, [&](int half, int slot, HalfTile& z) {
           const int column = block.slots(0)[slot].column;
           if (column >= 0) back(kWhole ? half : 0)(slot, z, [&] { return dz.from(column); });
         });
@@ -358,12 +353,35 @@ struct MixtureBackward final : Op {
     return {rounds, topology.cores ? kCoreWarpRows : kWarpRows, rounds ? topology.rounded : 0, topology.columns - (rounds ? topology.rounded : 0)};
   }
 
-  // Chunks of about equal size.
   int64_t most_chunk_rows(const Place& place) const {
-    return std::max<int64_t>(kChunkFloats / std::max<int64_t>(place.floats(kChunkUnit), 1), 1) * kChunkUnit;
+    const int64_t bytes = place.floats(kLeastUnit) * static_cast<int64_t>(sizeof(float));
+    return std::max<int64_t>(chunk_bytes() / std::max<int64_t>(bytes, 1), 1) * kLeastUnit;
   }
-  int64_t chunk_rows(const Place& place, int64_t rows) const {
-    return std::min(blocks_of(blocks_of(rows, blocks_of(rows, most_chunk_rows(place))), kChunkUnit) * kChunkUnit, rows);
+
+  // The rows whose gradients are summed on their own if a run has several chunks; see Splits. About one for each split in a chunk.
+  int64_t unit_rows(const Context& context, const Weights& w) const {
+    const int64_t wanted = most_chunk_rows(place(context.plan)) / context.plan.splits(w, context.rows);
+    int64_t unit = kLeastUnit;
+    while (unit * 2 <= wanted) unit *= 2;
+    return unit;
+  }
+
+  // The chunks that take the least time. All but the last have the same number of rows, a multiple of every unit.
+  int64_t chunk_rows(const Context& context) const {
+    const int64_t rows = context.rows, most = most_chunk_rows(place(context.plan));
+    if (rows <= most) return rows;
+    int64_t unit = kLeastUnit;
+    for (const Weights* w : topology.weights) unit = std::max(unit, unit_rows(context, *w));
+    const auto work = [&](int64_t chunk) {
+      if (chunk == 0) return int64_t{0};
+      return topology.cores ? topology.core_layout(chunk, 2).work : topology.layout(context.plan, chunk, division(), 2, 1).work;
+    };
+    int64_t best = 0, least = INT64_MAX;
+    for (int64_t chunk = most / unit * unit; chunk > most / 2; chunk -= unit) {
+      const int64_t all = rows / chunk * work(chunk) + work(rows % chunk);
+      if (all < least) best = chunk, least = all;
+    }
+    return best;
   }
 
   // Enough for any number of rows up to this one.
@@ -406,21 +424,23 @@ struct MixtureBackward final : Op {
       context.stream.launch(kernel, {static_cast<unsigned>(blocks_of(chunk.rows, layout.rows))}, layout.rows / kGroupRows * kWarpgroup,
                             static_cast<size_t>(layout.floats()) * sizeof(float), core_mixture, layout, chunk);
     };
-    constexpr auto kSimple = Activations::kReluOrLinear;
-    const bool whole = topology.is_whole();
     if (!topology.is_simple())
-      return whole ? launch(core_dz_kernel<2, true, Activations::kAll, false>) : launch(core_dz_kernel<kMostGates, false, Activations::kAll, false>);
-    if (!is_dense()) return whole ? launch(core_dz_kernel<2, true, kSimple, false>) : launch(core_dz_kernel<kMostGates, false, kSimple, false>);
-    switch (core_gates()) {
-      case 1: return whole ? launch(core_dz_kernel<1, true, kSimple, true>) : launch(core_dz_kernel<1, false, kSimple, true>);
-      case 2: return whole ? launch(core_dz_kernel<2, true, kSimple, true>) : launch(core_dz_kernel<2, false, kSimple, true>);
-      default: return launch(core_dz_kernel<kMostGates, false, kSimple, true>);
-    }
+      return launch(topology.is_whole() ? core_dz_kernel<2, true, Activations::kAll, false, 0>
+                                        : core_dz_kernel<kMostGates, false, Activations::kAll, false, 0>);
+    const bool dense = is_dense();
+    with_core_kernel(topology, core_gates(), [&](auto gates_of_kernel, auto whole, auto steps) {
+      constexpr int kGates = decltype(gates_of_kernel)::value, kSteps = decltype(steps)::value;
+      constexpr bool kWhole = decltype(whole)::value;
+      if constexpr (kGates <= kMostGates) {
+        if (dense) return launch(core_dz_kernel<kGates, kWhole, Activations::kReluOrLinear, true, kSteps>);
+        if constexpr (kGates == (kWhole ? 2 : kMostGates)) launch(core_dz_kernel<kGates, kWhole, Activations::kReluOrLinear, false, kSteps>);
+      }
+    });
   }
 
   void launch(const Context& context) const override {
     const Place of_dz = place(context.plan);
-    const int64_t pitch = chunk_rows(of_dz, context.rows), places = topology.mixture.place_count;
+    const int64_t pitch = chunk_rows(context), places = topology.mixture.place_count;
     auto* const rounded = of_dz.rounds ? context.scratch<Bfloat16>() : nullptr;
     float* const dz = context.scratch<float>() + of_dz.rounded_bytes(pitch) / static_cast<int64_t>(sizeof(float));
     float* const sums = dz + of_dz.exact_floats(pitch);
@@ -437,11 +457,11 @@ struct MixtureBackward final : Op {
                         {p + (pitch + kMostRowWarps * kWarpRows) * places, places},
                         doutputs_table.data()};
       topology.cores ? launch_cores(context, chunk) : launch_tiles(context, chunk);
-      for (size_t s = 0; s < topology.streams.size(); s++) products(context, s, chunk);
+      for (size_t s = 0; s < topology.streams.size(); s++) products(context, s, chunk, pitch < context.rows);
     }
   }
 
-  void products(const Context& context, size_t s, const Chunk& chunk) const {
+  void products(const Context& context, size_t s, const Chunk& chunk, bool in_chunks) const {
     const auto from_chunk = [&](const mg_view& view) {
       const RowPointer all = context.at(view);
       return RowPointer{all.data + chunk.first_row * all.stride, all.stride};
@@ -457,7 +477,9 @@ struct MixtureBackward final : Op {
             static_cast<int>(of_dz.rows_of_sum)};
     // A stream that no expert or gate reads has no columns: its gradient is 0.
     if (dstreams[s].buffer >= 0) launch_input_gradient(context, w, chunk.rows, dz, from_chunk(dstreams[s]), dstreams[s].width, accumulate[s] != 0);
-    if (w.columns > 0) launch_weight_gradient(context, w, gradients[s], chunk.first_row, chunk.rows, from_chunk(topology.streams[s]), dz);
+    if (w.columns > 0)
+      launch_weight_gradient(context, w, gradients[s], in_chunks ? unit_rows(context, w) : 0, chunk.first_row, chunk.rows,
+                             from_chunk(topology.streams[s]), dz);
   }
 };
 

@@ -12,13 +12,15 @@ namespace mg_cuda {
 
 inline constexpr int kTilePanels = kTileColumns / kPanel;
 inline constexpr int kHalfPanels = kTilePanels / 2;
-inline constexpr int kCoreStages = 4;  // tiles pending or in use
-inline constexpr int kMostGroupsOfRows = 2;
+inline constexpr int kCoreStages = 4;                // tiles pending or in use
+inline constexpr int kMostGroupsOfRows = 2;          // per block, and per multiprocessor: a thread has up to 255 registers
+inline constexpr int64_t kSharedOfABlock = 1 << 10;  // bytes that the device takes besides
 inline constexpr int kCoreThreads = kMostGroupsOfRows * kWarpgroup;
 inline constexpr int kLogitTilePanels = 4;
 inline constexpr int kMostLogitTiles = 4;  // per stream: 128 logits
 inline constexpr int64_t kMostCoreDepth = 256;
 inline constexpr int kStepsOfPanels = 2;  // panels' depth is a multiple of this many steps
+inline constexpr int kStepBytes = kStepCores * kCoreBytes;
 
 struct alignas(16) CoreStream {
   const float *tiles, *logits;  // logits: one part after the other
@@ -160,15 +162,15 @@ __device__ __forceinline__ void copy_floats(float* to, const float* from, int fl
 template <int kTiles>
 __device__ __forceinline__ void multiply_logits(float (&sums)[kMostLogitTiles][16], const uint32_t (&high)[kStepsOfPanels][4],
                                                 const uint32_t (&middle)[kStepsOfPanels][4], const uint32_t (&low)[kStepsOfPanels][4],
-                                                const char* weights, int panel_bytes, bool adds) {
+                                                Operand weights, int panel_bytes, bool adds) {
   const int tile_bytes = kLogitTilePanels * panel_bytes, part_bytes = kTiles * tile_bytes;
   warpgroup_begin();
 #pragma unroll
   for (int i = 0; i < kStepsOfPanels; i++)
 #pragma unroll
     for (int n = 0; n < kTiles; n++) {
-      const char* const first = weights + i * kStepCores * kCoreBytes + n * tile_bytes;
-      const Cores parts[kLogitParts] = {{first, panel_bytes}, {first + part_bytes, panel_bytes}, {first + 2 * part_bytes, panel_bytes}};
+      const Operand first = weights.behind(i * kStepBytes + n * tile_bytes);
+      const Operand parts[kLogitParts] = {first, first.behind(part_bytes), first.behind(2 * part_bytes)};
       warpgroup_step(sums[n], low[i], parts[0], adds || i > 0);  // small terms first
       warpgroup_step(sums[n], high[i], parts[2], true);
       warpgroup_step(sums[n], middle[i], parts[1], true);
@@ -205,7 +207,7 @@ __device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& 
           split_rest(pair[0], pair[1], high[i][word], middle[i][word], low[i][word]);
         }
       const auto multiply = [&](auto count) {
-        const char* const weights = reinterpret_cast<const char*>(block.stages()) + first * kStepCores * kCoreBytes;
+        const Operand weights = operand_of({reinterpret_cast<const char*>(block.stages()) + first * kStepBytes, panel * 4});
         multiply_logits<decltype(count)::value>(sums, high, middle, low, weights, panel * 4, first > 0);
       };
       static_assert(kMostLogitTiles == 4);
@@ -234,8 +236,9 @@ __device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& 
 }
 
 // Calls each(half, slot, sums) with the products of both halves of every tile of a stream, biases added. If experts have several tiles, takes tile
-// `pass` of each. kWhole: both halves belong to one expert. Copies the stream's x to shared memory if needed. All threads of the block take part.
-template <bool kWhole, class Each>
+// `pass` of each. kWhole: both halves belong to one expert. kSteps: the steps of the depth; 0: read them. Copies the stream's x to shared memory if
+// needed. All threads of the block take part.
+template <bool kWhole, int kSteps, class Each>
 __device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int pass, const Each& each) {
   const CoreStream& stream = block.streams(s);
   const int cores = static_cast<int>(cores_of(stream.depth)), steps = cores / kStepCores, panel = static_cast<int>(core_panel_floats(stream.depth));
@@ -253,14 +256,20 @@ __device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int 
   for (int i = 0; i < kCoreStages - 1; i++) ask(i);
   if (block.stream != s) load_x(block, s, [](auto...) {});
 
-  const Cores x{reinterpret_cast<const char*>(block.shared) + warp() / 4 * (kGroupRows / 8) * cores * kCoreBytes, cores * kCoreBytes};
+  const Operand x =
+      operand_of({reinterpret_cast<const char*>(block.shared) + warp() / 4 * (kGroupRows / 8) * cores * kCoreBytes, cores * kCoreBytes});
   const auto issue = [&](int stage, float(&sums)[32]) {
-    const Cores b{reinterpret_cast<const char*>(block.stages() + stage * block.layout.stage_floats), panel * 4};
+    const Operand b = operand_of({reinterpret_cast<const char*>(block.stages() + stage * block.layout.stage_floats), panel * 4});
     warpgroup_begin();
+    if constexpr (kSteps > 0) {
+#pragma unroll
+      for (int step = 0; step < kSteps; step++) warpgroup_step(sums, x.behind(step * kStepBytes), b.behind(step * kStepBytes), step > 0);
+    } else {
 #pragma unroll 1
-    for (int step = 0; step < steps; step++) {
-      const int at = step * kStepCores * kCoreBytes;
-      warpgroup_step(sums, {x.first + at, x.across_bytes}, {b.first + at, b.across_bytes}, step > 0);
+      for (int first = 0; first < steps; first += kStepsOfPanels)
+#pragma unroll
+        for (int step = first; step < first + kStepsOfPanels; step++)
+          warpgroup_step(sums, x.behind(step * kStepBytes), b.behind(step * kStepBytes), step > 0);
     }
     warpgroup_commit();
   };
@@ -305,6 +314,25 @@ __device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int 
   }
   async_wait<0>();
   warpgroup_wait<0>();
+}
+
+// Calls work(gates at a time, whether an expert fills a tile, steps of the depth), as constants, for the kernels of simple activations.
+template <class Work>
+void with_core_kernel(const MixtureTopology& topology, int gates, const Work& work) {
+  const auto with_steps = [&](auto gates_of_kernel, auto whole) {
+    // A depth of 97 to 128 is the usual one. Each more doubles the time to compile the kernels.
+    if (topology.core_steps() == 8) return work(gates_of_kernel, whole, std::integral_constant<int, 8>{});
+    work(gates_of_kernel, whole, std::integral_constant<int, 0>{});
+  };
+  const auto with_whole = [&](auto gates_of_kernel) {
+    return topology.is_whole() ? with_steps(gates_of_kernel, std::true_type{}) : with_steps(gates_of_kernel, std::false_type{});
+  };
+  switch (gates) {
+    case 1: return with_whole(std::integral_constant<int, 1>{});
+    case 2: return with_whole(std::integral_constant<int, 2>{});
+    case 4: return with_steps(std::integral_constant<int, 4>{}, std::false_type{});
+    default: return with_steps(std::integral_constant<int, 6>{}, std::false_type{});
+  }
 }
 
 }  // namespace mg_cuda

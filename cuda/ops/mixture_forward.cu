@@ -224,7 +224,7 @@ __global__ void __launch_bounds__(kMostThreads, 1)
 }
 
 // The same with mixture_cores.h. kWhole: a tile belongs to one expert, else to two.
-template <int kGates, bool kWhole, Activations kActivations, bool kDense>
+template <int kGates, bool kWhole, Activations kActivations, bool kDense, int kSteps>
 __global__ void __launch_bounds__(kCoreThreads, 1)
     core_forward_kernel(CoreMixture cores, CoreLayout layout, int64_t rows, const RowPointer* outputs, RowPointer gates) {
   if constexpr (kHasWarpgroups) {
@@ -249,7 +249,7 @@ __global__ void __launch_bounds__(kCoreThreads, 1)
       const int unit_pass = pass % cores.tiles_of_expert, gate_pass = pass / cores.tiles_of_expert, first_gate = gate_pass * kGates;
       HalfTile out[kParts][kGates] = {};
       for (int s = 0; s < m.stream_count; s++)
-        for_each_core_tile<kWhole>(block, s, unit_pass, [&](int half, int slot, HalfTile& z) {
+        for_each_core_tile<kWhole, kSteps>(block, s, unit_pass, [&](int half, int slot, HalfTile& z) {
           Mix<kGates, kHalfPanels, 1, kActivations, kDense>{m.activation, p_row, p.stride, out[kWhole ? half : 0]}(block.run(gate_pass, slot), z);
         });
 #pragma unroll
@@ -316,22 +316,16 @@ struct MixtureForward final : Op {
       context.stream.launch(kernel, grid, layout.rows / kGroupRows * kWarpgroup, static_cast<size_t>(layout.floats()) * sizeof(float), core_mixture,
                             layout, context.rows, outputs_table.data(), context.at(gates));
     };
-    constexpr auto kSimple = Activations::kReluOrLinear;
-    const bool whole = topology.is_whole();
-    const int gates_of_kernel = core_gates();
     if (!topology.is_simple())
-      return whole ? launch(core_forward_kernel<2, true, Activations::kAll, false>) : launch(core_forward_kernel<4, false, Activations::kAll, false>);
-    if (!is_dense()) {
-      if (whole) return launch(core_forward_kernel<2, true, kSimple, false>);
-      return gates_of_kernel == 4 ? launch(core_forward_kernel<4, false, kSimple, false>)
-                                  : launch(core_forward_kernel<kMostGates, false, kSimple, false>);
-    }
-    switch (gates_of_kernel) {
-      case 1: return whole ? launch(core_forward_kernel<1, true, kSimple, true>) : launch(core_forward_kernel<1, false, kSimple, true>);
-      case 2: return whole ? launch(core_forward_kernel<2, true, kSimple, true>) : launch(core_forward_kernel<2, false, kSimple, true>);
-      case 4: return launch(core_forward_kernel<4, false, kSimple, true>);
-      default: return launch(core_forward_kernel<kMostGates, false, kSimple, true>);
-    }
+      return launch(topology.is_whole() ? core_forward_kernel<2, true, Activations::kAll, false, 0>
+                                        : core_forward_kernel<4, false, Activations::kAll, false, 0>);
+    const bool dense = is_dense();
+    with_core_kernel(topology, core_gates(), [&](auto gates_of_kernel, auto whole, auto steps) {
+      constexpr int kGates = decltype(gates_of_kernel)::value, kSteps = decltype(steps)::value;
+      constexpr bool kWhole = decltype(whole)::value;
+      if (dense) return launch(core_forward_kernel<kGates, kWhole, Activations::kReluOrLinear, true, kSteps>);
+      if constexpr (kGates > 2 || (kWhole && kGates == 2)) launch(core_forward_kernel<kGates, kWhole, Activations::kReluOrLinear, false, kSteps>);
+    });
   }
 
   void launch(const Context& context) const override {

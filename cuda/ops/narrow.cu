@@ -71,34 +71,36 @@ __global__ void __launch_bounds__(kThreads)
 // Shared memory: [kWarps, kWarp + 1] Quads; a warp's last one is its bias sum.
 __global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(Splits splits, RowPointer x, RowPointer dz, int64_t depth, int rounded) {
   Quad* shared = shared_memory<Quad>();
-  const int64_t first = splits.row(blockIdx.y), end = first + splits.size(blockIdx.y);
   const int64_t k = static_cast<int64_t>(blockIdx.x) * kWarp + lane();
-  Quad sums{}, bias{};
+  splits.for_each_unit(blockIdx.y, [&](int64_t first, int64_t rows, bool adds) {
+    Quad sums{}, bias{};
 #pragma unroll 4
-  for (int64_t row = first + warp(); row < end; row += kWarps) {
-    const Quad from = load_quad(dz.data + row * dz.stride);
-    add_products(sums, k < depth ? x.data[row * x.stride + k] : 0, from, rounded);
+    for (int64_t row = first + warp(); row < first + rows; row += kWarps) {
+      const Quad from = load_quad(dz.data + row * dz.stride);
+      add_products(sums, k < depth ? x.data[row * x.stride + k] : 0, from, rounded);
 #pragma unroll
-    for (int c = 0; c < kColumns; c++) bias.column[c] += from.column[c];
-  }
-  shared[warp() * (kWarp + 1) + lane()] = sums;
-  if (lane() == 0) shared[warp() * (kWarp + 1) + kWarp] = bias;
-  block_barrier();
-  // Thread i: the sum of place i, from 0 to kWarp.
-  const int place = static_cast<int>(threadIdx.x);
-  const int64_t to = place < kWarp ? k : depth;
-  if (place > kWarp || (place < kWarp && k >= depth) || (place == kWarp && blockIdx.x > 0)) return;
-  Quad* const at = reinterpret_cast<Quad*>(splits.matrix(blockIdx.y)) + to;
-  Quad sum{};
-  for (int i = 0; i < kWarps; i++) {
-    const Quad part = shared[i * (kWarp + 1) + place];
+      for (int c = 0; c < kColumns; c++) bias.column[c] += from.column[c];
+    }
+    block_barrier();  // the unit before has no more use for the shared memory
+    shared[warp() * (kWarp + 1) + lane()] = sums;
+    if (lane() == 0) shared[warp() * (kWarp + 1) + kWarp] = bias;
+    block_barrier();
+    // Thread i: the sum of place i, from 0 to kWarp.
+    const int place = static_cast<int>(threadIdx.x);
+    const int64_t to = place < kWarp ? k : depth;
+    if (place > kWarp || (place < kWarp && k >= depth) || (place == kWarp && blockIdx.x > 0)) return;
+    Quad* const at = reinterpret_cast<Quad*>(splits.matrix(blockIdx.y)) + to;
+    Quad sum{};
+    for (int i = 0; i < kWarps; i++) {
+      const Quad part = shared[i * (kWarp + 1) + place];
 #pragma unroll
-    for (int c = 0; c < kColumns; c++) sum.column[c] += part.column[c];
-  }
-  if (splits.adds)
+      for (int c = 0; c < kColumns; c++) sum.column[c] += part.column[c];
+    }
+    if (adds)
 #pragma unroll
-    for (int c = 0; c < kColumns; c++) sum.column[c] += at->column[c];
-  *at = sum;
+      for (int c = 0; c < kColumns; c++) sum.column[c] += at->column[c];
+    *at = sum;
+  });
 }
 
 const Quad* packed(const Context& context, const Weights& w) { return reinterpret_cast<const Quad*>(context.packed(w)); }
@@ -122,9 +124,9 @@ void launch_narrow_input_gradient(const Context& context, const Weights& w, int6
 
 int64_t narrow_gradient_threads(const Weights& w) { return blocks_of(w.depth, kWarp) * kThreads; }
 
-void launch_narrow_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows,
-                                   RowPointer x, RowPointer dz) {
-  const Splits splits = splits_of(context, w, gradient, first_row, rows);
+void launch_narrow_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row,
+                                   int64_t rows, RowPointer x, RowPointer dz) {
+  const Splits splits = splits_of(context, w, gradient, unit, first_row, rows);
   context.stream.launch(narrow_weight_gradient_kernel, {static_cast<unsigned>(blocks_of(w.depth, kWarp)), static_cast<unsigned>(splits.count)},
                         kThreads, sizeof(Quad) * kWarps * (kWarp + 1), splits, x, dz, w.depth, rounded_columns(context, w));
 }

@@ -13,8 +13,8 @@ void launch_narrow_forward(const Context& context, const Weights& w, RowPointer 
 // Like launch_input_gradient, launch_weight_gradient and gradient_threads.
 void launch_narrow_input_gradient(const Context& context, const Weights& w, int64_t rows, RowPointer dz, RowPointer dx, int64_t dx_columns,
                                   bool accumulate);
-void launch_narrow_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t first_row, int64_t rows,
-                                   RowPointer x, RowPointer dz);
+void launch_narrow_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row,
+                                   int64_t rows, RowPointer x, RowPointer dz);
 int64_t narrow_gradient_threads(const Weights& w);
 
 }  // namespace mg_cuda

@@ -2,11 +2,12 @@
 
 import { describe, expect, it } from 'vitest'
 
-import type { FloatArray, Precision } from '../../lib/native/binding.js'
-import { mixtureBackward, mixtureForward, mixtureGrad, mixtureGradAsync } from '../../lib/ops.js'
-import { type MixtureCase, randomCase } from '../../lib/verify/levels.js'
+import type { DeviceName, FloatArray, Precision } from '../../lib/native/binding.js'
+import { mixtureBackward, mixtureForward, mixtureGrad, mixtureGradAsync, topology } from '../../lib/ops.js'
+import { caseOf, type MixtureCase, randomCase } from '../../lib/verify/levels.js'
+import { randomOf } from '../../lib/verify/numbers.js'
 import { relativeError } from '../support/golden.js'
-import { onCuda, usable } from './usable.js'
+import { hasTwo, onCuda, usable } from './usable.js'
 
 const smooth = ['tanh', 'sigmoid', 'gelu', 'swish', 'linear'] as const
 const size = { rows: 133, width: 70, experts: 9, units: 40, hidden: 2, activations: smooth } as const
@@ -59,5 +60,13 @@ describe.skipIf(!usable)(onCuda('ops on cuda'), () => {
     const once = runs.map((run) => mixtureGrad(...run))
     expect(await Promise.all(runs.map((run) => mixtureGradAsync(...run)))).toEqual(once)
     expect(runs.map((run) => mixtureGrad(...run))).toEqual(once)
+  })
+
+  // The second emulated device has more multiprocessors, and takes the rows in other chunks.
+  it('gives the same bits on a device with another number of multiprocessors', { skip: !hasTwo }, () => {
+    const level = topology.mmoe({ inputDim: 24, numExperts: 2, units: 8, numTasks: 2 })
+    const { params, x, upstream } = caseOf('two tasks', level, 5000, randomOf(7))
+    const on = (device: DeviceName, precision: Precision) => mixtureGrad(level, params, x, upstream, { device, precision })
+    for (const precision of ['float32', 'bfloat16'] as const) expect(on('cuda', precision)).toEqual(on('cuda:1', precision))
   })
 })

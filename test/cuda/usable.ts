@@ -10,6 +10,11 @@ const { available = false, reason = 'unknown' } =
 
 export const usable = available
 
+/** Whether there is a second one. The emulation has two. */
+export const hasTwo = loadNative()
+  .devices()
+  .some(({ name, available }) => name === 'cuda:1' && available)
+
 /** The name of a group of tests. */
 export function onCuda(what: string): string {
   return usable ? what : `${what} (skipped: ${reason})`
