@@ -20,6 +20,11 @@ extern "C" mg_status mg_cuda_peaks(double peaks[3], mg_error* error) MG_NOEXCEPT
 extern "C" mg_status mg_cuda_profile(mg_plan* plan, const mg_run* run, void (*each)(void*, const char*, int64_t, int32_t, double), void* user,
                                      mg_error* error) MG_NOEXCEPT;
 constexpr selftest::DeviceClock kCudaClock = {mg_cuda_time, mg_cuda_profile};
+#if defined(MG_SELFTEST_EMULATED)
+namespace selftest {
+void check_primitives(Report& report);  // primitives.cc
+}
+#endif
 #else
 constexpr selftest::DeviceClock kCudaClock = {};
 #endif
@@ -219,6 +224,9 @@ int main(int count, char** arguments) {
     if (!options.timing.programs.empty())
       return selftest::time_workloads(options.timing, places.front(), options.device == "cuda" ? kCudaClock : selftest::DeviceClock{}), 0;
     selftest::Report report(options.verbose);
+#if defined(MG_SELFTEST_EMULATED)
+    if (options.device == "cuda" && options.op.empty() && options.part == 1) selftest::check_primitives(report);
+#endif
     selftest::check_hostile_files(report);
     selftest::check_hostile_programs(report, places);
     if (!options.steady.empty()) selftest::check_steady(report, options.steady, options.timing.only);
