@@ -39,12 +39,14 @@ void end_phase(uint64_t* barrier, MemoryBarrierState& state) {
 }  // namespace
 
 void block_barrier() {
+  const Unwatched unwatched;
   Meeting& meeting = running().block->all;
   arrive_in(meeting);
   meeting.arrived == meeting.size ? release(meeting) : wait_in(meeting);
 }
 
 void warp_barrier() {
+  const Unwatched unwatched;
   Thread& self = running();
   if (!self.fenced.empty()) {
     auto& carried = self.block->warps[static_cast<size_t>(warp())].carried;
@@ -55,16 +57,19 @@ void warp_barrier() {
 }
 
 void named_barrier(int number, int threads) {
+  const Unwatched unwatched;
   Meeting& meeting = arrive_at_named(number, threads);
   meeting.arrived == meeting.size ? release(meeting) : wait_in(meeting);
 }
 
 void named_arrive(int number, int threads) {
+  const Unwatched unwatched;
   Meeting& meeting = arrive_at_named(number, threads);
   if (meeting.arrived == meeting.size) release(meeting);
 }
 
 void make_barrier(uint64_t* barrier, int arrivals) {
+  const Unwatched unwatched;
   Block& block = *running().block;
   if (!block.has(barrier, sizeof *barrier) || reinterpret_cast<uintptr_t>(barrier) % sizeof *barrier != 0)
     fail("a barrier must be in the block's shared memory, at a multiple of 8 bytes");
@@ -76,6 +81,7 @@ void make_barrier(uint64_t* barrier, int arrivals) {
 }
 
 void barriers_made() {
+  const Unwatched unwatched;
   for (auto& [at, state] : running().block->barriers)
     if (state.maker == &running()) state.made = true;
 }
@@ -83,6 +89,7 @@ void barriers_made() {
 void check_barrier(const uint64_t* barrier) { state_of(barrier); }
 
 void barrier_arrive(uint64_t* barrier) {
+  const Unwatched unwatched;
   MemoryBarrierState& state = state_of(barrier);
   if (state.left == 0) fail("more arrivals at a barrier in shared memory than it was initialised for");
   arrive_in(state.meeting);
@@ -100,9 +107,10 @@ void complete_bytes(uint64_t* barrier, size_t bytes) {
 
 // Waits as long as it takes: the instruction may.
 bool barrier_try_wait(uint64_t* barrier, unsigned parity) {
+  const Unwatched unwatched;
   MemoryBarrierState& state = state_of(barrier);
   if (state.phase % 2 == parity && state.left == 0) load_for(barrier);
-  if (state.phase % 2 == parity) wait_in(state.meeting);
+  state.phase % 2 == parity ? wait_in(state.meeting) : follow(state.meeting);
   return true;
 }
 
@@ -117,6 +125,7 @@ char* map_shared(const void* own, unsigned rank) {
 }
 
 void cluster_arrive() {
+  const Unwatched unwatched;
   Thread& self = running();
   Meeting& meeting = machine.cluster;
   if (self.cluster_arrivals != machine.cluster_phase) fail("a thread arrives at the cluster's barrier again without waiting first");
@@ -126,7 +135,8 @@ void cluster_arrive() {
 }
 
 void cluster_wait() {
-  if (running().cluster_arrivals > machine.cluster_phase) wait_in(machine.cluster);
+  const Unwatched unwatched;
+  running().cluster_arrivals > machine.cluster_phase ? wait_in(machine.cluster) : follow(machine.cluster);
 }
 
 }  // namespace mg_cuda::emulation

@@ -1,10 +1,11 @@
 // Runs the threads of a cluster of blocks as fibers; see kernel.h. One launch at a time in the process.
 //
 // A thread runs until it ends, or until it reaches a meeting (a barrier, a warp-wide call) before all others. Then the next one continues,
-// without a scheduler in between: first the threads that have not begun, in the cluster's order, then those that were woken. The last one
-// to reach a meeting wakes the rest. A fiber runs one thread after another as long as they do not wait.
+// without a scheduler in between: first the threads that have not begun, in the cluster's order, then those that were woken, in turn or the
+// latest first. The last one to reach a meeting wakes the rest. A fiber runs one thread after another as long as they do not wait.
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <random>
@@ -21,6 +22,9 @@
 #endif
 #if defined(MG_SANITIZED)
 #include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(MG_RACES)
+#include <sanitizer/tsan_interface.h>
 #endif
 
 namespace mg_cuda {
@@ -112,6 +116,24 @@ void change(Context& from, Context& to) {
 #endif
 }
 
+// ThreadSanitizer's view of a thread. Its threads are those of the kernel: they are ordered by barriers and warp-wide calls alone, although they
+// run one after another. So each has a stack of its own.
+#if defined(MG_RACES)
+constexpr bool kSeesRaces = true;
+struct Watched {
+  void* fiber = nullptr;
+};
+void watch(const Watched& to) { __tsan_switch_to_fiber(to.fiber, __tsan_switch_to_fiber_no_sync); }
+void gives(void* order) { __tsan_release(order); }
+void takes(void* order) { __tsan_acquire(order); }
+#else
+constexpr bool kSeesRaces = false;
+struct Watched {};
+void watch(const Watched&) {}
+void gives(void*) {}
+void takes(void*) {}
+#endif
+
 struct Scheduler {
   std::mutex one_launch;
   std::vector<Context> fibers;
@@ -123,11 +145,16 @@ struct Scheduler {
   std::vector<Thread*> order;  // in which threads begin
   size_t begun = 0;            // threads of `order`
   int left = 0;                // threads that have not ended
-  std::vector<Thread*> woken;  // a ring
-  size_t first_woken = 0, last_woken = 0;
+  std::deque<Thread*> woken;
+  bool latest_first = false;  // which of the woken threads goes on: a warp runs as far ahead as it can, or all go on in turn
   const std::function<void()>* body = nullptr;
   unsigned launches = 0;
+  std::vector<Watched> watched;  // of `threads`
+  Watched watched_host;
+  char beginning, ending;  // of a cluster's threads, for takes and gives
 } scheduler;
+
+size_t index_of(const Thread& thread) { return static_cast<size_t>(&thread - scheduler.threads.data()); }
 
 void set_running(Thread& thread) {
   Thread* const last = machine.thread;
@@ -135,6 +162,7 @@ void set_running(Thread& thread) {
   machine.thread = &thread;
   threadIdx.x = thread.number;
   blockIdx = thread.block->index;
+  if (kSeesRaces) watch(scheduler.watched[index_of(thread)]);
 }
 
 // Switches from this fiber to the next.
@@ -142,13 +170,20 @@ void go_on() {
   Scheduler& s = scheduler;
   Context* from = s.running;
   if (s.begun < s.order.size()) {
-    s.running = s.idle.back();
-    s.idle.pop_back();
-  } else if (s.first_woken != s.last_woken) {
-    set_running(*s.woken[s.first_woken++ % s.woken.size()]);
+    if (kSeesRaces) {
+      s.running = &s.fibers[index_of(*s.order[s.begun])];
+    } else {
+      s.running = s.idle.back();
+      s.idle.pop_back();
+    }
+  } else if (!s.woken.empty()) {
+    Thread& next = s.latest_first ? *s.woken.back() : *s.woken.front();
+    s.latest_first ? s.woken.pop_back() : s.woken.pop_front();
+    set_running(next);
     s.running = running().context;
   } else if (s.left == 0) {
     s.running = &s.host;
+    watch(s.watched_host);
   } else {
     fail("threads wait at a barrier or in a warp-wide call that others never reach");
   }
@@ -159,22 +194,32 @@ void go_on() {
 
 void wait_in(Meeting& meeting) {
   Thread& self = running();
+  char* const order = &meeting.orders[meeting.releases % 2];
   meeting.waiting.push_back(&self);
   self.context = scheduler.running;
   go_on();
+  takes(order);
 }
 
 void release(Meeting& meeting) {
   Scheduler& s = scheduler;
   meeting.arrived = 0;
-  for (Thread* thread : meeting.waiting) s.woken[s.last_woken++ % s.woken.size()] = thread;
+  takes(&meeting.orders[meeting.releases++ % 2]);
+  s.woken.insert(s.woken.end(), meeting.waiting.begin(), meeting.waiting.end());
   meeting.waiting.clear();
   if (!meeting.carried.empty()) see(meeting.carried), meeting.carried.clear();
 }
 
+void follow(Meeting& meeting) { takes(&meeting.orders[(meeting.releases + 1) % 2]); }
+
+void count_in(Meeting& meeting) {
+  meeting.arrived++;
+  gives(&meeting.orders[meeting.releases % 2]);
+}
+
 void arrive_in(Meeting& meeting) {
   Thread& self = running();
-  meeting.arrived++;
+  count_in(meeting);
   meeting.carried.insert(meeting.carried.end(), self.fenced.begin(), self.fenced.end());
   self.fenced.clear();
 }
@@ -206,9 +251,12 @@ void fiber_entry() {
   __sanitizer_finish_switch_fiber(nullptr, &left_behind->stack, &left_behind->stack_bytes);
 #endif
   for (Context* const self = s.running;; go_on()) {
-    while (s.begun < s.order.size()) {
+    while (s.begun < s.order.size() && (!kSeesRaces || self == &s.fibers[index_of(*s.order[s.begun])])) {
       set_running(*s.order[s.begun++]);
+      takes(&s.beginning);
       (*s.body)();
+      gives(&s.ending);
+      const Unwatched unwatched;
       Thread& thread = running();
       Block& block = *thread.block;
       check_copies_done(thread);
@@ -219,7 +267,7 @@ void fiber_entry() {
       leave_cluster(thread);
       if (--block.left == 0) end_block(block);
     }
-    s.idle.push_back(self);
+    if (!kSeesRaces) s.idle.push_back(self);
   }
 }
 
@@ -236,6 +284,10 @@ void make_fibers(Scheduler& s, size_t count) {
     prepare(fiber, s.stacks + (s.fibers.size() - 1) * kStackBytes, fiber_entry);
     s.idle.push_back(&fiber);
   }
+#if defined(MG_RACES)
+  s.watched_host.fiber = __tsan_get_current_fiber();
+  while (s.watched.size() < count) s.watched.push_back({__tsan_create_fiber(0)});
+#endif
 }
 
 // The order in which the threads of a cluster begin: warps forwards, backwards or shuffled, and their lanes forwards or backwards.
@@ -299,7 +351,7 @@ void run_clusters(Index grid, unsigned cluster_blocks, int threads, size_t share
   s.body = &body;
   gridDim = grid;
   blockDim = {static_cast<unsigned>(threads), 1};
-  s.threads.resize(count), s.woken.resize(count);
+  s.threads.resize(count);
   while (m.blocks.size() < cluster_blocks) m.blocks.push_back(std::make_unique<Block>());
   m.blocks.resize(cluster_blocks);
   unsigned seed = s.launches++;
@@ -315,11 +367,14 @@ void run_clusters(Index grid, unsigned cluster_blocks, int threads, size_t share
       m.thread = nullptr;
       reset(m.cluster, static_cast<int>(count));
       m.cluster_phase = 0;
-      m.early = seed / 3 % 2 != 0;
-      order_threads(s, threads, seed);
+      const unsigned mixed = seed * 2654435761u >> 8;
+      m.early = mixed / 6 % 2 != 0, s.latest_first = mixed / 12 % 2 != 0;
+      order_threads(s, threads, mixed);
       s.begun = 0, s.left = static_cast<int>(count);
       s.running = &s.host;
+      gives(&s.beginning);
       go_on();
+      takes(&s.ending);
       for (auto& block : m.blocks) std::free(block->shared);
     }
 }
@@ -329,6 +384,7 @@ void run_grid(Grid grid, int threads, size_t shared_bytes, const std::function<v
 }
 
 const Words* meet(const char* name, const Words& mine, void (*combine)(Words* lanes)) {
+  const Unwatched unwatched;
   Block& block = *running().block;
   const auto w = static_cast<size_t>(warp());
   const unsigned turn = running().calls++ % 2;
@@ -338,7 +394,8 @@ const Words* meet(const char* name, const Words& mine, void (*combine)(Words* la
   if (meeting.arrived == 0) shared.name[turn] = name;
   if (shared.name[turn] != name) fail("lanes of a warp are in different warp-wide calls");
   shared.words[turn][lane()] = mine;
-  if (++meeting.arrived < kWarp) {
+  count_in(meeting);
+  if (meeting.arrived < kWarp) {
     wait_in(meeting);
   } else {
     if (combine != nullptr) combine(shared.words[turn]);

@@ -10,6 +10,15 @@
 #include <memory>
 #include <vector>
 
+#if defined(MG_RACES)
+extern "C" {
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
+}
+#endif
+
 #include "cuda/device/barriers.h"
 #include "cuda/device/warpgroup.h"
 
@@ -89,6 +98,8 @@ struct Meeting {
   int size = 0, arrived = 0;
   std::vector<Thread*> waiting;
   std::vector<Word> carried;
+  unsigned releases = 0;
+  char orders[2] = {};  // stand for the order that it makes, this time and the next
 };
 
 struct WarpWords {
@@ -173,12 +184,25 @@ struct Machine {
 };
 extern Machine machine;
 
+// While it lives, ThreadSanitizer ignores what the running thread does: it is the machine, not the kernel.
+struct Unwatched {
+#if defined(MG_RACES)
+  Unwatched() { AnnotateIgnoreReadsBegin(__FILE__, __LINE__), AnnotateIgnoreWritesBegin(__FILE__, __LINE__); }
+  ~Unwatched() { AnnotateIgnoreWritesEnd(__FILE__, __LINE__), AnnotateIgnoreReadsEnd(__FILE__, __LINE__); }
+#else
+  Unwatched() {}
+  ~Unwatched() {}
+#endif
+};
+
 inline Thread& running() { return *machine.thread; }
 
 // Waits until somebody releases `meeting`.
 void wait_in(Meeting& meeting);
 // Lets the threads that wait go on; what had been fenced is then seen.
 void release(Meeting& meeting);
+// Orders the running thread after the last release, which it did not have to wait for.
+void follow(Meeting& meeting);
 // Counts the running thread; takes along what it has fenced.
 void arrive_in(Meeting& meeting);
 

@@ -72,6 +72,7 @@ void begin_view(Block& block) {
 }
 
 void settle(Block& block, Thread& thread, bool fence) {
+  const Unwatched unwatched;
   AsyncView& view = block.view;
   const uint16_t name = name_of(thread);
   each_difference(block.shared, view.last.data(), 0, block.bytes / 4 * 4, 0, [&](size_t at) {
@@ -114,6 +115,7 @@ Block& block_of(const void* shared, size_t bytes) {
 }
 
 void shared_written() {
+  const Unwatched unwatched;
   for (const auto& block : machine.blocks) begin_view(*block);
   settle_all(running(), true);
 }
@@ -137,6 +139,7 @@ void async_wait(int pending) {
 }
 
 void bulk_load(void* shared, const void* global, size_t bytes, uint64_t* barrier) {
+  const Unwatched unwatched;
   if (!is_aligned(shared, 16) || !is_aligned(global, 16) || bytes % 16 != 0) fail("a bulk copy's addresses and size must be multiples of 16 bytes");
   Block& block = block_of(shared, bytes);
   begin_view(block);
@@ -159,6 +162,7 @@ bool load_for(const uint64_t* barrier) {
 }
 
 void bulk_store(void* global, const void* shared, size_t bytes) {
+  const Unwatched unwatched;
   if (!is_aligned(shared, 16) || !is_aligned(global, 16) || bytes % 16 != 0) fail("a bulk copy's addresses and size must be multiples of 16 bytes");
   Thread& self = running();
   if (!self.block->has(shared, bytes)) fail("a bulk copy's source is not in the block's shared memory");
@@ -170,6 +174,7 @@ void bulk_store(void* global, const void* shared, size_t bytes) {
 void bulk_commit() { running().store_group++; }
 
 void bulk_wait(int pending, bool only_reads) {
+  const Unwatched unwatched;
   if (only_reads)
     read_sources(running(), pending);
   else
@@ -177,6 +182,7 @@ void bulk_wait(int pending, bool only_reads) {
 }
 
 void check_copies_done(Thread& thread) {
+  const Unwatched unwatched;
   if (thread.copied < thread.copies.size()) fail("a thread ended with copies that it did not wait for; call async_wait first");
   for (const BulkStore& store : thread.stores)
     if (!store.read) fail("a thread ended with bulk copies from shared memory under way; call bulk_wait_read first");

@@ -181,6 +181,7 @@ void run_steps(int group) {
 }  // namespace
 
 void warpgroup_begin() {
+  const Unwatched unwatched;
   record({"warpgroup_begin", nullptr, nullptr, 0, 0, 0, 0});
   Thread& self = running();
   self.may_step = true;
@@ -188,6 +189,7 @@ void warpgroup_begin() {
 }
 
 void warpgroup_step(float* sums, int count, const uint32_t* a_registers, const Cores& a, const Cores& b, bool accumulate) {
+  const Unwatched unwatched;
   record({"warpgroup_step", a.first, b.first, a.across_bytes, b.across_bytes, count, accumulate});
   for (const Cores& cores : {a, b})
     if (reinterpret_cast<uintptr_t>(cores.first) % 16 != 0 || cores.across_bytes % 16 != 0)
@@ -213,11 +215,13 @@ void warpgroup_step(float* sums, int count, const uint32_t* a_registers, const C
 }
 
 void warpgroup_commit() {
+  const Unwatched unwatched;
   record({"warpgroup_commit", nullptr, nullptr, 0, 0, 0, 0});
   running().step_group++;
 }
 
 void warpgroup_wait(int pending) {
+  const Unwatched unwatched;
   record({"warpgroup_wait", nullptr, nullptr, 0, 0, pending, 0});
   Thread& self = running();
   self.may_step = false;

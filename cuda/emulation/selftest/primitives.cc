@@ -1,22 +1,23 @@
-// Checks of the emulated primitives: small kernels are right in every order of their threads, and each mistake in them shows. See primitives.h.
+// Checks of the emulated primitives, for selftest: small kernels are right in every order of their threads, and each mistake in them shows. See
+// primitives.h.
+#include "cuda/emulation/selftest/primitives.h"
+
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <functional>
+#include <string>
 #include <vector>
 
-#include "selftest/primitives.h"
-#include "selftest/report.h"
-
-namespace selftest {
+namespace mg_cuda::primitives {
 namespace {
 
-constexpr int kOrders = 12;  // launches: all orders of threads, early and late copies
+constexpr int kOrders = 24;  // launches: all orders of threads, early and late copies
 constexpr unsigned kClusterBlocks = 4;
 
 void launch(unsigned blocks, unsigned cluster, int threads, size_t bytes, const std::function<void()>& kernel) {
-  mg_cuda::emulation::run_clusters({blocks, 1}, cluster, threads, bytes, kernel);
+  emulation::run_clusters({blocks, 1}, cluster, threads, bytes, kernel);
 }
 
 std::vector<float> numbers(size_t count) {
@@ -52,13 +53,13 @@ bool fails(const std::function<bool()>& is_right) {
 
 std::vector<float> operand() {
   std::vector<float> words;
-  for (int i = 0; i < kTestOperandWords; i++) words.push_back(mg_cuda::float_of_bits(test_word(word_row(i), word_depth(i))));
+  for (int i = 0; i < kTestOperandWords; i++) words.push_back(float_of_bits(test_word(word_row(i), word_depth(i))));
   return words;
 }
 
 // A lane's sums of the product of [64, depth] and [columns, depth], as device/warpgroup.h lays them out.
 void add_sums(std::vector<float>& to, int columns, int depth, float scale) {
-  for (int thread = 0; thread < mg_cuda::kWarpgroup; thread++)
+  for (int thread = 0; thread < kWarpgroup; thread++)
     for (int i = 0; i < columns / 2; i++) {
       const int row = thread / 32 * 16 + thread % 32 / 4 + i / 2 % 2 * 8, column = i / 4 * 8 + thread % 4 * 2 + i % 2;
       float sum = 0;
@@ -72,8 +73,8 @@ bool matrix_is_right() {
   const std::vector<float> words = operand();
   std::vector<float> want;
   add_sums(want, 64, kTestDepth, 1);
-  return is_right(
-      want, [&](float* out) { launch(1, 1, mg_cuda::kWarpgroup, words.size() * 4, [&] { matrix_kernel<kMistake, kCopied>(words.data(), out); }); });
+  return is_right(want,
+                  [&](float* out) { launch(1, 1, kWarpgroup, words.size() * 4, [&] { matrix_kernel<kMistake, kCopied>(words.data(), out); }); });
 }
 
 template <Mistake kMistake>
@@ -81,8 +82,8 @@ bool register_matrix_is_right() {
   const std::vector<float> words = operand();
   std::vector<float> want;
   add_sums(want, 32, 16, 1), add_sums(want, 32, 16, 2);
-  return is_right(
-      want, [&](float* out) { launch(1, 1, mg_cuda::kWarpgroup, words.size() * 4, [&] { register_matrix_kernel<kMistake>(words.data(), out); }); });
+  return is_right(want,
+                  [&](float* out) { launch(1, 1, kWarpgroup, words.size() * 4, [&] { register_matrix_kernel<kMistake>(words.data(), out); }); });
 }
 
 template <Mistake kMistake>
@@ -93,7 +94,7 @@ bool bulk_is_right() {
   std::vector<float> want;
   for (size_t i = 0; i < some.size(); i++) want.push_back(2 * (some[i] + some[i ^ 32]));
   return is_right(want, [&](float* to) {
-    launch(1, 1, 3 * mg_cuda::kWarp, 1024, [&] { bulk_kernel<kMistake>(in, out); });
+    launch(1, 1, 3 * kWarp, 1024, [&] { bulk_kernel<kMistake>(in, out); });
     std::copy(std::begin(out), std::end(out), to);
     std::fill(std::begin(out), std::end(out), -1.0f);
   });
@@ -101,41 +102,38 @@ bool bulk_is_right() {
 
 template <Mistake kMistake>
 bool named_is_right() {
-  const std::vector<float> in = numbers(mg_cuda::kWarp);
+  const std::vector<float> in = numbers(kWarp);
   std::vector<float> want;
   for (const float number : in) want.push_back(2 * number);
-  return is_right(want, [&](float* out) { launch(1, 1, 3 * mg_cuda::kWarp, 256, [&] { named_kernel<kMistake>(in.data(), out); }); });
+  return is_right(want, [&](float* out) { launch(1, 1, 3 * kWarp, 256, [&] { named_kernel<kMistake>(in.data(), out); }); });
 }
 
 template <Mistake kMistake>
 bool cluster_is_right() {
-  const std::vector<float> in = numbers(2 * kClusterBlocks * mg_cuda::kWarp);
+  const std::vector<float> in = numbers(2 * kClusterBlocks * kWarp);
   std::vector<float> want;
   for (unsigned block = 0; block < 2 * kClusterBlocks; block++)
     for (unsigned i = 0; i < 32; i++) {
       const auto of = [&](unsigned rank, unsigned at) { return in[(block / kClusterBlocks * kClusterBlocks + rank % kClusterBlocks) * 32 + at]; };
       want.push_back(of(block + 1, i) + of(block + kClusterBlocks - 1, i ^ 1));
     }
-  return is_right(
-      want, [&](float* out) { launch(2 * kClusterBlocks, kClusterBlocks, mg_cuda::kWarp, 512, [&] { cluster_kernel<kMistake>(in.data(), out); }); });
+  return is_right(want,
+                  [&](float* out) { launch(2 * kClusterBlocks, kClusterBlocks, kWarp, 512, [&] { cluster_kernel<kMistake>(in.data(), out); }); });
 }
 
 template <Mistake kMistake>
 bool remote_is_right() {
-  const std::vector<float> in = numbers(kClusterBlocks * mg_cuda::kWarp);
-  std::vector<float> want(in.begin() + mg_cuda::kWarp, in.end());
-  want.insert(want.end(), in.begin(), in.begin() + mg_cuda::kWarp);
-  return is_right(want,
-                  [&](float* out) { launch(kClusterBlocks, kClusterBlocks, mg_cuda::kWarp, 128, [&] { remote_kernel<kMistake>(in.data(), out); }); });
+  const std::vector<float> in = numbers(kClusterBlocks * kWarp);
+  std::vector<float> want(in.begin() + kWarp, in.end());
+  want.insert(want.end(), in.begin(), in.begin() + kWarp);
+  return is_right(want, [&](float* out) { launch(kClusterBlocks, kClusterBlocks, kWarp, 128, [&] { remote_kernel<kMistake>(in.data(), out); }); });
 }
 
-}  // namespace
-
-void check_primitives(Report& report) {
+void check(const std::function<void(bool, const std::string&, const char*)>& report) {
   using enum Mistake;
-  const auto right = [&](const char* what, bool is) { report.check(is, std::string("emulated ") + what, "wrong results"); };
+  const auto right = [&](const char* what, bool is) { report(is, std::string("emulated ") + what, "wrong results"); };
   const auto wrong = [&](const char* what, const char* mistake, const std::function<bool()>& run) {
-    report.check(fails(run), std::string("emulated ") + what + ": " + mistake, "it does not show");
+    report(fails(run), std::string("emulated ") + what + ": " + mistake, "it does not show");
   };
   right("matrix steps of stored operands", matrix_is_right<kNone, false>());
   right("matrix steps of copied operands", matrix_is_right<kNone, true>());
@@ -185,4 +183,9 @@ void check_primitives(Report& report) {
   wrong("memory of other blocks", "a block that has ended", remote_is_right<kNoLastBarrier>);
 }
 
-}  // namespace selftest
+}  // namespace
+}  // namespace mg_cuda::primitives
+
+extern "C" void mg_cuda_check_primitives(void (*each)(void*, int passed, const char* what, const char* detail), void* user) {
+  mg_cuda::primitives::check([&](bool passed, const std::string& what, const char* detail) { each(user, passed, what.c_str(), detail); });
+}

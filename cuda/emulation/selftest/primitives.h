@@ -6,9 +6,8 @@
 #include "cuda/device/matrix.h"
 #include "cuda/device/warpgroup.h"
 
-namespace selftest {
+namespace mg_cuda::primitives {
 
-// Names of mistakes begin with what is wrong. `number` of them per kernel.
 enum class Mistake {
   kNone,
   kNoCopyWait,
@@ -34,8 +33,6 @@ enum class Mistake {
   kNoFirstBarrier,
   kNoLastBarrier,
 };
-
-using namespace mg_cuda;
 
 // Operands of [64, depth] and [64, depth] (b's columns), bfloat16, as cores: small whole numbers, so that sums are exact.
 inline constexpr int kTestDepth = 32;  // two steps
@@ -219,4 +216,4 @@ __global__ void remote_kernel(const float* in, float* out) {
   if (kMistake != Mistake::kNoLastBarrier) cluster_arrive(), cluster_wait();
 }
 
-}  // namespace selftest
+}  // namespace mg_cuda::primitives
