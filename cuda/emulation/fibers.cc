@@ -5,7 +5,6 @@
 // latest first. The last one to reach a meeting wakes the rest. A fiber runs one thread after another as long as they do not wait.
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <random>
@@ -145,7 +144,8 @@ struct Scheduler {
   std::vector<Thread*> order;  // in which threads begin
   size_t begun = 0;            // threads of `order`
   int left = 0;                // threads that have not ended
-  std::deque<Thread*> woken;
+  std::vector<Thread*> woken;  // a ring
+  size_t first_woken = 0, past_woken = 0;
   bool latest_first = false;  // which of the woken threads goes on: a warp runs as far ahead as it can, or all go on in turn
   const std::function<void()>* body = nullptr;
   unsigned launches = 0;
@@ -176,10 +176,8 @@ void go_on() {
       s.running = s.idle.back();
       s.idle.pop_back();
     }
-  } else if (!s.woken.empty()) {
-    Thread& next = s.latest_first ? *s.woken.back() : *s.woken.front();
-    s.latest_first ? s.woken.pop_back() : s.woken.pop_front();
-    set_running(next);
+  } else if (s.first_woken != s.past_woken) {
+    set_running(*s.woken[(s.latest_first ? --s.past_woken : s.first_woken++) % s.woken.size()]);
     s.running = running().context;
   } else if (s.left == 0) {
     s.running = &s.host;
@@ -205,7 +203,7 @@ void release(Meeting& meeting) {
   Scheduler& s = scheduler;
   meeting.arrived = 0;
   takes(&meeting.orders[meeting.releases++ % 2]);
-  s.woken.insert(s.woken.end(), meeting.waiting.begin(), meeting.waiting.end());
+  for (Thread* thread : meeting.waiting) s.woken[s.past_woken++ % s.woken.size()] = thread;
   meeting.waiting.clear();
   if (!meeting.carried.empty()) see(meeting.carried), meeting.carried.clear();
 }
@@ -241,6 +239,8 @@ void leave_cluster(const Thread& thread) {
 // Its memory is gone: others that still read it get NaN.
 void end_block(Block& block) {
   std::memset(block.shared, 0xFF, block.bytes);
+  for (const Thread& thread : scheduler.threads)
+    if (thread.block == &block) check_events(thread);
   for (const BulkLoad& load : machine.loads)
     if (load.block == &block) fail("a block ended with bulk copies on their way to its shared memory; wait for their barrier first");
 }
@@ -260,7 +260,7 @@ void fiber_entry() {
       Thread& thread = running();
       Block& block = *thread.block;
       check_copies_done(thread);
-      check_steps_done(block, thread);
+      check_steps_done(thread);
       s.left--;
       leave(block.warps[thread.number / kWarp]);
       leave(block.all);
@@ -322,7 +322,8 @@ void begin_block(Block& block, int threads, size_t shared_bytes) {
   for (Meeting& meeting : block.warps) reset(meeting, kWarp);
   block.barriers.clear();
   block.view.seen.clear();
-  block.events.clear(), block.steps.clear();
+  for (auto& events : block.events) events.clear();
+  for (auto& steps : block.steps) steps.clear();
 }
 
 void begin_thread(Thread& thread, Block& block, unsigned number) {
@@ -351,7 +352,8 @@ void run_clusters(Index grid, unsigned cluster_blocks, int threads, size_t share
   s.body = &body;
   gridDim = grid;
   blockDim = {static_cast<unsigned>(threads), 1};
-  s.threads.resize(count);
+  s.threads.resize(count), s.woken.resize(count);
+  s.first_woken = s.past_woken = 0;
   while (m.blocks.size() < cluster_blocks) m.blocks.push_back(std::make_unique<Block>());
   m.blocks.resize(cluster_blocks);
   unsigned seed = s.launches++;

@@ -180,7 +180,8 @@ struct Machine {
   std::vector<BulkLoad> loads;                 // under way
   Meeting cluster;
   unsigned cluster_phase = 0;
-  bool early = false;  // whether copies arrive as early as they can, or as late
+  std::vector<std::unique_ptr<Step>> used_steps;  // to use again
+  bool early = false;                             // whether copies arrive as early as they can, or as late
 };
 extern Machine machine;
 
@@ -221,6 +222,7 @@ void check_barrier(const uint64_t* barrier);
 void complete_bytes(uint64_t* barrier, size_t bytes);
 
 // warpgroup.cc
-void check_steps_done(const Block& block, const Thread& thread);
+void check_steps_done(const Thread& thread);
+void check_events(const Thread& thread);  // after all threads of its block
 
 }  // namespace mg_cuda::emulation

@@ -80,13 +80,14 @@ void settle(Block& block, Thread& thread, bool fence) {
     if (std::exchange(view.writer[at / 4], name) != name) thread.unfenced.push_back({&block, static_cast<uint32_t>(at), 0});
   });
   if (!fence) return;
-  for (Word word : std::exchange(thread.unfenced, {})) {
+  for (Word word : thread.unfenced) {
     AsyncView& of_word = word.block->view;
     if (of_word.writer[word.at / 4] != name) continue;  // somebody else has written it since
     of_word.writer[word.at / 4] = 0;
     std::memcpy(&word.value, of_word.last.data() + word.at, 4);
     thread.fenced.push_back(word);
   }
+  thread.unfenced.clear();
 }
 
 void settle_all(Thread& thread, bool fence) {

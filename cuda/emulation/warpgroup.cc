@@ -5,6 +5,7 @@
 #include "cuda/device/warpgroup.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "cuda/emulation/machine.h"
@@ -57,7 +58,7 @@ void record(const WarpgroupEvent& event) {
   Thread& self = running();
   Block& block = *self.block;
   if (blockDim.x % kWarpgroup != 0) fail("a block with warpgroup instructions must consist of whole warpgroups");
-  if (block.events.empty()) {
+  if (block.steps.size() != blockDim.x / kWarp) {
     block.events.resize(blockDim.x / kWarpgroup);
     block.steps.resize(blockDim.x / kWarp);
   }
@@ -115,7 +116,7 @@ void decode(const char* part, float (*to)[kDepth]) {
 }
 
 void run(Block& block, Step& step, Thread* const (&lanes)[kWarp], int warp_in_group) {
-  std::vector<char> now;
+  static std::vector<char> now;
   read_operands(block, step, warp_in_group, now);
   bool poisoned = now != step.operands;
   float a[16][kDepth], b[kDepth][128], columns[8][kDepth];
@@ -174,7 +175,9 @@ void run_steps(int group) {
   auto& steps = block.steps[static_cast<size_t>(warp())];
   size_t done = 0;
   for (; done < steps.size() && steps[done]->group < group; done++) run(block, *steps[done], lanes, warp() % kGroupWarps);
-  steps.erase(steps.begin(), steps.begin() + static_cast<int64_t>(done));
+  const auto past_done = steps.begin() + static_cast<int64_t>(done);
+  std::move(steps.begin(), past_done, std::back_inserter(machine.used_steps));
+  steps.erase(steps.begin(), past_done);
   for (Thread* thread : lanes) thread->steps -= done;
 }
 
@@ -198,7 +201,10 @@ void warpgroup_step(float* sums, int count, const uint32_t* a_registers, const C
   Block& block = *self.block;
   auto& steps = block.steps[static_cast<size_t>(warp())];
   if (self.steps == steps.size()) {
-    Step& step = *steps.emplace_back(std::make_unique<Step>());
+    auto& used = machine.used_steps;
+    if (used.empty()) used.push_back(std::make_unique<Step>());
+    Step& step = *steps.emplace_back(std::move(used.back()));
+    used.pop_back();
     step.count = count, step.group = self.step_group;
     step.accumulate = accumulate, step.a_in_registers = a_registers != nullptr;
     step.a = a, step.b = b;
@@ -229,11 +235,15 @@ void warpgroup_wait(int pending) {
        [](Words* lanes) { run_steps(static_cast<int>(lanes[0].word[0])); });
 }
 
-void check_steps_done(const Block& block, const Thread& thread) {
+void check_steps_done(const Thread& thread) {
   for (const PendingSums& sums : thread.sums)
     if (sums.registers != nullptr) fail("a thread ended with matrix steps that it did not wait for");
-  if (!block.events.empty() && thread.events != block.events[thread.number / kWarpgroup].size() && block.left == 1)
-    fail("threads of a warpgroup ended after different warpgroup instructions");
+}
+
+void check_events(const Thread& thread) {
+  const auto& events = thread.block->events;
+  const size_t group = thread.number / kWarpgroup;
+  if (group < events.size() && thread.events != events[group].size()) fail("threads of a warpgroup ended after different warpgroup instructions");
 }
 
 }  // namespace mg_cuda::emulation
