@@ -106,11 +106,7 @@ inline uint32_t ballot(bool condition) {
 
 inline int count_bits(uint32_t bits) { return __builtin_popcount(bits); }
 
-inline uint32_t shared_add(uint32_t* to, uint32_t value) {
-  const uint32_t before = *to;
-  *to += value;
-  return before;
-}
+inline uint32_t shared_add(uint32_t* to, uint32_t value) { return __atomic_fetch_add(to, value, __ATOMIC_RELAXED); }
 
 inline uint32_t multiply_high(uint32_t a, uint32_t b) { return static_cast<uint32_t>((static_cast<uint64_t>(a) * b) >> 32); }
 inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
