@@ -2,7 +2,7 @@
 // matrix.h. Kernels use only these, so the same source also compiles for the CPU (emulation/), where tests run it.
 //
 // Rules on both: shared memory is dynamic, taken once by shared_memory(). All threads of a warp take part in every warp-wide call,
-// and all threads of a block in every block_barrier().
+// and all threads of a block in every block_barrier(); barriers.h has barriers of some of them.
 #pragma once
 #include <cstdint>
 

@@ -1,7 +1,9 @@
-// The kernels' primitives on the CPU, for tests. A block's threads are fibers of one host thread, which switch only at barriers and
-// warp-wide calls. It is slow, and stricter than a GPU:
-// - warps run forwards, backwards and shuffled, changing from launch to launch, so that a missing barrier shows;
+// The kernels' primitives on the CPU, for tests. The threads of a block, or of a cluster of blocks, are fibers of one host thread, which switch
+// only at barriers and warp-wide calls. It is slow, and stricter than a GPU:
+// - warps run forwards, backwards and shuffled, and asynchronous copies arrive as early or as late as they can, changing from block to block,
+//   so that a missing barrier or wait shows;
 // - shared memory starts as NaN, and AddressSanitizer knows its end;
+// - matrix instructions and bulk copies see of it only what a fence and a barrier have shown them;
 // - the program stops with a message if lanes of a warp are in different warp-wide calls, if some threads never reach a barrier, or if
 //   shared memory or groups of copies are out of step.
 #pragma once
@@ -14,6 +16,8 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+
+#include "cuda/emulation/sites.h"
 
 namespace mg_cuda {
 
@@ -36,6 +40,7 @@ struct Words {
 const Words* meet(const char* name, const Words& mine, void (*combine)(Words* lanes));
 
 void block_barrier();
+void warp_barrier();
 char* shared_memory();
 
 }  // namespace emulation
@@ -54,8 +59,8 @@ inline int warp() { return static_cast<int>(threadIdx.x) / kWarp; }
 inline int thread_again() { return static_cast<int>(threadIdx.x); }
 inline unsigned block_again() { return blockIdx.x; }
 
-inline void block_barrier() { emulation::block_barrier(); }
-inline void warp_barrier() { emulation::meet("warp_barrier", {}, nullptr); }
+inline void block_barrier(MG_SITE) { MG_UNLESS_OFF emulation::block_barrier(); }
+inline void warp_barrier(MG_SITE) { MG_UNLESS_OFF emulation::warp_barrier(); }
 
 namespace emulation {
 
@@ -101,17 +106,13 @@ inline uint32_t ballot(bool condition) {
 
 inline int count_bits(uint32_t bits) { return __builtin_popcount(bits); }
 
-inline uint32_t shared_add(uint32_t* to, uint32_t value) {
-  const uint32_t before = *to;
-  *to += value;
-  return before;
-}
+inline uint32_t shared_add(uint32_t* to, uint32_t value) { return __atomic_fetch_add(to, value, __ATOMIC_RELAXED); }
 
 inline uint32_t multiply_high(uint32_t a, uint32_t b) { return static_cast<uint32_t>((static_cast<uint64_t>(a) * b) >> 32); }
 inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
 inline float larger(float a, float b) { return a > b || a != a ? a : b; }
 
-// See device/async_copy.h. Copies as late as the waits allow: a read without a wait sees the old contents.
+// See device/async_copy.h.
 namespace emulation {
 void async_copy(float* shared, const float* global, int bytes, int given);
 void async_commit();
@@ -123,10 +124,10 @@ void async_copy(float* shared, const float* global, int given = kBytes) {
   static_assert(kBytes == 16 || kBytes == 4);
   emulation::async_copy(shared, global, kBytes, given);
 }
-inline void async_commit() { emulation::async_commit(); }
+inline void async_commit(MG_SITE) { MG_UNLESS_OFF emulation::async_commit(); }
 template <int kPending>
-void async_wait() {
-  emulation::async_wait(kPending);
+void async_wait(MG_SITE) {
+  MG_UNLESS_OFF emulation::async_wait(kPending);
 }
 
 }  // namespace mg_cuda

@@ -108,7 +108,7 @@ struct MixtureBlock {
   int stream = -1;       // its x is in shared memory
   bool rounded = false;  // whether that x is rounded to tf32
 
-  // All threads of the block call it. Its copies are visible after a block_barrier().
+  // All threads of the block call it. Its copies are visible after a block_barrier(), such as the first of for_each_tile.
   __device__ MixtureBlock(const MixtureLayout& layout, const Mixture& m, int64_t first_row, int64_t end_row)
       : layout(layout),
         m(m),
@@ -388,7 +388,6 @@ __device__ __forceinline__ void for_each_tile(MixtureBlock& block, const Mixture
       each(tile, sums);
     }
   }
-  async_wait<0>();
 }
 
 // The number of gates that a kernel takes at a time: 2, 4 or most.

@@ -99,8 +99,8 @@ struct XRows {
   Quad quads[kStepsOfPanels][2];
 };
 
-// Copies a stream's x to shared memory, each warp its own rows. Calls each(first step, words, rows) for every two steps, in registers. Other threads
-// see x after a block_barrier().
+// Copies a stream's x to shared memory, each warp its own rows. Calls each(first step, words, rows) for every two steps, in registers. Matrix
+// instructions see x after shared_written() and a block_barrier().
 template <class Each>
 __device__ __forceinline__ void load_x(CoreBlock& block, int s, const Each& each) {
   const CoreStream& stream = block.streams(s);
@@ -149,7 +149,6 @@ __device__ __forceinline__ void load_x(CoreBlock& block, int s, const Each& each
       }
     each(first, words, rows);
   }
-  shared_written();
 }
 
 // Starts copying contiguous floats, a multiple of 4.
@@ -189,7 +188,6 @@ template <class Put>
 __device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& put) {
   const CoreStream& stream = block.streams(s);
   const int panel = static_cast<int>(core_panel_floats(stream.depth)), tiles = stream.logit_tiles;
-  block_barrier();  // earlier users of the stages and of x are done
   copy_floats(block.stages(), stream.logits, kLogitParts * tiles * kLogitTilePanels * panel);
   async_commit();
   async_wait<0>();
@@ -312,7 +310,6 @@ __device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int 
     advance(i, odd, even);
     if (++i == count) break;
   }
-  async_wait<0>();
   warpgroup_wait<0>();
 }
 

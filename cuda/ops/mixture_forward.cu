@@ -193,7 +193,6 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   MixtureBlock block(layout, m, static_cast<int64_t>(blockIdx.x) * layout.rows, rows);
   const RowPointer p = layout.seat_tables != 0 ? RowPointer{block.shared + layout.seats_at(), layout.seat_stride}
                                                : RowPointer{p_at.data + block.first_row * p_at.stride, p_at.stride};
-  block_barrier();
   for_each_tile<Precision::kFloat32, kLogitPanels, kLogitPiece, false>(block, block.logit_tiles(), m.logit_items, 0, Logits{block, p});
   block_barrier();
   softmax<false>(block, p);

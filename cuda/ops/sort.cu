@@ -109,6 +109,7 @@ __global__ void scatter_kernel(const ListToSort* lists, int count, int pass, con
       rank[i] = of_warp[digit] + static_cast<uint32_t>(below);
       warp_barrier();
       if (is_pair && below == 0) of_warp[digit] += static_cast<uint32_t>(count_bits(equals));
+      // No test shows this: the lanes meet in the next round's match() too, but only a barrier orders memory.
       warp_barrier();
     }
     block_barrier();

@@ -9,7 +9,11 @@ namespace mg_cuda {
 inline constexpr int kDigitBits = 8;
 inline constexpr int64_t kSortDigits = int64_t{1} << kDigitBits;
 inline constexpr int64_t kSortTile = 1024;
+#if defined(MG_EMULATION)
+inline constexpr int64_t kMostSortBlocks = 2;  // so that tests with a thousand rows have several tiles per block
+#else
 inline constexpr int64_t kMostSortBlocks = 256;  // per list: two per multiprocessor; also the most KiB of counts that a block adds at first
+#endif
 
 // One list, on the device. Its pairs stay in [begin, begin + count) of the arrays of all lists.
 struct ListToSort {

@@ -21,6 +21,9 @@ extern "C" mg_status mg_cuda_peaks(double peaks[3], mg_error* error) MG_NOEXCEPT
 extern "C" mg_status mg_cuda_profile(mg_plan* plan, const mg_run* run, void (*each)(void*, const char*, int64_t, int32_t, double), void* user,
                                      mg_error* error) MG_NOEXCEPT;
 constexpr selftest::DeviceClock kCudaClock = {mg_cuda_time, mg_cuda_profile};
+#if defined(MG_SELFTEST_EMULATED)
+extern "C" void mg_cuda_check_primitives(void (*each)(void*, int passed, const char* what, const char* detail), void* user);
+#endif
 #else
 constexpr selftest::DeviceClock kCudaClock = {};
 #endif
@@ -31,6 +34,7 @@ constexpr char kHelp[] =
     "selftest: checks every op on every instruction set of this machine\n"
     "  --cases N     random cases per op (default 60)\n"
     "  --mixtures N  of mixtures and fusions (default as --cases); forward and backward each\n"
+    "  --case I      of the random cases only number I, from 0\n"
     "  --part I/N    the Ith of N parts of the random cases (default 1/1): for N processes\n"
     "  --seed S      of the random cases (default 1)\n"
     "  --golden DIR  golden cases too: a folder with an index.json and safetensors files\n"
@@ -47,7 +51,7 @@ constexpr char kHelp[] =
     "exit code: 0 all passed, 1 something failed, 2 wrong options\n";
 
 struct Options {
-  int cases = 60, mixtures = -1, part = 1, parts = 1;
+  int cases = 60, mixtures = -1, only_case = -1, part = 1, parts = 1;
   uint64_t seed = 1;
   std::string golden, steady, isa, device = "cpu", op;
   bool verbose = false, help = false, peaks = false;
@@ -77,6 +81,8 @@ Options parse(int count, char** arguments) {
       options.cases = static_cast<int>(number());
     else if (name == "--mixtures")
       options.mixtures = static_cast<int>(number());
+    else if (name == "--case")
+      options.only_case = static_cast<int>(number());
     else if (name == "--part") {
       const std::string text = value();
       char end = 0;
@@ -182,6 +188,7 @@ void check_random(selftest::Report& report, const Options& options, const std::v
     const int cases = mixes && options.mixtures >= 0 ? options.mixtures : options.cases;
     for (int i = 0; i < cases; i++) {
       if (i / 4 % options.parts != options.part - 1) continue;  // one case in four costs more
+      if (options.only_case >= 0 && i != options.only_case) continue;
       const std::string what = name + " case " + std::to_string(i) + " of seed " + std::to_string(options.seed);
       const auto seed = options.seed * 1000003 + static_cast<uint64_t>(op) * 1009 + static_cast<uint64_t>(i);
       Random random(seed);
@@ -221,7 +228,12 @@ int main(int count, char** arguments) {
       return selftest::time_workloads(options.timing, places.front(), options.device == "cuda" ? kCudaClock : selftest::DeviceClock{}), 0;
     selftest::Report report(options.verbose);
 #if defined(MG_SELFTEST_EMULATED)
-    if (options.device == "cuda" && options.op.empty() && options.cases > 0 && options.part == 1) selftest::check_device_faults(report);
+    if (options.device == "cuda" && options.op.empty() && options.part == 1) {
+      mg_cuda_check_primitives(
+          [](void* to, int passed, const char* what, const char* detail) { static_cast<selftest::Report*>(to)->check(passed != 0, what, detail); },
+          &report);
+      if (options.cases > 0) selftest::check_device_faults(report);
+    }
 #endif
     selftest::check_hostile_files(report);
     selftest::check_hostile_programs(report, places);
