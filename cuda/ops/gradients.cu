@@ -17,7 +17,8 @@ namespace {
 // Tiles advance along dx's columns first, so that concurrent blocks share dz.
 template <Precision kPrecision, class Tile, class Number>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    input_gradient_kernel(int64_t rows, const float* w, int w_columns, int rounded, Dz dz, RowPointer dx, int dx_columns, bool accumulate) {
+    input_gradient_kernel(int64_t rows, const float* w, int w_columns, int rounded, Dz dz, RowPointer dx, int dx_columns, bool accumulate,
+                          PointwiseRows epilogue) {
   // Calls work(row, column, rows, columns) for the tile.
   const auto locate = [&](unsigned block, const auto& work) {
     const unsigned tiles = static_cast<unsigned>(dx_columns + Tile::kColumns - 1) / Tile::kColumns;
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   locate(blockIdx.x, [&](int64_t row, int column, int tile_rows, int tile_columns) {
     constexpr bool kRest = kPrecision != Precision::kFloat32;
     const GlobalTile<> weights{w + static_cast<int64_t>(column) * w_columns, w_columns, tile_columns, w_columns};
-    GlobalTile<> exact{dz.exact.data + row * dz.exact.stride, dz.exact.stride, tile_rows, w_columns};
+    GlobalTile<> exact{dz.exact.data + row * dz.exact.stride, dz.exact.stride, tile_rows, static_cast<int>(dz.columns)};
     if constexpr (std::is_same_v<Number, float>) {
       add_tile_product<Tile, kPrecision, Lines::kDepth, Lines::kDepth, kRest>(sums, exact, weights, w_columns, rounded, shared);
     } else {
@@ -41,7 +42,18 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   });
   sums.join(shared);
   locate(block_again(), [&](int64_t row, int column, int tile_rows, int tile_columns) {
-    sums.template store<false>(dx.data + row * dx.stride + column, dx.stride, tile_rows, tile_columns, accumulate);
+    if (epilogue.y.data == nullptr)
+      return sums.template store<false>(dx.data + row * dx.stride + column, dx.stride, tile_rows, tile_columns, accumulate);
+    const Counters counters = epilogue.counters();
+    const bool aligned = moves_quads(dx.data, dx.stride);
+    sums.spread(shared, tile_rows, tile_columns, [&](int c, int left, const auto& each_row) {
+      each_row([&](int r, Quad value) {
+        float* const at = dx.data + (row + r) * dx.stride + column + c;
+        if (accumulate) add_quad(value, load_quad(at, left, aligned));
+        if (epilogue.keeps_x) store_quad(at, value, left, aligned);
+        epilogue.store(epilogue.halves(counters, row + r, column + c), row + r, column + c, value, left);
+      });
+    });
   });
 }
 
@@ -75,7 +87,7 @@ struct GradientTile {
 // A tile's columns of dz, from `row` on.
 template <class Number>
 __device__ __forceinline__ GlobalTile<Number> columns_of(const Dz& dz, int64_t row, const GradientTile& tile, int rows, int most) {
-  const int columns = least(tile.columns, most);
+  const int columns = least(least(dz.columns - tile.column, tile.columns), most);
   if constexpr (!std::is_same_v<Number, float>)
     return {dz.rounded + row * dz.rounded_stride + tile.column, dz.rounded_stride, rows, columns};
   else
@@ -191,8 +203,9 @@ Splits splits_of(const Context& context, const Weights& w, const GradientPlace& 
   return {rows, unit_rows, count, first_row / unit_rows, context.splits(gradient), w.elements(), gradient.adds};
 }
 
-void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate) {
-  if (is_narrow(w)) return launch_narrow_input_gradient(context, w, rows, dz.exact, dx, dx_columns, accumulate);
+void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate,
+                           const PointwiseRows& epilogue) {
+  if (is_narrow(w)) return launch_narrow_input_gradient(context, w, rows, dz, dx, dx_columns, accumulate, epilogue);
   with_precision(context.plan.precision, [&](auto precision) {
     constexpr Precision kPrecision = decltype(precision)::value;
     const auto launch = [&](auto type) {
@@ -201,7 +214,7 @@ void launch_input_gradient(const Context& context, const Weights& w, int64_t row
       with_number<kPrecision>(dz, [&](auto number) {
         context.stream.launch(input_gradient_kernel<kPrecision, Of, typename decltype(number)::Is>, {static_cast<unsigned>(blocks)}, Of::kThreads,
                               tile_shared_bytes<Of, Lines::kDepth, Lines::kDepth>(), rows, context.packed(w), static_cast<int>(w.columns),
-                              static_cast<int>(rounded_columns(kPrecision, w)), dz, dx, static_cast<int>(dx_columns), accumulate);
+                              static_cast<int>(rounded_columns(kPrecision, w)), dz, dx, static_cast<int>(dx_columns), accumulate, epilogue);
       });
     };
     if (dx_columns <= 32)
@@ -215,7 +228,7 @@ void launch_input_gradient(const Context& context, const Weights& w, int64_t row
 
 void launch_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row, int64_t rows,
                             RowPointer x, const Dz& dz) {
-  if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, gradient, unit, first_row, rows, x, dz.exact);
+  if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, gradient, unit, first_row, rows, x, dz);
   const Splits splits = splits_of(context, w, gradient, unit, first_row, rows);
   with_division(context.plan.precision, w, [&](auto precision, auto type) {
     constexpr Precision kPrecision = decltype(precision)::value;

@@ -70,6 +70,7 @@ class Program {
   bool losses_count = false;
   std::vector<Derivative> derivatives;
   bool smooth = true;  // no kink that a small step could cross
+  int depth = 1;       // products that follow one another
 
  private:
   mg_view buffer(mg_buffer_class kind, int64_t width, int64_t count, mg_dtype dtype = MG_F32);
