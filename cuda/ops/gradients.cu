@@ -8,6 +8,8 @@
 // size once each. In float32 the matrix instructions do three times as many operations.
 #include "cuda/ops/gradients.h"
 
+#include <algorithm>
+
 #include "cuda/ops/block_product.h"
 #include "cuda/ops/narrow.h"
 
@@ -31,7 +33,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   locate(blockIdx.x, [&](int64_t row, int column, int tile_rows, int tile_columns) {
     constexpr bool kRest = kPrecision != Precision::kFloat32;
     const GlobalTile<> weights{w + static_cast<int64_t>(column) * w_columns, w_columns, tile_columns, w_columns};
-    GlobalTile<> exact{dz.exact.data + row * dz.exact.stride, dz.exact.stride, tile_rows, static_cast<int>(dz.columns)};
+    GlobalTile<> exact{dz.exact.data + row * dz.exact.stride, dz.exact.stride, tile_rows, dz.columns};
     if constexpr (std::is_same_v<Number, float>) {
       add_tile_product<Tile, kPrecision, Lines::kDepth, Lines::kDepth, kRest>(sums, exact, weights, w_columns, rounded, shared);
     } else {
@@ -72,22 +74,22 @@ struct GradientTile {
 
   // Tiles advance along the columns, those of float32 first.
   template <class Division>
-  static __device__ __forceinline__ GradientTile of(unsigned block, int w_columns, int rounded) {
-    const unsigned exact_tiles = static_cast<unsigned>(w_columns - rounded + Division::Exact::kColumns - 1) / Division::Exact::kColumns;
+  static __device__ __forceinline__ GradientTile of(unsigned block, int dz_columns, int rounded) {
+    const unsigned exact_tiles = static_cast<unsigned>(dz_columns - rounded + Division::Exact::kColumns - 1) / Division::Exact::kColumns;
     const unsigned tiles = exact_tiles + static_cast<unsigned>(rounded + Division::Rounded::kColumns - 1) / Division::Rounded::kColumns;
     const unsigned tile = block % tiles;
     const bool exact = tile < exact_tiles;
     const int depth = static_cast<int>(block / tiles) * Division::Rounded::kRows;
     const int column =
         exact ? rounded + static_cast<int>(tile) * Division::Exact::kColumns : static_cast<int>(tile - exact_tiles) * Division::Rounded::kColumns;
-    return {depth, column, (exact ? w_columns : rounded) - column, exact ? rounded : 0, exact};
+    return {depth, column, (exact ? dz_columns : rounded) - column, exact ? rounded : 0, exact};
   }
 };
 
 // A tile's columns of dz, from `row` on.
 template <class Number>
 __device__ __forceinline__ GlobalTile<Number> columns_of(const Dz& dz, int64_t row, const GradientTile& tile, int rows, int most) {
-  const int columns = least(least(dz.columns - tile.column, tile.columns), most);
+  const int columns = least(tile.columns, most);
   if constexpr (!std::is_same_v<Number, float>)
     return {dz.rounded + row * dz.rounded_stride + tile.column, dz.rounded_stride, rows, columns};
   else
@@ -110,8 +112,8 @@ __device__ __forceinline__ void weight_gradient_tile(float* matrix, int64_t row,
   sums.join(shared);
   const GradientTile tile = locate(block_again());
   float* const to = matrix + tile.column;
-  sums.template store<true>(to + static_cast<int64_t>(tile.depth) * w_columns, w_columns, least(w_depth - tile.depth, Tile::kRows), tile.columns,
-                            adds);
+  sums.template store<true>(to + static_cast<int64_t>(tile.depth) * w_columns, w_columns, least(w_depth - tile.depth, Tile::kRows),
+                            (tile.columns + 3) / 4 * 4, adds);
   const int thread = thread_again();
   if constexpr (!std::is_same_v<Number, float>) {
     if (tile.depth != 0 || thread >= Tile::kColumns || thread >= tile.columns) return;
@@ -138,11 +140,13 @@ __device__ __forceinline__ void weight_gradient_tile(float* matrix, int64_t row,
   *last = bias;
 }
 
-// blockIdx.y: splits.
+// blockIdx.y: splits. rounded: of dz's columns.
 template <Precision kPrecision, class Division, class Number>
 __global__ void __launch_bounds__(Division::Rounded::kThreads, Division::Rounded::kBlocks)
     weight_gradient_kernel(Splits splits, RowPointer x, Dz dz, int w_depth, int w_columns, int rounded) {
-  const auto locate = [&](unsigned block) { return GradientTile::of<Division>(block, w_columns, rounded); };
+  const auto locate = [&](unsigned block) {
+    return GradientTile::of<Division>(block, kPrecision == Precision::kFloat32 ? rounded : dz.columns, rounded);
+  };
   splits.for_each_unit(blockIdx.y, [&](int64_t row, int rows, bool adds) {
     block_barrier();  // the unit before has no more use for the shared memory
     float* const matrix = splits.matrix(blockIdx.y);
@@ -238,7 +242,8 @@ void launch_weight_gradient(const Context& context, const Weights& w, const Grad
     with_number<kPrecision>(dz, [&](auto number) {
       context.stream.launch(weight_gradient_kernel<kPrecision, Of, typename decltype(number)::Is>,
                             {static_cast<unsigned>(tiles_of<Of>(w, rounded)), static_cast<unsigned>(splits.count)}, Of::Rounded::kThreads,
-                            kRoundedBytes, splits, x, dz, static_cast<int>(w.depth), static_cast<int>(w.columns), static_cast<int>(rounded));
+                            kRoundedBytes, splits, x, dz, static_cast<int>(w.depth), static_cast<int>(w.columns),
+                            std::min(static_cast<int>(rounded), dz.columns));
     });
   });
 }

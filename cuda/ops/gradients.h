@@ -10,7 +10,7 @@ namespace mg_cuda {
 // rows from before rounding, and the other columns in float32.
 struct Dz {
   RowPointer exact;  // all columns if `rounded` is null, else those from w.rounded on
-  int64_t columns;   // of both; at least those with a part of w, as others count as 0
+  int columns;       // of both; at least those with a part of w, as others count as 0
   const Bfloat16* rounded = nullptr;
   const float* sums = nullptr;
   int64_t rounded_stride = 0;  // of both; rows of `rounded` are aligned to 16 bytes

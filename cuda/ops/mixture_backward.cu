@@ -487,10 +487,10 @@ struct MixtureBackward final : Op {
     };
     const Weights& w = *topology.weights[s];
     const MixtureStream& range = topology.ranges[s];
-    Dz dz{{chunk.dz + range.columns_before * chunk.pitch, w.columns}, w.columns};
+    Dz dz{{chunk.dz + range.columns_before * chunk.pitch, w.columns}, static_cast<int>(w.columns)};
     if (const Place of_dz = place(context.plan); of_dz.rounds)
       dz = {{chunk.dz + (range.columns_before - range.rounded_before) * chunk.pitch, w.columns - w.rounded},
-            w.columns,
+            static_cast<int>(w.columns),
             chunk.rounded + range.rounded_before * chunk.pitch,
             chunk.sums + range.rounded_before * blocks_of(chunk.pitch, of_dz.rows_of_sum),
             w.rounded,

@@ -197,7 +197,7 @@ NarrowWeights weights_of(const Context& context, const Weights& w, const Splits&
   return {splits, x, dz, static_cast<int32_t>(w.depth), rounded_columns(context, w)};
 }
 
-NarrowDz linear(const Dz& dz) { return {dz.exact, {}, static_cast<int32_t>(dz.columns), MG_LINEAR}; }
+NarrowDz linear(const Dz& dz) { return {dz.exact, {}, dz.columns, MG_LINEAR}; }
 
 struct NarrowForward : SimpleItem {
   const Weights* weights;
