@@ -60,6 +60,7 @@ std::unique_ptr<Plan> compiled(const mg_program& program, Precision precision, i
   PlanBuilder builder(*plan, program);
   for (uint32_t i = 0; i < program.op_count; i++) {
     const mg_op& op = program.ops[i];
+    builder.number = i;
     if (op.kind == MG_OP_embedding_update || op.kind == MG_OP_optimize) plan->divisible = false;
     switch (op.kind) {
 #define MG_COMPILE_OP_(name, of)         \

@@ -42,9 +42,10 @@ IdPointer Context::ids(const mg_view& view) const {
   return {plan.regions[static_cast<size_t>(view.buffer)]->data<const int32_t>() + view.offset, plan.stride(view.buffer)};
 }
 
-PlanBuilder::PlanBuilder(Plan& plan, const mg_program& program) : plan(plan), views_(program.buffer_count) {
+PlanBuilder::PlanBuilder(Plan& plan, const mg_program& program) : plan(plan), views_(program.buffer_count), last_use_(program.buffer_count) {
+  uint32_t i = 0;
   const auto count = [&](const mg_view& view) {
-    if (view.buffer >= 0) views_[static_cast<size_t>(view.buffer)]++;
+    if (view.buffer >= 0) views_[static_cast<size_t>(view.buffer)]++, last_use_[static_cast<size_t>(view.buffer)] = i;
   };
 #define MG_COUNT_VIEW_(name) count(fields.name);
 #define MG_COUNT_VIEWS_(name) std::for_each_n(fields.name.items, fields.name.count, count);
@@ -54,7 +55,7 @@ PlanBuilder::PlanBuilder(Plan& plan, const mg_program& program) : plan(plan), vi
     const mg_##name& fields = program.ops[i].fields.name;                                                                    \
     MG_FIELDS_##name(MG_COUNT_VIEW_, MG_COUNT_VIEWS_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_, MG_COUNT_NONE_) break; \
   }
-  for (uint32_t i = 0; i < program.op_count; i++) switch (program.ops[i].kind) {
+  for (; i < program.op_count; i++) switch (program.ops[i].kind) {
       MG_OPS(MG_COUNT_OP_)
     }
 #undef MG_COUNT_OP_
@@ -67,6 +68,11 @@ void PlanBuilder::unused(const mg_view& view) {
   if (view.buffer >= 0) views_[static_cast<size_t>(view.buffer)]--;
 }
 
+bool PlanBuilder::is_last_use(const mg_view& view) const {
+  const auto buffer = static_cast<size_t>(view.buffer);
+  return plan.buffers[buffer].buffer_class == MG_ACTIVATION && last_use_[buffer] <= number;
+}
+
 int64_t Plan::add_sum(int64_t output, int64_t denominator, int64_t count) {
   sums.push_back({output, denominator, partial_count, count, summing_phase});
   return std::exchange(partial_count, partial_count + count);
@@ -77,6 +83,8 @@ void PlanBuilder::add(std::unique_ptr<Op> op) {
   plan.ops.push_back(std::move(op));
   plan.phases.push_back(phase);
 }
+
+bool PlanBuilder::fuse(const Pointwise& work) { return !plan.ops.empty() && plan.phases.back() == phase && plan.ops.back()->fuse(work); }
 
 Weights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<WeightColumns> parts, int64_t rounded) {
   const auto same = [](const WeightColumns& a, const WeightColumns& b) {

@@ -112,6 +112,7 @@ struct ScalarSum {
 };
 
 class Op;
+struct Pointwise;
 
 struct Plan {
   int device = 0;
@@ -239,6 +240,8 @@ class Op {
   virtual ~Op() = default;
   // Takes over the work of `next`, the following op, and returns true; or returns false.
   virtual bool join(Op& /*next*/) { return false; }
+  // The same for work on single elements.
+  virtual bool fuse(const Pointwise& /*next*/) { return false; }
   // Called outside a capture when row buffers, packed weights, scratch, parameters or tables have new addresses, or rows may have grown.
   // An op with more pointers than a launch takes as arguments writes them into its tables here.
   virtual void bind(const Context&) {}
@@ -267,19 +270,27 @@ class PlanBuilder {
   // Also panels: this many floats.
   void need_panels(Weights& weights, Panels panels, int64_t floats);
   void add(std::unique_ptr<Op> op);
+  // Whether the op before does the work too.
+  bool fuse(const Pointwise& work);
+  // Whether nothing reads the view after the op that is being compiled.
+  bool is_last_use(const mg_view& view) const;
   int32_t phase = MG_PHASE_ROWS;  // phase of the op that is being compiled
+  uint32_t number = 0;            // of that op in the program
   // Call it once, after the last op.
   void finish();
 
   Plan& plan;
 
  private:
-  std::vector<int64_t> views_;  // per buffer: number of views in all ops
+  std::vector<int64_t> views_;      // per buffer: number of views in all ops
+  std::vector<uint32_t> last_use_;  // per buffer: number of the last op with a view
 };
 
 // Copies of program lists that an op keeps: the program is gone when the plan runs.
 inline std::vector<mg_view> kept(const mg_views& list) { return {list.items, list.items + list.count}; }
 inline std::vector<int64_t> kept(const mg_ints& list) { return {list.items, list.items + list.count}; }
+
+inline bool same_view(const mg_view& a, const mg_view& b) { return a.buffer == b.buffer && a.offset == b.offset && a.width == b.width; }
 
 // Whether they share an element. Not for tables.
 inline bool overlap(const mg_view& a, const mg_view& b) {

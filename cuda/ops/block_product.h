@@ -349,6 +349,24 @@ struct TileSums {
     for (int pair = 0; pair < Tile::kRowTiles / 2; pair++) each(thread, pair, work);
   }
 
+  // Calls work(column, left, each_row) once for each thread that has four of the first [rows, columns], `left` of which exist; each_row calls its
+  // argument with the rows and their quads. They go through shared memory, so that the code of `work` is emitted once. Call it after join, if any.
+  template <class Work>
+  __device__ __forceinline__ void spread(float* shared, int rows, int columns, const Work& work) {
+    constexpr int kQuads = Tile::kColumns / 4;
+    auto* const quads = reinterpret_cast<Quad*>(shared);
+    const int thread = thread_again();
+    block_barrier();
+    if (Tile::part(thread) == 0) each(thread, [&](int r, int column, const Quad& quad) { quads[r * kQuads + column / 4] = quad; });
+    block_barrier();
+    const int first = thread / kQuads, c = thread % kQuads * 4;
+    if (c >= columns) return;
+    work(c, columns - c, [&](const auto& of_row) {
+#pragma unroll 1
+      for (int r = first; r < rows; r += Tile::kThreads / kQuads) of_row(r, quads[r * kQuads + c / 4]);
+    });
+  }
+
   // Stores the first [rows, columns], = or +=. Call it after join, if any. kWhole: `to` is aligned to 16 bytes; stride and columns are multiples
   // of 4.
   template <bool kWhole>
@@ -447,8 +465,5 @@ __device__ __forceinline__ void add_tile_product(TileSums<Tile>& sums, const Glo
     used = used == kEnd ? 0 : used + kStageFloats;
   }
 }
-
-// The smaller of two numbers, as an int: the rest of a tile.
-__device__ __forceinline__ int least(int64_t left, int most) { return left < most ? static_cast<int>(left) : most; }
 
 }  // namespace mg_cuda

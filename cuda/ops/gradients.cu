@@ -8,6 +8,8 @@
 // size once each. In float32 the matrix instructions do three times as many operations.
 #include "cuda/ops/gradients.h"
 
+#include <algorithm>
+
 #include "cuda/ops/block_product.h"
 #include "cuda/ops/narrow.h"
 
@@ -17,7 +19,8 @@ namespace {
 // Tiles advance along dx's columns first, so that concurrent blocks share dz.
 template <Precision kPrecision, class Tile, class Number>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    input_gradient_kernel(int64_t rows, const float* w, int w_columns, int rounded, Dz dz, RowPointer dx, int dx_columns, bool accumulate) {
+    input_gradient_kernel(int64_t rows, const float* w, int w_columns, int rounded, Dz dz, RowPointer dx, int dx_columns, bool accumulate,
+                          PointwiseRows epilogue) {
   // Calls work(row, column, rows, columns) for the tile.
   const auto locate = [&](unsigned block, const auto& work) {
     const unsigned tiles = static_cast<unsigned>(dx_columns + Tile::kColumns - 1) / Tile::kColumns;
@@ -30,7 +33,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   locate(blockIdx.x, [&](int64_t row, int column, int tile_rows, int tile_columns) {
     constexpr bool kRest = kPrecision != Precision::kFloat32;
     const GlobalTile<> weights{w + static_cast<int64_t>(column) * w_columns, w_columns, tile_columns, w_columns};
-    GlobalTile<> exact{dz.exact.data + row * dz.exact.stride, dz.exact.stride, tile_rows, w_columns};
+    GlobalTile<> exact{dz.exact.data + row * dz.exact.stride, dz.exact.stride, tile_rows, dz.columns};
     if constexpr (std::is_same_v<Number, float>) {
       add_tile_product<Tile, kPrecision, Lines::kDepth, Lines::kDepth, kRest>(sums, exact, weights, w_columns, rounded, shared);
     } else {
@@ -41,7 +44,18 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   });
   sums.join(shared);
   locate(block_again(), [&](int64_t row, int column, int tile_rows, int tile_columns) {
-    sums.template store<false>(dx.data + row * dx.stride + column, dx.stride, tile_rows, tile_columns, accumulate);
+    if (epilogue.y.data == nullptr)
+      return sums.template store<false>(dx.data + row * dx.stride + column, dx.stride, tile_rows, tile_columns, accumulate);
+    const Counters counters = epilogue.counters();
+    const bool aligned = moves_quads(dx.data, dx.stride);
+    sums.spread(shared, tile_rows, tile_columns, [&](int c, int left, const auto& each_row) {
+      each_row([&](int r, Quad value) {
+        float* const at = dx.data + (row + r) * dx.stride + column + c;
+        if (accumulate) add_quad(value, load_quad(at, left, aligned));
+        if (epilogue.keeps_x) store_quad(at, value, left, aligned);
+        epilogue.store(epilogue.halves(counters, row + r, column + c), row + r, column + c, value, left);
+      });
+    });
   });
 }
 
@@ -60,15 +74,15 @@ struct GradientTile {
 
   // Tiles advance along the columns, those of float32 first.
   template <class Division>
-  static __device__ __forceinline__ GradientTile of(unsigned block, int w_columns, int rounded) {
-    const unsigned exact_tiles = static_cast<unsigned>(w_columns - rounded + Division::Exact::kColumns - 1) / Division::Exact::kColumns;
+  static __device__ __forceinline__ GradientTile of(unsigned block, int dz_columns, int rounded) {
+    const unsigned exact_tiles = static_cast<unsigned>(dz_columns - rounded + Division::Exact::kColumns - 1) / Division::Exact::kColumns;
     const unsigned tiles = exact_tiles + static_cast<unsigned>(rounded + Division::Rounded::kColumns - 1) / Division::Rounded::kColumns;
     const unsigned tile = block % tiles;
     const bool exact = tile < exact_tiles;
     const int depth = static_cast<int>(block / tiles) * Division::Rounded::kRows;
     const int column =
         exact ? rounded + static_cast<int>(tile) * Division::Exact::kColumns : static_cast<int>(tile - exact_tiles) * Division::Rounded::kColumns;
-    return {depth, column, (exact ? w_columns : rounded) - column, exact ? rounded : 0, exact};
+    return {depth, column, (exact ? dz_columns : rounded) - column, exact ? rounded : 0, exact};
   }
 };
 
@@ -98,8 +112,8 @@ __device__ __forceinline__ void weight_gradient_tile(float* matrix, int64_t row,
   sums.join(shared);
   const GradientTile tile = locate(block_again());
   float* const to = matrix + tile.column;
-  sums.template store<true>(to + static_cast<int64_t>(tile.depth) * w_columns, w_columns, least(w_depth - tile.depth, Tile::kRows), tile.columns,
-                            adds);
+  sums.template store<true>(to + static_cast<int64_t>(tile.depth) * w_columns, w_columns, least(w_depth - tile.depth, Tile::kRows),
+                            (tile.columns + 3) / 4 * 4, adds);
   const int thread = thread_again();
   if constexpr (!std::is_same_v<Number, float>) {
     if (tile.depth != 0 || thread >= Tile::kColumns || thread >= tile.columns) return;
@@ -126,11 +140,13 @@ __device__ __forceinline__ void weight_gradient_tile(float* matrix, int64_t row,
   *last = bias;
 }
 
-// blockIdx.y: splits.
+// blockIdx.y: splits. rounded: of dz's columns.
 template <Precision kPrecision, class Division, class Number>
 __global__ void __launch_bounds__(Division::Rounded::kThreads, Division::Rounded::kBlocks)
     weight_gradient_kernel(Splits splits, RowPointer x, Dz dz, int w_depth, int w_columns, int rounded) {
-  const auto locate = [&](unsigned block) { return GradientTile::of<Division>(block, w_columns, rounded); };
+  const auto locate = [&](unsigned block) {
+    return GradientTile::of<Division>(block, kPrecision == Precision::kFloat32 ? rounded : dz.columns, rounded);
+  };
   splits.for_each_unit(blockIdx.y, [&](int64_t row, int rows, bool adds) {
     block_barrier();  // the unit before has no more use for the shared memory
     float* const matrix = splits.matrix(blockIdx.y);
@@ -191,8 +207,9 @@ Splits splits_of(const Context& context, const Weights& w, const GradientPlace& 
   return {rows, unit_rows, count, first_row / unit_rows, context.splits(gradient), w.elements(), gradient.adds};
 }
 
-void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate) {
-  if (is_narrow(w)) return launch_narrow_input_gradient(context, w, rows, dz.exact, dx, dx_columns, accumulate);
+void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate,
+                           const PointwiseRows& epilogue) {
+  if (is_narrow(w)) return launch_narrow_input_gradient(context, w, rows, dz, dx, dx_columns, accumulate, epilogue);
   with_precision(context.plan.precision, [&](auto precision) {
     constexpr Precision kPrecision = decltype(precision)::value;
     const auto launch = [&](auto type) {
@@ -201,7 +218,7 @@ void launch_input_gradient(const Context& context, const Weights& w, int64_t row
       with_number<kPrecision>(dz, [&](auto number) {
         context.stream.launch(input_gradient_kernel<kPrecision, Of, typename decltype(number)::Is>, {static_cast<unsigned>(blocks)}, Of::kThreads,
                               tile_shared_bytes<Of, Lines::kDepth, Lines::kDepth>(), rows, context.packed(w), static_cast<int>(w.columns),
-                              static_cast<int>(rounded_columns(kPrecision, w)), dz, dx, static_cast<int>(dx_columns), accumulate);
+                              static_cast<int>(rounded_columns(kPrecision, w)), dz, dx, static_cast<int>(dx_columns), accumulate, epilogue);
       });
     };
     if (dx_columns <= 32)
@@ -215,7 +232,7 @@ void launch_input_gradient(const Context& context, const Weights& w, int64_t row
 
 void launch_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row, int64_t rows,
                             RowPointer x, const Dz& dz) {
-  if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, gradient, unit, first_row, rows, x, dz.exact);
+  if (is_narrow(w)) return launch_narrow_weight_gradient(context, w, gradient, unit, first_row, rows, x, dz);
   const Splits splits = splits_of(context, w, gradient, unit, first_row, rows);
   with_division(context.plan.precision, w, [&](auto precision, auto type) {
     constexpr Precision kPrecision = decltype(precision)::value;
@@ -225,7 +242,8 @@ void launch_weight_gradient(const Context& context, const Weights& w, const Grad
     with_number<kPrecision>(dz, [&](auto number) {
       context.stream.launch(weight_gradient_kernel<kPrecision, Of, typename decltype(number)::Is>,
                             {static_cast<unsigned>(tiles_of<Of>(w, rounded)), static_cast<unsigned>(splits.count)}, Of::Rounded::kThreads,
-                            kRoundedBytes, splits, x, dz, static_cast<int>(w.depth), static_cast<int>(w.columns), static_cast<int>(rounded));
+                            kRoundedBytes, splits, x, dz, static_cast<int>(w.depth), static_cast<int>(w.columns),
+                            std::min(static_cast<int>(rounded), dz.columns));
     });
   });
 }

@@ -1,14 +1,16 @@
 // The two products of a backward pass, which dense layers and mixtures share: dz against the weights, and the rows against dz.
 #pragma once
 #include "cuda/device/kernel.h"
+#include "cuda/ops/pointwise.h"
 #include "cuda/ops/product.h"
 
 namespace mg_cuda {
 
-// dz[rows, w.columns] in float32. Or, for a mixture in bfloat16: the first w.rounded columns as bfloat16, with their sums over every `rows_of_sum`
+// dz[rows, columns] in float32. Or, for a mixture in bfloat16: the first w.rounded columns as bfloat16, with their sums over every `rows_of_sum`
 // rows from before rounding, and the other columns in float32.
 struct Dz {
   RowPointer exact;  // all columns if `rounded` is null, else those from w.rounded on
+  int columns;       // of both; at least those with a part of w, as others count as 0
   const Bfloat16* rounded = nullptr;
   const float* sums = nullptr;
   int64_t rounded_stride = 0;  // of both; rows of `rounded` are aligned to 16 bytes
@@ -16,9 +18,10 @@ struct Dz {
 };
 
 // dx[rows, dx_columns] (= or, with accumulate, +=) dz[rows, w.columns] W^T, for the first dx_columns of w.depth. The first w.rounded
-// columns use the plan's precision, the others float32; if there are others, w.rounded is a multiple of 32. The padding of dz (columns
-// without a part of w) must be 0.
-void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate);
+// columns use the plan's precision, the others float32; if there are others, w.rounded is a multiple of 32. Columns of dz without a part of w must
+// be 0. `epilogue` follows; it says whether dx is stored too.
+void launch_input_gradient(const Context& context, const Weights& w, int64_t rows, const Dz& dz, RowPointer dx, int64_t dx_columns, bool accumulate,
+                           const PointwiseRows& epilogue);
 
 // Each split of the gradient, [w.depth, w.columns] = x^T dz and the last row = the sum of dz, over its share of rows [first_row, first_row + rows);
 // += if the gradient says so. unit: 0, or the rows of the run come in several calls, in order, all but the last with a multiple of `unit` rows. The

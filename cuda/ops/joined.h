@@ -13,7 +13,7 @@ namespace mg_cuda {
 // Item: reads() and writes(), the views of activations and outputs; joins(other), whether one launch may do both; add_sums(plan, rows),
 // as in Op; launch(context, items), static.
 template <class Item>
-class Joined final : public Op {
+class Joined : public Op {
  public:
   explicit Joined(Item item) { items_.push_back(std::move(item)); }
 
@@ -32,7 +32,7 @@ class Joined final : public Op {
   }
   void launch(const Context& context) const override { Item::launch(context, items_); }
 
- private:
+ protected:
   std::vector<Item> items_;
 };
 

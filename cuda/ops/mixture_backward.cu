@@ -335,6 +335,7 @@ struct MixtureBackward final : Op {
   std::vector<mg_view> doutputs, dstreams;
   std::vector<GradientPlace> gradients;  // one per stream
   std::vector<int64_t> accumulate;
+  std::vector<Epilogue> epilogues;  // of dstreams
   mg_view gates;
   Table<RowPointer> doutputs_table;
   CoreMixture core_mixture{};
@@ -388,6 +389,20 @@ struct MixtureBackward final : Op {
   size_t scratch_bytes(const Plan& plan, int64_t rows) const override {
     const int64_t some = std::min(rows, most_chunk_rows(place(plan)));
     return static_cast<size_t>(place(plan).floats(some)) * sizeof(float) + (topology.cores ? 0 : topology.seat_bytes(some, 2));
+  }
+
+  // What reads the sum of several streams' gradients follows the last of them.
+  bool fuse(const Pointwise& next) override {
+    size_t last = 0;
+    for (size_t s = 0; s < dstreams.size(); s++)
+      if (overlap(dstreams[s], next.x)) last = s;
+    std::vector<mg_view> others = topology.streams;
+    others.insert(others.end(), doutputs.begin(), doutputs.end());
+    others.push_back(gates);
+    for (size_t s = 0; s < dstreams.size(); s++)
+      if (!same_view(dstreams[s], dstreams[last])) others.insert(others.end(), {dstreams[s], epilogues[s].writes(), epilogues[s].reads()});
+    if (meet(std::array{next.source}, dstreams)) return false;
+    return dstreams[last].buffer >= 0 && epilogues[last].fuse(dstreams[last], next, others);
   }
 
   void bind(const Context& context) override {
@@ -468,15 +483,18 @@ struct MixtureBackward final : Op {
     };
     const Weights& w = *topology.weights[s];
     const MixtureStream& range = topology.ranges[s];
-    Dz dz{{chunk.dz + range.columns_before * chunk.pitch, w.columns}};
+    Dz dz{{chunk.dz + range.columns_before * chunk.pitch, w.columns}, static_cast<int>(w.columns)};
     if (const Place of_dz = place(context.plan); of_dz.rounds)
       dz = {{chunk.dz + (range.columns_before - range.rounded_before) * chunk.pitch, w.columns - w.rounded},
+            static_cast<int>(w.columns),
             chunk.rounded + range.rounded_before * chunk.pitch,
             chunk.sums + range.rounded_before * blocks_of(chunk.pitch, of_dz.rows_of_sum),
             w.rounded,
             static_cast<int>(of_dz.rows_of_sum)};
     // A stream that no expert or gate reads has no columns: its gradient is 0.
-    if (dstreams[s].buffer >= 0) launch_input_gradient(context, w, chunk.rows, dz, from_chunk(dstreams[s]), dstreams[s].width, accumulate[s] != 0);
+    if (dstreams[s].buffer >= 0)
+      launch_input_gradient(context, w, chunk.rows, dz, from_chunk(dstreams[s]), dstreams[s].width, accumulate[s] != 0,
+                            epilogues[s].rows(context, chunk.first_row));
     if (w.columns > 0)
       launch_weight_gradient(context, w, gradients[s], in_chunks ? unit_rows(context, w) : 0, chunk.first_row, chunk.rows,
                              from_chunk(topology.streams[s]), dz);
@@ -491,6 +509,7 @@ void compile_op(PlanBuilder& builder, const mg_mixture_backward& op) {
   for (Weights* weights : compiled->topology.weights) compiled->gradients.push_back(builder.need_gradient(*weights, op.gradients));
   compiled->doutputs = kept(op.doutputs), compiled->dstreams = kept(op.dstreams), compiled->accumulate = kept(op.accumulate);
   compiled->gates = op.gates;
+  compiled->epilogues.resize(compiled->dstreams.size());
   builder.unused(op.experts), builder.unused(op.pre);
   builder.add(std::move(compiled));
 }

@@ -32,6 +32,28 @@ __device__ __forceinline__ bool moves_quads(const float* data, int64_t stride) {
   return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 4 == 0;
 }
 
+// The first `left` numbers of a quad; a load has zeros for the others. aligned: 16 bytes may move at a time.
+__device__ __forceinline__ Quad load_quad(const float* from, int left, bool aligned) {
+  if (aligned && left >= 4) return *reinterpret_cast<const Quad*>(from);
+  Quad quad{};
+#pragma unroll
+  for (int i = 0; i < 4; i++)
+    if (i < left) quad.column[i] = from[i];
+  return quad;
+}
+__device__ __forceinline__ void store_quad(float* to, const Quad& quad, int left, bool aligned) {
+  if (aligned && left >= 4) {
+    *reinterpret_cast<Quad*>(to) = quad;
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; i++)
+    if (i < left) to[i] = quad.column[i];
+}
+
+// The smaller of two numbers, as an int: the rest of a tile.
+__device__ __forceinline__ int least(int64_t left, int most) { return left < most ? static_cast<int>(left) : most; }
+
 // 16 x kStep of a, or kStep x 8 of b.
 template <Precision kPrecision, int kWords>
 struct Fragment {

@@ -71,6 +71,7 @@ class Program {
   std::vector<Derivative> derivatives;
   std::vector<int32_t> moved_tables;  // from which a run subtracts the objective's derivative
   bool smooth = true;                 // no kink that a small step could cross
+  int depth = 1;                      // products that follow one another
 
  private:
   mg_view buffer(mg_buffer_class kind, int64_t width, int64_t count, mg_dtype dtype = MG_F32);

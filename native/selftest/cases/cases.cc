@@ -5,10 +5,12 @@ namespace {
 
 using Maker = Program (*)(Random&, int64_t rows);
 
+Program dropout_or_towers(Random& random, int64_t rows) { return random.chance(0.5) ? dropout_case(random, rows) : towers_case(random, rows); }
+
 // Forward and backward ops share a case. So do the ops of a step.
 constexpr Maker copy_columns = copy_columns_case, embedding_gather = embedding_gather_case, dense_forward = dense_case, dense_backward = dense_case,
                 mixture_forward = mixture_case, mixture_backward = mixture_case, fusion_forward = fusion_case, fusion_backward = fusion_case,
-                dropout = dropout_case, binary_loss = binary_loss_case, binary_predict = binary_predict_case, product_loss = product_loss_case,
+                dropout = dropout_or_towers, binary_loss = binary_loss_case, binary_predict = binary_predict_case, product_loss = product_loss_case,
                 product_predict = product_predict_case, squared_loss = squared_loss_case, multiclass_loss = multiclass_loss_case,
                 multiclass_predict = multiclass_predict_case, reduce_gradients = dense_case, penalty = penalty_case, optimize = optimize_case,
                 embedding_update = embedding_update_case;

@@ -18,6 +18,7 @@ Program copy_columns_case(Random&, int64_t rows);
 Program embedding_gather_case(Random&, int64_t rows);
 Program dense_case(Random&, int64_t rows);
 Program mixture_case(Random&, int64_t rows);
+Program towers_case(Random&, int64_t rows);
 Program fusion_case(Random&, int64_t rows);
 Program dropout_case(Random&, int64_t rows);
 Program binary_loss_case(Random&, int64_t rows);

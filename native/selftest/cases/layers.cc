@@ -1,6 +1,7 @@
 // Cases of dense layers and mixtures, forward and backward.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "selftest/cases/cases.h"
 
@@ -168,6 +169,146 @@ Program mixture_case(Random& random, int64_t rows) {
     p.add(backward);
   }
   p.close_store(buffers);
+  return p;
+}
+
+namespace {
+
+/// A dense layer with its dropout, forward and backward.
+struct Layer {
+  mg_view x, kernel, bias, z, y;
+  int64_t activation;
+  mg_dropout drop;
+};
+
+Layer add_layer(Program& p, Random& random, const mg_view& x, int64_t out, int64_t activation, bool is_last) {
+  Layer layer{x, weights(p, random, x.width, x.width * out), random.chance(0.7) ? p.parameter(random.floats(out)) : kAbsent, kAbsent, {}, activation,
+              {}};
+  layer.z = needs_pre(activation) || random.chance(0.2) ? p.activation(out) : kAbsent;
+  layer.y = is_last ? p.output(out) : p.activation(out);
+  p.add(mg_dense_forward{x, layer.kernel, layer.bias, layer.z, layer.y, activation});
+  return layer;
+}
+
+void add_dropout(Program& p, Random& random, Layer& layer) {
+  layer.drop = {layer.y,
+                p.activation(layer.y.width),
+                random.between(0, 1000),
+                random.between(0, 1000),
+                p.scalar(static_cast<double>(random.between(1, 1000))),
+                random.pick<double>({0, 0.2, 0.5})};
+  p.add(layer.drop);
+}
+
+/// The gradient of what dropout read, from the gradient of what it wrote.
+mg_view add_dropout_back(Program& p, const Layer& layer, const mg_view& gradient) {
+  mg_dropout back = layer.drop;
+  back.x = gradient, back.y = p.activation(gradient.width);
+  p.add(back);
+  return back.y;
+}
+
+void add_backward(Program& p, const Layer& layer, const mg_view& dy, const mg_view& dx, bool accumulate) {
+  p.add(mg_dense_backward{layer.x, layer.kernel, layer.bias, layer.z, layer.y, dy, dx, kGradients, layer.activation, accumulate ? 1 : 0});
+}
+
+/// Experts and gates on one stream, forward and backward.
+struct Level {
+  mg_mixture_forward forward{};
+  std::vector<mg_view> outputs;
+
+  Level(Program& p, Random& random, const mg_view& x, int64_t gates, int64_t activation) {
+    const int64_t experts = random.between(1, 4), units = random.pick<int64_t>({5, 8, 32});
+    std::vector<int64_t> stream_of_expert(static_cast<size_t>(experts), 0), stream_of_gate(static_cast<size_t>(gates), 0), offset{0}, seen;
+    std::vector<mg_view> kernels;
+    for (int64_t j = 0; j < gates; j++) {
+      for (int64_t i = 0; i < experts; i++) seen.push_back(i);
+      offset.push_back(static_cast<int64_t>(seen.size()));
+      kernels.push_back(weights(p, random, x.width, x.width * experts));
+      outputs.push_back(p.activation(units));
+    }
+    forward.streams = p.list({x}), forward.expert_stream = p.list(stream_of_expert), forward.gate_stream = p.list(stream_of_gate);
+    forward.gate_offset = p.list(offset), forward.gate_expert = p.list(seen);
+    forward.expert_kernel = p.list({weights(p, random, x.width, experts * x.width * units)}), forward.gate_kernel = p.list(kernels);
+    forward.expert_bias = p.parameter(random.floats(experts * units));
+    forward.units = units, forward.activation = activation, forward.temperature = 1;
+    forward.outputs = p.list(outputs), forward.gates = p.output(gates * experts);
+    forward.experts = forward.pre = kAbsent;
+    p.add(forward);
+  }
+
+  void add_backward(Program& p, const std::vector<mg_view>& doutputs, const mg_view& dx) const {
+    mg_mixture_backward back{};
+    back.streams = forward.streams, back.expert_stream = forward.expert_stream, back.gate_stream = forward.gate_stream;
+    back.gate_offset = forward.gate_offset, back.gate_expert = forward.gate_expert;
+    back.expert_kernel = forward.expert_kernel, back.gate_kernel = forward.gate_kernel, back.gate_bias = forward.gate_bias;
+    back.expert_bias = forward.expert_bias, back.units = forward.units, back.activation = forward.activation, back.temperature = 1;
+    back.doutputs = p.list(doutputs), back.dstreams = p.list({dx}), back.accumulate = p.list(std::vector<int64_t>{0});
+    back.gates = forward.gates, back.experts = back.pre = kAbsent, back.gradients = kGradients;
+    p.add(back);
+  }
+};
+
+}  // namespace
+
+// A trunk, perhaps a mixture, and a tower of one or two layers per task, level by level, with dropouts between them: ops that backends may join
+// or do as one. Now and then something else reads a gradient on its way.
+Program towers_case(Random& random, int64_t rows) {
+  Program p("towers");
+  p.rows = rows;
+  p.depth = 4;
+  const int64_t tasks = random.between(1, 5), activation = some_activation(random, p);
+  const bool has_mixture = random.chance(0.5), deep = random.chance(0.5);
+  const int64_t in = random.pick(kWidths);
+  const mg_view x = p.input(in, random.floats(rows * in));
+  const auto read = [&](const mg_view& gradient) {
+    if (random.chance(0.15)) p.add(mg_copy_columns{gradient, p.output(gradient.width)});
+  };
+  Layer trunk = add_layer(p, random, x, random.pick<int64_t>({4, 7, 33, 64}), activation, false);
+  add_dropout(p, random, trunk);
+  std::optional<Level> level;
+  if (has_mixture) level.emplace(p, random, trunk.drop.y, tasks, activation);
+  std::vector<Layer> hidden, last;
+  std::vector<mg_view> inputs, gradients;
+  for (int64_t t = 0; t < tasks; t++) inputs.push_back(has_mixture ? level->outputs[static_cast<size_t>(t)] : trunk.drop.y);
+  if (deep) {
+    for (mg_view& in : inputs) hidden.push_back(add_layer(p, random, in, random.pick<int64_t>({3, 16, 17}), activation, false));
+    for (size_t t = 0; t < hidden.size(); t++) add_dropout(p, random, hidden[t]), inputs[t] = hidden[t].drop.y;
+  }
+  for (const mg_view& in : inputs) {
+    last.push_back(add_layer(p, random, in, random.between(1, 6), random.chance(0.6) ? static_cast<int64_t>(MG_LINEAR) : activation, true));
+    const mg_view dy = p.input(last.back().y.width, random.floats(rows * last.back().y.width));
+    p.weighted_outputs.emplace_back(last.back().y.buffer, dy.buffer);
+  }
+  const auto one = [&](const mg_view& like) { return p.activation(like.width); };
+  const mg_view dtrunk = one(trunk.drop.y);
+  // Towers on a mixture have a gradient each, others add to the trunk's.
+  const auto back = [&](std::vector<Layer>& layers, std::vector<mg_view> from, bool to_trunk) {
+    std::vector<mg_view> to(layers.size());
+    for (size_t t = layers.size(); t-- > 0;) {
+      to[t] = to_trunk ? dtrunk : one(layers[t].x);
+      add_backward(p, layers[t], from[t], to[t], to_trunk && t + 1 < layers.size());
+    }
+    return to;
+  };
+  for (size_t t = 0; t < last.size(); t++) gradients.push_back({p.weighted_outputs[t].second, 0, last[t].y.width});
+  gradients = back(last, gradients, !deep && !has_mixture);
+  if (deep) {
+    for (size_t t = hidden.size(); t-- > 0;) {
+      const mg_view before = gradients[t];
+      gradients[t] = add_dropout_back(p, hidden[t], before);
+      read(before);
+    }
+    for (const mg_view& gradient : gradients) read(gradient);
+    gradients = back(hidden, gradients, !has_mixture);
+  }
+  if (has_mixture) level->add_backward(p, gradients, dtrunk);
+  const mg_view dy = add_dropout_back(p, trunk, dtrunk), dx = random.chance(0.7) ? p.output(x.width) : kAbsent;
+  read(dtrunk);
+  add_backward(p, trunk, dy, dx, false);
+  read(dy);
+  if (dx.buffer >= 0) p.derivatives.push_back({x.buffer, dx.buffer});
+  p.close_store(1);
   return p;
 }
 
