@@ -218,7 +218,9 @@ struct Level {
   std::vector<mg_view> outputs;
 
   Level(Program& p, Random& random, const mg_view& x, int64_t gates, int64_t activation) {
-    const int64_t experts = random.between(1, 4), units = random.pick<int64_t>({5, 8, 32});
+    // Many columns for many rows, so that devices take them in chunks.
+    const bool many = p.rows > 128;
+    const int64_t experts = many ? 5 : random.between(1, 4), units = many ? 128 : random.pick<int64_t>({5, 8, 32});
     std::vector<int64_t> stream_of_expert(static_cast<size_t>(experts), 0), stream_of_gate(static_cast<size_t>(gates), 0), offset{0}, seen;
     std::vector<mg_view> kernels;
     for (int64_t j = 0; j < gates; j++) {
@@ -258,7 +260,7 @@ Program towers_case(Random& random, int64_t rows) {
   p.rows = rows;
   p.depth = 4;
   const int64_t tasks = random.between(1, 5), activation = some_activation(random, p);
-  const bool has_mixture = random.chance(0.5), deep = random.chance(0.5);
+  const bool has_mixture = random.chance(0.6), deep = random.chance(0.5);
   const int64_t in = random.pick(kWidths);
   const mg_view x = p.input(in, random.floats(rows * in));
   const auto read = [&](const mg_view& gradient) {
