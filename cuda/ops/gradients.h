@@ -35,24 +35,32 @@ int64_t gradient_threads(Precision precision, const Weights& w);
 // How the splits of a weight gradient share the rows of a run, and which rows a launch has. Unit u of the run's rows belongs to split u % count.
 // Every unit is summed on its own and then added to its split, in order.
 struct Splits {
-  int64_t rows;  // of the launch
-  int64_t unit_rows, count;
-  int64_t first_unit;  // of the launch
+  int rows;  // of the launch
+  int unit_rows, count;
+  int first_unit;  // of the launch
   float* first;
   int64_t floats;  // of a split
   bool adds;
 
-  // Calls work(first row of the launch, number of rows, whether to add) for the units of split y. A split without rows is written too.
-  template <class Work>
-  __device__ __forceinline__ void for_each_unit(unsigned y, const Work& work) const {
-    const int64_t skipped = (y + count - first_unit % count) % count;
-#pragma unroll 1
-    for (int64_t i = skipped; i * unit_rows < rows || (i == y - first_unit && !adds); i += count) {
-      const int64_t row = i * unit_rows, left = rows - row, some = left < unit_rows ? left : unit_rows;
-      work(row, some > 0 ? static_cast<int>(some) : 0, adds || first_unit + i >= count);
-    }
+  // The number of units in the launch, at least one for each split that must be written even if it has no rows.
+  int units() const {
+    const int some = (rows + unit_rows - 1) / unit_rows;
+    return first_unit > 0 || adds || some > count ? some : count;
   }
-  __device__ float* matrix(unsigned y) const { return first + y * floats; }
+  // Calls work(unit) for the units of split y, by their number in the launch. A split without rows is written too.
+  template <class Work>
+  __device__ __forceinline__ void for_each_unit(int y, const Work& work) const {
+#pragma unroll 1
+    for (int unit = (y + count - first_unit % count) % count; row(unit) < rows || (unit == y - first_unit && !adds); unit += count) work(unit);
+  }
+  // Of a unit: its first row in the launch, its number of rows, and whether it is added to what the split holds.
+  __device__ __forceinline__ int row(int unit) const { return unit * unit_rows; }
+  __device__ __forceinline__ int size(int unit) const {
+    const int left = rows - row(unit), some = left < unit_rows ? left : unit_rows;
+    return some > 0 ? some : 0;
+  }
+  __device__ __forceinline__ bool is_added(int unit) const { return adds || first_unit + unit >= count; }
+  __device__ __forceinline__ float* matrix(int unit) const { return first + (first_unit + unit) % count * floats; }
 };
 Splits splits_of(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row, int64_t rows);
 

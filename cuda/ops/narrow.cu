@@ -133,12 +133,13 @@ __global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(unsign
   const NarrowWeights& own = layers.items[blockIdx.x / layer_blocks];
   const unsigned block = blockIdx.x % layer_blocks;
   const int64_t k = static_cast<int64_t>(block) * kWarp + lane(), depth = own.depth;
-  if (blockIdx.y >= own.splits.count || (block > 0 && k - lane() >= depth)) return;
+  if (static_cast<int>(blockIdx.y) >= own.splits.count || (block > 0 && k - lane() >= depth)) return;
   Quad* shared = shared_memory<Quad>();
-  own.splits.for_each_unit(blockIdx.y, [&](int64_t first, int64_t rows, bool adds) {
+  own.splits.for_each_unit(static_cast<int>(blockIdx.y), [&](int unit) {
     Quad sums{}, bias{};
+    const int first = own.splits.row(unit), end = first + own.splits.size(unit);
 #pragma unroll 4
-    for (int64_t row = first + warp(); row < first + rows; row += kWarps) {
+    for (int64_t row = first + warp(); row < end; row += kWarps) {
       const Quad from = own.dz.at(row);
       add_products(sums, k < depth ? own.x.data[row * own.x.stride + k] : 0, from, own.rounded);
 #pragma unroll
@@ -152,14 +153,14 @@ __global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(unsign
     const int place = static_cast<int>(threadIdx.x);
     const int64_t to = place < kWarp ? k : depth;
     if (place > kWarp || (place < kWarp && k >= depth) || (place == kWarp && block > 0)) return;
-    Quad* const at = reinterpret_cast<Quad*>(own.splits.matrix(blockIdx.y)) + to;
+    Quad* const at = reinterpret_cast<Quad*>(own.splits.matrix(unit)) + to;
     Quad sum{};
     for (int i = 0; i < kWarps; i++) {
       const Quad part = shared[i * (kWarp + 1) + place];
 #pragma unroll
       for (int c = 0; c < kColumns; c++) sum.column[c] += part.column[c];
     }
-    if (adds)
+    if (own.splits.is_added(unit))
 #pragma unroll
       for (int c = 0; c < kColumns; c++) sum.column[c] += at->column[c];
     *at = sum;
@@ -183,7 +184,8 @@ void launch_inputs(const Context& context, int64_t rows, const std::vector<Narro
 }
 
 void launch_weights(const Context& context, const std::vector<NarrowWeights>& layers) {
-  int64_t blocks = 1, splits = 1;
+  int64_t blocks = 1;
+  int splits = 1;
   for (const NarrowWeights& layer : layers) blocks = std::max(blocks, blocks_of(layer.depth, kWarp)), splits = std::max(splits, layer.splits.count);
   for_some(
       layers, [](const NarrowWeights& layer) { return layer; },
