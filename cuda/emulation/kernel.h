@@ -100,6 +100,7 @@ inline uint32_t ballot(bool condition) {
 }
 
 inline int count_bits(uint32_t bits) { return __builtin_popcount(bits); }
+inline int first_bit(uint32_t bits) { return __builtin_ctz(bits); }
 
 inline uint32_t shared_add(uint32_t* to, uint32_t value) {
   const uint32_t before = *to;
