@@ -66,6 +66,8 @@ __device__ __forceinline__ uint32_t ballot(bool condition) { return __ballot_syn
 // One bit per lane: whether it has the same value.
 __device__ __forceinline__ uint32_t match(uint32_t value) { return __match_any_sync(0xFFFFFFFFu, value); }
 __device__ __forceinline__ int count_bits(uint32_t bits) { return __popc(bits); }
+// The number of the lowest bit that is set; there must be one.
+__device__ __forceinline__ int first_bit(uint32_t bits) { return __ffs(static_cast<int>(bits)) - 1; }
 
 // Adds to shared memory. Integers only, because their sums do not depend on the order.
 __device__ __forceinline__ uint32_t shared_add(uint32_t* to, uint32_t value) { return atomicAdd(to, value); }

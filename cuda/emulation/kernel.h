@@ -105,6 +105,7 @@ inline uint32_t ballot(bool condition) {
 }
 
 inline int count_bits(uint32_t bits) { return __builtin_popcount(bits); }
+inline int first_bit(uint32_t bits) { return __builtin_ctz(bits); }
 
 inline uint32_t shared_add(uint32_t* to, uint32_t value) { return __atomic_fetch_add(to, value, __ATOMIC_RELAXED); }
 

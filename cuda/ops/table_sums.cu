@@ -1,7 +1,7 @@
 // The steps of an update after the sort: sums of the gradients of equal ids, penalty, rule. See embedding_update.cu.
 //
-//   sum_kernel      one group of lanes per place of a table's list, active if a run or a chunk begins there: sums to the end of the run
-//                   or chunk. If a whole run ends there, it updates the row; else it writes a partial sum
+//   sum_kernel      one warp per chunk of a table's list. Loads all its rows at once into shared memory; then one group of lanes per part of
+//                   a run in the chunk adds them, in order. If the part is a whole run, it updates the row; else it writes a partial sum
 //   combine_kernel  one block per chunk, active if a run leaves the chunk it began in: adds the run's partial sums and updates the row
 //   sweep_kernel    only for exact tables: updates all rows without a run, with gradient 0
 // A table's sums depend only on its own list.
@@ -10,7 +10,24 @@
 namespace mg_cuda {
 namespace {
 
-constexpr int kAtOnce = 4;  // occurrences of a run in flight
+constexpr int kSumWarps = kSumThreads / kWarp;
+constexpr int kMostLanes = 8;  // of a warp for a row at a time, so that a lane has up to 8 rows in flight
+static_assert(kChunk == kWarp);
+
+// A part of a run: places [first, end) of a chunk. begins, ends: whether the run does there.
+struct RunPart {
+  uint32_t key;
+  uint8_t first, end;
+  bool begins, ends;
+};
+
+// A warp's shared memory.
+template <int kFloats>
+struct ChunkRows {
+  Piece<kFloats> rows[kWarp * kMostLanes];  // [places, lanes]
+  float scale[kWarp];
+  RunPart parts[kWarp];
+};
 
 // A block's table, the block's number in it, and the table's sorted list.
 struct Own {
@@ -52,32 +69,6 @@ __device__ __forceinline__ int64_t first_past(const uint32_t* keys, int64_t stri
   return from;
 }
 
-// Sums columns from `column` on of the gradients of places [from, end), in order.
-template <int kFloats>
-__device__ __forceinline__ Piece<kFloats> sum_of(const TableBatch& b, const Own& own, int64_t from, int64_t end, int64_t column) {
-  const bool has_mean = own.table.has_mean;
-  const int only = own.table.feature_count > 1 ? -1 : own.table.first_feature;
-  const auto rows = static_cast<uint32_t>(b.rows);
-  Piece<kFloats> sum{};
-  for (; from < end; from += kAtOnce) {
-    Piece<kFloats> piece[kAtOnce];
-    float scale[kAtOnce];
-#pragma unroll
-    for (int u = 0; u < kAtOnce; u++) {
-      piece[u] = {}, scale[u] = 1;
-      if (from + u >= end) continue;
-      const uint32_t value = own.values[from + u], f = only < 0 ? value / rows : static_cast<uint32_t>(only);
-      const Feature& feature = b.features[f];
-      piece[u] = load_piece<kFloats>(feature.gradient + (value - f * rows) * feature.gradient_stride + column);
-      if (has_mean) scale[u] = b.scale[value];
-    }
-#pragma unroll
-    for (int u = 0; u < kAtOnce; u++)
-      if (from + u < end) add_piece(sum, piece[u], scale[u]);
-  }
-  return sum;
-}
-
 template <int kRule, int kFloats>
 __device__ __forceinline__ void move_piece(const Own& own, int64_t row, int piece, Piece<kFloats> gradient, double& loss) {
   const TableUpdate& table = own.table;
@@ -94,32 +85,77 @@ __device__ __forceinline__ void keep_loss(const TableBatch& b, const Own& own, d
   if (threadIdx.x == 0) b.partials[own.table.partials + block] = loss;
 }
 
+// Notes the parts of runs in a chunk, in order; returns their number. key: of the lane's place, the padding's if it has none.
+__device__ __forceinline__ int note_parts(const Own& own, int64_t begin, uint32_t key, RunPart* parts) {
+  const uint32_t padding = own.table.padding;
+  uint32_t before = shuffle_up(key, 1);
+  if (lane() == 0) before = begin > 0 ? own.keys[begin - 1] : padding;
+  const bool begins = key != before || begin + lane() == 0;
+  const uint32_t first_places = ballot(begins || lane() == 0);
+  const bool starts = key != padding && (begins || lane() == 0);
+  const uint32_t started = ballot(starts);
+  if (starts) {
+    const uint32_t later = lane() == kWarp - 1 ? 0 : first_places >> (lane() + 1);
+    const int end = later == 0 ? kWarp : lane() + first_bit(later) + 1;
+    const bool ends = end < kWarp || begin + kWarp >= own.count || own.keys[begin + kWarp] != key;
+    parts[count_bits(started & ((1u << lane()) - 1))] = {key, static_cast<uint8_t>(lane()), static_cast<uint8_t>(end), begins, ends};
+  }
+  return count_bits(started);
+}
+
 // sums (=, [2 chunks, dim]), for runs that span chunks. Row 2 t: the part that begins with chunk t. Row 2 t + 1: the part that begins within
 // it.
 template <int kRule, int kFloats>
-__global__ void sum_kernel(TableBatch b, TableRange range) {
+__global__ void __launch_bounds__(kSumThreads, 2) sum_kernel(TableBatch b, TableRange range) {
+  auto* const scratch = shared_memory<double>();  // one per warp
+  auto& shared = reinterpret_cast<ChunkRows<kFloats>*>(scratch + kSumWarps)[warp()];
   const Own own = own_table<&TablePlace::sum>(b, range);
   const TableUpdate& table = own.table;
-  const RowSplit split = table.split;
-  const int64_t i = (own.block * kSumThreads + threadIdx.x) >> split.log, chunk = i / kChunk, begin = chunk * kChunk;
-  const uint32_t key = i < own.count ? own.keys[i] : table.padding;
-  const bool begins = i == 0 || (i < own.count && own.keys[i - 1] != key);
+  const int64_t chunk = own.block * kSumWarps + warp(), begin = chunk * kChunk, place = begin + lane();
   double loss = 0;
-  if (key != table.padding && (begins || i == begin)) {
-    const int64_t past = begin + kChunk < own.count ? begin + kChunk : own.count;
-    const int64_t end = first_past(own.keys, 1, i + 1, past, key);
-    const bool whole = begins && (end == own.count || own.keys[end] != key);
-    if (begins && table.moved >= 0 && split.lane() == 0) b.moved[table.moved + key] = 1;
-    float* const sum_row = b.sums + own.place.sums + (2 * chunk + (i > begin ? 1 : 0)) * table.dim;
-    for (int c = split.lane(); c < split.pieces; c += split.lanes()) {
-      const Piece<kFloats> sum = sum_of<kFloats>(b, own, i, end, c * kFloats);
-      if (whole)
-        move_piece<kRule, kFloats>(own, key, c, sum, loss);
-      else
-        store_piece(sum_row + c * kFloats, sum);
+  if (begin < own.count) {
+    const uint32_t key = place < own.count ? own.keys[place] : table.padding;
+    const float* row = nullptr;
+    if (key != table.padding) {
+      const auto rows = static_cast<uint32_t>(b.rows);
+      const uint32_t value = own.values[place], f = table.feature_count > 1 ? value / rows : static_cast<uint32_t>(table.first_feature);
+      const Feature& feature = b.features[f];
+      row = feature.gradient + (value - f * rows) * feature.gradient_stride;
+      shared.scale[lane()] = table.has_mean ? b.scale[value] : 1;
+    }
+    const int parts = note_parts(own, begin, key, shared.parts);
+    const int log = table.split.log < 3 ? table.split.log : 3, lanes = 1 << log, groups = kWarp >> log;
+    static_assert(kMostLanes == 1 << 3);
+    const int group = lane() >> log, of_group = lane() & (lanes - 1);
+    for (int from = 0; from < table.split.pieces; from += lanes) {
+      const int c = from + of_group;
+      Piece<kFloats> pieces[kMostLanes];
+#pragma unroll
+      for (int u = 0; u < kMostLanes; u++) {
+        if (u >= lanes) break;
+        const auto* const at = reinterpret_cast<const float*>(shuffle(reinterpret_cast<unsigned long long>(row), u * groups + group));
+        if (at != nullptr && c < table.split.pieces) pieces[u] = load_piece<kFloats>(at + c * kFloats);
+      }
+#pragma unroll
+      for (int u = 0; u < kMostLanes; u++) {
+        if (u >= lanes) break;
+        shared.rows[(u * groups + group) * lanes + of_group] = pieces[u];
+      }
+      warp_barrier();
+      for (int i = group; c < table.split.pieces && i < parts; i += groups) {
+        const RunPart part = shared.parts[i];
+        Piece<kFloats> sum{};
+        for (int k = part.first; k < part.end; k++) add_piece(sum, shared.rows[k * lanes + of_group], shared.scale[k]);
+        if (part.begins && table.moved >= 0 && c == 0) b.moved[table.moved + part.key] = 1;
+        if (part.begins && part.ends)
+          move_piece<kRule, kFloats>(own, part.key, c, sum, loss);
+        else
+          store_piece(b.sums + own.place.sums + (2 * chunk + (part.first > 0 ? 1 : 0)) * table.dim + c * kFloats, sum);
+      }
+      warp_barrier();  // before the next columns' rows
     }
   }
-  keep_loss(b, own, loss, shared_memory<double>(), own.block);
+  keep_loss(b, own, loss, scratch, own.block);
 }
 
 // Group g of the block's lanes adds every groups-th partial sum of a run, from its second chunk on. Then group 0 adds the groups' sums to the
@@ -183,7 +219,8 @@ constexpr size_t kLossBytes = kSumThreads / kWarp * sizeof(double);
 
 void launch_table_sums(Stream& stream, const TableBatch& batch, const TableRange& range, const TableBlocks& blocks) {
   with_rule(range.rule, range.aligned, [&](auto rule, auto floats) {
-    stream.launch(sum_kernel<rule(), floats()>, {static_cast<unsigned>(blocks.sum)}, kSumThreads, kLossBytes, batch, range);
+    stream.launch(sum_kernel<rule(), floats()>, {static_cast<unsigned>(blocks.sum)}, kSumThreads,
+                  kLossBytes + kSumWarps * sizeof(ChunkRows<floats()>), batch, range);
     stream.launch(combine_kernel<rule(), floats()>, {static_cast<unsigned>(blocks.combine)}, kCombineThreads,
                   kCombineThreads * sizeof(Piece<floats()>), batch, range);
     if (blocks.sweep > 0) stream.launch(sweep_kernel<rule(), floats()>, {static_cast<unsigned>(blocks.sweep)}, kSumThreads, kLossBytes, batch, range);

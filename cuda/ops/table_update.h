@@ -8,7 +8,7 @@
 namespace mg_cuda {
 
 inline constexpr int kSumThreads = 256;
-inline constexpr int kCombineThreads = 128;
+inline constexpr int kCombineThreads = 512;
 inline constexpr int64_t kChunk = 32;  // most occurrences that a group of lanes adds in order
 inline constexpr int64_t kMostCombineBlocks = 2048;
 inline constexpr int64_t kMostSweepBlocks = 4096;
@@ -45,7 +45,8 @@ struct TableUpdate {
   __host__ __device__ TableBlocks blocks(int64_t batch_rows) const {
     const int64_t count = batch_rows * ids, chunks = (count + kChunk - 1) / kChunk, of_a_block = kSumThreads >> split.log;
     const int64_t sweep = moved < 0 ? 0 : (rows + of_a_block - 1) / of_a_block;
-    return {ListToSort::blocks(count), (count + of_a_block - 1) / of_a_block, chunks < kMostCombineBlocks ? chunks : kMostCombineBlocks,
+    constexpr int64_t kChunksOfABlock = kSumThreads / kWarp;
+    return {ListToSort::blocks(count), (chunks + kChunksOfABlock - 1) / kChunksOfABlock, chunks < kMostCombineBlocks ? chunks : kMostCombineBlocks,
             sweep < kMostSweepBlocks ? sweep : kMostSweepBlocks};
   }
   // Floats of partial sums of runs, two per chunk, in whole pieces, so that the next table's sums are aligned.
