@@ -4,7 +4,7 @@
 //   npm run fuzz -- --corpus                  rebuilds the corpus of the repository from seeds and from what longer runs found
 // Findings are in build-fuzz/. To see one, run `build-fuzz/fuzz FILE`. Needs clang (14 or newer) with libFuzzer.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -12,7 +12,8 @@ const root = join(import.meta.dirname, '..')
 const build = join(root, 'build-fuzz')
 const corpus = join(root, 'native/selftest/fuzz/corpus')
 const found = join(build, 'corpus')
-const ops = 21 // of cases, and the program of all ops
+/** The rows of MG_OPS, and the program of all ops. */
+const choices = readFileSync(join(root, 'native/abi/ops.h'), 'utf8').match(/^ {2}OP\(/gm).length + 1
 
 /** @returns {string | undefined} the first clang++ found */
 function compiler() {
@@ -31,7 +32,7 @@ function run(command, args) {
 function writeSeeds(folder) {
   let state = 1
   const byte = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24
-  for (let op = 0; op < ops; op += 1) {
+  for (let op = 0; op < choices; op += 1) {
     for (let variant = 0; variant < 4; variant += 1) {
       const changes = Array.from({ length: variant * 8 }, byte)
       writeFileSync(join(folder, `seed-${op}-${variant}`), Uint8Array.of(op, op + variant, 0, variant, variant, ...changes))

@@ -11,7 +11,7 @@
 
 namespace mg_cuda {
 
-enum Rule : int { kSgd, kAdam, kAdagrad, kRmsprop, kFtrl };
+enum Rule : int { kSgd = MG_SGD, kAdam = MG_ADAM, kAdagrad = MG_ADAGRAD, kRmsprop = MG_RMSPROP, kFtrl = MG_FTRL };
 
 struct UpdateRule {
   bool keras, nesterov;
@@ -116,6 +116,7 @@ __device__ __forceinline__ void update_element(const UpdateRule& r, const Update
     if (to.second != nullptr) step = m2 = fused(r.momentum, m2, step);
     w -= r.keras ? step : s.rate * step;
   } else {
+    static_assert(kRule == kFtrl);
     const float sum = fused(g, g, m1), root = power(sum, r.ftrl_power);
     const float grown = (root - power(m1, r.ftrl_power)) * s.inverse_rate;
     m1 = sum;

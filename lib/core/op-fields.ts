@@ -248,10 +248,10 @@ export type PenaltyOpFields = {
 }
 
 /**
- * The update rule and its constants; docs/numerics.md has the formulas. rule: 0 sgd, 1 adam (with weight_decay: adamw),
- * 2 adagrad, 3 rmsprop, 4 ftrl. form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). Fields that a
- * rule does not use are 0. Moments in order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum
- * if it has one, mean gradient if centered); ftrl (n, z). beta2 is rho for rmsprop.
+ * The update rule and its constants; docs/numerics.md has the formulas. rule: an mg_rule; adam with weight_decay is adamw.
+ * form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). Fields that a rule does not use are 0. Moments in
+ * order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum if it has one, mean gradient if
+ * centered); ftrl (n, z). beta2 is rho for rmsprop.
  */
 export type UpdateRuleFields = {
   readonly moment1: OptionalView

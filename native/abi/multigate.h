@@ -49,6 +49,10 @@ typedef enum mg_activation {
 /* What a gather makes of the ids of a row; see embedding_gather. Id 0 is padding, except for MG_SINGLE. */
 typedef enum mg_combiner { MG_SINGLE = 0, MG_MEAN = 1, MG_SUM = 2, MG_CONCAT = 3 } mg_combiner;
 
+/* The rules of optimize and embedding_update; see update_rule. */
+typedef enum mg_rule { MG_SGD = 0, MG_ADAM = 1, MG_ADAGRAD = 2, MG_RMSPROP = 3, MG_FTRL = 4 } mg_rule;
+#define MG_RULE_COUNT 5
+
 /* Where a buffer lives and for how long. Row buffers have `width` elements per row and are contiguous. */
 typedef enum mg_buffer_class {
   MG_ROW_INPUT = 0,  /* host memory, f32 or i32, read through mg_run.row_index */

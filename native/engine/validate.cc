@@ -11,7 +11,6 @@ namespace {
 
 constexpr int64_t kLastActivation = MG_SWISH;
 constexpr int64_t kLastCombiner = MG_CONCAT;
-constexpr int64_t kRuleSgd = 0, kRuleAdam = 1, kRuleRmsprop = 3, kRuleFtrl = 4;
 constexpr int64_t kMaxIdRows = int64_t{1} << 31;  // ids are int32
 
 bool needs_pre_activation(int64_t activation) { return activation == MG_GELU || activation == MG_SWISH; }
@@ -302,12 +301,12 @@ void check(Checker& c, const mg_penalty& op) {
 /// Checks the rule's constants and the moments (of `elements` elements) that it needs.
 template <class Update>
 void check_update(Checker& c, const Update& op, int64_t elements) {
-  c.within("rule", op.rule, 0, kRuleFtrl);
+  c.within("rule", op.rule, 0, MG_RULE_COUNT - 1);
   c.within("form", op.form, 0, 1);
   c.within("nesterov", op.nesterov, 0, 1);
   c.within("centered", op.centered, 0, 1);
   c.scalar_input("learningRate", op.learning_rate);
-  if (op.rule == kRuleFtrl && !(op.ftrl_power <= 0)) c.fail("ftrlPower", text_of(op.ftrl_power), "a number <= 0");
+  if (op.rule == MG_FTRL && !(op.ftrl_power <= 0)) c.fail("ftrlPower", text_of(op.ftrl_power), "a number <= 0");
   c.scalar_input("step", op.step);
   const auto moment = [&](const char* field, const mg_view& view, bool needed) {
     if (Checker::present(view)) {
@@ -318,9 +317,9 @@ void check_update(Checker& c, const Update& op, int64_t elements) {
     }
   };
   const bool momentum = op.momentum != 0;
-  moment("moment1", op.moment1, op.rule != kRuleSgd || momentum);
-  moment("moment2", op.moment2, op.rule == kRuleAdam || op.rule == kRuleFtrl || (op.rule == kRuleRmsprop && momentum));
-  moment("moment3", op.moment3, op.rule == kRuleRmsprop && op.centered == 1);
+  moment("moment1", op.moment1, op.rule != MG_SGD || momentum);
+  moment("moment2", op.moment2, op.rule == MG_ADAM || op.rule == MG_FTRL || (op.rule == MG_RMSPROP && momentum));
+  moment("moment3", op.moment3, op.rule == MG_RMSPROP && op.centered == 1);
 }
 
 void check(Checker& c, const mg_optimize& op) {

@@ -40,14 +40,14 @@ void update(const State& s, const Op& op, int64_t count, double* weights, const 
   for (int64_t i = 0; i < count; i++) {
     const double g = gradient[i];
     double& w = weights[i];
-    if (op.rule == 0 && !moments.first) {
+    if (op.rule == MG_SGD && !moments.first) {
       w -= lr * g;
-    } else if (op.rule == 0) {
+    } else if (op.rule == MG_SGD) {
       double& m = moments.first[i];
       m = op.momentum * m + (keras ? -lr * g : g);
       const double ahead = op.nesterov ? op.momentum * m + (keras ? -lr * g : g) : m;
       w += keras ? ahead : -lr * ahead;
-    } else if (op.rule == 1) {
+    } else if (op.rule == MG_ADAM) {
       double &m = moments.first[i], &v = moments.second[i];
       const double correction1 = 1 - std::pow(op.beta1, t), correction2 = 1 - std::pow(op.beta2, t);
       w -= lr * op.weight_decay * w;
@@ -57,11 +57,11 @@ void update(const State& s, const Op& op, int64_t count, double* weights, const 
         w -= lr * std::sqrt(correction2) / correction1 * m / (std::sqrt(v) + op.epsilon);
       else
         w -= lr / correction1 * m / (std::sqrt(v / correction2) + op.epsilon);
-    } else if (op.rule == 2) {
+    } else if (op.rule == MG_ADAGRAD) {
       double& a = moments.first[i];
       a += g * g;
       w -= lr * g / (keras ? std::sqrt(a + op.epsilon) : std::sqrt(a) + op.epsilon);
-    } else if (op.rule == 3) {
+    } else if (op.rule == MG_RMSPROP) {
       double& v = moments.first[i];
       v += (g * g - v) * (1 - op.beta2);
       double variance = v;
@@ -73,7 +73,7 @@ void update(const State& s, const Op& op, int64_t count, double* weights, const 
       double step = keras ? lr * g / std::sqrt(variance + op.epsilon) : g / (std::sqrt(variance) + op.epsilon);
       if (moments.second) step = moments.second[i] = op.momentum * moments.second[i] + step;
       w -= keras ? step : lr * step;
-    } else {
+    } else if (op.rule == MG_FTRL) {
       double &n = moments.first[i], &z = moments.second[i];
       const double grown = n + g * g;
       z += g + 2 * op.ftrl_l2_shrinkage * w - (std::pow(grown, power) - std::pow(n, power)) / lr * w;

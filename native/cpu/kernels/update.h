@@ -120,15 +120,19 @@ void update_ftrl(const UpdateRule* r, const Parameters p) {
   });
 }
 
+// A rule that has no kernel does not compile.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wswitch"
 void update(const UpdateRule* rule, const Parameters* p) {
-  switch (rule->rule) {
-    case 0: return update_sgd(rule, *p);
-    case 1: return update_adam(rule, *p);
-    case 2: return update_adagrad(rule, *p);
-    case 3: return update_rmsprop(rule, *p);
-    default: return update_ftrl(rule, *p);
+  switch (static_cast<mg_rule>(rule->rule)) {
+    case MG_SGD: return update_sgd(rule, *p);
+    case MG_ADAM: return update_adam(rule, *p);
+    case MG_ADAGRAD: return update_adagrad(rule, *p);
+    case MG_RMSPROP: return update_rmsprop(rule, *p);
+    case MG_FTRL: return update_ftrl(rule, *p);
   }
 }
+#pragma GCC diagnostic pop
 
 }  // namespace
 }  // namespace mg

@@ -20,7 +20,7 @@ UpdateRule make_rule(const Op& op, const mg_run& run) {
   rule.ftrl_l1 = static_cast<float>(op.ftrl_l1), rule.ftrl_l2 = static_cast<float>(op.ftrl_l2);
   rule.ftrl_l2_shrinkage = static_cast<float>(op.ftrl_l2_shrinkage), rule.ftrl_beta = static_cast<float>(op.ftrl_beta);
   rule.ftrl_power = static_cast<float>(-op.ftrl_power);
-  if (op.rule == 1) {
+  if (op.rule == MG_ADAM) {
     const double step = run.scalars_in[op.step];
     const double correction1 = 1 - std::pow(op.beta1, step), correction2 = 1 - std::pow(op.beta2, step);
     rate *= (op.form == 0 ? std::sqrt(correction2) : 1.0) / correction1;

@@ -18,26 +18,35 @@ void fill_rule(Program& p, Random& random, Op& op, int64_t elements) {
   };
   op.moment1 = op.moment2 = op.moment3 = kAbsent;
   op.learning_rate = p.scalar(0.05), op.step = p.scalar(static_cast<double>(random.between(1, 20)));
-  op.rule = random.between(0, 4), op.form = op.rule == 4 ? 0 : random.between(0, 1);
-  op.epsilon = op.rule == 0 || op.rule == 4 ? 0 : 1e-3;
-  if (op.rule == 0 && random.chance(0.7)) {
-    op.momentum = 0.9, op.nesterov = random.between(0, 1);
-    op.moment1 = moment(false);
-  } else if (op.rule == 1) {
-    op.beta1 = 0.9, op.beta2 = 0.999, op.weight_decay = random.chance(0.5) ? 0.01 : 0;
-    op.moment1 = moment(false), op.moment2 = moment(true);
-  } else if (op.rule == 2) {
-    op.moment1 = moment(true);
-  } else if (op.rule == 3) {
-    op.beta2 = 0.9, op.centered = random.between(0, 1), op.momentum = random.chance(0.5) ? 0.8 : 0;
-    op.moment1 = moment(true);
-    if (op.momentum != 0) op.moment2 = moment(false);
-    if (op.centered) op.moment3 = p.state(random.floats(elements, 0.1));
-  } else if (op.rule == 4) {
-    op.ftrl_l1 = 0.01, op.ftrl_l2 = 0.02, op.ftrl_l2_shrinkage = random.chance(0.5) ? 0.01 : 0;
-    op.ftrl_beta = random.chance(0.5) ? 0.1 : 0, op.ftrl_power = random.chance(0.7) ? -0.5 : -0.3;
-    op.moment1 = moment(true), op.moment2 = moment(false);
+  op.rule = random.between(0, MG_RULE_COUNT - 1), op.form = op.rule == MG_FTRL ? 0 : random.between(0, 1);
+  op.epsilon = op.rule == MG_SGD || op.rule == MG_FTRL ? 0 : 1e-3;
+// A rule that is never drawn does not compile.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wswitch"
+  switch (static_cast<mg_rule>(op.rule)) {
+    case MG_SGD:
+      if (random.chance(0.3)) break;
+      op.momentum = 0.9, op.nesterov = random.between(0, 1);
+      op.moment1 = moment(false);
+      break;
+    case MG_ADAM:
+      op.beta1 = 0.9, op.beta2 = 0.999, op.weight_decay = random.chance(0.5) ? 0.01 : 0;
+      op.moment1 = moment(false), op.moment2 = moment(true);
+      break;
+    case MG_ADAGRAD: op.moment1 = moment(true); break;
+    case MG_RMSPROP:
+      op.beta2 = 0.9, op.centered = random.between(0, 1), op.momentum = random.chance(0.5) ? 0.8 : 0;
+      op.moment1 = moment(true);
+      if (op.momentum != 0) op.moment2 = moment(false);
+      if (op.centered) op.moment3 = p.state(random.floats(elements, 0.1));
+      break;
+    case MG_FTRL:
+      op.ftrl_l1 = 0.01, op.ftrl_l2 = 0.02, op.ftrl_l2_shrinkage = random.chance(0.5) ? 0.01 : 0;
+      op.ftrl_beta = random.chance(0.5) ? 0.1 : 0, op.ftrl_power = random.chance(0.7) ? -0.5 : -0.3;
+      op.moment1 = moment(true), op.moment2 = moment(false);
+      break;
   }
+#pragma GCC diagnostic pop
 }
 
 }  // namespace selftest

@@ -69,12 +69,14 @@ void Trial::draw(const Program& values, Random& random) {
 
 void Trial::nudge() {
   std::vector<bool> exact(program_.buffers.size(), false);  // a label may be a class number
-  const auto keep = [&](const auto& op) { exact[static_cast<size_t>(op.label.buffer)] = true; };
+  const auto keep = [&](const auto& op) {
+    if constexpr (requires { op.label; }) exact[static_cast<size_t>(op.label.buffer)] = true;
+  };
   for (const mg_op& op : program_.ops) {
-    if (op.kind == MG_OP_binary_loss) keep(op.fields.binary_loss);
-    if (op.kind == MG_OP_product_loss) keep(op.fields.product_loss);
-    if (op.kind == MG_OP_squared_loss) keep(op.fields.squared_loss);
-    if (op.kind == MG_OP_multiclass_loss) keep(op.fields.multiclass_loss);
+#define SELFTEST_KEEP(name, phase) \
+  if (op.kind == MG_OP_##name) keep(op.fields.name);
+    MG_OPS(SELFTEST_KEEP)
+#undef SELFTEST_KEEP
   }
   Random random(11);
   for (size_t i = 0; i < floats_.size(); i++)
