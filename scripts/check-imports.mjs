@@ -21,11 +21,10 @@ const lib = {
   training: ['runtime', 'models', 'layers', ...inner, ...side],
   files: ['training', 'runtime', 'models', 'layers', ...inner, ...side],
   model: ['files', ...trained],
-  serving: ['model', 'files', ...trained],
   report: ['model', 'files', ...trained],
   verify: ['model', 'files', ...trained],
   bench: ['verify', 'model', 'files', ...trained],
-  cli: ['bench', 'verify', 'report', 'serving', 'model', 'files', ...trained],
+  cli: ['bench', 'verify', 'report', 'model', 'files', ...trained],
 }
 /** What an entry point may import. Entry points that are not listed may import anything. */
 const entries = { 'ops.ts': ['ops', ...lib.ops] }
