@@ -178,7 +178,7 @@ function listings() {
     return [...new Set(hot.map(({ source }) => source))].map((source) => {
       const cubin = join(folder, `${basename(source)}bin`)
       const options = ['-std=c++17', '-O3', '-arch=sm_90a', '-cubin', '-I', join(root, 'native'), '-I', root]
-      execFileSync(nvcc, [...options, join(root, source), '-o', cubin], { stdio: ['ignore', 'inherit', 'inherit'] })
+      execFileSync(nvcc, [...options, join(root, source), '-o', cubin], { stdio: ['ignore', 'ignore', 'pipe'] })
       return execFileSync(disassembler, ['-c', cubin], {
         encoding: 'utf8',
         maxBuffer: 1 << 30,
