@@ -34,11 +34,12 @@ void fusion_backward(const Fusion* f) {
       for (int64_t i = f->count; i-- > 0;) {
         vec value = f->kind == 0 ? right : mul(load(f->prefix + i * kPad), right);
         if (f->kind == 1) right = mul(right, load_n(f->inputs[i].data + r * f->inputs[i].stride + c, n));
+        if (c >= f->columns[i]) continue;
         float* to = f->dinputs[i].data + r * f->dinputs[i].stride + c;
         const auto put = [&](int64_t m) __attribute__((always_inline)) { store_n(to, f->accumulate[i] ? add(load_n(to, m), value) : value, m); };
         if (c + n <= f->columns[i])
           put(n);
-        else if (c < f->columns[i])
+        else
           put(f->columns[i] - c);
       }
     });
