@@ -1,6 +1,7 @@
 // Prints how well the launches of the benchmark's programs fill a GPU: the share of the multiprocessors' time that blocks take, if all blocks
 // of a launch take equally long. Fails below the stated least shares.
-//   node scripts/cuda-waves.mjs SELFTEST    a selftest with the emulated CUDA backend, which lists the launches without running them
+//   node scripts/cuda-waves.mjs SELFTEST [MULTIPROCESSORS...]
+// SELFTEST: a selftest with the emulated CUDA backend, which lists the launches without running them.
 
 import { execFileSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
@@ -10,7 +11,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const programs = join(root, 'bench', 'gpu', 'programs.json')
 
 /** Multiprocessors of an H200 or H100, an A100 and half an H100 (an H20 has as many). */
-const multiprocessors = [132, 108, 78]
+const multiprocessors = process.argv.length > 3 ? process.argv.slice(3).map(Number) : [132, 108, 78]
 const workloads = ['L1', 'L3', 'L4', 'L1-1M']
 /** At least this share, in percent, of what may still be divided: chunks of a million rows. 10,240 rows are too few blocks. */
 const least = 85
