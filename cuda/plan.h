@@ -193,7 +193,7 @@ struct Plan {
     std::vector<const void*> row_from;
     Graph graph;
   };
-  std::vector<Captured> graphs;                  // the last one was used last
+  std::vector<Captured> graphs;  // the last one was used last
   std::unique_ptr<Stream> stream, side, copies;  // side: work that starts early; copies: arriving rows
 };
 
