@@ -455,24 +455,6 @@ void check_rows_alone(Report& report) {
   report.check(checked > 50, "rows alone", std::to_string(checked) + " programs");
 }
 
-void check_infinities(Report& report) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity(), kLargest = std::numeric_limits<float>::max();
-  for (const float value : {0.0f, 1.5f, -1 / 3.0f, 1e-30f, 1e30f, kLargest, -kLargest, kInfinity, -kInfinity}) {
-    uint32_t high = 0, low = 0;
-    mg_cuda::split_tf32(value, high, low);
-    const float sum = mg_cuda::float_of_bits(high) + mg_cuda::float_of_bits(low);
-    const bool close = std::isinf(value) ? sum == value : std::abs(sum - value) <= std::abs(value) * 0x1p-10f;
-    report.check(close && ((high | low) & 0x1FFFu) == 0, "two parts of " + std::to_string(value), "their sum is " + std::to_string(sum));
-  }
-  uint32_t high = 0, low = 0;
-  mg_cuda::split_tf32(NAN, high, low);
-  report.check(std::isnan(mg_cuda::float_of_bits(high) + mg_cuda::float_of_bits(low)), "two parts of NaN", "their sum is a number");
-
-  Dense dense(kDevice);
-  const std::vector<float> x = {kInfinity, 1, 2, -kInfinity, 3, 4, 0, 0, kLargest / 8, 1, 2, 3};
-  check_run(report, "infinite inputs", dense, dense.run(x.data(), 4), Dense::expected(x.data(), 4));
-}
-
 }  // namespace
 
 void check_device_faults(Report& report) {
@@ -488,7 +470,6 @@ void check_device_faults(Report& report) {
   check_forget(report);
   check_row_numbers(report);
   check_graphs(report);
-  check_infinities(report);
   check_rows_alone(report);
   mg_cuda::emulation::set_device_count(2);
 }
