@@ -10,6 +10,8 @@ import { availableParallelism, devNull } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { demangled } from './kernel-names.mjs'
+
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const targets = ['80', '90a']
 const precisions = ['float32', 'tf32', 'bfloat16']
@@ -40,15 +42,8 @@ function resources(text) {
 
 /** Names as in the sources: without namespaces and parameters, with precisions in words. */
 function readable(names) {
-  const { status, stdout } = spawnSync('c++filt', { input: names.join('\n'), encoding: 'utf8' })
-  if (status !== 0) return names
-  return stdout.split('\n').map((name) =>
-    name
-      .replaceAll('(anonymous namespace)::', '')
-      .replaceAll('mg_cuda::', '')
-      .replace(/\(Precision\)(\d)/g, (_, number) => precisions[number])
-      .replace(/^void /, '')
-      .replace(/\(.*$/, ''),
+  return demangled(names).map((name) =>
+    name.replace(/\(Precision\)(\d)/g, (_, number) => precisions[number]).replace(/\(.*$/, ''),
   )
 }
 

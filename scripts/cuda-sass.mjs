@@ -11,12 +11,16 @@ import { tmpdir } from 'node:os'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { demangled } from './kernel-names.mjs'
+
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
 // Depth 128, experts of 32 units, 256 threads a block: the layer L1 and the article's model.
 const steps = 128 / 16
 const tileFloats = 8 * (128 * 4 + 8)
 const copiesOfTile = tileFloats / 4 / 256
+
+const twoExpertsATile = { holds: ['HGMMA.64x64', 'BAR'], tiles: 2, runs: { HGMMA: steps, LDGSTS: copiesOfTile } }
 
 /**
  * The hot loops. `kernel`: how the name begins, without namespaces. `holds`: what the innermost such loop must contain. `tiles`: per round
@@ -27,39 +31,33 @@ const hot = [
     loop: 'forward, 4 gates, two experts a tile',
     source: 'cuda/ops/mixture_forward.cu',
     kernel: 'core_forward_kernel<4, false, (Activations)1, true, 8>',
-    holds: ['HGMMA.64x64', 'BAR'],
-    tiles: 2,
-    runs: { HGMMA: steps, LDGSTS: copiesOfTile },
+    ...twoExpertsATile,
     ceiling: 400,
   },
   {
     loop: 'dz, 4 gates, two experts a tile',
     source: 'cuda/ops/mixture_backward.cu',
     kernel: 'core_dz_kernel<4, false, (Activations)1, true, 8>',
-    holds: ['HGMMA.64x64', 'BAR'],
-    tiles: 2,
-    runs: { HGMMA: steps, LDGSTS: copiesOfTile },
+    ...twoExpertsATile,
     ceiling: 960,
   },
 ]
 
-/** The functions of a listing: mangled name and instructions { opcode, predicate, target (an index), text }. */
+/** The functions of a listing: mangled name, instructions { opcode, predicate, to: the label of a branch } and the places of labels. */
 function functions(listing) {
   const found = []
   let current
-  let labels
   for (const line of listing.split('\n')) {
     const section = /^\.text\.([^:\s]+):/.exec(line)
     if (section) {
-      current = { name: section[1], code: [] }
-      labels = new Map()
-      found.push(Object.assign(current, { labels }))
+      current = { name: section[1], code: [], labels: new Map() }
+      found.push(current)
       continue
     }
     if (/^\t\.section/.test(line)) current = undefined
     if (!current) continue
     const label = /^(\.L[\w.]*):/.exec(line)
-    if (label) labels.set(label[1], current.code.length)
+    if (label) current.labels.set(label[1], current.code.length)
     const instruction = /^\s+\/\*[0-9a-f]+\*\/\s+(?:\{\s*)?(@!?U?P\w+\s+)?([A-Z][\w.]*)([^;]*);/.exec(line)
     if (!instruction) continue
     const [, predicate, opcode, rest] = instruction
@@ -98,7 +96,7 @@ function longestPath({ code, labels }, { head, tail }, times) {
 }
 
 function count({ loop, kernel, holds, tiles, runs }, found) {
-  const names = readable(found.map(({ name }) => name))
+  const names = demangled(found.map(({ name }) => name))
   const at = names.findIndex((name) => name.startsWith(kernel))
   if (at < 0) throw new Error(`${loop}: expected a kernel ${kernel}, found none of that name`)
   const { code } = found[at]
@@ -129,18 +127,6 @@ function count({ loop, kernel, holds, tiles, runs }, found) {
     arrive: sum((opcode) => opcode === 'WARPGROUP.ARRIVE'),
     local: code.filter(({ opcode }) => /^(LDL|STL)/.test(opcode)).length,
   }
-}
-
-/** Names as in the sources: without namespaces and parameters. */
-function readable(names) {
-  const { status, stdout } = spawnSync('c++filt', { input: names.join('\n'), encoding: 'utf8' })
-  if (status !== 0) return names
-  return stdout.split('\n').map((name) =>
-    name
-      .replaceAll('(anonymous namespace)::', '')
-      .replaceAll('mg_cuda::', '')
-      .replace(/^void /, ''),
-  )
 }
 
 function find(name) {

@@ -7,10 +7,12 @@ import { execFileSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { withoutNamespaces } from './kernel-names.mjs'
+
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const programs = join(root, 'bench', 'gpu', 'programs.json')
 
-/** Multiprocessors of an H200 or H100, an A100 and half an H100 (an H20 has as many). */
+/** Those of an H200 or H100, an A100 and an H20, unless given. */
 const multiprocessors = process.argv.length > 3 ? process.argv.slice(3).map(Number) : [132, 108, 78]
 const workloads = ['L1', 'L3', 'L4', 'L1-1M']
 /** At least this share, in percent, of what may still be divided: chunks of a million rows. 10,240 rows are too few blocks. */
@@ -24,11 +26,7 @@ function namesOf(binary) {
   return new Map(
     [...listed.matchAll(/^0*([0-9a-f]+) [tTwW] (.*)$/gm)].map(([, address, name]) => [
       address,
-      name
-        .replaceAll('(anonymous namespace)::', '')
-        .replaceAll('mg_cuda::', '')
-        .replace(/^void /, '')
-        .replace(/[<(].*$/, ''),
+      withoutNamespaces(name).replace(/[<(].*$/, ''),
     ]),
   )
 }
@@ -53,14 +51,13 @@ if (binary === undefined) {
 const names = namesOf(binary)
 const rows = new Map()
 for (const count of multiprocessors)
-  for (const { workload, mode, kernel, blocks, threads } of launches(binary, names, count)) {
+  for (const { workload, mode, kernel, blocks } of launches(binary, names, count)) {
     const name = `${workload} ${mode}: ${kernel}`
     const row = rows.get(name) ?? rows.set(name, {}).get(name)
-    row[count] ??= { launches: 0, blocks: 0, places: 0, threads: new Set() }
+    row[count] ??= { launches: 0, blocks: 0, places: 0 }
     row[count].launches += 1
     row[count].blocks += blocks
     row[count].places += count * Math.ceil(blocks / count)
-    row[count].threads.add(threads)
   }
 const share = ({ blocks, places }) => Math.round((100 * blocks) / places)
 console.table(

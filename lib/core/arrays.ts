@@ -19,6 +19,9 @@ export function lengthOf(array: ArrayBufferView): number {
   return length?.call(array) as number
 }
 
+/** What a message says that it found. */
+export const goneMemory = 'one whose memory was transferred away or shrunk; pass a copy'
+
 /** Whether the memory of a typed array was transferred away or shrunk. Such an array looks empty. */
 export function isGone(array: ArrayBufferView): boolean {
   try {

@@ -3,7 +3,7 @@
 
 import { types } from 'node:util'
 
-import { isGone, lengthOf, typedArrayName } from '../core/arrays.js'
+import { goneMemory, isGone, lengthOf, typedArrayName } from '../core/arrays.js'
 import { describeValue, quote } from '../core/check.js'
 import { type Column, dateText, type NumberValues, type ScalarColumn } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
@@ -152,7 +152,7 @@ export class ColumnBuilder {
     const items = (this.#items ??= new ColumnBuilder(this.#name, { ...this.#limits, rows: this.#limits.items }))
     items.#row = this.#rows
     if (typed !== undefined && isGone(value as NumberValues)) {
-      throw this.#error('expected an array, found one whose memory was transferred away or shrunk; pass a copy', value)
+      throw this.#error(`expected an array, found ${goneMemory}`, value)
     }
     if (typed === undefined || typed.startsWith('Big')) {
       const { length } = value

@@ -2,7 +2,7 @@
 // return new datasets that share the columns and store only which rows they have. A column is cut on request. Rows count from 0; a
 // header line is not a row.
 
-import { isGone } from '../core/arrays.js'
+import { goneMemory, isGone } from '../core/arrays.js'
 import { checkInteger, checkObject, guarded, invalidArgument, quote, wrongArgument } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
 import { nearest } from '../core/did-you-mean.js'
@@ -334,10 +334,8 @@ export class Dataset {
     if (typeof rowIndices !== 'object' || rowIndices === null) throw wrong()
     const { rows } = this
     const indices = guarded('rowIndices', undefined, () => {
-      if (ArrayBuffer.isView(rowIndices) && isGone(rowIndices)) {
-        const found = 'one whose memory was transferred away or shrunk; pass a copy'
-        throw wrongArgument('rowIndices', `expected a list of row numbers, found ${found}`)
-      }
+      if (ArrayBuffer.isView(rowIndices) && isGone(rowIndices))
+        throw wrongArgument('rowIndices', `expected a list of row numbers, found ${goneMemory}`)
       const { length } = rowIndices
       if (typeof length !== 'number') throw wrong()
       checkInteger('rowIndices.length', length, { min: 0, max: mostRows })

@@ -1,6 +1,6 @@
 // Columns from values in memory. Typed arrays are copied in bulk, other arrays value by value.
 
-import { isGone, lengthOf, typedArrayName } from '../core/arrays.js'
+import { goneMemory, isGone, lengthOf, typedArrayName } from '../core/arrays.js'
 import { describeValue, guarded, quote } from '../core/check.js'
 import { type Column, type NumberValues, narrowed, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
@@ -61,7 +61,7 @@ function plainColumn(name: string, values: unknown): Column {
  * @throws ERR_MULTIGATE_DATA if its memory is gone or an integer is beyond 2^53; ERR_MULTIGATE_OUT_OF_MEMORY.
  */
 export function numbersOf(name: string, values: NumberArray | BigInt64Array | BigUint64Array): NumberValues {
-  if (isGone(values)) throw wrong(name, 'expected an array, found one whose memory was transferred away or shrunk; pass a copy')
+  if (isGone(values)) throw wrong(name, `expected an array, found ${goneMemory}`)
   const what = `column ${quote(name)}`
   const length = lengthOf(values)
   switch (typedArrayName(values)) {

@@ -1,6 +1,6 @@
 // The rows that a metric counts: those with a label and a weight above 0. Lengths and weights are checked here for every metric.
 
-import { isGone, typedArrayName } from '../core/arrays.js'
+import { goneMemory, isGone, lengthOf, typedArrayName } from '../core/arrays.js'
 import { checkInteger, checkObject, guarded, invalidArgument, wrongArgument } from '../core/check.js'
 import type { NumberValues } from '../core/columns.js'
 import { ArgumentError } from '../core/errors.js'
@@ -52,11 +52,9 @@ export function checkScored<Rows extends ScoredRows>(given: Rows): Rows {
 export function checkNumbers(field: string, values: NumberValues): NumberValues {
   const name = typedArrayName(values)
   if (name !== undefined && !name.startsWith('Big')) {
-    if (isGone(values))
-      throw wrongArgument(
-        field,
-        'expected numbers, one per row, found an array whose memory was transferred away or shrunk; pass a copy',
-      )
+    if (isGone(values)) throw wrongArgument(field, `expected an array of numbers, one per row, found ${goneMemory}`)
+    const length = guarded(field, undefined, () => values.length)
+    if (length !== lengthOf(values)) throw invalidArgument(`${field}.length`, `${lengthOf(values)}, as the array has`, length)
     return values
   }
   return guarded(field, undefined, () => numbersIn(field, values))

@@ -2,7 +2,7 @@
 // argument, the expected value and the found value. Only one function loops over rows: the sum of upstream gradients of outputs that
 // share a gate (OMoE).
 
-import { isGone, isTypedArray, lengthOf } from '../core/arrays.js'
+import { goneMemory, isGone, isTypedArray, lengthOf } from '../core/arrays.js'
 import { checkList, checkObject, describeValue, guarded, wrongArgument } from '../core/check.js'
 import { elementsOf, type Tensor } from '../core/layout.js'
 import { expertPositions, expertsByStream, gateWidths, type Topology } from '../core/topology.js'
@@ -287,8 +287,7 @@ function checkLength(name: string, array: FloatArray | undefined, shape: readonl
 }
 
 function checkThere(name: string, array: FloatArray): void {
-  if (isGone(array))
-    throw wrongArgument(name, 'expected an array, found one whose memory was transferred away or shrunk; pass a copy')
+  if (isGone(array)) throw wrongArgument(name, `expected an array, found ${goneMemory}`)
 }
 
 function isList(name: string, value: unknown): value is readonly unknown[] {

@@ -145,6 +145,10 @@ it('refuses arrays whose memory is gone, and lists that are not numbers', () => 
       expect(() => groupedAuc({ ...rows, groups })).toThrow(refusal('ARGUMENT', { field: 'groups', says: 'transferred' }))
     }
   }
+  for (const value of [Symbol('two'), 1, 4_000_000_000]) {
+    const scores = Object.defineProperty(new Float32Array(2), 'length', { value })
+    expect(() => auc({ ...rows, scores })).toThrow(refusal('ARGUMENT', { field: 'scores.length', says: '2' }))
+  }
   expect(() => auc({ ...rows, scores: holes as never })).toThrow(refusal('ARGUMENT', { field: 'scores.length' }))
   expect(() => auc({ ...rows, scores: Object.assign(new Array<number>(3), { 0: 1 }) as never })).toThrow(
     refusal('ARGUMENT', { field: 'scores[1]' }),
