@@ -37,7 +37,7 @@ const hot = [
   {
     loop: 'dz, 4 gates, two experts a tile',
     source: 'cuda/ops/mixture_backward.cu',
-    kernel: 'core_dz_kernel<4, false, (Activations)1, true, 8>',
+    kernel: 'core_dz_kernel<4, false, (Activations)1, true>',
     ...twoExpertsATile,
     ceiling: 960,
   },

@@ -302,7 +302,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, 
 }
 
 // The same with mixture_cores.h. kWhole: a tile belongs to one expert, else to two.
-template <int kGates, bool kWhole, Activations kActivations, bool kDense, int kSteps>
+template <int kGates, bool kWhole, Activations kActivations, bool kDense>
 __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture cores, CoreLayout layout, Chunk chunk) {
   if constexpr (kHasWarpgroups) {
     constexpr int kParts = kWhole ? 2 : 1;
@@ -320,7 +320,7 @@ __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture co
       for (int part = 0; part < kParts; part++) back(part).load_doutputs();
       for (int s = 0; s < cores.m.stream_count; s++) {
         const DzOfExperts<Bfloat16> dz(block, chunk, s, kCoreWarpRows);
-        for_each_core_tile<kWhole, kSteps>(block, s, pass, [&](int half, int slot, HalfTile& z) {
+        for_each_core_tile<kWhole>(block, s, pass, [&](int half, int slot, HalfTile& z) {
           const int column = block.slots(0)[slot].column;
           if (column >= 0) back(kWhole ? half : 0)(slot, z, [&] { return dz.from(column); });
         });
@@ -440,15 +440,15 @@ struct MixtureBackward final : Op {
                             static_cast<size_t>(layout.floats()) * sizeof(float), core_mixture, layout, chunk);
     };
     if (!topology.is_simple())
-      return launch(topology.is_whole() ? core_dz_kernel<2, true, Activations::kAll, false, 0>
-                                        : core_dz_kernel<kMostGates, false, Activations::kAll, false, 0>);
+      return launch(topology.is_whole() ? core_dz_kernel<2, true, Activations::kAll, false>
+                                        : core_dz_kernel<kMostGates, false, Activations::kAll, false>);
     const bool dense = is_dense();
-    with_core_kernel(topology, core_gates(), [&](auto gates_of_kernel, auto whole, auto steps) {
-      constexpr int kGates = decltype(gates_of_kernel)::value, kSteps = decltype(steps)::value;
+    with_core_kernel(topology, core_gates(), [&](auto gates_of_kernel, auto whole) {
+      constexpr int kGates = decltype(gates_of_kernel)::value;
       constexpr bool kWhole = decltype(whole)::value;
       if constexpr (kGates <= kMostGates) {
-        if (dense) return launch(core_dz_kernel<kGates, kWhole, Activations::kReluOrLinear, true, kSteps>);
-        if constexpr (kGates == (kWhole ? 2 : kMostGates)) launch(core_dz_kernel<kGates, kWhole, Activations::kReluOrLinear, false, kSteps>);
+        if (dense) return launch(core_dz_kernel<kGates, kWhole, Activations::kReluOrLinear, true>);
+        if constexpr (kGates == (kWhole ? 2 : kMostGates)) launch(core_dz_kernel<kGates, kWhole, Activations::kReluOrLinear, false>);
       }
     });
   }

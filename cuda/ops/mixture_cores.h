@@ -236,7 +236,7 @@ __device__ __forceinline__ void make_logits(CoreBlock& block, int s, const Put& 
 // Calls each(half, slot, sums) with the products of both halves of every tile of a stream, biases added. If experts have several tiles, takes tile
 // `pass` of each. kWhole: both halves belong to one expert. kSteps: the steps of the depth; 0: read them. Copies the stream's x to shared memory if
 // needed. All threads of the block take part.
-template <bool kWhole, int kSteps, class Each>
+template <bool kWhole, int kSteps = 0, class Each>
 __device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int pass, const Each& each) {
   const CoreStream& stream = block.streams(s);
   const int cores = static_cast<int>(cores_of(stream.depth)), steps = cores / kStepCores, panel = static_cast<int>(core_panel_floats(stream.depth));
@@ -313,22 +313,17 @@ __device__ __forceinline__ void for_each_core_tile(CoreBlock& block, int s, int 
   warpgroup_wait<0>();
 }
 
-// Calls work(gates at a time, whether an expert fills a tile, steps of the depth), as constants, for the kernels of simple activations.
+// Calls work(gates at a time, whether an expert fills a tile), as constants, for the kernels of simple activations.
 template <class Work>
 void with_core_kernel(const MixtureTopology& topology, int gates, const Work& work) {
-  const auto with_steps = [&](auto gates_of_kernel, auto whole) {
-    // A depth of 97 to 128 is the usual one. Each more doubles the time to compile the kernels.
-    if (topology.core_steps() == 8) return work(gates_of_kernel, whole, std::integral_constant<int, 8>{});
-    work(gates_of_kernel, whole, std::integral_constant<int, 0>{});
-  };
   const auto with_whole = [&](auto gates_of_kernel) {
-    return topology.is_whole() ? with_steps(gates_of_kernel, std::true_type{}) : with_steps(gates_of_kernel, std::false_type{});
+    return topology.is_whole() ? work(gates_of_kernel, std::true_type{}) : work(gates_of_kernel, std::false_type{});
   };
   switch (gates) {
     case 1: return with_whole(std::integral_constant<int, 1>{});
     case 2: return with_whole(std::integral_constant<int, 2>{});
-    case 4: return with_steps(std::integral_constant<int, 4>{}, std::false_type{});
-    default: return with_steps(std::integral_constant<int, 6>{}, std::false_type{});
+    case 4: return work(std::integral_constant<int, 4>{}, std::false_type{});
+    default: return work(std::integral_constant<int, 6>{}, std::false_type{});
   }
 }
 
