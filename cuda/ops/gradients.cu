@@ -96,16 +96,16 @@ __device__ __forceinline__ GlobalTile<Number> columns_of(const Dz& dz, int64_t r
     return {dz.exact.data + row * dz.exact.stride + tile.column - (dz.rounded == nullptr ? 0 : tile.first), dz.exact.stride, rows, columns};
 }
 
-// A tile of a unit of a split. The tile with the first rows also computes its part of the last row.
+// A tile of the block's unit. The tile with the first rows also computes its part of the last row.
 template <Precision kPrecision, class Tile, class Number, class Locate>
-__device__ __forceinline__ void weight_gradient_tile(const Splits& splits, int unit, RowPointer x, const Dz& dz, int w_depth, int w_columns,
+__device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPointer x, const Dz& dz, int w_depth, int w_columns,
                                                      const Locate& locate) {
   float* shared = shared_memory<float>();
   TileSums<Tile> sums;
   {
     const GradientTile tile = locate(blockIdx.x);
-    const int64_t row = splits.row(unit);
-    const int rows = splits.size(unit);
+    const int64_t row = splits.row(blockIdx.y);
+    const int rows = splits.size(blockIdx.y);
     add_tile_product<Tile, kPrecision, Lines::kAcross, Lines::kAcross>(
         sums, GlobalTile<>{x.data + row * x.stride + tile.depth, x.stride, rows, least(w_depth - tile.depth, Tile::kRows)},
         columns_of<Number>(dz, row, tile, rows, Tile::kColumns), rows, rows, shared,
@@ -113,16 +113,16 @@ __device__ __forceinline__ void weight_gradient_tile(const Splits& splits, int u
   }
   sums.join(shared);
   const GradientTile tile = locate(block_again());
-  const bool adds = splits.is_added(unit);
-  float* const to = splits.matrix(unit) + tile.column;
+  const bool adds = splits.is_added(blockIdx.y);
+  float* const to = splits.matrix(blockIdx.y) + tile.column;
   sums.template store<true>(to + static_cast<int64_t>(tile.depth) * w_columns, w_columns, least(w_depth - tile.depth, Tile::kRows),
                             (tile.columns + 3) / 4 * 4, adds);
   const int thread = thread_again();
   if constexpr (!std::is_same_v<Number, float>) {
     if (tile.depth != 0 || thread >= Tile::kColumns || thread >= tile.columns) return;
     const int64_t stride = dz.rounded_stride;
-    const float* at = dz.sums + splits.row(unit) / dz.rows_of_sum * stride + tile.column + thread;
-    const int rows = splits.size(unit);
+    const float* at = dz.sums + splits.row(blockIdx.y) / dz.rows_of_sum * stride + tile.column + thread;
+    const int rows = splits.size(blockIdx.y);
     float bias = 0;
 #pragma unroll 4
     for (int i = 0; i < rows; i += dz.rows_of_sum, at += stride) bias += *at;
@@ -144,18 +144,17 @@ __device__ __forceinline__ void weight_gradient_tile(const Splits& splits, int u
   *last = bias;
 }
 
-// blockIdx.y: units from `first` on, at most one of each split. rounded: of dz's columns.
+// blockIdx.y: units. rounded: of dz's columns.
 template <Precision kPrecision, class Division, class Number>
 __global__ void __launch_bounds__(Division::Rounded::kThreads, Division::Rounded::kBlocks)
-    weight_gradient_kernel(Splits splits, int first, RowPointer x, Dz dz, int w_depth, int w_columns, int rounded) {
+    weight_gradient_kernel(Splits splits, RowPointer x, Dz dz, int w_depth, int w_columns, int rounded) {
   const auto locate = [&](unsigned block) {
     return GradientTile::of<Division>(block, kPrecision == Precision::kFloat32 ? rounded : dz.columns, rounded);
   };
-  const int unit = first + static_cast<int>(blockIdx.y);
   if (kPrecision == Precision::kFloat32 || !locate(blockIdx.x).exact)
-    weight_gradient_tile<kPrecision, typename Division::Rounded, Number>(splits, unit, x, dz, w_depth, w_columns, locate);
+    weight_gradient_tile<kPrecision, typename Division::Rounded, Number>(splits, x, dz, w_depth, w_columns, locate);
   else
-    weight_gradient_tile<Precision::kFloat32, typename Division::Exact, float>(splits, unit, x, dz, w_depth, w_columns, locate);
+    weight_gradient_tile<Precision::kFloat32, typename Division::Exact, float>(splits, x, dz, w_depth, w_columns, locate);
 }
 
 // In float32 all columns have the same precision.
@@ -247,13 +246,12 @@ void launch_weight_gradient(const Context& context, const Weights& w, const Grad
     constexpr size_t kRoundedBytes = tile_shared_bytes<typename Of::Rounded, Lines::kAcross, Lines::kAcross>();
     const int64_t rounded = rounded_columns(kPrecision, w);
     with_number<kPrecision>(dz, [&](auto number) {
-      // Units of the same split must follow one another. A loop in the kernel would take registers that its tiles do not have left.
-      for (int first = 0; first < splits.units(); first += splits.count)
-        context.stream.launch(
-            weight_gradient_kernel<kPrecision, Of, typename decltype(number)::Is>,
-            {static_cast<unsigned>(tiles_of<Of>(w, rounded)), static_cast<unsigned>(std::min(splits.units() - first, splits.count))},
-            Of::Rounded::kThreads, kRoundedBytes, splits, first, x, dz, static_cast<int>(w.depth), static_cast<int>(w.columns),
-            std::min(static_cast<int>(rounded), dz.columns));
+      splits.each_launch([&](const Splits& launch) {
+        context.stream.launch(weight_gradient_kernel<kPrecision, Of, typename decltype(number)::Is>,
+                              {static_cast<unsigned>(tiles_of<Of>(w, rounded)), static_cast<unsigned>(launch.blocks())}, Of::Rounded::kThreads,
+                              kRoundedBytes, launch, x, dz, static_cast<int>(w.depth), static_cast<int>(w.columns),
+                              std::min(static_cast<int>(rounded), dz.columns));
+      });
     });
   });
 }

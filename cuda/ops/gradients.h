@@ -32,35 +32,40 @@ void launch_weight_gradient(const Context& context, const Weights& w, const Grad
 // Number of threads for a split of a weight gradient.
 int64_t gradient_threads(Precision precision, const Weights& w);
 
-// How the splits of a weight gradient share the rows of a run, and which rows a launch has. Unit u of the run's rows belongs to split u % count.
-// Every unit is summed on its own and then added to its split, in order.
+// How the splits of a weight gradient share the rows of a run, and which rows come in a call. Unit u of the run's rows belongs to split u % count.
+// Every unit is summed on its own and then added to its split, in order: a launch has at most one unit of each split.
 struct Splits {
-  int rows;  // of the launch
+  int rows;  // of the call
   int unit_rows, count;
-  int first_unit;  // of the launch
+  int first_unit;  // of the call
   float* first;
   int64_t floats;  // of a split
   bool adds;
+  int launched = 0;  // units of the call in earlier launches
 
-  // The number of units in the launch, at least one for each split that must be written even if it has no rows.
-  int units() const {
+  // Calls work(splits) for each launch of the call, in order.
+  template <class Work>
+  void each_launch(const Work& work) const {
+    for (Splits launch = *this; launch.launched < units(); launch.launched += count) work(launch);
+  }
+  // The number of units in the call, at least one for each split that must be written even if it has no rows.
+  __host__ __device__ int units() const {
     const int some = (rows + unit_rows - 1) / unit_rows;
     return first_unit > 0 || adds || some > count ? some : count;
   }
-  // Calls work(unit) for the units of split y, by their number in the launch. A split without rows is written too.
-  template <class Work>
-  __device__ __forceinline__ void for_each_unit(int y, const Work& work) const {
-#pragma unroll 1
-    for (int unit = (y + count - first_unit % count) % count; row(unit) < rows || (unit == y - first_unit && !adds); unit += count) work(unit);
-  }
-  // Of a unit: its first row in the launch, its number of rows, and whether it is added to what the split holds.
-  __device__ __forceinline__ int row(int unit) const { return unit * unit_rows; }
-  __device__ __forceinline__ int size(int unit) const {
-    const int left = rows - row(unit), some = left < unit_rows ? left : unit_rows;
+  // The number of units in the launch.
+  __host__ __device__ int blocks() const { return units() - launched < count ? units() - launched : count; }
+
+  // Of unit y of the launch: its first row in the call, its number of rows, its split, and whether it is added to what the split holds.
+  __device__ __forceinline__ int row(unsigned y) const { return unit(y) * unit_rows; }
+  __device__ __forceinline__ int size(unsigned y) const {
+    const int left = rows - row(y), some = left < unit_rows ? left : unit_rows;
     return some > 0 ? some : 0;
   }
-  __device__ __forceinline__ bool is_added(int unit) const { return adds || first_unit + unit >= count; }
-  __device__ __forceinline__ float* matrix(int unit) const { return first + (first_unit + unit) % count * floats; }
+  __device__ __forceinline__ float* matrix(unsigned y) const { return first + (first_unit + unit(y)) % count * floats; }
+  __device__ __forceinline__ bool is_added(unsigned y) const { return adds || first_unit + unit(y) >= count; }
+
+  __device__ __forceinline__ int unit(unsigned y) const { return launched + static_cast<int>(y); }
 };
 Splits splits_of(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row, int64_t rows);
 

@@ -4,8 +4,8 @@
 // then lanes are added.
 // dz = dy f' [n, 1 to 4] is computed where it is read, and never written.
 // Input gradient: one thread per row and 8 of the depth, then the epilogue. Reads 4 to 32 bytes a row and writes 4 D; 8 D operations.
-// Weight gradient: one block per split and 32 of the depth, one lane per number of x. Each of 8 warps adds every 8th row of the
-// split, then the warps' sums are added in order. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a split's [depth + 1, 4] once
+// Weight gradient: one block per unit of a split and 32 of the depth, one lane per number of x. Each of 8 warps adds every 8th row of the
+// unit, then the warps' sums are added in order. Reads 4 D + 16 D / 32 bytes a row, 8 D operations; a split's [depth + 1, 4] once
 // (=, +=).
 #include "cuda/ops/narrow.h"
 
@@ -128,43 +128,40 @@ struct NarrowWeights {
   int32_t depth, rounded;
 };
 
-// blockIdx.x: layers, and 32 of the depth of each; blockIdx.y: splits. Shared memory: [kWarps, kWarp + 1] Quads; a warp's last one is its bias sum.
+// blockIdx.x: layers, and 32 of the depth of each; blockIdx.y: units. Shared memory: [kWarps, kWarp + 1] Quads; a warp's last one is its bias sum.
 __global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(unsigned layer_blocks, Some<NarrowWeights> layers) {
   const NarrowWeights& own = layers.items[blockIdx.x / layer_blocks];
   const unsigned block = blockIdx.x % layer_blocks;
   const int64_t k = static_cast<int64_t>(block) * kWarp + lane(), depth = own.depth;
-  if (static_cast<int>(blockIdx.y) >= own.splits.count || (block > 0 && k - lane() >= depth)) return;
+  if (static_cast<int>(blockIdx.y) >= own.splits.blocks() || (block > 0 && k - lane() >= depth)) return;
   Quad* shared = shared_memory<Quad>();
-  own.splits.for_each_unit(static_cast<int>(blockIdx.y), [&](int unit) {
-    Quad sums{}, bias{};
-    const int first = own.splits.row(unit), end = first + own.splits.size(unit);
+  const int first = own.splits.row(blockIdx.y), end = first + own.splits.size(blockIdx.y);
+  Quad sums{}, bias{};
 #pragma unroll 4
-    for (int64_t row = first + warp(); row < end; row += kWarps) {
-      const Quad from = own.dz.at(row);
-      add_products(sums, k < depth ? own.x.data[row * own.x.stride + k] : 0, from, own.rounded);
+  for (int64_t row = first + warp(); row < end; row += kWarps) {
+    const Quad from = own.dz.at(row);
+    add_products(sums, k < depth ? own.x.data[row * own.x.stride + k] : 0, from, own.rounded);
 #pragma unroll
-      for (int c = 0; c < kColumns; c++) bias.column[c] += from.column[c];
-    }
-    block_barrier();  // the unit before has no more use for the shared memory
-    shared[warp() * (kWarp + 1) + lane()] = sums;
-    if (lane() == 0) shared[warp() * (kWarp + 1) + kWarp] = bias;
-    block_barrier();
-    // Thread i: the sum of place i, from 0 to kWarp.
-    const int place = static_cast<int>(threadIdx.x);
-    const int64_t to = place < kWarp ? k : depth;
-    if (place > kWarp || (place < kWarp && k >= depth) || (place == kWarp && block > 0)) return;
-    Quad* const at = reinterpret_cast<Quad*>(own.splits.matrix(unit)) + to;
-    Quad sum{};
-    for (int i = 0; i < kWarps; i++) {
-      const Quad part = shared[i * (kWarp + 1) + place];
+    for (int c = 0; c < kColumns; c++) bias.column[c] += from.column[c];
+  }
+  shared[warp() * (kWarp + 1) + lane()] = sums;
+  if (lane() == 0) shared[warp() * (kWarp + 1) + kWarp] = bias;
+  block_barrier();
+  // Thread i: the sum of place i, from 0 to kWarp.
+  const int place = static_cast<int>(threadIdx.x);
+  const int64_t to = place < kWarp ? k : depth;
+  if (place > kWarp || (place < kWarp && k >= depth) || (place == kWarp && block > 0)) return;
+  Quad* const at = reinterpret_cast<Quad*>(own.splits.matrix(blockIdx.y)) + to;
+  Quad sum{};
+  for (int i = 0; i < kWarps; i++) {
+    const Quad part = shared[i * (kWarp + 1) + place];
 #pragma unroll
-      for (int c = 0; c < kColumns; c++) sum.column[c] += part.column[c];
-    }
-    if (own.splits.is_added(unit))
+    for (int c = 0; c < kColumns; c++) sum.column[c] += part.column[c];
+  }
+  if (own.splits.is_added(blockIdx.y))
 #pragma unroll
-      for (int c = 0; c < kColumns; c++) sum.column[c] += at->column[c];
-    *at = sum;
-  });
+    for (int c = 0; c < kColumns; c++) sum.column[c] += at->column[c];
+  *at = sum;
 }
 
 const Quad* packed(const Context& context, const Weights& w) { return reinterpret_cast<const Quad*>(context.packed(w)); }
@@ -185,12 +182,12 @@ void launch_inputs(const Context& context, int64_t rows, const std::vector<Narro
 
 void launch_weights(const Context& context, const std::vector<NarrowWeights>& layers) {
   int64_t blocks = 1;
-  int splits = 1;
-  for (const NarrowWeights& layer : layers) blocks = std::max(blocks, blocks_of(layer.depth, kWarp)), splits = std::max(splits, layer.splits.count);
+  int units = 1;
+  for (const NarrowWeights& layer : layers) blocks = std::max(blocks, blocks_of(layer.depth, kWarp)), units = std::max(units, layer.splits.blocks());
   for_some(
       layers, [](const NarrowWeights& layer) { return layer; },
       [&](const Some<NarrowWeights>& some, unsigned count) {
-        context.stream.launch(narrow_weight_gradient_kernel, {static_cast<unsigned>(blocks) * count, static_cast<unsigned>(splits)}, kThreads,
+        context.stream.launch(narrow_weight_gradient_kernel, {static_cast<unsigned>(blocks) * count, static_cast<unsigned>(units)}, kThreads,
                               sizeof(Quad) * kWarps * (kWarp + 1), static_cast<unsigned>(blocks), some);
       });
 }
@@ -291,7 +288,9 @@ int64_t narrow_gradient_threads(const Weights& w) { return blocks_of(w.depth, kW
 
 void launch_narrow_weight_gradient(const Context& context, const Weights& w, const GradientPlace& gradient, int64_t unit, int64_t first_row,
                                    int64_t rows, RowPointer x, const Dz& dz) {
-  launch_weights(context, {weights_of(context, w, splits_of(context, w, gradient, unit, first_row, rows), x, linear(dz))});
+  splits_of(context, w, gradient, unit, first_row, rows).each_launch([&](const Splits& launch) {
+    launch_weights(context, {weights_of(context, w, launch, x, linear(dz))});
+  });
 }
 
 }  // namespace mg_cuda

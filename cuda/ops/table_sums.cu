@@ -152,7 +152,8 @@ __global__ void __launch_bounds__(kSumThreads, 2) sum_kernel(TableBatch b, Table
         else
           store_piece(b.sums + own.place.sums + (2 * chunk + (part.first > 0 ? 1 : 0)) * table.dim + c * kFloats, sum);
       }
-      warp_barrier();  // before the next columns' rows
+      // No test shows this: the lanes meet in the next columns' shuffles too, but only a barrier orders memory.
+      warp_barrier();
     }
   }
   keep_loss(b, own, loss, scratch, own.block);
