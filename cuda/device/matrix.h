@@ -53,10 +53,18 @@ __device__ __forceinline__ uint32_t bits_of_float(float value) { return __float_
 namespace mg_cuda {
 
 // value = high + low with a relative error of 2^-22, both tf32. High is rounded like to_tf32, with a third of the instructions: it may lose a NaN,
-// but low does not.
-__device__ __forceinline__ void split_tf32(float value, uint32_t& high, uint32_t& low) {
+// but low does not. The parts of an infinite value are infinities of both signs, so its products are NaN.
+__device__ __forceinline__ void split_finite_tf32(float value, uint32_t& high, uint32_t& low) {
   constexpr uint32_t kBits = 0xFFFFE000u;
   high = (bits_of_float(value) + 0x1000u) & kBits;
+  low = bits_of_float(value - float_of_bits(high)) & kBits;
+}
+
+// The same, but a value that high cannot hold (infinite, NaN, or rounded up to infinity) is all in low. Two more instructions.
+__device__ __forceinline__ void split_tf32(float value, uint32_t& high, uint32_t& low) {
+  constexpr uint32_t kBits = 0xFFFFE000u;
+  constexpr float kMost = 0x1.ffcp127f;
+  high = fabsf(value) <= kMost ? (bits_of_float(value) + 0x1000u) & kBits : 0u;
   low = bits_of_float(value - float_of_bits(high)) & kBits;
 }
 

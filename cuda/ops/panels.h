@@ -64,14 +64,14 @@ __device__ __forceinline__ void load_rows(RowBlock& to, const float* x, int stri
   }
 }
 
-// Words of rows or of a panel as a fragment. Splits float32.
+// Words of rows or of a panel as a fragment. Splits float32 as if all numbers were finite: the softmax of infinite logits is NaN in any case.
 template <Precision kPrecision, int kWords>
 __device__ __forceinline__ Fragment<kPrecision, kWords> fragment_of(const uint32_t (&words)[kWords]) {
   Fragment<kPrecision, kWords> f{};
 #pragma unroll
   for (int i = 0; i < kWords; i++) {
     if constexpr (kPrecision == Precision::kFloat32) {
-      split_tf32(float_of_bits(words[i]), f.high[i], f.low[i]);
+      split_finite_tf32(float_of_bits(words[i]), f.high[i], f.low[i]);
     } else {
       f.high[i] = words[i];
     }
