@@ -59,6 +59,7 @@ struct InputColumn {
 
 // One grid row per column: to[row] = from[number[row]]; number null: from[row].
 __global__ void gather_inputs_kernel(Some<InputColumn> columns, const int32_t* number, int64_t rows) {
+  begin_kernel();
   const auto [from, to, width] = columns.items[blockIdx.y];
   const int64_t count = rows * width;
   if (number == nullptr)

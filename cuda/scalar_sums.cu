@@ -12,6 +12,7 @@ constexpr int kThreads = 512;
 // A denominator of 0: no row counts.
 __global__ void scalar_sums_kernel(const ScalarSum* sums, int64_t count, const double* partials, const double* scalars, const double* before,
                                    Phases phases, double* out) {
+  begin_kernel();
   double total = before[blockIdx.x];
   for (int64_t s = 0; s < count; s++) {
     const ScalarSum own = sums[s];

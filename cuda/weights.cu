@@ -49,6 +49,7 @@ __device__ __forceinline__ void put_in_cores(const PackedPart& p, int64_t row, i
 
 // packed[row, column + c] = store[offset + row * stride + c]; the last row from the bias. The same for panels. parts [gridDim.y].
 __global__ void pack_kernel(const PackedPart* parts, const float* store, float* packed, Precision precision) {
+  begin_kernel();
   const PackedPart p = parts[blockIdx.y];
   const int64_t count = (p.depth + 1) * p.part.count;
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
@@ -67,6 +68,7 @@ __global__ void pack_kernel(const PackedPart* parts, const float* store, float* 
 
 // gradient = the sum over splits, first to last, in the store's layout. `most`: number of filled splits, if a gradient has that many.
 __global__ void reduce_kernel(const PackedPart* parts, const float* splits, int64_t most, float* gradient) {
+  begin_kernel();
   const PackedPart p = parts[blockIdx.y];
   const int64_t count = (p.depth + 1) * p.part.count, elements = (p.depth + 1) * p.columns, filled = p.splits < most ? p.splits : most;
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {

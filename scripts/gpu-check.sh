@@ -3,7 +3,7 @@
 # the memory checker if that is allowed. Times the workloads, and PyTorch too if Python has it.
 #   npm run gpu:check -- --golden DIR --peers DIR [--out FILE.json] [--selftest FILE] [--quick]
 # Needs nvcc, CMake and a C++ compiler, or a selftest that was built elsewhere. Needs no Node and no network. Ends with a table; all
-# results are in FILE.json (default build-gpu/gpu-check.json).
+# results are in FILE.json (default build-gpu/gpu-check.json). Takes at most 8 minutes: PyTorch gets the time that is left.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -43,6 +43,8 @@ for part in $(seq $parts); do
 done
 for process in "${running[@]}"; do wait "$process" || failed=1; done
 tail -qn 20 "$build"/selftest-?.log
+MULTIGATE_CUDA_OVERLAP=1 "$selftest" --device cuda --cases 6 >"$build/selftest-overlap.log" 2>&1 || failed=1
+echo 'kernels that overlap:' && tail -n 5 "$build/selftest-overlap.log"
 
 step 'memory checker'
 checker=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -1)
@@ -64,13 +66,18 @@ step 'times'
 "$selftest" --device cuda --time bench/gpu/programs.json --seconds "$seconds" --profile >"$build/times.jsonl"
 grep median_ms "$build/times.jsonl" | cut -c1-160
 cat "$build/times.jsonl" >>"$lines"
+# The same programs without the profile, each kernel brought up while the one before it runs.
+MULTIGATE_CUDA_OVERLAP=1 "$selftest" --device cuda --time bench/gpu/programs.json --seconds "$seconds" \
+  | sed 's/"variant": *"/&overlap-/' | tee -a "$lines" | grep median_ms | cut -c1-160
 
 if [ -n "$peers" ]; then
   step 'PyTorch'
   if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
     # Compiling takes most of a minute per direction of a layer, so only the forms that the comparison needs run.
     torch_lines() {
-      timeout "$1" python3 "$peers/peers.py" --peer torch --device cuda "${@:2}" --seconds 0.3 2>"$build/torch.log" | grep '^{' | tee -a "$lines" | cut -c1-140
+      local left=$((470 - SECONDS))
+      [ "$left" -gt 10 ] || { echo "skipped, no time is left: ${*:2}"; return; }
+      timeout "$((left < $1 ? left : $1))" python3 "$peers/peers.py" --peer torch --device cuda "${@:2}" --seconds 0.3 2>"$build/torch.log" | grep '^{' | tee -a "$lines" | cut -c1-140
       grep -h '^skip' "$build/torch.log" | head -5
     }
     torch_lines 30 --what gemm

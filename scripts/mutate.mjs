@@ -19,7 +19,7 @@ const work = mkdtempSync(join(tmpdir(), 'multigate-mutate-'))
 process.on('exit', () => rmSync(work, { recursive: true, force: true }))
 
 const calls =
-  /\b(block_barrier|warp_barrier|named_barrier|named_arrive|async_commit|async_wait|shared_written|warpgroup_begin|warpgroup_commit|warpgroup_wait|barriers_made|barrier_arrive|barrier_arrive_at|barrier_expect|barrier_wait|bulk_commit|bulk_wait|bulk_wait_read|cluster_arrive|cluster_wait)\s*(<[^;(]*>)?\(/g
+  /\b(begin_kernel|block_barrier|warp_barrier|named_barrier|named_arrive|async_commit|async_wait|shared_written|warpgroup_begin|warpgroup_commit|warpgroup_wait|barriers_made|barrier_arrive|barrier_arrive_at|barrier_expect|barrier_wait|bulk_commit|bulk_wait|bulk_wait_read|cluster_arrive|cluster_wait)\s*(<[^;(]*>)?\(/g
 const reason = /\/\/ No test shows this: (.*)/
 
 // Random cases of each op; mixtures have most of the sites, and kernels for many shapes.

@@ -23,6 +23,14 @@ inline constexpr bool kBeforeHopper = false;
 
 extern __shared__ __align__(16) char dynamic_shared_memory[];
 
+// The first statement of every kernel. Waits until the kernel before it on the stream has ended, and lets the next one be brought up meanwhile:
+// see Stream::launch. A kernel that was launched without that has nothing to wait for.
+__device__ __forceinline__ void begin_kernel() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;\n\tgriddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 // The block's shared memory, as large as the launch asked for.
 template <class T>
 __device__ __forceinline__ T* shared_memory() {

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -84,6 +86,7 @@ const DeviceFacts& facts_of(int number) {
 }
 
 __global__ void tell_warpgroups_kernel(int* answer) {
+  begin_kernel();
   if (threadIdx.x == 0) *answer = kHasWarpgroups ? 1 : 0;
 }
 
@@ -225,6 +228,8 @@ void pinned_release(void* data) noexcept {
 Stream::Stream() {
   check_not_lost();
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream");
+  const char* const asked = std::getenv("MULTIGATE_CUDA_OVERLAP");
+  overlaps_ = asked != nullptr && std::strcmp(asked, "1") == 0 && facts_of(device_in_use).major >= 9;
 }
 
 // A kernel must request more than 48 KiB once on each device. Remembers the largest request.
@@ -255,26 +260,36 @@ void Stream::add_to_profile(const void* kernel, Grid grid, int threads, const st
 }
 
 void Stream::upload(void* device, const void* pinned, size_t bytes) {
+  after_kernel_ = false;
   check(cudaMemcpyAsync(device, pinned, bytes, cudaMemcpyHostToDevice, stream_), "a copy to the device");
 }
 
 void Stream::download(void* pinned, const void* device, size_t bytes) {
+  after_kernel_ = false;
   check(cudaMemcpyAsync(pinned, device, bytes, cudaMemcpyDeviceToHost, stream_), "a copy from the device");
 }
 
 void Stream::copy(void* to, const void* from, size_t bytes) {
+  after_kernel_ = false;
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "a copy on the device");
 }
 
-void Stream::zero(void* device, size_t bytes) { check(cudaMemsetAsync(device, 0, bytes, stream_), "device memory"); }
+void Stream::zero(void* device, size_t bytes) {
+  after_kernel_ = false;
+  check(cudaMemsetAsync(device, 0, bytes, stream_), "device memory");
+}
 
 void Stream::wait_for(Stream& other) {
+  after_kernel_ = false;
   if (other.mark_ == nullptr) check(cudaEventCreateWithFlags(&other.mark_, cudaEventDisableTiming), "an event");
   check(cudaEventRecord(other.mark_, other.stream_), "an event");
   check(cudaStreamWaitEvent(stream_, other.mark_, 0), "an event");
 }
 
-void Stream::begin_capture() { check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "a capture"); }
+void Stream::begin_capture() {
+  after_kernel_ = false;
+  check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "a capture");
+}
 
 Graph Stream::end_capture() {
   cudaGraph_t graph = nullptr;
@@ -288,11 +303,15 @@ Graph Stream::end_capture() {
 }
 
 void Stream::run(const Graph& graph) {
+  after_kernel_ = false;
   check_not_lost();
   check(cudaGraphLaunch(graph.graph_, stream_), "a graph could not be launched");
 }
 
-void Stream::synchronize() { check(cudaStreamSynchronize(stream_), "the device failed in a kernel"); }
+void Stream::synchronize() {
+  after_kernel_ = false;
+  check(cudaStreamSynchronize(stream_), "the device failed in a kernel");
+}
 
 Timer::Timer() {
   check(cudaEventCreate(&first_), "an event");

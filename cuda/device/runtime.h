@@ -152,14 +152,21 @@ class Stream {
     if (mark_ != nullptr) cudaEventDestroy(mark_);
   }
 
-  // Threads per block: a multiple of 32.
+  // Threads per block: a multiple of 32. With MULTIGATE_CUDA_OVERLAP=1, on devices that can, the kernel is brought up while the kernel before it
+  // still runs, and waits for its end in begin_kernel(). No GPU has run that yet, so it is off by default.
   template <class... P>
   void launch(void (*kernel)(P...), Grid grid, int threads, size_t shared_bytes, Exactly<P>... arguments) {
     allow_shared(reinterpret_cast<const void*>(kernel), shared_bytes);
-    void* pointers[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
+    cudaLaunchAttribute overlap{};
+    overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    overlap.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(grid.x, grid.y), config.blockDim = dim3(static_cast<unsigned>(threads));
+    config.dynamicSmemBytes = shared_bytes, config.stream = stream_, config.attrs = &overlap;
     const auto queue = [&] {
-      check(cudaLaunchKernel(kernel, dim3(grid.x, grid.y), dim3(static_cast<unsigned>(threads)), pointers, shared_bytes, stream_),
-            "a kernel could not be launched");
+      config.numAttrs = overlaps_ && after_kernel_ ? 1 : 0;
+      check(cudaLaunchKernelEx(&config, kernel, arguments...), "a kernel could not be launched");
+      after_kernel_ = true;
     };
     queue();
     if (profile_ != nullptr) add_to_profile(reinterpret_cast<const void*>(kernel), grid, threads, queue);
@@ -191,6 +198,8 @@ class Stream {
   std::vector<KernelTime>* profile_ = nullptr;
   cudaStream_t stream_ = nullptr;
   cudaEvent_t mark_ = nullptr;  // recorded for streams that wait
+  bool overlaps_ = false;       // kernels with the ones before them
+  bool after_kernel_ = false;   // what was queued last is a kernel
 };
 
 // The device's time between two points of a stream.

@@ -381,6 +381,16 @@ void run_clusters(Index grid, unsigned cluster_blocks, int threads, size_t share
     }
 }
 
+void begin_kernel() { running().began = true; }
+
+std::function<void()> that_begins(std::function<void()> thread) {
+  return [thread = std::move(thread)] {
+    running().began = false;
+    thread();
+    if (!running().began) fail("a kernel ended without begin_kernel()");
+  };
+}
+
 void run_grid(Grid grid, int threads, size_t shared_bytes, const std::function<void()>& thread) {
   run_clusters({grid.x, grid.y}, 1, threads, shared_bytes, thread);
 }

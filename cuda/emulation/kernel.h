@@ -42,6 +42,7 @@ const Words* meet(const char* name, const Words& mine, void (*combine)(Words* la
 void block_barrier();
 void warp_barrier();
 char* shared_memory();
+void begin_kernel();
 
 }  // namespace emulation
 
@@ -58,6 +59,8 @@ inline int warp() { return static_cast<int>(threadIdx.x) / kWarp; }
 
 inline int thread_again() { return static_cast<int>(threadIdx.x); }
 inline unsigned block_again() { return blockIdx.x; }
+
+inline void begin_kernel(MG_SITE) { MG_UNLESS_OFF emulation::begin_kernel(); }
 
 inline void block_barrier(MG_SITE) { MG_UNLESS_OFF emulation::block_barrier(); }
 inline void warp_barrier(MG_SITE) { MG_UNLESS_OFF emulation::warp_barrier(); }

@@ -75,6 +75,7 @@ struct Thread {
   unsigned number = 0;  // in its block
   Block* block = nullptr;
   Context* context = nullptr;  // where it waits
+  bool began = false;          // has called begin_kernel()
   unsigned calls = 0;          // warp-wide calls so far: even and odd ones use different words
   std::vector<Copy> copies;
   size_t copied = 0;

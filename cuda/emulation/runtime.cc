@@ -35,7 +35,8 @@ struct EmulatedStream {
   uint64_t queued = 0, done = 0;
   std::shared_ptr<Capture> capture;
   std::deque<Work> captured;
-  uint64_t joined = 0;  // captured work that another stream of the capture waits for, and has taken over
+  bool after_kernel = false;  // what was queued last is a kernel
+  uint64_t joined = 0;        // captured work that another stream of the capture waits for, and has taken over
 };
 
 // A point in a stream's work.
@@ -72,6 +73,7 @@ Machine& machine() {
 }
 
 std::atomic<int> devices{2};
+std::atomic<size_t> overlapping{0};
 std::mutex hook_lock;
 std::shared_ptr<const emulation::Hook> hook;
 thread_local int current = 0;
@@ -134,6 +136,7 @@ cudaError_t call_outside_capture(const char* function, size_t bytes, const Body&
 }
 
 void add(EmulatedStream& stream, Work work) {
+  stream.after_kernel = false;
   if (stream.capture != nullptr)
     stream.captured.push_back(std::move(work));
   else
@@ -142,7 +145,7 @@ void add(EmulatedStream& stream, Work work) {
 
 void join_capture(EmulatedStream& stream, std::shared_ptr<Capture> capture) {
   capture->streams.push_back(machine().streams.at(&stream));
-  stream.capture = std::move(capture), stream.joined = 0;
+  stream.capture = std::move(capture), stream.joined = 0, stream.after_kernel = false;
 }
 
 bool is_dry() {
@@ -185,13 +188,22 @@ size_t live_bytes(int device) {
   return machine().live_bytes[device];
 }
 
-cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Work thread) {
-  return call("cudaLaunchKernel", shared_bytes, [&] {
+size_t overlapping_launches() { return overlapping; }
+
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, Work thread) {
+  return call("cudaLaunchKernel", config.dynamicSmemBytes, [&, stream = config.stream, bytes = config.dynamicSmemBytes] {
     if (stream->device != current) return cudaErrorInvalidResourceHandle;
     const auto allowed = machine().shared_bytes.find({current, kernel});
-    if (shared_bytes > (allowed == machine().shared_bytes.end() ? kSharedWithoutAsking : allowed->second)) return cudaErrorInvalidValue;
-    if (is_dry() && block.x > 32) return add(*stream, [] {}), cudaSuccess;
-    add(*stream, [=, thread = std::move(thread)] { run_grid({grid.x, grid.y}, static_cast<int>(block.x), shared_bytes, thread); });
+    if (bytes > (allowed == machine().shared_bytes.end() ? kSharedWithoutAsking : allowed->second)) return cudaErrorInvalidValue;
+    if (config.numAttrs > 0) {
+      if (!stream->after_kernel) return cudaErrorInvalidValue;  // only a kernel can be overlapped
+      overlapping++;
+    }
+    const Grid grid{config.gridDim.x, config.gridDim.y};
+    const auto threads = static_cast<int>(config.blockDim.x);
+    const auto runs = [=, thread = that_begins(std::move(thread))] { run_grid(grid, threads, bytes, thread); };
+    add(*stream, is_dry() && threads > 32 ? Work([] {}) : runs);
+    stream->after_kernel = true;
     return cudaSuccess;
   });
 }
@@ -380,6 +392,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
       stream->captured.push_back(std::move(other->captured.front()));
       other->captured.pop_front();
     }
+    stream->after_kernel = false;
     return cudaSuccess;
   });
 }

@@ -38,7 +38,16 @@ enum cudaError_t : int {
 
 struct dim3 {
   unsigned x = 1, y = 1, z = 1;
+  dim3() = default;
   explicit dim3(unsigned across, unsigned down = 1) : x(across), y(down) {}
+};
+
+enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization };
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  struct {
+    int programmaticStreamSerializationAllowed;
+  } val;
 };
 
 struct cudaDeviceProp {
@@ -52,6 +61,14 @@ using cudaEvent_t = struct EmulatedEvent*;
 using cudaGraph_t = struct EmulatedGraph*;
 using cudaGraphExec_t = struct EmulatedGraph*;
 using cudaGraphNode_t = void*;
+
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  size_t dynamicSmemBytes;
+  cudaStream_t stream;
+  cudaLaunchAttribute* attrs;
+  unsigned numAttrs;
+};
 
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal };
@@ -101,13 +118,10 @@ namespace emulation {
 // Runs `thread` once for every thread of every block.
 void run_grid(Grid grid, int threads, size_t shared_bytes, const std::function<void()>& thread);
 
-cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, std::function<void()> thread);
+// The same thread, which fails if it ends without begin_kernel().
+std::function<void()> that_begins(std::function<void()> thread);
 
-template <class... P, size_t... kPlace>
-std::function<void()> bound(void (*kernel)(P...), void** arguments, std::index_sequence<kPlace...>) {
-  std::tuple<P...> values(*static_cast<P*>(arguments[kPlace])...);
-  return [kernel, values] { std::apply(kernel, values); };
-}
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> thread);
 
 // For tests.
 
@@ -124,13 +138,15 @@ void set_device_count(int count);
 bool has_context(int device);
 // Bytes of device memory that are allocated.
 size_t live_bytes(int device);
+// Kernels that were queued to be brought up while the one before them runs.
+size_t overlapping_launches();
 
 }  // namespace emulation
 
-template <class... P>
-cudaError_t cudaLaunchKernel(void (*kernel)(P...), dim3 grid, dim3 block, void** arguments, size_t shared_bytes, cudaStream_t stream) {
-  return emulation::launch(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
-                           emulation::bound(kernel, arguments, std::index_sequence_for<P...>{}));
+template <class... P, class... A>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(P...), A&&... arguments) {
+  const std::tuple<P...> values(std::forward<A>(arguments)...);
+  return emulation::launch(*config, reinterpret_cast<const void*>(kernel), [kernel, values] { std::apply(kernel, values); });
 }
 
 }  // namespace mg_cuda

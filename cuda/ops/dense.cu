@@ -21,6 +21,7 @@ template <Precision kPrecision, class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     dense_forward_kernel(int64_t rows, int depth, RowPointer x, const float* w, int w_columns, RowPointer z, RowPointer y, int out, int activation,
                          PointwiseRows dropped) {
+  begin_kernel();
   const unsigned tiles = static_cast<unsigned>(out + Tile::kColumns - 1) / Tile::kColumns;
   const int64_t row = static_cast<int64_t>(blockIdx.x / tiles) * Tile::kRows;
   const int column = static_cast<int>(blockIdx.x % tiles) * Tile::kColumns;

@@ -81,6 +81,7 @@ __device__ __forceinline__ void gather_bags(const GatheredRows& own, int64_t row
 // One grid row per gather.
 template <int kFloats>
 __global__ void gather_kernel(Some<GatheredRows> gathers, int64_t rows) {
+  begin_kernel();
   const GatheredRows& own = gathers.items[blockIdx.y];
   if (own.combiner == MG_SINGLE)
     gather_rows<kFloats>(own, rows);

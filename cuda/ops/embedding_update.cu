@@ -23,6 +23,7 @@ namespace {
 constexpr int kThreads = 256;
 
 __global__ void prepare_kernel(TableBatch b, const double* scalars) {
+  begin_kernel();
   for (int t = static_cast<int>(threadIdx.x); t < b.table_count; t += kThreads) {
     TablePlace place{step_of(b.tables[t].source, scalars), 0, 0, 0, 0};
     const int64_t count = b.rows * b.tables[t].ids;
@@ -39,6 +40,7 @@ __global__ void prepare_kernel(TableBatch b, const double* scalars) {
 
 // keys, values (=): id and row over all features of each occurrence. scale (=). One thread per occurrence; a bag's first thread counts its ids.
 __global__ void collect_kernel(TableBatch b, int64_t count, uint32_t* keys, uint32_t* values) {
+  begin_kernel();
   const int64_t i = grid_thread();
   if (i >= count) return;
   int f = 0;

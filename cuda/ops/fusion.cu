@@ -18,6 +18,7 @@ constexpr int kChunk = 8;
 
 template <bool kProduct>
 __global__ void fusion_forward_kernel(RowLanes lanes, RowList inputs, RowPointer y) {
+  begin_kernel();
   lanes.each([&](int64_t row, int64_t column) {
     float value = *inputs[0].at(row, column);
     for (int i = 1; i < inputs.count; i++) {
@@ -35,6 +36,7 @@ __device__ __forceinline__ void put(const ListedRows& rows, int64_t row, int64_t
 }
 
 __global__ void sum_backward_kernel(RowLanes lanes, RowPointer dy, RowList dinputs) {
+  begin_kernel();
   lanes.each([&](int64_t row, int64_t column) {
     const float value = dy.data[row * dy.stride + column];
     for (int i = 0; i < dinputs.count; i++) put(dinputs[i], row, column, value);
@@ -42,6 +44,7 @@ __global__ void sum_backward_kernel(RowLanes lanes, RowPointer dy, RowList dinpu
 }
 
 __global__ void product_backward_kernel(RowLanes lanes, RowList inputs, RowPointer dy, RowList dinputs) {
+  begin_kernel();
   lanes.each([&](int64_t row, int64_t column) {
     float right = dy.data[row * dy.stride + column];
     for (int start = (inputs.count - 1) / kChunk * kChunk; start >= 0; start -= kChunk) {

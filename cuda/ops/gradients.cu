@@ -21,6 +21,7 @@ template <Precision kPrecision, class Tile, class Number>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     input_gradient_kernel(int64_t rows, const float* w, int w_columns, int rounded, Dz dz, RowPointer dx, int dx_columns, bool accumulate,
                           PointwiseRows epilogue) {
+  begin_kernel();
   // Calls work(row, column, rows, columns) for the tile.
   const auto locate = [&](unsigned block, const auto& work) {
     const unsigned tiles = static_cast<unsigned>(dx_columns + Tile::kColumns - 1) / Tile::kColumns;
@@ -148,6 +149,7 @@ __device__ __forceinline__ void weight_gradient_tile(const Splits& splits, RowPo
 template <Precision kPrecision, class Division, class Number>
 __global__ void __launch_bounds__(Division::Rounded::kThreads, Division::Rounded::kBlocks)
     weight_gradient_kernel(Splits splits, RowPointer x, Dz dz, int w_depth, int w_columns, int rounded) {
+  begin_kernel();
   const auto locate = [&](unsigned block) {
     return GradientTile::of<Division>(block, kPrecision == Precision::kFloat32 ? rounded : dz.columns, rounded);
   };

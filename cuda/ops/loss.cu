@@ -25,6 +25,7 @@ struct SimpleRows {
 
 // One grid row per loss.
 __global__ void binary_loss_kernel(Some<SimpleRows> losses) {
+  begin_kernel();
   const auto& [shared, logit, dlogit] = losses.items[blockIdx.y];
   double loss = 0;
   for (int64_t r = grid_thread(); r < shared.rows; r += grid_threads()) {
@@ -43,6 +44,7 @@ __global__ void binary_loss_kernel(Some<SimpleRows> losses) {
 
 // One grid row per loss.
 __global__ void squared_loss_kernel(Some<SimpleRows> losses) {
+  begin_kernel();
   const auto& [shared, prediction, dprediction] = losses.items[blockIdx.y];
   double loss = 0;
   for (int64_t r = grid_thread(); r < shared.rows; r += grid_threads()) {
@@ -100,6 +102,7 @@ __device__ __forceinline__ RowSums row_sums(const Group& group, const float* z, 
 // With s the sum over the other classes and e = e^(z_y - top): l = log((s + e) / e) and dz_y = -slope s / (s + e), so nothing cancels
 // if the model is sure and right. Otherwise e may underflow, so l is computed from logarithms.
 __global__ void multiclass_loss_kernel(LossRows shared, int64_t classes, RowPointer logits, RowPointer dlogits) {
+  begin_kernel();
   const Group group(classes);
   double loss = 0;
   group.each(shared.rows, [&](int64_t r, bool exists) {
@@ -126,11 +129,13 @@ __global__ void multiclass_loss_kernel(LossRows shared, int64_t classes, RowPoin
 
 // y[n, 1] = sigmoid(logit). One thread per row, 8 bytes.
 __global__ void binary_predict_kernel(int64_t rows, RowPointer logit, RowPointer y) {
+  begin_kernel();
   for (int64_t r = grid_thread(); r < rows; r += grid_threads()) y.data[r * y.stride] = 1 / (1 + expf(-logit.data[r * logit.stride]));
 }
 
 // y[n, classes] = softmax(logits). One group of lanes per row; 4 classes bytes in and out.
 __global__ void multiclass_predict_kernel(int64_t rows, int64_t classes, RowPointer logits, RowPointer y) {
+  begin_kernel();
   const Group group(classes);
   group.each(rows, [&](int64_t r, bool exists) {
     const float* z = logits.data + r * logits.stride;

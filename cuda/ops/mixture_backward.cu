@@ -277,6 +277,7 @@ __device__ __forceinline__ void give_logits(const Block& block, const Chunk& chu
 
 template <Precision kPrecision, int kGates>
 __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, MixtureLayout layout, Chunk chunk) {
+  begin_kernel();
   using Number = std::conditional_t<kPrecision == Precision::kBfloat16, Bfloat16, float>;
   constexpr int kPanels = division_of(kGates).panels;
   constexpr bool kKeepsRows = kPrecision == Precision::kBfloat16 && !(kBeforeHopper && kGates == kMostGates);  // limited by registers
@@ -304,6 +305,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) mixture_dz_kernel(Mixture m, 
 // The same with mixture_cores.h. kWhole: a tile belongs to one expert, else to two.
 template <int kGates, bool kWhole, Activations kActivations, bool kDense>
 __global__ void __launch_bounds__(kCoreThreads, 1) core_dz_kernel(CoreMixture cores, CoreLayout layout, Chunk chunk) {
+  begin_kernel();
   if constexpr (kHasWarpgroups) {
     constexpr int kParts = kWhole ? 2 : 1;
     CoreBlock block(layout, cores, chunk.first_row + static_cast<int64_t>(blockIdx.x) * layout.rows, chunk.first_row + chunk.rows);

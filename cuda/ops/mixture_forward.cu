@@ -188,6 +188,7 @@ __device__ __forceinline__ void store_gates(const Block& block, RowPointer p, Ro
 template <Precision kPrecision, int kGates>
 __global__ void __launch_bounds__(kMostThreads, 1)
     mixture_forward_kernel(Mixture m, MixtureLayout layout, int64_t rows, const RowPointer* outputs, RowPointer gates, RowPointer p_at) {
+  begin_kernel();
   constexpr int kPanels = division_of(kGates).panels;
   constexpr bool kKeepsRows = kPrecision == Precision::kBfloat16;
   MixtureBlock block(layout, m, static_cast<int64_t>(blockIdx.x) * layout.rows, rows);
@@ -226,6 +227,7 @@ __global__ void __launch_bounds__(kMostThreads, 1)
 template <int kGates, bool kWhole, Activations kActivations, bool kDense, int kSteps>
 __global__ void __launch_bounds__(kCoreThreads, 1)
     core_forward_kernel(CoreMixture cores, CoreLayout layout, int64_t rows, const RowPointer* outputs, RowPointer gates) {
+  begin_kernel();
   if constexpr (kHasWarpgroups) {
     constexpr int kParts = kWhole ? 2 : 1;
     const Mixture& m = cores.m;

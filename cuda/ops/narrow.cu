@@ -62,6 +62,7 @@ struct NarrowRows {
 };
 
 __global__ void __launch_bounds__(kThreads) narrow_forward_kernel(int64_t rows, Some<NarrowRows> layers) {
+  begin_kernel();
   const NarrowRows& own = layers.items[blockIdx.y];
   const int64_t row = static_cast<int64_t>(blockIdx.x) * kWarps + warp();
   if (row >= rows) return;  // true for the whole warp
@@ -90,6 +91,7 @@ struct NarrowInput {
 };
 
 __global__ void __launch_bounds__(RowLanes::kThreads) narrow_input_gradient_kernel(RowLanes lanes, Some<NarrowInput> layers) {
+  begin_kernel();
   const NarrowInput& own = layers.items[blockIdx.y];
   const Counters counters = own.epilogue.counters();
   const bool has_epilogue = own.epilogue.y.data != nullptr, aligned = moves_quads(own.dx.data, own.dx.stride);
@@ -130,6 +132,7 @@ struct NarrowWeights {
 
 // blockIdx.x: layers, and 32 of the depth of each; blockIdx.y: units. Shared memory: [kWarps, kWarp + 1] Quads; a warp's last one is its bias sum.
 __global__ void __launch_bounds__(kThreads) narrow_weight_gradient_kernel(unsigned layer_blocks, Some<NarrowWeights> layers) {
+  begin_kernel();
   const NarrowWeights& own = layers.items[blockIdx.x / layer_blocks];
   const unsigned block = blockIdx.x % layer_blocks;
   const int64_t k = static_cast<int64_t>(block) * kWarp + lane(), depth = own.depth;

@@ -21,6 +21,7 @@ struct Range {
 // One block per range. store: the whole buffer; gradients are +=. partials (=): the loss of each range.
 // 4 bytes in per element; with a gradient 4 more in and out.
 __global__ void penalty_kernel(const Range* ranges, const float* store, double* partials) {
+  begin_kernel();
   const Range range = ranges[blockIdx.x];
   double loss = 0;
 #pragma unroll 4
@@ -36,6 +37,7 @@ __global__ void penalty_kernel(const Range* ranges, const float* store, double* 
 
 // One warp with one working thread: some hundred instructions in double that every thread of the update would repeat.
 __global__ void step_kernel(StepSource source, const double* scalars, UpdateStep* step) {
+  begin_kernel();
   if (threadIdx.x == 0) *step = step_of(source, scalars);
 }
 
@@ -43,6 +45,7 @@ __global__ void step_kernel(StepSource source, const double* scalars, UpdateStep
 // elements may be no whole piece. Bytes per element: gradient 4 in, weight and each moment 4 in and out.
 template <int kRule, int kFloats>
 __global__ void optimize_kernel(UpdateRule rule, const UpdateStep* steps, int64_t count, Updated to, const float* gradient) {
+  begin_kernel();
   const UpdateStep step = *steps;
   const int64_t whole = count / kFloats * kFloats;
   for (int64_t at = grid_thread() * kFloats; at < whole; at += grid_threads() * kFloats)

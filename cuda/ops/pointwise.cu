@@ -17,6 +17,7 @@ constexpr int kColumnsOfAThread = 8;
 
 // One grid row per item.
 __global__ void __launch_bounds__(RowLanes::kThreads) pointwise_kernel(RowLanes lanes, Some<PointwiseLaunch> items) {
+  begin_kernel();
   const PointwiseLaunch& own = items.items[blockIdx.y];
   const Counters counters = own.rows.counters();
   lanes.of_width((own.width + kColumnsOfAThread - 1) / kColumnsOfAThread).each([&](int64_t row, int64_t group) {

@@ -19,6 +19,7 @@ namespace {
 constexpr double kSure = 40;  // e^-40 is below the rounding error of a double: above it softplus(-z) is e^-z
 
 __global__ void product_loss_kernel(LossRows shared, RowList logits, RowList dlogits) {
+  begin_kernel();
   double loss = 0;
   for (int64_t r = grid_thread(); r < shared.rows; r += grid_threads()) {
     const LossRow row = loss_row(shared, r);
@@ -53,6 +54,7 @@ __global__ void product_loss_kernel(LossRows shared, RowList logits, RowList dlo
 
 // y[n, 1] = the product of sigmoid(logits_i), first to last.
 __global__ void product_predict_kernel(int64_t rows, RowList logits, RowPointer y) {
+  begin_kernel();
   for (int64_t r = grid_thread(); r < rows; r += grid_threads()) {
     float product = 1;
     for (int i = 0; i < logits.count; i++) product *= 1 / (1 + expf(-*logits[i].at(r)));

@@ -24,6 +24,7 @@ struct CopiedRows {
 
 // y[n, width] = x[n, width]. Reads and writes each element once.
 __global__ void copy_columns_kernel(RowLanes lanes, Some<CopiedRows> copies) {
+  begin_kernel();
   const CopiedRows& own = copies.items[blockIdx.y];
   lanes.of_width(own.width).each(
       [&](int64_t row, int64_t column) { own.y.data[row * own.y.stride + column] = own.x.data[row * own.x.stride + column]; });

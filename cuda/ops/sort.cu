@@ -46,6 +46,7 @@ struct Share {
 
 // digit_counts[block, digit] (=)
 __global__ void count_kernel(const ListToSort* lists, int count, int pass, const uint32_t* keys, uint32_t* digit_counts) {
+  begin_kernel();
   const Share share(lists, count, pass);
   if (share.begin == share.end) return;
   auto* const own = shared_memory<uint32_t>();
@@ -74,6 +75,7 @@ __device__ __forceinline__ uint32_t sum_before(uint32_t value, uint32_t* scratch
 // to_keys, to_values (=): the pairs, stably by digit.
 __global__ void scatter_kernel(const ListToSort* lists, int count, int pass, const uint32_t* keys, const uint32_t* values,
                                const uint32_t* digit_counts, uint32_t* to_keys, uint32_t* to_values) {
+  begin_kernel();
   const Share share(lists, count, pass);
   if (share.begin == share.end) return;
   auto* const counts = shared_memory<uint32_t>();  // [warp, digit]: first the tile's count, then the next pair's place

@@ -107,6 +107,7 @@ __device__ __forceinline__ int note_parts(const Own& own, int64_t begin, uint32_
 // it.
 template <int kRule, int kFloats>
 __global__ void __launch_bounds__(kSumThreads, 2) sum_kernel(TableBatch b, TableRange range) {
+  begin_kernel();
   auto* const scratch = shared_memory<double>();  // one per warp
   auto& shared = reinterpret_cast<ChunkRows<kFloats>*>(scratch + kSumWarps)[warp()];
   const Own own = own_table<&TablePlace::sum>(b, range);
@@ -163,6 +164,7 @@ __global__ void __launch_bounds__(kSumThreads, 2) sum_kernel(TableBatch b, Table
 // first chunk's, in order.
 template <int kRule, int kFloats>
 __global__ void combine_kernel(TableBatch b, TableRange range) {
+  begin_kernel();
   auto* const shared = shared_memory<Piece<kFloats>>();  // [groups, lanes]
   const Own own = own_table<&TablePlace::combine>(b, range);
   const TableUpdate& table = own.table;
@@ -202,6 +204,7 @@ __global__ void combine_kernel(TableBatch b, TableRange range) {
 // Updates every row of an exact table that no run has updated.
 template <int kRule, int kFloats>
 __global__ void sweep_kernel(TableBatch b, TableRange range) {
+  begin_kernel();
   const Own own = own_table<&TablePlace::sweep>(b, range);
   const TableUpdate& table = own.table;
   const RowSplit split = table.split;

@@ -59,16 +59,15 @@ class Dense {
     program.add(mg_dense_forward{x, kernel, bias, kAbsent, y, MG_LINEAR});
     if (trains) program.add(mg_dense_backward{x, kernel, bias, kAbsent, y, y, kAbsent, kGradients, MG_LINEAR, 0});
     program.close_store(trains ? 1 : 0);
-    const mg_program compiled{program.buffers.data(), static_cast<uint32_t>(program.buffers.size()), program.ops.data(),
-                              static_cast<uint32_t>(program.ops.size()), 0, 0};
+    const mg_program compiled{
+        program.buffers.data(), static_cast<uint32_t>(program.buffers.size()), program.ops.data(), static_cast<uint32_t>(program.ops.size()), 0, 0};
     status = backend->compile(&compiled, nullptr, &plan_, &error);
     data_.resize(program.buffers.size());
     for (size_t i = 0; status == MG_OK && i < data_.size(); i++) {
       if (program.buffers[i].buffer_class < MG_PARAMETER) continue;
       status = backend->allocate(program.buffers[i].count, &data_[i], &error);
       const auto& values = program.floats[i];
-      if (status == MG_OK && !values.empty())
-        status = backend->write(data_[i], 0, values.data(), static_cast<int64_t>(values.size()), &error);
+      if (status == MG_OK && !values.empty()) status = backend->write(data_[i], 0, values.data(), static_cast<int64_t>(values.size()), &error);
     }
     x_ = static_cast<size_t>(x.buffer), y_ = static_cast<size_t>(y.buffer);
   }
@@ -164,6 +163,7 @@ void check_contexts(Report& report) {
 }
 
 __global__ void fill_kernel(float* to, float value) {
+  mg_cuda::begin_kernel();
   if (mg_cuda::lane() == 0) mg_cuda::shared_memory<float>()[0] = value;
   mg_cuda::warp_barrier();
   to[mg_cuda::lane()] = mg_cuda::shared_memory<float>()[0];
@@ -309,7 +309,8 @@ void check_columns(Report& report) {
     check_run(report, "a data set under another column", dense, dense.run(column->data(), 8, data_set(4, 8, MG_DATA_DEVICE)),
               Dense::expected(column->data(), 8));
   for (const auto* const column : {&first, &second, &first})
-    check_run(report, "the same from the host", dense, dense.run(column->data(), 8, data_set(4, 8, MG_DATA_HOST)), Dense::expected(column->data(), 8));
+    check_run(report, "the same from the host", dense, dense.run(column->data(), 8, data_set(4, 8, MG_DATA_HOST)),
+              Dense::expected(column->data(), 8));
 }
 
 void check_placement(Report& report) {
@@ -318,9 +319,8 @@ void check_placement(Report& report) {
   const int device = kDevice;
   Dense dense(device);
   dense.run(x.data(), 8, data_set(0, 0, MG_DATA_HOST));
-  const Hooked memory_is_gone([&](const Call& call) {
-    return error_of(is_call(call, "cudaMalloc") && call.bytes == x.size() * sizeof(float) ? 2 : 0);
-  });
+  const Hooked memory_is_gone(
+      [&](const Call& call) { return error_of(is_call(call, "cudaMalloc") && call.bytes == x.size() * sizeof(float) ? 2 : 0); });
   check_run(report, "'auto', and the memory is gone after it was counted", dense, dense.run(x.data(), 8, data_set(5, kRows, MG_DATA_AUTO)),
             Dense::expected(x.data(), 8));
   dense.run(x.data(), 8, data_set(6, kRows, MG_DATA_DEVICE));
@@ -399,6 +399,27 @@ void check_graphs(Report& report) {
   report.check(found == 99, "the graph that is used most stays", std::to_string(found) + " captures for 99 sizes, expected 99");
 }
 
+/// Kernels that are brought up early give the same bits, and only a kernel is overlapped: else the emulation refuses the launch.
+void check_overlap(Report& report) {
+  const size_t before = mg_cuda::emulation::overlapping_launches();
+  const auto results = [](const char* overlap) {
+    setenv("MULTIGATE_CUDA_OVERLAP", overlap, 1);
+    std::vector<std::vector<std::vector<double>>> all;
+    for (const mg_op_kind op : {MG_OP_mixture_backward, MG_OP_dense_backward, MG_OP_embedding_update, MG_OP_optimize})
+      for (uint64_t seed = 0; seed < 4; seed++) {
+        Random random(seed);
+        all.push_back(run(make_case(op, random, 37), {"", mg_cuda_backend(kDevice), ""}).buffers);
+      }
+    unsetenv("MULTIGATE_CUDA_OVERLAP");
+    return all;
+  };
+  const auto one_by_one = results("0");
+  report.check(mg_cuda::emulation::overlapping_launches() == before, "kernels one by one", "some overlapped");
+  report.check(results("1") == one_by_one, "overlapping kernels", "other bits than one by one");
+  const size_t overlapped = mg_cuda::emulation::overlapping_launches() - before;
+  report.check(overlapped > 16, "overlapping kernels", std::to_string(overlapped) + " launches");
+}
+
 /// A row has the same bits alone, where rows without outputs are computed beside it, and among others.
 void check_rows_alone(Report& report) {
   const int device = kDevice;
@@ -455,6 +476,40 @@ void check_rows_alone(Report& report) {
   report.check(checked > 50, "rows alone", std::to_string(checked) + " programs");
 }
 
+void check_infinities(Report& report) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity(), kLargest = std::numeric_limits<float>::max();
+  for (const float value : {0.0f, 1.5f, -1 / 3.0f, 1e-30f, 1e30f, kLargest, -kLargest, kInfinity, -kInfinity}) {
+    uint32_t high = 0, low = 0;
+    mg_cuda::split_tf32(value, high, low);
+    const float sum = mg_cuda::float_of_bits(high) + mg_cuda::float_of_bits(low);
+    const bool close = std::isinf(value) ? sum == value : std::abs(sum - value) <= std::abs(value) * 0x1p-10f;
+    report.check(close && ((high | low) & 0x1FFFu) == 0, "two parts of " + std::to_string(value), "their sum is " + std::to_string(sum));
+  }
+  uint32_t high = 0, low = 0;
+  mg_cuda::split_tf32(NAN, high, low);
+  report.check(std::isnan(mg_cuda::float_of_bits(high) + mg_cuda::float_of_bits(low)), "two parts of NaN", "their sum is a number");
+
+  // Wide enough for the kernels that split their operands. A row has at most one infinite input: two may give NaN.
+  constexpr int64_t kRows = 5, kIn = 40, kOut = 24;
+  Random random(3);
+  std::vector<float> x = random.floats(kRows * kIn);
+  x[3] = kInfinity, x[kIn + 39] = -kInfinity, x[2 * kIn] = kLargest / 64, x[3 * kIn + 8] = -kLargest / 64;
+  Program program("infinite inputs");
+  program.rows = kRows;
+  const mg_view in = program.input(kIn, x), kernel = program.parameter(random.floats(kIn * kOut)), out = program.output(kOut);
+  program.add(mg_dense_forward{in, kernel, kAbsent, kAbsent, out, MG_LINEAR});
+  program.close_store(0);
+  const auto values = [&](const mg_backend* backend) { return run(program, {"", backend, ""}).buffers[static_cast<size_t>(out.buffer)]; };
+  const std::vector<double> got = values(mg_cuda_backend(kDevice)), want = values(mg_reference_backend());
+  size_t wrong = 0, infinite = 0;
+  for (size_t i = 0; i < want.size(); i++) {
+    infinite += std::isinf(want[i]);
+    wrong += std::isinf(want[i]) ? got[i] != want[i] : !(std::abs(got[i] - want[i]) <= 1e-3 * std::abs(want[i]) + 1e-4);
+  }
+  report.check(wrong == 0 && infinite == 2 * kOut, "infinite inputs of dense layers in float32",
+               std::to_string(wrong) + " of " + std::to_string(want.size()) + " outputs are wrong");
+}
+
 }  // namespace
 
 void check_device_faults(Report& report) {
@@ -470,6 +525,8 @@ void check_device_faults(Report& report) {
   check_forget(report);
   check_row_numbers(report);
   check_graphs(report);
+  check_infinities(report);
+  check_overlap(report);
   check_rows_alone(report);
   mg_cuda::emulation::set_device_count(2);
 }
