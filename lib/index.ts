@@ -73,6 +73,17 @@ export type { OptimizerForm } from './optimizers/form.js'
 export { type Ftrl, type FtrlOptions, ftrl } from './optimizers/ftrl.js'
 export type { Optimizer } from './optimizers/optimizer.js'
 export { type RMSprop, type RMSpropOptions, rmsprop } from './optimizers/rmsprop.js'
+export type {
+  ConstantSchedule,
+  CosineRestartsSchedule,
+  CosineSchedule,
+  ExponentialSchedule,
+  LearningRate,
+  LearningRateSchedule,
+  OneCycleSchedule,
+  PolynomialSchedule,
+  StepSchedule,
+} from './optimizers/schedule.js'
 export { type Sgd, type SgdOptions, sgd } from './optimizers/sgd.js'
 export { gatesTable } from './report/gates.js'
 export { type ProgressOptions, type ProgressStream, progress } from './report/progress.js'
@@ -93,6 +104,7 @@ export { type CheckpointOptions, checkpoint } from './training/checkpoint.js'
 export { type EarlyStoppingOptions, earlyStopping } from './training/early-stopping.js'
 export type { EpochRecord, History } from './training/history.js'
 export type { FitOptions, FitSettings } from './training/options.js'
+export { type ReduceOnPlateauOptions, reduceOnPlateau } from './training/reduce-on-plateau.js'
 
 /**
  * The devices of this machine, with the reason if one cannot be used.

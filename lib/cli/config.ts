@@ -16,6 +16,7 @@ import type { CallbackLike } from '../training/callbacks.js'
 import { checkpoint, checkpointOptions } from '../training/checkpoint.js'
 import { earlyStopping, earlyStoppingOptions } from '../training/early-stopping.js'
 import { type FitOptions, type FitSettings, fitSettingsSchema } from '../training/options.js'
+import { reduceOnPlateau, reduceOnPlateauOptions } from '../training/reduce-on-plateau.js'
 import { type JsonSource, placeOf, syntaxError } from './json-source.js'
 
 type ClassName = keyof typeof modelClasses
@@ -23,6 +24,7 @@ type ClassName = keyof typeof modelClasses
 const callbackSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('earlyStopping'), ...earlyStoppingOptions }),
   z.strictObject({ kind: z.literal('checkpoint'), ...checkpointOptions }),
+  z.strictObject({ kind: z.literal('reduceOnPlateau'), ...reduceOnPlateauOptions }),
 ])
 
 /** The options of `fit`, passed on unchanged, so that its own defaults apply. */
@@ -120,8 +122,10 @@ function featuresOf({ names, ...feature }: Readonly<Record<string, unknown>>, wh
   return list.map((name) => parseFeature({ ...feature, name }, what))
 }
 
+const callbacks = { earlyStopping, checkpoint, reduceOnPlateau } as const
+
 function callbackOf({ kind, ...options }: z.output<typeof callbackSchema>): CallbackLike {
-  return kind === 'checkpoint' ? checkpoint(options as never) : earlyStopping(options as never)
+  return callbacks[kind](options as never)
 }
 
 /** The object without keys whose value is undefined. */

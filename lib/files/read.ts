@@ -106,7 +106,7 @@ export class ModelFile {
       throw formatError(this.path, metadataKeys.training, what)
     }
     const json = await readJson(this.#file, metadataKeys.training, trainingSchema)
-    const { callbacks, steps, stopped, weightsOf, optimizer } = json
+    const { callbacks, steps, rateFactor, stopped, weightsOf, optimizer } = json
     const remembered: TrainingState['callbacks'][number][] = []
     for (const [index, own] of callbacks.entries()) {
       const weights = own?.hasWeights === true ? await this.#snapshot(index) : undefined
@@ -114,6 +114,7 @@ export class ModelFile {
     }
     return {
       steps,
+      rateFactor,
       optimizer: this.check(() => parseOptimizer(optimizer, `${metadataKeys.training}.optimizer`)),
       epochs: epochsOf(json),
       stopReason: stopped ?? undefined,

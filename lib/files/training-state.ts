@@ -26,6 +26,7 @@ export function callbackTensor(callback: number, memory: string): string {
 export const trainingSchema = z.strictObject({
   optimizer: z.looseObject({ name: z.string() }),
   steps: z.int().min(0),
+  rateFactor: z.number().min(0).default(1),
   epochs: z.array(z.looseObject({ epoch: z.int().min(1) })),
   stopped: z.string().nullable(),
   weightsOf: z.int().min(0),
@@ -39,6 +40,7 @@ export function trainingJson(state: TrainingState): z.input<typeof trainingSchem
   return {
     optimizer: { ...state.optimizer },
     steps: state.steps,
+    rateFactor: state.rateFactor,
     epochs: state.epochs.map((epoch) => ({ ...epoch })),
     stopped: state.stopReason ?? null,
     weightsOf: state.weightsEpoch,
@@ -46,9 +48,14 @@ export function trainingJson(state: TrainingState): z.input<typeof trainingSchem
   }
 }
 
-/** Epochs as written. Files older than `reasons` have only the reason for an undefined AUC, as `aucReason`. */
+/**
+ * Epochs as written. Files older than `learningRate` had one rate for all steps. Files older than `reasons` have only the reason for an
+ * undefined AUC, as `aucReason`.
+ */
 export function epochsOf(json: z.output<typeof trainingSchema>): EpochRecord[] {
-  return json.epochs.map((epoch) => {
+  const { learningRate } = json.optimizer
+  return json.epochs.map((read) => {
+    const epoch: (typeof json.epochs)[number] = { learningRate, ...read }
     const { data: validation } = oldValidation.safeParse(epoch['validation'])
     if (validation === undefined) return epoch as unknown as EpochRecord
     const tasks = Object.entries(validation.tasks).map(([task, { aucReason, reasons, ...result }]) => {

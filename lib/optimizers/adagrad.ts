@@ -3,7 +3,8 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { type Filled, formSchema, learningRateSchema, notNegative, type OptimizerForm } from './form.js'
+import { type Filled, formSchema, notNegative, type OptimizerForm } from './form.js'
+import { type LearningRate, learningRateSchema } from './schedule.js'
 
 /** Defaults of each library. */
 const defaults = {
@@ -30,8 +31,8 @@ export const adagradSchema = z
   })
 
 export interface AdagradOptions {
-  /** Size of a step. Default 0.001; 0.01 in torch's form. */
-  readonly learningRate?: number | undefined
+  /** Size of a step, or a schedule of sizes. Default 0.001; 0.01 in torch's form. */
+  readonly learningRate?: LearningRate | undefined
   /** Start value of the sum of squares. Default 0.1; 0 in torch's form. */
   readonly initialAccumulator?: number | undefined
   /** Keeps the divisor away from 0. Default 1e-7; 1e-10 in torch's form. */

@@ -3,7 +3,8 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { decaySchema, type Filled, formSchema, learningRateSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
+import { decaySchema, type Filled, formSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
+import { type LearningRate, learningRateSchema } from './schedule.js'
 
 /** Options that Adam and AdamW share. */
 export const adamFields = {
@@ -21,8 +22,8 @@ export const adamSchema = z
   .transform((options): Adam => withEpsilon(options, adamEpsilon))
 
 export interface AdamOptions {
-  /** Size of a step. Default 0.001. */
-  readonly learningRate?: number | undefined
+  /** Size of a step, or a schedule of sizes. Default 0.001. */
+  readonly learningRate?: LearningRate | undefined
   /** Decay of the mean of gradients. Default 0.9. */
   readonly beta1?: number | undefined
   /** Decay of the mean of squared gradients. Default 0.999. */

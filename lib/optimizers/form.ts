@@ -8,7 +8,6 @@ import { amount, fraction } from '../core/schemas.js'
 export type OptimizerForm = 'keras' | 'torch'
 
 export const formSchema = z.enum(['keras', 'torch']).default('keras')
-export const learningRateSchema = amount
 export const decaySchema = fraction
 export const notNegative = amount
 

@@ -6,10 +6,11 @@ import { z } from 'zod'
 import { parseOptions } from '../core/check.js'
 import { float32 } from '../core/schemas.js'
 import { type Filled, notNegative } from './form.js'
+import { type LearningRate, positiveRateSchema } from './schedule.js'
 
 export const ftrlSchema = z.strictObject({
   name: z.literal('ftrl').default('ftrl'),
-  learningRate: float32.gt(0).default(0.001),
+  learningRate: positiveRateSchema.default(0.001),
   learningRatePower: float32.max(0).default(-0.5),
   initialAccumulator: notNegative.default(0.1),
   l1: notNegative.default(0),
@@ -19,8 +20,8 @@ export const ftrlSchema = z.strictObject({
 })
 
 export interface FtrlOptions {
-  /** Must exceed 0, because the rule divides by it. Default 0.001. */
-  readonly learningRate?: number | undefined
+  /** Size of a step, or a schedule of sizes. Must exceed 0, because the rule divides by it. Default 0.001. */
+  readonly learningRate?: LearningRate | undefined
   /** How the rate falls with the sum of squares; 0 keeps it constant. Default -0.5. */
   readonly learningRatePower?: number | undefined
   /** Start value of the sum of squares. Default 0.1. */

@@ -3,7 +3,8 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { decaySchema, type Filled, formSchema, learningRateSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
+import { decaySchema, type Filled, formSchema, notNegative, type OptimizerForm, withEpsilon } from './form.js'
+import { type LearningRate, learningRateSchema } from './schedule.js'
 
 /** Defaults of each library. */
 const defaults = {
@@ -30,8 +31,8 @@ export const rmspropSchema = z
   )
 
 export interface RMSpropOptions {
-  /** Size of a step. Default 0.001; 0.01 in torch's form. */
-  readonly learningRate?: number | undefined
+  /** Size of a step, or a schedule of sizes. Default 0.001; 0.01 in torch's form. */
+  readonly learningRate?: LearningRate | undefined
   /** Decay of the mean of squared gradients; torch's alpha. Default 0.9; 0.99 in torch's form. */
   readonly rho?: number | undefined
   /** Momentum. Default 0. */

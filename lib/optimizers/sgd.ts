@@ -4,7 +4,8 @@
 import { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { decaySchema, type Filled, formSchema, learningRateSchema, type OptimizerForm } from './form.js'
+import { decaySchema, type Filled, formSchema, type OptimizerForm } from './form.js'
+import { type LearningRate, learningRateSchema } from './schedule.js'
 
 export const sgdSchema = z
   .strictObject({
@@ -20,8 +21,8 @@ export const sgdSchema = z
   })
 
 export interface SgdOptions {
-  /** Size of a step. Default 0.01. */
-  readonly learningRate?: number | undefined
+  /** Size of a step, or a schedule of sizes. Default 0.01. */
+  readonly learningRate?: LearningRate | undefined
   /** Momentum. Default 0: plain descent, w -= lr g. */
   readonly momentum?: number | undefined
   /** Looks one step of momentum ahead: w += momentum m - lr g with the new m; torch: w -= lr (momentum m + g). Default false. */

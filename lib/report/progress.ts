@@ -9,7 +9,7 @@ import { visible } from '../core/visible.js'
 import type { Callback, FitPlan, StepRecord } from '../training/callbacks.js'
 import type { EpochRecord, History } from '../training/history.js'
 import { headline } from './results.js'
-import { count, decimals, duration, metricText } from './text.js'
+import { count, decimals, duration, metricText, rateText } from './text.js'
 import { unknownLines } from './unknown.js'
 
 /** Where progress is written: any writable stream of Node. */
@@ -65,7 +65,7 @@ class Lines implements Callback {
   }
 
   onEpochEnd(record: EpochRecord): void {
-    this.#write(epochLine(record, this.#plan?.epochs ?? record.epoch))
+    this.#write(epochLine(record, this.#plan))
   }
 
   onEnd(history: History): void {
@@ -117,7 +117,7 @@ class Bar implements Callback {
       label: `epoch ${step.epoch}/${plan.epochs}`,
       pace: `${count(this.#pace.rowsPerSecond)} rows/s`,
       left: duration(this.#pace.secondsLeft(plan, step)),
-      losses: visible(lossText(step.loss, step.losses)),
+      losses: visible([lossText(step.loss, step.losses), ...changedRate(step, plan)].join('  ')),
     })
   }
 
@@ -194,9 +194,17 @@ function opening(plan: FitPlan): string[] {
   ]
 }
 
-function epochLine({ epoch, loss, tasks, validation, seconds, rowsPerSecond }: EpochRecord, epochs: number): string {
+/** The learning rate, if it may differ from step to step. */
+function changedRate({ learningRate }: EpochRecord | StepRecord, plan: FitPlan | undefined): string[] {
+  return plan === undefined || learningRate === plan.learningRate ? [] : [`rate ${rateText(learningRate)}`]
+}
+
+function epochLine(record: EpochRecord, plan: FitPlan | undefined): string {
+  const { epoch, loss, tasks, validation, seconds, rowsPerSecond } = record
   const losses = Object.fromEntries(Object.entries(tasks).map(([task, result]) => [task, result.loss]))
-  const parts = [`epoch ${epoch}/${epochs}`, `${duration(seconds)}`, `${count(rowsPerSecond)} rows/s`, lossText(loss, losses)]
+  const of = `epoch ${epoch}/${plan?.epochs ?? epoch}`
+  const pace = [`${duration(seconds)}`, `${count(rowsPerSecond)} rows/s`]
+  const parts = [of, ...pace, ...changedRate(record, plan), lossText(loss, losses)]
   if (validation !== undefined) {
     parts.push(`val loss ${decimals(validation.loss)}`)
     const found = Object.entries(validation.tasks).map(([task, result]) => ({ task, shown: headline(result) }))

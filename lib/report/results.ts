@@ -10,7 +10,7 @@ import { type MetricName, metrics } from '../metrics/registry.js'
 import type { Evaluation, TaskEvaluation } from '../runtime/evaluate.js'
 import { type AnyKindOfTask, taskKinds } from '../tasks/task.js'
 import type { History } from '../training/history.js'
-import { count, decimals, duration, metricText, table } from './text.js'
+import { count, decimals, duration, metricText, rateText, table } from './text.js'
 import { unknownLines } from './unknown.js'
 
 const numbers = z.record(z.string(), anyNumber)
@@ -25,6 +25,7 @@ const unknownSchema = { unknownValues: numbers.optional(), unknownShares: number
 const evaluationSchema = z.looseObject({ tasks: z.record(z.string(), taskSchema), ...unknownSchema })
 const epochSchema = z.looseObject({
   epoch: anyNumber,
+  learningRate: some,
   loss: anyNumber,
   validation: evaluationSchema.extend({ loss: anyNumber }).optional(),
   metrics: numbers,
@@ -91,7 +92,8 @@ export function headline(result: TaskEvaluation): Headline | undefined {
 }
 
 /**
- * One line per epoch: loss, validation loss, and each task's headline metric on the validation data.
+ * One line per epoch: loss, validation loss, each task's headline metric on the validation data, and the learning rate of the last step if
+ * it changes.
  * @throws ERR_MULTIGATE_ARGUMENT naming what differs from the form of `fit`.
  */
 export function historyTable(history: History): string {
@@ -103,11 +105,13 @@ export function historyTable(history: History): string {
     return metric === undefined ? [] : [{ name: `val_${task}_${metric.name}`, metric }]
   })
   const names = columns.map(({ name }) => name)
-  const header = ['epoch', 'loss', ...(validated ? ['val_loss', ...names] : []), 'time']
-  const rows = epochs.map(({ epoch, loss, validation, metrics: measured, seconds }) => [
+  const withRate = new Set(epochs.map(({ learningRate }) => learningRate)).size > 1
+  const header = ['epoch', 'loss', ...(validated ? ['val_loss', ...names] : []), ...(withRate ? ['rate'] : []), 'time']
+  const rows = epochs.map(({ epoch, learningRate, loss, validation, metrics: measured, seconds }) => [
     `${epoch}${epoch === weightsEpoch && epoch !== epochs.length ? '*' : ''}`,
     decimals(loss),
     ...(validated ? [decimals(validation?.loss), ...columns.map(({ name, metric }) => metricText(metric, measured[name]))] : []),
+    ...(withRate ? [rateText(learningRate)] : []),
     duration(seconds),
   ])
   return [table(header, rows), ...unknownLines('training data', history)].join('\n')

@@ -28,6 +28,11 @@ export function metricText({ display: { format } }: Metric, value: number | unde
   return format === 'percent' ? `${decimals(100 * value, 1)}%` : String(value)
 }
 
+/** A learning rate with three digits: `0.001`, `1.25e-7`. */
+export function rateText(rate: number): string {
+  return String(Number(rate.toPrecision(3)))
+}
+
 /** `12,345`. */
 export function count(value: number): string {
   return Math.round(value).toLocaleString('en-US')

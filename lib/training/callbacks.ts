@@ -2,6 +2,7 @@
 // runs: `onStart` begins anew, `resume` restores what a checkpoint kept.
 
 import type { FilePath } from '../core/path.js'
+import type { LearningRate } from '../optimizers/schedule.js'
 import type { UnknownValues } from '../runtime/unknown.js'
 import type { Snapshot } from '../runtime/weights.js'
 import type { EpochRecord, History } from './history.js'
@@ -22,6 +23,8 @@ export interface FitPlan {
   readonly epochsBefore: number
   readonly stepsPerEpoch: number
   readonly batchSize: number
+  /** The optimizer's rate or schedule. */
+  readonly learningRate: LearningRate
   readonly trainRows: number
   readonly validationRows: number
   /** Values unknown to the features' vocabularies; empty for validation rows that were not given. */
@@ -42,12 +45,20 @@ export interface StepRecord {
   /** Mean losses of the epoch so far, in total and by task, as in `EpochRecord`. */
   readonly losses: Readonly<Record<string, number>>
   readonly loss: number
+  /** The rate of this step. */
+  readonly learningRate: number
 }
 
 /** What a callback may do while it is being called. */
 export interface FitControl {
   /** Ends training after this epoch. */
   stop(reason: string): void
+  /**
+   * The learning rate of the next step. With `rate`, the next step takes that one, and all later ones of a schedule change by the same
+   * factor.
+   * @throws ERR_MULTIGATE_ARGUMENT for a number that is no rate of the optimizer.
+   */
+  learningRate(rate?: number): number
   /** Copies the current weights. */
   snapshot(): Promise<Snapshot>
   /** Restores a copy of the weights that was made after `epoch`. */

@@ -1,6 +1,8 @@
 // One call of `fit`, from checked options to a history. It orders the parts (step loop, validation, callbacks) and has no numerics
 // of its own.
 
+import { isDeepStrictEqual } from 'node:util'
+
 import { checkInteger, checkObject, guarded, invalidArgument } from '../core/check.js'
 import { seesGpu } from '../core/device.js'
 import { elementsOf } from '../core/layout.js'
@@ -29,6 +31,7 @@ import {
 } from './callbacks.js'
 import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
+import { LearningRates } from './learning-rates.js'
 import type { FitValues } from './options.js'
 import type { Drawn, TrainingState } from './state.js'
 import { StepLoop } from './step-loop.js'
@@ -99,6 +102,7 @@ class Run {
   readonly #run: FitRun
   readonly #callbacks: readonly Callback[]
   readonly #loop: StepLoop
+  readonly #rates: LearningRates
   readonly #control: FitControl
   readonly #health: Health
   readonly #epochs: EpochRecord[] = []
@@ -116,11 +120,12 @@ class Run {
       this.#stopReason = stopReason
       this.#weightsEpoch = weightsEpoch
     }
+    this.#rates = new LearningRates(run.optimizer, rateFactorOf(run))
     this.#loop = new StepLoop({
       ...run,
       ...run.settings,
       plan,
-      learningRate: run.optimizer.learningRate,
+      rates: this.#rates,
       stepsBefore: run.resumed?.state.steps ?? 0,
       source: run.train,
       threads: run.runner.compute.threads,
@@ -163,7 +168,8 @@ class Run {
     const losses = await this.#loop.epoch(epoch)
     const seconds = (performance.now() - start) / 1000
     const validation = await this.#validate(epoch)
-    const record = epochRecord(epoch, losses, this.#run.train.stepsOf(this.#run.settings.batchSize), validation, seconds)
+    const steps = this.#run.train.stepsOf(this.#run.settings.batchSize)
+    const record = epochRecord({ epoch, steps, learningRate: this.#loop.learningRate, seconds }, losses, validation)
     this.#epochs.push(record)
     this.#weightsEpoch = epoch
     return record
@@ -200,7 +206,7 @@ class Run {
       const state: unknown = await callback.state?.()
       callbacks.push(keptState(`fit.callbacks[${index}].state()`, state, this.#run.runner.weights))
     })
-    return { optimizer: this.#run.optimizer, steps, ...this.#soFar(), callbacks }
+    return { optimizer: this.#run.optimizer, steps, rateFactor: this.#rates.factor, ...this.#soFar(), callbacks }
   }
 
   #soFar(): History {
@@ -214,6 +220,11 @@ class Run {
       stop: (reason) => {
         if (typeof reason !== 'string') throw invalidArgument('stop.reason', 'a text', reason)
         this.#stopReason ??= reason
+      },
+      learningRate: (rate) => {
+        const { steps } = this.#loop
+        if (rate !== undefined) this.#rates.set(rate, steps)
+        return this.#rates.current()(steps)
       },
       snapshot: async () => {
         await this.#checkWeights()
@@ -233,7 +244,7 @@ class Run {
   }
 
   #plan(): FitPlan {
-    const { model, runner, tasks, settings, train, validation, encodeSeconds, resumed } = this.#run
+    const { model, runner, tasks, settings, train, validation, encodeSeconds, optimizer, resumed } = this.#run
     const { epochs, batchSize } = settings
     const { network, compute } = runner
     const names = tasks.map(({ name }) => name)
@@ -250,6 +261,7 @@ class Run {
       epochsBefore: resumed?.state.epochs.length ?? 0,
       stepsPerEpoch: train.stepsOf(batchSize),
       batchSize,
+      learningRate: optimizer.learningRate,
       trainRows: train.rows,
       validationRows: validation?.rows ?? 0,
       unknownValues: { training: unknownIn(train.counts), validation: unknownIn(validation?.counts ?? new Map()) },
@@ -277,22 +289,25 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value
 }
 
+/** A resumed run keeps what callbacks had made of the rates, unless its optimizer has others. */
+function rateFactorOf({ resumed, optimizer }: FitRun): number {
+  if (resumed === undefined) return 1
+  const { rateFactor, optimizer: before } = resumed.state
+  return isDeepStrictEqual(before.learningRate, optimizer.learningRate) ? rateFactor : 1
+}
+
 function epochRecord(
-  epoch: number,
+  done: Pick<EpochRecord, 'epoch' | 'steps' | 'learningRate' | 'seconds'>,
   losses: EpochLosses,
-  steps: number,
   validation: Evaluation | undefined,
-  seconds: number,
 ): EpochRecord {
   const tasks = Object.fromEntries(Object.entries(losses.tasks).map(([task, loss]) => [task, { loss }]))
   return {
-    epoch,
-    steps,
+    ...done,
     loss: losses.total,
     tasks,
     validation,
     metrics: monitorValues(losses, validation),
-    seconds,
-    rowsPerSecond: losses.rows / seconds,
+    rowsPerSecond: losses.rows / done.seconds,
   }
 }

@@ -13,6 +13,8 @@ export interface EpochRecord<Tasks extends readonly Task[] = readonly Task[]> {
   /** Number of the epoch, from 1. */
   readonly epoch: number
   readonly steps: number
+  /** The learning rate of its last step. */
+  readonly learningRate: number
   /** Sum of task weight x task loss, plus penalties; averaged over the epoch's rows. */
   readonly loss: number
   /**

@@ -8,6 +8,8 @@ export interface TrainingState {
   readonly optimizer: Optimizer
   /** Steps of the optimizer since it began. */
   readonly steps: number
+  /** What callbacks have made of the optimizer's learning rates. */
+  readonly rateFactor: number
   readonly epochs: readonly EpochRecord[]
   readonly stopReason: string | undefined
   /** The epoch that these weights come from. */

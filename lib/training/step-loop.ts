@@ -10,6 +10,7 @@ import { EpochLosses, resultsOf } from '../runtime/losses.js'
 import type { Queue } from '../runtime/queue.js'
 import type { RowSource } from '../runtime/row-source.js'
 import type { StepRecord } from './callbacks.js'
+import type { LearningRates, RateOfStep } from './learning-rates.js'
 import type { FitValues } from './options.js'
 import type { Drawn } from './state.js'
 
@@ -18,7 +19,7 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle'
   readonly program: LoweredProgram
   readonly tasks: readonly NetworkTask[]
   readonly source: RowSource
-  readonly learningRate: number
+  readonly rates: LearningRates
   readonly seed: number
   readonly threads: number
   readonly queue: Queue
@@ -54,6 +55,7 @@ const mostSteps = 1024
 export class StepLoop {
   readonly #options: StepLoopOptions
   #steps: number
+  #learningRate = 0
 
   constructor(options: StepLoopOptions) {
     this.#options = options
@@ -63,6 +65,11 @@ export class StepLoop {
   /** Steps since the optimizer began, for its bias correction. */
   get steps(): number {
     return this.#steps
+  }
+
+  /** The rate of the last step. */
+  get learningRate(): number {
+    return this.#learningRate
   }
 
   /** Trains on all rows once, shard by shard. */
@@ -89,7 +96,9 @@ export class StepLoop {
       const rows = Math.min(batchSize, shard.rows - start)
       const whole = onStep === undefined ? Math.min(Math.floor((shard.rows - start) / batchSize), mostSteps) : 1
       const results = await queue.take(() => this.#run(shard, { start, rows, steps: Math.max(whole, 1) }))
-      const record = (): StepRecord => ({ epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total })
+      const record = (): StepRecord => {
+        return { epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total, learningRate: this.#learningRate }
+      }
       for (let at = 0; at < results.length; at += width) {
         step += 1
         losses.add(results.subarray(at, at + width), rows, { epoch, step })
@@ -105,7 +114,8 @@ export class StepLoop {
 
   /** At most `steps` consecutive steps. */
   async #run(shard: EncodedRows, { start, rows, steps }: StepRange): Promise<Float64Array> {
-    const { plan, program, dataPlacement, shuffle, threads, drawn } = this.#options
+    const { plan, program, dataPlacement, shuffle, threads, drawn, rates } = this.#options
+    const rateOf = rates.current()
     const results = await plan.runAsync({
       rows,
       columns: shard.columns,
@@ -116,18 +126,19 @@ export class StepLoop {
       shuffled: shuffle,
       data: dataPlacement,
       outputs: [],
-      scalars: this.#scalars(steps),
+      scalars: this.#scalars(steps, rateOf),
       threads,
     })
     const done = results.length / resultsOf(program)
     this.#steps += done
     drawn.steps += done
+    this.#learningRate = rateOf(this.#steps - 1)
     return results
   }
 
   /** Scalar inputs of the next `steps` steps. */
-  #scalars(steps: number): Float64Array {
-    const { program, tasks, learningRate, drawn } = this.#options
+  #scalars(steps: number, rateOf: RateOfStep): Float64Array {
+    const { program, tasks, drawn } = this.#options
     const { scalars: numbers, taskWeights, spec } = program
     const weights = taskWeights.map(({ task, scalar }) => {
       return { scalar, weight: tasks.find(({ name }) => name === task)?.weight ?? Number.NaN }
@@ -138,7 +149,7 @@ export class StepLoop {
       const set = (scalar: number | undefined, value: number): void => {
         if (scalar !== undefined) scalars[first + scalar] = value
       }
-      set(numbers.learningRate, learningRate)
+      set(numbers.learningRate, rateOf(this.#steps + k))
       set(numbers.step, this.#steps + k + 1)
       set(numbers.draw, drawn.steps + k + 1)
       for (const { scalar, weight } of weights) set(scalar, weight)

@@ -122,7 +122,8 @@ describe('monitors', () => {
 })
 
 describe('epochs of a checkpoint', () => {
-  const json = (epochs: readonly object[]) => ({ epochs }) as unknown as Parameters<typeof epochsOf>[0]
+  const optimizer = { name: 'adam', learningRate: 0.01 }
+  const json = (epochs: readonly object[]) => ({ optimizer, epochs }) as unknown as Parameters<typeof epochsOf>[0]
   const old = { loss: 1, logloss: 0.5, accuracy: 1, rows: 2, positives: 0 }
 
   it('of before reasons say theirs in the new way', () => {
@@ -137,9 +138,9 @@ describe('epochs of a checkpoint', () => {
   })
 
   it('stay as they are where they have reasons, or are no such thing', () => {
-    const whole = { epoch: 1, validation: { loss: 1, tasks: { like: { ...old, reasons: { auc: 'why' } } } } }
+    const whole = { epoch: 1, learningRate: 0.1, validation: { loss: 1, tasks: { like: { ...old, reasons: { auc: 'why' } } } } }
     for (const epoch of [whole, { epoch: 2 }, { epoch: 3, validation: null }, { epoch: 4, validation: { tasks: 5 } }])
-      expect(epochsOf(json([epoch]))).toEqual([epoch])
+      expect(epochsOf(json([epoch]))).toEqual([{ learningRate: 0.01, ...epoch }])
   })
 })
 

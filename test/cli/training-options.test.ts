@@ -1,0 +1,78 @@
+// Options of training in a configuration: the same run as from code, and errors that name the key.
+
+import { describe, expect, it } from 'vitest'
+
+import { parseConfig } from '../../lib/cli/config.js'
+import { modelClasses } from '../../lib/model/classes.js'
+import { adam } from '../../lib/optimizers/adam.js'
+import type { FitOptions } from '../../lib/training/options.js'
+import { reduceOnPlateau } from '../../lib/training/reduce-on-plateau.js'
+import { refusal } from '../support/refusal.js'
+import { data, model } from '../support/small-data.js'
+
+const train = data({ rows: 400 })
+
+const base = {
+  model: 'MMoE',
+  features: [
+    { kind: 'sparse', name: 'user', vocabulary: 30, dim: 4 },
+    { kind: 'sparse', name: 'city', dim: 4 },
+    { kind: 'dense', name: 'price', transform: 'standardize' },
+  ],
+  tasks: [
+    { kind: 'binary', name: 'click' },
+    { kind: 'binary', name: 'buy', weight: 0.5 },
+  ],
+  numExperts: 3,
+  expertHiddenUnits: [8],
+  towerHiddenUnits: [4],
+  seed: 5,
+}
+
+/** Scores of a model that is trained as a configuration says. */
+async function fromConfig({ fit = {}, ...options }: Record<string, unknown>): Promise<unknown> {
+  const { model: name, options: parsed, fit: settings } = parseConfig(JSON.parse(JSON.stringify({ ...base, ...options, fit })))
+  using net = new modelClasses[name](parsed as never)
+  await net.fit(train, settings)
+  return await net.predict(train)
+}
+
+async function fromCode({ fit, ...options }: { fit?: FitOptions } & Record<string, unknown>): Promise<unknown> {
+  using net = model(options)
+  await net.fit(train, fit)
+  return await net.predict(train)
+}
+
+const schedule = { schedule: 'cosine', rate: 0.05, steps: 8, warmup: 2 } as const
+
+describe('a configuration trains as code does', () => {
+  it.each<[string, Record<string, unknown>, Parameters<typeof fromCode>[0]]>([
+    [
+      'a schedule',
+      { fit: { epochs: 3, batchSize: 100, optimizer: { name: 'adam', learningRate: schedule } } },
+      { fit: { epochs: 3, batchSize: 100, optimizer: adam({ learningRate: schedule }) } },
+    ],
+    [
+      'reduceOnPlateau',
+      { fit: { epochs: 4, callbacks: [{ kind: 'reduceOnPlateau', monitor: 'loss', mode: 'max', patience: 1 }] } },
+      { fit: { epochs: 4, callbacks: [reduceOnPlateau({ monitor: 'loss', mode: 'max', patience: 1 })] } },
+    ],
+  ])('%s', async (_, config, code) => {
+    const scores = await fromConfig(config)
+    expect(scores).toEqual(await fromCode(code))
+    expect(scores).not.toEqual(await fromCode({ ...code, fit: { epochs: code.fit?.epochs, batchSize: code.fit?.batchSize } }))
+  })
+})
+
+describe('mistakes name the key', () => {
+  it.each<[string, object, string]>([
+    [
+      'a schedule',
+      { fit: { optimizer: { name: 'adam', learningRate: { schedule: 'cosine', rate: 1 } } } },
+      'fit.optimizer.learningRate.steps',
+    ],
+    ['a callback', { fit: { callbacks: [{ kind: 'reduceOnPlateau', factor: 2 }] } }, 'fit.callbacks[0].factor'],
+  ])('%s', (_, config, field) => {
+    expect(() => parseConfig({ ...base, ...config })).toThrow(refusal('ARGUMENT', { field: `config.${field}` }))
+  })
+})
