@@ -15,7 +15,7 @@ import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from '../training/callbacks.js'
 import { checkpoint, checkpointOptions } from '../training/checkpoint.js'
 import { earlyStopping, earlyStoppingOptions } from '../training/early-stopping.js'
-import { type FitOptions, type FitSettings, fitSettingsSchema } from '../training/options.js'
+import { type FitOptions, type FitSettings, fitSettingsSchema, optimizersSchema } from '../training/options.js'
 import { reduceOnPlateau, reduceOnPlateauOptions } from '../training/reduce-on-plateau.js'
 import { type JsonSource, placeOf, syntaxError } from './json-source.js'
 
@@ -30,6 +30,7 @@ const callbackSchema = z.discriminatedUnion('kind', [
 /** The options of `fit`, passed on unchanged, so that its own defaults apply. */
 const fitSchema = fitSettingsSchema.partial().extend({
   optimizer: z.unknown().optional(),
+  optimizers: optimizersSchema.default({}),
   callbacks: z.array(callbackSchema).default([]),
 })
 
@@ -49,7 +50,7 @@ export interface Config {
   readonly options: { readonly features: readonly Feature[]; readonly tasks: readonly Task[]; readonly [option: string]: unknown }
   readonly csv: Readonly<Record<string, unknown>>
   readonly split: z.output<typeof splitSchema> | undefined
-  readonly fit: FitSettings & Pick<FitOptions, 'optimizer'> & { readonly callbacks: readonly CallbackLike[] }
+  readonly fit: FitSettings & Pick<FitOptions, 'optimizer' | 'optimizers'> & { readonly callbacks: readonly CallbackLike[] }
   /** Runs a check of the configuration. Its error then names the file and line. */
   readonly located: <Result>(check: () => Result) => Result
 }
@@ -97,7 +98,8 @@ async function readExtended(path: string, sources: JsonSource[]): Promise<unknow
 /** Checks a configuration. @throws ERR_MULTIGATE_ARGUMENT naming the path of the key: `config.fit.epochs`. */
 export function parseConfig(json: unknown): Omit<Config, 'located'> {
   const { model, features, tasks, csv, split, fit, ...own } = parseOptions('config', configSchema, json)
-  const { optimizer, callbacks, ...settings } = fit
+  const { optimizer, optimizers, callbacks, ...settings } = fit
+  const optimizerOf = (value: unknown, name: string) => parseOptimizer(value, `config.fit.${name}`)
   return {
     model,
     options: {
@@ -109,7 +111,10 @@ export function parseConfig(json: unknown): Omit<Config, 'located'> {
     split,
     fit: {
       ...settings,
-      optimizer: optimizer === undefined ? undefined : parseOptimizer(optimizer, 'config.fit.optimizer'),
+      optimizer: optimizer === undefined ? undefined : optimizerOf(optimizer, 'optimizer'),
+      optimizers: Object.fromEntries(
+        Object.entries(optimizers).map(([group, value]) => [group, optimizerOf(value, `optimizers.${group}`)]),
+      ),
       callbacks: callbacks.map(callbackOf),
     },
   }

@@ -16,6 +16,8 @@ export interface Tensor {
   readonly offset: number
   readonly group: ParameterGroup
   readonly role: 'kernel' | 'bias'
+  /** The task whose tower it belongs to. */
+  readonly task?: string | undefined
   readonly initializer: Initializer
   /** The Philox streams of its initial values: one per leading slice of a stacked tensor (each expert has its own), else one. */
   readonly streams: readonly number[]
@@ -36,6 +38,7 @@ export interface TensorSpec {
   readonly shape: readonly number[]
   readonly group: ParameterGroup
   readonly role: 'kernel' | 'bias'
+  readonly task?: string | undefined
   readonly initializer: Initializer
   /** Draws each leading slice from its own stream. Identical experts would get identical gradients for ever. */
   readonly stacked?: boolean | undefined

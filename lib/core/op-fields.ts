@@ -276,7 +276,8 @@ export type UpdateRuleFields = {
 }
 
 /**
- * Updates all dense parameters from a GRADIENT buffer. Moments: as long as parameters; absent if the rule has none.
+ * Updates a range of the dense parameters from the same range of a GRADIENT buffer. Several ops may update ranges that do not overlap; what
+ * no op updates stays as it is. Moments: as long as the range; absent if the rule has none.
  */
 export type OptimizeOpFields = UpdateRuleFields & {
   readonly parameters: View

@@ -24,7 +24,7 @@ export interface LoweredProgram {
   /** The initial value of each moment, by binding name. Other moments start from 0. */
   readonly initial: Readonly<Record<string, number>>
   /** Numbers of the scalar inputs that a step sets. */
-  readonly scalars: Readonly<Partial<Record<StepScalar, number>>>
+  readonly scalars: Readonly<Numbers>
   /** Scalar inputs that weight the gradients of tasks. Empty without gradients. */
   readonly taskWeights: readonly { readonly task: string; readonly scalar: number }[]
   readonly losses: readonly TaskLoss[]
@@ -32,8 +32,14 @@ export interface LoweredProgram {
   readonly penalties: readonly { readonly of: string; readonly output: number }[]
 }
 
+/** A learning rate. Groups of weights may have further ones. */
+export type RateScalar = 'learningRate' | `learningRate:${number}`
+
 /** `step` counts the steps of the optimizer. `draw` counts the steps of the model's whole life; dropout draws from it. */
-export type StepScalar = 'learningRate' | 'step' | 'draw'
+export type StepScalar = RateScalar | 'step' | 'draw'
+
+type Numbers = Partial<Record<Exclude<StepScalar, `${string}:${string}`>, number>> &
+  Record<Extract<StepScalar, `${string}:${string}`>, number>
 
 /** The unweighted loss of a task in the results of a run. */
 export interface TaskLoss {
@@ -147,11 +153,10 @@ export class ProgramBuilder {
     return this.#flat('gradient', name === undefined ? 'gradients' : `gradients:${name}`)
   }
 
-  /** An optimizer's moment of the flat store. Every element starts from `initial`. */
-  moment(number: 1 | 2 | 3, initial: number): View {
-    const name = `moment${number}`
+  /** An optimizer's moment of dense parameters: `elements` in all, each of which starts from `initial`. */
+  moment(name: `moment${string}`, elements: number, initial: number): View {
     this.#starts(name, initial)
-    return this.#flat('state', name)
+    return { buffer: this.#bound(name, 'state', 1, elements), offset: 0, width: elements }
   }
 
   table(table: Table): View {
@@ -161,11 +166,7 @@ export class ProgramBuilder {
 
   /** An optimizer's moment of an embedding table. */
   tableMoment(table: Table, number: 1 | 2 | 3, initial: number): View {
-    const elements = table.rows * table.dim
-    const name = `moment${number}:${table.name}`
-    this.#starts(name, initial)
-    const buffer = this.#bound(name, 'state', 1, elements)
-    return { buffer, offset: 0, width: elements }
+    return this.moment(`moment${number}:${table.name}`, table.rows * table.dim, initial)
   }
 
   /** A scalar input that a step sets. */

@@ -24,6 +24,7 @@ import { DataEncoder } from '../runtime/encode.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { chunkElements, type Place, type Snapshot, weightsOf } from '../runtime/weights.js'
 import { parseTask, type Task } from '../tasks/task.js'
+import type { WeightGroup } from '../training/groups.js'
 import type { Drawn, TrainingState } from '../training/state.js'
 import { type ExtentOptions, leastExtent } from './extent.js'
 import { formatVersions, metadataKeys } from './format.js'
@@ -106,7 +107,8 @@ export class ModelFile {
       throw formatError(this.path, metadataKeys.training, what)
     }
     const json = await readJson(this.#file, metadataKeys.training, trainingSchema)
-    const { callbacks, steps, rateFactor, stopped, weightsOf, optimizer } = json
+    const { callbacks, steps, rateFactor, stopped, weightsOf, optimizer, optimizers, freeze } = json
+    const optimizerOf = (value: unknown, name: string) => parseOptimizer(value, `${metadataKeys.training}.${name}`)
     const remembered: TrainingState['callbacks'][number][] = []
     for (const [index, own] of callbacks.entries()) {
       const weights = own?.hasWeights === true ? await this.#snapshot(index) : undefined
@@ -115,7 +117,9 @@ export class ModelFile {
     return {
       steps,
       rateFactor,
-      optimizer: this.check(() => parseOptimizer(optimizer, `${metadataKeys.training}.optimizer`)),
+      optimizer: this.check(() => optimizerOf(optimizer, 'optimizer')),
+      optimizers: this.check(() => mapValues(optimizers, (value, group) => optimizerOf(value, `optimizers.${group}`))),
+      freeze: freeze as WeightGroup[],
       epochs: epochsOf(json),
       stopReason: stopped ?? undefined,
       weightsEpoch: weightsOf,
@@ -212,6 +216,13 @@ async function readContent(file: SafetensorsFile): Promise<Content> {
   const drawn = await optional(metadataKeys.drawn, drawnSchema)
   const reading = await optional(metadataKeys.reading, readingSchema)
   return { model, options, tasks, encoder: new DataEncoder(encoders, tasks), drawn, reading }
+}
+
+function mapValues<Out>(
+  values: Readonly<Record<string, unknown>>,
+  of: (value: unknown, key: string) => Out,
+): Record<string, Out> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, of(value, key)]))
 }
 
 function* tasksOf({ path }: SafetensorsFile, saved: readonly unknown[]): Sliced<Task[]> {

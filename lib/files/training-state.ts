@@ -25,6 +25,8 @@ export function callbackTensor(callback: number, memory: string): string {
 /** The JSON part. `hasWeights`: the callback's weights are among the tensors. */
 export const trainingSchema = z.strictObject({
   optimizer: z.looseObject({ name: z.string() }),
+  optimizers: z.record(z.string(), z.unknown()).default({}),
+  freeze: z.array(z.string()).default([]),
   steps: z.int().min(0),
   rateFactor: z.number().min(0).default(1),
   epochs: z.array(z.looseObject({ epoch: z.int().min(1) })),
@@ -39,6 +41,8 @@ export function trainingJson(state: TrainingState): z.input<typeof trainingSchem
   )
   return {
     optimizer: { ...state.optimizer },
+    optimizers: { ...state.optimizers },
+    freeze: [...state.freeze],
     steps: state.steps,
     rateFactor: state.rateFactor,
     epochs: state.epochs.map((epoch) => ({ ...epoch })),

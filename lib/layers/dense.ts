@@ -9,6 +9,8 @@ export interface DenseStackOptions {
   /** Tensors are called `<name>.<layer>.kernel` and `.bias`. */
   readonly name: string
   readonly group: ParameterGroup
+  /** The task of a tower. */
+  readonly task?: string | undefined
   readonly inputDim: number
   readonly hiddenUnits: readonly number[]
   /** Activation of the hidden layers. */
@@ -53,7 +55,7 @@ export function denseStack(layout: Layout, options: DenseStackOptions): DenseSta
 
 function declareLayer(
   layout: Layout,
-  { name, group, hiddenUnits, activation, initializer }: DenseStackOptions,
+  { name, group, task, hiddenUnits, activation, initializer }: DenseStackOptions,
   index: number,
   inputDim: number,
   units: number,
@@ -63,14 +65,20 @@ function declareLayer(
     shape: [inputDim, units],
     group,
     role: 'kernel',
+    task,
     initializer: initializerOf(initializer, inputDim, units),
   })
-  const bias = layout.tensor({ name: `${name}.${index}.bias`, shape: [units], group, role: 'bias', initializer: zeros })
+  const bias = layout.tensor({ name: `${name}.${index}.bias`, shape: [units], group, role: 'bias', task, initializer: zeros })
   return { kernel, bias, units, activation: index < hiddenUnits.length ? activation : 'linear' }
 }
 
 /** y = activation(x kernel + bias), written to `y` if given. */
-export function denseForward(tape: Tape, x: Signal, layer: DenseLayer, y: Signal = tape.signal(layer.units)): Signal {
+export function denseForward(
+  tape: Tape,
+  x: Signal,
+  layer: DenseLayer,
+  y: Signal = tape.signal(layer.units, tape.learns([x], [layer.kernel, layer.bias])),
+): Signal {
   const { program } = tape
   const parameters = { kernel: program.parameter(layer.kernel), bias: program.parameter(layer.bias) }
   const z = tape.training && needsPreActivation(layer.activation) ? program.activation(layer.units) : null

@@ -18,7 +18,7 @@ export function fuse(tape: Tape, inputs: readonly Signal[], parts: readonly Fusi
   const { program } = tape
   const units = inputs[0]?.value.width ?? 0
   const joins = joinsOf(inputs, parts, units)
-  const y = tape.signal(fusedWidth(parts, inputs.length, units))
+  const y = tape.signal(fusedWidth(parts, inputs.length, units), tape.learns(inputs))
   const valuesOf = (join: Join) => join.inputs.map(({ value }) => value)
   for (const join of joins) {
     program.op('fusion_forward', { inputs: valuesOf(join), y: columnsOf(y.value, join.column, units), kind: join.kind })

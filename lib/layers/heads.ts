@@ -32,7 +32,11 @@ const heads = {
   binary: {
     loss(tape, logit, task, reduction) {
       const dlogit = gradientOf(tape, logit)
-      tape.program.op('binary_loss', { logit: logit.value, dlogit, ...lossFields(tape.program, task, reduction) })
+      tape.program.op('binary_loss', {
+        logit: logit.value,
+        dlogit,
+        ...lossFields(tape.program, task, reduction, dlogit !== null),
+      })
     },
     predict(program, logit, { name }) {
       program.op('binary_predict', { logit: logit.value, y: program.rowOutput(name, 1) })
@@ -41,7 +45,7 @@ const heads = {
   regression: {
     loss(tape, prediction, task, reduction) {
       const dprediction = gradientOf(tape, prediction)
-      const fields = lossFields(tape.program, task, reduction)
+      const fields = lossFields(tape.program, task, reduction, dprediction !== null)
       tape.program.op('squared_loss', { prediction: prediction.value, dprediction, ...fields })
     },
     predict(program, prediction, { name }) {
@@ -51,7 +55,8 @@ const heads = {
   multiclass: {
     loss(tape, logits, task, reduction) {
       const dlogits = gradientOf(tape, logits)
-      tape.program.op('multiclass_loss', { logits: logits.value, dlogits, ...lossFields(tape.program, task, reduction) })
+      const fields = lossFields(tape.program, task, reduction, dlogits !== null)
+      tape.program.op('multiclass_loss', { logits: logits.value, dlogits, ...fields })
     },
     predict(program, logits, { name }) {
       program.op('multiclass_predict', { logits: logits.value, y: program.rowOutput(name, logits.value.width) })
@@ -86,12 +91,15 @@ export function emitPrediction(program: ProgramBuilder, signal: Signal, task: He
 
 /** Emits the binary loss of a product of probabilities, given their logits. */
 export function emitProductLoss(tape: Tape, logits: readonly Signal[], task: HeadTask, reduction: LossReduction): void {
-  const targets = tape.training ? logits.map((logit) => logit.target()) : []
+  const learns = tape.training && tape.learns(logits)
+  // The op writes all gradients or none: those that have no use go nowhere.
+  const targets = learns ? logits.map((logit) => logit.target()) : []
   tape.program.op('product_loss', {
     logits: logits.map(({ value }) => value),
-    dlogits: targets.flatMap(({ view }) => view ?? []),
-    accumulate: targets.map(({ accumulate }) => accumulate),
-    ...lossFields(tape.program, task, reduction),
+    // The op writes all gradients or none: one without a use goes nowhere.
+    dlogits: targets.map(({ view }) => view ?? tape.program.activation(1)),
+    accumulate: targets.map(({ view, accumulate }) => (view === null ? 0 : accumulate)),
+    ...lossFields(tape.program, task, reduction, learns),
   })
 }
 
@@ -100,14 +108,14 @@ export function emitProduct(program: ProgramBuilder, logits: readonly Signal[], 
   program.op('product_predict', { logits: logits.map(({ value }) => value), y: program.rowOutput(name, 1) })
 }
 
-function lossFields(program: ProgramBuilder, { name, rowWeights }: HeadTask, reduction: LossReduction) {
+function lossFields(program: ProgramBuilder, { name, rowWeights }: HeadTask, reduction: LossReduction, learns: boolean) {
   const label = program.rowInput(labelInput(name), 1)
   const rowWeight = rowWeights ? program.rowInput(weightInput(name), 1) : null
   return {
     label,
     weight: rowWeight,
     ...program.loss(name, { label, weight: rowWeight, reduction }),
-    taskWeight: program.training ? program.taskWeight(name) : null,
+    taskWeight: learns ? program.taskWeight(name) : null,
   } satisfies LossFields
 }
 

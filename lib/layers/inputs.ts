@@ -97,21 +97,22 @@ export function inputs(layout: Layout, { embedded, dense, initializer }: InputOp
     return known
   }
   const trained = embedded.filter((input) => !isFrozen(input)).map(columnsFrom)
-  const trainedWidth = width
   const embeddings = [...trained, ...embedded.filter(isFrozen).map(columnsFrom)]
   const embeddingWidth = width
   const outputDim = dense.reduce((sum, input) => sum + input.width, width)
 
   return {
     outputDim,
-    forward({ program, training }) {
+    forward({ program, training, isFrozen: staysNow }) {
       const value = program.activation(outputDim)
-      const gradient = training && trainedWidth > 0 ? program.stored(trainedWidth) : null
+      const stays = ({ frozen, table }: EmbeddingColumns): boolean => frozen || staysNow(table)
+      const last = embeddings.findLast((embedding) => !stays(embedding))
+      const gradient = training && last !== undefined ? program.stored(last.column + last.width) : null
       const fields = new Map<string, Signal>()
       for (const embedding of embeddings) {
         const { name, column, width } = embedding
         gather(program, embedding, value)
-        const own = gradient === null || embedding.frozen ? null : columnsOf(gradient, column, width)
+        const own = gradient === null || stays(embedding) ? null : columnsOf(gradient, column, width)
         fields.set(name, new Signal(columnsOf(value, column, width), own))
       }
       let column = embeddingWidth

@@ -39,11 +39,19 @@ export class Mixture {
   /** One signal per output of the topology. Outputs of one gate are the same signal. */
   forward(tape: Tape, streams: readonly Signal[], placement: MixturePlacement = {}): Signal[] {
     const { gates, units } = this.topology
-    const sources = placement.outputs ?? Array.from({ length: Math.max(gates.length, 1) }, () => tape.signal(units))
+    const learns = tape.learns(streams, this.#own)
+    const sources = placement.outputs ?? Array.from({ length: Math.max(gates.length, 1) }, () => tape.signal(units, learns))
     if (gates.length === 0) this.#passExpert(tape, streams, sources)
     else this.#mix(tape, streams, sources, placement.gates)
     const mixed = placement.outputs === undefined ? sources.map((source) => tape.dropout(source)) : sources
     return this.topology.outputs.map((source) => at(mixed, source))
+  }
+
+  get #own(): Tensor[] {
+    const { expertHidden, expert, gateHidden, gateKernel, gateBias } = this.tensors
+    const experts = [...expertHidden, expert].flatMap(({ kernel, bias }) => [...kernel, bias])
+    const gates = gateHidden.flat().flatMap(({ kernel, bias }) => [kernel, bias])
+    return [...experts.flatMap((tensor) => tensor ?? []), ...gates, ...gateKernel, ...gateBias]
   }
 
   /** Backward without forward. It recomputes the experts from the streams; `gates` holds the probabilities. */

@@ -1,6 +1,7 @@
 // How layers connect. A signal is a row value and the place of its gradient. The tape emits forward ops at once, and keeps each layer's
 // backward to emit them in reverse order. A layer never asks who reads its output.
 
+import type { Table, Tensor } from '../core/layout.js'
 import type { OptionalView, View } from '../core/op-fields.js'
 import { columnsOf, type ProgramBuilder } from '../core/program.js'
 
@@ -29,6 +30,11 @@ export class Signal {
   /** The gradient that the readers wrote; null if none did. */
   gradient(): OptionalView {
     return this.#written ? this.#gradient : null
+  }
+
+  /** Whether something before it is trained, so that its gradient has a use. */
+  get learns(): boolean {
+    return this.#gradient !== null
   }
 
   /** Where a reader writes its gradient. Ask in the order in which the ops are emitted. */
@@ -67,6 +73,9 @@ export interface Dropout {
   readonly seed: number
 }
 
+/** Whether a tensor or a table stays as it is. */
+export type IsFrozen = (weights: Tensor | Table) => boolean
+
 /** An observer of the mixtures, called once for each. It returns where to write the gates' probabilities. */
 export type GateWatch = (gates: readonly WatchedGate[], columns: number) => View
 
@@ -81,16 +90,24 @@ export class Tape {
   /** Called by every mixture, in the order of the levels. */
   readonly watch: GateWatch | undefined
   readonly #dropout: Dropout
+  /** Default: all weights are trained. */
+  readonly isFrozen: IsFrozen
   readonly #backward: (() => void)[] = []
   readonly #signals: Signal[] = []
   #gradients: string | undefined
   /** Count of signals with dropout. Each has its own random numbers. */
   #dropped = 0
 
-  constructor(program: ProgramBuilder, dropout: Dropout = { rate: 0, seed: 0 }, watch?: GateWatch) {
+  constructor(
+    program: ProgramBuilder,
+    dropout: Dropout = { rate: 0, seed: 0 },
+    watch?: GateWatch,
+    isFrozen: IsFrozen = () => false,
+  ) {
     this.program = program
     this.watch = watch
     this.#dropout = dropout
+    this.isFrozen = isFrozen
   }
 
   /** Whether a backward pass follows. */
@@ -98,9 +115,14 @@ export class Tape {
     return this.program.training
   }
 
-  /** A row activation, with a gradient if a backward pass follows. `value` places it elsewhere, such as in a row output. */
-  signal(width: number, value: View = this.program.activation(width)): Signal {
-    const signal = new Signal(value, this.training ? this.program.activation(width) : null)
+  /** Whether the output of a layer has a use for a gradient: one of its tensors is trained, or something before it. */
+  learns(inputs: readonly Signal[], tensors: readonly Tensor[] = []): boolean {
+    return inputs.some((input) => input.learns) || tensors.some((tensor) => !this.isFrozen(tensor))
+  }
+
+  /** A row activation, with a gradient if it learns and a backward pass follows. `value` places it elsewhere, such as in a row output. */
+  signal(width: number, learns = true, value: View = this.program.activation(width)): Signal {
+    const signal = new Signal(value, this.training && learns ? this.program.activation(width) : null)
     this.#signals.push(signal)
     return signal
   }
@@ -109,7 +131,7 @@ export class Tape {
   dropout(x: Signal): Signal {
     const { rate, seed } = this.#dropout
     if (!this.training || rate === 0) return x
-    const y = this.signal(x.value.width)
+    const y = this.signal(x.value.width, x.learns)
     const draw = { seed, stream: this.#dropped, step: this.program.scalar('draw'), rate }
     this.#dropped += 1
     this.program.op('dropout', { x: x.value, y: y.value, ...draw })

@@ -2,7 +2,7 @@
 // schedule needs no second program.
 
 import type { UpdateRuleFields, View } from '../core/op-fields.js'
-import type { ProgramBuilder } from '../core/program.js'
+import type { ProgramBuilder, RateScalar } from '../core/program.js'
 
 /** A penalty l1 sum|w| + l2 sum(w^2), without a half, as in Keras. */
 export interface Penalty {
@@ -114,11 +114,15 @@ export function updateRule(optimizer: OptimizerRule): UpdateRule {
   }
 }
 
-/** Fields of an `optimize` or `embedding_update` op. `moment` returns the memory of a moment, filled with its start value. */
+/**
+ * Fields of an `optimize` or `embedding_update` op. `moment` returns the memory of a moment, filled with its start value. `rate`: the scalar
+ * input of the learning rate.
+ */
 export function updateFields(
   program: ProgramBuilder,
   { rule, constants, moments }: UpdateRule,
   moment: (number: MomentNumber, initial: number) => View,
+  rate: RateScalar = 'learningRate',
 ): UpdateRuleFields {
   const kept = (number: MomentNumber) => {
     const initial = moments.get(number)
@@ -126,7 +130,7 @@ export function updateFields(
   }
   return {
     rule,
-    learningRate: program.scalar('learningRate'),
+    learningRate: program.scalar(rate),
     step: program.scalar('step'),
     ...constants,
     moment1: kept(1),

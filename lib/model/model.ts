@@ -6,6 +6,7 @@
 import { isTypedArray } from '../core/arrays.js'
 import { checkKeys, checkList, guarded, invalidArgument, parseOptions, unreadable } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
+import type { Table, Tensor } from '../core/layout.js'
 import type { FilePath } from '../core/path.js'
 import { Pause, type Signal } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv-options.js'
@@ -16,8 +17,9 @@ import type { Built, ModelConfig } from '../files/format.js'
 import { ModelFile } from '../files/read.js'
 import { writeModel } from '../files/write.js'
 import { labelInput, weightInput } from '../layers/heads.js'
+import type { IsFrozen } from '../layers/tape.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
-import type { LoweredProgram, Network } from '../models/network.js'
+import type { LoweredProgram, Network, NetworkTask } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
@@ -34,8 +36,9 @@ import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
 import { parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
 import { runFit } from '../training/fit.js'
+import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
 import type { History } from '../training/history.js'
-import { callSchema, type FitOptions, fitSchema } from '../training/options.js'
+import { callSchema, type FitOptions, type FitValues, fitSchema } from '../training/options.js'
 import type { TrainingState } from '../training/state.js'
 import { lowerStep, stepOptions } from '../training/step-program.js'
 import { describe, type ModelDescription } from './describe.js'
@@ -107,7 +110,9 @@ export class Model<
       model.#built = await model.#restore(file, file)
     }
     builtOf = (model) => model.#need('builtOf')
-    stepProgramOf = (model, optimizer) => model.#lowerStep(builtOf(model), optimizer)
+    stepProgramOf = (model, optimizer) => {
+      return model.#lowerStep(builtOf(model), new Groups({ optimizer, optimizers: {}, rates: {}, freeze: [] }))
+    }
   }
 
   /** @throws ERR_MULTIGATE_ARGUMENT naming the option; ERR_MULTIGATE_DEVICE if the device cannot be used. */
@@ -337,10 +342,13 @@ export class Model<
       signal,
       resume,
       optimizer: chosen = adam(),
+      optimizers = {},
       callbacks,
       ...settings
     } = parseOptions('fit', fitSchema, options)
     const optimizer = parseOptimizer(chosen, 'fit.optimizer')
+    const groups = this.#groups(optimizer, optimizers, settings)
+    checkTaskWeights(settings.taskWeights, this.tasks)
     checkDataset('fit.train', train)
     await ofDataset('training', () => checkRows(train))
     if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
@@ -348,12 +356,13 @@ export class Model<
     const checkpoint = this.#checking('fit', { signal })
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
-    const state = file && (await this.#resume(file, optimizer))
+    const state = file && (await this.#resume(file, groups.options))
     const known = state?.built ?? this.#built
     const built = known ?? (await ofDataset('training', () => this.#make(train)))
     // Keep a new model unbuilt until its data are checked: the next call may bring other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     if (known === undefined) await this.#draw(built)
+    const program = this.#lowerStep(built, groups)
     const { native } = this.#compute
     const started = performance.now()
     const purpose = (state ?? this.#built) ? 'more training' : 'training'
@@ -362,15 +371,17 @@ export class Model<
       validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', checkpoint)))
     checkpoint()
     this.#built = built
+    const tasks = built.encoder.tasks.map((task) => ({ ...task, weight: settings.taskWeights[task.name] ?? task.weight }))
     return await runFit({
       settings,
       callbacks,
       model: this.name,
       runner: built.runner,
-      program: this.#lowerStep(built, optimizer),
+      program,
       optimizer,
+      groups,
       resumed: file && state && resumed(file, state.training, built.runner),
-      tasks: built.encoder.tasks,
+      tasks,
       train: new RowsInMemory(rows),
       validation: held,
       encodeSeconds: (performance.now() - started) / 1000,
@@ -379,13 +390,13 @@ export class Model<
       queue: this.#queue,
       checkpoint,
       checkAlive: () => this.#checkAlive(),
-      evaluate: (data) => this.#evaluate(built, data, checkpoint),
+      evaluate: (data) => this.#evaluate(built, data, checkpoint, tasks),
       save: (path, training) => this.#save(built, path, training),
     })
   }
 
   /** Restores from a checkpoint: the model and the state of its training. */
-  async #resume(file: ModelFile, optimizer: Optimizer): Promise<{ built: Built; training: TrainingState }> {
+  async #resume(file: ModelFile, options: GroupOptions): Promise<{ built: Built; training: TrainingState }> {
     if (this.#built !== undefined) {
       const message =
         'fit.resume: expected a model that is not built yet, found one with weights; make a new one with the same options'
@@ -393,14 +404,19 @@ export class Model<
     }
     checkSameModel(file, this.#config, this.features, this.#definition)
     const training = await file.readTraining()
-    checkSameOptimizer(file, training, optimizer)
+    checkSameOptimizer(file, training, options)
     // In files older than `drawn`, their `fit` was the model's first.
     const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
     return { built: await this.#restore(file, { drawn, reading: file.reading }), training }
   }
 
-  async #evaluate({ encoder, runner }: Built, rows: EncodedRows, check: () => void): Promise<Evaluation> {
-    return await evaluate(runner, rows, encoder.tasks, this.#network, { queue: this.#queue, check })
+  async #evaluate(
+    { encoder, runner }: Built,
+    rows: EncodedRows,
+    check: () => void,
+    tasks: readonly NetworkTask[] = encoder.tasks,
+  ): Promise<Evaluation> {
+    return await evaluate(runner, rows, tasks, this.#network, { queue: this.#queue, check })
   }
 
   async #save(built: Built, path: FilePath, training?: TrainingState): Promise<void> {
@@ -444,12 +460,28 @@ export class Model<
     return { encoder, runner: new NetworkRunner(network, this.#compute), drawn: { ...drawn }, reading }
   }
 
-  #lower({ features, tasks }: DataEncoder): Network {
-    return this.#definition.lower(this.#network, { features, tasks })
+  #lower({ features, tasks }: DataEncoder, isFrozen?: IsFrozen): Network {
+    return this.#definition.lower(this.#network, { features, tasks, isFrozen })
   }
 
-  #lowerStep({ runner }: Built, optimizer: Optimizer): LoweredProgram {
-    return lowerStep(runner.network, stepOptions(this.#network, optimizer))
+  /** The optimizers and rates of the groups of weights. */
+  #groups(optimizer: Optimizer, optimizers: object, { rates, freeze }: FitValues): Groups {
+    const given = Object.entries(optimizers).filter(([, one]) => one !== undefined)
+    const parsed = given.map(([group, one]) => [group, parseOptimizer(one, `fit.optimizers.${group}`)])
+    const groups = new Groups({ optimizer, optimizers: Object.fromEntries(parsed), rates, freeze })
+    const embedded = this.features.filter(({ kind }) => kind !== 'dense').map(({ name }) => name)
+    checkGroups(groups.options, { embedded, tasks: this.tasks.map(({ name }) => name) })
+    return groups
+  }
+
+  #lowerStep({ runner, encoder }: Built, groups: Groups): LoweredProgram {
+    const { tensors } = runner.network.parameters
+    const isFrozen = (weights: Tensor | Table): boolean => groups.of(weights) === null
+    if ([...tensors, ...runner.network.tables].every(isFrozen)) {
+      throw invalidArgument('fit.freeze', 'groups that leave something to train', groups.options.freeze)
+    }
+    const rows = groups.options.freeze.length === 0 ? runner.network : this.#lower(encoder, isFrozen)
+    return lowerStep(rows, stepOptions(this.#network, groups.of))
   }
 
   #need(what: string): Built {
@@ -510,6 +542,15 @@ function checkNamed<Spec extends { readonly name: string }>(
     names.add(name)
   }
   return parsed
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT naming a weight of no task, or that no task has a weight above 0. */
+function checkTaskWeights(weights: Readonly<Record<string, number>>, tasks: readonly Task[]): void {
+  const names = tasks.map(({ name }) => name)
+  for (const name of Object.keys(weights)) {
+    if (!names.includes(name)) throw invalidArgument(`fit.taskWeights.${name}`, `a task (${names.join(', ')})`, name)
+  }
+  if (names.every((name) => weights[name] === 0)) throw invalidArgument('fit.taskWeights', 'a weight above 0', weights)
 }
 
 /** A feature must not have the name of a task's encoded labels or weights. */

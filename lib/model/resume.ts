@@ -12,6 +12,7 @@ import type { ModelDefinition } from '../models/definition.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import type { Resumed } from '../training/fit.js'
+import type { GroupOptions } from '../training/groups.js'
 import type { TrainingState } from '../training/state.js'
 
 /** @throws ERR_MULTIGATE_ARGUMENT naming the first option, feature or task that differs from the file. */
@@ -36,14 +37,19 @@ export function checkSameModel(
 }
 
 /**
- * The optimizer's moments depend on all its numbers except the learning rate, which may change.
+ * The optimizers' moments depend on all their numbers except the learning rates, which may change, and on the groups of weights.
  * @throws ERR_MULTIGATE_ARGUMENT naming the first number that differs from the file.
  */
-export function checkSameOptimizer(file: ModelFile, { optimizer }: TrainingState, own: Optimizer): void {
-  checkSame({ optimizer: ofMoments(optimizer) }, { optimizer: ofMoments(own) }, (name, expected, found) => {
-    const next = "pass the optimizer of the checkpoint's run; only its learningRate may differ"
+export function checkSameOptimizer(file: ModelFile, training: TrainingState, own: GroupOptions): void {
+  checkSame(trainedBy(training), trainedBy(own), (name, expected, found) => {
+    const next = "pass the optimizers and frozen groups of the checkpoint's run; only learning rates may differ"
     return `expected ${name} ${expected}, as in ${file.path}, found ${found} in this fit; ${next}`
   })
+}
+
+function trainedBy({ optimizer, optimizers, freeze }: Omit<GroupOptions, 'rates'>): Fields {
+  const groups = Object.entries(optimizers).map(([group, one]) => [group, one && ofMoments(one)])
+  return { optimizer: ofMoments(optimizer), optimizers: Object.fromEntries(groups), freeze: [...new Set(freeze)].sort() }
 }
 
 /** Compare name and form first: other numbers depend on them. */

@@ -8,7 +8,7 @@ import { blocks } from '../layers/blocks/registry.js'
 import { type DenseStack, denseStack } from '../layers/dense.js'
 import { emitLoss, emitPrediction, headWidth, type LossReduction } from '../layers/heads.js'
 import { type DenseInput, type EmbeddedInput, type Fields, type Inputs, inputs } from '../layers/inputs.js'
-import { type Signal, Tape, type WatchedGate } from '../layers/tape.js'
+import { type IsFrozen, type Signal, Tape, type WatchedGate } from '../layers/tape.js'
 import type { Network, NetworkFeature, NetworkTask, TaskGradients } from './network.js'
 import type { CommonOptions } from './options.js'
 
@@ -55,6 +55,8 @@ export interface LoweringTarget {
   /** Fitted features, so table sizes are known. */
   readonly features: readonly NetworkFeature[]
   readonly tasks: readonly NetworkTask[]
+  /** Weights that the rows of a training step need no gradient of. Default: none. */
+  readonly isFrozen?: IsFrozen | undefined
 }
 
 interface Frame {
@@ -111,6 +113,7 @@ function declareTower(layout: Layout, options: CommonOptions, task: NetworkTask,
   return denseStack(layout, {
     name: `tower.${task.name}`,
     group: 'tower',
+    task: task.name,
     inputDim,
     hiddenUnits: options.towerHiddenUnits,
     activation: options.activation.tower,
@@ -160,7 +163,8 @@ function lowerRows(frame: Frame): Pick<Network, 'rows' | 'gradients'> {
 /** Emits the forward ops of training. Losses and backward follow. */
 function forwardRows({ layout, options, target, inputs: row, signals, objective }: Frame) {
   const program = new ProgramBuilder(layout, { training: true })
-  const tape = new Tape(program, { rate: options.dropout, seed: options.seed })
+  const dropout = { rate: options.dropout, seed: options.seed }
+  const tape = new Tape(program, dropout, undefined, target.isFrozen)
   const x = row.forward(tape)
   const outputs = signals(tape, x)
   const emitLossOf = (index: number): void => {

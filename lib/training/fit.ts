@@ -29,6 +29,7 @@ import {
   type StepRecord,
   toCallback,
 } from './callbacks.js'
+import type { Groups } from './groups.js'
 import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
 import { LearningRates } from './learning-rates.js'
@@ -58,6 +59,7 @@ export interface FitRun {
   readonly evaluate: (data: EncodedRows) => Promise<Evaluation>
   readonly save: (path: FilePath, training: TrainingState) => Promise<void>
   readonly optimizer: Optimizer
+  readonly groups: Groups
   /** The run to resume, if any. */
   readonly resumed: Resumed | undefined
 }
@@ -120,7 +122,7 @@ class Run {
       this.#stopReason = stopReason
       this.#weightsEpoch = weightsEpoch
     }
-    this.#rates = new LearningRates(run.optimizer, rateFactorOf(run))
+    this.#rates = new LearningRates(run.optimizer, run.groups.rates, rateFactorOf(run))
     this.#loop = new StepLoop({
       ...run,
       ...run.settings,
@@ -206,7 +208,9 @@ class Run {
       const state: unknown = await callback.state?.()
       callbacks.push(keptState(`fit.callbacks[${index}].state()`, state, this.#run.runner.weights))
     })
-    return { optimizer: this.#run.optimizer, steps, rateFactor: this.#rates.factor, ...this.#soFar(), callbacks }
+    const { optimizers, freeze } = this.#run.groups.options
+    const trained = { optimizer: this.#run.optimizer, optimizers, freeze }
+    return { ...trained, steps, rateFactor: this.#rates.factor, ...this.#soFar(), callbacks }
   }
 
   #soFar(): History {

@@ -5,12 +5,13 @@ import { z } from 'zod'
 
 import { describeValue } from '../core/check.js'
 import type { FilePath } from '../core/path.js'
-import { frozen, pathSchema } from '../core/schemas.js'
+import { amount, frozen, pathSchema } from '../core/schemas.js'
 import type { Signal } from '../core/slices.js'
 import { type Dataset, isDataset } from '../data/dataset.js'
 import type { DataPlacement } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import { type CallbackLike, hooks } from './callbacks.js'
+import type { ByGroup, WeightGroup } from './groups.js'
 
 /** The options of `fit` that are plain data. A configuration file may have them too. */
 export interface FitSettings {
@@ -26,6 +27,22 @@ export interface FitSettings {
    * they take at most half of what is free. Results are the same to the bit. Default `'auto'`. On other devices `'device'` is an error.
    */
   readonly dataPlacement?: DataPlacement | undefined
+  /**
+   * Groups of weights that stay as they are, to the bit: `'embedding'`, `'bottom'`, `'expert'`, `'gate'`, `'tower'`, the tower of a task
+   * (`'tower.like'`) or the embedding of a feature (`'embedding.userid'`). They have no moments and take no penalty, and gradients that
+   * only they would need are not computed. Default: none.
+   */
+  readonly freeze?: readonly WeightGroup[] | undefined
+  /**
+   * Factors of the learning rate by group, named as in `freeze`. The factor of a tower or a feature goes before that of its group. Above 0.
+   * Default: 1 for all.
+   */
+  readonly rates?: ByGroup<number> | undefined
+  /**
+   * Weights of tasks in the loss of this `fit`, in place of those of the tasks. A weight of 0 stops a task: freeze its tower too, so that
+   * penalties and decay do not move it. Default: those of the tasks.
+   */
+  readonly taskWeights?: Readonly<Record<string, number>> | undefined
 }
 
 /** Options of `fit`. */
@@ -34,6 +51,8 @@ export interface FitOptions extends FitSettings {
   readonly validation?: Dataset | undefined
   /** The update rule and its learning rate. Every `fit` starts it anew. Default `adam()`. */
   readonly optimizer?: Optimizer | undefined
+  /** Other optimizers of groups of weights, named as in `freeze`, each with its own learning rate. Default: `optimizer` for all. */
+  readonly optimizers?: ByGroup<Optimizer> | undefined
   /** Callbacks, called in this order. A plain function is called after every epoch. Default: none. */
   readonly callbacks?: readonly CallbackLike[] | undefined
   /** An `AbortSignal`, checked between steps, at most ten times a second. The model keeps the weights of the last whole step. */
@@ -52,9 +71,15 @@ const settings = {
   epochs: z.int().min(1).default(1),
   shuffle: z.boolean().default(true),
   dataPlacement: z.enum(['auto', 'device', 'host']).default('auto'),
+  freeze: frozen(z.array(z.string() as unknown as z.ZodType<WeightGroup, WeightGroup>)).default([]),
+  rates: z.record(z.string(), amount.gt(0).optional()).default({}) as unknown as z.ZodType<ByGroup<number>>,
+  taskWeights: z.record(z.string(), amount).default({}),
 } satisfies Readonly<Record<keyof FitSettings, z.ZodType>>
 
 const signal = checkedBy<Signal>('an AbortSignal', (value) => isObject(value) && typeof value.aborted === 'boolean').optional()
+
+/** Optimizers by group. `parseOptimizer` checks each. */
+export const optimizersSchema = z.record(z.string(), z.unknown())
 
 /** Options of a call that computes. */
 export const callSchema = z.strictObject({ signal })
@@ -67,6 +92,7 @@ export const fitSchema = z.strictObject({
   ...settings,
   validation: checkedBy<Dataset>('a Dataset', isDataset).optional(),
   optimizer: z.unknown().optional(),
+  optimizers: optimizersSchema.optional(),
   callbacks: frozen(z.array(checkedBy<CallbackLike>('a function, or an object of functions', isCallback))).default([]),
   signal,
   resume: pathSchema.optional(),

@@ -2,10 +2,13 @@
 
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { CallbackState } from './callbacks.js'
+import type { ByGroup, WeightGroup } from './groups.js'
 import type { EpochRecord } from './history.js'
 
 export interface TrainingState {
   readonly optimizer: Optimizer
+  readonly optimizers: ByGroup<Optimizer>
+  readonly freeze: readonly WeightGroup[]
   /** Steps of the optimizer since it began. */
   readonly steps: number
   /** What callbacks have made of the optimizer's learning rates. */

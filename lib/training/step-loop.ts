@@ -2,7 +2,7 @@
 // second of steps, because changing threads costs as much as a step of a thousand rows. A call ends sooner if others wait, but only
 // between steps, so weights are never half updated.
 
-import type { LoweredProgram } from '../core/program.js'
+import type { LoweredProgram, RateScalar } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
 import type { NativePlan } from '../native/binding.js'
 import type { EncodedRows } from '../runtime/encode.js'
@@ -143,13 +143,16 @@ export class StepLoop {
     const weights = taskWeights.map(({ task, scalar }) => {
       return { scalar, weight: tasks.find(({ name }) => name === task)?.weight ?? Number.NaN }
     })
+    const rates = Object.entries(numbers).flatMap(([name, scalar]): [number, RateScalar][] =>
+      name === 'step' || name === 'draw' ? [] : [[scalar, name as RateScalar]],
+    )
     const scalars = new Float64Array(steps * spec.scalarInputs)
     for (let k = 0; k < steps; k += 1) {
       const first = k * spec.scalarInputs
       const set = (scalar: number | undefined, value: number): void => {
         if (scalar !== undefined) scalars[first + scalar] = value
       }
-      set(numbers.learningRate, rateOf(this.#steps + k))
+      for (const [scalar, rate] of rates) set(scalar, rateOf(this.#steps + k, rate))
       set(numbers.step, this.#steps + k + 1)
       set(numbers.draw, drawn.steps + k + 1)
       for (const { scalar, weight } of weights) set(scalar, weight)

@@ -1,65 +1,122 @@
-// The program of a training step: the network's own part (`Network.rows`), then the update of its weights. Penalties, optimizer and the
+// The program of a training step: the network's own part (`Network.rows`), then the update of its weights. Penalties, optimizers and the
 // way tables update belong to the step alone; a network is lowered without them.
 
-import type { ParameterGroup } from '../core/layout.js'
-import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
-import { type OptimizerRule, type Penalty, type UpdateRule, updateFields, updateRule } from '../layers/update.js'
+import type { ParameterGroup, Table, Tensor } from '../core/layout.js'
+import { type LoweredProgram, ProgramBuilder, type RateScalar } from '../core/program.js'
+import {
+  type MomentNumber,
+  type OptimizerRule,
+  type Penalty,
+  type UpdateRule,
+  updateFields,
+  updateRule,
+} from '../layers/update.js'
 import type { Network, TableGradient } from '../models/network.js'
 import { type CommonOptions, penaltyOf } from '../models/options.js'
 
 /** Groups of weights with their own penalty. */
 export type PenaltyGroup = ParameterGroup | 'embedding'
 
-export interface StepOptions {
+/** The rule of some weights, and the scalar input that is their learning rate. */
+export interface Training {
   readonly optimizer: OptimizerRule
+  readonly rate: RateScalar
+}
+
+export interface StepOptions {
+  /** How a tensor or a table is trained; null: it stays as it is. Equal answers are the same object. */
+  readonly trainingOf: (weights: Tensor | Table) => Training | null
   readonly penalties: Readonly<Record<PenaltyGroup, Penalty>>
   /** Whether every row of a table updates, touched or not. */
   readonly exact: boolean
 }
 
-const groups: readonly ParameterGroup[] = ['expert', 'gate', 'tower', 'bottom']
+const groupNames: readonly ParameterGroup[] = ['expert', 'gate', 'tower', 'bottom']
 
 /** The options of a model that concern a step. */
-export function stepOptions(options: CommonOptions, optimizer: OptimizerRule): StepOptions {
+export function stepOptions(options: CommonOptions, trainingOf: StepOptions['trainingOf']): StepOptions {
   const of = (group: PenaltyGroup): Penalty => penaltyOf(options, group)
   return {
-    optimizer,
+    trainingOf,
     penalties: { expert: of('expert'), gate: of('gate'), tower: of('tower'), bottom: of('bottom'), embedding: of('embedding') },
     exact: options.sparseUpdate === 'exact',
   }
 }
 
 /** Joins the rows of a network and the step into one program with the same layout and buffers. */
-export function lowerStep(network: Network, { optimizer, penalties, exact }: StepOptions): LoweredProgram {
+export function lowerStep(network: Network, { trainingOf, penalties, exact }: StepOptions): LoweredProgram {
   const program = ProgramBuilder.after(network.rows, network.parameters)
-  const rule = updateRule(optimizer)
-  for (const group of groups) emitPenalty(program, network, group, penalties[group])
-  emitUpdate(program, network, rule)
-  for (const gradient of network.gradients.tables)
-    emitTableUpdate(program, gradient, rule, { penalty: penalties.embedding, exact })
+  const trained = network.parameters.tensors.filter((tensor) => trainingOf(tensor) !== null)
+  for (const group of groupNames) emitPenalty(program, network, trained, group, penalties[group])
+  emitUpdates(program, network, trainingOf)
+  for (const gradient of network.gradients.tables) {
+    const training = trainingOf(gradient.table)
+    if (training === null) continue
+    const { optimizer, rate } = training
+    emitTableUpdate(program, gradient, updateRule(optimizer), { penalty: penalties.embedding, exact, rate })
+  }
   return program.build()
 }
 
 /** Penalises kernels only, never biases. */
 function emitPenalty(
   program: ProgramBuilder,
-  { parameters, gradients }: Network,
+  { gradients }: Network,
+  tensors: readonly Tensor[],
   group: ParameterGroup,
   { l1, l2 }: Penalty,
 ): void {
-  const kernels = parameters.tensors.filter((tensor) => tensor.group === group && tensor.role === 'kernel')
+  const kernels = tensors.filter((tensor) => tensor.group === group && tensor.role === 'kernel')
   if ((l1 === 0 && l2 === 0) || kernels.length === 0) return
   const views = kernels.map((tensor) => program.parameter(tensor))
   program.op('penalty', { parameters: views, gradients: gradients.parameters, loss: program.penalty(group), l1, l2 })
 }
 
-/** Updates the whole flat store. */
-function emitUpdate(program: ProgramBuilder, { gradients }: Network, rule: UpdateRule): void {
-  program.op('optimize', {
-    parameters: program.parameters(),
-    gradients: gradients.parameters,
-    ...updateFields(program, rule, (number, initial) => program.moment(number, initial)),
+/** Consecutive elements of the flat store that are trained alike. */
+interface TrainedRange {
+  readonly training: Training
+  readonly offset: number
+  readonly width: number
+}
+
+/** Updates the flat store: one op if all weights are trained alike. */
+function emitUpdates(program: ProgramBuilder, network: Network, trainingOf: StepOptions['trainingOf']): void {
+  const ranges = trainedRanges(network, trainingOf)
+  const optimizers = [...new Set(ranges.map(({ training }) => training.optimizer))]
+  optimizers.forEach((optimizer, number) => {
+    const own = ranges.filter(({ training }) => training.optimizer === optimizer)
+    const elements = own.reduce((sum, { width }) => sum + width, 0)
+    let at = 0
+    for (const { training, offset, width } of own) {
+      const from = at
+      at += width
+      // Moments of an optimizer lie side by side in one memory: weights that it does not train have none.
+      const moment = (which: MomentNumber, initial: number) => {
+        const { buffer } = program.moment(number === 0 ? `moment${which}` : `moment${which}@${number}`, elements, initial)
+        return { buffer, offset: from, width }
+      }
+      program.op('optimize', {
+        parameters: { ...program.parameters(), offset, width },
+        gradients: { ...network.gradients.parameters, offset, width },
+        ...updateFields(program, updateRule(optimizer), moment, training.rate),
+      })
+    }
   })
+}
+
+function trainedRanges({ parameters: { tensors, elements } }: Network, trainingOf: StepOptions['trainingOf']): TrainedRange[] {
+  const ranges: TrainedRange[] = []
+  tensors.forEach((tensor, index) => {
+    const training = trainingOf(tensor)
+    if (training === null) return
+    const end = tensors[index + 1]?.offset ?? elements
+    const last = ranges.at(-1)
+    const joins = last?.training === training && last.offset + last.width === tensor.offset
+    const offset = joins ? last.offset : tensor.offset
+    if (joins) ranges.pop()
+    ranges.push({ training, offset, width: end - offset })
+  })
+  return ranges
 }
 
 /** Updates a table from the gradients of its gathered rows. */
@@ -67,7 +124,7 @@ export function emitTableUpdate(
   program: ProgramBuilder,
   { table, inputs }: TableGradient,
   rule: UpdateRule,
-  { penalty, exact }: { readonly penalty: Penalty; readonly exact: boolean },
+  { penalty, exact, rate }: { readonly penalty: Penalty; readonly exact: boolean; readonly rate?: RateScalar },
 ): void {
   program.op('embedding_update', {
     table: program.table(table),
@@ -78,6 +135,6 @@ export function emitTableUpdate(
     loss: program.penalty(table.name),
     l1: penalty.l1,
     l2: penalty.l2,
-    ...updateFields(program, rule, (number, initial) => program.tableMoment(table, number, initial)),
+    ...updateFields(program, rule, (number, initial) => program.tableMoment(table, number, initial), rate),
   })
 }

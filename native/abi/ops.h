@@ -253,7 +253,8 @@
   FLOAT(ftrl_power)                                                  \
   FLOAT(ftrl_beta)
 
-/* Updates all dense parameters from a GRADIENT buffer. Moments: as long as parameters; absent if the rule has none. */
+/* Updates a range of the dense parameters from the same range of a GRADIENT buffer. Several ops may update ranges that do not overlap; what
+ * no op updates stays as it is. Moments: as long as the range; absent if the rule has none. */
 #define MG_FIELDS_optimize(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(parameters)                                                \
   VIEW(gradients)                                                 \

@@ -216,10 +216,7 @@ void Checker::updated_once(FieldName field, const mg_view& view) {
   mark_written(view);
 }
 
-void Checker::whole_parameter(FieldName field, const mg_view& view) {
-  class_is(field, view, MG_PARAMETER);
-  if (view.width != buffer(view).count) fail(field, view_text(view), text_of("all ", buffer(view).count, " elements"));
-}
+void Checker::parameter_range(FieldName field, const mg_view& view) { class_is(field, view, MG_PARAMETER); }
 
 void Checker::gradients(FieldName field, const mg_view& view) {
   class_is(field, view, MG_GRADIENT);
@@ -236,10 +233,20 @@ void Checker::makes_whole(FieldName field, const mg_view& view) {
   whole_by = number_;
 }
 
-void Checker::whole_gradients(FieldName field, const mg_view& view) {
-  gradients(field, view);
+void Checker::check_whole(FieldName field, const mg_view& view) const {
   if (!is_whole(view.buffer))
     fail(field, text_of("of buffer ", view.buffer, ", made whole by no op"), "a buffer that a reduce_gradients has made whole");
+}
+
+void Checker::whole_gradients(FieldName field, const mg_view& view) {
+  gradients(field, view);
+  check_whole(field, view);
+}
+
+void Checker::gradient_range(FieldName field, const mg_view& view, const mg_view& parameters) {
+  class_is(field, view, MG_GRADIENT);
+  check_whole(field, view);
+  if (view.offset != parameters.offset || view.width != parameters.width) fail(field, view_text(view), "the range of the parameters");
 }
 
 void Checker::state(FieldName field, const mg_view& view, int64_t elements) {

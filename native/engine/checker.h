@@ -67,11 +67,13 @@ class Checker {
   void parameter(FieldName field, const mg_view& view, int64_t elements);
   /// Elements that a step op changes: no other op may change them.
   void updated_once(FieldName field, const mg_view& view);
-  void whole_parameter(FieldName field, const mg_view& view);
+  void parameter_range(FieldName field, const mg_view& view);
   // A whole GRADIENT buffer: a rows op adds to it, reduce_gradients reduces it once, then later ops read it.
   void adds_gradients(FieldName field, const mg_view& view);
   void makes_whole(FieldName field, const mg_view& view);
   void whole_gradients(FieldName field, const mg_view& view);
+  /// The range of a whole GRADIENT buffer that belongs to a range of the parameters.
+  void gradient_range(FieldName field, const mg_view& view, const mg_view& parameters);
   void state(FieldName field, const mg_view& view, int64_t elements);
   /// The number of rows of a table that is viewed whole.
   int64_t table(FieldName field, const mg_view& view);
@@ -133,6 +135,7 @@ class Checker {
   const mg_buffer& bounded(FieldName field, const mg_view& view);
   void class_is(FieldName field, const mg_view& view, int32_t expected);
   void gradients(FieldName field, const mg_view& view);
+  void check_whole(FieldName field, const mg_view& view) const;
   void width_is(FieldName field, const mg_view& view, int64_t expected) const;
 
   const Program& program_;

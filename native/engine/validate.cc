@@ -323,8 +323,8 @@ void check_update(Checker& c, const Update& op, int64_t elements) {
 }
 
 void check(Checker& c, const mg_optimize& op) {
-  c.whole_parameter("parameters", op.parameters);
-  c.whole_gradients("gradients", op.gradients);
+  c.parameter_range("parameters", op.parameters);
+  c.gradient_range("gradients", op.gradients, op.parameters);
   check_update(c, op, op.parameters.width);
   c.updated_once("parameters", op.parameters);
 }

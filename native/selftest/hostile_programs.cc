@@ -269,6 +269,12 @@ const std::vector<Case>& cases() {
          c.op<mg_penalty>(kPenalty).parameters = c.views({{all.buffer, 0, 4}, {all.buffer, 3, 2}});
        },
        {"op 10", "parameters[1]", "overlap"}},
+      {"gradients of other parameters",
+       [](Change& c) { c.op<mg_optimize>(kOptimize).gradients.offset = 1, c.op<mg_optimize>(kOptimize).gradients.width -= 1; },
+       {"op 11 (optimize)", "gradients", "parameters"}},
+      {"parameters past the store",
+       [](Change& c) { c.op<mg_optimize>(kOptimize).parameters.offset = 1; },
+       {"op 11 (optimize)", "parameters", "range"}},
       {"two optimizers", [](Change& c) { c.again(kOptimize, kTable); }, {"op 12 (optimize)", "already"}},
       {"two updates of one table", [](Change& c) { c.again(kTable, kTable); }, {"op 13 (embedding_update)", "table", "already"}},
       {"two tables with one moment",

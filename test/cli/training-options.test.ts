@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 
 import { parseConfig } from '../../lib/cli/config.js'
 import { modelClasses } from '../../lib/model/classes.js'
+import { adagrad } from '../../lib/optimizers/adagrad.js'
 import { adam } from '../../lib/optimizers/adam.js'
 import type { FitOptions } from '../../lib/training/options.js'
 import { reduceOnPlateau } from '../../lib/training/reduce-on-plateau.js'
@@ -53,6 +54,27 @@ describe('a configuration trains as code does', () => {
       { fit: { epochs: 3, batchSize: 100, optimizer: adam({ learningRate: schedule }) } },
     ],
     [
+      'groups of weights',
+      {
+        fit: {
+          epochs: 3,
+          optimizers: { embedding: { name: 'adagrad', learningRate: 0.1 } },
+          rates: { 'tower.buy': 3 },
+          freeze: ['gate'],
+          taskWeights: { click: 0.25 },
+        },
+      },
+      {
+        fit: {
+          epochs: 3,
+          optimizers: { embedding: adagrad({ learningRate: 0.1 }) },
+          rates: { 'tower.buy': 3 },
+          freeze: ['gate'],
+          taskWeights: { click: 0.25 },
+        },
+      },
+    ],
+    [
       'reduceOnPlateau',
       { fit: { epochs: 4, callbacks: [{ kind: 'reduceOnPlateau', monitor: 'loss', mode: 'max', patience: 1 }] } },
       { fit: { epochs: 4, callbacks: [reduceOnPlateau({ monitor: 'loss', mode: 'max', patience: 1 })] } },
@@ -71,6 +93,9 @@ describe('mistakes name the key', () => {
       { fit: { optimizer: { name: 'adam', learningRate: { schedule: 'cosine', rate: 1 } } } },
       'fit.optimizer.learningRate.steps',
     ],
+    ['an optimizer of a group', { fit: { optimizers: { gate: { name: 'adagrad', rate: 1 } } } }, 'fit.optimizers.gate.rate'],
+    ['a rate of a group', { fit: { rates: { gate: -1 } } }, 'fit.rates.gate'],
+    ['frozen groups', { fit: { freeze: 'gate' } }, 'fit.freeze'],
     ['a callback', { fit: { callbacks: [{ kind: 'reduceOnPlateau', factor: 2 }] } }, 'fit.callbacks[0].factor'],
   ])('%s', (_, config, field) => {
     expect(() => parseConfig({ ...base, ...config })).toThrow(refusal('ARGUMENT', { field: `config.${field}` }))

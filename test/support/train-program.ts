@@ -17,5 +17,13 @@ export function testNetwork(
   options: CommonOptions,
   optimizer: OptimizerRule,
 ): TestNetwork {
-  return { network, tasks, train: lowerStep(network, stepOptions(options, optimizer)) }
+  const training = { optimizer, rate: 'learningRate' } as const
+  return {
+    network,
+    tasks,
+    train: lowerStep(
+      network,
+      stepOptions(options, () => training),
+    ),
+  }
 }

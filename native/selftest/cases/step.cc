@@ -1,4 +1,6 @@
 // Cases of ops that run once a step: penalties and the update of the flat store, after a dense layer's gradient.
+#include <utility>
+
 #include "selftest/cases/cases.h"
 #include "selftest/cases/rule.h"
 
@@ -46,10 +48,15 @@ Program optimize_case(Random& random, int64_t rows) {
   const int64_t cut = random.between(1, all.width);
   const double l1 = random.chance(0.5) ? 0.01 : 0, l2 = random.chance(0.5) ? 0.02 : 0;
   p.add(mg_penalty{p.list(std::vector<mg_view>{{all.buffer, 0, cut}}), p.gradients(), p.scalar_output(), l1, l2});
-  mg_optimize op{};
-  op.parameters = all, op.gradients = p.gradients();
-  fill_rule(p, random, op, all.width);
-  p.add(op);
+  // The whole store, or two ranges with rules of their own and perhaps weights between them that stay as they are.
+  const int64_t end = random.chance(0.5) ? all.width : random.between(1, all.width), next = random.between(end, all.width);
+  for (const auto& [from, to] : {std::pair{int64_t{0}, end}, std::pair{next, all.width}}) {
+    if (from == to) continue;
+    mg_optimize op{};
+    op.parameters = {all.buffer, from, to - from}, op.gradients = {p.gradients().buffer, from, to - from};
+    fill_rule(p, random, op, to - from);
+    p.add(op);
+  }
   return p;
 }
 
