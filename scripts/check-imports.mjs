@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-const side = ['data', 'features', 'tasks', 'optimizers', 'metrics', 'io']
+const side = ['data', 'features', 'tasks', 'optimizers', 'balancing', 'metrics', 'io']
 const inner = ['core', 'native']
 const trained = ['training', 'runtime', 'models', 'layers', ...inner, ...side]
 /** What each folder of lib may import besides itself. */

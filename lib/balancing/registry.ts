@@ -1,0 +1,74 @@
+// Balancing methods by name, for configurations and saved models. A new method is one file, one member of the type and one row.
+
+import { z } from 'zod'
+
+import { checkInteger, invalidArgument, parseOptions } from '../core/check.js'
+import { Balancer } from './balancer.js'
+import { type Dwa, type DwaOptions, dwa } from './dwa.js'
+import { type Fixed, type FixedOptions, fixed } from './fixed.js'
+import { type Gls, type GlsOptions, gls } from './gls.js'
+import { type ImtlL, type ImtlLOptions, imtlL } from './imtl-l.js'
+import type { Method, Needs } from './method.js'
+import { type Rlw, type RlwOptions, rlw } from './rlw.js'
+import { type Uncertainty, type UncertaintyOptions, uncertainty } from './uncertainty.js'
+
+/** A method with every option filled in, as plain readonly data. */
+export type Balancing = Dwa | Fixed | Gls | ImtlL | Rlw | Uncertainty
+
+/** A method as users write it: its name, or its name and options. */
+export type BalanceOptions =
+  | Balancing['method']
+  | DwaOptions
+  | FixedOptions
+  | GlsOptions
+  | ImtlLOptions
+  | RlwOptions
+  | UncertaintyOptions
+
+const methods: { readonly [Name in Balancing['method']]: Method<Extract<Balancing, { method: Name }>> } = {
+  fixed,
+  uncertainty,
+  dwa,
+  rlw,
+  gls,
+  imtlL,
+}
+
+export const balancingNames = Object.keys(methods) as readonly Balancing['method'][]
+const nameSchema = z.looseObject({ method: z.enum(balancingNames) })
+
+/** Most tasks of a balancer. */
+export const mostBalanced = 64
+
+/**
+ * A method from its name, or from plain data with a name: `'mgda'`, `{ "method": "cagrad", "c": 0.4 }`.
+ * @param what the prefix of the field in errors.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the option.
+ */
+export function parseBalancing(value: unknown, what = 'balance'): Balancing {
+  const options = typeof value === 'string' ? { method: value } : value
+  const { method } = parseOptions(what, nameSchema, options)
+  return Object.freeze(parseOptions<Balancing>(what, methods[method].schema, options))
+}
+
+/** What a method must know, and when. */
+export function needsOf({ method }: Balancing): Needs {
+  return methods[method].needs
+}
+
+/**
+ * A balancer for the tasks of a model, in their order.
+ * @param seed for `rlw` and `pcgrad`, an integer in [0, 2^53).
+ * @throws ERR_MULTIGATE_ARGUMENT for a number of tasks outside [1, 64], or options that name an unknown task.
+ */
+export function balancerOf(
+  balancing: Balancing,
+  { tasks, seed }: { readonly tasks: readonly string[]; readonly seed: number },
+): Balancer {
+  const names = [...tasks]
+  if (names.length < 1 || names.length > mostBalanced)
+    throw invalidArgument('balance', `from 1 to ${mostBalanced} tasks`, names.length, "leave 'balance' out")
+  checkInteger('seed', seed, { min: 0 })
+  const { needs, rule } = methods[balancing.method] as Method<Balancing>
+  return new Balancer(balancing.method, names, needs, rule({ tasks: names, options: balancing, seed }))
+}
