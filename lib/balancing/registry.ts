@@ -4,26 +4,36 @@ import { z } from 'zod'
 
 import { checkInteger, invalidArgument, parseOptions } from '../core/check.js'
 import { Balancer } from './balancer.js'
+import { type Cagrad, type CagradOptions, cagrad } from './cagrad.js'
 import { type Dwa, type DwaOptions, dwa } from './dwa.js'
 import { type Fixed, type FixedOptions, fixed } from './fixed.js'
 import { type Gls, type GlsOptions, gls } from './gls.js'
+import { type Gradnorm, type GradnormOptions, gradnorm } from './gradnorm.js'
 import { type ImtlL, type ImtlLOptions, imtlL } from './imtl-l.js'
 import type { Method, Needs } from './method.js'
+import { type Mgda, type MgdaOptions, mgda } from './mgda.js'
+import { type Pcgrad, type PcgradOptions, pcgrad } from './pcgrad.js'
 import { type Rlw, type RlwOptions, rlw } from './rlw.js'
 import { type Uncertainty, type UncertaintyOptions, uncertainty } from './uncertainty.js'
+import { type Upgrad, type UpgradOptions, upgrad } from './upgrad.js'
 
 /** A method with every option filled in, as plain readonly data. */
-export type Balancing = Dwa | Fixed | Gls | ImtlL | Rlw | Uncertainty
+export type Balancing = Cagrad | Dwa | Fixed | Gls | Gradnorm | ImtlL | Mgda | Pcgrad | Rlw | Uncertainty | Upgrad
 
 /** A method as users write it: its name, or its name and options. */
 export type BalanceOptions =
   | Balancing['method']
+  | CagradOptions
   | DwaOptions
   | FixedOptions
   | GlsOptions
+  | GradnormOptions
   | ImtlLOptions
+  | MgdaOptions
+  | PcgradOptions
   | RlwOptions
   | UncertaintyOptions
+  | UpgradOptions
 
 const methods: { readonly [Name in Balancing['method']]: Method<Extract<Balancing, { method: Name }>> } = {
   fixed,
@@ -32,6 +42,11 @@ const methods: { readonly [Name in Balancing['method']]: Method<Extract<Balancin
   rlw,
   gls,
   imtlL,
+  gradnorm,
+  pcgrad,
+  cagrad,
+  mgda,
+  upgrad,
 }
 
 export const balancingNames = Object.keys(methods) as readonly Balancing['method'][]
