@@ -43,6 +43,7 @@ export const mgda = method<Mgda>({
             if (batch.present[task] === 1 && !(batch.gram[task * tasks.length + task]! > 0)) weights[task] = 1 / (present - count)
           return
         }
+        if (count === 0) return
         // In units of directions: x_t = w_t times the length of the divided gradient, so that sum_t x_t / length_t = 1.
         for (let at = 0; at < count; at += 1) {
           const loss = byLoss ? batch.losses[directions.tasks[at]!]! : 1

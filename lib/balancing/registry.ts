@@ -3,35 +3,61 @@
 import { z } from 'zod'
 
 import { checkInteger, invalidArgument, parseOptions } from '../core/check.js'
+import { type AlignedMtl, type AlignedMtlOptions, alignedMtl } from './aligned-mtl.js'
 import { Balancer } from './balancer.js'
 import { type Cagrad, type CagradOptions, cagrad } from './cagrad.js'
 import { type Dwa, type DwaOptions, dwa } from './dwa.js'
+import { type Famo, type FamoOptions, famo } from './famo.js'
 import { type Fixed, type FixedOptions, fixed } from './fixed.js'
 import { type Gls, type GlsOptions, gls } from './gls.js'
 import { type Gradnorm, type GradnormOptions, gradnorm } from './gradnorm.js'
+import { type ImtlG, type ImtlGOptions, imtlG } from './imtl-g.js'
 import { type ImtlL, type ImtlLOptions, imtlL } from './imtl-l.js'
 import type { Method, Needs } from './method.js'
 import { type Mgda, type MgdaOptions, mgda } from './mgda.js'
+import { type NashMtl, type NashMtlOptions, nashMtl } from './nash-mtl.js'
 import { type Pcgrad, type PcgradOptions, pcgrad } from './pcgrad.js'
 import { type Rlw, type RlwOptions, rlw } from './rlw.js'
+import { type Stch, type StchOptions, stch } from './stch.js'
 import { type Uncertainty, type UncertaintyOptions, uncertainty } from './uncertainty.js'
 import { type Upgrad, type UpgradOptions, upgrad } from './upgrad.js'
 
 /** A method with every option filled in, as plain readonly data. */
-export type Balancing = Cagrad | Dwa | Fixed | Gls | Gradnorm | ImtlL | Mgda | Pcgrad | Rlw | Uncertainty | Upgrad
+export type Balancing =
+  | AlignedMtl
+  | Cagrad
+  | Dwa
+  | Famo
+  | Fixed
+  | Gls
+  | Gradnorm
+  | ImtlG
+  | ImtlL
+  | Mgda
+  | NashMtl
+  | Pcgrad
+  | Rlw
+  | Stch
+  | Uncertainty
+  | Upgrad
 
 /** A method as users write it: its name, or its name and options. */
 export type BalanceOptions =
   | Balancing['method']
+  | AlignedMtlOptions
   | CagradOptions
   | DwaOptions
+  | FamoOptions
   | FixedOptions
   | GlsOptions
   | GradnormOptions
+  | ImtlGOptions
   | ImtlLOptions
   | MgdaOptions
+  | NashMtlOptions
   | PcgradOptions
   | RlwOptions
+  | StchOptions
   | UncertaintyOptions
   | UpgradOptions
 
@@ -47,6 +73,11 @@ const methods: { readonly [Name in Balancing['method']]: Method<Extract<Balancin
   cagrad,
   mgda,
   upgrad,
+  nashMtl,
+  alignedMtl,
+  imtlG,
+  famo,
+  stch,
 }
 
 export const balancingNames = Object.keys(methods) as readonly Balancing['method'][]

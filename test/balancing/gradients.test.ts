@@ -398,3 +398,169 @@ describe('gradnorm', () => {
     expect(a).toBeGreaterThan(b)
   })
 })
+
+describe('nashMtl', () => {
+  it('is what TorchJD prints', () => {
+    expectClose(combination('nashMtl', example), [0.0542, 0.7061, 0.7061])
+  })
+
+  it.each([
+    [1, 3],
+    [2, 4],
+    [5, 9],
+    [8, 30],
+    [64, 200],
+  ])('of %i gradients of width %i: the gain of each task is the inverse of its weight', (tasks, width) => {
+    for (let seed = 1; seed <= 5; seed += 1) {
+      const gradients = randomGradients(tasks, width, seed)
+      const weights = weightsOf(made({ method: 'nashMtl', maxNorm: 0 }, tasks), { gradients })
+      const found = combined(weights, gradients)
+      const products = gradients.map((gradient, task) => dot(gradient, found) * (weights[task] ?? 0))
+      // Weights are sqrt(|G|) a with G a = 1 / a.
+      const norm = length(gradients.flatMap((a) => gradients.map((b) => dot(a, b))))
+      for (const product of products) expect(Math.abs(product / norm - 1)).toBeLessThan(1e-3)
+      expect(Math.min(...weights)).toBeGreaterThan(0)
+    }
+  })
+
+  it('limits the length of the combined gradient', () => {
+    expect(length(combination({ method: 'nashMtl', maxNorm: 0.25 }, example))).toBeCloseTo(0.25, 12)
+    const short = example.map((gradient) => gradient.map((value) => value * 1e-3))
+    const free = combination({ method: 'nashMtl', maxNorm: 0 }, short)
+    expect(length(free)).toBeLessThan(1)
+    expectClose(combination('nashMtl', short), free, 15)
+  })
+
+  it('makes new weights every so many steps', () => {
+    const balancer = made({ method: 'nashMtl', every: 3, maxNorm: 0 }, 2)
+    const at = (step: number) => weightsOf(balancer, { step, gradients: randomGradients(2, 3, step + 1) })
+    // Step 1 makes the first, since there are none yet.
+    const [first, second, third, fourth, fifth] = [1, 2, 3, 4, 6].map(at)
+    expect(second).toEqual(first)
+    expect(third).not.toEqual(first)
+    expect(fourth).toEqual(third)
+    expect(fifth).not.toEqual(third)
+  })
+
+  it('has a solution where gradients cancel', () => {
+    const weights = weightsOf(made({ method: 'nashMtl', maxNorm: 0 }, 2), {
+      gradients: [
+        [1, 2],
+        [-1, -2],
+      ],
+    })
+    expect(weights[0]).toBeCloseTo(weights[1] ?? 0, 8)
+    expect(weights[0]).toBeLessThan(3000)
+  })
+})
+
+describe('alignedMtl', () => {
+  it('is what TorchJD prints', () => {
+    expectClose(combination('alignedMtl', example), [0.2133, 0.9673, 0.9673])
+  })
+
+  type Matrix = readonly (readonly number[])[]
+  const product = (a: Matrix, b: Matrix): number[][] =>
+    a.map((row) =>
+      (b[0] ?? []).map((_, at) =>
+        dot(
+          row,
+          b.map((other) => other[at] ?? 0),
+        ),
+      ),
+    )
+
+  /** The inverse root of a positive matrix, by the iteration of Newton and Schulz. */
+  function inverseRoot(matrix: Matrix): number[][] {
+    const trace = matrix.reduce((sum, row, at) => sum + (row[at] ?? 0), 0)
+    const unit = matrix.map((_, row) => matrix.map((_, column) => (row === column ? 1 : 0)))
+    let y: Matrix = matrix.map((row) => row.map((value) => value / trace))
+    let z: Matrix = unit
+    for (let turn = 0; turn < 60; turn += 1) {
+      const factor = product(z, y).map((row, at) => row.map((value, column) => (at === column ? 1.5 : 0) - value / 2))
+      ;[y, z] = [product(y, factor), product(factor, z)]
+    }
+    return z.map((row) => row.map((value) => value / Math.sqrt(trace)))
+  }
+
+  it.each([2, 3, 6])('of %i gradients is the mean of orthogonal ones of one length', (tasks) => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const gradients = randomGradients(tasks, tasks + 6, seed)
+      const inverse = inverseRoot(gradients.map((a) => gradients.map((b) => dot(a, b))))
+      const direct = inverse.map((row) => row.reduce((sum, value) => sum + value / tasks, 0))
+      // The mean of orthonormal gradients, times the scale.
+      const scales = (['min', 'median', 'rmse'] as const).map((scale) => {
+        const found = weightsOf(made({ method: 'alignedMtl', scale }, tasks), { gradients })
+        const own = (found[0] ?? 0) / (direct[0] ?? 1)
+        expectClose(
+          found,
+          direct.map((value) => own * value),
+          8,
+        )
+        return own
+      })
+      // The largest eigenvalue of the inverse root is the inverse of the least singular value: by powers.
+      let vector = Array<number>(tasks)
+        .fill(1)
+        .map((value, at) => value + at / 10)
+      for (let turn = 0; turn < 4000; turn += 1) {
+        const next = inverse.map((row) => dot(row, vector))
+        vector = next.map((value) => value / length(next))
+      }
+      expect(scales[0]).toBeCloseTo(1 / length(inverse.map((row) => dot(row, vector))), 6)
+      const squares = gradients.reduce((sum, gradient) => sum + dot(gradient, gradient), 0)
+      expect(scales[2]).toBeCloseTo(Math.sqrt(squares / tasks), 8)
+      // The lower median of two is the least. The next test has others.
+      if (tasks === 2) expect(scales[1]).toBeCloseTo(scales[0] ?? 0, 12)
+      else expect(scales[1]).toBeGreaterThan(scales[0] ?? 0)
+    }
+  })
+
+  it('has the median of singular values that are known', () => {
+    const gradients = [1, 2, 3, 5, 7].map((size, task) => Array.from({ length: 5 }, (_, at) => (at === task ? size : 0)))
+    // Gradients at right angles: each is scaled to the length 3, and averaged.
+    expectClose(combination({ method: 'alignedMtl', scale: 'median' }, gradients), [0.6, 0.6, 0.6, 0.6, 0.6], 12)
+    expectClose(combination('alignedMtl', gradients), [0.2, 0.2, 0.2, 0.2, 0.2], 12)
+  })
+})
+
+describe('imtlG', () => {
+  it('is what TorchJD prints', () => {
+    expectClose(combination('imtlG', example), [0.0767, 1, 1])
+  })
+
+  it.each([2, 3, 8, 20])('of %i gradients has equal projections, and weights of sum 1', (tasks) => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const gradients = randomGradients(tasks, tasks + 10, seed).map((gradient, task) =>
+        gradient.map((value) => value * 4 ** (task % 5)),
+      )
+      const weights = weightsOf(made('imtlG', tasks), { gradients })
+      expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 10)
+      const found = combined(weights, gradients)
+      const projections = gradients.map((gradient) => dot(gradient, found) / length(gradient))
+      for (const projection of projections) expect(projection / (projections[0] ?? 0)).toBeCloseTo(1, 7)
+    }
+  })
+
+  it('gives 0 where gradients cancel, and leaves out those that are 0', () => {
+    expect(
+      weightsOf(made('imtlG', 2), {
+        gradients: [
+          [1, 2, 0.3],
+          [-3, -6, -0.9],
+        ],
+      }),
+    ).toEqual([0, 0])
+    expectClose(
+      weightsOf(made('imtlG', 3), {
+        gradients: [
+          [1, 0],
+          [0, 0],
+          [0, 1],
+        ],
+      }),
+      [0.5, 0, 0.5],
+      12,
+    )
+  })
+})

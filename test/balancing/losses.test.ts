@@ -129,3 +129,121 @@ describe('gls', () => {
     expect(weightsOf(balancer, { losses: [1, 0], present: [1, 0] })).toEqual([1, 0])
   })
 })
+
+describe('famo', () => {
+  const softmax = (values: readonly number[]) => {
+    const all = values.map(Math.exp)
+    const sum = all.reduce((total, value) => total + value, 0)
+    return all.map((value) => value / sum)
+  }
+
+  it('begins with weights that make the logarithms of all losses fall alike', () => {
+    const [a = 0, b = 0] = weightsOf(made('famo', 2), { losses: [0.5, 2] })
+    expect(a + b).toBeCloseTo(1, 12)
+    expect(a / b).toBeCloseTo(4, 12)
+    const [c = 0, d = 0] = weightsOf(made({ method: 'famo', minLosses: { t0: 0.25 } }, 2), { losses: [0.5, 2] })
+    expect(c / d).toBeCloseTo(8, 12)
+  })
+
+  it('moves logits along the numerical gradient of the falls, by Adam', () => {
+    const balancer = made({ method: 'famo', gamma: 0.05 }, 3)
+    let logits = [0, 0, 0]
+    const moments = logits.map(() => ({ mean: 0, square: 0 }))
+    for (let step = 1; step <= 30; step += 1) {
+      const losses = [1, 2, 3].map((loss, task) => loss + 0.3 * Math.sin(step + task))
+      const after = losses.map((loss, task) => loss * (0.9 + 0.05 * Math.cos(step * task)))
+      const objective = (own: readonly number[]) =>
+        softmax(own).reduce((sum, share, task) => sum + share * Math.log((losses[task] ?? 1) / (after[task] ?? 1)), 0) +
+        0.025 * own.reduce((sum, value) => sum + value ** 2, 0)
+      logits = logits.map((value, task) => {
+        const by = (size: number) => logits.map((own, at) => (at === task ? own + size : own))
+        const gradient = (objective(by(1e-5)) - objective(by(-1e-5))) / 2e-5
+        const own = moments[task] ?? { mean: 0, square: 0 }
+        own.mean += 0.1 * (gradient - own.mean)
+        own.square += 0.001 * (gradient ** 2 - own.square)
+        return value - (0.025 * own.mean) / (1 - 0.9 ** step) / (Math.sqrt(own.square / (1 - 0.999 ** step)) + 1e-8)
+      })
+      balancer.settle(batchOf({ losses }), Float64Array.from(after))
+      const parts = softmax(logits).map((share, task) => share / (losses[task] ?? 1))
+      const sum = parts.reduce((total, part) => total + part, 0)
+      weightsOf(balancer, { losses }).forEach((weight, task) => expect(weight).toBeCloseTo((parts[task] ?? 0) / sum, 6))
+    }
+  })
+
+  it('prefers a task whose loss falls less', () => {
+    const balancer = made('famo', 2)
+    for (let step = 0; step < 50; step += 1) balancer.settle(batchOf({ losses: [1, 1] }), Float64Array.of(0.9, 0.99))
+    const [fast = 0, slow = 0] = weightsOf(balancer, { losses: [1, 1] })
+    expect(slow).toBeGreaterThan(2 * fast)
+  })
+
+  it('refuses a loss at its least value before and after the update, and names that are no tasks', () => {
+    const balancer = made({ method: 'famo', minLosses: { buy: 0.5 } }, ['click', 'buy'])
+    expect(() => weightsOf(balancer, { losses: [1, 0.5] })).toThrow(refusal('ARGUMENT', { says: ['famo', "'buy'", '0.5'] }))
+    expect(() => balancer.settle(batchOf({ losses: [1, 1] }), Float64Array.of(0, 1))).toThrow(
+      refusal('ARGUMENT', { says: ['famo', "'click'"] }),
+    )
+    expect(() => made({ method: 'famo', minLosses: { bye: 0.5 } }, ['click', 'buy'])).toThrow(
+      refusal('ARGUMENT', { field: 'balance.minLosses', says: ["'buy'", '"bye"'] }),
+    )
+  })
+})
+
+describe('stch', () => {
+  const gradientOf = (objective: (losses: readonly number[]) => number, losses: readonly number[]) =>
+    losses.map((loss, task) => {
+      const by = (size: number) => objective(losses.map((own, at) => (at === task ? own + size : own)))
+      return (by(1e-6 * loss) - by(-1e-6 * loss)) / (2e-6 * loss)
+    })
+
+  it('trains the sum of logarithms, and then the smooth maximum of them, by the means of the last epoch of the warm-up', () => {
+    const balancer = made({ method: 'stch', mu: 0.5, warmUp: 2 }, 3)
+    const losses = [0.5, 2, 7]
+    const logs = (own: readonly number[]) => own.reduce((sum, loss) => sum + Math.log(loss), 0)
+    for (const means of [
+      [9, 9, 9],
+      [1, 5, 6],
+    ]) {
+      weightsOf(balancer, { losses }).forEach((weight, task) =>
+        expect(weight).toBeCloseTo(gradientOf(logs, losses)[task] ?? 0, 7),
+      )
+      balancer.epoch(Float64Array.from(means), all(3))
+    }
+    balancer.epoch(Float64Array.of(2, 2, 2), all(3))
+    const nadir = [1, 5, 6]
+    const smooth = (own: readonly number[]) =>
+      3 * 0.5 * Math.log(own.reduce((sum, loss, task) => sum + Math.exp(Math.log(loss / (nadir[task] ?? 1)) / 0.5), 0))
+    weightsOf(balancer, { losses }).forEach((weight, task) =>
+      expect(weight).toBeCloseTo(gradientOf(smooth, losses)[task] ?? 0, 7),
+    )
+  })
+
+  it('is the smooth maximum of distances from ideal losses, with the form plain', () => {
+    const balancer = made({ method: 'stch', form: 'plain', mu: 0.7, ideal: { t1: 0.4 } }, 3)
+    const losses = [0.5, 2, 0]
+    const smooth = (own: readonly number[]) =>
+      0.7 * Math.log(own.reduce((sum, loss, task) => sum + Math.exp((loss - (task === 1 ? 0.4 : 0)) / 0.7), 0))
+    const found = weightsOf(balancer, { losses })
+    const positive = [0.5, 2, 1e-12]
+    found.slice(0, 2).forEach((weight, task) => expect(weight).toBeCloseTo(gradientOf(smooth, positive)[task] ?? 0, 7))
+    expect(found.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 12)
+  })
+
+  it('waits for the nadir of a task that the warm-up did not have', () => {
+    const balancer = made({ method: 'stch', warmUp: 1 }, 2)
+    balancer.epoch(Float64Array.of(2, 0), Uint8Array.of(1, 0))
+    // By its own loss until then: log 1 for both.
+    expect(weightsOf(balancer, { losses: [2, 4] })).toEqual([0.5, 0.25])
+    balancer.epoch(Float64Array.of(3, 1), all(2))
+    expect(balancer.state()['nadir']).toEqual([2, 1])
+  })
+
+  it('refuses options of the other form, and a loss of 0', () => {
+    expect(() => made({ method: 'stch', form: 'plain', warmUp: 2 }, 2)).toThrow(refusal('ARGUMENT', { field: 'balance.warmUp' }))
+    expect(() => made({ method: 'stch', warmUp: 0 }, 2)).toThrow(refusal('ARGUMENT', { field: 'balance.warmUp' }))
+    expect(() => made({ method: 'stch', ideal: { t0: 1 } }, 2)).toThrow(refusal('ARGUMENT', { field: 'balance.ideal' }))
+    expect(() => weightsOf(made('stch', ['click', 'buy']), { losses: [1, 0] })).toThrow(
+      refusal('ARGUMENT', { says: ['stch', "'buy'"] }),
+    )
+  })
+})
