@@ -20,13 +20,13 @@ export const dwa = method<Dwa>({
   needs: { before: 'nothing', after: 'nothing', epochs: true },
   rule({ tasks, options }) {
     const count = tasks.length
+    // 0 until there are that many epochs.
     const [last, earlier] = [new Float64Array(count), new Float64Array(count)]
-    const epochs = new Float64Array(count)
     return {
-      kept: { last: { values: last }, earlier: { values: earlier }, epochs: { values: epochs, min: 0 } },
+      kept: { last: { values: last }, earlier: { values: earlier } },
       weigh(_, weights) {
         for (let task = 0; task < count; task += 1) {
-          const ratio = epochs[task]! >= 2 && earlier[task]! > 0 ? last[task]! / earlier[task]! : 1
+          const ratio = earlier[task]! > 0 ? last[task]! / earlier[task]! : 1
           weights[task] = ratio / options.temperature
         }
         softmax(weights)
@@ -37,7 +37,6 @@ export const dwa = method<Dwa>({
           if (present[task] !== 1) continue
           earlier[task] = last[task]!
           last[task] = losses[task]!
-          epochs[task]! += 1
         }
       },
     }

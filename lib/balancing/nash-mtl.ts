@@ -71,44 +71,67 @@ export const nashMtl = method<NashMtl>({
   },
 })
 
-/** Solves cosines x = 1 / x, the minimum of x' cosines x / 2 - sum log x, by damped Newton steps. */
+/** Solves cosines x = 1 / x, the minimum of x' cosines x / 2 - sum log x, by Newton's method with a line search. */
 class Bargain {
   readonly x: Float64Array
   readonly #slope: Float64Array
-  readonly #goal: Float64Array
+  readonly #step: Float64Array
   readonly #factor: Float64Array
 
   constructor(most: number) {
     this.x = new Float64Array(most)
     this.#slope = new Float64Array(most)
-    this.#goal = new Float64Array(most)
+    this.#step = new Float64Array(most)
     this.#factor = new Float64Array(most * most)
   }
 
   solve(count: number, cosines: Float64Array): void {
     const { x } = this
     const slope = this.#slope
-    const goal = this.#goal
+    const step = this.#step
     x.fill(1, 0, count)
     // The best point with all variables equal. x' cosines x = count at the solution.
     x.fill(Math.sqrt(count / (Math.max(form(count, cosines, x), 0) + ridge * count)), 0, count)
-    for (let turn = 0; turn < 1000; turn += 1) {
+    for (let turn = 0; turn < 200; turn += 1) {
       for (let row = 0; row < count; row += 1) {
-        let product = ridge * x[row]!
-        for (let column = 0; column < count; column += 1) product += cosines[row * count + column]! * x[column]!
-        slope[row] = product - 1 / x[row]!
-        goal[row] = slope[row]!
+        slope[row] = this.#product(row, count, cosines, x) - 1 / x[row]!
+        step[row] = slope[row]!
       }
       this.#factorize(count, cosines)
-      substitute(this.#factor, goal, count)
+      substitute(this.#factor, step, count)
       let decrement = 0
-      for (let at = 0; at < count; at += 1) decrement += slope[at]! * goal[at]!
-      decrement = Math.sqrt(Math.max(decrement, 0))
-      // The function is self-concordant: the damped step never leaves its domain, and below 1/4 the full step converges quadratically.
-      const share = decrement > 0.25 ? 1 / (1 + decrement) : 1
-      for (let at = 0; at < count; at += 1) x[at] = Math.max(x[at]! - share * goal[at]!, x[at]! * 1e-3)
-      if (decrement < 1e-10) return
+      let linear = 0
+      let square = 0
+      for (let at = 0; at < count; at += 1) {
+        decrement += slope[at]! * step[at]!
+        linear += (slope[at]! + 1 / x[at]!) * step[at]!
+        square += this.#product(at, count, cosines, step) * step[at]!
+      }
+      const share = this.#share(count, decrement, linear, square)
+      for (let at = 0; at < count; at += 1) x[at]! -= share * step[at]!
+      if (decrement < 1e-20) return
     }
+  }
+
+  /** The largest of 1, 1/2, 1/4 and so on that lowers the function by part of what its slope promises. */
+  #share(count: number, decrement: number, linear: number, square: number): number {
+    // The function is self-concordant: this near, the full step stays in its domain and converges quadratically.
+    if (decrement < 0.06) return 1
+    let share = 1
+    for (; share > 1e-9; share /= 2) {
+      let change = share * (0.5 * share * square - linear)
+      // The logarithm of a negative number is NaN, which fails the comparison.
+      for (let at = 0; at < count; at += 1) change -= Math.log(1 - (share * this.#step[at]!) / this.x[at]!)
+      if (change <= -1e-3 * share * decrement) break
+    }
+    return share
+  }
+
+  /** Row `row` of cosines + ridge, times `vector`. */
+  #product(row: number, count: number, cosines: Float64Array, vector: Float64Array): number {
+    let sum = ridge * vector[row]!
+    for (let column = 0; column < count; column += 1) sum += cosines[row * count + column]! * vector[column]!
+    return sum
   }
 
   /** Of the second derivatives, cosines + ridge + 1 / x^2. */

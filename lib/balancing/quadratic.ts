@@ -34,7 +34,7 @@ export class Quadratic {
 
   /**
    * Minimizes x' matrix x / 2 + scale linear' x over x >= 0 and, if `total` is given, total' x = 1.
-   * @param matrix [variables, variables], symmetric and positive semidefinite, with a diagonal above 0.
+   * @param matrix [variables, variables], symmetric and positive semidefinite. With `total` its diagonal is above 0.
    * @param total [variables], above 0.
    */
   solve(variables: number, matrix: Float64Array, linear?: Float64Array, scale = 1, total?: Float64Array): void {

@@ -48,8 +48,6 @@ export const upgrad = method<Upgrad>({
         for (let row = 0; row < count; row += 1)
           for (let column = 0; column < count; column += 1)
             matrix[row * count + column] = gram[chosen[row]! * all + chosen[column]!]! / trace + (row === column ? regEps : 0)
-        // A gradient of 0 conflicts with none. The program needs a diagonal above 0.
-        for (let at = 0; at < count; at += 1) matrix[at * count + at] ||= 1
         // v = e_i / n + x with x >= 0.
         for (let own = 0; own < count; own += 1) {
           for (let at = 0; at < count; at += 1) linear[at] = matrix[own * count + at]!

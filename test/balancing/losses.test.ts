@@ -36,6 +36,15 @@ describe('uncertainty', () => {
   })
 })
 
+it('uncertainty keeps what it knows of a task that is absent', () => {
+  const balancer = made('uncertainty', 2)
+  balancer.settle(batchOf({ losses: [3, 3] }))
+  const [, before] = weightsOf(balancer, { losses: [1, 1] })
+  balancer.settle(batchOf({ losses: [3, 0], present: [1, 0] }))
+  expect(weightsOf(balancer, { losses: [1, 1] })[1]).toBe(before)
+  expect(balancer.state()['steps']).toEqual([2, 1])
+})
+
 describe('imtlL', () => {
   it('makes weighted losses equal', () => {
     const losses = [0.2, 1, 30]

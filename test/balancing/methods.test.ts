@@ -330,6 +330,13 @@ describe.each(titled(byGradients))('%s, of gradients,', (_, balance) => {
 })
 
 describe('a balancer', () => {
+  it('refuses numbers that no state has', () => {
+    const state = { ...made('uncertainty', 2).state(), square: [1, -1e-9] }
+    expect(() => made('uncertainty', 2).restore(state)).toThrow(
+      refusal('FORMAT', { field: 'balance.state.square[1]', says: '-1e-9' }),
+    )
+  })
+
   it('takes from 1 to 64 tasks, and names only tasks that it has', () => {
     for (const count of [0, 65])
       expect(() => balancerOf(parseBalancing('mgda'), { tasks: names(count), seed: 1 })).toThrow(
@@ -358,6 +365,12 @@ describe('a balancer', () => {
     expect(() => made('dwa', ['click', 'buy']).epoch(Float64Array.of(1, NaN), Uint8Array.of(1, 1))).toThrow(
       refusal('DIVERGED', { says: "'buy'" }),
     )
+  })
+
+  it('takes a Gram matrix that rounding has made impossible', () => {
+    const gram = Float64Array.of(1, 1.001, -1.001, 1.001, 1, -1, -1.001, -1, 1)
+    for (const balance of byGradients)
+      expect(weightsOf(made(balance, 3), { gram }).every(Number.isFinite), JSON.stringify(balance)).toBe(true)
   })
 
   it('says which weights can be made ahead', () => {
