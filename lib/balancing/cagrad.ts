@@ -27,7 +27,7 @@ const vanishing = 1e-5
 export const cagrad = method<Cagrad>({
   schema: z.strictObject({
     method: z.literal('cagrad'),
-    c: fraction.min(0).default(0.5),
+    c: fraction.default(0.5),
     rescale: z.enum(['none', 'square', 'sum']).default('square'),
     ...gradientFields,
   }),

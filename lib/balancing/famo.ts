@@ -3,10 +3,9 @@
 
 import { z } from 'zod'
 
-import { invalidArgument } from '../core/check.js'
 import { amount } from '../core/schemas.js'
 import { Adam, rateField } from './adam.js'
-import { type Filled, method, requirePositive } from './method.js'
+import { type Filled, lossesByTask, method, requirePositive } from './method.js'
 import { softmax } from './softmax.js'
 
 export interface FamoOptions {
@@ -25,14 +24,12 @@ export interface FamoOptions {
  */
 export type Famo = Filled<FamoOptions>
 
-const leastLosses = z.record(z.string(), amount).default({})
-
 export const famo = method<Famo>({
   schema: z.strictObject({
     method: z.literal('famo'),
     gamma: amount.default(0.01),
     learningRate: rateField,
-    minLosses: leastLosses,
+    minLosses: z.record(z.string(), amount).default({}),
   }),
   needs: { before: 'losses', after: 'again', epochs: false },
   rule({ tasks, options: { gamma, learningRate, minLosses } }) {
@@ -76,11 +73,3 @@ export const famo = method<Famo>({
     }
   },
 })
-
-/** [tasks], 0 where no loss is given. @throws ERR_MULTIGATE_ARGUMENT for a name that is no task. */
-export function lossesByTask(field: string, tasks: readonly string[], losses: Readonly<Record<string, number>>): Float64Array {
-  const unknown = Object.keys(losses).find((name) => !tasks.includes(name))
-  if (unknown !== undefined)
-    throw invalidArgument(field, `the names of tasks: ${tasks.map((name) => `'${name}'`).join(', ')}`, unknown)
-  return Float64Array.from(tasks, (name) => (Object.hasOwn(losses, name) ? losses[name]! : 0))
-}

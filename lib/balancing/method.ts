@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { wrongArgument } from '../core/check.js'
+import { invalidArgument, wrongArgument } from '../core/check.js'
 
 /** What is known of the batch of a step. A field that the method does not need then is not read. */
 export interface Batch {
@@ -100,4 +100,12 @@ export function requirePositive(
           `'${tasks[task]}'; choose a method that reads no logarithm, such as 'dwa' or 'upgrad'`,
       )
   }
+}
+
+/** [tasks], 0 where no loss is given. @throws ERR_MULTIGATE_ARGUMENT for a name that is no task. */
+export function lossesByTask(field: string, tasks: readonly string[], losses: Readonly<Record<string, number>>): Float64Array {
+  const unknown = Object.keys(losses).find((name) => !tasks.includes(name))
+  if (unknown !== undefined)
+    throw invalidArgument(field, `the names of tasks: ${tasks.map((name) => `'${name}'`).join(', ')}`, unknown)
+  return Float64Array.from(tasks, (name) => (Object.hasOwn(losses, name) ? losses[name]! : 0))
 }

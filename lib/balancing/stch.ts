@@ -3,8 +3,7 @@
 import { z } from 'zod'
 
 import { amount } from '../core/schemas.js'
-import { lossesByTask } from './famo.js'
-import { type Filled, method, requirePositive } from './method.js'
+import { type Filled, lossesByTask, method, requirePositive } from './method.js'
 import { softmax } from './softmax.js'
 
 export interface StchOptions {

@@ -551,6 +551,13 @@ describe('gradients that are equal but for the rounding of float32', () => {
   })
 
   it('count as equal in imtlG', () => {
+    // Taken for different, they would have the weights 0, 1/2 and 1/2.
+    const near = [
+      [1, 0, 0],
+      [1, 1e-5, 0],
+      [1, 0, 3e-5],
+    ]
+    expectClose(weightsOf(made('imtlG', 3), { gradients: near }), [1 / 3, 1 / 3, 1 / 3], 4)
     const gradients = [
       [1, 0, 0],
       [1, 1e-5, 0],
