@@ -109,7 +109,8 @@ class Bargain {
       }
       const share = this.#share(count, decrement, linear, square)
       for (let at = 0; at < count; at += 1) x[at]! -= share * step[at]!
-      if (decrement < 1e-20) return
+      // After this step the next one would be of the size of its square.
+      if (decrement < 1e-12) return
     }
   }
 

@@ -432,6 +432,26 @@ describe('nashMtl', () => {
     }
   })
 
+  it('finds the positive solution where full steps of Newton end in a negative one', () => {
+    const gradients = [
+      [-4, -4, -4],
+      [-9, -7, 6],
+      [0, 7, -7],
+      [-9, 8, 1],
+      [7, 2, -6],
+      [6, -9, 0],
+    ]
+    const weights = weightsOf(made({ method: 'nashMtl', maxNorm: 0 }, 6), { gradients })
+    const found = combined(weights, gradients)
+    const norm = length(gradients.flatMap((a) => gradients.map((b) => dot(a, b))))
+    gradients.forEach((gradient, task) => {
+      const weight = weights[task] ?? 0
+      // Six gradients in three dimensions need the 1e-6 that is added to the diagonal of their cosines.
+      expect((weight * (dot(gradient, found) + 1e-6 * weight * dot(gradient, gradient))) / norm).toBeCloseTo(1, 7)
+    })
+    expect(Math.min(...weights)).toBeGreaterThan(0)
+  })
+
   it('limits the length of the combined gradient', () => {
     expect(length(combination({ method: 'nashMtl', maxNorm: 0.25 }, example))).toBeCloseTo(0.25, 12)
     const short = example.map((gradient) => gradient.map((value) => value * 1e-3))
