@@ -1,4 +1,4 @@
-// Balancing methods by name, for configurations and saved models. A new method is one file, one member of the type and one row.
+// Balancing methods by name, for configurations and saved models. A new method is one file, one member of each type and one row.
 
 import { z } from 'zod'
 
