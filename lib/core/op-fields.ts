@@ -228,11 +228,48 @@ export type MulticlassPredictOpFields = {
 }
 
 /**
+ * The dot products of t row views [n,w]: scalar output `output` + k += the sum over rows and columns of gradients_i gradients_j, for the k-th
+ * pair i <= j in the order (0,0), (0,1) .. (0,t-1), (1,1) .. (t-1,t-1).
+ */
+export type RowGramOpFields = {
+  readonly gradients: readonly View[]
+  readonly output: number
+}
+
+/**
  * Reduces a GRADIENT buffer: overwrites it (not +=) with the sum over all rows of this run. Its contents before that, in the phase
  * ROWS, are undefined.
  */
 export type ReduceGradientsOpFields = {
   readonly gradients: View
+}
+
+/**
+ * The dot products of t whole GRADIENT buffers over the elements that `parameters` name: outputs and pairs as of row_gram.
+ */
+export type GradientGramOpFields = {
+  readonly gradients: readonly View[]
+  readonly parameters: readonly View[]
+  readonly output: number
+}
+
+/**
+ * y = the sum of w_i gradients_i, in the order listed. gradients, y: whole GRADIENT buffers; y becomes whole by this op, and no op adds to it before.
+ * weights: w_0, a scalar input; w_i is the i-th after it. Each is a finite float32.
+ */
+export type CombineGradientsOpFields = {
+  readonly gradients: readonly View[]
+  readonly y: View
+  readonly weights: number
+}
+
+/**
+ * The same for STORED rows: y[n,w] = the sum of w_i inputs_i[n,w].
+ */
+export type CombineRowsOpFields = {
+  readonly inputs: readonly View[]
+  readonly y: View
+  readonly weights: number
 }
 
 /**
@@ -326,7 +363,11 @@ export interface OpFields {
   readonly squared_loss: SquaredLossOpFields
   readonly multiclass_loss: MulticlassLossOpFields
   readonly multiclass_predict: MulticlassPredictOpFields
+  readonly row_gram: RowGramOpFields
   readonly reduce_gradients: ReduceGradientsOpFields
+  readonly gradient_gram: GradientGramOpFields
+  readonly combine_gradients: CombineGradientsOpFields
+  readonly combine_rows: CombineRowsOpFields
   readonly penalty: PenaltyOpFields
   readonly optimize: OptimizeOpFields
   readonly embedding_update: EmbeddingUpdateOpFields
@@ -352,7 +393,11 @@ export const phaseOf = {
   squared_loss: 'rows',
   multiclass_loss: 'rows',
   multiclass_predict: 'rows',
+  row_gram: 'rows',
   reduce_gradients: 'gradients',
+  gradient_gram: 'gradients',
+  combine_gradients: 'update',
+  combine_rows: 'update',
   penalty: 'update',
   optimize: 'update',
   embedding_update: 'tables',

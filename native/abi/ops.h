@@ -9,7 +9,7 @@
  *   gradients accumulate (+=). Activation gradients overwrite (=), unless `accumulate` is 1.
  * - A view that an op writes overlaps no other view of the op. Exception: an op may write the same view several times, all but the first
  *   with `accumulate`; the values add up in the order listed.
- * - Each GRADIENT buffer has one reduce_gradients. One op updates each parameter, moment and table. Several ops may have gradients for the
+ * - Each GRADIENT buffer has one reduce_gradients or combine_gradients. One op updates each parameter, moment and table. Several ops may have gradients for the
  *   same weights: in one buffer they add up. If ranges overlap partially, backends that cannot add them up refuse the program.
  * - An opaque buffer (`experts`, `pre` of the mixture) is a whole ACTIVATION. The backend chooses its inner order and size. One forward op
  *   writes it, one backward op of the same topology consumes it, and no other op may name it. Streams and gates must not change in between.
@@ -43,7 +43,11 @@
   OP(squared_loss, ROWS)          \
   OP(multiclass_loss, ROWS)       \
   OP(multiclass_predict, ROWS)    \
+  OP(row_gram, ROWS)              \
   OP(reduce_gradients, GRADIENTS) \
+  OP(gradient_gram, GRADIENTS)    \
+  OP(combine_gradients, UPDATE)   \
+  OP(combine_rows, UPDATE)        \
   OP(penalty, UPDATE)             \
   OP(optimize, UPDATE)            \
   OP(embedding_update, TABLES)
@@ -215,9 +219,34 @@
   VIEW(logits)                                                              \
   VIEW(y)
 
+/* The dot products of t row views [n,w]: scalar output `output` + k += the sum over rows and columns of gradients_i gradients_j, for the k-th
+ * pair i <= j in the order (0,0), (0,1) .. (0,t-1), (1,1) .. (t-1,t-1). */
+#define MG_FIELDS_row_gram(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(gradients)                                                \
+  INT(output)
+
 /* Reduces a GRADIENT buffer: overwrites it (not +=) with the sum over all rows of this run. Its contents before that, in the phase
  * ROWS, are undefined. */
 #define MG_FIELDS_reduce_gradients(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) VIEW(gradients)
+
+/* The dot products of t whole GRADIENT buffers over the elements that `parameters` name: outputs and pairs as of row_gram. */
+#define MG_FIELDS_gradient_gram(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(gradients)                                                     \
+  VIEWS(parameters)                                                    \
+  INT(output)
+
+/* y = the sum of w_i gradients_i, in the order listed. gradients, y: whole GRADIENT buffers; y becomes whole by this op, and no op adds to it before.
+ * weights: w_0, a scalar input; w_i is the i-th after it. Each is a finite float32. */
+#define MG_FIELDS_combine_gradients(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(gradients)                                                         \
+  VIEW(y)                                                                  \
+  SCALAR(weights)
+
+/* The same for STORED rows: y[n,w] = the sum of w_i inputs_i[n,w]. */
+#define MG_FIELDS_combine_rows(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(inputs)                                                       \
+  VIEW(y)                                                             \
+  SCALAR(weights)
 
 /* For each view of parameters: scalar output `loss` += l1 sum|w| + l2 sum(w^2). If `gradients` is given, their gradient there
  * += l1 sign(w) + 2 l2 w. */

@@ -237,6 +237,10 @@ struct Kernels {
   void (*multiclass_predict)(int64_t rows, int64_t classes, RowPointer logits, RowPointer y);
   // out[j] (= or, with add, +=) the sum over slots s of in[s * stride + j], in a fixed tree.
   void (*sum_slots)(int64_t slots, int64_t stride, const float* in, int64_t count, float* out, bool add);
+  // The sum of a[i] b[i].
+  double (*dot)(int64_t count, const float* a, const float* b);
+  // y[i] = the sum over the lists of weights[k] from[k][i], in order.
+  void (*weighted_sum)(int64_t count, int64_t lists, const float* const* from, const float* weights, float* y);
   // gradient += l1 sign(w) + 2 l2 w; returns l1 sum |w| + l2 sum w^2. gradient nullable.
   double (*penalty)(const Parameters*, float l1, float l2);
   void (*update)(const UpdateRule*, const Parameters*);

@@ -200,6 +200,12 @@ void Checker::stored_read(FieldName field, const mg_view& view, int64_t width) {
   }
 }
 
+void Checker::stored_write(FieldName field, const mg_view& view) {
+  class_is(field, view, MG_STORED);
+  touch(field, view);
+  uses_.push_back({field, view, true, false});
+}
+
 void Checker::parameter(FieldName field, const mg_view& view, int64_t elements) {
   class_is(field, view, MG_PARAMETER);
   if (elements != 0 && view.width != elements) fail(field, text_of(view.width, " elements"), text_of(elements));
@@ -235,7 +241,7 @@ void Checker::makes_whole(FieldName field, const mg_view& view) {
 
 void Checker::check_whole(FieldName field, const mg_view& view) const {
   if (!is_whole(view.buffer))
-    fail(field, text_of("of buffer ", view.buffer, ", made whole by no op"), "a buffer that a reduce_gradients has made whole");
+    fail(field, text_of("of buffer ", view.buffer, ", made whole by no op"), "a buffer that a reduce_gradients or combine_gradients has made whole");
 }
 
 void Checker::whole_gradients(FieldName field, const mg_view& view) {

@@ -55,6 +55,8 @@ class Checker {
   /// A whole row input of ids, gathered from a table of `rows` rows.
   int64_t ids_read(FieldName field, const mg_view& view, int64_t rows, int64_t combiner);
   void stored_read(FieldName field, const mg_view& view, int64_t width);
+  /// A step op's.
+  void stored_write(FieldName field, const mg_view& view);
 
   // Opaque buffers: whole activations whose inner order the backend chooses. One op writes, one reads, and no other may touch them.
   void kept_write(FieldName field, const mg_view& view, int64_t width);
@@ -68,7 +70,7 @@ class Checker {
   /// Elements that a step op changes: no other op may change them.
   void updated_once(FieldName field, const mg_view& view);
   void parameter_range(FieldName field, const mg_view& view);
-  // A whole GRADIENT buffer: a rows op adds to it, reduce_gradients reduces it once, then later ops read it.
+  // A whole GRADIENT buffer: rows ops add to it and reduce_gradients reduces it, or combine_gradients writes it, once. Then later ops read it.
   void adds_gradients(FieldName field, const mg_view& view);
   void makes_whole(FieldName field, const mg_view& view);
   void whole_gradients(FieldName field, const mg_view& view);
@@ -98,7 +100,7 @@ class Checker {
   static bool present(const mg_view& view) { return view.buffer != -1; }
   static bool present(int64_t scalar) { return scalar != -1; }
   void mark_written(const mg_view& view) { facts_.written[static_cast<size_t>(view.buffer)] = true; }
-  /// Refuses the view unless a reduce_gradients has reduced its buffer.
+  /// Whether an op has made the buffer whole.
   bool is_whole(int32_t buffer) const { return uses_of_[static_cast<size_t>(buffer)].whole_by >= 0; }
   const Program& program() const { return program_; }
   const mg_buffer& buffer(const mg_view& view) const { return program_.buffers[static_cast<size_t>(view.buffer)]; }
@@ -121,7 +123,7 @@ class Checker {
     int64_t first = -1;  // the first op that touched it,
     int64_t last_write = -1;
     int64_t kept_by = -1;   // the op that wrote it as opaque
-    int64_t whole_by = -1;  // gradients: the number of its reduce_gradients
+    int64_t whole_by = -1;  // gradients: the number of the op that makes it whole
     bool given_back = false;
   };
 

@@ -20,6 +20,7 @@ constexpr double kEndOfSteps = 0x1p53;
 constexpr int64_t kMaxOps = 100'000;
 constexpr int64_t kMaxBuffers = 100'000;
 constexpr int64_t kMaxScalars = 100'000;
+constexpr int64_t kMostGradients = 64;  // of a Gram matrix or a weighted sum
 constexpr int64_t kMaxListEntries = 1 << 16;
 constexpr int64_t kMaxRows = INT32_MAX;  // row_index is int32
 

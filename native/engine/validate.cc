@@ -283,6 +283,48 @@ void check(Checker& c, const mg_binary_predict& op) {
   c.row_write("y", op.y, 1);
 }
 
+/// The outputs of a Gram matrix: one per pair of `list`.
+void check_pairs(Checker& c, const char* field, const mg_views& list, int64_t output) {
+  const auto count = static_cast<int64_t>(list.count);
+  if (count < 1 || count > kMostGradients) c.fail(field, text_of(count, " views"), text_of("1 to ", kMostGradients));
+  c.scalar_output("output", output);
+  c.scalar_output("output", output + count * (count + 1) / 2 - 1);
+}
+
+void check(Checker& c, const mg_row_gram& op) {
+  check_pairs(c, "gradients", op.gradients, op.output);
+  for (int64_t i = 0; i < op.gradients.count; ++i) c.row_read({"gradients", i}, op.gradients.items[i], op.gradients.items[0].width);
+}
+
+void check(Checker& c, const mg_gradient_gram& op) {
+  check_pairs(c, "gradients", op.gradients, op.output);
+  for (int64_t i = 0; i < op.gradients.count; ++i) c.whole_gradients({"gradients", i}, op.gradients.items[i]);
+  if (op.parameters.count < 1) c.fail("parameters", "empty", "at least one view");
+  for (int64_t i = 0; i < op.parameters.count; ++i) c.parameter({"parameters", i}, op.parameters.items[i], 0);
+}
+
+/// The scalar inputs of a weighted sum, one per view of `list`.
+void check_weights(Checker& c, const char* field, const mg_views& list, int64_t weights) {
+  const auto count = static_cast<int64_t>(list.count);
+  if (count < 1 || count > kMostGradients) c.fail(field, text_of(count, " views"), text_of("1 to ", kMostGradients));
+  for (int64_t i = 0; i < count; ++i) c.weight_input("weights", weights + i);
+}
+
+void check(Checker& c, const mg_combine_gradients& op) {
+  check_weights(c, "gradients", op.gradients, op.weights);
+  for (int64_t i = 0; i < op.gradients.count; ++i) c.whole_gradients({"gradients", i}, op.gradients.items[i]);
+  c.makes_whole("y", op.y);
+}
+
+void check(Checker& c, const mg_combine_rows& op) {
+  check_weights(c, "inputs", op.inputs, op.weights);
+  c.stored_write("y", op.y);
+  for (int64_t i = 0; i < op.inputs.count; ++i) {
+    c.stored_read({"inputs", i}, op.inputs.items[i], op.y.width);
+    if (op.inputs.items[i].buffer == op.y.buffer) c.fail({"inputs", i}, "of the buffer of y", "another buffer");
+  }
+}
+
 void check(Checker& c, const mg_reduce_gradients& op) { c.makes_whole("gradients", op.gradients); }
 
 void check(Checker& c, const mg_penalty& op) {
@@ -439,7 +481,7 @@ void check_ops(const Program& program, Checker& checker) {
 void check_gradients(const ProgramFacts& facts, const Checker& checker) {
   for (const int32_t number : facts.gradients) {
     if (checker.is_whole(number)) continue;
-    throw Failure(Code::program, text_of("buffer ", number, " is of class gradient, expected a reduce_gradients op for it"));
+    throw Failure(Code::program, text_of("buffer ", number, " is of class gradient, expected a reduce_gradients or combine_gradients op for it"));
   }
 }
 

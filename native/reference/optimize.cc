@@ -113,6 +113,41 @@ void run_op(State& s, const mg_reduce_gradients& op) {
   std::copy(sum.begin(), sum.end(), s.elements(op.gradients));
 }
 
+void run_op(State& s, const mg_row_gram& op) {
+  const mg_views& list = op.gradients;
+  int64_t output = op.output;
+  for (uint32_t i = 0; i < list.count; i++)
+    for (uint32_t j = i; j < list.count; j++, output++)
+      for (int64_t r = 0; r < s.rows(); r++)
+        for (int64_t c = 0; c < list.items[0].width; c++) s.run.scalars_out[output] += s.get(list.items[i], r, c) * s.get(list.items[j], r, c);
+}
+
+void run_op(State& s, const mg_gradient_gram& op) {
+  const mg_views& list = op.gradients;
+  int64_t output = op.output;
+  for (uint32_t i = 0; i < list.count; i++)
+    for (uint32_t j = i; j < list.count; j++, output++)
+      for (uint32_t p = 0; p < op.parameters.count; p++)
+        for (int64_t at = op.parameters.items[p].offset, end = at + op.parameters.items[p].width; at < end; at++)
+          s.run.scalars_out[output] += s.elements(list.items[i])[at] * s.elements(list.items[j])[at];
+}
+
+void run_op(State& s, const mg_combine_gradients& op) {
+  double* const y = s.elements(op.y);
+  std::fill_n(y, op.y.width, 0.0);
+  for (uint32_t i = 0; i < op.gradients.count; i++)
+    for (int64_t at = 0; at < op.y.width; at++) y[at] += s.run.scalars_in[op.weights + i] * s.elements(op.gradients.items[i])[at];
+}
+
+void run_op(State& s, const mg_combine_rows& op) {
+  for (int64_t r = 0; r < s.rows(); r++)
+    for (int64_t c = 0; c < op.y.width; c++) {
+      double sum = 0;
+      for (uint32_t i = 0; i < op.inputs.count; i++) sum += s.run.scalars_in[op.weights + i] * s.get(op.inputs.items[i], r, c);
+      s.at(op.y, r, c) = sum;
+    }
+}
+
 void run_op(State& s, const mg_penalty& op) {
   for (uint32_t i = 0; i < op.parameters.count; i++) {
     const mg_view& view = op.parameters.items[i];

@@ -65,11 +65,11 @@ mg_ints Program::list(std::vector<int64_t> values) {
   return {int_lists_.back().data(), static_cast<uint32_t>(int_lists_.back().size())};
 }
 
-void Program::close_store(int count) {
+void Program::close_store(int count, int combined) {
   const auto number = static_cast<size_t>(parameter_buffer);
   store_length = static_cast<int64_t>(floats[number].size());
   buffers[number].count = store_length;
-  for (int k = 0; k < count; k++) {
+  for (int k = 0; k < count + combined; k++) {
     const mg_view view = buffer(MG_GRADIENT, 1, store_length);
     if (k == 0) gradient_buffer = view.buffer;
   }

@@ -49,8 +49,8 @@ class Program {
   MG_OPS(SELFTEST_ADD)
 #undef SELFTEST_ADD
 
-  /// Closes the flat store: its length is final. Adds this many GRADIENT buffers, each with a reduce_gradients.
-  void close_store(int gradients);
+  /// Closes the flat store: its length is final. Adds this many GRADIENT buffers, each with a reduce_gradients, and then `combined` ones, without.
+  void close_store(int gradients, int combined = 0);
   mg_view gradients(int32_t number = 0) const { return {gradient_buffer + number, 0, store_length}; }
   mg_view parameters() const { return {parameter_buffer, 0, store_length}; }
 

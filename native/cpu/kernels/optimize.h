@@ -1,6 +1,7 @@
-// What passes over parameters once a step, besides the update rules: the slot sum and penalties.
+// What passes over parameters or their gradients once a step, besides the update rules: the slot sum, products and weighted sums of several
+// gradients, and penalties.
 //
-// They work element by element, so any split over threads gives the same bits.
+// They work element by element, or sum ranges that do not depend on threads, so any split over threads gives the same bits.
 #pragma once
 #include "cpu/kernels/update.h"
 
@@ -22,6 +23,30 @@ void sum_slots(int64_t slots, int64_t stride, const float* in, int64_t count, fl
       sum = add(sum, group);
     }
     store_n(out + c, sum, n);
+  });
+}
+
+// Adds some vectors by lanes in float32, and those sums in double. 8 bytes per multiply-add.
+double dot(int64_t count, const float* a, const float* b) {
+  constexpr int kTogether = 16;
+  double total = 0;
+  vec sum = zero();
+  int summed = 0;
+  each_vector(count, [&](int64_t at, int64_t n) {
+    sum = fma(load_n(a + at, n), load_n(b + at, n), sum);
+    if (++summed < kTogether) return;
+    total += static_cast<double>(reduce_add(sum));
+    sum = zero(), summed = 0;
+  });
+  return total + static_cast<double>(reduce_add(sum));
+}
+
+// Reads every list once and writes y once.
+void weighted_sum(int64_t count, int64_t lists, const float* const* from, const float* weights, float* y) {
+  each_vector(count, [&](int64_t at, int64_t n) {
+    vec sum = zero();
+    for (int64_t k = 0; k < lists; k++) sum = fma(set1(weights[k]), load_n(from[k] + at, n), sum);
+    store_n(y + at, sum, n);
   });
 }
 

@@ -69,6 +69,8 @@ double peak(int64_t steps) {
     .multiclass_loss = mg::multiclass_loss,       \
     .multiclass_predict = mg::multiclass_predict, \
     .sum_slots = mg::sum_slots,                   \
+    .dot = mg::dot,                               \
+    .weighted_sum = mg::weighted_sum,             \
     .penalty = mg::penalty,                       \
     .update = mg::update,                         \
     .sum_rows = mg::sum_rows,                     \

@@ -28,6 +28,8 @@ Program product_predict_case(Random&, int64_t rows);
 Program squared_loss_case(Random&, int64_t rows);
 Program multiclass_loss_case(Random&, int64_t rows);
 Program multiclass_predict_case(Random&, int64_t rows);
+Program row_gram_case(Random&, int64_t rows);
+Program combine_case(Random&, int64_t rows);
 Program penalty_case(Random&, int64_t rows);
 Program optimize_case(Random&, int64_t rows);
 Program embedding_update_case(Random&, int64_t rows);
