@@ -153,6 +153,11 @@ export class ProgramBuilder {
     return this.#flat('gradient', name === undefined ? 'gradients' : `gradients:${name}`)
   }
 
+  /** Whether a gradient buffer of this name is in use. */
+  gradientsOf(name: string): boolean {
+    return this.#bindings.has(`gradients:${name}`)
+  }
+
   /** An optimizer's moment of dense parameters: `elements` in all, each of which starts from `initial`. */
   moment(name: `moment${string}`, elements: number, initial: number): View {
     this.#starts(name, initial)
@@ -183,6 +188,25 @@ export class ProgramBuilder {
     const scalar = this.#scalarInputs++
     this.#taskWeights.push({ task, scalar })
     return scalar
+  }
+
+  /** Scalar inputs one after another that weight gradients; the number of the first. */
+  weights(count: number): number {
+    const first = this.#scalarInputs
+    this.#scalarInputs += count
+    return first
+  }
+
+  /** Scalar outputs one after another; the number of the first. */
+  outputs(count: number): number {
+    const first = this.#scalarOutputs
+    this.#scalarOutputs += count
+    return first
+  }
+
+  /** The ops so far, in the order in which they were emitted. */
+  get ops(): readonly Op[] {
+    return this.#ops
   }
 
   /** The scalar output of a task's loss, and the scalar input that divides it. The batch's labels and weights give the latter. */

@@ -54,10 +54,18 @@ export interface Fields {
 
 export interface Inputs {
   readonly outputDim: number
-  /** Emits the gathers and copies. */
-  forward(tape: Tape): Fields
-  /** Gradients of the output of `forward`. Call it after the backward ops; it is empty if nothing needs gradients. */
-  gradients(program: ProgramBuilder, x: Fields): TableGradient[]
+  /**
+   * Emits the gathers and copies.
+   * @param keeps whether the gradient of the row is kept for updates of tables (default), or `keep` copies it, pass by pass.
+   */
+  forward(tape: Tape, keeps?: boolean): Fields
+  /** Copies what a backward pass left as the gradient of the row, which is then forgotten. Null if nothing needs gradients. */
+  keep(program: ProgramBuilder, x: Fields): View | null
+  /**
+   * Gradients of the output of `forward` by table. Call it after the backward ops; it is empty if nothing needs gradients.
+   * @param kept what `keep` returned, or a sum of that; default: what the backward ops left.
+   */
+  gradients(program: ProgramBuilder, x: Fields, kept?: View): TableGradient[]
 }
 
 /** The row gradients of a table: one per list of gathered ids, input by input. */
@@ -103,11 +111,12 @@ export function inputs(layout: Layout, { embedded, dense, initializer }: InputOp
 
   return {
     outputDim,
-    forward({ program, training, isFrozen: staysNow }) {
+    forward({ program, training, isFrozen: staysNow }, keeps = true) {
       const value = program.activation(outputDim)
       const stays = ({ frozen, table }: EmbeddingColumns): boolean => frozen || staysNow(table)
       const last = embeddings.findLast((embedding) => !stays(embedding))
-      const gradient = training && last !== undefined ? program.stored(last.column + last.width) : null
+      const place = (width: number): View => (keeps ? program.stored(width) : program.activation(width))
+      const gradient = training && last !== undefined ? place(last.column + last.width) : null
       const fields = new Map<string, Signal>()
       for (const embedding of embeddings) {
         const { name, column, width } = embedding
@@ -124,10 +133,20 @@ export function inputs(layout: Layout, { embedded, dense, initializer }: InputOp
       }
       return { fields, row: new Signal(value, gradient, [...fields.values()]) }
     },
-    gradients(program, { fields }) {
+    keep(program, { row }) {
+      const x = row.gradient()
+      row.clear()
+      if (x === null) return null
+      const y = program.stored(x.width)
+      program.op('copy_columns', { x, y })
+      return y
+    },
+    gradients(program, { fields }, kept) {
       const read = trained.flatMap((embedding) => {
-        const gradient = fields.get(embedding.name)?.gradient() ?? null
-        return gradient === null ? [] : [{ embedding, gradient }]
+        const field = fields.get(embedding.name)
+        const place = kept && columnsOf(kept, embedding.column, embedding.width)
+        const gradient = place === undefined ? field?.gradient() : field?.takesGradient && place
+        return gradient ? [{ embedding, gradient }] : []
       })
       return [...new Set(read.map(({ embedding }) => embedding.table))].map((table) => {
         const own = read.filter(({ embedding }) => embedding.table === table)

@@ -236,15 +236,30 @@ function emitBackward(
   doutputs: readonly OptionalView[],
   kept: Pick<OpFields['mixture_backward'], 'gates' | 'experts' | 'pre'>,
 ): void {
-  const targets = streams.map((stream) => stream.target())
+  const read = streamsRead(fields, doutputs)
+  const targets = streams.map((stream, number) => (read.has(number) ? stream.target() : undefined))
   tape.program.op('mixture_backward', {
     ...fields,
     doutputs,
-    dstreams: targets.map(({ view }) => view),
-    accumulate: targets.map(({ accumulate }) => accumulate),
+    dstreams: targets.map((target) => target?.view ?? null),
+    accumulate: targets.map((target) => target?.accumulate ?? 0),
     gradients: tape.gradients(),
     ...kept,
   })
+}
+
+/** Numbers of the streams that outputs with a gradient depend on: the others have none, and the layers before them need no backward. */
+function streamsRead(
+  { expertStream, gateStream, gateOffset, gateExpert }: MixtureTopologyFields,
+  doutputs: readonly OptionalView[],
+): Set<number> {
+  const gates = [...gateStream.keys()].filter((gate) => doutputs[gate] != null)
+  return new Set(
+    gates.flatMap((gate) => {
+      const experts = gateExpert.slice(gateOffset[gate], gateOffset[gate + 1])
+      return [at(gateStream, gate), ...experts.map((expert) => at(expertStream, expert))]
+    }),
+  )
 }
 
 function at<T>(items: readonly T[], index: number): T {

@@ -27,6 +27,11 @@ export class Signal {
     this.#parts = parts
   }
 
+  /** Whether something needs its gradient. */
+  get takesGradient(): boolean {
+    return this.#gradient !== null
+  }
+
   /** The gradient that the readers wrote; null if none did. */
   gradient(): OptionalView {
     return this.#written ? this.#gradient : null
@@ -44,9 +49,10 @@ export class Signal {
     return { view: this.#gradient, accumulate }
   }
 
-  /** Forgets the gradient: the readers of another backward pass write it anew. */
+  /** Forgets the gradient, also that of its parts: the readers of another backward pass write it anew. */
   clear(): void {
     this.#written = false
+    for (const part of this.#parts) part.clear()
   }
 
   /** Whether there is a gradient to add to. For a signal with parts: in all of its columns, or in none. */
@@ -85,6 +91,13 @@ export interface WatchedGate {
   readonly experts: readonly string[]
 }
 
+/** Signals that stand for what the tasks share. */
+interface Representation {
+  readonly signals: readonly Signal[]
+  /** Number of layers before them. */
+  readonly layers: number
+}
+
 export class Tape {
   readonly program: ProgramBuilder
   /** Called by every mixture, in the order of the levels. */
@@ -95,6 +108,7 @@ export class Tape {
   readonly #backward: (() => void)[] = []
   readonly #signals: Signal[] = []
   #gradients: string | undefined
+  #representation: Representation | undefined
   /** Count of signals with dropout. Each has its own random numbers. */
   #dropped = 0
 
@@ -150,6 +164,16 @@ export class Tape {
     if (this.training) this.#backward.push(backward)
   }
 
+  /** Says which signals stand for what the tasks share. Of several calls the last one counts. */
+  represent(signals: readonly Signal[]): void {
+    this.#representation = { signals, layers: this.#backward.length }
+  }
+
+  /** The signals that stand for what the tasks share. */
+  get representation(): readonly Signal[] {
+    return this.#representation?.signals ?? []
+  }
+
   /** The gradient buffer of the backward pass that is being emitted. */
   gradients(): View {
     return this.program.gradients(this.#gradients)
@@ -162,8 +186,24 @@ export class Tape {
    * @param gradients the name of the program's gradient buffer to which the pass adds; default: the one without a name.
    */
   backward(gradients?: string): void {
-    this.#gradients = gradients
-    for (const emit of this.#backward.toReversed()) emit()
+    this.#pass(this.#backward, gradients)
     for (const signal of this.#signals) signal.clear()
+  }
+
+  /**
+   * The same down to `representation` alone. `use` gets the gradient of each of its signals, null if the pass has none, before they are
+   * forgotten.
+   */
+  backwardToRepresentation(gradients: string, use: (gradients: readonly OptionalView[]) => void): void {
+    if (this.#representation === undefined) throw new Error('no signals stand for what the tasks share')
+    const { signals, layers } = this.#representation
+    this.#pass(this.#backward.slice(layers), gradients)
+    use(signals.map((signal) => signal.gradient()))
+    for (const signal of [...this.#signals, ...signals]) signal.clear()
+  }
+
+  #pass(layers: readonly (() => void)[], gradients: string | undefined): void {
+    this.#gradients = gradients
+    for (const emit of layers.toReversed()) emit()
   }
 }

@@ -3,8 +3,15 @@
 import type { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
-import { type BodyBuilder, type LoweringTarget, lowerModel, lowerTaskGradients } from './lowering.js'
-import type { Network, NetworkTask, TaskGradients } from './network.js'
+import {
+  type BodyBuilder,
+  type LoweringTarget,
+  lowerLosses,
+  lowerModel,
+  lowerRepresentation,
+  lowerTaskGradients,
+} from './lowering.js'
+import type { LoweredProgram, Network, NetworkTask, RepresentationGradients, TaskGradients } from './network.js'
 import type { CommonOptions } from './options.js'
 
 /** A model of the registry. `Input`: the options as a user writes them. `Options`: the same with defaults filled in. */
@@ -18,6 +25,10 @@ export interface ModelDefinition<Input, Options extends CommonOptions = CommonOp
   lower(options: Options, target: LoweringTarget): Network
   /** Lowers the rows of a training step over the same layout, with a gradient per task. */
   lowerTaskGradients(options: Options, target: LoweringTarget): TaskGradients
+  /** Lowers the rows of a training step up to the Gram matrix of the tasks' gradients by the representation. */
+  lowerRepresentation(options: Options, target: LoweringTarget): RepresentationGradients
+  /** Lowers the rows of a training step up to the losses. */
+  lowerLosses(options: Options, target: LoweringTarget): LoweredProgram
 }
 
 /** Options as a user writes them; lists may be readonly. */
@@ -57,5 +68,7 @@ export function defineModel<Input, Options extends CommonOptions>({
     checkTasks,
     lower: (options, target) => lowerModel(body, options, target),
     lowerTaskGradients: (options, target) => lowerTaskGradients(body, options, target),
+    lowerRepresentation: (options, target) => lowerRepresentation(body, options, target),
+    lowerLosses: (options, target) => lowerLosses(body, options, target),
   }
 }

@@ -34,6 +34,7 @@ export function levelsBody(context: BodyContext<ExpertOptions>, levels: readonly
     let signals = [x]
     mixtures.forEach((mixture, level) => {
       const streams = level > 0 && fusion.length > 0 ? [fuse(tape, signals, fusion)] : signals
+      tape.represent(streams)
       signals = mixture.forward(tape, streams)
     })
     return signals

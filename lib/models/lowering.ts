@@ -9,8 +9,9 @@ import { type DenseStack, denseStack } from '../layers/dense.js'
 import { emitLoss, emitPrediction, headWidth, type LossReduction } from '../layers/heads.js'
 import { type DenseInput, type EmbeddedInput, type Fields, type Inputs, inputs } from '../layers/inputs.js'
 import { type IsFrozen, type Signal, Tape, type WatchedGate } from '../layers/tape.js'
-import type { Network, NetworkFeature, NetworkTask, TaskGradients } from './network.js'
+import type { Network, NetworkFeature, NetworkTask, RepresentationGradients, TableGradient, TaskGradients } from './network.js'
 import type { CommonOptions } from './options.js'
+import { sharedParameters } from './shared-parameters.js'
 
 /** The part of a model between bottom and towers. */
 export interface Body {
@@ -104,7 +105,11 @@ function declare<Options extends CommonOptions>(
   const body = buildBody({ layout, options, inputDim: bottom.outputDim, tasks })
   const towers = tasks.map((task) => declareTower(layout, options, task, body.outputDim))
   const signals = (tape: Tape, x: Fields): Signal[] => {
-    return pairs(towers, body.forward(tape, bottom.forward(tape, x))).map(([tower, signal]) => tower.forward(tape, signal))
+    const shared = bottom.forward(tape, x)
+    tape.represent([shared])
+    const outputs = body.forward(tape, shared)
+    if (new Set(outputs).size === 1) tape.represent(outputs.slice(0, 1))
+    return pairs(towers, outputs).map(([tower, signal]) => tower.forward(tape, signal))
   }
   return { layout, options, target, inputs: row, signals, objective: body.objective ?? separateTasks }
 }
@@ -133,20 +138,96 @@ function declareInputs(layout: Layout, options: CommonOptions, features: readonl
   })
 }
 
-/** Lowers the rows of a model with this body to one backward pass per task. The layout is the one of `lowerModel`. */
+/** Lowers the rows of a model with this body to one backward pass per task, and the sum of their gradients by weights. */
 export function lowerTaskGradients<Options extends CommonOptions>(
   body: BodyBuilder<Options>,
   options: Options,
   target: LoweringTarget,
 ): TaskGradients {
   const frame = declare(body, options, target)
-  const { program, tape, x, emitLossOf } = forwardRows(frame)
-  target.tasks.forEach(({ name }, index) => {
+  const { program, tape, x, emitLossOf } = forwardRows(frame, false)
+  const passes = target.tasks.map(({ name }, index) => {
     emitLossOf(index)
+    const before = program.ops.length
     tape.backward(name)
+    return { name, ops: program.ops.slice(before), row: frame.inputs.keep(program, x) }
   })
-  const parameters = new Map(target.tasks.map(({ name }) => [name, reducedGradients(program, name)]))
-  return { rows: program.build(), parameters, tables: frame.inputs.gradients(program, x) }
+  const tasks = new Map(passes.map(({ name }) => [name, reducedGradients(program, name)]))
+  const shared = sharedParameters(passes.map(({ ops }) => ops))
+  const gradients = [...tasks.values()]
+  const output = program.outputs(pairsOf(passes.length))
+  if (shared.length > 0) program.op('gradient_gram', { gradients, parameters: shared, output })
+  const weights = program.weights(passes.length)
+  const parameters = program.gradients()
+  program.op('combine_gradients', { gradients, y: parameters, weights })
+  const rows = passes.flatMap(({ row }) => row ?? [])
+  return {
+    gradients: { parameters, tables: combineRows(program, frame.inputs, x, rows, weights) },
+    rows: program.build(),
+    tasks,
+    shared,
+    grams: shared.length > 0 ? [{ output, tasks: passes.map((_, index) => index) }] : [],
+    weights,
+  }
+}
+
+/** The weighted sum of row gradients, one per task. */
+function combineRows(program: ProgramBuilder, inputs: Inputs, x: Fields, rows: readonly View[], weights: number): TableGradient[] {
+  const [first] = rows
+  if (first === undefined) return []
+  const y = program.stored(first.width)
+  program.op('combine_rows', { inputs: rows, y, weights })
+  return inputs.gradients(program, x, y)
+}
+
+/** Lowers the rows of a model with this body to the Gram matrix of the tasks' gradients by the representation. */
+export function lowerRepresentation<Options extends CommonOptions>(
+  body: BodyBuilder<Options>,
+  options: Options,
+  target: LoweringTarget,
+): RepresentationGradients {
+  const { program, tape, emitLossOf } = forwardRows(declare(body, options, target), false)
+  const found = tape.representation.map(() => ({ gradients: [] as View[], tasks: [] as number[] }))
+  const name = 'representation'
+  target.tasks.forEach((_, index) => {
+    emitLossOf(index)
+    tape.backwardToRepresentation(name, (gradients) => {
+      for (const [place, x] of pairs(found, gradients)) {
+        if (x === null) continue
+        const y = program.activation(x.width)
+        program.op('copy_columns', { x, y })
+        place.gradients.push(y)
+        place.tasks.push(index)
+      }
+    })
+  })
+  const grams = found
+    .filter(({ tasks }) => tasks.length > 0)
+    .map(({ gradients, tasks }) => {
+      const output = program.outputs(pairsOf(tasks.length))
+      program.op('row_gram', { gradients, output })
+      return { output, tasks }
+    })
+  if (program.gradientsOf(name)) reducedGradients(program, name)
+  return { rows: program.build(), grams }
+}
+
+/** Lowers the rows of a model with this body to the losses of training, with its dropout. */
+export function lowerLosses<Options extends CommonOptions>(
+  body: BodyBuilder<Options>,
+  options: Options,
+  target: LoweringTarget,
+): LoweredProgram {
+  const { program, emitLossOf } = forwardRows(declare(body, options, target), false)
+  target.tasks.forEach((_, index) => {
+    emitLossOf(index)
+  })
+  return program.build()
+}
+
+/** Pairs i <= j of a list. */
+function pairsOf(count: number): number {
+  return (count * (count + 1)) / 2
 }
 
 function lowerRows(frame: Frame): Pick<Network, 'rows' | 'gradients'> {
@@ -161,11 +242,11 @@ function lowerRows(frame: Frame): Pick<Network, 'rows' | 'gradients'> {
 }
 
 /** Emits the forward ops of training. Losses and backward follow. */
-function forwardRows({ layout, options, target, inputs: row, signals, objective }: Frame) {
+function forwardRows({ layout, options, target, inputs: row, signals, objective }: Frame, keepsRows = true) {
   const program = new ProgramBuilder(layout, { training: true })
   const dropout = { rate: options.dropout, seed: options.seed }
   const tape = new Tape(program, dropout, undefined, target.isFrozen)
-  const x = row.forward(tape)
+  const x = row.forward(tape, keepsRows)
   const outputs = signals(tape, x)
   const emitLossOf = (index: number): void => {
     objective.loss(tape, outputs, target.tasks, index, options.lossReduction)

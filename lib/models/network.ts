@@ -31,12 +31,33 @@ export interface Network {
   readonly gateLevels: readonly (readonly WatchedGate[])[]
 }
 
-/** The rows of a training step with a gradient of the weights per task. Those of tables are the sum over the tasks. */
-export interface TaskGradients {
+/** What a program makes of a batch for the balance of its tasks: scalar outputs from `output` on, one per pair of the list `tasks`. */
+export interface GramPlace {
+  readonly output: number
+  /** Numbers of tasks. Their gradients' products lie in the order (0,0), (0,1) .., (1,1) .. of this list. */
+  readonly tasks: readonly number[]
+}
+
+/**
+ * Rows of a training step with a gradient per task: first their Gram matrix over the shared parameters, in the phase of gradients, then the
+ * sum by weights that are set in between, in the phase of updates.
+ */
+export interface TaskGradients extends Pick<Network, 'rows' | 'gradients'> {
+  /** The gradients of the dense parameters, by task. */
+  readonly tasks: ReadonlyMap<string, View>
+  /** The dense parameters that the losses of several tasks depend on. */
+  readonly shared: readonly View[]
+  /** Empty if nothing is shared. */
+  readonly grams: readonly GramPlace[]
+  /** The scalar input of the first task's weight; the others follow. */
+  readonly weights: number
+}
+
+/** Forward, losses, and backward down to the signals that stand for what the tasks share, without an update. */
+export interface RepresentationGradients {
   readonly rows: LoweredProgram
-  /** The gradients' places after `rows`: those of the weights by task. */
-  readonly parameters: ReadonlyMap<string, View>
-  readonly tables: readonly TableGradient[]
+  /** The Gram matrix of the tasks' gradients is their sum. Empty if nothing before the representation is trained. */
+  readonly grams: readonly GramPlace[]
 }
 
 /** A feature as a network sees it. It is fitted, so its table size is known. */

@@ -153,6 +153,11 @@ export interface NativeStep {
   run(first: StepPhase, last?: StepPhase): Promise<void>
   /** The divisors of losses, in the program's order: computed from the rows, or set before 'rows' runs. */
   denominators: Float64Array
+  /**
+   * Replaces the scalar inputs from number `scalar` on for the phases to come. They must be weights, of tasks or of weighted sums.
+   * @throws ERR_MULTIGATE_ARGUMENT for another scalar, and unless each weight is a finite float32.
+   */
+  setWeights(scalar: number, values: Float64Array): void
   /** Scalar outputs so far, then the denominators, as in the result of a run. */
   readonly results: Float64Array
   /**

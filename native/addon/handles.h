@@ -134,6 +134,7 @@ class StepHandle : public HandleBase<StepHandle, OpenStep> {
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value denominators(const Napi::CallbackInfo& info);
   Napi::Value set_denominators(const Napi::CallbackInfo& info);
+  Napi::Value set_weights(const Napi::CallbackInfo& info);
   Napi::Value results(const Napi::CallbackInfo& info);
   Napi::Value read_stored(const Napi::CallbackInfo& info);
   Napi::Value write_stored(const Napi::CallbackInfo& info);

@@ -45,7 +45,7 @@ Napi::Function StepHandle::define(Napi::Env env) {
   return DefineClass(
       env, kName,
       {instance_method<&StepHandle::run>("run"), instance_accessor<&StepHandle::denominators, &StepHandle::set_denominators>("denominators"),
-       instance_getter<&StepHandle::results>("results"), instance_method<&StepHandle::read_stored>("readStored"),
+       instance_method<&StepHandle::set_weights>("setWeights"), instance_getter<&StepHandle::results>("results"), instance_method<&StepHandle::read_stored>("readStored"),
        instance_method<&StepHandle::write_stored>("writeStored"), instance_method<&StepHandle::end>("end")});
 }
 
@@ -73,6 +73,14 @@ Napi::Value StepHandle::set_denominators(const Napi::CallbackInfo& info) {
   const Span span = span_of(Where("denominators"), info[0], "a Float64Array");
   const Span values = input_span(Where("denominators"), info[0], napi_float64_array, span.length);
   live().set_denominators(static_cast<const double*>(values.data), values.length);
+  return info.Env().Undefined();
+}
+
+Napi::Value StepHandle::set_weights(const Napi::CallbackInfo& info) {
+  const int64_t first = to_integer(Where("scalar"), info[0]);
+  const Span span = span_of(Where("values"), info[1], "a Float64Array");
+  const Span values = input_span(Where("values"), info[1], napi_float64_array, span.length);
+  live().set_weights(first, static_cast<const double*>(values.data), values.length);
   return info.Env().Undefined();
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace multigate {
@@ -81,6 +82,20 @@ void OpenStep::set_denominators(const double* values, int64_t count) {
   }
   double* result = plan.scalars_out_.data() + plan.scalar_outputs_;
   for (const mg_denominator& d : plan.denominators_) plan.scalars_in_[static_cast<size_t>(d.scalar)] = *result++ = *values++;
+}
+
+void OpenStep::set_weights(int64_t first, const double* values, int64_t count) {
+  check_live();
+  check_idle();
+  Plan& plan = *step_->plan_;
+  const std::vector<int32_t>& weights = plan.facts_.task_weights;
+  for (int64_t k = 0; k < count; ++k) {
+    if (std::find(weights.begin(), weights.end(), first + k) == weights.end())
+      throw Failure(Code::argument, text_of("scalar input ", first + k, " is no weight, expected those of tasks or of weighted sums"));
+    if (!(std::abs(values[k]) <= std::numeric_limits<float>::max()))
+      throw Failure(Code::argument, text_of("values[", k, "] is ", values[k], ", expected a weight, a finite float32"));
+  }
+  std::copy_n(values, count, plan.scalars_in_.begin() + first);
 }
 
 const std::vector<double>& OpenStep::results() const {

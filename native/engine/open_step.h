@@ -31,6 +31,8 @@ class OpenStep {
   std::vector<double> denominators() const;
   /// Replaces those computed from the rows. Call it before 'rows' runs. @throws Failure (argument, busy).
   void set_denominators(const double* values, int64_t count);
+  /// Replaces the scalar inputs from `first` on, which must be weights, for the phases to come. @throws Failure (argument, busy).
+  void set_weights(int64_t first, const double* values, int64_t count);
   /// Scalar outputs so far, then denominators. @throws Failure (busy).
   const std::vector<double>& results() const;
 

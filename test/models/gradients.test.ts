@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 
 import { ProgramBuilder } from '../../lib/core/program.js'
 import { updateRule } from '../../lib/layers/update.js'
-import type { TaskGradients } from '../../lib/models/network.js'
+import type { Network, TaskGradients } from '../../lib/models/network.js'
 import { emitTableUpdate } from '../../lib/training/step-program.js'
 import { directionalError } from '../support/differences.js'
 import { NetworkRun } from '../support/network-run.js'
@@ -37,36 +37,49 @@ function gradientsOf(run: NetworkRun, { rows, network }: RandomNetwork): Map<str
   return new Map(gradients)
 }
 
-/** The gradients that rows leave in these buffers, and how far a step of rate 1 moves each table. */
+interface Gradients {
+  /** By tensor, and how far a step of rate 1 moves each table. */
+  readonly of: Map<string, Float64Array>
+  /** By task and tensor. */
+  readonly tasks: Map<string, Map<string, Float64Array>>
+  readonly results: Float64Array
+}
+
+/** The gradients that rows leave, those of the tasks combined by weights. */
 function rowGradients(
   place: TestPlace,
-  test: RandomNetwork,
-  { rows, tables }: Pick<TaskGradients, 'rows' | 'tables'>,
-  buffers: readonly ('gradients' | `gradients:${string}`)[],
-): Map<string, Float64Array> {
-  const { network, tasks } = test
+  { network, tasks, rows: data }: RandomNetwork,
+  { rows, gradients, tasks: ofTasks, weights }: Pick<Network, 'rows' | 'gradients'> & Partial<TaskGradients>,
+  values: readonly number[] = [],
+): Gradients {
   const program = ProgramBuilder.after(rows, network.parameters)
   const rule = updateRule({ name: 'sgd', form: 'keras', momentum: 0, nesterov: false })
-  for (const table of tables) emitTableUpdate(program, table, rule, { penalty: { l1: 0, l2: 0 }, exact: false })
+  for (const table of gradients.tables) emitTableUpdate(program, table, rule, { penalty: { l1: 0, l2: 0 }, exact: false })
   const run = new NetworkRun({ network, tasks, train: program.build() }, place)
   initialize(run)
   const before = new Map(network.tables.map(({ name }) => [name, run.read(`table:${name}`)]))
-  run.train(test.rows, { ...still, learningRate: 1, draw: 1 })
-  const found = new Map<string, Float64Array>()
-  for (const { name } of network.parameters.tensors) {
-    const parts = buffers.map((buffer) => run.read(name, buffer))
-    const sum = Float64Array.from(parts[0] ?? [], (_, index) => parts.reduce((total, part) => total + (part[index] ?? NaN), 0))
-    found.set(name, sum)
-  }
-  before.forEach((values, name) => {
+  const unnamed = new Map(values.map((value, index) => [(weights ?? NaN) + index, value]))
+  const { results } = run.train(data, { ...still, learningRate: 1, draw: 1 }, unnamed)
+  const read = (buffer: 'gradients' | `gradients:${string}`) =>
+    new Map(network.parameters.tensors.map(({ name }) => [name, Float64Array.from(run.read(name, buffer))]))
+  const of = read('gradients')
+  before.forEach((old, name) => {
     const after = run.read(`table:${name}`)
-    found.set(
+    of.set(
       `table:${name}`,
-      Float64Array.from(values, (value, index) => value - (after[index] ?? NaN)),
+      Float64Array.from(old, (value, index) => value - (after[index] ?? NaN)),
     )
   })
+  const each = new Map([...(ofTasks?.keys() ?? [])].map((name) => [name, read(`gradients:${name}`)]))
   run.dispose()
-  return found
+  return { of, tasks: each, results }
+}
+
+/** The flat store with the values of its tensors. */
+function storeOf({ network }: RandomNetwork, values: ReadonlyMap<string, Float64Array>): Float64Array {
+  const store = new Float64Array(network.parameters.elements)
+  for (const { name, offset } of network.parameters.tensors) store.set(values.get(name) ?? [], offset)
+  return store
 }
 
 /** The largest distance of any tensor's gradient, relative to its norm or to the rounding of what it is the sum of. */
@@ -83,28 +96,71 @@ function largestError(got: ReadonlyMap<string, Float64Array>, want: ReadonlyMap<
 }
 
 describe.each(places)('the gradients of tasks on $name', (place) => {
-  it.each(modelNames)('%s: each is of its own task, and their sum is the joint one', (model) => {
+  it.each(modelNames)('%s: each is of its own task, and their weighted sum is the joint one', (model) => {
     for (let seed = 0; seed < 6; seed += 1) {
       const test = randomNetwork(seed, { model, rows: 70, size: 9, activations: smooth, optimizer: sgd })
       const { network, tasks, taskGradients } = test
-      const tables = network.gradients.tables
-      const joint = rowGradients(place, test, { rows: network.rows, tables }, ['gradients'])
-      const names = [...taskGradients.parameters.keys()]
-      expect(names).toEqual(tasks.map(({ name }) => name))
-      const sum = rowGradients(
+      const joint = rowGradients(place, test, network)
+      const ones = rowGradients(
         place,
         test,
         taskGradients,
-        names.map((name) => `gradients:${name}` as const),
+        tasks.map(() => 1),
       )
-      expect(largestError(sum, joint), test.name).toBeLessThan(place.tolerance())
-      for (const name of names) {
-        const own = rowGradients(place, test, taskGradients, [`gradients:${name}`])
-        // A tower is of its own task. In an ESMM also of later ones.
+      const names = [...ones.tasks.keys()]
+      expect(names).toEqual(tasks.map(({ name }) => name))
+      expect(largestError(ones.of, joint.of), test.name).toBeLessThan(place.tolerance())
+      // A tower is of its own task. In an ESMM also of later ones.
+      for (const [name, own] of ones.tasks) {
         for (const [index, other] of names.entries()) {
           const towers = [...own].filter(([tensor]) => tensor.startsWith(`tower.${other}.`))
           const none = towers.every(([, values]) => values.every((value) => value === 0))
           expect(none, `${test.name}: ${other} in ${name}`).toBe(model === 'ESMM' ? index > names.indexOf(name) : other !== name)
+        }
+      }
+      // The combination is linear, also that of table rows: it is what the weights times the losses would give.
+      const weights = tasks.map((_, index) => 1.5 - index)
+      const weighted = {
+        ...test,
+        tasks: tasks.map((task, index) => ({ ...task, weight: task.weight * (weights[index] ?? NaN) })),
+      }
+      const want = rowGradients(place, weighted, network).of
+      expect(largestError(rowGradients(place, test, taskGradients, weights).of, want), test.name).toBeLessThan(place.tolerance())
+    }
+  })
+
+  it.each(modelNames)('%s: their Gram matrix is over what several tasks use, and nothing else', (model) => {
+    for (let seed = 0; seed < 6; seed += 1) {
+      const test = randomNetwork(seed, { model, rows: 70, size: 9, activations: smooth, optimizer: sgd })
+      const { tasks, taskGradients } = test
+      const found = rowGradients(
+        place,
+        test,
+        taskGradients,
+        tasks.map(() => 1),
+      )
+      const stores = [...found.tasks.values()].map((values) => storeOf(test, values))
+      const users = (at: number): number => stores.filter((store) => store[at] !== 0).length
+      const shared = new Set(
+        taskGradients.shared.flatMap(({ offset, width }) => Array.from({ length: width }, (_, k) => offset + k)),
+      )
+      const all = [...(stores[0] ?? [])].keys()
+      expect(
+        [...all].filter((at) => users(at) > 1 && !shared.has(at)),
+        test.name,
+      ).toEqual([])
+      expect([...shared].filter((at) => users(at) === 1).length, test.name).toBeLessThanOrEqual(shared.size / 4)
+      expect(taskGradients.grams).toHaveLength(shared.size > 0 ? 1 : 0)
+      for (const { output, tasks: numbers } of taskGradients.grams) {
+        expect(numbers).toEqual([...tasks.keys()])
+        let at = output
+        for (const [i, one] of stores.entries()) {
+          for (const other of stores.slice(i)) {
+            const product = [...shared].reduce((sum, index) => sum + (one[index] ?? NaN) * (other[index] ?? NaN), 0)
+            const scale = Math.hypot(...one) * Math.hypot(...other)
+            expect(Math.abs((found.results[at] ?? NaN) - product), test.name).toBeLessThanOrEqual(place.tolerance() * scale)
+            at += 1
+          }
         }
       }
     }

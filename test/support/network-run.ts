@@ -22,7 +22,12 @@ export type Scalars = Readonly<Record<string, number>>
 export interface RunResult {
   readonly scalars: Scalars
   readonly outputs: Readonly<Record<string, FloatArray>>
+  /** All scalar outputs by number, then the denominators. */
+  readonly results: Float64Array
 }
+
+/** Scalar inputs without a name. */
+export type Unnamed = ReadonlyMap<number, number>
 
 /** A memory as long as the flat store. */
 type Store = 'parameters' | 'gradients' | `gradients:${string}`
@@ -70,8 +75,8 @@ export class NetworkRun {
     memory?.write(0, memory.read(0, memory.elements).map((value) => factor * value) as FloatArray)
   }
 
-  train(rows: Rows, scalars: Scalars): RunResult {
-    return this.#run(this.program, rows, scalars)
+  train(rows: Rows, scalars: Scalars, unnamed?: Unnamed): RunResult {
+    return this.#run(this.program, rows, scalars, unnamed)
   }
 
   /** Like `train`, but phase by phase. `between` is called after each run with the last phase of that run. */
@@ -127,7 +132,12 @@ export class NetworkRun {
     this.#plans.set(program, plan)
   }
 
-  #request(program: LoweredProgram, rows: Rows, scalars: Scalars): { request: RunRequest; outputs: RunResult['outputs'] } {
+  #request(
+    program: LoweredProgram,
+    rows: Rows,
+    scalars: Scalars,
+    unnamed: Unnamed = new Map(),
+  ): { request: RunRequest; outputs: RunResult['outputs'] } {
     const inputs = program.rowInputs.map((name) => {
       const input = rows[name]
       if (input === undefined) throw new Error(`no rows for ${name}`)
@@ -144,13 +154,15 @@ export class NetworkRun {
     for (const { task, scalar } of program.taskWeights) {
       given[scalar] = this.#tasks.find(({ name }) => name === task)?.weight ?? NaN
     }
+    for (const [number, value] of unnamed) given[number] = value
     const request = { rows: count, inputs, outputs: outputs.map(([, array]) => array), scalars: given, threads: this.#threads }
     return { request, outputs: Object.fromEntries(outputs) }
   }
 
-  #run(program: LoweredProgram, rows: Rows, scalars: Scalars): RunResult {
-    const { request, outputs } = this.#request(program, rows, scalars)
-    return { scalars: scalarsOf(program, this.plan(program).run(request)), outputs }
+  #run(program: LoweredProgram, rows: Rows, scalars: Scalars, unnamed?: Unnamed): RunResult {
+    const { request, outputs } = this.#request(program, rows, scalars, unnamed)
+    const results = this.plan(program).run(request)
+    return { scalars: scalarsOf(program, results), outputs, results }
   }
 
   #find(name: string, from: Store = 'parameters'): { memory: NativeMemory; offset: number; elements: number } {

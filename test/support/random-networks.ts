@@ -2,7 +2,7 @@
 
 import type { ModelDefinition } from '../../lib/models/definition.js'
 import type { LoweringTarget } from '../../lib/models/lowering.js'
-import type { Network, NetworkTask, TaskGradients } from '../../lib/models/network.js'
+import type { LoweredProgram, Network, NetworkTask, RepresentationGradients, TaskGradients } from '../../lib/models/network.js'
 import { type ModelName, models } from '../../lib/models/registry.js'
 import { type Optimizer, parseOptimizer } from '../../lib/optimizers/optimizer.js'
 import { randomArray, randomOf } from '../../lib/verify/numbers.js'
@@ -12,6 +12,8 @@ import { type TestNetwork, testNetwork } from './train-program.js'
 export interface RandomNetwork extends TestNetwork {
   readonly name: string
   readonly taskGradients: TaskGradients
+  readonly representation: RepresentationGradients
+  readonly losses: LoweredProgram
   readonly rows: Rows
 }
 
@@ -84,12 +86,13 @@ export function randomNetwork(
     tasks,
   } satisfies LoweringTarget
   const network = definition.lower(parsed, target)
-  const taskGradients = definition.lowerTaskGradients(parsed, target)
   const made = testNetwork(network, tasks, parsed, parseOptimizer(optimizer))
   return {
     name: `${seed}: ${model} ${JSON.stringify(drawn)}`,
     ...made,
-    taskGradients,
+    taskGradients: definition.lowerTaskGradients(parsed, target),
+    representation: definition.lowerRepresentation(parsed, target),
+    losses: definition.lowerLosses(parsed, target),
     rows: randomRows(network, tasks, rows, random),
   }
 }
