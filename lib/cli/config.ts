@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 
+import { parseBalancing } from '../balancing/registry.js'
 import { describeValue, parseOptions } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
 import { splitSchema } from '../data/split.js'
@@ -99,6 +100,7 @@ async function readExtended(path: string, sources: JsonSource[]): Promise<unknow
 export function parseConfig(json: unknown): Omit<Config, 'located'> {
   const { model, features, tasks, csv, split, fit, ...own } = parseOptions('config', configSchema, json)
   const { optimizer, optimizers, callbacks, ...settings } = fit
+  if (settings.balance !== undefined) parseBalancing(settings.balance, 'config.fit.balance')
   const optimizerOf = (value: unknown, name: string) => parseOptimizer(value, `config.fit.${name}`)
   return {
     model,

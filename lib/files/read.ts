@@ -116,6 +116,7 @@ export class ModelFile {
     }
     return {
       steps,
+      balance: json.balance as TrainingState['balance'],
       rateFactor,
       optimizer: this.check(() => optimizerOf(optimizer, 'optimizer')),
       optimizers: this.check(() => mapValues(optimizers, (value, group) => optimizerOf(value, `optimizers.${group}`))),

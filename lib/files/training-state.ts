@@ -29,6 +29,9 @@ export const trainingSchema = z.strictObject({
   freeze: z.array(z.string()).default([]),
   steps: z.int().min(0),
   rateFactor: z.number().min(0).default(1),
+  balance: z
+    .strictObject({ taskWeights: z.record(z.string(), z.number()).nullable(), method: z.looseObject({ method: z.string() }) })
+    .optional(),
   epochs: z.array(z.looseObject({ epoch: z.int().min(1) })),
   stopped: z.string().nullable(),
   weightsOf: z.int().min(0),
@@ -45,6 +48,7 @@ export function trainingJson(state: TrainingState): z.input<typeof trainingSchem
     freeze: [...state.freeze],
     steps: state.steps,
     rateFactor: state.rateFactor,
+    balance: state.balance,
     epochs: state.epochs.map((epoch) => ({ ...epoch })),
     stopped: state.stopReason ?? null,
     weightsOf: state.weightsEpoch,

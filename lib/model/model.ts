@@ -3,6 +3,7 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import { type Balancing, needsOf, parseBalancing } from '../balancing/registry.js'
 import { isTypedArray } from '../core/arrays.js'
 import { checkKeys, checkList, guarded, invalidArgument, parseOptions, unreadable } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
@@ -17,7 +18,6 @@ import type { Built, ModelConfig } from '../files/format.js'
 import { ModelFile } from '../files/read.js'
 import { writeModel } from '../files/write.js'
 import { labelInput, weightInput } from '../layers/heads.js'
-import type { IsFrozen } from '../layers/tape.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { LoweredProgram, Network, NetworkTask } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
@@ -41,6 +41,7 @@ import type { History } from '../training/history.js'
 import { callSchema, type FitOptions, type FitValues, fitSchema } from '../training/options.js'
 import type { TrainingState } from '../training/state.js'
 import { lowerStep, stepOptions } from '../training/step-program.js'
+import { type BalancedStep, checkTaskWeights } from '../training/task-balance.js'
 import { describe, type ModelDescription } from './describe.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
 
@@ -348,7 +349,13 @@ export class Model<
     } = parseOptions('fit', fitSchema, options)
     const optimizer = parseOptimizer(chosen, 'fit.optimizer')
     const groups = this.#groups(optimizer, optimizers, settings)
-    checkTaskWeights(settings.taskWeights, this.tasks)
+    const balancing = parseBalancing(settings.balance ?? 'fixed', 'fit.balance')
+    const weights = checkTaskWeights(
+      'fit.taskWeights',
+      settings.taskWeights,
+      this.tasks.map(({ name }) => name),
+    )
+    if (this.tasks.every(({ name }) => weights[name] === 0)) throw invalidArgument('fit.taskWeights', 'a weight above 0', weights)
     checkDataset('fit.train', train)
     await ofDataset('training', () => checkRows(train))
     if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
@@ -362,7 +369,7 @@ export class Model<
     // Keep a new model unbuilt until its data are checked: the next call may bring other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     if (known === undefined) await this.#draw(built)
-    const program = this.#lowerStep(built, groups)
+    const step = this.#lowerBalanced(built, groups, balancing)
     const { native } = this.#compute
     const started = performance.now()
     const purpose = (state ?? this.#built) ? 'more training' : 'training'
@@ -371,13 +378,13 @@ export class Model<
       validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', checkpoint)))
     checkpoint()
     this.#built = built
-    const tasks = built.encoder.tasks.map((task) => ({ ...task, weight: settings.taskWeights[task.name] ?? task.weight }))
+    const tasks = built.encoder.tasks.map((task) => ({ ...task, weight: weights[task.name] ?? task.weight }))
     return await runFit({
       settings,
       callbacks,
       model: this.name,
       runner: built.runner,
-      program,
+      step,
       optimizer,
       groups,
       resumed: file && state && resumed(file, state.training, built.runner),
@@ -460,8 +467,8 @@ export class Model<
     return { encoder, runner: new NetworkRunner(network, this.#compute), drawn: { ...drawn }, reading }
   }
 
-  #lower({ features, tasks }: DataEncoder, isFrozen?: IsFrozen): Network {
-    return this.#definition.lower(this.#network, { features, tasks, isFrozen })
+  #lower({ features, tasks }: DataEncoder): Network {
+    return this.#definition.lower(this.#network, { features, tasks })
   }
 
   /** The optimizers and rates of the groups of weights. */
@@ -474,14 +481,40 @@ export class Model<
     return groups
   }
 
-  #lowerStep({ runner, encoder }: Built, groups: Groups): LoweredProgram {
-    const { tensors } = runner.network.parameters
+  #lowerStep(built: Built, groups: Groups): LoweredProgram {
+    return this.#lowerBalanced(built, groups, fixed).program
+  }
+
+  /** Lowers a training step, and what its balance of tasks runs beside it. */
+  #lowerBalanced({ runner: { network }, encoder }: Built, groups: Groups, balancing: Balancing): BalancedStep {
     const isFrozen = (weights: Tensor | Table): boolean => groups.of(weights) === null
-    if ([...tensors, ...runner.network.tables].every(isFrozen)) {
+    if ([...network.parameters.tensors, ...network.tables].every(isFrozen)) {
       throw invalidArgument('fit.freeze', 'groups that leave something to train', groups.options.freeze)
     }
-    const rows = groups.options.freeze.length === 0 ? runner.network : this.#lower(encoder, isFrozen)
-    return lowerStep(rows, stepOptions(this.#network, groups.of))
+    const { features, tasks } = encoder
+    const target = { features, tasks, isFrozen }
+    const options = stepOptions(this.#network, groups.of)
+    const { before, after } = needsOf(balancing)
+    const readsGram = before === 'gram' || after === 'gram'
+    if (readsGram && 'on' in balancing && balancing.on === 'parameters') {
+      const separate = this.#definition.lowerTaskGradients(this.#network, target)
+      if (separate.grams.length === 0) throw nothingShared(balancing)
+      return { balancing, program: lowerStep({ ...network, ...separate }, options), separate }
+    }
+    const rows = groups.options.freeze.length === 0 ? network : this.#definition.lower(this.#network, target)
+    const program = lowerStep(rows, options)
+    if (readsGram) {
+      const { rows: measured, grams } = this.#definition.lowerRepresentation(this.#network, target)
+      if (grams.length === 0) throw nothingBefore(balancing)
+      return { balancing, program, before: { program: measured, grams } }
+    }
+    const losses = before === 'losses' || after === 'again' ? this.#definition.lowerLosses(this.#network, target) : undefined
+    return {
+      balancing,
+      program,
+      before: before === 'losses' && losses ? { program: losses, grams: [] } : undefined,
+      after: after === 'again' ? losses : undefined,
+    }
   }
 
   #need(what: string): Built {
@@ -544,13 +577,24 @@ function checkNamed<Spec extends { readonly name: string }>(
   return parsed
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT naming a weight of no task, or that no task has a weight above 0. */
-function checkTaskWeights(weights: Readonly<Record<string, number>>, tasks: readonly Task[]): void {
-  const names = tasks.map(({ name }) => name)
-  for (const name of Object.keys(weights)) {
-    if (!names.includes(name)) throw invalidArgument(`fit.taskWeights.${name}`, `a task (${names.join(', ')})`, name)
-  }
-  if (names.every((name) => weights[name] === 0)) throw invalidArgument('fit.taskWeights', 'a weight above 0', weights)
+const fixed = parseBalancing('fixed')
+
+function nothingShared({ method }: Balancing): Error {
+  return invalidArgument(
+    'fit.balance',
+    'a model whose tasks share dense parameters that are trained, such as experts or a bottom',
+    method,
+    "choose a method that reads losses alone, such as 'uncertainty'",
+  )
+}
+
+function nothingBefore({ method }: Balancing): Error {
+  return invalidArgument(
+    'fit.balance.on',
+    'trained embeddings or bottom layers in front of the experts',
+    method,
+    "set on: 'parameters'",
+  )
 }
 
 /** A feature must not have the name of a task's encoded labels or weights. */

@@ -153,7 +153,13 @@ export function lowerTaskGradients<Options extends CommonOptions>(
     return { name, ops: program.ops.slice(before), row: frame.inputs.keep(program, x) }
   })
   const tasks = new Map(passes.map(({ name }) => [name, reducedGradients(program, name)]))
-  const shared = sharedParameters(passes.map(({ ops }) => ops))
+  const shared = sharedParameters(
+    passes.map(({ ops }) => ops),
+    (offset) => {
+      const tensor = frame.layout.tensors.findLast((candidate) => candidate.offset <= offset)
+      return tensor !== undefined && !tape.isFrozen(tensor)
+    },
+  )
   const gradients = [...tasks.values()]
   const output = program.outputs(pairsOf(passes.length))
   if (shared.length > 0) program.op('gradient_gram', { gradients, parameters: shared, output })
@@ -172,7 +178,13 @@ export function lowerTaskGradients<Options extends CommonOptions>(
 }
 
 /** The weighted sum of row gradients, one per task. */
-function combineRows(program: ProgramBuilder, inputs: Inputs, x: Fields, rows: readonly View[], weights: number): TableGradient[] {
+function combineRows(
+  program: ProgramBuilder,
+  inputs: Inputs,
+  x: Fields,
+  rows: readonly View[],
+  weights: number,
+): TableGradient[] {
   const [first] = rows
   if (first === undefined) return []
   const y = program.stored(first.width)

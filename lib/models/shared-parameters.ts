@@ -3,14 +3,17 @@
 
 import type { Op, OpFields, OptionalView, View } from '../core/op-fields.js'
 
-/** Ranges of the flat store that the backward passes of at least two tasks have a gradient for, in the order of the store. */
-export function sharedParameters(passes: readonly (readonly Op[])[]): View[] {
+/**
+ * Ranges of the flat store that the backward passes of at least two tasks have a gradient for, in the order of the store.
+ * @param trains whether the tensor that begins at or before this element is trained.
+ */
+export function sharedParameters(passes: readonly (readonly Op[])[], trains: (offset: number) => boolean): View[] {
   const uses = new Map<number, { view: View; tasks: number }>()
   for (const ops of passes) {
     const own = new Map(ops.flatMap(parametersOf).map((view) => [view.offset, view]))
     for (const [offset, view] of own) uses.set(offset, { view, tasks: (uses.get(offset)?.tasks ?? 0) + 1 })
   }
-  const shared = [...uses.values()].filter(({ tasks }) => tasks > 1).map(({ view }) => view)
+  const shared = [...uses.values()].filter(({ view, tasks }) => tasks > 1 && trains(view.offset)).map(({ view }) => view)
   return merged(shared.sort((one, other) => one.offset - other.offset))
 }
 

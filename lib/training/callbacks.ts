@@ -59,6 +59,11 @@ export interface FitControl {
    * @throws ERR_MULTIGATE_ARGUMENT for a number that is no rate of the optimizer.
    */
   learningRate(rate?: number): number
+  /**
+   * Sets the weights of some tasks for the steps to come, 0 or more. Those that are left out stay. What `loss` and `val_loss` sum does not
+   * change. @throws ERR_MULTIGATE_ARGUMENT.
+   */
+  taskWeights(weights: Readonly<Record<string, number>>): void
   /** Copies the current weights. */
   snapshot(): Promise<Snapshot>
   /** Restores a copy of the weights that was made after `epoch`. */

@@ -36,12 +36,14 @@ import { LearningRates } from './learning-rates.js'
 import type { FitValues } from './options.js'
 import type { Drawn, TrainingState } from './state.js'
 import { StepLoop } from './step-loop.js'
+import { type BalancedStep, checkTaskWeights, TaskBalance } from './task-balance.js'
 
 /** What a run of `fit` works on. The caller owns all of it. */
 export interface FitRun {
   readonly model: string
   readonly runner: NetworkRunner
-  readonly program: LoweredProgram
+  /** The program of a step, and how it weighs the tasks. */
+  readonly step: BalancedStep
   readonly tasks: readonly NetworkTask[]
   readonly train: RowSource
   readonly validation: EncodedRows | undefined
@@ -76,16 +78,20 @@ export async function runFit(run: FitRun): Promise<History> {
   const callbacks = run.callbacks.map(toCallback)
   const { weights } = run.runner
   weights.dropMoments()
-  const plan = await run.runner.prepare(run.program)
+  const { program } = run.step
+  const plan = await run.runner.prepare(program)
+  const balance = new TaskBalance(run.step, run.tasks, run.seed)
   try {
     const rows = Math.min(run.settings.batchSize, run.train.rows)
-    checkRowsFit(rows, plan.info(rows), run.program, run.runner.compute)
-    await run.resumed?.readMoments(run.program)
-    return await new Run(run, plan, callbacks).history()
+    checkRowsFit(rows, plan.info(rows), program, run.runner.compute)
+    await balance.prepare(run.runner, rows)
+    await run.resumed?.readMoments(program)
+    return await new Run(run, { plan, balance }, callbacks).history()
   } catch (error) {
     for (const callback of callbacks) await tellFailure(callback, error)
     throw error
   } finally {
+    balance.dispose()
     plan.dispose()
     weights.dropMoments()
   }
@@ -100,24 +106,33 @@ async function tellFailure(callback: Callback, error: unknown): Promise<void> {
   }
 }
 
+/** A step that can run. */
+interface Compiled {
+  readonly plan: NativePlan
+  readonly balance: TaskBalance
+}
+
 class Run {
   readonly #run: FitRun
   readonly #callbacks: readonly Callback[]
   readonly #loop: StepLoop
   readonly #rates: LearningRates
+  readonly #balance: TaskBalance
   readonly #control: FitControl
   readonly #health: Health
   readonly #epochs: EpochRecord[] = []
   #stopReason: string | undefined
   #weightsEpoch = 0
 
-  constructor(run: FitRun, plan: NativePlan, callbacks: readonly Callback[]) {
+  constructor(run: FitRun, { plan, balance }: Compiled, callbacks: readonly Callback[]) {
     this.#run = run
+    this.#balance = balance
     this.#callbacks = callbacks
     this.#control = this.#makeControl()
     this.#health = new Health(run)
     if (run.resumed !== undefined) {
-      const { epochs, stopReason, weightsEpoch } = run.resumed.state
+      const { epochs, stopReason, weightsEpoch, balance: balanced } = run.resumed.state
+      if (balanced !== undefined) balance.restore(balanced)
       this.#epochs.push(...epochs)
       this.#stopReason = stopReason
       this.#weightsEpoch = weightsEpoch
@@ -127,6 +142,8 @@ class Run {
       ...run,
       ...run.settings,
       plan,
+      program: run.step.program,
+      balance,
       rates: this.#rates,
       stepsBefore: run.resumed?.state.steps ?? 0,
       source: run.train,
@@ -171,7 +188,11 @@ class Run {
     const seconds = (performance.now() - start) / 1000
     const validation = await this.#validate(epoch)
     const steps = this.#run.train.stepsOf(this.#run.settings.batchSize)
-    const record = epochRecord({ epoch, steps, learningRate: this.#loop.learningRate, seconds }, losses, validation)
+    const record = epochRecord(
+      { epoch, steps, learningRate: this.#loop.learningRate, seconds, balance: this.#balance.record() },
+      losses,
+      validation,
+    )
     this.#epochs.push(record)
     this.#weightsEpoch = epoch
     return record
@@ -210,7 +231,7 @@ class Run {
     })
     const { optimizers, freeze } = this.#run.groups.options
     const trained = { optimizer: this.#run.optimizer, optimizers, freeze }
-    return { ...trained, steps, rateFactor: this.#rates.factor, ...this.#soFar(), callbacks }
+    return { ...trained, steps, rateFactor: this.#rates.factor, balance: this.#balance.state(), ...this.#soFar(), callbacks }
   }
 
   #soFar(): History {
@@ -229,6 +250,10 @@ class Run {
         const { steps } = this.#loop
         if (rate !== undefined) this.#rates.set(rate, steps)
         return this.#rates.current()(steps)
+      },
+      taskWeights: (weights) => {
+        const names = this.#run.tasks.map(({ name }) => name)
+        this.#balance.set(checkTaskWeights('taskWeights', weights, names))
       },
       snapshot: async () => {
         await this.#checkWeights()
@@ -301,7 +326,7 @@ function rateFactorOf({ resumed, optimizer }: FitRun): number {
 }
 
 function epochRecord(
-  done: Pick<EpochRecord, 'epoch' | 'steps' | 'learningRate' | 'seconds'>,
+  done: Pick<EpochRecord, 'epoch' | 'steps' | 'learningRate' | 'seconds' | 'balance'>,
   losses: EpochLosses,
   validation: Evaluation | undefined,
 ): EpochRecord {

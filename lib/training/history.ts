@@ -7,6 +7,7 @@ import type { Evaluation, TaskEvaluation } from '../runtime/evaluate.js'
 import type { EpochLosses } from '../runtime/losses.js'
 import type { UnknownValues } from '../runtime/unknown.js'
 import { kindOf, type Task } from '../tasks/task.js'
+import type { BalanceRecord } from './task-balance.js'
 
 /** One epoch, as the history and callbacks see it. `Tasks`: the tasks of the model. */
 export interface EpochRecord<Tasks extends readonly Task[] = readonly Task[]> {
@@ -15,7 +16,9 @@ export interface EpochRecord<Tasks extends readonly Task[] = readonly Task[]> {
   readonly steps: number
   /** The learning rate of its last step. */
   readonly learningRate: number
-  /** Sum of task weight x task loss, plus penalties; averaged over the epoch's rows. */
+  /** What `balance` made of the tasks; undefined for fixed weights. */
+  readonly balance?: BalanceRecord | undefined
+  /** Sum of task weight x task loss, plus penalties; averaged over the epoch's rows. The weights are those of the tasks' options. */
   readonly loss: number
   /**
    * Loss of each task, without task weight and penalties: the mean over the epoch's labelled rows, counted by `lossReduction`. Each step

@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 
+import type { BalanceOptions } from '../balancing/registry.js'
 import { describeValue } from '../core/check.js'
 import type { FilePath } from '../core/path.js'
 import { amount, frozen, pathSchema } from '../core/schemas.js'
@@ -27,6 +28,11 @@ export interface FitSettings {
    * they take at most half of what is free. Results are the same to the bit. Default `'auto'`. On other devices `'device'` is an error.
    */
   readonly dataPlacement?: DataPlacement | undefined
+  /**
+   * How the tasks' gradients are weighed against each other: `'uncertainty'`, `{ method: 'cagrad', c: 0.4 }` and so on; docs/balancing.md
+   * lists the methods. They start from the tasks' own weights. Default `'fixed'`: these weights alone.
+   */
+  readonly balance?: BalanceOptions | undefined
   /**
    * Groups of weights that stay as they are, to the bit: `'embedding'`, `'bottom'`, `'expert'`, `'gate'`, `'tower'`, the tower of a task
    * (`'tower.like'`) or the embedding of a feature (`'embedding.userid'`). They have no moments and take no penalty, and gradients that
@@ -74,6 +80,7 @@ const settings = {
   freeze: frozen(z.array(z.string() as unknown as z.ZodType<WeightGroup, WeightGroup>)).default([]),
   rates: z.record(z.string(), amount.gt(0).optional()).default({}) as unknown as z.ZodType<ByGroup<number>>,
   taskWeights: z.record(z.string(), amount).default({}),
+  balance: z.custom<BalanceOptions>(() => true).optional(),
 } satisfies Readonly<Record<keyof FitSettings, z.ZodType>>
 
 const signal = checkedBy<Signal>('an AbortSignal', (value) => isObject(value) && typeof value.aborted === 'boolean').optional()

@@ -4,6 +4,7 @@ import type { Optimizer } from '../optimizers/optimizer.js'
 import type { CallbackState } from './callbacks.js'
 import type { ByGroup, WeightGroup } from './groups.js'
 import type { EpochRecord } from './history.js'
+import type { BalanceState } from './task-balance.js'
 
 export interface TrainingState {
   readonly optimizer: Optimizer
@@ -13,6 +14,8 @@ export interface TrainingState {
   readonly steps: number
   /** What callbacks have made of the optimizer's learning rates. */
   readonly rateFactor: number
+  /** Undefined in files of versions that knew no balance. */
+  readonly balance: BalanceState | undefined
   readonly epochs: readonly EpochRecord[]
   readonly stopReason: string | undefined
   /** The epoch that these weights come from. */

@@ -13,6 +13,7 @@ import type { StepRecord } from './callbacks.js'
 import type { LearningRates, RateOfStep } from './learning-rates.js'
 import type { FitValues } from './options.js'
 import type { Drawn } from './state.js'
+import type { BatchOf, TaskBalance } from './task-balance.js'
 
 export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle' | 'dataPlacement'> {
   readonly plan: NativePlan
@@ -20,6 +21,8 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle'
   readonly tasks: readonly NetworkTask[]
   readonly source: RowSource
   readonly rates: LearningRates
+  /** The weights of the tasks. */
+  readonly balance: TaskBalance
   readonly seed: number
   readonly threads: number
   readonly queue: Queue
@@ -83,18 +86,20 @@ export class StepLoop {
       step = await this.#train(shard, losses, { epoch, step })
     }
     checkpoint()
+    this.#options.balance.epoch(losses)
     return losses
   }
 
   /** Trains on all rows of a shard once. Returns the number of steps done in the epoch. */
   async #train(shard: EncodedRows, losses: EpochLosses, { epoch, step: before }: StepPlace): Promise<number> {
-    const { program, batchSize, queue, checkpoint, onStep, onProgress } = this.#options
+    const { program, batchSize, queue, checkpoint, onStep, onProgress, balance } = this.#options
     const width = resultsOf(program)
     let step = before
+    let told = 0
     for (let start = 0; start < shard.rows; ) {
       checkpoint()
       const rows = Math.min(batchSize, shard.rows - start)
-      const whole = onStep === undefined ? Math.min(Math.floor((shard.rows - start) / batchSize), mostSteps) : 1
+      const whole = onStep === undefined && balance.ahead ? Math.min(Math.floor((shard.rows - start) / batchSize), mostSteps) : 1
       const results = await queue.take(() => this.#run(shard, { start, rows, steps: Math.max(whole, 1) }))
       const record = (): StepRecord => {
         return { epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total, learningRate: this.#learningRate }
@@ -106,6 +111,8 @@ export class StepLoop {
         const waiting = onStep?.(record())
         if (waiting !== undefined) await waiting
       }
+      if (!balance.ahead && start < shard.rows && performance.now() - told < callMilliseconds) continue
+      told = performance.now()
       const waiting = onProgress(record())
       if (waiting !== undefined) await waiting
     }
@@ -114,22 +121,25 @@ export class StepLoop {
 
   /** At most `steps` consecutive steps. */
   async #run(shard: EncodedRows, { start, rows, steps }: StepRange): Promise<Float64Array> {
-    const { plan, program, dataPlacement, shuffle, threads, drawn, rates } = this.#options
+    const { plan, program, dataPlacement, shuffle, threads, drawn, rates, balance } = this.#options
     const rateOf = rates.current()
-    const results = await plan.runAsync({
-      rows,
-      columns: shard.columns,
-      columnOf: shard.columnOf(program),
-      start,
-      steps,
-      milliseconds: callMilliseconds,
-      shuffled: shuffle,
-      data: dataPlacement,
-      outputs: [],
-      scalars: this.#scalars(steps, rateOf),
-      threads,
-    })
+    const batchOf: BatchOf = (of) => {
+      return {
+        rows,
+        columns: shard.columns,
+        columnOf: shard.columnOf(of),
+        start,
+        shuffled: shuffle,
+        data: dataPlacement,
+        threads,
+      }
+    }
+    const scalars = this.#scalars(steps, rateOf)
+    const results = await (balance.ahead
+      ? plan.runAsync({ ...batchOf(program), steps, milliseconds: callMilliseconds, outputs: [], scalars })
+      : balance.run(plan, batchOf, scalars, this.#steps + 1))
     const done = results.length / resultsOf(program)
+    if (balance.ahead) balance.ran(this.#steps + 1, done)
     this.#steps += done
     drawn.steps += done
     this.#learningRate = rateOf(this.#steps - 1)
@@ -138,11 +148,9 @@ export class StepLoop {
 
   /** Scalar inputs of the next `steps` steps. */
   #scalars(steps: number, rateOf: RateOfStep): Float64Array {
-    const { program, tasks, drawn } = this.#options
+    const { program, tasks, drawn, balance } = this.#options
     const { scalars: numbers, taskWeights, spec } = program
-    const weights = taskWeights.map(({ task, scalar }) => {
-      return { scalar, weight: tasks.find(({ name }) => name === task)?.weight ?? Number.NaN }
-    })
+    const weighted = taskWeights.map(({ task, scalar }) => ({ scalar, task: tasks.findIndex(({ name }) => name === task) }))
     const rates = Object.entries(numbers).flatMap(([name, scalar]): [number, RateScalar][] =>
       name === 'step' || name === 'draw' ? [] : [[scalar, name as RateScalar]],
     )
@@ -155,7 +163,9 @@ export class StepLoop {
       for (const [scalar, rate] of rates) set(scalar, rateOf(this.#steps + k, rate))
       set(numbers.step, this.#steps + k + 1)
       set(numbers.draw, drawn.steps + k + 1)
-      for (const { scalar, weight } of weights) set(scalar, weight)
+      if (!balance.ahead) continue
+      const weights = balance.weightsOf(this.#steps + k + 1)
+      for (const { scalar, task } of weighted) set(scalar, weights[task] ?? NaN)
     }
     return scalars
   }
