@@ -106,6 +106,7 @@ export type { ByGroup, WeightGroup } from './training/groups.js'
 export type { EpochRecord, History } from './training/history.js'
 export type { FitOptions, FitSettings } from './training/options.js'
 export { type ReduceOnPlateauOptions, reduceOnPlateau } from './training/reduce-on-plateau.js'
+export type { BalanceRecord } from './training/task-balance.js'
 
 /**
  * The devices of this machine, with the reason if one cannot be used.

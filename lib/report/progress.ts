@@ -66,6 +66,7 @@ class Lines implements Callback {
 
   onEpochEnd(record: EpochRecord): void {
     this.#write(epochLine(record, this.#plan))
+    for (const line of opposedLines(record)) this.#write(line)
   }
 
   onEnd(history: History): void {
@@ -216,6 +217,19 @@ function epochLine(record: EpochRecord, plan: FitPlan | undefined): string {
     }
   }
   return parts.join('  ')
+}
+
+/** Mean cosine below which two tasks are said to oppose each other. */
+const opposed = -0.1
+
+function opposedLines({ balance }: EpochRecord): string[] {
+  return Object.entries(balance?.cosines ?? {}).flatMap(([task, others]) =>
+    Object.entries(others).flatMap(([other, cosine]) =>
+      cosine < opposed
+        ? [`${task} and ${other} pull against each other: the mean cosine of their gradients is ${cosine.toFixed(2)}`]
+        : [],
+    ),
+  )
 }
 
 /** The line of a resumed run that had no epoch to train. */

@@ -132,7 +132,7 @@ class Run {
     this.#health = new Health(run)
     if (run.resumed !== undefined) {
       const { epochs, stopReason, weightsEpoch, balance: balanced } = run.resumed.state
-      if (balanced !== undefined) balance.restore(balanced)
+      if (balanced !== undefined) balance.resume(balanced)
       this.#epochs.push(...epochs)
       this.#stopReason = stopReason
       this.#weightsEpoch = weightsEpoch

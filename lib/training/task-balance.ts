@@ -5,7 +5,7 @@ import { z } from 'zod'
 
 import type { Balancer, BalancerState } from '../balancing/balancer.js'
 import { type Balancing, balancerOf } from '../balancing/registry.js'
-import { invalidArgument, parseOptions } from '../core/check.js'
+import { invalidArgument, parseOptions, quote } from '../core/check.js'
 import type { LoweredProgram } from '../core/program.js'
 import { amount } from '../core/schemas.js'
 import type { GramPlace, NetworkTask, TaskGradients } from '../models/network.js'
@@ -168,8 +168,13 @@ export class TaskBalance {
     return { taskWeights: this.#changed ? Object.fromEntries(own) : null, method: this.#balancer.state() }
   }
 
-  /** @throws ERR_MULTIGATE_FORMAT for the state of another method. */
-  restore({ taskWeights, method }: BalanceState): void {
+  /** @throws ERR_MULTIGATE_ARGUMENT for the state of another method; ERR_MULTIGATE_FORMAT if it is damaged. */
+  resume({ taskWeights, method }: BalanceState): void {
+    const own = this.#step.balancing.method
+    if (method.method !== own) {
+      const next = "pass the balance of the checkpoint's run"
+      throw invalidArgument('fit.resume', `the balance ${quote(method.method)}, as in the checkpoint`, own, next)
+    }
     this.#balancer.restore(method)
     if (taskWeights !== null) this.set(taskWeights)
   }
