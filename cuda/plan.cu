@@ -110,6 +110,7 @@ void PlanBuilder::need_panels(Weights& weights, Panels panels, int64_t floats) {
 }
 
 GradientPlace PlanBuilder::need_gradient(Weights& weights, const mg_view& gradients) {
+  if (gradients.buffer < 0) return {-1, false};
   for (const SplitGradient& known : weights.gradients)
     if (known.buffer == gradients.buffer) return {known.first, true};
   weights.gradients.push_back({gradients.buffer, plan.split_floats});

@@ -58,7 +58,7 @@ struct SplitGradient {
 
 // The same for one op: the first op of a buffer writes the splits, later ops add.
 struct GradientPlace {
-  int64_t first;
+  int64_t first;  // -1: the op computes none
   bool adds;
 };
 

@@ -106,7 +106,7 @@ struct DenseBackward final : Op {
       launch_pointwise(context, {{dz, dy.width, to_scratch}});
       dz = to_scratch.y;
     }
-    launch_weight_gradient(context, *weights, gradient, 0, 0, context.rows, context.at(x), {dz, static_cast<int>(dy.width)});
+    if (gradient.first >= 0) launch_weight_gradient(context, *weights, gradient, 0, 0, context.rows, context.at(x), {dz, static_cast<int>(dy.width)});
     if (dx.buffer >= 0)
       launch_input_gradient(context, *weights, context.rows, {dz, static_cast<int>(dy.width)}, context.at(dx), dx.width, accumulate,
                             epilogue.rows(context));

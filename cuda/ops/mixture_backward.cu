@@ -497,7 +497,7 @@ struct MixtureBackward final : Op {
     if (dstreams[s].buffer >= 0)
       launch_input_gradient(context, w, chunk.rows, dz, from_chunk(dstreams[s]), dstreams[s].width, accumulate[s] != 0,
                             epilogues[s].rows(context, chunk.first_row));
-    if (w.columns > 0)
+    if (w.columns > 0 && gradients[s].first >= 0)
       launch_weight_gradient(context, w, gradients[s], in_chunks ? unit_rows(context, w) : 0, chunk.first_row, chunk.rows,
                              from_chunk(topology.streams[s]), dz);
   }

@@ -241,7 +241,7 @@ struct NarrowBackward : SimpleItem {
   std::array<mg_view, 4> reads() const { return {x, dy, source, epilogue.reads()}; }
   std::array<mg_view, 2> writes() const { return {dx, epilogue.writes()}; }
   // Those that add to the same splits take turns.
-  bool joins(const NarrowBackward& other) const { return gradient.first != other.gradient.first; }
+  bool joins(const NarrowBackward& other) const { return gradient.first < 0 || gradient.first != other.gradient.first; }
   bool fuse(const Pointwise& next) { return epilogue.fuse(dx, next, std::array{x, dy, source}); }
 
   NarrowDz dz(const Context& context) const {
@@ -253,13 +253,15 @@ struct NarrowBackward : SimpleItem {
     std::vector<NarrowInput> inputs;
     for (const NarrowBackward& layer : layers) {
       const Weights& w = *layer.weights;
-      const Splits splits = splits_of(context, w, layer.gradient, 0, 0, context.rows);
-      gradients.push_back(weights_of(context, w, splits, context.at(layer.x), layer.dz(context)));
+      if (layer.gradient.first >= 0) {
+        const Splits splits = splits_of(context, w, layer.gradient, 0, 0, context.rows);
+        gradients.push_back(weights_of(context, w, splits, context.at(layer.x), layer.dz(context)));
+      }
       if (layer.dx.buffer >= 0)
         inputs.push_back({packed(context, w), layer.dz(context), context.at(layer.dx), static_cast<int32_t>(layer.dx.width),
                           rounded_columns(context, w), layer.accumulate, layer.epilogue.rows(context)});
     }
-    launch_weights(context, gradients);
+    if (!gradients.empty()) launch_weights(context, gradients);
     if (!inputs.empty()) launch_inputs(context, context.rows, inputs);
   }
 };

@@ -47,7 +47,8 @@ export type DenseForwardOpFields = {
 
 /**
  * dz = dy * activation'(z); dkernel += x^T dz; dbias += sum over rows of dz; dx = dz kernel^T. dx optional. It may be
- * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer of dkernel and dbias.
+ * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer of dkernel and dbias;
+ * absent: they are not computed.
  */
 export type DenseBackwardOpFields = {
   readonly x: View
@@ -57,7 +58,7 @@ export type DenseBackwardOpFields = {
   readonly y: View
   readonly dy: View
   readonly dx: OptionalView
-  readonly gradients: View
+  readonly gradients: OptionalView
   readonly activation: number
   readonly accumulate: number
 }
@@ -103,7 +104,7 @@ export type MixtureForwardOpFields = MixtureTopologyFields & {
  * Computes from doutputs (one view per gate, absent = zero) the gradients of all parameters, and of each stream with a dstreams
  * view (it may be narrower than the stream). gates: required, as mixture_forward wrote them. experts, pre: as mixture_forward
  * kept them; if absent, the op recomputes the experts. accumulate: one int per stream. gradients: the GRADIENT buffer of the
- * parameters.
+ * parameters; absent: they are not computed.
  */
 export type MixtureBackwardOpFields = MixtureTopologyFields & {
   readonly doutputs: readonly OptionalView[]
@@ -112,7 +113,7 @@ export type MixtureBackwardOpFields = MixtureTopologyFields & {
   readonly gates: View
   readonly experts: OptionalView
   readonly pre: OptionalView
-  readonly gradients: View
+  readonly gradients: OptionalView
 }
 
 /**

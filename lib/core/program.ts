@@ -153,11 +153,6 @@ export class ProgramBuilder {
     return this.#flat('gradient', name === undefined ? 'gradients' : `gradients:${name}`)
   }
 
-  /** Whether a gradient buffer of this name is in use. */
-  gradientsOf(name: string): boolean {
-    return this.#bindings.has(`gradients:${name}`)
-  }
-
   /** An optimizer's moment of dense parameters: `elements` in all, each of which starts from `initial`. */
   moment(name: `moment${string}`, elements: number, initial: number): View {
     this.#starts(name, initial)

@@ -107,7 +107,7 @@ export class Tape {
   readonly isFrozen: IsFrozen
   readonly #backward: (() => void)[] = []
   readonly #signals: Signal[] = []
-  #gradients: string | undefined
+  #gradients: string | undefined | null
   #representation: Representation | undefined
   /** Count of signals with dropout. Each has its own random numbers. */
   #dropped = 0
@@ -174,9 +174,9 @@ export class Tape {
     return this.#representation?.signals ?? []
   }
 
-  /** The gradient buffer of the backward pass that is being emitted. */
-  gradients(): View {
-    return this.program.gradients(this.#gradients)
+  /** The gradient buffer of the backward pass that is being emitted; null for a pass without gradients of parameters. */
+  gradients(): OptionalView {
+    return this.#gradients === null ? null : this.program.gradients(this.#gradients)
   }
 
   /**
@@ -191,18 +191,18 @@ export class Tape {
   }
 
   /**
-   * The same down to `representation` alone. `use` gets the gradient of each of its signals, null if the pass has none, before they are
-   * forgotten.
+   * The same down to `representation` alone, without gradients of parameters. `use` gets the gradient of each of its signals, null if the
+   * pass has none, before they are forgotten.
    */
-  backwardToRepresentation(gradients: string, use: (gradients: readonly OptionalView[]) => void): void {
+  backwardToRepresentation(use: (gradients: readonly OptionalView[]) => void): void {
     if (this.#representation === undefined) throw new Error('no signals stand for what the tasks share')
     const { signals, layers } = this.#representation
-    this.#pass(this.#backward.slice(layers), gradients)
+    this.#pass(this.#backward.slice(layers), null)
     use(signals.map((signal) => signal.gradient()))
     for (const signal of [...this.#signals, ...signals]) signal.clear()
   }
 
-  #pass(layers: readonly (() => void)[], gradients: string | undefined): void {
+  #pass(layers: readonly (() => void)[], gradients: string | undefined | null): void {
     this.#gradients = gradients
     for (const emit of layers.toReversed()) emit()
   }

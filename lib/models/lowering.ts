@@ -108,7 +108,7 @@ function declare<Options extends CommonOptions>(
     const shared = bottom.forward(tape, x)
     tape.represent([shared])
     const outputs = body.forward(tape, shared)
-    if (new Set(outputs).size === 1) tape.represent(outputs.slice(0, 1))
+    if (outputs.length > 1 && new Set(outputs).size === 1) tape.represent(outputs.slice(0, 1))
     return pairs(towers, outputs).map(([tower, signal]) => tower.forward(tape, signal))
   }
   return { layout, options, target, inputs: row, signals, objective: body.objective ?? separateTasks }
@@ -200,10 +200,9 @@ export function lowerRepresentation<Options extends CommonOptions>(
 ): RepresentationGradients {
   const { program, tape, emitLossOf } = forwardRows(declare(body, options, target), false)
   const found = tape.representation.map(() => ({ gradients: [] as View[], tasks: [] as number[] }))
-  const name = 'representation'
   target.tasks.forEach((_, index) => {
     emitLossOf(index)
-    tape.backwardToRepresentation(name, (gradients) => {
+    tape.backwardToRepresentation((gradients) => {
       for (const [place, x] of pairs(found, gradients)) {
         if (x === null) continue
         const y = program.activation(x.width)
@@ -220,7 +219,6 @@ export function lowerRepresentation<Options extends CommonOptions>(
       program.op('row_gram', { gradients, output })
       return { output, tasks }
     })
-  if (program.gradientsOf(name)) reducedGradients(program, name)
   return { rows: program.build(), grams }
 }
 

@@ -77,7 +77,8 @@
   INT(activation)
 
 /* dz = dy * activation'(z); dkernel += x^T dz; dbias += sum over rows of dz; dx = dz kernel^T. dx optional. It may be
- * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer of dkernel and dbias. */
+ * narrower than x: then it is the gradient of the first columns. accumulate 1: dx += . gradients: the GRADIENT buffer of dkernel and dbias;
+ * absent: they are not computed. */
 #define MG_FIELDS_dense_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(x)                                                               \
   VIEW(kernel)                                                          \
@@ -86,7 +87,7 @@
   VIEW(y)                                                               \
   VIEW(dy)                                                              \
   VIEW(dx) /* optional */                                               \
-  VIEW(gradients)                                                       \
+  VIEW(gradients) /* optional */                                        \
   INT(activation)                                                       \
   INT(accumulate)
 
@@ -125,7 +126,7 @@
 /* Computes from doutputs (one view per gate, absent = zero) the gradients of all parameters, and of each stream with a dstreams
  * view (it may be narrower than the stream). gates: required, as mixture_forward wrote them. experts, pre: as mixture_forward
  * kept them; if absent, the op recomputes the experts. accumulate: one int per stream. gradients: the GRADIENT buffer of the
- * parameters. */
+ * parameters; absent: they are not computed. */
 #define MG_FIELDS_mixture_backward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   MG_FIELDS_mixture_topology(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)       \
   VIEWS(doutputs) /* optional */                                          \
@@ -134,7 +135,7 @@
   VIEW(gates)                                                             \
   VIEW(experts) /* optional */                                            \
   VIEW(pre) /* optional */                                                \
-  VIEW(gradients)
+  VIEW(gradients) /* optional */
 
 /* y[n,w] = the sum (kind 0) or the product (kind 1) of inputs[n,w], element by element, in the order listed. */
 #define MG_FIELDS_fusion_forward(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \

@@ -191,6 +191,7 @@ PlanWeights& PlanBuilder::weights(int64_t depth, int64_t columns, std::vector<We
 }
 
 GradientPlace PlanBuilder::need_gradient(PlanWeights& weights, const mg_view& gradients) {
+  if (gradients.buffer < 0) return {-1, false};
   for (const SlotGradient& known : weights.gradients)
     if (known.buffer == gradients.buffer) return {known.at, true};
   weights.gradients.push_back({gradients.buffer, plan.slot_floats});

@@ -50,7 +50,7 @@ struct SlotGradient {
   int64_t at;  // floats before it
 };
 
-// The same for one op: the first op of a block starts a slot's sums, later ops add.
+// The same for one op: the first op of a block starts a slot's sums, later ops add. at -1: the op computes none.
 struct GradientPlace {
   int64_t at;
   bool adds;
@@ -93,7 +93,10 @@ struct Block {
 
   RowPointer at(const Rows& view) const;  // null data for an absent view; cast ids to int32_t*
   float* fixed(int64_t offset) const;
-  WeightGradient gradient(const GradientPlace& place) const { return {slot + place.at, first_in_slot && !place.adds}; }
+  WeightGradient gradient(const GradientPlace& place) const {
+    if (place.at < 0) return {nullptr, false};
+    return {slot + place.at, first_in_slot && !place.adds};
+  }
 };
 
 class RowsOp {

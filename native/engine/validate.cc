@@ -50,7 +50,7 @@ void check(Checker& c, const mg_dense_backward& op) {
   const int64_t in = c.row_read("x", op.x, 0).width;
   const int64_t out = c.row_read("y", op.y, 0).width;
   check_dense_parameters(c, op, in, out);
-  c.adds_gradients("gradients", op.gradients);
+  if (Checker::present(op.gradients)) c.adds_gradients("gradients", op.gradients);
   c.row_read("dy", op.dy, out);
   c.within("accumulate", op.accumulate, 0, 1);
   if (Checker::present(op.z)) {
@@ -182,7 +182,7 @@ void check(Checker& c, const mg_mixture_forward& op) {
 
 void check(Checker& c, const mg_mixture_backward& op) {
   const MixtureShape shape = check_topology(c, op);
-  c.adds_gradients("gradients", op.gradients);
+  if (Checker::present(op.gradients)) c.adds_gradients("gradients", op.gradients);
   c.length("doutputs", op.doutputs, shape.gates, "one per gate");
   for (int64_t j = 0; j < shape.gates; ++j) {
     if (Checker::present(op.doutputs.items[j])) c.row_read({"doutputs", j}, op.doutputs.items[j], op.units);

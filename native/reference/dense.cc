@@ -66,7 +66,7 @@ void run_op(State& s, const mg_dense_backward& op) {
     for (int64_t c = 0; c < out; c++) {
       if (dbias) dbias[c] += dz[static_cast<size_t>(c)];
       dz[static_cast<size_t>(c)] = s.operand(dz[static_cast<size_t>(c)]);
-      for (int64_t k = 0; k < in; k++) dkernel[k * out + c] += s.operand(s.get(op.x, r, k)) * dz[static_cast<size_t>(c)];
+      for (int64_t k = 0; dkernel && k < in; k++) dkernel[k * out + c] += s.operand(s.get(op.x, r, k)) * dz[static_cast<size_t>(c)];
     }
     for (int64_t k = 0; k < op.dx.width; k++) {
       if (!State::has(op.dx)) break;

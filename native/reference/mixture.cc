@@ -139,7 +139,7 @@ void run_op(State& s, const mg_mixture_backward& op) {
       double *dkernel = s.sum(op.gradients, kernel_view), *dbias = s.sum(op.gradients, bias_view);
       const mg_view dx = static_cast<uint32_t>(stream) < op.dstreams.count ? op.dstreams.items[stream] : mg_view{-1, 0, 0};
       for (int64_t c = 0; dbias && c < width; c++) dbias[c] += dz[c];
-      for (int64_t k = 0; k < x.width; k++) {
+      for (int64_t k = 0; dkernel && k < x.width; k++) {
         const double value = operand(s.get(x, r, k));
         for (int64_t c = 0; c < width; c++) dkernel[k * width + c] += value * operand(dz[c]);
       }

@@ -57,9 +57,9 @@ struct State {
   }
   /// Elements of a parameter, gradient, state or table view; null for an absent view.
   double* elements(const mg_view& view) const { return has(view) ? static_cast<double*>(run.data[view.buffer]) + view.offset : nullptr; }
-  /// The gradient that a rows op adds to for a parameter view; null for an absent view.
+  /// The gradient that a rows op adds to for a parameter view; null if one of the views is absent.
   double* sum(const mg_view& gradients, const mg_view& view) const {
-    return has(view) ? owned[static_cast<size_t>(gradients.buffer)].data() + view.offset : nullptr;
+    return has(view) && has(gradients) ? owned[static_cast<size_t>(gradients.buffer)].data() + view.offset : nullptr;
   }
 };
 

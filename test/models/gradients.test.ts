@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { ProgramBuilder } from '../../lib/core/program.js'
 import { updateRule } from '../../lib/layers/update.js'
 import type { Network, TaskGradients } from '../../lib/models/network.js'
+import type { FloatArray } from '../../lib/native/binding.js'
 import { emitTableUpdate } from '../../lib/training/step-program.js'
 import { directionalError } from '../support/differences.js'
 import { NetworkRun } from '../support/network-run.js'
@@ -164,6 +165,94 @@ describe.each(places)('the gradients of tasks on $name', (place) => {
         }
       }
     }
+  })
+})
+
+describe.each(places)('the Gram matrix of representations on $name', (place) => {
+  /** Products of the tasks' gradients by the row of fields, from what training keeps of them. */
+  async function ofFields(test: RandomNetwork): Promise<number[]> {
+    const { network, tasks, rows, taskGradients } = test
+    const run = new NetworkRun({ network, tasks, train: taskGradients.rows }, place)
+    initialize(run)
+    const stored = taskGradients.rows.spec.buffers.flatMap(({ class: kind }, buffer) => (kind === 'stored' ? [buffer] : []))
+    const gradients: FloatArray[] = []
+    await run.trainInPhases(
+      rows,
+      { ...still, draw: 1 },
+      [
+        ['rows', 'rows'],
+        ['gradients', 'tables'],
+      ],
+      (step, done) => {
+        if (done === 'rows') for (const buffer of stored.slice(0, tasks.length)) gradients.push(step.readStored(buffer, 0, 70))
+      },
+    )
+    run.dispose()
+    return gradients.flatMap((one, i) =>
+      gradients.slice(i).map((other) => [...one].reduce((sum, value, at) => sum + value * (other[at] ?? NaN), 0)),
+    )
+  }
+
+  function found({ network, tasks, rows, representation }: RandomNetwork): number[] {
+    const run = new NetworkRun({ network, tasks, train: representation.rows }, place)
+    initialize(run)
+    const { results } = run.train(rows, { ...still, draw: 1 })
+    run.dispose()
+    const products = new Map<string, number>()
+    for (const { output, tasks: numbers } of representation.grams) {
+      let at = output
+      for (const [index, one] of numbers.entries())
+        for (const other of numbers.slice(index)) {
+          products.set(`${one} ${other}`, (products.get(`${one} ${other}`) ?? 0) + (results[at] ?? NaN))
+          at += 1
+        }
+    }
+    return tasks.flatMap((_, one) => tasks.slice(one).map((__, other) => products.get(`${one} ${one + other}`) ?? 0))
+  }
+
+  // The row of fields is the representation if no layer lies between, so both ways to the same gradients must agree.
+  it.each(['MMoE', 'CGC', 'PLE'] as const)('%s: is that of the row of fields, if experts read it', async (model) => {
+    for (let seed = 0; seed < 6; seed += 1) {
+      const options = { bottomHiddenUnits: [], ...(model === 'PLE' && { numLevels: 1 }) }
+      const test = randomNetwork(seed, { model, rows: 70, size: 9, activations: smooth, optimizer: sgd, options })
+      const want = await ofFields(test)
+      const got = found(test)
+      const scale = Math.max(...want.map(Math.abs))
+      expect(scale).toBeGreaterThan(0)
+      got.forEach((value, at) => {
+        expect(Math.abs(value - (want[at] ?? NaN)), `${test.name}: ${at}`).toBeLessThan(place.tolerance() * scale)
+      })
+    }
+  })
+
+  it.each(['SharedBottom', 'OMoE'] as const)('%s: is that of the signal that all towers read', (model) => {
+    for (let seed = 0; seed < 6; seed += 1) {
+      const options = { towerHiddenUnits: [], dropout: 0 }
+      const test = randomNetwork(seed, { model, rows: 70, size: 9, activations: smooth, optimizer: sgd, options })
+      // Linear towers: the gradient of a row is that of its logits times the kernel, and so is the tower's own, times the signal.
+      const { network, tasks } = test
+      const got = found(test)
+      const [diagonal] = got
+      expect(network.gateLevels.length).toBe(model === 'OMoE' ? 1 : 0)
+      expect(got).toHaveLength((tasks.length * (tasks.length + 1)) / 2)
+      expect(diagonal).toBeGreaterThan(0)
+      // By the inequality of Cauchy and Schwarz.
+      let at = 0
+      const norms = tasks.map((_, task) => Math.sqrt(got[task * tasks.length - (task * (task - 1)) / 2] ?? NaN))
+      for (const [one, norm] of norms.entries())
+        for (const other of norms.slice(one)) expect(Math.abs(got[at++] ?? NaN)).toBeLessThanOrEqual(norm * other * (1 + 1e-5))
+    }
+  })
+
+  it.each(modelNames)('%s: the losses alone are those of training', (model) => {
+    const test = randomNetwork(3, { model, rows: 70, size: 9, activations: smooth, optimizer: sgd, options: { dropout: 0.4 } })
+    const { network, tasks, rows, losses } = test
+    const whole = new NetworkRun(test, place)
+    const alone = new NetworkRun({ network, tasks, train: losses }, place)
+    for (const run of [whole, alone]) initialize(run)
+    const want = Object.entries(whole.train(rows, { ...still, draw: 5 }).scalars).filter(([name]) => name.startsWith('loss:'))
+    expect(Object.entries(alone.train(rows, { ...still, draw: 5 }).scalars)).toEqual(want)
+    for (const run of [whole, alone]) run.dispose()
   })
 })
 

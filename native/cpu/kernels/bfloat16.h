@@ -84,12 +84,16 @@ inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
   pair_gemm(g);
 }
 
-// gradient[d][c] += x^T dz for the rounded columns. Narrows dz for both products of a backward pass.
+// Narrows dz for both products of a backward pass.
+inline void narrow_dz(int64_t rows, const Weights* w, float* dz, int64_t dz_row, const Narrowed& area) {
+  narrow_rows(rows, w->rounded, dz, dz_row, area.dz, w->rounded / 2);
+}
+
+// gradient[d][c] += x^T dz for the rounded columns. Call it after narrow_dz.
 inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, float* dz, int64_t dz_row, WeightGradient gradient,
                                     const Narrowed& area) {
   const int64_t pairs = step(rows), width = apart(padded(w->depth));
   float* dz_pairs = area.dz + rows * apart(w->rounded / 2);
-  narrow_rows(rows, w->rounded, dz, dz_row, area.dz, w->rounded / 2);
   pair_rows(rows, w->rounded, dz, dz_row, dz_pairs, kPanel, pairs, pairs * kPanel);
   Gemm g{};
   g.rows = w->depth, g.columns = w->rounded, g.depth = pairs;
@@ -132,10 +136,13 @@ inline void rounded_forward(Gemm& g, const Weights* w, float* area) {
   gemm(g);
 }
 
+inline void narrow_dz(int64_t rows, const Weights* w, float* dz, int64_t dz_row, const Narrowed&) {
+  round_rows(rows, w->rounded, dz, dz_row, dz, dz_row);
+}
+
 inline void rounded_weight_gradient(int64_t rows, const float* x, int64_t x_row, const Weights* w, float* dz, int64_t dz_row, WeightGradient gradient,
                                     const Narrowed& area) {
   round_rows(rows, w->depth, x, x_row, area.x, padded(w->depth));
-  round_rows(rows, w->rounded, dz, dz_row, dz, dz_row);
   Gemm g{};
   g.rows = w->depth, g.columns = w->rounded, g.depth = rows;
   g.a = area.x, g.a_row = 1, g.a_depth = padded(w->depth);

@@ -62,10 +62,12 @@ inline void bias_gradient(int64_t rows, const Weights* w, const float* dz, int64
   }
 }
 
-// All gradients of one Weights from dz. May round dz in place.
+// All gradients of one Weights from dz, if any are wanted. May round dz in place.
 inline void weight_gradients(int64_t rows, const float* x, int64_t x_row, const Narrowed& narrowed, const Weights* w, float* dz, int64_t dz_row,
                              WeightGradient gradient) {
-  bias_gradient(rows, w, dz, dz_row, gradient);
+  if (gradient.data) bias_gradient(rows, w, dz, dz_row, gradient);
+  if (w->rounded > 0) narrow_dz(rows, w, dz, dz_row, narrowed);
+  if (!gradient.data) return;
   if (w->rounded > 0) rounded_weight_gradient(rows, x, x_row, w, dz, dz_row, gradient, narrowed);
   if (w->rounded < w->columns) weight_gradient(rows, x, x_row, w, dz, dz_row, gradient, w->rounded, w->columns - w->rounded);
 }
@@ -109,7 +111,7 @@ void dense_backward(const DenseBackward* d) {
     for (int64_t r = 0; r < d->rows; r++) memset(d->dz + r * dz_row + d->out, 0, static_cast<size_t>(columns - d->out) * sizeof(float));
   MG_WITH_ACTIVATION(d->activation, activate_backward_rows, d)
   if (thin) {
-    thin_weight_gradient(d->rows, d->x, d->x_row, d->weights, d->out, d->dz, dz_row, d->gradient);
+    if (d->gradient.data) thin_weight_gradient(d->rows, d->x, d->x_row, d->weights, d->out, d->dz, dz_row, d->gradient);
     if (d->dx) thin_input_gradient(d->rows, d->weights, d->out, d->dz, dz_row, d->dx, d->dx_row, d->dx_columns, d->accumulate);
     return;
   }

@@ -64,6 +64,8 @@ Program dense_case(Random& random, int64_t rows) {
                             buffer == 0 && dx_width > 0 ? 1 : 0});
     if (!inside && buffer == 0) p.weighted_outputs.emplace_back(y.buffer, other.buffer);
   }
+  if (dx_width > 0 && random.chance(0.3))  // a reader that wants no gradients of the weights
+    p.add(mg_dense_backward{x, kernel, bias, z, y, p.input(out, random.floats(rows * out)), p.output(dx_width), kAbsent, activation, 0});
   p.close_store(buffers);
   if (!inside) p.weighted_outputs.emplace_back(y.buffer, dy.buffer);
   if (!inside && !accumulates && dx_width == in) p.derivatives.push_back({x_in.buffer, dx.buffer});
@@ -166,6 +168,15 @@ Program mixture_case(Random& random, int64_t rows) {
     backward.experts = backward.pre = kAbsent, backward.gradients = gradients_of(buffer), backward.doutputs = p.list(others);
     backward.dstreams = p.list(buffer == 0 ? dxs : std::vector<mg_view>(dxs.size(), kAbsent));
     backward.accumulate = p.list(std::vector<int64_t>(dxs.size(), buffer == 0 ? 1 : 0));
+    p.add(backward);
+  }
+  if (random.chance(0.3)) {  // one that wants no gradients of the parameters
+    std::vector<mg_view> others, rest;
+    for (size_t j = 0; j < outputs.size(); j++) others.push_back(random.chance(0.7) ? p.input(units, random.floats(rows * units)) : kAbsent);
+    for (const mg_view& dx : dxs) rest.push_back(dx.buffer < 0 ? kAbsent : p.output(dx.width));
+    backward.experts = backward.pre = kAbsent, backward.gradients = kAbsent;
+    backward.doutputs = p.list(others), backward.dstreams = p.list(rest);
+    backward.accumulate = p.list(std::vector<int64_t>(rest.size(), 0));
     p.add(backward);
   }
   p.close_store(buffers);
