@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 
 import { precisions } from '../core/precision.js'
 import type { ComputeOptions } from '../runtime/compute.js'
+import type { MeasuringOptions } from '../runtime/measuring.js'
 import { defined } from './config.js'
 import { type Part, parts } from './data.js'
 
@@ -48,5 +49,26 @@ export function integer(min: number): (text: string) => number {
     const value = Number(text)
     if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value
     throw new InvalidArgumentError(`Expected an integer >= ${min}.`)
+  }
+}
+
+export interface MeasuringFlags {
+  readonly groups?: string | undefined
+  readonly metrics?: string | undefined
+}
+
+/** `--groups`, `--metrics`. */
+export function withMeasuring(command: Command): Command {
+  return command
+    .option('--groups <column>', 'a column of groups, such as users, for uauc and gauc')
+    .option('--metrics <names>', 'further metrics, such as prauc,ndcg@10')
+}
+
+/** What to measure: as the flags say, else as `fit` of the configuration does. */
+export function measuringFrom({ groups, metrics }: MeasuringFlags, configured: MeasuringOptions = {}): MeasuringOptions {
+  return {
+    groups: groups ?? configured.groups,
+    metrics: (metrics?.split(',') as MeasuringOptions['metrics']) ?? configured.metrics,
+    score: configured.score,
   }
 }

@@ -10,6 +10,7 @@ import { RowMean, type RowNumber } from './row-mean.js'
 export const accuracy = {
   name: 'accuracy',
   better: 'higher',
+  measured: 'always',
   display: { title: 'accuracy', heading: 'accuracy', format: 'decimals' },
   of: {
     number: () => new RowMean(ofProbability),

@@ -4,19 +4,20 @@ import { isTypedArray } from '../core/arrays.js'
 import type { NumberValues } from '../core/columns.js'
 import { type Sliced, sliceValues } from '../core/slices.js'
 import type { Measurement } from './metric.js'
-import { checkLengths, type MetricResult, type ScoredRows } from './rows.js'
+import type { GroupedRows } from './ranked-rows.js'
+import { checkLengths, type MetricResult } from './rows.js'
 
 export class AllRows implements Measurement {
-  readonly #of: (rows: ScoredRows) => Sliced<MetricResult>
-  readonly #parts: ScoredRows[] = []
+  readonly #of: (rows: GroupedRows) => Sliced<MetricResult>
+  readonly #parts: GroupedRows[] = []
 
   /** @param of computes the metric from all rows. */
-  constructor(of: (rows: ScoredRows) => Sliced<MetricResult>) {
+  constructor(of: (rows: GroupedRows) => Sliced<MetricResult>) {
     this.#of = of
   }
 
   // biome-ignore lint/correctness/useYield: other metrics yield here.
-  *add(part: ScoredRows): Sliced<void> {
+  *add(part: GroupedRows): Sliced<void> {
     checkLengths(part)
     this.#parts.push(part)
   }
@@ -28,7 +29,8 @@ export class AllRows implements Measurement {
 }
 
 /** Gives each row of a part without weights the weight 1. */
-function* joined(parts: readonly ScoredRows[]): Sliced<ScoredRows> {
+function* joined(parts: readonly GroupedRows[]): Sliced<GroupedRows> {
+  const groups = parts.find((part) => part.groups !== undefined)?.groups
   const weighted = parts.some(({ weights }) => weights !== undefined)
   return {
     scores: yield* joinedValues(parts.map(({ scores }) => scores)),
@@ -36,6 +38,12 @@ function* joined(parts: readonly ScoredRows[]): Sliced<ScoredRows> {
     weights: weighted
       ? yield* joinedValues(parts.map(({ weights, labels }) => weights ?? new Float32Array(labels.length).fill(1)))
       : undefined,
+    groups: groups && {
+      count: groups.count,
+      codes: Int32Array.from(
+        yield* joinedValues(parts.map((part) => part.groups?.codes ?? new Int32Array(part.labels.length).fill(-1))),
+      ),
+    },
   }
 }
 

@@ -12,6 +12,7 @@ const clip = 1e-7
 export const logloss = {
   name: 'logloss',
   better: 'lower',
+  measured: 'always',
   display: { title: 'log loss', heading: 'logloss', format: 'decimals' },
   of: {
     number: () => new RowMean(ofProbability),
@@ -19,8 +20,11 @@ export const logloss = {
   },
 } as const satisfies Metric
 
-const ofProbability: RowNumber = (scores, at, label) => {
+/** Cross-entropy of one probability. For labels of 0 and 1 one of the logarithms suffices, with the same bits. */
+export const ofProbability: RowNumber = (scores, at, label) => {
   const probability = Math.min(Math.max(scores[at] ?? NaN, clip), 1 - clip)
+  if (label === 1) return -Math.log(probability)
+  if (label === 0) return -Math.log1p(-probability)
   return -(label * Math.log(probability) + (1 - label) * Math.log1p(-probability))
 }
 

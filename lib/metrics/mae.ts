@@ -6,6 +6,7 @@ import { RowMean } from './row-mean.js'
 export const mae = {
   name: 'mae',
   better: 'lower',
+  measured: 'always',
   display: { title: 'MAE', heading: 'mae', format: 'decimals' },
   of: { number: () => new RowMean((scores, at, label) => Math.abs((scores[at] ?? NaN) - label)) },
 } as const satisfies Metric

@@ -2,7 +2,8 @@
 // else of it. A metric is one file in this folder and one line in registry.ts.
 
 import type { Sliced } from '../core/slices.js'
-import type { MetricResult, ScoredRows } from './rows.js'
+import type { GroupedRows } from './ranked-rows.js'
+import type { MetricResult } from './rows.js'
 
 /** The prediction of a task for a row: one number, or the probability of each class. */
 export type ScoreForm = 'number' | 'classes'
@@ -10,11 +11,29 @@ export type ScoreForm = 'number' | 'classes'
 export interface Metric<Name extends string = string> {
   /** The name in results and monitors. */
   readonly name: Name
-  /** Which values are better, for monitors. */
-  readonly better: 'higher' | 'lower'
+  /** Which values are better, for monitors. `'one'`: those nearer to 1. */
+  readonly better: Better
+  /** When it is measured: always, if the data have groups, or if a caller asks for it. */
+  readonly measured: 'always' | 'groups' | 'asked'
+  /** Whether it needs groups. Those measured if the data have groups need them too. */
+  readonly grouped?: true
+  /** The number that may follow the name after an `@`, as in `ndcg@10`. */
+  readonly parameter?: MetricParameter
   readonly display: MetricDisplay
   /** Starts a measurement, for each form of scores that the metric supports. */
-  readonly of: { readonly number?: () => Measurement; readonly classes?: (classes: number) => Measurement }
+  readonly of: {
+    readonly number?: (parameter?: number) => Measurement
+    readonly classes?: (classes: number) => Measurement
+  }
+}
+
+export type Better = 'higher' | 'lower' | 'one'
+
+/** An integer. */
+export interface MetricParameter {
+  /** What it counts, in errors. */
+  readonly what: string
+  readonly max: number
 }
 
 /** How it is shown to people. */
@@ -33,12 +52,12 @@ export interface Measurement {
    * Takes in the next rows. For classes `scores` is [rows, classes].
    * @throws ERR_MULTIGATE_ARGUMENT if lengths differ or a weight is wrong. Row numbers count from the first row of the first part.
    */
-  add(part: ScoredRows): Sliced<void>
+  add(part: GroupedRows): Sliced<void>
   finish(): Sliced<MetricResult>
 }
 
 /** Measures rows that are all there. */
-export function* measure(measurement: Measurement, rows: ScoredRows): Sliced<MetricResult> {
+export function* measure(measurement: Measurement, rows: GroupedRows): Sliced<MetricResult> {
   yield* measurement.add(rows)
   return yield* measurement.finish()
 }

@@ -26,9 +26,10 @@ import { adam } from '../optimizers/adam.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
 import { type Batch, BoundBatch, batchOf, checkRowCount } from '../runtime/batch.js'
 import { type Compute, type ComputeOptions, checkDataPlacement, resolveCompute } from '../runtime/compute.js'
-import { checkRows, DataEncoder, type EncodedRows, ofDataset } from '../runtime/encode.js'
-import { type Evaluation, evaluate } from '../runtime/evaluate.js'
+import { checkRows, DataEncoder, type EncodedRows, groupsOfRows, ofDataset } from '../runtime/encode.js'
+import { type Evaluating, type Evaluation, evaluate } from '../runtime/evaluate.js'
 import { type GateWeights, gateWeights } from '../runtime/gates.js'
+import { type MeasuringOptions, measuringOf } from '../runtime/measuring.js'
 import { Queue } from '../runtime/queue.js'
 import { textColumns } from '../runtime/reading.js'
 import { RowsInMemory } from '../runtime/row-source.js'
@@ -38,7 +39,7 @@ import { parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
 import { runFit } from '../training/fit.js'
 import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
 import type { History } from '../training/history.js'
-import { callSchema, type FitOptions, type FitValues, fitSchema } from '../training/options.js'
+import { callSchema, evaluateSchema, type FitOptions, type FitValues, fitSchema } from '../training/options.js'
 import type { TrainingState } from '../training/state.js'
 import { lowerStep, stepOptions } from '../training/step-program.js'
 import { type BalancedStep, checkTaskWeights } from '../training/task-balance.js'
@@ -63,6 +64,9 @@ export interface CallOptions {
   /** An `AbortSignal`, checked several times a second. Once it is aborted, the call ends with ERR_MULTIGATE_ABORTED. */
   readonly signal?: Signal | undefined | undefined
 }
+
+/** Options of `evaluate`. */
+export interface EvaluateOptions extends CallOptions, MeasuringOptions {}
 
 /**
  * @internal Fills an unbuilt model from a file.
@@ -185,15 +189,19 @@ export class Model<
 
   /**
    * Measures losses and metrics on a dataset with labels. During `fit` it waits for the end of a step.
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DATA naming
+   * @example const { tasks } = await model.evaluate(test, { groups: 'userid', metrics: ['prauc', 'ndcg@10'] })
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ARGUMENT naming a metric that these tasks do not have; ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DATA naming
    * the column that does not fit a feature or task, or for a dataset without rows, which has no mean loss.
    */
-  async evaluate(data: Dataset, options: CallOptions = {}): Promise<Evaluation<Tasks>> {
-    const check = this.#checking('evaluate', options)
+  async evaluate(data: Dataset, options: EvaluateOptions = {}): Promise<Evaluation<Tasks>> {
+    const { signal, ...asked } = parseOptions('evaluate', evaluateSchema, options)
+    const check = this.#checking('evaluate', { signal })
     const built = this.#need('evaluate')
+    const measuring = measuringOf('evaluate', this.tasks, asked)
     checkRows(checkDataset('evaluate.data', data))
+    const groups = await groupsOfRows(data, measuring, check)
     using rows = await built.encoder.encode(data, this.#compute.native, 'evaluation', check)
-    return (await this.#evaluate(built, rows, check)) as Evaluation<Tasks>
+    return (await this.#evaluate(built, rows, { measuring, groups, check })) as Evaluation<Tasks>
   }
 
   /**
@@ -288,13 +296,17 @@ export class Model<
    * Options of `Dataset.fromCsv` that read a file as the training rows were read. They select the columns that this model reads and keep
    * text ids as text, even if they look like numbers. If the training rows came from a CSV file, they repeat its format (delimiter,
    * `trim`, `nullValues`, ...). Before `fit` or `build` they follow from the features alone.
-   * With `labels: true`, the options also name the columns of labels and row weights. Default false.
+   * With `labels: true`, the options also name the columns of labels and row weights. Default false. `groups` is a column to read too, for
+   * the metrics of groups.
    * @example const scores = await model.predict(await Dataset.fromCsv('today.csv', model.csvOptions()))
    */
-  csvOptions(options: { readonly labels?: boolean } = {}): CsvOptions & { readonly columns: readonly string[] } {
+  csvOptions(options: { readonly labels?: boolean; readonly groups?: string | undefined } = {}): CsvOptions & {
+    readonly columns: readonly string[]
+  } {
     this.#checkAlive()
-    const { labels = false } = checkKeys('csvOptions', options, ['labels'])
-    const columns = [...this.features.map(columnNameOf), ...(labels ? this.tasks.flatMap(targetColumnsOf) : [])]
+    const { labels = false, groups } = checkKeys('csvOptions', options, ['labels', 'groups'])
+    const targets = labels ? this.tasks.flatMap(targetColumnsOf) : []
+    const columns = [...this.features.map(columnNameOf), ...targets, ...(groups === undefined ? [] : [groups])]
     const types = textColumns(this.#built?.encoder.encoders ?? this.features)
     return { ...this.#built?.reading, columns: [...new Set(columns)], types }
   }
@@ -360,6 +372,7 @@ export class Model<
     await ofDataset('training', () => checkRows(train))
     if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
     checkDataPlacement(settings.dataPlacement, this.#compute.device)
+    const measuring = measuringOf('fit', this.tasks, settings)
     const checkpoint = this.#checking('fit', { signal })
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
@@ -376,6 +389,7 @@ export class Model<
     using rows = await ofDataset('training', () => built.encoder.encode(train, native, purpose, checkpoint))
     using held =
       validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', checkpoint)))
+    const rowGroups = validation && (await ofDataset('validation', () => groupsOfRows(validation, measuring, checkpoint)))
     checkpoint()
     this.#built = built
     const tasks = built.encoder.tasks.map((task) => ({ ...task, weight: weights[task.name] ?? task.weight }))
@@ -391,13 +405,14 @@ export class Model<
       tasks,
       train: new RowsInMemory(rows),
       validation: held,
+      measuring,
       encodeSeconds: (performance.now() - started) / 1000,
       seed: this.#network.seed,
       drawn: built.drawn,
       queue: this.#queue,
       checkpoint,
       checkAlive: () => this.#checkAlive(),
-      evaluate: (data) => this.#evaluate(built, data, checkpoint, tasks),
+      evaluate: (data) => this.#evaluate(built, data, { measuring, groups: rowGroups, check: checkpoint }, tasks),
       save: (path, training) => this.#save(built, path, training),
     })
   }
@@ -420,10 +435,10 @@ export class Model<
   async #evaluate(
     { encoder, runner }: Built,
     rows: EncodedRows,
-    check: () => void,
+    options: Omit<Evaluating, 'queue'>,
     tasks: readonly NetworkTask[] = encoder.tasks,
   ): Promise<Evaluation> {
-    return await evaluate(runner, rows, tasks, this.#network, { queue: this.#queue, check })
+    return await evaluate(runner, rows, tasks, this.#network, { queue: this.#queue, ...options })
   }
 
   async #save(built: Built, path: FilePath, training?: TrainingState): Promise<void> {

@@ -215,6 +215,7 @@ function epochLine(record: EpochRecord, plan: FitPlan | undefined): string {
       )
       parts.push(`val ${metric.display.heading} ${own.join(' ')}`)
     }
+    if (validation.score !== undefined) parts.push(`val score ${decimals(validation.score)}`)
   }
   return parts.join('  ')
 }

@@ -3,8 +3,12 @@
 
 import { inBlocks, inSlices, type Sliced } from '../core/slices.js'
 import { headWidth } from '../layers/heads.js'
+import { type GroupCounts, groupCountsOf } from '../metrics/grouped-auc.js'
+import type { RowGroups } from '../metrics/groups.js'
 import { measure } from '../metrics/metric.js'
-import type { MetricName, MetricValues } from '../metrics/registry.js'
+import { RankedRows } from '../metrics/ranked-rows.js'
+import type { MeasuredName, MetricValues } from '../metrics/registry.js'
+import { weightedMean } from '../metrics/weighted-mean.js'
 import type { TaskName } from '../models/definition.js'
 import type { NetworkTask } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
@@ -12,6 +16,7 @@ import type { FloatArray } from '../native/binding.js'
 import { type CountingKind, kindOf, type Task, type TaskKind } from '../tasks/task.js'
 import type { EncodedRows, Targets } from './encode.js'
 import { type LossPlace, lossPlace } from './losses.js'
+import type { Measuring, ScorePart } from './measuring.js'
 import { penaltyOfWeights } from './penalty.js'
 import type { Queue } from './queue.js'
 import type { NetworkRunner, PartResult } from './runner.js'
@@ -26,7 +31,7 @@ export type TaskEvaluation<Kind extends TaskKind = TaskKind> = RowCounts<Kind> &
     /** The loss that training minimises: with row weights and reduction, without task weight and penalties. */
     readonly loss: number
     /** Why metrics are undefined, by metric name. Empty if all have values. */
-    readonly reasons: { readonly [Name in MetricName<Kind>]?: string | undefined }
+    readonly reasons: { readonly [Name in MeasuredName<Kind>]?: string | undefined }
   }
 
 /** Rows measured, with or without a label. */
@@ -37,12 +42,16 @@ export type RowCounts<Kind extends TaskKind = TaskKind> = {
   ? {
       /** Labelled rows that are positive. Soft labels add up. */
       readonly positives: number
+      /** How many groups were measured, if the evaluation has groups. */
+      readonly groups?: GroupCounts | undefined
     }
   : [Extract<Kind, CountingKind>] extends [never]
     ? unknown
     : {
         /** Labelled rows that are positive, for tasks with yes-or-no labels. Soft labels add up. */
         readonly positives?: number | undefined
+        /** How many groups were measured, for such tasks, if the evaluation has groups. */
+        readonly groups?: GroupCounts | undefined
       })
 
 /** The kind of the task of this name. */
@@ -54,11 +63,16 @@ export interface Evaluation<Tasks extends readonly Task[] = readonly Task[]> ext
   readonly tasks: { readonly [Name in TaskName<Tasks>]: TaskEvaluation<KindCalled<Name, Tasks[number]>> }
   /** Sum of task weight x task loss, and penalties over all weights. */
   readonly loss: number
+  /** The weighted mean that the option `score` asked for. Undefined if one of its metrics is. */
+  readonly score?: number | undefined
   readonly rows: number
 }
 
 /** What `evaluate` needs from its caller. */
 export interface Evaluating {
+  readonly measuring: Measuring
+  /** The rows' groups, where `measuring` has them. */
+  readonly groups: RowGroups | undefined
   readonly queue: Queue
   /** Called between two runs or slices. An error it throws ends the evaluation. */
   readonly check: () => void
@@ -70,7 +84,7 @@ export async function evaluate(
   data: EncodedRows,
   tasks: readonly NetworkTask[],
   options: CommonOptions,
-  { queue, check }: Evaluating,
+  { queue, check, measuring, groups }: Evaluating,
 ): Promise<Evaluation> {
   const program = runner.network.evaluate
   const { outputs, parts, penalty } = await queue.take(async () => {
@@ -84,9 +98,24 @@ export async function evaluate(
     const own = lossOf(lossPlace(program, name), parts)
     loss += weight * own
     const targets = data.targets.find((target) => target.task.name === name)
-    results[name] = await inSlices(evaluateTask(task, own, outputs.get(name), targets), { check })
+    results[name] = await inSlices(evaluateTask(task, own, { scores: outputs.get(name), targets, measuring, groups }), { check })
   }
-  return { tasks: results, loss, rows: data.rows, ...unknownIn(data.counts) }
+  const { score } = measuring
+  return {
+    tasks: results,
+    loss,
+    ...(score && { score: scoreOf(score, results) }),
+    rows: data.rows,
+    ...unknownIn(data.counts),
+  }
+}
+
+function scoreOf(score: readonly ScorePart[], results: Readonly<Record<string, TaskEvaluation>>): number | undefined {
+  const parts = score.flatMap(({ task, metric, weight }) => {
+    const value = results[task]?.[metric]
+    return value === undefined ? [] : [{ value, weight }]
+  })
+  return parts.length < score.length ? undefined : weightedMean(parts)
 }
 
 /** The losses of a single run over all rows: each part counts by its own divisor. */
@@ -105,18 +134,27 @@ function lossOf({ at, divisorAt }: LossPlace, parts: readonly PartResult[]): num
 function* evaluateTask(
   task: NetworkTask,
   loss: number,
-  scores: FloatArray | undefined,
-  targets: Targets | undefined,
+  {
+    scores,
+    targets,
+    measuring,
+    groups,
+  }: Pick<Evaluating, 'measuring' | 'groups'> & {
+    readonly scores: FloatArray | undefined
+    readonly targets: Targets | undefined
+  },
 ): Sliced<TaskEvaluation> {
   if (scores === undefined || targets === undefined) throw new Error('a task was evaluated without scores or labels')
   const { labels, weights } = targets
-  const { metrics, countsPositives, scores: form } = kindOf(task)
-  const values: { [Name in MetricName]?: number | undefined } = {}
-  const reasons: { [Name in MetricName]?: string } = {}
-  for (const { name, of } of metrics) {
-    const measurement = form === 'classes' ? of.classes?.(headWidth(task)) : of.number?.()
+  const { countsPositives, scores: form } = kindOf(task)
+  const rows = new RankedRows({ scores, labels, weights, groups })
+  const values: { [Name in MeasuredName]?: number | undefined } = {}
+  const reasons: { [Name in MeasuredName]?: string } = {}
+  for (const { name, metric, parameter } of measuring.metricsOf(task)) {
+    const { of } = metric
+    const measurement = form === 'classes' ? of.classes?.(headWidth(task)) : of.number?.(parameter)
     if (measurement === undefined) throw new Error(`${name} cannot be measured of ${task.kind} tasks`)
-    const { value, reason } = yield* measure(measurement, { scores, labels, weights })
+    const { value, reason } = yield* measure(measurement, rows)
     values[name] = value
     if (reason !== undefined) reasons[name] = reason
   }
@@ -129,5 +167,12 @@ function* evaluateTask(
       counts.positives += label
     }
   })
-  return { loss, ...values, ...(countsPositives && { positives: counts.positives }), rows: counts.rows, reasons }
+  return {
+    loss,
+    ...(values as MetricValues<TaskKind>),
+    ...(countsPositives && { positives: counts.positives }),
+    rows: counts.rows,
+    ...(countsPositives && groups && { groups: yield* groupCountsOf(rows) }),
+    reasons,
+  }
 }

@@ -21,7 +21,7 @@ export interface CheckpointOptions extends MonitorOptions {
   /** Path or `file:` URL of the file; `{epoch}` stands for the epoch's number. A write replaces the whole file or nothing. */
   readonly path: FilePath
   /** Writes only when this number has become better. Default: after every epoch. */
-  readonly monitor?: string | undefined
+  readonly monitor?: MonitorOptions['monitor']
 }
 
 const epochPlace = '{epoch}'

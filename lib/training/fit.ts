@@ -14,6 +14,7 @@ import type { Optimizer } from '../optimizers/optimizer.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import type { Evaluation } from '../runtime/evaluate.js'
 import type { EpochLosses } from '../runtime/losses.js'
+import type { Measuring } from '../runtime/measuring.js'
 import { checkRowsFit } from '../runtime/memory-budget.js'
 import type { Queue } from '../runtime/queue.js'
 import type { RowSource } from '../runtime/row-source.js'
@@ -47,6 +48,8 @@ export interface FitRun {
   readonly tasks: readonly NetworkTask[]
   readonly train: RowSource
   readonly validation: EncodedRows | undefined
+  /** What validation measures. */
+  readonly measuring: Measuring
   /** Seconds spent on encoding the training and validation rows. */
   readonly encodeSeconds: number
   readonly settings: FitValues
@@ -187,11 +190,13 @@ class Run {
     const losses = await this.#loop.epoch(epoch)
     const seconds = (performance.now() - start) / 1000
     const validation = await this.#validate(epoch)
+    const { tasks, measuring } = this.#run
+    const metrics = monitorValues(losses, tasks, validation && { measuring, result: validation })
     const steps = this.#run.train.stepsOf(this.#run.settings.batchSize)
     const record = epochRecord(
       { epoch, steps, learningRate: this.#loop.learningRate, seconds, balance: this.#balance.record() },
       losses,
-      validation,
+      { validation, metrics },
     )
     this.#epochs.push(record)
     this.#weightsEpoch = epoch
@@ -273,7 +278,7 @@ class Run {
   }
 
   #plan(): FitPlan {
-    const { model, runner, tasks, settings, train, validation, encodeSeconds, optimizer, resumed } = this.#run
+    const { model, runner, tasks, settings, train, validation, measuring, encodeSeconds, optimizer, resumed } = this.#run
     const { epochs, batchSize } = settings
     const { network, compute } = runner
     const names = tasks.map(({ name }) => name)
@@ -295,7 +300,7 @@ class Run {
       validationRows: validation?.rows ?? 0,
       unknownValues: { training: unknownIn(train.counts), validation: unknownIn(validation?.counts ?? new Map()) },
       encodedRowsPerSecond: (train.rows + (validation?.rows ?? 0)) / Math.max(encodeSeconds, 1e-6),
-      monitors: monitorNames(tasks, validation !== undefined),
+      monitors: monitorNames(tasks, validation && measuring),
     }
   }
 }
@@ -328,7 +333,7 @@ function rateFactorOf({ resumed, optimizer }: FitRun): number {
 function epochRecord(
   done: Pick<EpochRecord, 'epoch' | 'steps' | 'learningRate' | 'seconds' | 'balance'>,
   losses: EpochLosses,
-  validation: Evaluation | undefined,
+  { validation, metrics }: Pick<EpochRecord, 'validation' | 'metrics'>,
 ): EpochRecord {
   const tasks = Object.fromEntries(Object.entries(losses.tasks).map(([task, loss]) => [task, { loss }]))
   return {
@@ -336,7 +341,7 @@ function epochRecord(
     loss: losses.total,
     tasks,
     validation,
-    metrics: monitorValues(losses, validation),
+    metrics,
     rowsPerSecond: losses.rows / done.seconds,
   }
 }

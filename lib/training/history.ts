@@ -1,12 +1,15 @@
 // The result of training as plain data: one record per epoch, and the names that callbacks may monitor.
 
-import { type MetricName, metrics } from '../metrics/registry.js'
+import type { Better } from '../metrics/metric.js'
+import type { MeasuredName } from '../metrics/registry.js'
+import { metricCalled } from '../metrics/selection.js'
 import type { TaskName } from '../models/definition.js'
 import type { NetworkTask } from '../models/network.js'
 import type { Evaluation, TaskEvaluation } from '../runtime/evaluate.js'
 import type { EpochLosses } from '../runtime/losses.js'
+import type { Measuring } from '../runtime/measuring.js'
 import type { UnknownValues } from '../runtime/unknown.js'
-import { kindOf, type Task } from '../tasks/task.js'
+import type { Task } from '../tasks/task.js'
 import type { BalanceRecord } from './task-balance.js'
 
 /** One epoch, as the history and callbacks see it. `Tasks`: the tasks of the model. */
@@ -29,7 +32,7 @@ export interface EpochRecord<Tasks extends readonly Task[] = readonly Task[]> {
   readonly validation: Evaluation<Tasks> | undefined
   /**
    * Every number that can be monitored, by name: `loss`, `<task>_loss`, and with validation data `val_loss`, `val_<metric>`,
-   * `val_<task>_<metric>`. An undefined metric is absent, and so is the loss of a task without labels.
+   * `val_<task>_<metric>` and, if `score` asks for it, `val_score`. An undefined metric is absent, and so is the loss of a task without labels.
    */
   readonly metrics: Readonly<Record<string, number>>
   /** Seconds spent on training steps, without validation. */
@@ -47,38 +50,51 @@ export interface History<Tasks extends readonly Task[] = readonly Task[]> extend
 }
 
 /** What validation measures of a task and a monitor may watch. */
-type Measured = 'loss' | MetricName
+type Measured = 'loss' | MeasuredName
 
-const measured: readonly Measured[] = ['loss', ...metrics.map(({ name }) => name)]
-
-const measuredOf = (task: NetworkTask): Measured[] => ['loss', ...kindOf(task).metrics.map(({ name }) => name)]
-
-/** Which values of a monitor are better: for a metric as it declares, for a loss the lower ones. Metric names have no underscore. */
-export function betterOf(monitor: string): 'higher' | 'lower' {
-  const watched = monitor.slice(monitor.lastIndexOf('_') + 1)
-  return metrics.find(({ name }) => name === watched)?.better ?? 'lower'
+function measuredOf(task: NetworkTask, measuring: Measuring): Measured[] {
+  return ['loss', ...measuring.metricsOf(task).map(({ name }) => name)]
 }
 
-/** Names that a run will have: `loss` and `<task>_loss`; with validation data also `val_` names of losses and metrics. */
-export function monitorNames(tasks: readonly NetworkTask[], validation: boolean): string[] {
+const scoreMonitor = 'val_score'
+
+/** Which values of a monitor are better: for a metric as it declares, for a loss the lower ones. Metric names have no underscore. */
+export function betterOf(monitor: string): Better {
+  if (monitor === scoreMonitor) return 'higher'
+  return metricCalled(monitor.slice(monitor.lastIndexOf('_') + 1))?.metric.better ?? 'lower'
+}
+
+/**
+ * Names that a run will have: `loss` and `<task>_loss`; with validation data also `val_` names of losses and metrics.
+ * @param measuring what validation measures; undefined without validation data.
+ */
+export function monitorNames(tasks: readonly NetworkTask[], measuring: Measuring | undefined): string[] {
   const losses = ['loss', ...tasks.map(({ name }) => `${name}_loss`)]
-  if (!validation) return losses
-  const own = tasks.flatMap((task) => measuredOf(task).map((metric) => [`val_${metric}`, `val_${task.name}_${metric}`]))
-  return [...losses, ...new Set(own.flat())]
+  if (measuring === undefined) return losses
+  const own = tasks.flatMap((task) =>
+    measuredOf(task, measuring).map((metric) => [`val_${metric}`, `val_${task.name}_${metric}`]),
+  )
+  return [...losses, ...new Set(own.flat()), ...(measuring.score === undefined ? [] : [scoreMonitor])]
 }
 
 /** The values of `monitorNames` after an epoch. `val_<metric>` is the mean over the tasks that define it. */
-export function monitorValues(losses: EpochLosses, validation: Evaluation | undefined): Record<string, number> {
+export function monitorValues(
+  losses: EpochLosses,
+  networkTasks: readonly NetworkTask[],
+  validation: { readonly measuring: Measuring; readonly result: Evaluation } | undefined,
+): Record<string, number> {
   const { tasks, total } = losses
   const values: Record<string, number> = { loss: total }
   for (const task of losses.measured) values[`${task}_loss`] = tasks[task] ?? 0
   if (validation === undefined) return values
-  for (const metric of measured) {
-    const found = Object.entries(validation.tasks).flatMap(([task, result]) => rowValue(task, result, metric))
+  const { measuring, result } = validation
+  for (const metric of new Set(networkTasks.flatMap((task) => measuredOf(task, measuring)))) {
+    const found = Object.entries(result.tasks).flatMap(([task, own]) => rowValue(task, own, metric))
     for (const [task, value] of found) values[`val_${task}_${metric}`] = value
     if (found.length > 0) values[`val_${metric}`] = found.reduce((sum, [, value]) => sum + value, 0) / found.length
   }
-  return { ...values, val_loss: validation.loss }
+  if (result.score !== undefined) values[scoreMonitor] = result.score
+  return { ...values, val_loss: result.loss }
 }
 
 /** A task without a labelled row has no measurement; its loss is recorded as 0. */

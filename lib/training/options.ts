@@ -11,11 +11,12 @@ import type { Signal } from '../core/slices.js'
 import { type Dataset, isDataset } from '../data/dataset.js'
 import type { DataPlacement } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
+import { type MeasuringOptions, measuringOptions } from '../runtime/measuring.js'
 import { type CallbackLike, hooks } from './callbacks.js'
 import type { ByGroup, WeightGroup } from './groups.js'
 
-/** The options of `fit` that are plain data. A configuration file may have them too. */
-export interface FitSettings {
+/** The options of `fit` that are plain data, those of measuring for the validation rows. A configuration file may have them too. */
+export interface FitSettings extends MeasuringOptions {
   /** Rows per step. Default 1024. The last batch of an epoch may be smaller. */
   readonly batchSize?: number | undefined
   /** How many times to train on all rows. With `resume`, the epochs of the checkpoint count too. Default 1. */
@@ -81,6 +82,7 @@ const settings = {
   rates: z.record(z.string(), amount.gt(0).optional()).default({}) as unknown as z.ZodType<ByGroup<number>>,
   taskWeights: z.record(z.string(), amount).default({}),
   balance: z.custom<BalanceOptions>(() => true).optional(),
+  ...measuringOptions,
 } satisfies Readonly<Record<keyof FitSettings, z.ZodType>>
 
 const signal = checkedBy<Signal>('an AbortSignal', (value) => isObject(value) && typeof value.aborted === 'boolean').optional()
@@ -90,6 +92,9 @@ export const optimizersSchema = z.record(z.string(), z.unknown())
 
 /** Options of a call that computes. */
 export const callSchema = z.strictObject({ signal })
+
+/** Options of `evaluate`. */
+export const evaluateSchema = callSchema.extend(measuringOptions)
 
 /** The options of `fit` that are plain data. */
 export const fitSettingsSchema = z.strictObject(settings)

@@ -276,6 +276,46 @@ describe('the commands, one after another', () => {
     })
   })
 
+  it('measure groups, further metrics and a score, as the configuration or the flags say', () => {
+    const [header, ...lines] = readFileSync(join(folder, 'log.csv'), 'utf8').split('\n')
+    write('sessions.csv', [`${header},session`, ...lines.map((line, row) => `${line},s${row % 37}`)].join('\n'))
+    const monitor = { val_click_uauc: 2, val_bought_uauc: 1 }
+    const measured = { groups: 'session', metrics: ['prauc', 'ndcg@10'], score: { click_uauc: 2, bought_uauc: 1 } }
+    const fit = { ...config.fit, epochs: 2, ...measured, callbacks: [{ kind: 'earlyStopping', monitor }] }
+    const path = write('sessions.json', JSON.stringify({ ...config, fit }, null, 2))
+    const trained = run('train', path, '--data', 'sessions.csv', '--quiet', '--json')
+    expect(trained).toMatchObject({ code: 0, err: '' })
+    const { test, score } = lastJson(trained.out) as {
+      test: Record<string, Record<string, unknown>>
+      score: Record<string, number>
+    }
+    expect(test['click']).toMatchObject({
+      uauc: expect.any(Number) as number,
+      'ndcg@10': expect.any(Number) as number,
+      groups: { total: 37, missingRows: 0 },
+    })
+    const mean = (2 * Number(test['click']?.['uauc']) + Number(test['bought']?.['uauc'])) / 3
+    expect(score['test']).toBeCloseTo(mean, 12)
+    expect(trained.out).toMatch(/ val_score .*uauc +gauc +prauc +ndcg@10 .*\ntest: score 0\.\d{4}\n/s)
+    expect(trained.out).toMatch(/^test bought: \d+ of 37 groups have both classes/m)
+
+    const evaluate = (...args: string[]) => run('evaluate', 'sessions.safetensors', '--data', 'sessions.csv', '--json', ...args)
+    const again = evaluate('--config', path, '--part', 'test')
+    expect(again).toMatchObject({ code: 0, err: '' })
+    expect(lastJson(again.out)).toMatchObject({ test, score: score['test'] })
+    const flags = lastJson(evaluate('--groups', 'session', '--metrics', 'mrr,ece@20').out) as { data: Record<string, object> }
+    expect(Object.keys(flags.data['click'] ?? {})).toEqual(expect.arrayContaining(['uauc', 'gauc', 'mrr', 'ece@20', 'groups']))
+    expect(evaluate('--metrics', 'mrr')).toMatchObject({ code: 2, err: expect.stringContaining("set 'groups'") as string })
+
+    const wrong = write('wrong-metric.json', JSON.stringify({ ...config, fit: { ...config.fit, metrics: ['prauk'] } }, null, 2))
+    expect(run('train', wrong, '--data', 'log.csv')).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(
+        /wrong-metric.json, line \d+: config.fit.metrics\[0\]: .*found "prauk"; the nearest is "prauc"/,
+      ) as string,
+    })
+  })
+
   it('a configuration says where and how to compute, unless a flag does', () => {
     const path = write('reference.json', JSON.stringify({ ...config, device: 'reference', precision: 'bfloat16', threads: 1 }))
     const train = (...args: string[]) => run('train', path, '--data', 'log.csv', '--quiet', '--no-save', '--epochs', '1', ...args)

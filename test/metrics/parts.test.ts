@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest'
 
 import { atOnce, sliceValues } from '../../lib/core/slices.js'
 import { type Measurement, type Metric, measure } from '../../lib/metrics/metric.js'
+import type { GroupedRows } from '../../lib/metrics/ranked-rows.js'
 import type { MetricName } from '../../lib/metrics/registry.js'
 import { metrics, metricsOf } from '../../lib/metrics/registry.js'
-import type { MetricResult, ScoredRows } from '../../lib/metrics/rows.js'
+import type { MetricResult } from '../../lib/metrics/rows.js'
 import { taskKinds } from '../../lib/tasks/task.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 
@@ -18,7 +19,7 @@ const measured = taskKinds.flatMap((kind) => {
 })
 
 /** Labels of any kind: 0 and 1 are probabilities, numbers and classes. */
-function rowsOf(length: number, width: number, weighted: boolean): ScoredRows {
+function rowsOf(length: number, width: number, weighted: boolean): GroupedRows {
   const random = randomOf(length + width)
   return {
     scores: Float32Array.from({ length: length * width }, random),
@@ -26,14 +27,21 @@ function rowsOf(length: number, width: number, weighted: boolean): ScoredRows {
     weights: weighted
       ? Float64Array.from({ length }, () => (random() < 0.1 ? 0 : random() * 10 ** (60 * random() - 30)))
       : undefined,
+    groups: { codes: Int32Array.from({ length }, (_, row) => (row % 4) - (row % 7 === 5 ? 9 : 0)), count: 4 },
   }
 }
 
-function inParts(measurement: Measurement, { scores, labels, weights }: ScoredRows, width: number, cuts: number[]): MetricResult {
+function inParts(
+  measurement: Measurement,
+  { scores, labels, weights, groups }: GroupedRows,
+  width: number,
+  cuts: number[],
+): MetricResult {
   for (const [index, from] of [0, ...cuts].entries()) {
     const to = cuts[index] ?? labels.length
     const part = { scores: scores.subarray(from * width, to * width), labels: labels.subarray(from, to) }
-    atOnce(measurement.add({ ...part, weights: weights?.subarray(from, to) }))
+    const own = groups && { ...groups, codes: groups.codes.subarray(from, to) }
+    atOnce(measurement.add({ ...part, weights: weights?.subarray(from, to), groups: own }))
   }
   return atOnce(measurement.finish())
 }

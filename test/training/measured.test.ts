@@ -8,6 +8,7 @@ import { epochsOf } from '../../lib/files/training-state.js'
 import type { Evaluation, TaskEvaluation } from '../../lib/index.js'
 import { SharedBottom } from '../../lib/model/classes.js'
 import { historyTable, resultsTable } from '../../lib/report/results.js'
+import { measuringOf } from '../../lib/runtime/measuring.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
 import { regression } from '../../lib/tasks/regression.js'
@@ -32,7 +33,7 @@ describe('results', () => {
     const history = await model.fit(train, { validation: train })
     const result = await model.evaluate(train)
     const { like, price, mood } = result.tasks
-    expect(Object.keys(like)).toEqual(['loss', 'auc', 'logloss', 'accuracy', 'positives', 'rows', 'reasons'])
+    expect(Object.keys(like)).toEqual(['loss', 'auc', 'logloss', 'ne', 'pcoc', 'accuracy', 'positives', 'rows', 'reasons'])
     expect(Object.keys(price)).toEqual(['loss', 'rmse', 'mae', 'rows', 'reasons'])
     expect(Object.keys(mood)).toEqual(['loss', 'logloss', 'accuracy', 'rows', 'reasons'])
     expect(history.epochs[0]?.validation?.tasks.price.rmse).toBe(price.rmse)
@@ -68,14 +69,16 @@ describe('results', () => {
     const none = { user: [0, 1], like: [0, 0], price: [null, null], mood: [0, null] }
     const result = await model.evaluate(Dataset.fromColumns(none))
     const { like, price, mood } = result.tasks
-    expect(like).toMatchObject({ auc: undefined, positives: 0, reasons: { auc: 'all 2 labelled rows are negative' } })
+    expect(like).toMatchObject({ auc: undefined, positives: 0 })
+    const reason = 'all 2 labelled rows are negative'
+    expect(like.reasons).toEqual({ auc: reason, ne: reason, pcoc: reason })
     expect(price.reasons).toEqual({ rmse: 'no row has a label', mae: 'no row has a label' })
     expect(mood.reasons).toEqual({})
     const kept = JSON.parse(JSON.stringify({ test: result })) as Record<string, Evaluation>
     expect(kept['test']?.tasks['price']?.reasons).toEqual(price.reasons)
     expect(resultsTable(kept)).toBe(resultsTable({ test: result }))
     expect(resultsTable(kept).split('\n').slice(-2)).toEqual([
-      'test like: no AUC, all 2 labelled rows are negative',
+      'test like: no AUC, NE or PCOC, all 2 labelled rows are negative',
       'test price: no RMSE or MAE, no row has a label',
     ])
   })
@@ -89,13 +92,13 @@ describe('monitors', () => {
   ] as const
   const names = monitorNames(
     tasks.map((task) => ({ ...task, weight: 1, rowWeights: false })),
-    true,
+    measuringOf('fit', tasks, {}),
   )
 
   it('are those of the metrics', () => {
     expect(names.join(' ')).toBe(
       'loss like_loss auc_price_loss mood_loss val_loss val_like_loss val_auc val_like_auc val_logloss val_like_logloss ' +
-        'val_accuracy val_like_accuracy val_auc_price_loss val_rmse val_auc_price_rmse val_mae val_auc_price_mae ' +
+        'val_ne val_like_ne val_pcoc val_like_pcoc val_accuracy val_like_accuracy val_auc_price_loss val_rmse val_auc_price_rmse val_mae val_auc_price_mae ' +
         'val_mood_loss val_mood_logloss val_mood_accuracy',
     )
   })

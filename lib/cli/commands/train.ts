@@ -7,18 +7,19 @@ import { Command } from 'commander'
 import type { Dataset, DatasetSplit } from '../../data/dataset.js'
 import { checkWritable } from '../../io/atomic.js'
 import { modelClasses } from '../../model/classes.js'
-import type { Model } from '../../model/model.js'
+import type { EvaluateOptions, Model } from '../../model/model.js'
 import { progress } from '../../report/progress.js'
 import { historyTable, resultsTable } from '../../report/results.js'
 import { count, duration } from '../../report/text.js'
 import type { Evaluation } from '../../runtime/evaluate.js'
+import { measuringOf } from '../../runtime/measuring.js'
 import { checkpoint } from '../../training/checkpoint.js'
 import type { EpochRecord, History } from '../../training/history.js'
 import { type Config, readConfig } from '../config.js'
 import { readData } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'
-import { type ComputeFlags, computeOf, integer, withCompute } from '../options.js'
+import { type ComputeFlags, computeOf, integer, measuringFrom, withCompute } from '../options.js'
 import { note, print } from '../terminal.js'
 
 interface Flags extends ComputeFlags {
@@ -53,6 +54,7 @@ export function train(done: (code: number) => void): Command {
 
 async function run(config: Config, flags: Flags): Promise<number> {
   using model = create(config, flags)
+  config.located(() => measuringOf('config.fit', model.tasks, config.fit))
   // Check before training for hours that the results can be written.
   for (const path of [flags.save, flags.checkpoint]) if (typeof path === 'string') await checkWritable(path)
   // What is complete when a signal ends the command.
@@ -70,12 +72,13 @@ interface Done {
 
 async function trained(model: Model, config: Config, flags: Flags, done: Done, signal: AbortSignal): Promise<number> {
   if (flags.quiet !== true) note(`reading ${flags.data}`)
-  const data = await readData(flags.data, { ...model.csvOptions({ labels: true }), signal }, config.csv)
+  const measuring = measuringFrom({}, config.fit)
+  const data = await readData(flags.data, { ...model.csvOptions({ labels: true, groups: measuring.groups }), signal }, config.csv)
   const split = config.split === undefined ? whole(data) : data.split(config.split)
   const history = await fit(model, config, flags, split, signal, done.epochs)
   const saved = await save(model, flags)
   done.saved = saved
-  const results = await evaluateParts(model, split, signal).catch((error: unknown) => {
+  const results = await evaluateParts(model, split, { ...measuring, signal }).catch((error: unknown) => {
     if (saved !== undefined && !signal.aborted) note(`trained and saved to ${saved}, but not measured:`)
     throw error
   })
@@ -113,12 +116,12 @@ function fit(
 async function evaluateParts(
   model: Model,
   { train, validation, test }: DatasetSplit,
-  signal: AbortSignal,
+  options: EvaluateOptions,
 ): Promise<Record<string, Evaluation>> {
   const parts = Object.entries({ validation, test }).filter(([, { rows }]) => rows > 0)
   const results: Record<string, Evaluation> = {}
   for (const [name, data] of parts.length > 0 ? parts : [['train', train] as const])
-    results[name] = await model.evaluate(data, { signal })
+    results[name] = await model.evaluate(data, options)
   return results
 }
 
@@ -149,6 +152,7 @@ function printResults(model: Model, { history, results, split, saved }: Outcome,
   ]
   print(lines.join('\n'))
   if (!json) return
+  const scored = Object.values(results).some((result) => 'score' in result)
   const summary = {
     model: model.name,
     device: model.device,
@@ -159,6 +163,7 @@ function printResults(model: Model, { history, results, split, saved }: Outcome,
     seconds,
     rowsPerSecond,
     ...Object.fromEntries(Object.entries(results).map(([part, { tasks }]) => [part, tasks])),
+    ...(scored && { score: Object.fromEntries(Object.entries(results).map(([part, { score }]) => [part, score ?? null])) }),
     unknownValues: {
       train: history.unknownValues,
       ...Object.fromEntries(Object.entries(results).map(([part, { unknownValues }]) => [part, unknownValues])),
