@@ -55,7 +55,8 @@ export function requested(
   })
 }
 
-function needsGroups({ measured, grouped }: Metric): boolean {
+/** Whether a metric is of groups. */
+export function needsGroups({ measured, grouped }: Metric): boolean {
   return grouped === true || measured === 'groups'
 }
 

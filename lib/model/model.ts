@@ -382,7 +382,7 @@ export class Model<
     // Keep a new model unbuilt until its data are checked: the next call may bring other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     if (known === undefined) await this.#draw(built)
-    const step = this.#lowerBalanced(built, groups, balancing)
+    const step = this.#lowerBalanced(built, groups, balancing, settings.trainingMetrics)
     const { native } = this.#compute
     const started = performance.now()
     const purpose = (state ?? this.#built) ? 'more training' : 'training'
@@ -501,7 +501,7 @@ export class Model<
   }
 
   /** Lowers a training step, and what its balance of tasks runs beside it. */
-  #lowerBalanced({ runner: { network }, encoder }: Built, groups: Groups, balancing: Balancing): BalancedStep {
+  #lowerBalanced({ runner: { network }, encoder }: Built, groups: Groups, balancing: Balancing, scored = false): BalancedStep {
     const isFrozen = (weights: Tensor | Table): boolean => groups.of(weights) === null
     if ([...network.parameters.tensors, ...network.tables].every(isFrozen)) {
       throw invalidArgument('fit.freeze', 'groups that leave something to train', groups.options.freeze)
@@ -514,9 +514,17 @@ export class Model<
     if (readsGram && 'on' in balancing && balancing.on === 'parameters') {
       const separate = this.#definition.lowerTaskGradients(this.#network, target)
       if (separate.grams.length === 0) throw nothingShared(balancing)
+      if (scored)
+        throw invalidArgument(
+          'fit.trainingMetrics',
+          'false beside a balance on parameters',
+          scored,
+          'balance on the representation, or leave it out',
+        )
       return { balancing, program: lowerStep({ ...network, ...separate }, options), separate }
     }
-    const rows = groups.options.freeze.length === 0 ? network : this.#definition.lower(this.#network, target)
+    const plain = groups.options.freeze.length === 0 && !scored
+    const rows = plain ? network : this.#definition.lower(this.#network, { ...target, scored })
     const program = lowerStep(rows, options)
     if (readsGram) {
       const { rows: measured, grams } = this.#definition.lowerRepresentation(this.#network, target)

@@ -6,7 +6,7 @@ import type { View } from '../core/op-fields.js'
 import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
 import { blocks } from '../layers/blocks/registry.js'
 import { type DenseStack, denseStack } from '../layers/dense.js'
-import { emitLoss, emitPrediction, headWidth, type LossReduction } from '../layers/heads.js'
+import { emitLoss, emitPrediction, headWidth, type LossReduction, labelInput, weightInput } from '../layers/heads.js'
 import { type DenseInput, type EmbeddedInput, type Fields, type Inputs, inputs } from '../layers/inputs.js'
 import { type IsFrozen, type Signal, Tape, type WatchedGate } from '../layers/tape.js'
 import type { Network, NetworkFeature, NetworkTask, RepresentationGradients, TableGradient, TaskGradients } from './network.js'
@@ -58,6 +58,8 @@ export interface LoweringTarget {
   readonly tasks: readonly NetworkTask[]
   /** Weights that the rows of a training step need no gradient of. Default: none. */
   readonly isFrozen?: IsFrozen | undefined
+  /** Whether training steps also give predictions, labels and row weights, as row outputs by the names of tasks and inputs. */
+  readonly scored?: boolean | undefined
 }
 
 interface Frame {
@@ -258,10 +260,25 @@ function forwardRows({ layout, options, target, inputs: row, signals, objective 
   const tape = new Tape(program, dropout, undefined, target.isFrozen)
   const x = row.forward(tape, keepsRows)
   const outputs = signals(tape, x)
+  if (target.scored === true) emitScores(program, objective, outputs, target.tasks)
   const emitLossOf = (index: number): void => {
     objective.loss(tape, outputs, target.tasks, index, options.lossReduction)
   }
   return { program, tape, x, emitLossOf }
+}
+
+/** Emits the predictions of training, and the labels and weights that go with them. */
+function emitScores(
+  program: ProgramBuilder,
+  objective: Objective,
+  outputs: readonly Signal[],
+  tasks: readonly NetworkTask[],
+): void {
+  objective.predictions(program, outputs, tasks)
+  for (const { name, rowWeights } of tasks) {
+    for (const input of [labelInput(name), ...(rowWeights ? [weightInput(name)] : [])])
+      program.op('copy_columns', { x: program.rowInput(input, 1), y: program.rowOutput(input, 1) })
+  }
 }
 
 function reducedGradients(program: ProgramBuilder, name?: string): View {

@@ -6,6 +6,7 @@ import { z } from 'zod'
 
 import { describeValue, parseOptions } from '../core/check.js'
 import { visible } from '../core/visible.js'
+import type { Evaluation } from '../runtime/evaluate.js'
 import type { Callback, FitPlan, StepRecord } from '../training/callbacks.js'
 import type { EpochRecord, History } from '../training/history.js'
 import { headline } from './results.js'
@@ -201,20 +202,14 @@ function changedRate({ learningRate }: EpochRecord | StepRecord, plan: FitPlan |
 }
 
 function epochLine(record: EpochRecord, plan: FitPlan | undefined): string {
-  const { epoch, loss, tasks, validation, seconds, rowsPerSecond } = record
+  const { epoch, loss, tasks, training, validation, seconds, rowsPerSecond } = record
   const losses = Object.fromEntries(Object.entries(tasks).map(([task, result]) => [task, result.loss]))
   const of = `epoch ${epoch}/${plan?.epochs ?? epoch}`
   const pace = [`${duration(seconds)}`, `${count(rowsPerSecond)} rows/s`]
   const parts = [of, ...pace, ...changedRate(record, plan), lossText(loss, losses)]
+  if (training !== undefined) parts.push(...headlines(training.tasks, ''))
   if (validation !== undefined) {
-    parts.push(`val loss ${decimals(validation.loss)}`)
-    const found = Object.entries(validation.tasks).map(([task, result]) => ({ task, shown: headline(result) }))
-    for (const metric of new Set(found.flatMap(({ shown }) => shown?.metric ?? []))) {
-      const own = found.flatMap(({ task, shown }) =>
-        shown?.metric === metric ? [`${task} ${metricText(metric, shown.value)}`] : [],
-      )
-      parts.push(`val ${metric.display.heading} ${own.join(' ')}`)
-    }
+    parts.push(`val loss ${decimals(validation.loss)}`, ...headlines(validation.tasks, 'val '))
     if (validation.score !== undefined) parts.push(`val score ${decimals(validation.score)}`)
   }
   return parts.join('  ')
@@ -231,6 +226,17 @@ function opposedLines({ balance }: EpochRecord): string[] {
         : [],
     ),
   )
+}
+
+/** The headline metrics of tasks, those of one kind together: `val auc click 0.7123 buy 0.6514`. */
+function headlines(tasks: Evaluation['tasks'], prefix: string): string[] {
+  const found = Object.entries(tasks).map(([task, result]) => ({ task, shown: headline(result) }))
+  return [...new Set(found.flatMap(({ shown }) => shown?.metric ?? []))].map((metric) => {
+    const own = found.flatMap(({ task, shown }) =>
+      shown?.metric === metric ? [`${task} ${metricText(metric, shown.value)}`] : [],
+    )
+    return `${prefix}${metric.display.heading} ${own.join(' ')}`
+  })
 }
 
 /** The line of a resumed run that had no epoch to train. */

@@ -14,7 +14,7 @@ import type { NetworkTask } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
 import { type CountingKind, kindOf, type Task, type TaskKind } from '../tasks/task.js'
-import type { EncodedRows, Targets } from './encode.js'
+import type { EncodedRows } from './encode.js'
 import { type LossPlace, lossPlace } from './losses.js'
 import type { Measuring, ScorePart } from './measuring.js'
 import { penaltyOfWeights } from './penalty.js'
@@ -131,7 +131,8 @@ function lossOf({ at, divisorAt }: LossPlace, parts: readonly PartResult[]): num
   return total === 0 ? 0 : sum / total
 }
 
-function* evaluateTask(
+/** Measures a task from scores and labels. */
+export function* evaluateTask(
   task: NetworkTask,
   loss: number,
   {
@@ -141,7 +142,7 @@ function* evaluateTask(
     groups,
   }: Pick<Evaluating, 'measuring' | 'groups'> & {
     readonly scores: FloatArray | undefined
-    readonly targets: Targets | undefined
+    readonly targets: { readonly labels: FloatArray; readonly weights: FloatArray | undefined } | undefined
   },
 ): Sliced<TaskEvaluation> {
   if (scores === undefined || targets === undefined) throw new Error('a task was evaluated without scores or labels')

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { invalidArgument } from '../core/check.js'
 import { frozen } from '../core/schemas.js'
 import type { MeasuredName } from '../metrics/registry.js'
-import { requested, type SelectedMetric, selected } from '../metrics/selection.js'
+import { needsGroups, requested, type SelectedMetric, selected } from '../metrics/selection.js'
 import { kindOf, type TaskKind } from '../tasks/task.js'
 
 /** What to measure beside losses and the metrics that are always measured. Plain data: a configuration file may have them too. */
@@ -79,4 +79,13 @@ export function measuringOf(what: string, tasks: readonly MeasuredTask[], option
     throw invalidArgument(`${what}.score`, `metrics that are measured, of which higher is better (${fit.join(', ')})`, name, next)
   })
   return { groups: options.groups, metricsOf, score: options.score && score }
+}
+
+/** The same metrics of each task without those of groups, and no score. */
+export function withoutGroups({ metricsOf }: Measuring): Measuring {
+  return {
+    groups: undefined,
+    metricsOf: (task) => metricsOf(task).filter(({ metric }) => !needsGroups(metric)),
+    score: undefined,
+  }
 }

@@ -14,7 +14,7 @@ import type { Optimizer } from '../optimizers/optimizer.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import type { Evaluation } from '../runtime/evaluate.js'
 import type { EpochLosses } from '../runtime/losses.js'
-import type { Measuring } from '../runtime/measuring.js'
+import { type Measuring, withoutGroups } from '../runtime/measuring.js'
 import { checkRowsFit } from '../runtime/memory-budget.js'
 import type { Queue } from '../runtime/queue.js'
 import type { RowSource } from '../runtime/row-source.js'
@@ -30,6 +30,7 @@ import {
   type StepRecord,
   toCallback,
 } from './callbacks.js'
+import { EpochScores } from './epoch-scores.js'
 import type { Groups } from './groups.js'
 import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
@@ -123,6 +124,9 @@ class Run {
   readonly #balance: TaskBalance
   readonly #control: FitControl
   readonly #health: Health
+  /** Undefined unless `trainingMetrics` asks for them. */
+  readonly #scores: EpochScores | undefined
+  readonly #trainingMeasuring: Measuring
   readonly #epochs: EpochRecord[] = []
   #stopReason: string | undefined
   #weightsEpoch = 0
@@ -141,12 +145,16 @@ class Run {
       this.#weightsEpoch = weightsEpoch
     }
     this.#rates = new LearningRates(run.optimizer, run.groups.rates, rateFactorOf(run))
+    const { settings, step, train, runner } = run
+    this.#scores = settings.trainingMetrics ? new EpochScores(runner.outputs(step.program, train.rows), train.rows) : undefined
+    this.#trainingMeasuring = withoutGroups(run.measuring)
     this.#loop = new StepLoop({
       ...run,
       ...run.settings,
       plan,
       program: run.step.program,
       balance,
+      scores: this.#scores,
       rates: this.#rates,
       stepsBefore: run.resumed?.state.steps ?? 0,
       source: run.train,
@@ -189,18 +197,29 @@ class Run {
     const start = performance.now()
     const losses = await this.#loop.epoch(epoch)
     const seconds = (performance.now() - start) / 1000
+    const training = await this.#measureTraining(losses)
     const validation = await this.#validate(epoch)
     const { tasks, measuring } = this.#run
-    const metrics = monitorValues(losses, tasks, validation && { measuring, result: validation })
+    const metrics = monitorValues(losses, tasks, {
+      training: training && { measuring: this.#trainingMeasuring, result: training },
+      validation: validation && { measuring, result: validation },
+    })
     const steps = this.#run.train.stepsOf(this.#run.settings.batchSize)
     const record = epochRecord(
       { epoch, steps, learningRate: this.#loop.learningRate, seconds, balance: this.#balance.record() },
       losses,
-      { validation, metrics },
+      { training, validation, metrics },
     )
     this.#epochs.push(record)
     this.#weightsEpoch = epoch
     return record
+  }
+
+  async #measureTraining(losses: EpochLosses): Promise<Pick<Evaluation, 'tasks'> | undefined> {
+    if (this.#scores === undefined) return undefined
+    const { tasks, checkpoint } = this.#run
+    const options = { measuring: this.#trainingMeasuring, check: checkpoint }
+    return { tasks: await this.#scores.measure(tasks, losses.tasks, options) }
   }
 
   async #validate(epoch: number): Promise<Evaluation | undefined> {
@@ -300,7 +319,10 @@ class Run {
       validationRows: validation?.rows ?? 0,
       unknownValues: { training: unknownIn(train.counts), validation: unknownIn(validation?.counts ?? new Map()) },
       encodedRowsPerSecond: (train.rows + (validation?.rows ?? 0)) / Math.max(encodeSeconds, 1e-6),
-      monitors: monitorNames(tasks, validation && measuring),
+      monitors: monitorNames(tasks, {
+        training: this.#scores && this.#trainingMeasuring,
+        validation: validation && measuring,
+      }),
     }
   }
 }
@@ -333,13 +355,14 @@ function rateFactorOf({ resumed, optimizer }: FitRun): number {
 function epochRecord(
   done: Pick<EpochRecord, 'epoch' | 'steps' | 'learningRate' | 'seconds' | 'balance'>,
   losses: EpochLosses,
-  { validation, metrics }: Pick<EpochRecord, 'validation' | 'metrics'>,
+  { training, validation, metrics }: Pick<EpochRecord, 'training' | 'validation' | 'metrics'>,
 ): EpochRecord {
   const tasks = Object.fromEntries(Object.entries(losses.tasks).map(([task, loss]) => [task, { loss }]))
   return {
     ...done,
     loss: losses.total,
     tasks,
+    ...(training && { training }),
     validation,
     metrics,
     rowsPerSecond: losses.rows / done.seconds,

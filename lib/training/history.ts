@@ -28,10 +28,13 @@ export interface EpochRecord<Tasks extends readonly Task[] = readonly Task[]> {
    * measures it before its update. 0 for a task without labels.
    */
   readonly tasks: Readonly<Record<TaskName<Tasks>, { readonly loss: number }>>
+  /** Measurements of the predictions made while training, if `trainingMetrics` asks for them. Undefined otherwise. */
+  readonly training?: Pick<Evaluation<Tasks>, 'tasks'> | undefined
   /** Measurements on the validation data after the epoch. */
   readonly validation: Evaluation<Tasks> | undefined
   /**
-   * Every number that can be monitored, by name: `loss`, `<task>_loss`, and with validation data `val_loss`, `val_<metric>`,
+   * Every number that can be monitored, by name: `loss`, `<task>_loss`, with `trainingMetrics` also `<metric>` and `<task>_<metric>`, with
+   * validation data `val_loss`, `val_<metric>`,
    * `val_<task>_<metric>` and, if `score` asks for it, `val_score`. An undefined metric is absent, and so is the loss of a task without labels.
    */
   readonly metrics: Readonly<Record<string, number>>
@@ -64,37 +67,67 @@ export function betterOf(monitor: string): Better {
   return metricCalled(monitor.slice(monitor.lastIndexOf('_') + 1))?.metric.better ?? 'lower'
 }
 
-/**
- * Names that a run will have: `loss` and `<task>_loss`; with validation data also `val_` names of losses and metrics.
- * @param measuring what validation measures; undefined without validation data.
- */
-export function monitorNames(tasks: readonly NetworkTask[], measuring: Measuring | undefined): string[] {
-  const losses = ['loss', ...tasks.map(({ name }) => `${name}_loss`)]
-  if (measuring === undefined) return losses
-  const own = tasks.flatMap((task) =>
-    measuredOf(task, measuring).map((metric) => [`val_${metric}`, `val_${task.name}_${metric}`]),
-  )
-  return [...losses, ...new Set(own.flat()), ...(measuring.score === undefined ? [] : [scoreMonitor])]
+/** What a run measures: undefined where it does not. */
+export interface RunMeasures<Part> {
+  readonly training: Part | undefined
+  readonly validation: Part | undefined
 }
 
-/** The values of `monitorNames` after an epoch. `val_<metric>` is the mean over the tasks that define it. */
+/**
+ * Names that a run will have: `loss` and `<task>_loss`, those of metrics of training, and with validation data `val_` names of losses and
+ * metrics.
+ */
+export function monitorNames(tasks: readonly NetworkTask[], { training, validation }: RunMeasures<Measuring>): string[] {
+  const losses = ['loss', ...tasks.map(({ name }) => `${name}_loss`)]
+  const own = (measuring: Measuring | undefined, prefix: string): string[] =>
+    tasks.flatMap((task) =>
+      measuring === undefined
+        ? []
+        : measuredOf(task, measuring).flatMap((metric) => [`${prefix}${metric}`, `${prefix}${task.name}_${metric}`]),
+    )
+  const score = validation?.score === undefined ? [] : [scoreMonitor]
+  return [...new Set([...losses, ...own(training, ''), ...own(validation, 'val_'), ...score])]
+}
+
+/** A measuring, and what came of it. */
+interface Outcome<Result> {
+  readonly measuring: Measuring
+  readonly result: Result
+}
+
+/** The values of `monitorNames` after an epoch. `<metric>` and `val_<metric>` are means over the tasks that define it. */
 export function monitorValues(
   losses: EpochLosses,
-  networkTasks: readonly NetworkTask[],
-  validation: { readonly measuring: Measuring; readonly result: Evaluation } | undefined,
+  tasks: readonly NetworkTask[],
+  {
+    training,
+    validation,
+  }: {
+    readonly training: Outcome<Pick<Evaluation, 'tasks'>> | undefined
+    readonly validation: Outcome<Evaluation> | undefined
+  },
 ): Record<string, number> {
-  const { tasks, total } = losses
-  const values: Record<string, number> = { loss: total }
-  for (const task of losses.measured) values[`${task}_loss`] = tasks[task] ?? 0
-  if (validation === undefined) return values
-  const { measuring, result } = validation
-  for (const metric of new Set(networkTasks.flatMap((task) => measuredOf(task, measuring)))) {
+  const values: Record<string, number> = {}
+  if (training !== undefined) addMetrics(values, '', tasks, training)
+  for (const task of losses.measured) values[`${task}_loss`] = losses.tasks[task] ?? 0
+  const all = { ...values, loss: losses.total }
+  if (validation === undefined) return all
+  addMetrics(all, 'val_', tasks, validation)
+  const { loss, score } = validation.result
+  return { ...all, ...(score !== undefined && { [scoreMonitor]: score }), val_loss: loss }
+}
+
+function addMetrics(
+  values: Record<string, number>,
+  prefix: string,
+  tasks: readonly NetworkTask[],
+  { measuring, result }: Outcome<Pick<Evaluation, 'tasks'>>,
+): void {
+  for (const metric of new Set(tasks.flatMap((task) => measuredOf(task, measuring)))) {
     const found = Object.entries(result.tasks).flatMap(([task, own]) => rowValue(task, own, metric))
-    for (const [task, value] of found) values[`val_${task}_${metric}`] = value
-    if (found.length > 0) values[`val_${metric}`] = found.reduce((sum, [, value]) => sum + value, 0) / found.length
+    for (const [task, value] of found) values[`${prefix}${task}_${metric}`] = value
+    if (found.length > 0) values[`${prefix}${metric}`] = found.reduce((sum, [, value]) => sum + value, 0) / found.length
   }
-  if (result.score !== undefined) values[scoreMonitor] = result.score
-  return { ...values, val_loss: result.loss }
 }
 
 /** A task without a labelled row has no measurement; its loss is recorded as 0. */

@@ -35,6 +35,12 @@ export interface FitSettings extends MeasuringOptions {
    */
   readonly balance?: BalanceOptions | undefined
   /**
+   * Also measures the metrics of tasks, but not those of groups, on the predictions made while training, each before the update of its step
+   * and with dropout: `EpochRecord.training`, and the monitors `<metric>` and `<task>_<metric>`. It keeps the predictions of an epoch, and
+   * each step is a run of its own, which makes steps of a few hundred rows slower. Not beside a `balance` on parameters. Default false.
+   */
+  readonly trainingMetrics?: boolean | undefined
+  /**
    * Groups of weights that stay as they are, to the bit: `'embedding'`, `'bottom'`, `'expert'`, `'gate'`, `'tower'`, the tower of a task
    * (`'tower.like'`) or the embedding of a feature (`'embedding.userid'`). They have no moments and take no penalty, and gradients that
    * only they would need are not computed. Default: none.
@@ -82,6 +88,7 @@ const settings = {
   rates: z.record(z.string(), amount.gt(0).optional()).default({}) as unknown as z.ZodType<ByGroup<number>>,
   taskWeights: z.record(z.string(), amount).default({}),
   balance: z.custom<BalanceOptions>(() => true).optional(),
+  trainingMetrics: z.boolean().default(false),
   ...measuringOptions,
 } satisfies Readonly<Record<keyof FitSettings, z.ZodType>>
 

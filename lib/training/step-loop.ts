@@ -10,6 +10,7 @@ import { EpochLosses, resultsOf } from '../runtime/losses.js'
 import type { Queue } from '../runtime/queue.js'
 import type { RowSource } from '../runtime/row-source.js'
 import type { StepRecord } from './callbacks.js'
+import type { EpochScores } from './epoch-scores.js'
 import type { LearningRates, RateOfStep } from './learning-rates.js'
 import type { FitValues } from './options.js'
 import type { Drawn } from './state.js'
@@ -31,6 +32,8 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle'
   /** Undefined if no callback listens to every step. */
   readonly onStep: ((step: StepRecord) => Promise<void> | undefined) | undefined
   readonly onProgress: (step: StepRecord) => Promise<void> | undefined
+  /** Takes the predictions of the steps. Undefined if the program has none. */
+  readonly scores: EpochScores | undefined
   /** Steps that the optimizer has already done. */
   readonly stepsBefore: number
   /** Counts of draws, increased with every epoch and step. */
@@ -77,7 +80,8 @@ export class StepLoop {
 
   /** Trains on all rows once, shard by shard. */
   async epoch(epoch: number): Promise<EpochLosses> {
-    const { program, tasks, source, shuffle, seed, queue, checkpoint, drawn } = this.#options
+    const { program, tasks, source, shuffle, seed, queue, checkpoint, drawn, scores } = this.#options
+    scores?.begin()
     const losses = new EpochLosses(program, tasks)
     drawn.epochs += 1
     let step = 0
@@ -92,14 +96,16 @@ export class StepLoop {
 
   /** Trains on all rows of a shard once. Returns the number of steps done in the epoch. */
   async #train(shard: EncodedRows, losses: EpochLosses, { epoch, step: before }: StepPlace): Promise<number> {
-    const { program, batchSize, queue, checkpoint, onStep, onProgress, balance } = this.#options
+    const { program, batchSize, queue, checkpoint, onStep, onProgress, balance, scores } = this.#options
     const width = resultsOf(program)
     let step = before
     let told = 0
     for (let start = 0; start < shard.rows; ) {
       checkpoint()
       const rows = Math.min(batchSize, shard.rows - start)
-      const whole = onStep === undefined && balance.ahead ? Math.min(Math.floor((shard.rows - start) / batchSize), mostSteps) : 1
+      // A run of several steps gives no row outputs.
+      const several = onStep === undefined && balance.ahead && scores === undefined
+      const whole = several ? Math.min(Math.floor((shard.rows - start) / batchSize), mostSteps) : 1
       const results = await queue.take(() => this.#run(shard, { start, rows, steps: Math.max(whole, 1) }))
       const record = (): StepRecord => {
         return { epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total, learningRate: this.#learningRate }
@@ -121,7 +127,7 @@ export class StepLoop {
 
   /** At most `steps` consecutive steps. */
   async #run(shard: EncodedRows, { start, rows, steps }: StepRange): Promise<Float64Array> {
-    const { plan, program, dataPlacement, shuffle, threads, drawn, rates, balance } = this.#options
+    const { plan, program, dataPlacement, shuffle, threads, drawn, rates, balance, scores } = this.#options
     const rateOf = rates.current()
     const batchOf: BatchOf = (of) => {
       return {
@@ -135,9 +141,10 @@ export class StepLoop {
       }
     }
     const scalars = this.#scalars(steps, rateOf)
+    const outputs = scores?.next(rows) ?? []
     const results = await (balance.ahead
-      ? plan.runAsync({ ...batchOf(program), steps, milliseconds: callMilliseconds, outputs: [], scalars })
-      : balance.run(plan, batchOf, scalars, this.#steps + 1))
+      ? plan.runAsync({ ...batchOf(program), steps, milliseconds: callMilliseconds, outputs, scalars })
+      : balance.run(plan, batchOf, { scalars, outputs }, this.#steps + 1))
     const done = results.length / resultsOf(program)
     if (balance.ahead) balance.ran(this.#steps + 1, done)
     this.#steps += done

@@ -128,9 +128,14 @@ export class TaskBalance {
 
   /**
    * Runs one step. Returns its results.
-   * @param scalars of the step, without the weights of tasks.
+   * @param io scalars of the step, without the weights of tasks, and its row outputs.
    */
-  async run(plan: NativePlan, batchOf: BatchOf, scalars: Float64Array, step: number): Promise<Float64Array> {
+  async run(
+    plan: NativePlan,
+    batchOf: BatchOf,
+    { scalars, outputs }: Pick<RunRequest, 'scalars' | 'outputs'>,
+    step: number,
+  ): Promise<Float64Array> {
     const { needs } = this.#balancer
     const { program } = this.#step
     this.#batch.step = step
@@ -141,7 +146,7 @@ export class TaskBalance {
     }
     const weights = this.#weigh()
     setWeights(program, this.#tasks, weights, scalars)
-    const results = await plan.runAsync({ ...batchOf(program), outputs: [], scalars })
+    const results = await plan.runAsync({ ...batchOf(program), outputs, scalars })
     if (needs.before === 'nothing' && needs.after !== 'gram') this.#readBatch(program, results, [])
     await this.#settle(batchOf, scalars)
     return results

@@ -92,7 +92,7 @@ describe('monitors', () => {
   ] as const
   const names = monitorNames(
     tasks.map((task) => ({ ...task, weight: 1, rowWeights: false })),
-    measuringOf('fit', tasks, {}),
+    { training: undefined, validation: measuringOf('fit', tasks, {}) },
   )
 
   it('are those of the metrics', () => {
