@@ -172,6 +172,22 @@ describe.skipIf(!usable)(onCuda('models on cuda'), () => {
     expect(got.scores).not.toEqual(want.scores)
   })
 
+  it.each(Object.keys(family))('%s: metrics of training are those of the CPU, and change no bit', async (name) => {
+    const options = { batchSize, epochs: 2 }
+    using cpu = made(name, { device: 'cpu' })
+    using plain = made(name, { device: 'cuda' })
+    using cuda = made(name, { device: 'cuda' })
+    const want = await cpu.fit(train, { ...options, trainingMetrics: true })
+    const got = await cuda.fit(train, { ...options, trainingMetrics: true })
+    await plain.fit(train, options)
+    expect(await cuda.predict(test)).toEqual(await plain.predict(test))
+    for (const [epoch, { metrics }] of want.epochs.entries()) {
+      expect(Object.keys(got.epochs[epoch]?.metrics ?? {})).toEqual(Object.keys(metrics))
+      for (const [metric, value] of Object.entries(metrics))
+        expect(got.epochs[epoch]?.metrics[metric], metric).toBeCloseTo(value, 2)
+    }
+  })
+
   it("'auto' takes the GPU", () => {
     using model = made('MMoE', {})
     expect(model.device).toEqual(expect.objectContaining({ name: 'cuda', reason: undefined }))
