@@ -49,7 +49,8 @@ export function* groupsOf({ values, missing }: GroupNumbers): Sliced<RowGroups> 
       whole &&= Number.isSafeInteger(value)
     }
   })
-  const codes = new Int32Array(length).fill(-1)
+  const codes = new Int32Array(length)
+  yield* inBlocks(0, length, (from, to) => codes.fill(-1, from, to))
   if (count === 0) return { codes, count: 0 }
   if (whole && highest - lowest < 4 * length + 1024) {
     yield* inBlocks(0, count, (from, to) => {

@@ -62,8 +62,14 @@ function* sorted(rows: Int32Array, values: NumberValues): Sliced<Keyed> {
   return from
 }
 
+function* copied(rows: Int32Array): Sliced<Int32Array> {
+  const copy = new Int32Array(rows.length)
+  yield* inBlocks(0, rows.length, (from, to) => copy.set(rows.subarray(from, to), from))
+  return copy
+}
+
 function* keyed(rows: Int32Array, values: NumberValues): Sliced<Keyed> {
-  const order = rows.slice()
+  const order = yield* copied(rows)
   const high = new Uint32Array(rows.length)
   if (isTypedArray(values, 'Int32Array')) {
     yield* inBlocks(0, rows.length, (from, to) => {

@@ -1,7 +1,7 @@
 // The rows of a task in ascending order of score, over all and within groups. Metrics of the same rows share the sort.
 
 import { isTypedArray } from '../core/arrays.js'
-import { inBlocks, type Sliced } from '../core/slices.js'
+import { inBlocks, type Sliced, sliceValues } from '../core/slices.js'
 import { type CountedRows, countRows, unusable } from './counted-rows.js'
 import type { RowGroups } from './groups.js'
 import { type Ranked, rankBy } from './order.js'
@@ -83,7 +83,7 @@ export function* groupedOf(rows: RankedRows): Sliced<Grouped> {
   const { order, ranks } = whole ? yield* rows.once(rankedOf) : yield* rankBy(counted.rows, rows.scores)
   const { starts, places } = yield* placesIn(groups, counted.rows)
   const into = { order: new Int32Array(counted.rows.length), ranks: new Int32Array(counted.rows.length) }
-  yield* inBlocks(0, order.length, (from, to) => {
+  const scatter = (from: number, to: number): void => {
     for (let index = from; index < to; index += 1) {
       const row = order[index] ?? 0
       const code = groups.codes[row] ?? -1
@@ -93,7 +93,9 @@ export function* groupedOf(rows: RankedRows): Sliced<Grouped> {
       into.order[place] = row
       into.ranks[place] = ranks[index] ?? 0
     }
-  })
+  }
+  // The first of these touch a page of memory each.
+  yield* inBlocks(0, order.length, scatter, sliceValues / 16)
   return { rows: { ...(yield* picked(rows, into)), starts }, missing, reason: undefined }
 }
 

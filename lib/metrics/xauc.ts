@@ -47,10 +47,11 @@ interface Picked {
 
 /** Labels and weights in an order of rows. Weights are divided by a number near the largest, so that no sum overflows. */
 function* picked({ labels, weights }: ScoredRows, order: Int32Array): Sliced<Picked> {
-  const into = { labels: new Float64Array(order.length), weights: new Float64Array(order.length).fill(1) }
+  const into = { labels: new Float64Array(order.length), weights: new Float64Array(order.length) }
   let largest = 0
   yield* inBlocks(0, order.length, (from, to) => {
     for (let index = from; index < to; index += 1) into.labels[index] = labels[order[index] ?? 0] ?? 0
+    if (weights === undefined) into.weights.fill(1, from, to)
   })
   if (weights === undefined) return into
   yield* inBlocks(0, order.length, (from, to) => {
