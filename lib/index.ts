@@ -27,7 +27,17 @@ export type { ColumnsOptions } from './data/column-selection.js'
 export type { CsvOptions } from './data/csv-options.js'
 export { type ChunkOptions, Dataset, type DatasetSplit } from './data/dataset.js'
 export type { ParquetOptions, QueryOptions } from './data/query.js'
-export type { SplitOptions } from './data/split.js'
+export type {
+  ColumnSplit,
+  HashSplit,
+  RowSplit,
+  SplitOptions,
+  SplitRange,
+  SplitValue,
+  SplitValues,
+  StratifiedSplit,
+  TimeSplit,
+} from './data/split.js'
 export type { ColumnValues, FlatLists, NumberArray, ScalarValues } from './data/values.js'
 export { dense } from './features/spec/dense.js'
 export type {

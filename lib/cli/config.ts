@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { parseBalancing } from '../balancing/registry.js'
 import { describeValue, parseOptions } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
-import { splitSchema } from '../data/split.js'
+import { parseSplit, type SplitOptions } from '../data/split.js'
 import { type Feature, parseFeature } from '../features/spec/feature.js'
 import { modelClasses } from '../model/classes.js'
 import { parseOptimizer } from '../optimizers/optimizer.js'
@@ -41,7 +41,7 @@ const configSchema = z.looseObject({
   features: z.array(z.record(z.string(), z.unknown())).min(1),
   tasks: z.array(z.unknown()).min(1),
   csv: z.record(z.string(), z.unknown()).default({}),
-  split: splitSchema.optional(),
+  split: z.unknown().optional(),
   fit: fitSchema.prefault({}),
 })
 
@@ -50,7 +50,7 @@ export interface Config {
   /** All options of the model's constructor. */
   readonly options: { readonly features: readonly Feature[]; readonly tasks: readonly Task[]; readonly [option: string]: unknown }
   readonly csv: Readonly<Record<string, unknown>>
-  readonly split: z.output<typeof splitSchema> | undefined
+  readonly split: SplitOptions | undefined
   readonly fit: FitSettings & Pick<FitOptions, 'optimizer' | 'optimizers'> & { readonly callbacks: readonly CallbackLike[] }
   /** Runs a check of the configuration. Its error then names the file and line. */
   readonly located: <Result>(check: () => Result) => Result
@@ -110,7 +110,7 @@ export function parseConfig(json: unknown): Omit<Config, 'located'> {
       tasks: tasks.map((task, index) => parseTask(task, `config.tasks[${index}]`)),
     },
     csv,
-    split,
+    split: split === undefined ? undefined : parseSplit(split, 'config.split'),
     fit: {
       ...settings,
       optimizer: optimizer === undefined ? undefined : optimizerOf(optimizer, 'optimizer'),

@@ -4,12 +4,10 @@ import { ArgumentError } from '../core/errors.js'
 import type { CsvOptions } from '../data/csv-options.js'
 import { Dataset } from '../data/dataset.js'
 import type { ParquetOptions } from '../data/query.js'
+import { type Part, splitColumns } from '../data/split.js'
 import type { Model } from '../model/model.js'
 import { type Config, readConfig } from './config.js'
 import type { KeptSource } from './kept.js'
-
-export const parts = ['train', 'validation', 'test'] as const
-export type Part = (typeof parts)[number]
 
 /** Rows to read at a time. */
 export const rowsAtOnce = 2 ** 18
@@ -17,8 +15,16 @@ export const rowsAtOnce = 2 ** 18
 /** How a model needs a file to be read, and the signal that ends the reading. */
 export type Reading = ReturnType<Model['csvOptions']> & { readonly signal: AbortSignal }
 
-/** Reads the model's columns of a `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet` file. Options in `csv` take precedence. */
-export async function readData(path: string, reading: Reading, csv: Config['csv']): Promise<Dataset> {
+/**
+ * Reads the columns of the model, and of the split if there is one, of a `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet` file. Options
+ * in `csv` take precedence.
+ */
+export async function readData(
+  path: string,
+  { columns, ...model }: Reading,
+  { csv, split }: Pick<Config, 'csv' | 'split'>,
+): Promise<Dataset> {
+  const reading = { ...model, columns: [...new Set([...columns, ...(split === undefined ? [] : splitColumns(split))])] }
   if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path, ofParquet(reading))
   if (isCsv(path)) return Dataset.fromCsv(path, withCsv(reading, csv))
   throw unknownEnding(path)
@@ -78,6 +84,8 @@ export async function readPart(
   if (options.part !== undefined && config?.split === undefined) {
     throw new ArgumentError('--part: expected --config with a file that has a split, found none', { field: '--part' })
   }
-  const data = await readData(path, reading, config?.csv ?? {})
-  return options.part === undefined || config?.split === undefined ? data : data.split(config.split)[options.part]
+  const split = options.part === undefined ? undefined : config?.split
+  const data = await readData(path, reading, { csv: config?.csv ?? {}, split })
+  if (options.part === undefined || split === undefined) return data
+  return (await data.splitAsync(split, { signal: reading.signal }))[options.part]
 }

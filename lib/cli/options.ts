@@ -3,10 +3,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
 import { precisions } from '../core/precision.js'
+import { type Part, partNames } from '../data/split.js'
 import type { ComputeOptions } from '../runtime/compute.js'
 import type { MeasuringOptions } from '../runtime/measuring.js'
 import { defined } from './config.js'
-import { type Part, parts } from './data.js'
 
 export interface ComputeFlags {
   readonly threads?: number | undefined
@@ -35,7 +35,7 @@ export function withData(command: Command): Command {
   return command
     .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
     .option('--config <file>', 'a configuration that says how the CSV file is read and split')
-    .addOption(new Option('--part <name>', "only this part of the configuration's split").choices(parts))
+    .addOption(new Option('--part <name>', "only this part of the configuration's split").choices(partNames))
 }
 
 /** Where to compute. Leaves out absent flags, which would override the configuration. */

@@ -123,3 +123,20 @@ const numberForm = /^[ \t]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[ \t]*$/
 export function numberOf(text: string): number | undefined {
   return numberForm.test(text) ? Number(text) : undefined
 }
+
+/**
+ * One number for all forms of the same value. A number that float32 holds exactly becomes the shortest decimal that float32 rounds to
+ * it, so 0.1 is the same value as FLOAT and as DOUBLE. Zero has no sign.
+ */
+export function sameNumber(value: number): number {
+  return Number.isInteger(value) || Math.fround(value) !== value ? value + 0 : shortestOfFloat32(value)
+}
+
+function shortestOfFloat32(value: number): number {
+  // Nine digits are always enough.
+  for (let digits = 1; digits < 9; digits += 1) {
+    const short = Number(value.toPrecision(digits))
+    if (Math.fround(short) === value) return short
+  }
+  return Number(value.toPrecision(9))
+}

@@ -2,14 +2,18 @@
 // return new datasets that share the columns and store only which rows they have. A column is cut on request. Rows count from 0; a
 // header line is not a row.
 
+import { z } from 'zod'
+
 import { goneMemory, isGone } from '../core/arrays.js'
-import { checkInteger, checkObject, guarded, invalidArgument, quote, wrongArgument } from '../core/check.js'
+import { checkInteger, checkObject, guarded, invalidArgument, parseOptions, quote, wrongArgument } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
 import { nearest } from '../core/did-you-mean.js'
 import { DataError } from '../core/errors.js'
 import { mostRows } from '../core/limits.js'
 import { allocate } from '../core/memory.js'
 import type { FilePath } from '../core/path.js'
+import { abortSignal } from '../core/schemas.js'
+import { atOnce, inSlices, type Signal, type Sliced } from '../core/slices.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import { csvParts, readCsv } from './csv.js'
 import type { CsvOptions } from './csv-options.js'
@@ -21,11 +25,13 @@ import { listOf, rangeOf, type Selection } from './selection.js'
 import { type SplitOptions, splitRows } from './split.js'
 import { type ColumnValues, columnOfValues } from './values.js'
 
-/** The three parts of a dataset. A part that was not asked for has no rows. */
+/** The three parts of a dataset, each with its rows in their order. A part that was not asked for has no rows. */
 export interface DatasetSplit {
   readonly train: Dataset
   readonly validation: Dataset
   readonly test: Dataset
+  /** Rows in no part. */
+  readonly leftOut: number
 }
 
 /** Options of a dataset that is read in parts. */
@@ -37,6 +43,8 @@ export interface ChunkOptions {
 const howToMake = 'make a Dataset with Dataset.fromColumns, fromRows, fromCsv or fromParquet'
 
 const defaultChunk = 2 ** 18
+
+const runningSchema = z.strictObject({ signal: abortSignal.optional() })
 
 /** What a dataset and its parts share. */
 class Table {
@@ -352,14 +360,31 @@ export class Dataset {
   }
 
   /**
-   * Splits by row number modulo `rowMod`. Rows whose remainder is listed under `validation` or `test` go there, all others to
-   * `train`. Order is kept, and the same file always splits the same way. Nothing is copied or read.
-   * @throws ERR_MULTIGATE_ARGUMENT for a remainder that is out of range or listed twice, or if no rows are left for training.
+   * Splits by row number (`rowMod`), by the values of a column (`column`), by `time`, by a `hash` of key columns, or stratified
+   * (`stratify`). The parts do not depend on the order of rows, except by row number, which reads no data. The others take 20 to 100 ns a
+   * row while the thread waits, and 4 bytes a row that they keep; `splitAsync` lets other work run meanwhile.
+   * @throws ERR_MULTIGATE_ARGUMENT for a wrong option, a value in two parts, or a part without rows; ERR_MULTIGATE_DATA for a column
+   * that is not there or has lists, or a text that is no time; ERR_MULTIGATE_OUT_OF_MEMORY.
+   * @example data.split({ hash: ['user'], validation: 0.1, test: 0.1 })
    */
   split(options: SplitOptions): DatasetSplit {
-    const { train, validation, test } = splitRows(this.#selection, options)
+    return atOnce(this.#splitting(options))
+  }
+
+  /**
+   * Splits as `split` does. Other work of this thread runs meanwhile.
+   * @throws as `split`; ERR_MULTIGATE_ABORTED if its signal is aborted.
+   */
+  async splitAsync(options: SplitOptions, running: { readonly signal?: Signal | undefined } = {}): Promise<DatasetSplit> {
+    const { signal } = parseOptions('splitAsync', runningSchema, running)
+    return await inSlices(this.#splitting(options), { what: 'splitAsync', signal })
+  }
+
+  *#splitting(options: SplitOptions): Sliced<DatasetSplit> {
+    const source = { selection: this.#selection, column: (name: string) => this.#whole(name) }
+    const { train, validation, test, leftOut } = yield* splitRows(source, options)
     const part = (rows: Selection): Dataset => new Dataset(this.#table, rows)
-    return { train: part(train), validation: part(validation), test: part(test) }
+    return { train: part(train), validation: part(validation), test: part(test), leftOut }
   }
 
   /** @internal The number of a row in the original data, before streaming, `slice`, `select` or `split`. */

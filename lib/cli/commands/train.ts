@@ -73,8 +73,9 @@ interface Done {
 async function trained(model: Model, config: Config, flags: Flags, done: Done, signal: AbortSignal): Promise<number> {
   if (flags.quiet !== true) note(`reading ${flags.data}`)
   const measuring = measuringFrom({}, config.fit)
-  const data = await readData(flags.data, { ...model.csvOptions({ labels: true, groups: measuring.groups }), signal }, config.csv)
-  const split = config.split === undefined ? whole(data) : data.split(config.split)
+  const data = await readData(flags.data, { ...model.csvOptions({ labels: true, groups: measuring.groups }), signal }, config)
+  const split = config.split === undefined ? whole(data) : await data.splitAsync(config.split, { signal })
+  if (config.split !== undefined && flags.quiet !== true) note(splitLine(split))
   const history = await fit(model, config, flags, split, signal, done.epochs)
   const saved = await save(model, flags)
   done.saved = saved
@@ -156,7 +157,7 @@ function printResults(model: Model, { history, results, split, saved }: Outcome,
   const summary = {
     model: model.name,
     device: model.device,
-    rows: { train: split.train.rows, validation: split.validation.rows, test: split.test.rows },
+    rows: { train: split.train.rows, validation: split.validation.rows, test: split.test.rows, leftOut: split.leftOut },
     epochs: epochs.length,
     weightsEpoch,
     stopReason: stopReason ?? null,
@@ -186,5 +187,10 @@ async function interrupted(model: Model, flags: Flags, { epochs, saved: before }
 }
 
 function whole(data: Dataset): DatasetSplit {
-  return { train: data, validation: data.slice(0, 0), test: data.slice(0, 0) }
+  return { train: data, validation: data.slice(0, 0), test: data.slice(0, 0), leftOut: 0 }
+}
+
+function splitLine({ train, validation, test, leftOut }: DatasetSplit): string {
+  const rows = `rows: ${count(train.rows)} train, ${count(validation.rows)} validation, ${count(test.rows)} test`
+  return leftOut === 0 ? rows : `${rows}, ${count(leftOut)} left out`
 }

@@ -1,7 +1,7 @@
 // Which values are the same value. A feature's values have one type: numbers are compared by value, texts by bytes, dates as days and
 // times. A value of another type is cast if nothing is lost. Else it is refused: two ids could become one, or one id two.
 
-import { dateText, numberOf, numberText, type ScalarColumn, type ValueType, valueTypeOf } from '../../core/columns.js'
+import { dateText, numberOf, numberText, type ScalarColumn, sameNumber, type ValueType, valueTypeOf } from '../../core/columns.js'
 
 /** A value that can have an id: a number, or a text. Booleans are 0 and 1, dates their `dateText`. */
 export type Key = number | string
@@ -43,23 +43,6 @@ export function castTexts(to: ValueType, column: ScalarColumn): ((text: string) 
     case 'boolean':
       return dates ? undefined : booleanOfText
   }
-}
-
-/**
- * One number for all forms of the same value. A number that float32 holds exactly becomes the shortest decimal that float32 rounds to
- * it, so 0.1 is the same value as FLOAT and as DOUBLE. Zero has no sign.
- */
-export function sameNumber(value: number): number {
-  return Number.isInteger(value) || Math.fround(value) !== value ? value + 0 : shortestOfFloat32(value)
-}
-
-function shortestOfFloat32(value: number): number {
-  // Nine digits are always enough.
-  for (let digits = 1; digits < 9; digits += 1) {
-    const short = Number(value.toPrecision(digits))
-    if (Math.fround(short) === value) return short
-  }
-  return Number(value.toPrecision(9))
 }
 
 function numberOfText(text: string): number | undefined {

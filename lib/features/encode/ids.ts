@@ -1,11 +1,11 @@
 // How a value becomes an id: unchanged, hashed, or by a vocabulary. Each feature has one id source. It sees keys of the feature's type,
 // not rows or columns.
 
-import { numberOf, type ValueType } from '../../core/columns.js'
+import { numberOf, sameNumber, type ValueType } from '../../core/columns.js'
+import { hashedId, hashedNumber } from '../../core/hash.js'
 import { atOnce } from '../../core/slices.js'
 import type { IdOptions } from '../spec/id-options.js'
-import { describeType, type Key, sameNumber } from './cast.js'
-import { hashedId, hashedNumber } from './hash.js'
+import { describeType, type Key } from './cast.js'
 import { indexOfKeys } from './key-counter.js'
 import type { KeyIndex } from './key-index.js'
 import { type Expected, refused } from './key-reader.js'

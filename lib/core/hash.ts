@@ -1,6 +1,7 @@
-// The hash of hashed features: MurmurHash3, 32 bits, seed 0, over UTF-8. It must never change: saved models depend on it.
+// The hash of hashed features and of splits: MurmurHash3, 32 bits, over UTF-8. It must never change: saved models depend on it, and the
+// parts of data that were compared with each other.
 
-import { numberText } from '../../core/columns.js'
+import { numberText } from './columns.js'
 
 const encoder = new TextEncoder()
 /** Short texts are encoded here, without an allocation per value. */
@@ -18,10 +19,28 @@ export function hashedId(text: string, size: number): number {
   return 1 + (hashText(text) % (size - 1))
 }
 
+/** The hash of a number: that of its text. */
+export function hashNumber(value: number): number {
+  return Number.isSafeInteger(value) && value >= 0 ? hashBytes(scratch, writeDigits(value)) : hashText(numberText(value))
+}
+
 /** The id of a number: the id of its text. */
 export function hashedNumber(value: number, size: number): number {
-  if (!Number.isSafeInteger(value) || value < 0) return hashedId(numberText(value), size)
-  return 1 + (hashBytes(scratch, writeDigits(value)) % (size - 1))
+  return 1 + (hashNumber(value) % (size - 1))
+}
+
+/** One step of MurmurHash3_x86_32: the state after four more bytes. The first state is the seed. */
+export function hashBlock(state: number, block: number): number {
+  const mixed = state ^ scramble(block)
+  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0
+}
+
+/** The last step: the hash of `length` bytes, unsigned. */
+export function hashEnd(state: number, length: number): number {
+  let hash = state ^ length
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
 }
 
 /** Writes a number >= 0 in decimal. @returns the number of digits. */
@@ -41,17 +60,15 @@ function hashBytes(bytes: Uint8Array, length = bytes.length): number {
   const blocks = length & ~3
   let hash = 0
   for (let at = 0; at < blocks; at += 4) {
-    hash ^= scramble(byte(bytes, at) | (byte(bytes, at + 1) << 8) | (byte(bytes, at + 2) << 16) | (byte(bytes, at + 3) << 24))
-    hash = (hash << 13) | (hash >>> 19)
-    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0
+    hash = hashBlock(
+      hash,
+      byte(bytes, at) | (byte(bytes, at + 1) << 8) | (byte(bytes, at + 2) << 16) | (byte(bytes, at + 3) << 24),
+    )
   }
   let tail = 0
   for (let at = length - 1; at >= blocks; at -= 1) tail = (tail << 8) | byte(bytes, at)
   if (blocks < length) hash ^= scramble(tail)
-  hash ^= length
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (hash ^ (hash >>> 16)) >>> 0
+  return hashEnd(hash, length)
 }
 
 function scramble(block: number): number {
