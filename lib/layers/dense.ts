@@ -48,7 +48,7 @@ export function denseStack(layout: Layout, options: DenseStackOptions): DenseSta
     forward: (tape, x) =>
       layers.reduce((signal, layer, index) => {
         const y = denseForward(tape, signal, layer)
-        return index < options.hiddenUnits.length ? tape.dropout(y) : y
+        return index < options.hiddenUnits.length ? tape.dropout(y, options.group) : y
       }, x),
   }
 }

@@ -43,7 +43,7 @@ export class Mixture {
     const sources = placement.outputs ?? Array.from({ length: Math.max(gates.length, 1) }, () => tape.signal(units, learns))
     if (gates.length === 0) this.#passExpert(tape, streams, sources)
     else this.#mix(tape, streams, sources, placement.gates)
-    const mixed = placement.outputs === undefined ? sources.map((source) => tape.dropout(source)) : sources
+    const mixed = placement.outputs === undefined ? sources.map((source) => tape.dropout(source, 'mix')) : sources
     return this.topology.outputs.map((source) => at(mixed, source))
   }
 
@@ -97,7 +97,7 @@ export class Mixture {
       (x, layer, index) => {
         const last = index === layers.length - 1
         const y = denseForward(tape, x, layer, last ? at(sources, 0) : undefined)
-        return last ? y : tape.dropout(y)
+        return last ? y : tape.dropout(y, 'expert')
       },
       at(streams, stream),
     )
@@ -137,7 +137,7 @@ export class Mixture {
     })
     const gateStream = gates.map(({ stream }, gate) => {
       const layers = at(this.tensors.gateHidden, gate)
-      const input = layers.reduce((x, layer) => tape.dropout(denseForward(tape, x, layer)), at(streams, stream))
+      const input = layers.reduce((x, layer) => tape.dropout(denseForward(tape, x, layer), 'gate'), at(streams, stream))
       return numberOf(gateHiddenUnits.length > 0 ? `gate ${gate}` : `stream ${stream}`, input)
     })
     return { streams: read, fields: this.#fields(tape.program, read, expertStream, gateStream) }
@@ -151,7 +151,7 @@ export class Mixture {
         const units = at(this.topology.expertHiddenUnits, layer)
         const position = layer === 0 ? first : expert
         const slices = { kernel: sliceOf(kernel[layer === 0 ? stream : 0], position), bias: sliceOf(bias, expert) }
-        return tape.dropout(denseForward(tape, x, { ...slices, units, activation: this.topology.activation }))
+        return tape.dropout(denseForward(tape, x, { ...slices, units, activation: this.topology.activation }), 'expert')
       },
       at(streams, stream),
     )

@@ -1,7 +1,7 @@
 // How layers connect. A signal is a row value and the place of its gradient. The tape emits forward ops at once, and keeps each layer's
 // backward to emit them in reverse order. A layer never asks who reads its output.
 
-import type { Table, Tensor } from '../core/layout.js'
+import type { ParameterGroup, Table, Tensor } from '../core/layout.js'
 import type { OptionalView, View } from '../core/op-fields.js'
 import { columnsOf, type ProgramBuilder } from '../core/program.js'
 
@@ -73,9 +73,12 @@ export class Signal {
   }
 }
 
-/** Dropout in training: each element of a hidden layer is 0 with probability `rate`, else divided by 1 - `rate`. */
+/** What dropout may follow: hidden layers by their group, and mixes of experts. */
+export type DropoutPlace = ParameterGroup | 'mix'
+
+/** Dropout in training: each element is 0 with probability `rate`, else divided by 1 - `rate`. One rate, or one per place. */
 export interface Dropout {
-  readonly rate: number
+  readonly rate: number | Readonly<Record<DropoutPlace, number>>
   readonly seed: number
 }
 
@@ -109,7 +112,7 @@ export class Tape {
   readonly #signals: Signal[] = []
   #gradients: string | undefined | null
   #representation: Representation | undefined
-  /** Count of signals with dropout. Each has its own random numbers. */
+  /** Count of signals that dropout may follow. Each has its own random numbers. */
   #dropped = 0
 
   constructor(
@@ -142,12 +145,14 @@ export class Tape {
   }
 
   /** Applies dropout; outside training, or at rate 0, returns `x` itself. Nothing else may read `x`. */
-  dropout(x: Signal): Signal {
-    const { rate, seed } = this.#dropout
+  dropout(x: Signal, place: DropoutPlace): Signal {
+    const { rate: rates, seed } = this.#dropout
+    const rate = typeof rates === 'number' ? rates : rates[place]
+    // Count places without dropout too: so the rate of one does not change what others drop.
+    const stream = this.#dropped++
     if (!this.training || rate === 0) return x
     const y = this.signal(x.value.width, x.learns)
-    const draw = { seed, stream: this.#dropped, step: this.program.scalar('draw'), rate }
-    this.#dropped += 1
+    const draw = { seed, stream, step: this.program.scalar('draw'), rate }
     this.program.op('dropout', { x: x.value, y: y.value, ...draw })
     this.record(() => {
       const dy = y.gradient()

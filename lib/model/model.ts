@@ -20,7 +20,7 @@ import { writeModel } from '../files/write.js'
 import { labelInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { LoweredProgram, Network, NetworkTask } from '../models/network.js'
-import type { CommonOptions } from '../models/options.js'
+import { type CommonOptions, penalisedFeatures } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
 import { adam } from '../optimizers/adam.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
@@ -133,6 +133,7 @@ export class Model<
     this.tasks = checkNamed<Task>(`${this.name}.tasks`, tasks, parseTask)
     checkColumns(`${this.name}.features`, this.features, this.tasks)
     checkMonitors(`${this.name}.tasks`, this.tasks)
+    checkPenalties(this.name, this.#network, this.features)
     definition.checkTasks(this.tasks, this.#network)
     this.#config = { model: this.name, tasks: this.tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa, precision })
@@ -491,8 +492,7 @@ export class Model<
     const given = Object.entries(optimizers).filter(([, one]) => one !== undefined)
     const parsed = given.map(([group, one]) => [group, parseOptimizer(one, `fit.optimizers.${group}`)])
     const groups = new Groups({ optimizer, optimizers: Object.fromEntries(parsed), rates, freeze })
-    const embedded = this.features.filter(({ kind }) => kind !== 'dense').map(({ name }) => name)
-    checkGroups(groups.options, { embedded, tasks: this.tasks.map(({ name }) => name) })
+    checkGroups(groups.options, { embedded: embeddedIn(this.features), tasks: this.tasks.map(({ name }) => name) })
     return groups
   }
 
@@ -618,6 +618,20 @@ function nothingBefore({ method }: Balancing): Error {
     method,
     "set on: 'parameters'",
   )
+}
+
+/** The names of features with an embedding. */
+function embeddedIn(features: readonly Feature[]): string[] {
+  return features.filter(({ kind }) => kind !== 'dense').map(({ name }) => name)
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT naming a penalty of no feature. */
+function checkPenalties(model: string, options: CommonOptions, features: readonly Feature[]): void {
+  const names = embeddedIn(features)
+  for (const { path, feature } of penalisedFeatures(options)) {
+    const expected = `a feature with an embedding (${names.join(', ')})`
+    if (!names.includes(feature)) throw invalidArgument(`${model}.${path}`, expected, feature)
+  }
 }
 
 /** A feature must not have the name of a task's encoded labels or weights. */

@@ -33,15 +33,45 @@ const initializer = z.union([
   z.strictObject({ kind: z.literal('normal'), mean: float32.optional(), deviation: amount }),
 ])
 
-const penalties = z.strictObject({
+/** A penalty per group of weights. */
+export interface PenaltyOptions {
   /** Penalty of embedding tables. With `sparseUpdate: 'lazy'` it covers only the rows that a batch has. Default 0. */
-  embedding: amount.optional(),
+  readonly embedding?: number | undefined
+  /** Penalty of the table of one feature, such as `embedding.userid`. Default: that of `embedding`. */
+  readonly [feature: `embedding.${string}`]: number | undefined
   /** Penalty of the kernels of every group below without its own value. Biases are never penalised. Default 0. */
-  kernel: amount.optional(),
-  expert: amount.optional(),
-  gate: amount.optional(),
-  tower: amount.optional(),
-  bottom: amount.optional(),
+  readonly kernel?: number | undefined
+  readonly expert?: number | undefined
+  readonly gate?: number | undefined
+  readonly tower?: number | undefined
+  readonly bottom?: number | undefined
+}
+
+/** A group of weights with its own penalty. */
+export type PenaltyGroup = ParameterGroup | 'embedding' | `embedding.${string}`
+
+const penaltyNames = ['embedding', 'kernel', 'expert', 'gate', 'tower', 'bottom'] as const
+const ofFeature = 'embedding.'
+
+const penalties = z
+  .object(Object.fromEntries(penaltyNames.map((name) => [name, amount.optional()])))
+  .catchall(amount.optional())
+  .superRefine((options, { issues }) => {
+    const keys = Object.keys(options).filter((key) => !penaltyNames.includes(key as 'kernel') && !key.startsWith(ofFeature))
+    if (keys.length > 0) issues.push({ code: 'unrecognized_keys', keys, path: [], input: options })
+  }) as unknown as z.ZodType<PenaltyOptions, PenaltyOptions>
+
+const dropoutPerGroup = z.strictObject({
+  /** After hidden layers of the bottom. Default 0. */
+  bottom: fraction.default(0),
+  /** After hidden layers of experts; the last layer counts as `mix`. Default 0. */
+  expert: fraction.default(0),
+  /** After hidden layers of gates. Default 0. */
+  gate: fraction.default(0),
+  /** After hidden layers of towers. Default 0. */
+  tower: fraction.default(0),
+  /** After every mix of experts. Default 0. */
+  mix: fraction.default(0),
 })
 
 /** Options of every model, without features and tasks. */
@@ -81,8 +111,13 @@ export const commonOptions = {
    * `'exact'`: every row by the dense rule, as for a layer. Default `'lazy'`.
    */
   sparseUpdate: z.enum(['lazy', 'exact']).default('lazy'),
-  /** Share of elements that dropout zeroes in training: after every hidden layer and every mix. Default 0. */
-  dropout: fraction.default(0),
+  /**
+   * Share of elements that dropout zeroes in training: one for every hidden layer and every mix, or one for each of
+   * `{ bottom, expert, gate, tower, mix }`. Default 0.
+   */
+  dropout: z
+    .union([fraction.transform((rate) => ({ bottom: rate, expert: rate, gate: rate, tower: rate, mix: rate })), dropoutPerGroup])
+    .prefault(0),
   /** Seed of initial weights, orders of rows and dropout. The same seed gives the same bits. Below 2^53. Default 0. */
   seed: z.int().min(0).default(0),
 }
@@ -115,8 +150,18 @@ const commonSchema = z.strictObject(commonOptions)
 /** The common options, with defaults filled in. */
 export type CommonOptions = z.output<typeof commonSchema>
 
-/** The penalty of one group: its own key, else `kernel` (not for embeddings), else 0. */
-export function penaltyOf({ l1, l2 }: CommonOptions, group: ParameterGroup | 'embedding'): Penalty {
-  const pick = (option: CommonOptions['l1']): number => option[group] ?? (group === 'embedding' ? undefined : option.kernel) ?? 0
+/** The penalty of one group: its own key, else `embedding` for a feature, `kernel` for what is no embedding, else 0. */
+export function penaltyOf({ l1, l2 }: CommonOptions, group: PenaltyGroup): Penalty {
+  const others = group === 'embedding' || group.startsWith(ofFeature) ? 'embedding' : 'kernel'
+  const pick = (option: PenaltyOptions): number => option[group] ?? option[others] ?? 0
   return { l1: pick(l1), l2: pick(l2) }
+}
+
+/** Features that a penalty names, with the path of the option. */
+export function penalisedFeatures(options: CommonOptions): { readonly path: string; readonly feature: string }[] {
+  return (['l1', 'l2'] as const).flatMap((option) =>
+    Object.keys(options[option]).flatMap((key) =>
+      key.startsWith(ofFeature) ? [{ path: `${option}.${key}`, feature: key.slice(ofFeature.length) }] : [],
+    ),
+  )
 }

@@ -15,10 +15,9 @@ export function* penaltyOfWeights({ network, weights }: NetworkRunner, options: 
     if (role === 'kernel' && isOn(penalty))
       sum += yield* ofParts(penalty, weights.passing({ memory: 'parameters', offset, shape }))
   }
-  const penalty = penaltyOf(options, 'embedding')
-  if (!isOn(penalty)) return sum
   for (const { name, rows, dim } of network.tables) {
-    sum += yield* ofParts(penalty, weights.passing({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
+    const penalty = penaltyOf(options, `embedding.${name}`)
+    if (isOn(penalty)) sum += yield* ofParts(penalty, weights.passing({ memory: `table:${name}`, offset: 0, shape: [rows, dim] }))
   }
   return sum
 }

@@ -11,11 +11,10 @@ import type { RateScalar } from '../core/program.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { Training } from './step-program.js'
 
-/** The parts of a model that have weights. */
-export const groupNames = ['embedding', 'bottom', 'expert', 'gate', 'tower'] as const
-
 /** A part of a model, the tower of a task, or the embedding of a feature. */
-export type WeightGroup = (typeof groupNames)[number] | `embedding.${string}` | `tower.${string}`
+export type WeightGroup = 'embedding' | 'bottom' | 'expert' | 'gate' | 'tower' | `embedding.${string}` | `tower.${string}`
+
+const groupNames: readonly WeightGroup[] = ['embedding', 'bottom', 'expert', 'gate', 'tower']
 
 /** Values by group. */
 export type ByGroup<Value> = { readonly [Group in WeightGroup]?: Value | undefined }

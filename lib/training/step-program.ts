@@ -12,10 +12,7 @@ import {
   updateRule,
 } from '../layers/update.js'
 import type { Network, TableGradient } from '../models/network.js'
-import { type CommonOptions, penaltyOf } from '../models/options.js'
-
-/** Groups of weights with their own penalty. */
-export type PenaltyGroup = ParameterGroup | 'embedding'
+import { type CommonOptions, type PenaltyGroup, penaltyOf } from '../models/options.js'
 
 /** The rule of some weights, and the scalar input that is their learning rate. */
 export interface Training {
@@ -26,7 +23,7 @@ export interface Training {
 export interface StepOptions {
   /** How a tensor or a table is trained; null: it stays as it is. Equal answers are the same object. */
   readonly trainingOf: (weights: Tensor | Table) => Training | null
-  readonly penalties: Readonly<Record<PenaltyGroup, Penalty>>
+  readonly penaltyOf: (group: PenaltyGroup) => Penalty
   /** Whether every row of a table updates, touched or not. */
   readonly exact: boolean
 }
@@ -35,25 +32,21 @@ const groupNames: readonly ParameterGroup[] = ['expert', 'gate', 'tower', 'botto
 
 /** The options of a model that concern a step. */
 export function stepOptions(options: CommonOptions, trainingOf: StepOptions['trainingOf']): StepOptions {
-  const of = (group: PenaltyGroup): Penalty => penaltyOf(options, group)
-  return {
-    trainingOf,
-    penalties: { expert: of('expert'), gate: of('gate'), tower: of('tower'), bottom: of('bottom'), embedding: of('embedding') },
-    exact: options.sparseUpdate === 'exact',
-  }
+  return { trainingOf, penaltyOf: (group) => penaltyOf(options, group), exact: options.sparseUpdate === 'exact' }
 }
 
 /** Joins the rows of a network and the step into one program with the same layout and buffers. */
-export function lowerStep(network: Network, { trainingOf, penalties, exact }: StepOptions): LoweredProgram {
+export function lowerStep(network: Network, { trainingOf, penaltyOf: penalties, exact }: StepOptions): LoweredProgram {
   const program = ProgramBuilder.after(network.rows, network.parameters)
   const trained = network.parameters.tensors.filter((tensor) => trainingOf(tensor) !== null)
-  for (const group of groupNames) emitPenalty(program, network, trained, group, penalties[group])
+  for (const group of groupNames) emitPenalty(program, network, trained, group, penalties(group))
   emitUpdates(program, network, trainingOf)
   for (const gradient of network.gradients.tables) {
     const training = trainingOf(gradient.table)
     if (training === null) continue
     const { optimizer, rate } = training
-    emitTableUpdate(program, gradient, updateRule(optimizer), { penalty: penalties.embedding, exact, rate })
+    const penalty = penalties(`embedding.${gradient.table.name}`)
+    emitTableUpdate(program, gradient, updateRule(optimizer), { penalty, exact, rate })
   }
   return program.build()
 }

@@ -19,7 +19,7 @@ function drop(place: TestPlace, { seed = 7, step = 1, threads = 2 } = {}): { y: 
     scalars: { rate, seed, draw: step },
     emit(tape, { a, dy }) {
       if (a === undefined || dy === undefined) throw new Error('no signals')
-      const y = tape.dropout(a)
+      const y = tape.dropout(a, 'mix')
       tape.program.op('copy_columns', { x: y.value, y: tape.program.rowOutput('y', width) })
       tape.record(() => {
         const { view } = y.target()

@@ -173,7 +173,7 @@ describe.each(places)('the gradient of a table on $name', (place) => {
 
   it.each([
     ['a fusion', (tape: Tape, row: Signal) => fuse(tape, [row, constant(tape, 'factor', 3)], ['product'])],
-    ['a dropout', (tape: Tape, row: Signal) => tape.dropout(row)],
+    ['a dropout', (tape: Tape, row: Signal) => tape.dropout(row, 'mix')],
   ])('comes through %s of the row, whose other columns have none', (_, layer) => {
     const made = declare([embedded('item')], [{ name: 'price', width: 1 }])
     observe(made.tape, layer(made.tape, made.x.row))
