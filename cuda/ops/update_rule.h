@@ -17,6 +17,7 @@ struct UpdateRule {
   bool keras, nesterov;
   float one_minus_beta1, one_minus_beta2, epsilon, momentum;
   float ftrl_l1, ftrl_shrink, ftrl_power;
+  float clip;  // largest size of a gradient's element; 0: any
 };
 
 struct UpdateStep {
@@ -42,7 +43,8 @@ UpdateRule rule_of(const Op& op) {
           static_cast<float>(op.momentum),
           static_cast<float>(op.ftrl_l1),
           2 * static_cast<float>(op.ftrl_l2_shrinkage),
-          static_cast<float>(-op.ftrl_power)};
+          static_cast<float>(-op.ftrl_power),
+          static_cast<float>(op.clip_value)};
 }
 
 template <class Op>
@@ -126,6 +128,12 @@ __device__ __forceinline__ void update_element(const UpdateRule& r, const Update
   }
 }
 
+// NaN stays NaN.
+__device__ __forceinline__ float clipped(const UpdateRule& rule, float g) {
+  if (rule.clip == 0) return g;
+  return g > rule.clip ? rule.clip : g < -rule.clip ? -rule.clip : g;
+}
+
 // Updates the elements from `at` on, with weights w and gradient g.
 template <int kRule, int kFloats>
 __device__ __forceinline__ void update_piece(const UpdateRule& rule, const UpdateStep& step, const Updated& to, int64_t at, Piece<kFloats> w,
@@ -135,7 +143,7 @@ __device__ __forceinline__ void update_piece(const UpdateRule& rule, const Updat
   if (to.second != nullptr) m2 = load_piece<kFloats>(to.second + at);
   if (kRule == kRmsprop && to.third != nullptr) m3 = load_piece<kFloats>(to.third + at);
 #pragma unroll
-  for (int k = 0; k < kFloats; k++) update_element<kRule>(rule, step, to, g.at[k], w.at[k], m1.at[k], m2.at[k], m3.at[k]);
+  for (int k = 0; k < kFloats; k++) update_element<kRule>(rule, step, to, clipped(rule, g.at[k]), w.at[k], m1.at[k], m2.at[k], m3.at[k]);
   store_piece(to.w + at, w);
   if (to.first != nullptr) store_piece(to.first + at, m1);
   if (to.second != nullptr) store_piece(to.second + at, m2);

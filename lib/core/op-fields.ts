@@ -287,7 +287,8 @@ export type PenaltyOpFields = {
 
 /**
  * The update rule and its constants; docs/numerics.md has the formulas. rule: an mg_rule; adam with weight_decay is adamw.
- * form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). Fields that a rule does not use are 0. Moments in
+ * form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). clip_value: if > 0, each element of the gradient,
+ * penalties included, is first limited to [-clip_value, clip_value]; NaN stays NaN. Fields that a rule does not use are 0. Moments in
  * order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum if it has one, mean gradient if
  * centered); ftrl (n, z). beta2 is rho for rmsprop.
  */
@@ -306,6 +307,7 @@ export type UpdateRuleFields = {
   readonly epsilon: number
   readonly momentum: number
   readonly weightDecay: number
+  readonly clipValue: number
   readonly ftrlL1: number
   readonly ftrlL2: number
   readonly ftrlL2Shrinkage: number

@@ -59,6 +59,7 @@ const noConstants = {
   nesterov: 0,
   centered: 0,
   weightDecay: 0,
+  clipValue: 0,
   ftrlL1: 0,
   ftrlL2: 0,
   ftrlL2Shrinkage: 0,
@@ -74,8 +75,13 @@ export interface UpdateRule {
   readonly moments: ReadonlyMap<MomentNumber, number>
 }
 
-/** The update rule of an optimizer. */
-export function updateRule(optimizer: OptimizerRule): UpdateRule {
+/** The update rule of an optimizer. `clipValue`: the largest size of a gradient's element; 0: any. */
+export function updateRule(optimizer: OptimizerRule, clipValue = 0): UpdateRule {
+  const { constants, ...own } = unlimited(optimizer)
+  return { ...own, constants: { ...constants, clipValue } }
+}
+
+function unlimited(optimizer: OptimizerRule): UpdateRule {
   switch (optimizer.name) {
     case 'sgd': {
       const { form, momentum, nesterov } = optimizer

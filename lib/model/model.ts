@@ -39,7 +39,7 @@ import { parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
 import { runFit } from '../training/fit.js'
 import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
 import type { History } from '../training/history.js'
-import { callSchema, evaluateSchema, type FitOptions, type FitValues, fitSchema } from '../training/options.js'
+import { type ClipOptions, callSchema, evaluateSchema, type FitOptions, type FitValues, fitSchema } from '../training/options.js'
 import type { TrainingState } from '../training/state.js'
 import { lowerStep, stepOptions } from '../training/step-program.js'
 import { type BalancedStep, checkTaskWeights } from '../training/task-balance.js'
@@ -383,7 +383,7 @@ export class Model<
     // Keep a new model unbuilt until its data are checked: the next call may bring other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     if (known === undefined) await this.#draw(built)
-    const step = this.#lowerBalanced(built, groups, balancing, settings.trainingMetrics)
+    const step = this.#lowerBalanced(built, groups, balancing, { clip: settings.clip, scored: settings.trainingMetrics })
     const { native } = this.#compute
     const started = performance.now()
     const purpose = (state ?? this.#built) ? 'more training' : 'training'
@@ -501,14 +501,19 @@ export class Model<
   }
 
   /** Lowers a training step, and what its balance of tasks runs beside it. */
-  #lowerBalanced({ runner: { network }, encoder }: Built, groups: Groups, balancing: Balancing, scored = false): BalancedStep {
+  #lowerBalanced(
+    { runner: { network }, encoder }: Built,
+    groups: Groups,
+    balancing: Balancing,
+    { clip, scored = false }: { readonly clip?: ClipOptions; readonly scored?: boolean } = {},
+  ): BalancedStep {
     const isFrozen = (weights: Tensor | Table): boolean => groups.of(weights) === null
     if ([...network.parameters.tensors, ...network.tables].every(isFrozen)) {
       throw invalidArgument('fit.freeze', 'groups that leave something to train', groups.options.freeze)
     }
     const { features, tasks } = encoder
     const target = { features, tasks, isFrozen }
-    const options = stepOptions(this.#network, groups.of)
+    const options = stepOptions(this.#network, groups.of, clip)
     const { before, after } = needsOf(balancing)
     const readsGram = before === 'gram' || after === 'gram'
     if (readsGram && 'on' in balancing && balancing.on === 'parameters') {

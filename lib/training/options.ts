@@ -15,6 +15,15 @@ import { type MeasuringOptions, measuringOptions } from '../runtime/measuring.js
 import { type CallbackLike, hooks } from './callbacks.js'
 import type { ByGroup, WeightGroup } from './groups.js'
 
+/** How gradients are limited. */
+export interface ClipOptions {
+  /**
+   * The largest size of an element: each becomes min(value, max(-value, g)). In a table, g is the sum over all ids of a row that are equal.
+   * g includes penalties. Above 0. Default: any size.
+   */
+  readonly value?: number | undefined
+}
+
 /** The options of `fit` that are plain data, those of measuring for the validation rows. A configuration file may have them too. */
 export interface FitSettings extends MeasuringOptions {
   /** Rows per step. Default 1024. The last batch of an epoch may be smaller. */
@@ -51,6 +60,8 @@ export interface FitSettings extends MeasuringOptions {
    * Default: 1 for all.
    */
   readonly rates?: ByGroup<number> | undefined
+  /** Limits gradients before the optimizers see them. Default: no limit. */
+  readonly clip?: ClipOptions | undefined
   /**
    * Weights of tasks in the loss of this `fit`, in place of those of the tasks. A weight of 0 stops a task: freeze its tower too, so that
    * penalties and decay do not move it. Default: those of the tasks.
@@ -86,6 +97,7 @@ const settings = {
   dataPlacement: z.enum(['auto', 'device', 'host']).default('auto'),
   freeze: frozen(z.array(z.string() as unknown as z.ZodType<WeightGroup, WeightGroup>)).default([]),
   rates: z.record(z.string(), amount.gt(0).optional()).default({}) as unknown as z.ZodType<ByGroup<number>>,
+  clip: z.strictObject({ value: amount.gt(0).optional() }).default({}),
   taskWeights: z.record(z.string(), amount).default({}),
   balance: z.custom<BalanceOptions>(() => true).optional(),
   trainingMetrics: z.boolean().default(false),

@@ -13,6 +13,7 @@ import {
 } from '../layers/update.js'
 import type { Network, TableGradient } from '../models/network.js'
 import { type CommonOptions, type PenaltyGroup, penaltyOf } from '../models/options.js'
+import type { ClipOptions } from './options.js'
 
 /** The rule of some weights, and the scalar input that is their learning rate. */
 export interface Training {
@@ -26,27 +27,34 @@ export interface StepOptions {
   readonly penaltyOf: (group: PenaltyGroup) => Penalty
   /** Whether every row of a table updates, touched or not. */
   readonly exact: boolean
+  /** The largest size of an element of a gradient, penalties included; 0: any. */
+  readonly clipValue: number
 }
 
 const groupNames: readonly ParameterGroup[] = ['expert', 'gate', 'tower', 'bottom']
 
 /** The options of a model that concern a step. */
-export function stepOptions(options: CommonOptions, trainingOf: StepOptions['trainingOf']): StepOptions {
-  return { trainingOf, penaltyOf: (group) => penaltyOf(options, group), exact: options.sparseUpdate === 'exact' }
+export function stepOptions(options: CommonOptions, trainingOf: StepOptions['trainingOf'], clip: ClipOptions = {}): StepOptions {
+  return {
+    trainingOf,
+    penaltyOf: (group) => penaltyOf(options, group),
+    exact: options.sparseUpdate === 'exact',
+    clipValue: clip.value ?? 0,
+  }
 }
 
 /** Joins the rows of a network and the step into one program with the same layout and buffers. */
-export function lowerStep(network: Network, { trainingOf, penaltyOf: penalties, exact }: StepOptions): LoweredProgram {
+export function lowerStep(network: Network, { trainingOf, penaltyOf: penalties, exact, clipValue }: StepOptions): LoweredProgram {
   const program = ProgramBuilder.after(network.rows, network.parameters)
   const trained = network.parameters.tensors.filter((tensor) => trainingOf(tensor) !== null)
   for (const group of groupNames) emitPenalty(program, network, trained, group, penalties(group))
-  emitUpdates(program, network, trainingOf)
+  emitUpdates(program, network, trainingOf, clipValue)
   for (const gradient of network.gradients.tables) {
     const training = trainingOf(gradient.table)
     if (training === null) continue
     const { optimizer, rate } = training
     const penalty = penalties(`embedding.${gradient.table.name}`)
-    emitTableUpdate(program, gradient, updateRule(optimizer), { penalty, exact, rate })
+    emitTableUpdate(program, gradient, updateRule(optimizer, clipValue), { penalty, exact, rate })
   }
   return program.build()
 }
@@ -73,7 +81,7 @@ interface TrainedRange {
 }
 
 /** Updates the flat store: one op if all weights are trained alike. */
-function emitUpdates(program: ProgramBuilder, network: Network, trainingOf: StepOptions['trainingOf']): void {
+function emitUpdates(program: ProgramBuilder, network: Network, trainingOf: StepOptions['trainingOf'], clipValue: number): void {
   const ranges = trainedRanges(network, trainingOf)
   const optimizers = [...new Set(ranges.map(({ training }) => training.optimizer))]
   optimizers.forEach((optimizer, number) => {
@@ -91,7 +99,7 @@ function emitUpdates(program: ProgramBuilder, network: Network, trainingOf: Step
       program.op('optimize', {
         parameters: { ...program.parameters(), offset, width },
         gradients: { ...network.gradients.parameters, offset, width },
-        ...updateFields(program, updateRule(optimizer), moment, training.rate),
+        ...updateFields(program, updateRule(optimizer, clipValue), moment, training.rate),
       })
     }
   })

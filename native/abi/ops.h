@@ -259,7 +259,8 @@
   FLOAT(l2)
 
 /* The update rule and its constants; docs/numerics.md has the formulas. rule: an mg_rule; adam with weight_decay is adamw.
- * form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). Fields that a rule does not use are 0. Moments in
+ * form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). clip_value: if > 0, each element of the gradient,
+ * penalties included, is first limited to [-clip_value, clip_value]; NaN stays NaN. Fields that a rule does not use are 0. Moments in
  * order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum if it has one, mean gradient if
  * centered); ftrl (n, z). beta2 is rho for rmsprop. */
 #define MG_FIELDS_update_rule(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
@@ -277,6 +278,7 @@
   FLOAT(epsilon)                                                     \
   FLOAT(momentum)                                                    \
   FLOAT(weight_decay)                                                \
+  FLOAT(clip_value)                                                  \
   FLOAT(ftrl_l1)                                                     \
   FLOAT(ftrl_l2)                                                     \
   FLOAT(ftrl_l2_shrinkage)                                           \

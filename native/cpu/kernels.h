@@ -207,6 +207,7 @@ struct UpdateRule {
   float rate;        // learning rate; adam in Keras's form: times sqrt(1 - beta2^t) / (1 - beta1^t); torch's: / (1 - beta1^t)
   float root_scale;  // adam in torch's form: 1 / sqrt(1 - beta2^t); else 1
   float decay;       // learning rate times weight decay
+  float clip;        // largest size of a gradient's element; infinity: any
   float ftrl_l1, ftrl_l2, ftrl_l2_shrinkage, ftrl_beta;
   float ftrl_power;  // power of the sum of squares: minus the learning rate power
 };

@@ -348,6 +348,7 @@ void check_update(Checker& c, const Update& op, int64_t elements) {
   c.within("nesterov", op.nesterov, 0, 1);
   c.within("centered", op.centered, 0, 1);
   c.scalar_input("learningRate", op.learning_rate);
+  if (!(op.clip_value >= 0)) c.fail("clipValue", text_of(op.clip_value), "a number >= 0");
   if (op.rule == MG_FTRL && !(op.ftrl_power <= 0)) c.fail("ftrlPower", text_of(op.ftrl_power), "a number <= 0");
   c.scalar_input("step", op.step);
   const auto moment = [&](const char* field, const mg_view& view, bool needed) {

@@ -38,7 +38,7 @@ void update(const State& s, const Op& op, int64_t count, double* weights, const 
   const double lr = s.run.scalars_in[op.learning_rate], t = s.run.scalars_in[op.step], power = -op.ftrl_power;
   const bool keras = op.form == 0;
   for (int64_t i = 0; i < count; i++) {
-    const double g = gradient[i];
+    const double c = op.clip_value, g = c > 0 && gradient[i] > c ? c : c > 0 && gradient[i] < -c ? -c : gradient[i];
     double& w = weights[i];
     if (op.rule == MG_SGD && !moments.first) {
       w -= lr * g;

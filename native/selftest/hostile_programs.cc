@@ -272,6 +272,7 @@ const std::vector<Case>& cases() {
       {"parameters past the store",
        [](Change& c) { c.op<mg_optimize>(kOptimize).parameters.offset = 1; },
        {"op 11 (optimize)", "parameters", "range"}},
+      {"gradients limited to less than nothing", [](Change& c) { c.op<mg_optimize>(kOptimize).clip_value = -1; }, {"op 11", "clipValue", "-1"}},
       {"two optimizers", [](Change& c) { c.again(kOptimize, kTable); }, {"op 12 (optimize)", "already"}},
       {"two updates of one table", [](Change& c) { c.again(kTable, kTable); }, {"op 13 (embedding_update)", "table", "already"}},
       {"two tables with one moment",

@@ -58,6 +58,7 @@ describe('a configuration trains as code does', () => {
       { dropout: { bottom: 0.2, mix: 0.1 }, l2: { 'embedding.user': 0.01 } },
       { dropout: { bottom: 0.2, mix: 0.1 }, l2: { 'embedding.user': 0.01 } },
     ],
+    ['a limit of gradients', { fit: { epochs: 2, clip: { value: 1e-4 } } }, { fit: { epochs: 2, clip: { value: 1e-4 } } }],
     [
       'groups of weights',
       {
@@ -101,6 +102,7 @@ describe('mistakes name the key', () => {
     ['an optimizer of a group', { fit: { optimizers: { gate: { name: 'adagrad', rate: 1 } } } }, 'fit.optimizers.gate.rate'],
     ['a rate of a group', { fit: { rates: { gate: -1 } } }, 'fit.rates.gate'],
     ['frozen groups', { fit: { freeze: 'gate' } }, 'fit.freeze'],
+    ['a limit of gradients', { fit: { clip: { value: 0 } } }, 'fit.clip.value'],
     ['a callback', { fit: { callbacks: [{ kind: 'reduceOnPlateau', factor: 2 }] } }, 'fit.callbacks[0].factor'],
   ])('%s', (_, config, field) => {
     expect(() => parseConfig({ ...base, ...config })).toThrow(refusal('ARGUMENT', { field: `config.${field}` }))

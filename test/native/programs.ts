@@ -132,6 +132,7 @@ const sgd = {
   ftrlL2Shrinkage: 0,
   ftrlPower: 0,
   ftrlBeta: 0,
+  clipValue: 0,
 }
 
 /**

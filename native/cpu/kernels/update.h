@@ -28,10 +28,18 @@ inline void each_vector_of(const Parameters& p, const Body& body) {
   }
 }
 
+// Calls body(at, gradient, count) likewise, with the gradient within the rule's limits.
+template <class Body>
+inline void each_gradient_of(const UpdateRule* r, const Parameters& p, const Body& body) {
+  const vec high = set1(r->clip), low = set1(-r->clip);
+  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
+    body(at, min(high, max(low, load_n(p.gradient + from, n))), n);  // min and max keep a NaN that is their second operand
+  });
+}
+
 void update_sgd(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), momentum = set1(r->momentum);
-  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
-    const vec g = load_n(p.gradient + from, n);
+  each_gradient_of(r, p, [&](int64_t at, vec g, int64_t n) {
     vec to = load_n(p.w + at, n);
     if (!p.moment1) {
       to = fnma(rate, g, to);
@@ -51,8 +59,8 @@ void update_sgd(const UpdateRule* r, const Parameters p) {
 void update_adam(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), decay = set1(r->decay), epsilon = set1(r->epsilon), root_scale = set1(r->root_scale);
   const vec one_minus_beta1 = set1(r->one_minus_beta1), one_minus_beta2 = set1(r->one_minus_beta2);
-  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
-    const vec g = load_n(p.gradient + from, n), old_w = load_n(p.w + at, n);
+  each_gradient_of(r, p, [&](int64_t at, vec g, int64_t n) {
+    const vec old_w = load_n(p.w + at, n);
     vec m = load_n(p.moment1 + at, n), v = load_n(p.moment2 + at, n);
     m = fma(sub(g, m), one_minus_beta1, m);
     v = fma(sub(mul(g, g), v), one_minus_beta2, v);
@@ -65,8 +73,8 @@ void update_adam(const UpdateRule* r, const Parameters p) {
 
 void update_adagrad(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), epsilon = set1(r->epsilon);
-  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
-    const vec g = load_n(p.gradient + from, n), a = fma(g, g, load_n(p.moment1 + at, n));
+  each_gradient_of(r, p, [&](int64_t at, vec g, int64_t n) {
+    const vec a = fma(g, g, load_n(p.moment1 + at, n));
     store_n(p.moment1 + at, a, n);
     const vec root = r->form == 0 ? sqrt(add(a, epsilon)) : add(sqrt(a), epsilon);
     store_n(p.w + at, sub(load_n(p.w + at, n), div(mul(rate, g), root)), n);
@@ -75,8 +83,7 @@ void update_adagrad(const UpdateRule* r, const Parameters p) {
 
 void update_rmsprop(const UpdateRule* r, const Parameters p) {
   const vec rate = set1(r->rate), epsilon = set1(r->epsilon), momentum = set1(r->momentum), fade = set1(r->one_minus_beta2);
-  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
-    const vec g = load_n(p.gradient + from, n);
+  each_gradient_of(r, p, [&](int64_t at, vec g, int64_t n) {
     vec v = load_n(p.moment1 + at, n);
     v = fma(sub(mul(g, g), v), fade, v);
     store_n(p.moment1 + at, v, n);
@@ -109,8 +116,8 @@ inline vec power(vec x, float p) {
 void update_ftrl(const UpdateRule* r, const Parameters p) {
   const vec inverse_rate = set1(1.0f / r->rate), shrink = set1(2.0f * r->ftrl_l2_shrinkage), l1 = set1(r->ftrl_l1);
   const vec ridge = set1(2.0f * r->ftrl_l2 + r->ftrl_beta / r->rate);
-  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
-    const vec g = load_n(p.gradient + from, n), old_w = load_n(p.w + at, n), old = load_n(p.moment1 + at, n), sum = fma(g, g, old);
+  each_gradient_of(r, p, [&](int64_t at, vec g, int64_t n) {
+    const vec old_w = load_n(p.w + at, n), old = load_n(p.moment1 + at, n), sum = fma(g, g, old);
     const vec root = power(sum, r->ftrl_power), grown = mul(sub(root, power(old, r->ftrl_power)), inverse_rate);
     const vec z = add(load_n(p.moment2 + at, n), fnma(grown, old_w, fma(shrink, old_w, g)));
     store_n(p.moment1 + at, sum, n);

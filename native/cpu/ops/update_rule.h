@@ -1,6 +1,7 @@
 // The update rule of an optimizer op for one step, from the shared fields and the step's scalars.
 #pragma once
 #include <cmath>
+#include <limits>
 
 #include "cpu/plan.h"
 
@@ -17,6 +18,7 @@ UpdateRule make_rule(const Op& op, const mg_run& run) {
   double rate = run.scalars_in[op.learning_rate];
   rule.decay = static_cast<float>(rate * op.weight_decay);
   rule.root_scale = 1;
+  rule.clip = op.clip_value > 0 ? static_cast<float>(op.clip_value) : std::numeric_limits<float>::infinity();
   rule.ftrl_l1 = static_cast<float>(op.ftrl_l1), rule.ftrl_l2 = static_cast<float>(op.ftrl_l2);
   rule.ftrl_l2_shrinkage = static_cast<float>(op.ftrl_l2_shrinkage), rule.ftrl_beta = static_cast<float>(op.ftrl_beta);
   rule.ftrl_power = static_cast<float>(-op.ftrl_power);

@@ -19,6 +19,7 @@ void fill_rule(Program& p, Random& random, Op& op, int64_t elements) {
   op.moment1 = op.moment2 = op.moment3 = kAbsent;
   op.learning_rate = p.scalar(0.05), op.step = p.scalar(static_cast<double>(random.between(1, 20)));
   op.rule = random.between(0, MG_RULE_COUNT - 1), op.form = op.rule == MG_FTRL ? 0 : random.between(0, 1);
+  op.clip_value = random.chance(0.3) ? 0.02 : 0;
   op.epsilon = op.rule == MG_SGD || op.rule == MG_FTRL ? 0 : 1e-3;
 // A rule that is never drawn does not compile.
 #pragma GCC diagnostic push
