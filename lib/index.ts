@@ -116,7 +116,7 @@ export { type CheckpointOptions, checkpoint } from './training/checkpoint.js'
 export { type EarlyStoppingOptions, earlyStopping } from './training/early-stopping.js'
 export type { ByGroup, WeightGroup } from './training/groups.js'
 export type { EpochRecord, History } from './training/history.js'
-export type { FitOptions, FitSettings } from './training/options.js'
+export type { ClipOptions, FitOptions, FitSettings } from './training/options.js'
 export { type ReduceOnPlateauOptions, reduceOnPlateau } from './training/reduce-on-plateau.js'
 export type { BalanceRecord } from './training/task-balance.js'
 

@@ -41,12 +41,13 @@ async function trained(options: FitOptions, make: object = {}) {
 }
 
 describe.each(devices)('clip by value on %s', (device) => {
-  it.each<[string, object]>([
-    ['lazy tables', {}],
-    ['exact tables', { sparseUpdate: 'exact' }],
-  ])('limits each element of the whole gradient, penalties included: %s', async (_, make) => {
+  it.each<[string, object, FitOptions]>([
+    ['lazy tables', {}, {}],
+    ['exact tables', { sparseUpdate: 'exact' }, {}],
+    ['tasks balanced by their gradients', {}, { balance: 'pcgrad' }],
+  ])('limits each element of the whole gradient, penalties included: %s', async (_, make, how) => {
     const [rate, value] = [0.5, 0.02]
-    const step = { optimizer: sgd({ learningRate: rate }) }
+    const step = { ...how, optimizer: sgd({ learningRate: rate }) }
     const whole = await trained(step, { ...make, device })
     const limited = await trained({ ...step, clip: { value } }, { ...make, device })
     let [inside, outside] = [0, 0]
