@@ -35,7 +35,7 @@ import { textColumns } from '../runtime/reading.js'
 import { RowsInMemory } from '../runtime/row-source.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
-import { parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
+import { checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
 import { runFit } from '../training/fit.js'
 import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
 import type { History } from '../training/history.js'
@@ -133,6 +133,7 @@ export class Model<
     this.tasks = checkNamed<Task>(`${this.name}.tasks`, tasks, parseTask)
     checkColumns(`${this.name}.features`, this.features, this.tasks)
     checkMonitors(`${this.name}.tasks`, this.tasks)
+    checkWhere(`${this.name}.tasks`, this.tasks)
     checkPenalties(this.name, this.#network, this.features)
     definition.checkTasks(this.tasks, this.#network)
     this.#config = { model: this.name, tasks: this.tasks, options: network }
@@ -297,8 +298,8 @@ export class Model<
    * Options of `Dataset.fromCsv` that read a file as the training rows were read. They select the columns that this model reads and keep
    * text ids as text, even if they look like numbers. If the training rows came from a CSV file, they repeat its format (delimiter,
    * `trim`, `nullValues`, ...). Before `fit` or `build` they follow from the features alone.
-   * With `labels: true`, the options also name the columns of labels and row weights. Default false. `groups` is a column to read too, for
-   * the metrics of groups.
+   * With `labels: true`, the options also name the columns of labels, row weights and conditions. Default false. `groups` is a column to
+   * read too, for the metrics of groups.
    * @example const scores = await model.predict(await Dataset.fromCsv('today.csv', model.csvOptions()))
    */
   csvOptions(options: { readonly labels?: boolean; readonly groups?: string | undefined } = {}): CsvOptions & {
@@ -306,7 +307,7 @@ export class Model<
   } {
     this.#checkAlive()
     const { labels = false, groups } = checkKeys('csvOptions', options, ['labels', 'groups'])
-    const targets = labels ? this.tasks.flatMap(targetColumnsOf) : []
+    const targets = labels ? targetColumnsOf(this.tasks) : []
     const columns = [...this.features.map(columnNameOf), ...targets, ...(groups === undefined ? [] : [groups])]
     const types = textColumns(this.#built?.encoder.encoders ?? this.features)
     return { ...this.#built?.reading, columns: [...new Set(columns)], types }

@@ -4,11 +4,11 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { quote } from '../core/check.js'
-import type { Column } from '../core/columns.js'
+import { type Column, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { allocate } from '../core/memory.js'
 import type { LoweredProgram } from '../core/program.js'
-import { inSlices, type Sliced } from '../core/slices.js'
+import { inBlocks, inSlices, type Sliced } from '../core/slices.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Encoder, ValueCounts } from '../features/encode/encoder.js'
 import { emptyRows, encodeColumn, fitterOf } from '../features/encode/encoders.js'
@@ -17,8 +17,21 @@ import { labelInput, weightInput } from '../layers/heads.js'
 import { groupsOf, type RowGroups } from '../metrics/groups.js'
 import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
-import { checkLearnable, encodeLabels, encodeWeights, kindOf, labelColumnOf, type Task } from '../tasks/task.js'
+import { describeWhere } from '../tasks/condition.js'
+import { onlyInside } from '../tasks/labels.js'
+import {
+  checkLearnable,
+  encodeLabels,
+  encodeWeights,
+  kindOf,
+  labelColumnOf,
+  refinedTargets,
+  rowWeightsOf,
+  type Task,
+} from '../tasks/task.js'
 import { createColumns } from './memory-budget.js'
+import { SampleSpace } from './sample-space.js'
+import { columnOf, inContext, numbersOf, ofSource, partRows, withRows } from './source.js'
 
 /**
  * What a dataset is encoded for. Prediction encodes features only; the other purposes add labels and weights. The first training rows
@@ -55,9 +68,11 @@ export class DataEncoder {
    * @throws ERR_MULTIGATE_DATA naming the task.
    */
   async checkLabels(train: Dataset): Promise<void> {
-    const labelled = this.#tasks.filter((task) => train.has(labelColumnOf(task)))
-    for (const task of labelled)
-      await ofSource(train, () => inSlices(targetsOf({ ...task, weightColumn: undefined }, train, 'training')))
+    const space = new SampleSpace(this.#tasks, train)
+    for (const task of this.#tasks) {
+      if ([...space.columnsOf(task)].every((column) => train.has(column)))
+        await ofSource(train, () => inSlices(labelsOf(task, train, space, 'training')))
+    }
   }
 
   /** Encodes all features of a few rows at once: [rows * width] by name. @throws ERR_MULTIGATE_DATA. */
@@ -92,7 +107,8 @@ export class DataEncoder {
   *#encode(data: Dataset, native: NativeBinding, purpose: Purpose): Sliced<EncodedRows> {
     const features = this.encoders.map((encoder) => featureSource(encoder, data))
     const targets: Targets[] = []
-    for (const task of purpose === 'prediction' ? [] : this.#tasks) targets.push(yield* targetsOf(task, data, purpose))
+    const space = new SampleSpace(this.#tasks, data)
+    for (const task of purpose === 'prediction' ? [] : this.#tasks) targets.push(yield* targetsOf(task, data, space, purpose))
     const sources = [...features, ...targets.flatMap(targetSources)]
     const columns = createColumns(
       native,
@@ -115,10 +131,8 @@ export class DataEncoder {
   }
 }
 
-/** A part of the rows, in the addon's memory. */
+/** Bytes of a part of the rows, in the addon's memory. */
 const partBytes = 2 ** 21
-/** Most rows of a part. Encoding one feature of a part is one slice of work. */
-const partRows = 2 ** 14
 
 /** A column in the addon's memory. */
 interface ColumnSource {
@@ -145,7 +159,7 @@ function featureSource(encoder: Encoder, data: Dataset): ColumnSource {
   }
 }
 
-function targetSources({ task, labels, weights }: Targets): ColumnSource[] {
+function targetSources({ task, network: { labels, weights } }: Targets): ColumnSource[] {
   const source = (name: string, values: Float32Array): ColumnSource => ({
     name,
     spec: { type: 'f32', width: 1, limit: 0 },
@@ -181,10 +195,15 @@ function* fittedOn(train: Dataset, feature: Feature): Sliced<Encoder> {
 }
 
 /** Labels of a task, NaN if missing, and weights if rows have them. */
-export interface Targets {
-  readonly task: Task
+interface LabelledRows {
   readonly labels: Float32Array
   readonly weights: Float32Array | undefined
+}
+
+/** What metrics compare with, and what the network takes. */
+export interface Targets extends LabelledRows {
+  readonly task: Task
+  readonly network: LabelledRows
 }
 
 /** A dataset in the addon's memory. */
@@ -232,7 +251,7 @@ function networkTask(task: Task): NetworkTask {
     kind: task.kind,
     name: task.name,
     weight: task.weight,
-    rowWeights: task.weightColumn !== undefined,
+    rowWeights: rowWeightsOf(task).network,
     ...(scores === 'classes' && { classes: width(task) }),
   }
 }
@@ -251,50 +270,73 @@ function networkFeature(encoder: Encoder): NetworkFeature {
   }
 }
 
-function* targetsOf(task: Task, data: Dataset, purpose: Purpose): Sliced<Targets> {
-  const { weightColumn } = task
-  const column = (name: string, option: string): string => columnOf(data, name, `task ${quote(task.name)}`, option)
-  const ofLabels = column(labelColumnOf(task), 'label')
-  const labels = yield* numbersOf(data, ofLabels, (values) => encodeLabels(task, values))
-  if (purpose === 'training') checkLearnable(task, labels, () => data.column(ofLabels))
-  if (weightColumn === undefined) return { task, labels, weights: undefined }
-  return {
-    task,
-    labels,
-    weights: yield* numbersOf(data, column(weightColumn, 'weightColumn'), (values) => encodeWeights(task, values)),
-  }
+function* targetsOf(task: Task, data: Dataset, space: SampleSpace, purpose: Purpose): Sliced<Targets> {
+  const labels = yield* labelsOf(task, data, space, purpose)
+  const weights = yield* weightsOf(task, data, space)
+  return { task, labels, weights, network: yield* networkRows(task, labels, weights, purpose) }
 }
 
-/** The result of `encode` on a column, part by part. */
-function* numbersOf(data: Dataset, column: string, encode: (values: Column) => Float32Array): Sliced<Float32Array> {
-  const numbers = allocate(`column ${quote(column)}, ${data.rows} rows`, Float32Array, data.rows)
-  for (let from = 0; from < data.rows; from += partRows) {
-    const to = Math.min(from + partRows, data.rows)
-    try {
-      numbers.set(encode(data.columnPart(column, from, to)), from)
-    } catch (error) {
-      // Encode the whole column again: its error has the right row number.
-      if (error instanceof DataError && from > 0) encode(data.column(column))
-      throw error
-    }
+function* labelsOf(task: Task, data: Dataset, space: SampleSpace, purpose: Purpose): Sliced<Float32Array> {
+  const column = columnOf(data, labelColumnOf(task), `task ${quote(task.name)}`, 'label')
+  const inside = yield* space.inside(task)
+  const labelled = (values: Column, from = 0): Column => {
+    if (inside === undefined || task.outsideWeight !== undefined) return values
+    return onlyInside(values, inside.subarray(from, from + rowsOf(values)))
+  }
+  const labels = yield* numbersOf(data, column, (values, from) => encodeLabels(task, labelled(values, from)))
+  if (purpose !== 'training') return labels
+  if (inside !== undefined) space.checkSome(task, inside)
+  try {
+    checkLearnable(task, labels, () => labelled(data.column(column)))
+  } catch (error) {
+    throw task.where === undefined ? error : inContext(error, { after: `; only rows where ${describeWhere(task.where)} count` })
+  }
+  return labels
+}
+
+/** The weights that metrics count, if rows have them. */
+function* weightsOf(task: Task, data: Dataset, space: SampleSpace): Sliced<Float32Array | undefined> {
+  if (!rowWeightsOf(task).metrics) return undefined
+  const { weightColumn, insideWeight = 1, outsideWeight = 1 } = task
+  const what = `task ${quote(task.name)}`
+  const weights =
+    weightColumn === undefined
+      ? allocate(`weights of ${what}`, Float32Array, data.rows).fill(1)
+      : yield* numbersOf(data, columnOf(data, weightColumn, what, 'weightColumn'), (values) => encodeWeights(task, values))
+  const inside = yield* space.inside(task)
+  if (inside === undefined) return weights
+  yield* inBlocks(0, data.rows, (from, to) => {
+    for (let row = from; row < to; row += 1)
+      weights[row] = (weights[row] ?? NaN) * (inside[row] === 1 ? insideWeight : outsideWeight)
+  })
+  return weights
+}
+
+/** The labels and weights that the network takes. */
+function* networkRows(
+  task: Task,
+  labels: Float32Array,
+  weights: Float32Array | undefined,
+  purpose: Purpose,
+): Sliced<LabelledRows> {
+  const refined = refinedTargets(task, purpose !== 'evaluation')
+  if (refined === undefined) return { labels, weights }
+  const copy = (values: Float32Array | undefined): Float32Array => {
+    const memory = allocate(`targets of task ${quote(task.name)}`, Float32Array, labels.length)
+    if (values === undefined) return memory.fill(1)
+    memory.set(values)
+    return memory
+  }
+  const own = { labels: copy(labels), weights: rowWeightsOf(task).network ? copy(weights) : undefined }
+  for (let from = 0; from < labels.length; from += partRows) {
+    refined.apply(own.labels.subarray(from, from + partRows), own.weights?.subarray(from, from + partRows))
     yield
   }
-  return numbers
+  return own
 }
 
 function columnOfFeature(data: Dataset, feature: Feature): string {
   return columnOf(data, columnNameOf(feature), `feature ${quote(feature.name)}`, 'column')
-}
-
-/** The name of the column that a feature or task reads; `option` can set it. @throws ERR_MULTIGATE_DATA if there is no such column. */
-function columnOf(data: Dataset, name: string, reader: string, option: string): string {
-  if (data.has(name)) return name
-  try {
-    data.column(name)
-    return name
-  } catch (error) {
-    throw inContext(error, { before: `${reader}: `, after: `; set '${option}' to the column that it reads` })
-  }
 }
 
 /** Does something with one of `fit`'s datasets. An error about the data then names the dataset. */
@@ -307,41 +349,6 @@ export async function ofDataset<Result>(
   } catch (error) {
     throw inContext(error, { before: `${dataset} data: `, dataset })
   }
-}
-
-/** Turns the row number of an error from the part's into the dataset's. */
-async function ofSource<Result>(data: Dataset, work: () => Promise<Result>): Promise<Result> {
-  try {
-    return await work()
-  } catch (error) {
-    throw inSource(error, data)
-  }
-}
-
-/** The same for synchronous work. */
-function withRows<Result>(data: Dataset, work: () => Result): Result {
-  try {
-    return work()
-  } catch (error) {
-    throw inSource(error, data)
-  }
-}
-
-function inSource(error: unknown, data: Dataset): unknown {
-  if (!(error instanceof DataError) || error.row === undefined) return error
-  const source = data.sourceRow(error.row)
-  if (source === error.row) return error
-  return inContext(error, { after: `; it is row ${source} of the data that these rows were taken from` })
-}
-
-/** An error about data with text added before and after; any other error unchanged. */
-function inContext(
-  error: unknown,
-  { before = '', after = '', dataset }: { readonly before?: string; readonly after?: string; readonly dataset?: string },
-): unknown {
-  if (!(error instanceof DataError)) return error
-  const { file, row, column, value } = error
-  return new DataError(`${before}${error.message}${after}`, { dataset, file, row, column, value, cause: error })
 }
 
 function ofEntry<Value>(name: string, value: Value | undefined): [string, Value][] {

@@ -4,18 +4,20 @@
 import { z } from 'zod'
 
 import { called, describeValue, parseOptions, quote } from '../core/check.js'
-import { type Column, mapInto, numberOf, numberText, rowsOf } from '../core/columns.js'
+import { type Column, numberText } from '../core/columns.js'
 import { nearest } from '../core/did-you-mean.js'
+import { amount, fraction } from '../core/schemas.js'
 import { metricsOf } from '../metrics/registry.js'
-import type { KindOfTask } from './kind.js'
+import { type Comparable, comparable, meets, meetsWithin } from './condition.js'
+import type { KindOfTask, Refined } from './kind.js'
 import {
   checkSomeKnown,
   isListed,
   type LabelOptions,
   labelOptions,
+  needsWhere,
   numericLabels,
   orMissing,
-  type SingleColumn,
   singleColumn,
   wrongLabel,
 } from './labels.js'
@@ -24,8 +26,11 @@ const binarySchema = z
   .strictObject({
     kind: z.literal('binary'),
     ...labelOptions,
-    positive: z.union([z.string(), z.number(), z.boolean()]).optional(),
+    positive: comparable.optional(),
+    positiveWeight: amount.gt(0).optional(),
+    labelSmoothing: fraction.optional(),
   })
+  .refine(...needsWhere)
   .refine(({ positive, missing }) => positive === undefined || !isListed(missing, positive), {
     path: ['missing'],
     error: 'expected values other than positive, found positive among them',
@@ -36,7 +41,14 @@ export interface BinaryOptions extends LabelOptions {
    * The value that counts as 1; every other value counts as 0, except those of `missing`. `true` and `false` match columns of booleans,
    * the numbers 1 and 0, and the texts `true` and `True`. Without it labels are numbers in [0, 1], or booleans.
    */
-  readonly positive?: string | number | boolean | undefined
+  readonly positive?: Comparable | undefined
+  /**
+   * Factor > 0 of the loss of positive rows. A soft label y counts as y of a positive row and 1 - y of a negative one. Metrics do not
+   * count it. Default 1.
+   */
+  readonly positiveWeight?: number | undefined
+  /** In [0, 1). Moves the labels of training rows towards one half: y becomes y (1 - s) + s / 2. Evaluation takes y. Default 0. */
+  readonly labelSmoothing?: number | undefined
 }
 
 /** A probability, trained with binary cross-entropy. */
@@ -59,7 +71,7 @@ export function binary<const Name extends string>(name: Name, options: BinaryOpt
 /** Labels, [rows]; NaN is missing. @throws ERR_MULTIGATE_DATA naming the task, row and value. */
 function encodeBinaryLabels(task: BinaryTask, column: Column): Float32Array {
   const single = singleColumn(task, column)
-  if (task.positive !== undefined) return matches(task.positive, single)
+  if (task.positive !== undefined) return meets(task.positive, single)
   return numericLabels(task, single, (value, raw) => {
     return value !== undefined && value >= 0 && value <= 1
       ? undefined
@@ -110,27 +122,6 @@ function checkBinaryLabels(task: BinaryTask, labels: Float32Array, columnOf: () 
   )
 }
 
-function matches(positive: string | number | boolean, column: SingleColumn): Float32Array {
-  const labels = new Float32Array(rowsOf(column))
-  if (column.kind === 'number') {
-    const wanted = numberOfPositive(positive, column.type === 'boolean')
-    return mapInto(labels, column.values, (value) => (Number.isNaN(value) ? NaN : value === wanted ? 1 : 0))
-  }
-  const ofText = column.dictionary.map((text) => (isText(text, positive) ? 1 : 0))
-  return mapInto(labels, column.codes, (code) => (code < 0 ? NaN : (ofText[code] ?? NaN)))
-}
-
-function numberOfPositive(positive: string | number | boolean, ofBooleans: boolean): number | undefined {
-  if (typeof positive !== 'string') return Number(positive)
-  const word = ofBooleans ? ['false', 'true'].indexOf(positive.toLowerCase()) : -1
-  return word < 0 ? numberOf(positive) : word
-}
-
-function isText(text: string, positive: string | number | boolean): boolean {
-  if (typeof positive === 'string') return text === positive
-  return typeof positive === 'number' ? numberOf(text) === positive : text.toLowerCase() === String(positive)
-}
-
 /** Distinct values of the column, as texts; only the first ones if there are very many numbers. */
 function valuesOf(column: Column): Set<string> {
   const found = new Set<string>()
@@ -146,12 +137,39 @@ function valuesOf(column: Column): Set<string> {
   return found
 }
 
+/** The labels and row weights that the network takes, if they are not the user's. */
+function refinedBinary({ positiveWeight, labelSmoothing = 0 }: BinaryTask, training: boolean): Refined | undefined {
+  const smoothing = training ? labelSmoothing : 0
+  if (positiveWeight === undefined && smoothing === 0) return undefined
+  return {
+    weights: positiveWeight !== undefined,
+    // a y (-log p) + (1 - y) (-log(1 - p)) is the loss of another label with another weight.
+    apply(labels, weights) {
+      for (let row = 0; row < labels.length; row += 1) {
+        const label = (labels[row] ?? NaN) * (1 - smoothing) + smoothing / 2
+        const [positive, negative] = [(positiveWeight ?? 1) * label, 1 - label]
+        labels[row] = positive / (positive + negative)
+        if (weights !== undefined) weights[row] = (weights[row] ?? NaN) * (positive + negative)
+      }
+    },
+  }
+}
+
 /** The binary kind of task. */
 export const binaryKind = {
   kind: 'binary',
   schema: binarySchema,
   encode: encodeBinaryLabels,
   check: checkBinaryLabels,
+  compared: (task, column) => {
+    if (task.positive === undefined || column.kind === 'list') return column
+    return { kind: 'number', values: meets(task.positive, column) }
+  },
+  canMeet: ({ positive }, condition) => {
+    if (positive === undefined) return meetsWithin(condition, 0, 1)
+    return meets(condition, { kind: 'number', values: Float32Array.of(0, 1) }).includes(1)
+  },
+  refined: refinedBinary,
   scores: 'number',
   width: () => 1,
   classes: () => undefined,

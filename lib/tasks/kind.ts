@@ -6,6 +6,15 @@ import type { z } from 'zod'
 import type { Column } from '../core/columns.js'
 import type { ScoreForm } from '../metrics/metric.js'
 import type { MetricName, MetricOf } from '../metrics/registry.js'
+import type { Condition } from './condition.js'
+
+/** How the labels and row weights that a network takes follow from the user's. */
+export interface Refined {
+  /** Whether it changes weights. */
+  readonly weights: boolean
+  /** Changes labels and weights of some rows in place. A missing label stays missing. `weights`: undefined if rows have none. */
+  apply(labels: Float32Array, weights: Float32Array | undefined): void
+}
 
 /** `Kind`: the name of the kind. `Own`: its type of task. */
 export interface KindOfTask<Kind extends string, Own> {
@@ -18,6 +27,12 @@ export interface KindOfTask<Kind extends string, Own> {
    * @throws ERR_MULTIGATE_DATA naming the task.
    */
   check(task: Own, labels: Float32Array, column: () => Column): void
+  /** The label as the conditions of other tasks compare it. */
+  compared(task: Own, column: Column): Column
+  /** Whether a label can meet such a condition. */
+  canMeet(task: Own, condition: Condition): boolean
+  /** What the network takes instead of the user's labels and row weights, which metrics take. Undefined: the same. */
+  refined?(task: Own, training: boolean): Refined | undefined
   /** The form of a prediction. Every metric of the kind must support it. */
   readonly scores: ScoreForm & keyof MetricOf<Kind>['of']
   /** Numbers per prediction, which is the width of the head. */

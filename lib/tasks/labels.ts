@@ -7,6 +7,7 @@ import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { nameSchema } from '../core/name.js'
 import { amount, frozen } from '../core/schemas.js'
+import { type Where, whereSchema } from './condition.js'
 
 export interface LabelOptions {
   /** The column of labels. Default: the task's name. */
@@ -20,7 +21,27 @@ export interface LabelOptions {
    * also equals that number.
    */
   readonly missing?: readonly (number | string)[] | undefined
+  /**
+   * The task's sample space: conditions on columns, or on the labels of other tasks, by their names. All must hold. Rows outside are as if
+   * their label were missing, unless they have `outsideWeight`. A row without the value that a condition needs is outside. Other tasks see
+   * this task's label only inside. The label of a task with `positive` is 1 or 0.
+   * @example { click: 1, country: ['NO', 'SE'], age: { min: 18, max: 65 } }
+   */
+  readonly where?: Where | undefined
+  /** With `where`: a factor of the row weights inside, for loss and metrics. Default 1. */
+  readonly insideWeight?: number | undefined
+  /** With `where`: a factor of the row weights outside, for loss and metrics. Default: rows outside do not count. */
+  readonly outsideWeight?: number | undefined
 }
+
+type Refinement = [check: (options: LabelOptions) => boolean, problem: { path: string[]; error: string }]
+
+/** A refinement of every kind's schema: weights of a sample space need one. */
+export const needsWhere: Refinement = [
+  ({ where, insideWeight, outsideWeight }: LabelOptions): boolean =>
+    where !== undefined || (insideWeight === undefined && outsideWeight === undefined),
+  { path: ['where'], error: 'expected conditions, because insideWeight or outsideWeight is given, found none' },
+]
 
 export const labelOptions = {
   name: nameSchema,
@@ -28,6 +49,9 @@ export const labelOptions = {
   weight: amount.default(1),
   weightColumn: z.string().min(1).optional(),
   missing: frozen(z.array(z.union([z.string(), z.number()])).min(1)).optional(),
+  where: whereSchema.optional(),
+  insideWeight: amount.optional(),
+  outsideWeight: amount.optional(),
 }
 
 /** A column with one value per row. */
@@ -63,6 +87,14 @@ export function knownLabels({ missing }: Labelled, column: Column): Column {
   }
   const listed = column.dictionary.map((text) => isListed(missing, text))
   return { ...column, codes: column.codes.map((code) => (listed[code] === true ? -1 : code)) }
+}
+
+/** The column with the values of rows outside (0 in `inside`) made missing. */
+export function onlyInside(column: Column, inside: Uint8Array): Column {
+  if (column.kind === 'list') return column
+  if (column.kind === 'string') return { ...column, codes: column.codes.map((code, row) => (inside[row] === 1 ? code : -1)) }
+  const values = new Float64Array(column.values.length)
+  return { ...column, values: mapInto(values, column.values, (value, row) => (inside[row] === 1 ? value : NaN)) }
 }
 
 /** The next step for a value that is not a label. */

@@ -7,12 +7,14 @@ import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { largestWidth } from '../core/limits.js'
 import { frozen } from '../core/schemas.js'
 import { metricsOf } from '../metrics/registry.js'
+import { type Condition, meets, meetsWithin } from './condition.js'
 import type { KindOfTask } from './kind.js'
 import {
   checkSomeKnown,
   isListed,
   type LabelOptions,
   labelOptions,
+  needsWhere,
   numericLabels,
   orMissing,
   singleColumn,
@@ -35,6 +37,7 @@ const multiclassSchema = z
       ),
     ]),
   })
+  .refine(...needsWhere)
   .refine(({ classes, missing }) => typeof classes === 'number' || !classes.some((value) => isListed(missing, value)), {
     path: ['missing'],
     error: 'expected values other than the classes, found one of them',
@@ -121,12 +124,23 @@ function checkMulticlassLabels(task: MulticlassTask, labels: Float32Array): void
   )
 }
 
+/** Whether one of the classes meets a condition. */
+function canMeetClass({ classes }: MulticlassTask, condition: Condition): boolean {
+  if (typeof classes === 'number') return meetsWithin(condition, 0, classes - 1)
+  const dictionary = classes.map(String)
+  const numbers = Float64Array.from(dictionary, (text) => numberOf(text) ?? NaN)
+  const texts = { kind: 'string', dictionary, codes: Int32Array.from(dictionary.keys()) } as const
+  return meets(condition, texts).includes(1) || meets(condition, { kind: 'number', values: numbers }).includes(1)
+}
+
 /** The multiclass kind of task. */
 export const multiclassKind = {
   kind: 'multiclass',
   schema: multiclassSchema,
   encode: encodeMulticlassLabels,
   check: checkMulticlassLabels,
+  compared: (_, column) => column,
+  canMeet: canMeetClass,
   scores: 'classes',
   width: classCount,
   classes: classNames,

@@ -6,9 +6,9 @@ import { called, describeValue, parseOptions } from '../core/check.js'
 import type { Column } from '../core/columns.js'
 import { metricsOf } from '../metrics/registry.js'
 import type { KindOfTask } from './kind.js'
-import { checkSomeKnown, type LabelOptions, labelOptions, numericLabels, orMissing, singleColumn } from './labels.js'
+import { checkSomeKnown, type LabelOptions, labelOptions, needsWhere, numericLabels, orMissing, singleColumn } from './labels.js'
 
-const regressionSchema = z.strictObject({ kind: z.literal('regression'), ...labelOptions })
+const regressionSchema = z.strictObject({ kind: z.literal('regression'), ...labelOptions }).refine(...needsWhere)
 
 export type RegressionOptions = LabelOptions
 
@@ -50,6 +50,8 @@ export const regressionKind = {
   schema: regressionSchema,
   encode: encodeRegressionLabels,
   check: checkRegressionLabels,
+  compared: (_, column) => column,
+  canMeet: () => true,
   scores: 'number',
   width: () => 1,
   classes: () => undefined,

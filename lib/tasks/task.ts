@@ -9,7 +9,8 @@ import { DataError } from '../core/errors.js'
 import type { Metric, ScoreForm } from '../metrics/metric.js'
 import type { MeasuredKind, MetricName } from '../metrics/registry.js'
 import { type BinaryTask, binaryKind } from './binary.js'
-import type { KindOfTask } from './kind.js'
+import { type Condition, checkConditions } from './condition.js'
+import type { KindOfTask, Refined } from './kind.js'
 import { knownLabels } from './labels.js'
 import { type MulticlassTask, multiclassKind } from './multiclass.js'
 import { type RegressionTask, regressionKind } from './regression.js'
@@ -63,9 +64,38 @@ export function labelColumnOf({ name, label }: Task): string {
   return label ?? name
 }
 
-/** The columns that a task reads: labels and, if rows have them, weights. */
-export function targetColumnsOf(task: Task): string[] {
-  return task.weightColumn === undefined ? [labelColumnOf(task)] : [labelColumnOf(task), task.weightColumn]
+/** The columns that tasks read: labels, row weights and those of conditions. */
+export function targetColumnsOf(tasks: readonly Task[]): string[] {
+  return tasks.flatMap((task) => [
+    labelColumnOf(task),
+    ...(task.weightColumn === undefined ? [] : [task.weightColumn]),
+    ...Object.keys(task.where ?? {}).filter((name) => tasks.every((other) => other.name !== name)),
+  ])
+}
+
+/** Whether rows have weights: those that metrics count, and those that the network counts. */
+export function rowWeightsOf(task: Task): { readonly metrics: boolean; readonly network: boolean } {
+  const metrics = [task.weightColumn, task.insideWeight, task.outsideWeight].some((option) => option !== undefined)
+  return { metrics, network: metrics || refinedTargets(task, true)?.weights === true }
+}
+
+/** What the network takes instead of the user's labels and row weights. Undefined: the same. */
+export function refinedTargets(task: Task, training: boolean): Refined | undefined {
+  return kindOf(task).refined?.(task, training)
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT for conditions of tasks that lead back to the task itself, and for those that no label can meet. */
+export function checkWhere(field: string, tasks: readonly Task[]): void {
+  const canMeet = (task: Task) => (condition: Condition) => kindOf(task).canMeet(task, condition)
+  checkConditions(
+    field,
+    tasks.map((task) => ({ name: task.name, where: task.where, canMeet: canMeet(task) })),
+  )
+}
+
+/** The label of a task as the conditions of other tasks compare it. */
+export function comparedLabels(task: Task, column: Column): Column {
+  return kindOf(task).compared(task, knownLabels(task, column))
 }
 
 /**
