@@ -1,32 +1,25 @@
 // Losses with their gradients, and predictions from logits. All stay accurate for |z| of thousands.
 //
 //   binary       l = max(z, 0) - z y + log1p(e^-|z|), dz = slope (sigmoid(z) - y)
-//   squared      l = (z - y)^2, dz = slope 2 (z - y)
+//   squared      l = (z - y)^2, dz = slope 2 (z - y); the other kinds (abi/ops.h) in double
+//   focal        l = -y (1-p)^gamma log p - (1-y) p^gamma log(1-p), in double
 //   multiclass   l = logsumexp(z) - z_y, dz = slope (softmax(z) - onehot(y))
 // (the product of sigmoids: product_loss.cu). slope = task_weight w m / D; see loss_rows.h for w, m, D and the order of the sum.
 // z, dz [n, 1], or [n, classes]; dz may be null, and is =. binary, squared: one thread per row, 12 to 16 bytes per row. multiclass: a group of
 // lanes per row, which passes over the row twice (a third time for dz): 4 classes bytes read and 4 classes written.
-#include <array>
 #include <cmath>
 #include <memory>
 
-#include "cuda/ops/joined.h"
 #include "cuda/ops/lanes.h"
-#include "cuda/ops/loss_rows.h"
+#include "cuda/ops/simple_loss.h"
 
 namespace mg_cuda {
 namespace {
 
-// A loss with one logit per row.
-struct SimpleRows {
-  LossRows shared;
-  RowPointer z, dz;
-};
-
 // One grid row per loss.
 __global__ void binary_loss_kernel(Some<SimpleRows> losses) {
   begin_kernel();
-  const auto& [shared, logit, dlogit] = losses.items[blockIdx.y];
+  const auto& [shared, logit, dlogit, parameter, kind] = losses.items[blockIdx.y];
   double loss = 0;
   for (int64_t r = grid_thread(); r < shared.rows; r += grid_threads()) {
     const LossRow row = loss_row(shared, r);
@@ -42,10 +35,56 @@ __global__ void binary_loss_kernel(Some<SimpleRows> losses) {
   put_partial(shared, loss);
 }
 
+// One grid row per loss. The loss of label 0 is that of label 1 at -z.
+__global__ void focal_loss_kernel(Some<SimpleRows> losses) {
+  begin_kernel();
+  const SimpleRows& own = losses.items[blockIdx.y];
+  const double gamma = own.parameter;
+  each_simple_row(own, [gamma](double z, double y) {
+    const auto of_one = [gamma](double at) {
+      const double rest = sigmoid_of(-at), factor = pow(rest, gamma), plus = softplus_of(-at);
+      return LossAndSlope{factor * plus, -factor * (gamma * sigmoid_of(at) * plus + rest)};
+    };
+    const LossAndSlope one = of_one(z), zero = of_one(-z);
+    return LossAndSlope{y * one.loss + (1 - y) * zero.loss, y * one.slope - (1 - y) * zero.slope};
+  });
+}
+
+// e^t up to 80, then its tangent.
+__device__ __forceinline__ LossAndSlope exponential(double t) {
+  const double e = exp(fmin(t, 80.0));
+  return {t < 80 ? e : e * (1 + t - 80), e};
+}
+
+__device__ __forceinline__ LossAndSlope regression(int64_t kind, double a, double z, double y) {
+  const double d = z - y, size = fabs(d), sign = d > 0 ? 1 : d < 0 ? -1 : 0;
+  switch (kind) {
+    case MG_ABSOLUTE: return {size, sign};
+    case MG_HUBER: return size <= a ? LossAndSlope{d * d / 2, d} : LossAndSlope{a * (size - a / 2), a * sign};
+    case MG_LOG_COSH: return {size + log1p(expm1(-2 * size) / 2), tanh(d)};
+    case MG_QUANTILE: return d > 0 ? LossAndSlope{(1 - a) * d, 1 - a} : LossAndSlope{-a * d, d < 0 ? -a : 0};
+    case MG_POISSON: {
+      const LossAndSlope mean = exponential(z);
+      return {mean.loss - y * z, mean.slope - y};
+    }
+    default: {  // tweedie
+      const LossAndSlope up = exponential((2 - a) * z), down = exponential((1 - a) * z);
+      return {up.loss / (2 - a) + y * down.loss / (a - 1), up.slope - y * down.slope};
+    }
+  }
+}
+
+// Every kind but squared. One grid row per loss, in double.
+__global__ void regression_loss_kernel(Some<SimpleRows> losses) {
+  begin_kernel();
+  const SimpleRows& own = losses.items[blockIdx.y];
+  each_simple_row(own, [&own](double z, double y) { return regression(own.kind, own.parameter, z, y); });
+}
+
 // One grid row per loss.
 __global__ void squared_loss_kernel(Some<SimpleRows> losses) {
   begin_kernel();
-  const auto& [shared, prediction, dprediction] = losses.items[blockIdx.y];
+  const auto& [shared, prediction, dprediction, parameter, kind] = losses.items[blockIdx.y];
   double loss = 0;
   for (int64_t r = grid_thread(); r < shared.rows; r += grid_threads()) {
     const LossRow row = loss_row(shared, r);
@@ -127,10 +166,10 @@ __global__ void multiclass_loss_kernel(LossRows shared, int64_t classes, RowPoin
   put_partial(shared, loss);
 }
 
-// y[n, 1] = sigmoid(logit). One thread per row, 8 bytes.
-__global__ void binary_predict_kernel(int64_t rows, RowPointer logit, RowPointer y) {
+// y[n, 1] = sigmoid(logit + offset). One thread per row, 8 bytes.
+__global__ void binary_predict_kernel(int64_t rows, RowPointer logit, RowPointer y, float offset) {
   begin_kernel();
-  for (int64_t r = grid_thread(); r < rows; r += grid_threads()) y.data[r * y.stride] = 1 / (1 + expf(-logit.data[r * logit.stride]));
+  for (int64_t r = grid_thread(); r < rows; r += grid_threads()) y.data[r * y.stride] = 1 / (1 + expf(-(logit.data[r * logit.stride] + offset)));
 }
 
 // y[n, classes] = softmax(logits). One group of lanes per row; 4 classes bytes in and out.
@@ -143,31 +182,6 @@ __global__ void multiclass_predict_kernel(int64_t rows, int64_t classes, RowPoin
     for (int64_t c = group.lane_in(); exists && c < classes; c += group.lanes) y.data[r * y.stride + c] = expf(z[c] - sums.top) / sums.others;
   });
 }
-
-struct SimpleLoss : LossFields {
-  void (*kernel)(Some<SimpleRows>);
-  mg_view z, dz;
-
-  template <class Fields>
-  SimpleLoss(const Fields& op, void (*run)(Some<SimpleRows>), const mg_view& from, const mg_view& to)
-      : LossFields(op, 1), kernel(run), z(from), dz(to) {}
-
-  std::array<mg_view, 1> reads() const { return {z}; }
-  std::array<mg_view, 1> writes() const { return {dz}; }
-  bool joins(const SimpleLoss& other) const { return kernel == other.kernel; }
-
-  static void launch(const Context& context, const std::vector<SimpleLoss>& losses) {
-    const auto blocks = static_cast<unsigned>(losses[0].blocks(context.rows));
-    for_some(
-        losses,
-        [&](const SimpleLoss& loss) {
-          return SimpleRows{loss.rows(context), context.at(loss.z), context.at(loss.dz)};
-        },
-        [&](const Some<SimpleRows>& some, unsigned count) {
-          context.stream.launch(losses[0].kernel, {blocks, count}, LossRows::kThreads, kSharedBytes, some);
-        });
-  }
-};
 
 struct MulticlassLoss final : LossOp {
   mg_view logits, dlogits;
@@ -185,11 +199,12 @@ struct Predict : Op {
 };
 
 struct BinaryPredict final : Predict {
-  using Predict::Predict;
+  float offset;
 
+  explicit BinaryPredict(const mg_binary_predict& op) : Predict(op.logit, op.y), offset(static_cast<float>(op.offset)) {}
   void launch(const Context& context) const override {
     context.stream.launch(binary_predict_kernel, RowLanes(context.rows, 1).grid(), RowLanes::kThreads, 0, context.rows, context.at(logits),
-                          context.at(y));
+                          context.at(y), offset);
   }
 };
 
@@ -205,13 +220,14 @@ struct MulticlassPredict final : Predict {
 }  // namespace
 
 void compile_op(PlanBuilder& builder, const mg_binary_loss& op) {
-  builder.add(std::make_unique<Joined<SimpleLoss>>(SimpleLoss(op, binary_loss_kernel, op.logit, op.dlogit)));
+  add_simple_loss(builder, op, op.gamma > 0 ? focal_loss_kernel : binary_loss_kernel, op.logit, op.dlogit, op.gamma);
 }
-void compile_op(PlanBuilder& builder, const mg_squared_loss& op) {
-  builder.add(std::make_unique<Joined<SimpleLoss>>(SimpleLoss(op, squared_loss_kernel, op.prediction, op.dprediction)));
+void compile_op(PlanBuilder& builder, const mg_regression_loss& op) {
+  add_simple_loss(builder, op, op.kind == MG_SQUARED ? squared_loss_kernel : regression_loss_kernel, op.prediction, op.dprediction, op.parameter,
+                  op.kind);
 }
 void compile_op(PlanBuilder& builder, const mg_multiclass_loss& op) { builder.add(std::make_unique<MulticlassLoss>(op)); }
-void compile_op(PlanBuilder& builder, const mg_binary_predict& op) { builder.add(std::make_unique<BinaryPredict>(op.logit, op.y)); }
+void compile_op(PlanBuilder& builder, const mg_binary_predict& op) { builder.add(std::make_unique<BinaryPredict>(op)); }
 void compile_op(PlanBuilder& builder, const mg_multiclass_predict& op) { builder.add(std::make_unique<MulticlassPredict>(op.logits, op.y)); }
 
 }  // namespace mg_cuda

@@ -169,19 +169,22 @@ export type LossFields = {
 }
 
 /**
- * l = max(z,0) - z y + log1p(exp(-|z|)); dlogit = task_weight w m (sigmoid(z) - y) / D. logit, dlogit [n,1].
+ * gamma 0: l = max(z,0) - z y + log1p(exp(-|z|)); dlogit = task_weight w m (sigmoid(z) - y) / D. gamma > 0, the focal loss: with
+ * p = sigmoid(z), l = -y (1-p)^gamma log p - (1-y) p^gamma log(1-p), without cancellation. gamma >= 0. logit, dlogit [n,1].
  */
 export type BinaryLossOpFields = LossFields & {
   readonly logit: View
   readonly dlogit: OptionalView
+  readonly gamma: number
 }
 
 /**
- * y[n,1] = sigmoid(logit[n,1])
+ * y[n,1] = sigmoid(logit[n,1] + offset)
  */
 export type BinaryPredictOpFields = {
   readonly logit: View
   readonly y: View
+  readonly offset: number
 }
 
 /**
@@ -204,11 +207,76 @@ export type ProductPredictOpFields = {
 }
 
 /**
- * l = (z - y)^2; dprediction = task_weight w m 2 (z - y) / D. prediction z, dprediction [n,1].
+ * kind: an mg_regression; d = z - y, a = parameter. squared: l = d^2. absolute: |d|. huber, a > 0: d^2 / 2 where |d| <= a, else
+ * a (|d| - a / 2). log_cosh: log(cosh(d)). quantile, 0 < a < 1: max(-a d, (1-a) d). poisson: E(z) - y z. tweedie, 1 < a < 2:
+ * E((2-a) z) / (2-a) + y E((1-a) z) / (a-1). E(t) = e^t up to t = 80; above it its tangent there, so that l and its gradient are finite.
+ * dprediction = task_weight w m l'(z) / D, 0 at a kink of absolute and quantile. A kind without a parameter ignores it. prediction z,
+ * dprediction [n,1].
  */
-export type SquaredLossOpFields = LossFields & {
+export type RegressionLossOpFields = LossFields & {
   readonly prediction: View
   readonly dprediction: OptionalView
+  readonly kind: number
+  readonly parameter: number
+}
+
+/**
+ * t = offset + scale prediction[n,1]; y[n,1] = t, or with T = the lesser of t and 88: e^T or e^T - 1. link: an mg_link.
+ */
+export type RegressionPredictOpFields = {
+  readonly prediction: View
+  readonly y: View
+  readonly link: number
+  readonly scale: number
+  readonly offset: number
+}
+
+/**
+ * A zero-inflated lognormal (Wang, Liu and Miao 2019). logits [n,3]: a, mu, r; sigma = log1p(e^r) + 2^-10. With b = [y > 0]:
+ * l = max(a,0) - a b + log1p(exp(-|a|)) + b (log(y sigma sqrt(2 pi)) + (log y - mu)^2 / (2 sigma^2)). dlogits = task_weight w m l' / D.
+ */
+export type ZilnLossOpFields = LossFields & {
+  readonly logits: View
+  readonly dlogits: OptionalView
+}
+
+/**
+ * y[n,1] = sigmoid(a) e^T, with T = the lesser of mu + sigma^2 / 2 and 88. logits as in ziln_loss.
+ */
+export type ZilnPredictOpFields = {
+  readonly logits: View
+  readonly y: View
+}
+
+/**
+ * Ordered buckets. logits z, dlogits [n,k]; label: the number of the bucket, an integer in [0,k], or NaN. With b_i = [label > i]:
+ * l = the mean over i of max(z_i,0) - z_i b_i + log1p(exp(-|z_i|)); dlogits_i = task_weight w m (sigmoid(z_i) - b_i) / (k D).
+ */
+export type OrdinalLossOpFields = LossFields & {
+  readonly logits: View
+  readonly dlogits: OptionalView
+}
+
+/**
+ * y[n,1] = offset + unit times the sum over i of steps_i sigmoid(z_i). logits z [n,k], k <= 255; steps: k integers in [0, 2^52].
+ */
+export type OrdinalPredictOpFields = {
+  readonly logits: View
+  readonly y: View
+  readonly steps: readonly number[]
+  readonly unit: number
+  readonly offset: number
+}
+
+/**
+ * A probability that should not exceed another: l = factor max(0, sigmoid(z_0) - sigmoid(z_1)). logits, dlogits: two views [n,1], or no
+ * dlogits. dlogits = task_weight w m l' / D. accumulate: one int per logit.
+ */
+export type OrderLossOpFields = LossFields & {
+  readonly logits: readonly View[]
+  readonly dlogits: readonly View[]
+  readonly accumulate: readonly number[]
+  readonly factor: number
 }
 
 /**
@@ -363,7 +431,13 @@ export interface OpFields {
   readonly binary_predict: BinaryPredictOpFields
   readonly product_loss: ProductLossOpFields
   readonly product_predict: ProductPredictOpFields
-  readonly squared_loss: SquaredLossOpFields
+  readonly regression_loss: RegressionLossOpFields
+  readonly regression_predict: RegressionPredictOpFields
+  readonly ziln_loss: ZilnLossOpFields
+  readonly ziln_predict: ZilnPredictOpFields
+  readonly ordinal_loss: OrdinalLossOpFields
+  readonly ordinal_predict: OrdinalPredictOpFields
+  readonly order_loss: OrderLossOpFields
   readonly multiclass_loss: MulticlassLossOpFields
   readonly multiclass_predict: MulticlassPredictOpFields
   readonly row_gram: RowGramOpFields
@@ -393,7 +467,13 @@ export const phaseOf = {
   binary_predict: 'rows',
   product_loss: 'rows',
   product_predict: 'rows',
-  squared_loss: 'rows',
+  regression_loss: 'rows',
+  regression_predict: 'rows',
+  ziln_loss: 'rows',
+  ziln_predict: 'rows',
+  ordinal_loss: 'rows',
+  ordinal_predict: 'rows',
+  order_loss: 'rows',
   multiclass_loss: 'rows',
   multiclass_predict: 'rows',
   row_gram: 'rows',

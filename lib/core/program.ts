@@ -180,6 +180,8 @@ export class ProgramBuilder {
 
   /** A scalar input that weights the gradient of a task. */
   taskWeight(task: string): number {
+    const known = this.#taskWeights.find((weight) => weight.task === task)
+    if (known !== undefined) return known.scalar
     const scalar = this.#scalarInputs++
     this.#taskWeights.push({ task, scalar })
     return scalar
@@ -218,6 +220,19 @@ export class ProgramBuilder {
     this.#losses.push({ task, output, denominator: this.#denominators.length })
     this.#denominators.push({ scalar, label, weight, reduction })
     return { loss: output, denominator: scalar }
+  }
+
+  /** The same for another term of a loss that the task already has. */
+  lossAgain(task: string): {
+    readonly label: View
+    readonly weight: OptionalView
+    readonly loss: number
+    readonly denominator: number
+  } {
+    const own = this.#losses.find((loss) => loss.task === task)
+    const divisor = own && this.#denominators[own.denominator]
+    if (own === undefined || !divisor?.label) throw new Error(`task ${task} has no loss yet`)
+    return { label: divisor.label, weight: divisor.weight, loss: own.output, denominator: divisor.scalar }
   }
 
   /** The scalar output of a penalty. */

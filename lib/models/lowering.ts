@@ -6,7 +6,15 @@ import type { View } from '../core/op-fields.js'
 import { type LoweredProgram, ProgramBuilder } from '../core/program.js'
 import { blocks } from '../layers/blocks/registry.js'
 import { type DenseStack, denseStack } from '../layers/dense.js'
-import { emitLoss, emitPrediction, headWidth, type LossReduction, labelInput, weightInput } from '../layers/heads.js'
+import {
+  emitLoss,
+  emitOrderLoss,
+  emitPrediction,
+  headWidth,
+  type LossReduction,
+  labelInput,
+  weightInput,
+} from '../layers/heads.js'
 import { type DenseInput, type EmbeddedInput, type Fields, type Inputs, inputs } from '../layers/inputs.js'
 import { type IsFrozen, type Signal, Tape, type WatchedGate } from '../layers/tape.js'
 import type { Network, NetworkFeature, NetworkTask, RepresentationGradients, TableGradient, TaskGradients } from './network.js'
@@ -27,6 +35,8 @@ export interface Body {
 export interface Objective {
   /** Emits the loss of the task with this index. */
   loss(tape: Tape, signals: readonly Signal[], tasks: readonly NetworkTask[], index: number, reduction: LossReduction): void
+  /** Adds to the loss of a task what it takes from the signals of others. All losses of the pass that read these signals are emitted. */
+  order?(tape: Tape, signals: readonly Signal[], tasks: readonly NetworkTask[], index: number): void
   predictions(program: ProgramBuilder, signals: readonly Signal[], tasks: readonly NetworkTask[]): void
 }
 
@@ -35,6 +45,13 @@ const separateTasks: Objective = {
     const [task, signal] = [tasks[index], signals[index]]
     if (task === undefined || signal === undefined) throw new Error(`task ${index} has no signal`)
     emitLoss(tape, signal, task, reduction)
+  },
+  order(tape, signals, tasks, index) {
+    const { atMost, ...task } = tasks[index] as NetworkTask
+    if (atMost === undefined) return
+    const [signal, other] = [signals[index], signals[tasks.findIndex(({ name }) => name === atMost.task)]]
+    if (signal === undefined || other === undefined) throw new Error(`task ${task.name} has no task ${atMost.task}`)
+    emitOrderLoss(tape, [signal, other], task, atMost.weight)
   },
   predictions(program, signals, tasks) {
     for (const [task, signal] of pairs(tasks, signals)) emitPrediction(program, signal, task)
@@ -147,9 +164,10 @@ export function lowerTaskGradients<Options extends CommonOptions>(
   target: LoweringTarget,
 ): TaskGradients {
   const frame = declare(body, options, target)
-  const { program, tape, x, emitLossOf } = forwardRows(frame, false)
+  const { program, tape, x, emitLossOf, emitOrderOf } = forwardRows(frame, false)
   const passes = target.tasks.map(({ name }, index) => {
     emitLossOf(index)
+    emitOrderOf(index)
     const before = program.ops.length
     tape.backward(name)
     return { name, ops: program.ops.slice(before), row: frame.inputs.keep(program, x) }
@@ -200,10 +218,11 @@ export function lowerRepresentation<Options extends CommonOptions>(
   options: Options,
   target: LoweringTarget,
 ): RepresentationGradients {
-  const { program, tape, emitLossOf } = forwardRows(declare(body, options, target), false)
+  const { program, tape, emitLossOf, emitOrderOf } = forwardRows(declare(body, options, target), false)
   const found = tape.representation.map(() => ({ gradients: [] as View[], tasks: [] as number[] }))
   target.tasks.forEach((_, index) => {
     emitLossOf(index)
+    emitOrderOf(index)
     tape.backwardToRepresentation((gradients) => {
       for (const [place, x] of pairs(found, gradients)) {
         if (x === null) continue
@@ -230,10 +249,9 @@ export function lowerLosses<Options extends CommonOptions>(
   options: Options,
   target: LoweringTarget,
 ): LoweredProgram {
-  const { program, emitLossOf } = forwardRows(declare(body, options, target), false)
-  target.tasks.forEach((_, index) => {
-    emitLossOf(index)
-  })
+  const { program, emitLossOf, emitOrderOf } = forwardRows(declare(body, options, target), false)
+  for (const index of target.tasks.keys()) emitLossOf(index)
+  for (const index of target.tasks.keys()) emitOrderOf(index)
   return program.build()
 }
 
@@ -243,10 +261,9 @@ function pairsOf(count: number): number {
 }
 
 function lowerRows(frame: Frame): Pick<Network, 'rows' | 'gradients'> {
-  const { program, tape, x, emitLossOf } = forwardRows(frame)
-  frame.target.tasks.forEach((_, index) => {
-    emitLossOf(index)
-  })
+  const { program, tape, x, emitLossOf, emitOrderOf } = forwardRows(frame)
+  for (const index of frame.target.tasks.keys()) emitLossOf(index)
+  for (const index of frame.target.tasks.keys()) emitOrderOf(index)
   tape.backward()
   const parameters = reducedGradients(program)
   const tables = frame.inputs.gradients(program, x)
@@ -264,7 +281,8 @@ function forwardRows({ layout, options, target, inputs: row, signals, objective 
   const emitLossOf = (index: number): void => {
     objective.loss(tape, outputs, target.tasks, index, options.lossReduction)
   }
-  return { program, tape, x, emitLossOf }
+  const emitOrderOf = (index: number): void => objective.order?.(tape, outputs, target.tasks, index)
+  return { program, tape, x, emitLossOf, emitOrderOf }
 }
 
 /** Emits the predictions of training, and the labels and weights that go with them. */
@@ -293,6 +311,7 @@ function lowerEvaluation({ layout, options, target, inputs: row, signals, object
   const outputs = signals(tape, row.forward(tape))
   target.tasks.forEach((_, index) => {
     objective.loss(tape, outputs, target.tasks, index, options.lossReduction)
+    objective.order?.(tape, outputs, target.tasks, index)
   })
   objective.predictions(program, outputs, target.tasks)
   return program.build()

@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Raise it with every change of a struct, a field list or a meaning. docs/adr/0004 to 0006, 0008 and 0009 define a backend's duties. */
-#define MG_ABI_VERSION 10u
+#define MG_ABI_VERSION 11u
 
 typedef enum mg_status {
   MG_OK = 0,
@@ -52,6 +52,20 @@ typedef enum mg_combiner { MG_SINGLE = 0, MG_MEAN = 1, MG_SUM = 2, MG_CONCAT = 3
 /* The rules of optimize and embedding_update; see update_rule. */
 typedef enum mg_rule { MG_SGD = 0, MG_ADAM = 1, MG_ADAGRAD = 2, MG_RMSPROP = 3, MG_FTRL = 4 } mg_rule;
 #define MG_RULE_COUNT 5
+
+/* The losses of regression_loss; ops.h has the formulas. */
+typedef enum mg_regression {
+  MG_SQUARED = 0,
+  MG_ABSOLUTE = 1,
+  MG_HUBER = 2,
+  MG_LOG_COSH = 3,
+  MG_QUANTILE = 4,
+  MG_POISSON = 5,
+  MG_TWEEDIE = 6
+} mg_regression;
+
+/* What regression_predict makes of t = offset + scale z: t, e^t or e^t - 1. */
+typedef enum mg_link { MG_LINK_IDENTITY = 0, MG_LINK_EXP = 1, MG_LINK_EXPM1 = 2 } mg_link;
 
 /* Where a buffer lives and for how long. Row buffers have `width` elements per row and are contiguous. */
 typedef enum mg_buffer_class {

@@ -40,7 +40,13 @@
   OP(binary_predict, ROWS)        \
   OP(product_loss, ROWS)          \
   OP(product_predict, ROWS)       \
-  OP(squared_loss, ROWS)          \
+  OP(regression_loss, ROWS)       \
+  OP(regression_predict, ROWS)    \
+  OP(ziln_loss, ROWS)             \
+  OP(ziln_predict, ROWS)          \
+  OP(ordinal_loss, ROWS)          \
+  OP(ordinal_predict, ROWS)       \
+  OP(order_loss, ROWS)            \
   OP(multiclass_loss, ROWS)       \
   OP(multiclass_predict, ROWS)    \
   OP(row_gram, ROWS)              \
@@ -177,16 +183,19 @@
   INT(loss)                                                   \
   SCALAR(task_weight) /* optional */
 
-/* l = max(z,0) - z y + log1p(exp(-|z|)); dlogit = task_weight w m (sigmoid(z) - y) / D. logit, dlogit [n,1]. */
+/* gamma 0: l = max(z,0) - z y + log1p(exp(-|z|)); dlogit = task_weight w m (sigmoid(z) - y) / D. gamma > 0, the focal loss: with
+ * p = sigmoid(z), l = -y (1-p)^gamma log p - (1-y) p^gamma log(1-p), without cancellation. gamma >= 0. logit, dlogit [n,1]. */
 #define MG_FIELDS_binary_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(logit)                                                        \
   VIEW(dlogit) /* optional */                                        \
+  FLOAT(gamma)                                                       \
   MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
 
-/* y[n,1] = sigmoid(logit[n,1]) */
+/* y[n,1] = sigmoid(logit[n,1] + offset) */
 #define MG_FIELDS_binary_predict(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
   VIEW(logit)                                                           \
-  VIEW(y)
+  VIEW(y)                                                               \
+  FLOAT(offset)
 
 /* The binary loss of p = the product of sigmoid(logits_i): l = -y log p - (1 - y) log(1 - p), without cancellation.
  * dlogits_i = task_weight w m sigmoid(-logits_i) (-y + (1 - y) p / (1 - p)) / D. logits, dlogits: [n,1] each; one dlogits
@@ -202,10 +211,60 @@
   VIEWS(logits)                                                          \
   VIEW(y)
 
-/* l = (z - y)^2; dprediction = task_weight w m 2 (z - y) / D. prediction z, dprediction [n,1]. */
-#define MG_FIELDS_squared_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
-  VIEW(prediction)                                                    \
-  VIEW(dprediction) /* optional */                                    \
+/* kind: an mg_regression; d = z - y, a = parameter. squared: l = d^2. absolute: |d|. huber, a > 0: d^2 / 2 where |d| <= a, else
+ * a (|d| - a / 2). log_cosh: log(cosh(d)). quantile, 0 < a < 1: max(-a d, (1-a) d). poisson: E(z) - y z. tweedie, 1 < a < 2:
+ * E((2-a) z) / (2-a) + y E((1-a) z) / (a-1). E(t) = e^t up to t = 80; above it its tangent there, so that l and its gradient are finite.
+ * dprediction = task_weight w m l'(z) / D, 0 at a kink of absolute and quantile. A kind without a parameter ignores it. prediction z,
+ * dprediction [n,1]. */
+#define MG_FIELDS_regression_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(prediction)                                                       \
+  VIEW(dprediction) /* optional */                                       \
+  INT(kind)                                                              \
+  FLOAT(parameter)                                                       \
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
+
+/* t = offset + scale prediction[n,1]; y[n,1] = t, or with T = the lesser of t and 88: e^T or e^T - 1. link: an mg_link. */
+#define MG_FIELDS_regression_predict(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(prediction)                                                          \
+  VIEW(y)                                                                   \
+  INT(link)                                                                 \
+  FLOAT(scale)                                                              \
+  FLOAT(offset)
+
+/* A zero-inflated lognormal (Wang, Liu and Miao 2019). logits [n,3]: a, mu, r; sigma = log1p(e^r) + 2^-10. With b = [y > 0]:
+ * l = max(a,0) - a b + log1p(exp(-|a|)) + b (log(y sigma sqrt(2 pi)) + (log y - mu)^2 / (2 sigma^2)). dlogits = task_weight w m l' / D. */
+#define MG_FIELDS_ziln_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(logits)                                                     \
+  VIEW(dlogits) /* optional */                                     \
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
+
+/* y[n,1] = sigmoid(a) e^T, with T = the lesser of mu + sigma^2 / 2 and 88. logits as in ziln_loss. */
+#define MG_FIELDS_ziln_predict(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(logits)                                                        \
+  VIEW(y)
+
+/* Ordered buckets. logits z, dlogits [n,k]; label: the number of the bucket, an integer in [0,k], or NaN. With b_i = [label > i]:
+ * l = the mean over i of max(z_i,0) - z_i b_i + log1p(exp(-|z_i|)); dlogits_i = task_weight w m (sigmoid(z_i) - b_i) / (k D). */
+#define MG_FIELDS_ordinal_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(logits)                                                        \
+  VIEW(dlogits) /* optional */                                        \
+  MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
+
+/* y[n,1] = offset + unit times the sum over i of steps_i sigmoid(z_i). logits z [n,k], k <= 255; steps: k integers in [0, 2^52]. */
+#define MG_FIELDS_ordinal_predict(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(logits)                                                           \
+  VIEW(y)                                                                \
+  INTS(steps)                                                            \
+  FLOAT(unit)                                                            \
+  FLOAT(offset)
+
+/* A probability that should not exceed another: l = factor max(0, sigmoid(z_0) - sigmoid(z_1)). logits, dlogits: two views [n,1], or no
+ * dlogits. dlogits = task_weight w m l' / D. accumulate: one int per logit. */
+#define MG_FIELDS_order_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEWS(logits)                                                     \
+  VIEWS(dlogits)                                                    \
+  INTS(accumulate)                                                  \
+  FLOAT(factor)                                                     \
   MG_FIELDS_loss(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR)
 
 /* l = logsumexp(z) - z_y; dlogits_c = task_weight w m (softmax(z)_c - [c = y]) / D. logits, dlogits [n, classes]. label: the

@@ -191,10 +191,22 @@ struct Loss {
   RowPointer z, dz;
   float gradient_scale;  // task weight / denominator; 0 if the denominator is 0
   double* loss;          // += sum of w m l, unscaled
+  int64_t kind;          // of a regression loss: an mg_regression
+  double parameter;      // of a regression loss; gamma of a binary loss
 };
 
+// One logit or prediction per row becomes y.
+struct Predict {
+  int64_t rows, width;
+  RowPointer z, y;
+  int64_t link;          // of a regression: an mg_link
+  double scale, offset;  // y = link(offset + scale z); of ordered buckets: y = offset + the sum of widths times probabilities
+  const double* widths;
+};
+
+// A loss of several logits per row.
 struct ProductLoss {
-  Loss shared;  // z and dz unused
+  Loss shared;  // z and dz unused; the factor of an order loss is its parameter
   int64_t count;
   const RowPointer *logits, *dlogits;  // dlogits null: not needed
   const int64_t* accumulate;
@@ -230,12 +242,18 @@ struct Kernels {
   void (*fusion_backward)(const Fusion*);
   void (*dropout)(const Dropout*);
   void (*binary_loss)(const Loss*);
-  void (*binary_predict)(int64_t rows, RowPointer logit, RowPointer y);
+  void (*binary_predict)(const Predict*);
   void (*product_loss)(const ProductLoss*);
   void (*product_predict)(int64_t rows, int64_t count, const RowPointer* logits, RowPointer y);
-  void (*squared_loss)(const Loss*);
+  void (*regression_loss)(const Loss*);
+  void (*regression_predict)(const Predict*);
+  void (*ziln_loss)(const Loss*);
+  void (*ziln_predict)(const Predict*);
+  void (*ordinal_loss)(const Loss*);
+  void (*ordinal_predict)(const Predict*);
+  void (*order_loss)(const ProductLoss*);
   void (*multiclass_loss)(const Loss*);
-  void (*multiclass_predict)(int64_t rows, int64_t classes, RowPointer logits, RowPointer y);
+  void (*multiclass_predict)(const Predict*);
   // out[j] (= or, with add, +=) the sum over slots s of in[s * stride + j], in a fixed tree.
   void (*sum_slots)(int64_t slots, int64_t stride, const float* in, int64_t count, float* out, bool add);
   // The sum of a[i] b[i].

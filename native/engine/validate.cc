@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kLastActivation = MG_SWISH;
 constexpr int64_t kLastCombiner = MG_CONCAT;
+constexpr int64_t kMostSteps = 255;               // of ordinal_predict
 constexpr int64_t kMaxIdRows = int64_t{1} << 31;  // ids are int32
 
 bool needs_pre_activation(int64_t activation) { return activation == MG_GELU || activation == MG_SWISH; }
@@ -241,6 +242,7 @@ void check_loss(Checker& c, const Loss& op, bool with_gradient) {
 void check(Checker& c, const mg_binary_loss& op) {
   c.row_read("logit", op.logit, 1);
   if (Checker::present(op.dlogit)) c.row_write("dlogit", op.dlogit, 1);
+  if (!(op.gamma >= 0)) c.fail("gamma", text_of(op.gamma), "a number >= 0");
   check_loss(c, op, Checker::present(op.dlogit));
 }
 
@@ -264,10 +266,60 @@ void check(Checker& c, const mg_product_predict& op) {
   c.row_write("y", op.y, 1);
 }
 
-void check(Checker& c, const mg_squared_loss& op) {
+void check(Checker& c, const mg_regression_loss& op) {
   c.row_read("prediction", op.prediction, 1);
   if (Checker::present(op.dprediction)) c.row_write("dprediction", op.dprediction, 1);
+  c.within("kind", op.kind, 0, MG_TWEEDIE);
+  const double a = op.parameter;
+  if (op.kind == MG_HUBER && !(a > 0)) c.fail("parameter", text_of(a), "a number > 0");
+  if (op.kind == MG_QUANTILE && !(a > 0 && a < 1)) c.fail("parameter", text_of(a), "a number in (0, 1)");
+  if (op.kind == MG_TWEEDIE && !(a > 1 && a < 2)) c.fail("parameter", text_of(a), "a number in (1, 2)");
   check_loss(c, op, Checker::present(op.dprediction));
+}
+
+void check(Checker& c, const mg_regression_predict& op) {
+  c.row_read("prediction", op.prediction, 1);
+  c.row_write("y", op.y, 1);
+  c.within("link", op.link, 0, MG_LINK_EXPM1);
+}
+
+void check(Checker& c, const mg_ziln_loss& op) {
+  c.row_read("logits", op.logits, 3);
+  if (Checker::present(op.dlogits)) c.row_write("dlogits", op.dlogits, 3);
+  check_loss(c, op, Checker::present(op.dlogits));
+}
+
+void check(Checker& c, const mg_ziln_predict& op) {
+  c.row_read("logits", op.logits, 3);
+  c.row_write("y", op.y, 1);
+}
+
+void check(Checker& c, const mg_ordinal_loss& op) {
+  const int64_t width = c.row_read("logits", op.logits, 0).width;
+  if (Checker::present(op.dlogits)) c.row_write("dlogits", op.dlogits, width);
+  check_loss(c, op, Checker::present(op.dlogits));
+}
+
+void check(Checker& c, const mg_ordinal_predict& op) {
+  const int64_t width = c.row_read("logits", op.logits, 0).width;
+  c.within("logits", width, 1, kMostSteps);
+  c.row_write("y", op.y, 1);
+  c.length("steps", op.steps, width, "one per logit");
+  for (int64_t i = 0; i < width; ++i) c.within({"steps", i}, op.steps.items[i], 0, int64_t{1} << 52);
+}
+
+void check(Checker& c, const mg_order_loss& op) {
+  c.length("logits", op.logits, 2, "two");
+  for (int64_t i = 0; i < 2; ++i) c.row_read({"logits", i}, op.logits.items[i], 1);
+  if (op.dlogits.count != 0) {
+    c.length("dlogits", op.dlogits, 2, "one per logit, or none at all");
+    c.length("accumulate", op.accumulate, 2, "one per logit");
+    for (int64_t i = 0; i < 2; ++i) {
+      c.within({"accumulate", i}, op.accumulate.items[i], 0, 1);
+      c.row_write({"dlogits", i}, op.dlogits.items[i], 1, op.accumulate.items[i] == 1);
+    }
+  }
+  check_loss(c, op, op.dlogits.count != 0);
 }
 
 void check(Checker& c, const mg_multiclass_loss& op) {

@@ -437,6 +437,9 @@ void check_rows_alone(Report& report) {
           case MG_OP_mixture_forward:
           case MG_OP_fusion_forward:
           case MG_OP_binary_predict:
+          case MG_OP_regression_predict:
+          case MG_OP_ziln_predict:
+          case MG_OP_ordinal_predict:
           case MG_OP_product_predict:
           case MG_OP_multiclass_predict: return false;
           default: return true;

@@ -43,7 +43,7 @@ Program good_program() {
   p.add(drop);
   const mg_view kernel = p.parameter(random.floats(2)), bias = p.parameter(random.floats(1));
   p.add(mg_dense_forward{dropped, kernel, bias, kAbsent, logit, MG_LINEAR});
-  p.add(mg_binary_loss{logit, dlogit, p.input(1, {1, 0, 1, 0, 1}), kAbsent, p.scalar(5), p.scalar_output(), p.scalar(1)});
+  p.add(mg_binary_loss{logit, dlogit, 0, p.input(1, {1, 0, 1, 0, 1}), kAbsent, p.scalar(5), p.scalar_output(), p.scalar(1)});
   p.add(mg_dense_backward{dropped, kernel, bias, kAbsent, logit, dlogit, ddropped, kGradients, MG_LINEAR, 0});
   drop.x = ddropped, drop.y = dmixed;
   p.add(drop);

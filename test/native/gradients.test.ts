@@ -106,7 +106,7 @@ class Built {
     const fields = { x: y, kernel: this.parameter(units), bias: this.parameter(1), z: null, y: prediction, activation: 0 }
     const loss = { denominator: task, loss: task, taskWeight: tasks + task }
     this.ops.push({ op: 'dense_forward', ...fields })
-    this.ops.push({ op: 'squared_loss', prediction, dprediction, label, weight: null, ...loss })
+    this.ops.push({ op: 'regression_loss', prediction, dprediction, kind: 0, parameter: 0, label, weight: null, ...loss })
     return (gradients: ReturnType<typeof view>, dx: ReturnType<typeof view> | null = null) => {
       this.ops.push({ op: 'dense_backward', ...fields, dy: dprediction, dx, gradients, accumulate: 0 })
     }

@@ -166,6 +166,7 @@ export function trainingProgram(): ProgramSpec {
         label: view(2, 0, 1),
         weight: null,
         dlogit: view(5, 0, 1),
+        gamma: 0,
         denominator: 0,
         loss: 0,
         taskWeight: 3,

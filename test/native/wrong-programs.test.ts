@@ -24,6 +24,14 @@ const dense = (fields: Record<string, unknown>): ProgramSpec => withOp(denseProg
 const mixture = (fields: Record<string, unknown>): ProgramSpec => withOp(mixtureProgram(), 1, fields)
 const training = (number: number, fields: Record<string, unknown>): ProgramSpec => withOp(trainingProgram(), number, fields)
 
+/** Losses in the place of the binary one. */
+const regression = { op: 'regression_loss', prediction: view(4, 0, 1), dprediction: view(5, 0, 1), kind: 0, parameter: 0 }
+const lognormal = { op: 'ziln_loss', dlogits: view(5, 0, 1) }
+const order = { op: 'order_loss', logits: [view(4, 0, 1), view(3, 0, 1)], dlogits: [], accumulate: [], factor: 1 }
+const steps = { op: 'ordinal_predict', logits: view(1, 0, 3), unit: 1, offset: 0 }
+/** A prediction in the place of the dense layer, which writes its `y`. */
+const withPredict = (fields: Record<string, unknown>): ProgramSpec => dense({ y: view(3, 0, 1), ...fields })
+
 /** The mixture keeps its experts for a backward op: two more buffers (7 kept, 8 an activation as wide), and what else is to change. */
 const keeping = (fields: Record<string, unknown> = {}, kept: Record<string, unknown> = {}): ProgramSpec => {
   const program = mixture({ experts: view(7, 0, 4), ...fields })
@@ -181,6 +189,30 @@ const wrongPrograms: readonly (readonly [name: string, program: unknown, ...part
   ['a denominator beyond the scalars', training(3, { denominator: 4 }), 'denominator', '4'],
   ['no denominator', training(3, { denominator: null }), 'denominator', 'absent'],
   ['a task weight beyond the scalars', training(3, { taskWeight: 4 }), 'taskWeight', '4'],
+  ['a negative gamma', training(3, { gamma: -1 }), 'op 3 (binary_loss)', 'gamma', '-1'],
+  ['an infinite gamma', training(3, { gamma: Infinity }), 'program.ops[3].gamma', 'inf'],
+  ['an unknown regression', training(3, { ...regression, kind: 7 }), 'op 3 (regression_loss)', 'kind', '7', '[0, 6]'],
+  ['a huber loss without a delta', training(3, { ...regression, kind: 2 }), 'parameter', '0', '> 0'],
+  ['a quantile of 1', training(3, { ...regression, kind: 4, parameter: 1 }), 'parameter', '1', '(0, 1)'],
+  ['a power of 2', training(3, { ...regression, kind: 6, parameter: 2 }), 'parameter', '2', '(1, 2)'],
+  ['a lognormal of two logits', training(3, { ...lognormal, logits: view(3, 0, 2) }), 'op 3 (ziln_loss)', 'logits', '2', '3'],
+  [
+    'a short gradient of a lognormal',
+    training(3, { ...lognormal, logits: view(3, 0, 3) }),
+    'op 3 (ziln_loss)',
+    'dlogits',
+    '1',
+    '3',
+  ],
+  ['an order of one', training(3, { ...order, logits: [view(4, 0, 1)] }), 'op 3 (order_loss)', 'logits', '1', '2'],
+  [
+    'an unknown link',
+    withPredict({ op: 'regression_predict', prediction: view(1, 0, 1), link: 3, scale: 1, offset: 0 }),
+    'link',
+    '3',
+  ],
+  ['a step too many', withPredict({ ...steps, steps: [1, 2, 3, 4] }), 'steps', '4', '3'],
+  ['a negative step', withPredict({ ...steps, steps: [1, -2, 3] }), 'steps[1]', '-2'],
   ['a gradient without a task weight', training(3, { taskWeight: null }), 'op 3 (binary_loss)', 'taskWeight', 'absent'],
   ['a task weight that is a number', training(3, { taskWeight: 0.5 }), 'taskWeight', '0.5', 'integer'],
   ['gelu backward without z', training(4, { activation: 4 }), 'op 4 (dense_backward)', 'z', 'absent'],

@@ -65,7 +65,13 @@ double peak(int64_t steps) {
     .binary_predict = mg::binary_predict,         \
     .product_loss = mg::product_loss,             \
     .product_predict = mg::product_predict,       \
-    .squared_loss = mg::squared_loss,             \
+    .regression_loss = mg::regression_loss,       \
+    .regression_predict = mg::regression_predict, \
+    .ziln_loss = mg::ziln_loss,                   \
+    .ziln_predict = mg::ziln_predict,             \
+    .ordinal_loss = mg::ordinal_loss,             \
+    .ordinal_predict = mg::ordinal_predict,       \
+    .order_loss = mg::order_loss,                 \
     .multiclass_loss = mg::multiclass_loss,       \
     .multiclass_predict = mg::multiclass_predict, \
     .sum_slots = mg::sum_slots,                   \

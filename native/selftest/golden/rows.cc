@@ -91,7 +91,7 @@ void check_losses(Report& report, const GoldenCase& golden, const std::vector<Pl
         op.logit = z, op.dlogit = dz;
         fill(op);
       } else {
-        mg_squared_loss op{};
+        mg_regression_loss op{};
         op.prediction = z, op.dprediction = dz;
         fill(op);
       }
@@ -149,7 +149,7 @@ void check_funnel(Report& report, const GoldenCase& golden, const std::vector<Pl
   const mg_view weight = p.input(1, golden.floats("in/sample_weight"));
   const int64_t rows = p.scalar(static_cast<double>(p.rows));
   const auto& task_weight = golden.at("in/task_weight").values;
-  p.add(mg_binary_loss{a, da, p.input(1, golden.floats("in/click")), weight, rows, p.scalar_output(), p.scalar(task_weight[0])});
+  p.add(mg_binary_loss{a, da, 0, p.input(1, golden.floats("in/click")), weight, rows, p.scalar_output(), p.scalar(task_weight[0])});
   // db has no earlier reader; da has the click's.
   p.add(mg_product_loss{p.list({a, b}), p.list({da, db}), p.list(std::vector<int64_t>{1, 0}), p.input(1, golden.floats("in/conversion")), weight,
                         rows, p.scalar_output(), p.scalar(task_weight[1])});
