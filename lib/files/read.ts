@@ -23,6 +23,7 @@ import { parseOptimizer } from '../optimizers/optimizer.js'
 import { DataEncoder } from '../runtime/encode.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { chunkElements, type Place, type Snapshot, weightsOf } from '../runtime/weights.js'
+import { fittedSchema } from '../tasks/fitted.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import type { WeightGroup } from '../training/groups.js'
 import type { Drawn, TrainingState } from '../training/state.js'
@@ -36,6 +37,8 @@ const modelSchema = z.strictObject({
   options: z.record(z.string(), z.unknown()),
   tasks: z.array(z.unknown()),
   encoders: z.array(z.unknown()),
+  /** What each task has fitted on training labels. Absent if no task has. */
+  fitted: z.array(fittedSchema.nullable()).optional(),
 })
 
 /** Options of `Dataset.fromCsv`, which checks them. */
@@ -214,9 +217,11 @@ async function readContent(file: SafetensorsFile): Promise<Content> {
   }
   const optional = async <Output>(key: string, schema: z.ZodType<Output>): Promise<Output | undefined> =>
     metadata[key] === undefined ? undefined : await readJson(file, key, schema)
+  const fitted = saved.fitted?.map((own) => own ?? undefined)
+  const encoder = ofFile(path, () => new DataEncoder(encoders, tasks, fitted))
   const drawn = await optional(metadataKeys.drawn, drawnSchema)
   const reading = await optional(metadataKeys.reading, readingSchema)
-  return { model, options, tasks, encoder: new DataEncoder(encoders, tasks), drawn, reading }
+  return { model, options, tasks, encoder, drawn, reading }
 }
 
 function mapValues<Out>(

@@ -37,7 +37,11 @@ export async function writeModel(
   await writeSafetensors(path, {
     metadata: {
       [metadataKeys.format]: formatVersion,
-      [metadataKeys.model]: JSON.stringify({ ...config, encoders: encoder.encoders.map(encoderToJSON) }),
+      [metadataKeys.model]: JSON.stringify({
+        ...config,
+        encoders: encoder.encoders.map(encoderToJSON),
+        ...(encoder.fitted.some((own) => own !== undefined) && { fitted: encoder.fitted.map((own) => own ?? null) }),
+      }),
       [metadataKeys.drawn]: JSON.stringify(drawn),
       ...(reading !== undefined && { [metadataKeys.reading]: JSON.stringify(reading) }),
       ...(training !== undefined && { [metadataKeys.training]: JSON.stringify(trainingJson(training)) }),

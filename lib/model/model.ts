@@ -35,7 +35,7 @@ import { textColumns } from '../runtime/reading.js'
 import { RowsInMemory } from '../runtime/row-source.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
-import { checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
+import { checkBounds, checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
 import { runFit } from '../training/fit.js'
 import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
 import type { History } from '../training/history.js'
@@ -134,6 +134,7 @@ export class Model<
     checkColumns(`${this.name}.features`, this.features, this.tasks)
     checkMonitors(`${this.name}.tasks`, this.tasks)
     checkWhere(`${this.name}.tasks`, this.tasks)
+    checkBounds(`${this.name}.tasks`, this.tasks)
     checkPenalties(this.name, this.#network, this.features)
     definition.checkTasks(this.tasks, this.#network)
     this.#config = { model: this.name, tasks: this.tasks, options: network }

@@ -3,6 +3,7 @@
 import type { z } from 'zod'
 
 import { parseOptions } from '../core/check.js'
+import type { Task } from '../tasks/task.js'
 import {
   type BodyBuilder,
   type LoweringTarget,
@@ -11,7 +12,7 @@ import {
   lowerRepresentation,
   lowerTaskGradients,
 } from './lowering.js'
-import type { LoweredProgram, Network, NetworkTask, RepresentationGradients, TaskGradients } from './network.js'
+import type { LoweredProgram, Network, RepresentationGradients, TaskGradients } from './network.js'
 import type { CommonOptions } from './options.js'
 
 /** A model of the registry. `Input`: the options as a user writes them. `Options`: the same with defaults filled in. */
@@ -20,7 +21,7 @@ export interface ModelDefinition<Input, Options extends CommonOptions = CommonOp
   /** Checks options and fills in defaults. @throws ERR_MULTIGATE_ARGUMENT naming the field. */
   parse(options: Input): Options
   /** @throws ERR_MULTIGATE_ARGUMENT if the model cannot have these tasks. */
-  checkTasks(tasks: readonly Pick<NetworkTask, 'kind' | 'name'>[], options: Options): void
+  checkTasks(tasks: readonly Task[], options: Options): void
   /** Lowers the model to a layout and its programs. Plain data: nothing is allocated. */
   lower(options: Options, target: LoweringTarget): Network
   /** Lowers the rows of a training step over the same layout, with a gradient per task. */

@@ -28,9 +28,19 @@ export const esmm = defineModel<ESMMNetworkOptions, Options>({
   body,
   checkTasks(tasks) {
     if (tasks.length < 2) throw invalidArgument('ESMM.tasks', 'at least two binary tasks, in the order of the funnel', tasks)
-    tasks.forEach(({ kind }, index) => {
-      if (kind !== 'binary') throw invalidArgument(`ESMM.tasks[${index}].kind`, "'binary'", kind)
-    })
+    for (const [index, task] of tasks.entries()) {
+      if (task.kind !== 'binary') throw invalidArgument(`ESMM.tasks[${index}].kind`, "'binary'", task.kind)
+      for (const option of ['focal', 'negativeRate', 'atMost'] as const) {
+        if (task[option] === undefined) continue
+        const next = 'leave it out, or use another model, such as MMoE'
+        throw invalidArgument(
+          `ESMM.tasks[${index}].${option}`,
+          'nothing, because tasks are trained as products',
+          task[option],
+          next,
+        )
+      }
+    }
     const steps = tasks.slice(1).map(({ name }, index) => conditionalName(name, tasks[index]?.name ?? ''))
     const taken = tasks.findIndex(({ name }) => steps.includes(name))
     if (taken >= 0) {

@@ -3,7 +3,7 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { quote } from '../core/check.js'
+import { invalidArgument, quote } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import { allocate } from '../core/memory.js'
@@ -18,6 +18,7 @@ import { groupsOf, type RowGroups } from '../metrics/groups.js'
 import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
 import { describeWhere } from '../tasks/condition.js'
+import type { FittedLabels, Refined } from '../tasks/kind.js'
 import { onlyInside } from '../tasks/labels.js'
 import {
   checkLearnable,
@@ -25,6 +26,7 @@ import {
   encodeWeights,
   kindOf,
   labelColumnOf,
+  labelFitter,
   refinedTargets,
   rowWeightsOf,
   type Task,
@@ -41,18 +43,25 @@ export type Purpose = 'training' | 'more training' | 'evaluation' | 'prediction'
 
 export class DataEncoder {
   readonly encoders: readonly Encoder[]
+  /** What each task has fitted on training labels, if it needs that. */
+  readonly fitted: readonly (FittedLabels | undefined)[]
   readonly #tasks: readonly Task[]
 
-  constructor(encoders: readonly Encoder[], tasks: readonly Task[]) {
+  /** @throws ERR_MULTIGATE_ARGUMENT if tasks lack what they must have fitted. */
+  constructor(encoders: readonly Encoder[], tasks: readonly Task[], fitted: readonly (FittedLabels | undefined)[] = []) {
     this.encoders = encoders
     this.#tasks = tasks
+    this.fitted = tasks.map((task, index) => checkFitted(task, fitted[index]))
   }
 
   /** Fits every open encoder. @throws ERR_MULTIGATE_DATA naming the feature and the value that it cannot take. */
   static async fit(train: Dataset, features: readonly Feature[], tasks: readonly Task[]): Promise<DataEncoder> {
     const fitted: Encoder[] = []
     for (const feature of features) fitted.push(await ofSource(train, () => inSlices(fittedOn(train, feature))))
-    return new DataEncoder(fitted, tasks)
+    const space = new SampleSpace(tasks, train)
+    const labels: (FittedLabels | undefined)[] = []
+    for (const task of tasks) labels.push(await ofSource(train, () => inSlices(fittedLabels(task, train, space))))
+    return new DataEncoder(fitted, tasks, labels)
   }
 
   get features(): NetworkFeature[] {
@@ -60,7 +69,7 @@ export class DataEncoder {
   }
 
   get tasks(): NetworkTask[] {
-    return this.#tasks.map(networkTask)
+    return this.#tasks.map((task, index) => networkTask(task, this.fitted[index]))
   }
 
   /**
@@ -108,7 +117,8 @@ export class DataEncoder {
     const features = this.encoders.map((encoder) => featureSource(encoder, data))
     const targets: Targets[] = []
     const space = new SampleSpace(this.#tasks, data)
-    for (const task of purpose === 'prediction' ? [] : this.#tasks) targets.push(yield* targetsOf(task, data, space, purpose))
+    for (const [index, task] of purpose === 'prediction' ? [] : this.#tasks.entries())
+      targets.push(yield* targetsOf(task, data, space, purpose, this.fitted[index]))
     const sources = [...features, ...targets.flatMap(targetSources)]
     const columns = createColumns(
       native,
@@ -245,14 +255,26 @@ export class EncodedRows {
   }
 }
 
-function networkTask(task: Task): NetworkTask {
-  const { scores, width } = kindOf(task)
+/** @throws ERR_MULTIGATE_ARGUMENT if the task lacks what it must have fitted, or has what it does not need. */
+function checkFitted(task: Task, fitted: FittedLabels | undefined): FittedLabels | undefined {
+  const needed = labelFitter(task)?.kind
+  if (fitted?.kind === needed) return fitted
+  throw invalidArgument(`task ${quote(task.name)}`, `${needed ?? 'nothing'} fitted on training labels`, fitted?.kind)
+}
+
+function networkTask(task: Task, fitted: FittedLabels | undefined): NetworkTask {
+  const { scores, width, head } = kindOf(task)
+  const atMost = task.kind === 'binary' ? task.atMost : undefined
   return {
     kind: task.kind,
     name: task.name,
     weight: task.weight,
     rowWeights: rowWeightsOf(task).network,
     ...(scores === 'classes' && { classes: width(task) }),
+    ...head?.(task, fitted),
+    ...(atMost !== undefined && {
+      atMost: typeof atMost === 'string' ? { task: atMost, weight: 1 } : { task: atMost.task, weight: atMost.weight ?? 1 },
+    }),
   }
 }
 
@@ -270,10 +292,27 @@ function networkFeature(encoder: Encoder): NetworkFeature {
   }
 }
 
-function* targetsOf(task: Task, data: Dataset, space: SampleSpace, purpose: Purpose): Sliced<Targets> {
+function* targetsOf(
+  task: Task,
+  data: Dataset,
+  space: SampleSpace,
+  purpose: Purpose,
+  fitted: FittedLabels | undefined,
+): Sliced<Targets> {
   const labels = yield* labelsOf(task, data, space, purpose)
   const weights = yield* weightsOf(task, data, space)
-  return { task, labels, weights, network: yield* networkRows(task, labels, weights, purpose) }
+  const refined = refinedTargets(task, purpose !== 'evaluation', fitted)
+  return {
+    task,
+    labels,
+    weights,
+    network: refined === undefined ? { labels, weights } : yield* refinedRows(task, labels, weights, refined),
+  }
+}
+
+function* fittedLabels(task: Task, train: Dataset, space: SampleSpace): Sliced<FittedLabels | undefined> {
+  const fitter = labelFitter(task)
+  return fitter === undefined ? undefined : yield* fitter.fit(yield* labelsOf(task, train, space, 'training'))
 }
 
 function* labelsOf(task: Task, data: Dataset, space: SampleSpace, purpose: Purpose): Sliced<Float32Array> {
@@ -313,14 +352,12 @@ function* weightsOf(task: Task, data: Dataset, space: SampleSpace): Sliced<Float
 }
 
 /** The labels and weights that the network takes. */
-function* networkRows(
+function* refinedRows(
   task: Task,
   labels: Float32Array,
   weights: Float32Array | undefined,
-  purpose: Purpose,
+  refined: Refined,
 ): Sliced<LabelledRows> {
-  const refined = refinedTargets(task, purpose !== 'evaluation')
-  if (refined === undefined) return { labels, weights }
   const copy = (values: Float32Array | undefined): Float32Array => {
     const memory = allocate(`targets of task ${quote(task.name)}`, Float32Array, labels.length)
     if (values === undefined) return memory.fill(1)

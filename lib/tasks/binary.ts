@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { called, describeValue, parseOptions, quote } from '../core/check.js'
 import { type Column, numberText } from '../core/columns.js'
 import { nearest } from '../core/did-you-mean.js'
+import { nameSchema } from '../core/name.js'
 import { amount, fraction } from '../core/schemas.js'
 import { metricsOf } from '../metrics/registry.js'
 import { type Comparable, comparable, meets, meetsWithin } from './condition.js'
@@ -22,6 +23,8 @@ import {
   wrongLabel,
 } from './labels.js'
 
+const focalSchema = z.strictObject({ gamma: amount.default(2), alpha: amount.gt(0).lt(1).optional() }).readonly()
+
 const binarySchema = z
   .strictObject({
     kind: z.literal('binary'),
@@ -29,6 +32,9 @@ const binarySchema = z
     positive: comparable.optional(),
     positiveWeight: amount.gt(0).optional(),
     labelSmoothing: fraction.optional(),
+    focal: focalSchema.optional(),
+    negativeRate: amount.gt(0).lte(1).optional(),
+    atMost: z.union([nameSchema, z.strictObject({ task: nameSchema, weight: amount.optional() }).readonly()]).optional(),
   })
   .refine(...needsWhere)
   .refine(({ positive, missing }) => positive === undefined || !isListed(missing, positive), {
@@ -49,6 +55,22 @@ export interface BinaryOptions extends LabelOptions {
   readonly positiveWeight?: number | undefined
   /** In [0, 1). Moves the labels of training rows towards one half: y becomes y (1 - s) + s / 2. Evaluation takes y. Default 0. */
   readonly labelSmoothing?: number | undefined
+  /**
+   * The focal loss (Lin et al. 2017): the loss of a row is multiplied by (1 - p)^gamma, with p the probability of its label, so that easy
+   * rows count less. `alpha` in (0, 1) also multiplies positive rows by alpha and negative ones by 1 - alpha. Default of gamma: 2.
+   * Probabilities are then no longer calibrated.
+   */
+  readonly focal?: { readonly gamma?: number | undefined; readonly alpha?: number | undefined } | undefined
+  /**
+   * In (0, 1]: the share of negative rows that was kept when the data were sampled; all positive rows were. Predictions are those of all
+   * rows: log(negativeRate) is added to their logit. Losses take the sampled rows as they are, without it. Default 1.
+   */
+  readonly negativeRate?: number | undefined
+  /**
+   * Another binary task whose probability should not be exceeded, such as that of a click for a purchase. Adds weight times
+   * max(0, p - p of the other) to the loss of each row with a label of this task. Default of the weight: 1.
+   */
+  readonly atMost?: string | { readonly task: string; readonly weight?: number | undefined } | undefined
 }
 
 /** A probability, trained with binary cross-entropy. */
@@ -138,16 +160,19 @@ function valuesOf(column: Column): Set<string> {
 }
 
 /** The labels and row weights that the network takes, if they are not the user's. */
-function refinedBinary({ positiveWeight, labelSmoothing = 0 }: BinaryTask, training: boolean): Refined | undefined {
+function refinedBinary(task: BinaryTask, training: boolean): Refined | undefined {
+  const { positiveWeight, labelSmoothing = 0, focal: { alpha } = {} } = task
   const smoothing = training ? labelSmoothing : 0
-  if (positiveWeight === undefined && smoothing === 0) return undefined
+  const weighted = positiveWeight !== undefined || alpha !== undefined
+  if (!weighted && smoothing === 0) return undefined
+  const [ofPositive, ofNegative] = [(positiveWeight ?? 1) * (alpha ?? 1), alpha === undefined ? 1 : 1 - alpha]
   return {
-    weights: positiveWeight !== undefined,
-    // a y (-log p) + (1 - y) (-log(1 - p)) is the loss of another label with another weight.
+    weights: weighted,
+    // a y (-log p) + b (1 - y) (-log(1 - p)) is the loss of another label with another weight.
     apply(labels, weights) {
       for (let row = 0; row < labels.length; row += 1) {
         const label = (labels[row] ?? NaN) * (1 - smoothing) + smoothing / 2
-        const [positive, negative] = [(positiveWeight ?? 1) * label, 1 - label]
+        const [positive, negative] = [ofPositive * label, ofNegative * (1 - label)]
         labels[row] = positive / (positive + negative)
         if (weights !== undefined) weights[row] = (weights[row] ?? NaN) * (positive + negative)
       }
@@ -170,6 +195,7 @@ export const binaryKind = {
     return meets(condition, { kind: 'number', values: Float32Array.of(0, 1) }).includes(1)
   },
   refined: refinedBinary,
+  head: ({ focal, negativeRate = 1 }) => ({ gamma: focal?.gamma, offset: Math.log(negativeRate) }),
   scores: 'number',
   width: () => 1,
   classes: () => undefined,

@@ -3,14 +3,14 @@
 
 import { z } from 'zod'
 
-import { describeValue, parseOptions, quote } from '../core/check.js'
+import { describeValue, invalidArgument, parseOptions, quote } from '../core/check.js'
 import { type Column, mapInto, numberOf, rowsOf } from '../core/columns.js'
 import { DataError } from '../core/errors.js'
 import type { Metric, ScoreForm } from '../metrics/metric.js'
 import type { MeasuredKind, MetricName } from '../metrics/registry.js'
 import { type BinaryTask, binaryKind } from './binary.js'
 import { type Condition, checkConditions } from './condition.js'
-import type { KindOfTask, Refined } from './kind.js'
+import type { FittedLabels, KindOfTask, LabelFitter, Refined } from './kind.js'
 import { knownLabels } from './labels.js'
 import { type MulticlassTask, multiclassKind } from './multiclass.js'
 import { type RegressionTask, regressionKind } from './regression.js'
@@ -76,12 +76,31 @@ export function targetColumnsOf(tasks: readonly Task[]): string[] {
 /** Whether rows have weights: those that metrics count, and those that the network counts. */
 export function rowWeightsOf(task: Task): { readonly metrics: boolean; readonly network: boolean } {
   const metrics = [task.weightColumn, task.insideWeight, task.outsideWeight].some((option) => option !== undefined)
-  return { metrics, network: metrics || refinedTargets(task, true)?.weights === true }
+  return { metrics, network: metrics || refinedTargets(task, true, undefined)?.weights === true }
 }
 
 /** What the network takes instead of the user's labels and row weights. Undefined: the same. */
-export function refinedTargets(task: Task, training: boolean): Refined | undefined {
-  return kindOf(task).refined?.(task, training)
+export function refinedTargets(task: Task, training: boolean, fitted: FittedLabels | undefined): Refined | undefined {
+  return kindOf(task).refined?.(task, training, fitted)
+}
+
+/** What fits a task on the labels of training rows; undefined for a task that needs nothing of them. */
+export function labelFitter(task: Task): LabelFitter | undefined {
+  return kindOf(task).fitter?.(task)
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT for a task whose bound is not another binary task, or one of another sampling rate. */
+export function checkBounds(field: string, tasks: readonly Task[]): void {
+  for (const [index, task] of tasks.entries()) {
+    if (task.kind !== 'binary' || task.atMost === undefined) continue
+    const path = `${field}[${index}].atMost`
+    const name = typeof task.atMost === 'string' ? task.atMost : task.atMost.task
+    const other = tasks.find((one) => one.name === name && one !== task)
+    if (other?.kind !== 'binary') throw invalidArgument(path, 'the name of another binary task', name)
+    if ((task.negativeRate ?? 1) === (other.negativeRate ?? 1)) continue
+    const next = `two tasks of one negativeRate have comparable probabilities in training`
+    throw invalidArgument(path, `a task of the same negativeRate as ${quote(task.name)}`, name, next)
+  }
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT for conditions of tasks that lead back to the task itself, and for those that no label can meet. */

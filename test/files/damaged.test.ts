@@ -7,9 +7,12 @@ import { join } from 'node:path'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 
 import { MultigateError } from '../../lib/core/errors.js'
+import { dense as denseFeature } from '../../lib/features/spec/dense.js'
+import { MMoE } from '../../lib/model/classes.js'
 import { loadModel } from '../../lib/model/load.js'
 import { type ModelName, models } from '../../lib/models/registry.js'
 import { loadNative } from '../../lib/native/loader.js'
+import { regression } from '../../lib/tasks/regression.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 import { refusal } from '../support/refusal.js'
@@ -60,6 +63,48 @@ async function attempt(run: () => Promise<void>): Promise<string> {
 it('is fine whole', async () => {
   expect(await outcome(whole)).toBe('fine,fine')
 })
+
+it.each<[string, (fitted: unknown[]) => unknown, string]>([
+  ['none', () => undefined, 'moments'],
+  ['another number of tasks', () => [], 'moments'],
+  ['other numbers', ([moments, buckets]) => [buckets, moments], 'moments'],
+  ['a deviation of 0', ([moments, buckets]) => [{ ...(moments as object), deviation: 0 }, buckets], 'deviation'],
+  ['a step less', ([moments, buckets]) => [moments, { ...(buckets as object), steps: [] }], 'steps'],
+  [
+    'thresholds that fall',
+    ([moments, buckets]) => [moments, { ...(buckets as object), thresholds: [2, 1], steps: [1, 1] }],
+    'rise',
+  ],
+  ['more than a program may have', ([moments]) => [moments, manyBuckets], '255'],
+])('numbers fitted on labels: %s', async (_, change, says) => {
+  using net = new MMoE({
+    features: [denseFeature('price')],
+    tasks: [regression('price', { transform: 'standardize' }), regression('user', { loss: { kind: 'buckets', count: 2 } })],
+    numExperts: 1,
+    expertHiddenUnits: [2],
+  })
+  const file = join(folder, 'fitted.safetensors')
+  await net.fit(data({ rows: 50 }))
+  await net.save(file)
+  const bytes = readFileSync(file)
+  const end = 8 + Number(bytes.readBigUInt64LE(0))
+  const header = JSON.parse(bytes.subarray(8, end).toString()) as { __metadata__: Record<string, string> }
+  const own = JSON.parse(header.__metadata__['multigate.model'] ?? '') as { fitted: unknown[] }
+  header.__metadata__['multigate.model'] = JSON.stringify({ ...own, fitted: change(own.fitted) })
+  const text = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(text.length))
+  writeFileSync(file, Buffer.concat([length, text, bytes.subarray(end)]))
+  await expect(loadModel(file)).rejects.toThrow(refusal('FORMAT', { file, says }))
+})
+
+const manyBuckets = {
+  kind: 'buckets',
+  thresholds: Array.from({ length: 256 }, (_, k) => k),
+  first: 0,
+  unit: 1,
+  steps: Array.from({ length: 256 }, () => 1),
+}
 
 it('one flipped bit of the header', async () => {
   const random = randomOf(1)
