@@ -49,6 +49,7 @@ function log(rows: number, seed: number): Dataset {
     buy: buy ?? [],
     weight: ids.map((id) => (id % 5) / 2),
     time: ids.map((id) => Math.sin(id)),
+    spent: ids.map((id) => Math.max(0, 2 * Math.sin(id))),
     kind: ids.map((id) => ['a', 'b', 'c'][id % 3] ?? ''),
   })
 }
@@ -73,6 +74,20 @@ const experts = { ...common, expertHiddenUnits: [12, 8], gateBias: true } as con
 const funnel = [binary('click'), binary('both', { label: 'buy' })] as const
 const kinds = [binary('click'), regression('time'), multiclass('kind', { classes: ['a', 'b', 'c'] })] as const
 
+const losses = [
+  binary('click', { focal: { gamma: 2, alpha: 0.3 }, labelSmoothing: 0.1 }),
+  binary('buy', { where: { click: 1 }, outsideWeight: 0.5, positiveWeight: 2, atMost: 'click' }),
+  binary('rare', { label: 'buy', negativeRate: 0.2 }),
+  regression('huber', { label: 'time', loss: 'huber', transform: 'standardize' }),
+  regression('quantile', { label: 'time', loss: { kind: 'quantile', quantile: 0.8 } }),
+  regression('logCosh', { label: 'spent', loss: 'logCosh', transform: 'log1pStandardize' }),
+  regression('poisson', { label: 'spent', loss: 'poisson', where: { kind: ['a', 'b'] } }),
+  regression('tweedie', { label: 'spent', loss: 'tweedie' }),
+  regression('odds', { label: 'spent', loss: 'weightedLogistic' }),
+  regression('ziln', { label: 'spent', loss: 'ziln' }),
+  regression('buckets', { label: 'spent', loss: { kind: 'buckets', count: 6 } }),
+] as const
+
 type Any = Model<readonly never[], never>
 type Make = (compute: ComputeOptions) => unknown
 
@@ -81,6 +96,7 @@ const family: Readonly<Record<string, Make>> = {
   'MMoE with dropout and exact updates': (compute) =>
     new MMoE({ ...experts, numExperts: 3, dropout: 0.2, sparseUpdate: 'exact', ...compute }),
   'MMoE of every kind of task': (compute) => new MMoE({ ...experts, tasks: kinds, numExperts: 3, ...compute }),
+  'MMoE of every loss': (compute) => new MMoE({ ...experts, tasks: losses, numExperts: 3, ...compute }),
   PLE: (compute) => new PLE({ ...experts, numSharedExperts: 2, numSpecificExperts: [0, 2], numLevels: 2, ...compute }),
   'PLE with fusion': (compute) =>
     new PLE({ ...experts, numSharedExperts: 1, numSpecificExperts: 1, numLevels: 2, fusion: ['product', 'sum'], ...compute }),

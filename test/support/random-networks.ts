@@ -5,6 +5,7 @@ import type { LoweringTarget } from '../../lib/models/lowering.js'
 import type { LoweredProgram, Network, NetworkTask, RepresentationGradients, TaskGradients } from '../../lib/models/network.js'
 import { type ModelName, models } from '../../lib/models/registry.js'
 import { type Optimizer, parseOptimizer } from '../../lib/optimizers/optimizer.js'
+import type { ValueHead } from '../../lib/tasks/kind.js'
 import { randomArray, randomOf } from '../../lib/verify/numbers.js'
 import type { NetworkRun, Rows } from './network-run.js'
 import { type TestNetwork, testNetwork } from './train-program.js'
@@ -26,24 +27,47 @@ export interface RandomNetworkOptions {
   readonly optimizer: Optimizer['name'] | (Partial<Optimizer> & { readonly name: Optimizer['name'] })
   /** Replaces drawn options. */
   readonly options?: object
+  /** Whether tasks have losses of other kinds, and bounds. */
+  readonly heads?: boolean
 }
 
 export const modelNames = Object.keys(models) as ModelName[]
 
+/** Heads of regression tasks whose losses have no kink. */
+const valueHeads: readonly ValueHead[] = [
+  { form: 'number', loss: 'logCosh', parameter: 0, link: 'identity', scale: 2, offset: 1 },
+  { form: 'number', loss: 'poisson', parameter: 0, link: 'exp', scale: 1, offset: 0 },
+  { form: 'number', loss: 'tweedie', parameter: 1.5, link: 'exp', scale: 1, offset: 0 },
+  { form: 'odds' },
+  { form: 'ziln' },
+  { form: 'buckets', steps: [1, 2, 3], unit: 1, first: 0 },
+]
+
+/** The tasks with losses of other kinds, one after another from this number on, and bounds among binary tasks. */
+function withHeads(tasks: readonly NetworkTask[], number: number): NetworkTask[] {
+  return tasks.map((task, index) => {
+    const bound = tasks.find(({ kind, name }) => kind === 'binary' && name !== task.name)
+    const value = valueHeads[(number + index) % valueHeads.length]
+    if (task.kind === 'regression') return { ...task, value }
+    return task.kind === 'binary' ? { ...task, gamma: index, ...(bound && { atMost: { task: bound.name, weight: 1.5 } }) } : task
+  })
+}
+
 export function randomNetwork(
   seed: number,
-  { model, rows, size, activations, optimizer, options }: RandomNetworkOptions,
+  { model, rows, size, activations, optimizer, options, heads = false }: RandomNetworkOptions,
 ): RandomNetwork {
   const random = randomOf(seed)
   const upTo = (most: number): number => 1 + Math.floor(random() * most)
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
   const widths = (least: number): number[] => Array.from({ length: least + Math.floor(random() * 2) }, () => upTo(size))
   const numTasks = model === 'SingleTask' ? 1 : model === 'ESMM' ? upTo(2) + 1 : upTo(3)
-  const tasks = Array.from({ length: numTasks }, (_, index): NetworkTask => {
+  const plain = Array.from({ length: numTasks }, (_, index): NetworkTask => {
     const kind = model === 'ESMM' ? 'binary' : pick(['binary', 'regression', 'multiclass'] as const)
     const common = { name: `t${index}`, weight: pick([1, 0.3]), rowWeights: random() < 0.5 }
     return kind === 'multiclass' ? { kind, ...common, classes: 2 + upTo(3) } : { kind, ...common }
   })
+  const tasks = heads ? withHeads(plain, seed) : plain
 
   const experts = {
     expertHiddenUnits: widths(1),
@@ -108,8 +132,11 @@ function randomRows(network: Network, tasks: readonly NetworkTask[], rows: numbe
   rowInputs.forEach((name, index) => {
     if (name === 'dense') columns[name] = randomArray(random, rows * (inputs[index]?.width ?? 0))
   })
-  for (const { name, kind, classes = 2, rowWeights } of tasks) {
-    const label = (): number => (kind === 'regression' ? 2 * random() - 1 : below(classes))
+  for (const { name, kind, classes = 2, rowWeights, value } of tasks) {
+    const label = (): number => {
+      if (value !== undefined) return below(value.form === 'odds' ? 2 : 4)
+      return kind === 'regression' ? 2 * random() - 1 : below(classes)
+    }
     columns[`label:${name}`] = Float32Array.from({ length: rows }, () => (random() < 0.15 ? NaN : label()))
     if (rowWeights) columns[`weight:${name}`] = Float32Array.from({ length: rows }, () => 2 * random())
   }
