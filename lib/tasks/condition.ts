@@ -29,10 +29,19 @@ const rangeSchema = z
   .refine(({ min = -Infinity, max = Infinity }) => min <= max, { error: 'expected min <= max, which some value can meet' })
   .readonly()
 
-export const whereSchema = z
+const conditions = z
   .record(z.string(), z.union([comparable, frozen(z.array(comparable).min(1)), rangeSchema]))
   .refine((where) => Object.keys(where).length > 0, { error: 'expected a condition on at least one column, found none' })
   .readonly()
+
+/** `z.record` would leave such a key out without a word. */
+const hasPrototype = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.hasOwn(value, '__proto__')
+
+export const whereSchema = z
+  .custom<z.input<typeof conditions>>((value) => !hasPrototype(value), {
+    error: 'expected names of columns, found __proto__; give the column another name',
+  })
+  .pipe(conditions)
 
 /** 1 for a row whose value meets the condition, 0 for one whose value does not, NaN for a missing value. */
 export function meets(condition: Condition, column: ScalarColumn): Float32Array {

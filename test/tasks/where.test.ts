@@ -203,6 +203,11 @@ describe('refuses', () => {
   const field = (key: string) => `MMoE.tasks[1].where.${key}`
   it.each<[string, () => unknown, Error]>([
     ['no condition', () => binary('t', { where: {} }), refusal('ARGUMENT', { field: 'task "t".where' })],
+    [
+      'a key that objects inherit',
+      () => binary('t', JSON.parse('{ "where": { "a": 1, "__proto__": 1 } }')),
+      refusal('ARGUMENT', { field: 'task "t".where', says: '__proto__' }),
+    ],
     ['an empty list', () => binary('t', { where: { a: [] } }), refusal('ARGUMENT', { field: 'task "t".where.a' })],
     ['no bound', () => binary('t', { where: { a: {} } }), refusal('ARGUMENT', { field: 'task "t".where.a' })],
     [
