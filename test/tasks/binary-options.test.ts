@@ -233,6 +233,18 @@ describe('a probability that should not exceed another', () => {
     expect(await again.evaluate(data)).toEqual(await own.evaluate(data))
   })
 
+  it('is trained beside frozen weights, which stay as they are', async () => {
+    using own = pair({ atMost: { task: 'click', weight: 50 } })
+    await own.build(data)
+    const before = await own.predict(data)
+    const freeze = ['embedding', 'bottom', 'expert', 'gate', 'tower.click'] as const
+    await own.fit(data, { batchSize: 100, epochs: 10, optimizer: adam({ learningRate: 0.05 }), freeze })
+    const after = await own.predict(data)
+    expect(after['click']).toEqual(before['click'])
+    const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)
+    expect(sum(excess(after))).toBeLessThan(sum(excess(before)) / 3)
+  })
+
   it('is another binary task of the same sampling', () => {
     const field = 'MMoE.tasks[1].atMost'
     for (const atMost of ['buy', 'clik', { task: 'nothing' }])
