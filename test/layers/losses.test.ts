@@ -1,5 +1,5 @@
 // The heads of binary and regression tasks, row by row, against losses, gradients and predictions that mpmath computed from their
-// definitions (test/golden/losses.py), and against finite differences of their own losses.
+// definitions (test/layers/losses.py), and against finite differences of their own losses.
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
@@ -23,7 +23,7 @@ interface Case {
   readonly rows: readonly Row[]
 }
 
-const cases = JSON.parse(readFileSync(new URL('../golden/losses.json', import.meta.url), 'utf8')) as readonly Case[]
+const cases = JSON.parse(readFileSync(new URL('./losses.json', import.meta.url), 'utf8')) as readonly Case[]
 
 function taskOf(head: Case['head']): HeadTask {
   const plain = { name: 'task', weight: 1, rowWeights: true }

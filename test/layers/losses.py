@@ -1,6 +1,6 @@
 """Losses, gradients and predictions of heads, row by row, in 60 digits (mpmath), rounded to float64.
 
-    python3 losses.py > losses.json
+    python3 losses.py > losses.json && npx biome format --write losses.json
 
 The losses are written from their definitions, and the gradients are numerical derivatives of them. Inputs are float32 numbers.
 """
