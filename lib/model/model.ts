@@ -35,7 +35,7 @@ import { textColumns } from '../runtime/reading.js'
 import { RowsInMemory } from '../runtime/row-source.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
-import { checkBounds, checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
+import { changesTargets, checkBounds, checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
 import { runFit } from '../training/fit.js'
 import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
 import type { History } from '../training/history.js'
@@ -516,6 +516,13 @@ export class Model<
     const { features, tasks } = encoder
     const target = { features, tasks, isFrozen }
     const options = stepOptions(this.#network, groups.of, clip)
+    // The metrics of training compare with what the network takes.
+    const changed = scored ? this.tasks.find(changesTargets) : undefined
+    if (changed !== undefined) {
+      const next = 'leave it out: validation data are measured with the labels as they are'
+      const why = `false beside a task whose labels or row weights training changes, such as '${changed.name}'`
+      throw invalidArgument('fit.trainingMetrics', why, scored, next)
+    }
     const { before, after } = needsOf(balancing)
     const readsGram = before === 'gram' || after === 'gram'
     if (readsGram && 'on' in balancing && balancing.on === 'parameters') {

@@ -84,6 +84,11 @@ export function refinedTargets(task: Task, training: boolean, fitted: FittedLabe
   return kindOf(task).refined?.(task, training, fitted)
 }
 
+/** Whether the network takes other labels or row weights than the user's. */
+export function changesTargets(task: Task): boolean {
+  return labelFitter(task) !== undefined || refinedTargets(task, true, undefined) !== undefined
+}
+
 /** What fits a task on the labels of training rows; undefined for a task that needs nothing of them. */
 export function labelFitter(task: Task): LabelFitter | undefined {
   return kindOf(task).fitter?.(task)
