@@ -52,38 +52,45 @@ function isBefore({ value, after }: Cut, of: number): boolean {
 function* ranksOfDates(name: string, column: StringColumn): Sliced<Float32Array | Float64Array> {
   const { dictionary, codes } = column
   const there = yield* codesIn(column)
-  const keyOf: (string | undefined)[] = []
+  const what = `the order of column ${quote(name)}`
+  const keyOf: string[] = []
+  const present = allocate(what, Int32Array, dictionary.length)
+  let count = 0
   yield* inBlocks(
     0,
     dictionary.length,
     (start, end) => {
       for (let code = start; code < end; code += 1) {
+        keyOf[code] = ''
+        if (there[code] === 0) continue
         const text = dictionary[code] as string
-        const date = there[code] === 0 ? undefined : dateText(text)
-        if (there[code] === 1 && date === undefined) throw notATime(name, text, codes.indexOf(code))
-        keyOf[code] = date === undefined ? undefined : dateKey(date)
+        const date = dateText(text)
+        if (date === undefined) throw notATime(name, text, codes.indexOf(code))
+        keyOf[code] = dateKey(date)
+        present[count++] = code
       }
     },
     textsAtOnce,
   )
-  const sorted = yield* sortedBy(
-    Int32Array.from(keyOf.keys()).filter((code) => keyOf[code] !== undefined),
-    (one, other) => {
-      const [left, right] = [keyOf[one] as string, keyOf[other] as string]
-      return left < right ? -1 : left > right ? 1 : 0
-    },
-  )
-  const rankOf = new Float64Array(dictionary.length).fill(NaN)
+  const sorted = yield* sortedBy(present.subarray(0, count), (one, other) => {
+    const [left, right] = [keyOf[one] as string, keyOf[other] as string]
+    return left < right ? -1 : left > right ? 1 : 0
+  })
+  const rankOf = allocate(what, Float64Array, dictionary.length)
   let rank = -1
-  let last: string | undefined
-  for (const code of sorted) {
-    if (keyOf[code] !== last) rank += 1
-    last = keyOf[code]
-    rankOf[code] = rank
-  }
+  let last = ''
+  yield* inBlocks(0, count, (start, end) => {
+    for (let at = start; at < end; at += 1) {
+      const code = sorted[at] as number
+      const key = keyOf[code] as string
+      if (key !== last) rank += 1
+      last = key
+      rankOf[code] = rank
+    }
+  })
   // Float32 holds every rank below 2^24.
   const type = (rank < 2 ** 24 ? Float32Array : Float64Array) as Float64ArrayConstructor
-  const ranks = allocate<Float32Array | Float64Array>(`the order of column ${quote(name)}`, type, codes.length)
+  const ranks = allocate<Float32Array | Float64Array>(what, type, codes.length)
   yield* inBlocks(0, codes.length, (start, end) => {
     for (let row = start; row < end; row += 1) ranks[row] = rankOf[codes[row] as number] ?? NaN
   })
@@ -192,14 +199,14 @@ function* strataOf(rows: number, columns: readonly Named[]): Sliced<{ readonly s
   return { stratumOf, count }
 }
 
-interface Hashes {
+export interface Hashes {
   readonly hashes: Uint32Array
   /** 1 for rows that lack the values of all key columns. */
   readonly keyless: Uint8Array
 }
 
 /** MurmurHash3 of each row's key: over the hashes of its values, as little-endian words. A missing value counts as 0. */
-function* hashesOf(rows: number, keys: readonly Named[], seed: number): Sliced<Hashes> {
+export function* hashesOf(rows: number, keys: readonly Named[], seed: number): Sliced<Hashes> {
   const hashes = allocate(`the hashes of ${rows} rows`, Uint32Array, rows).fill(seed)
   const keyless = allocate(`the hashes of ${rows} rows`, Uint8Array, rows).fill(1)
   for (const [, column] of keys) {

@@ -117,11 +117,11 @@ const values = z.unknown().transform((given, context): SplitValues => {
   for (const issue of error.issues) context.issues.push({ ...issue, input: given } as never)
   return z.NEVER
 })
+/** Its length first: zod makes an issue of each hole, and a sparse list may have four billion. */
 const pair = z
-  .array(z.unknown())
-  .refine(({ length }) => length === 2, {
+  .custom<readonly unknown[]>((given) => (given as readonly unknown[]).length === 2, {
     error: ({ input }) =>
-      `expected a range of two, [from, to], found an array of ${(input as unknown[]).length}; write a list of values as { "values": [...] }`,
+      `expected a range of two, [from, to], found an array of ${(input as readonly unknown[]).length}; write a list of values as { "values": [...] }`,
   })
   .pipe(z.tuple([bound, bound]))
 const listed = z.strictObject({ values: frozen(z.array(value).min(1)) })

@@ -2,10 +2,10 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Column } from '../../lib/core/columns.js'
+import { hashedId } from '../../lib/core/hash.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
 import { encodeColumn, fitEncoder } from '../../lib/features/encode/encoders.js'
-import { hashedId } from '../../lib/core/hash.js'
 import { type SequenceOptions, sequence } from '../../lib/features/spec/sequence.js'
 import { refusal } from '../support/refusal.js'
 import { column, encoded } from './encoding.js'

@@ -1,10 +1,10 @@
 // Ids of a sparse feature: vocabularies that are fitted, given or hashed, and values that are none of theirs.
 
 import { describe, expect, it } from 'vitest'
+import { hashedId, hashText } from '../../lib/core/hash.js'
 import { Dataset } from '../../lib/data/dataset.js'
 import type { ColumnValues } from '../../lib/data/values.js'
 import { encodeColumn, fitEncoder } from '../../lib/features/encode/encoders.js'
-import { hashedId, hashText } from '../../lib/core/hash.js'
 import type { IdOptions } from '../../lib/features/spec/feature.js'
 import { sparse } from '../../lib/features/spec/sparse.js'
 import { refusal } from '../support/refusal.js'
