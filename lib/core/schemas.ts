@@ -23,6 +23,8 @@ export function list<Schema extends z.ZodArray>(schema: Schema): Schema {
 
 function toFirstHole(value: unknown): unknown {
   if (!Array.isArray(value)) return value
+  // No array is so long, only a proxy of one.
+  if (!(value.length < 2 ** 32)) return undefined
   let end = 0
   while (end < value.length && value[end] !== undefined) end += 1
   return end < value.length ? Array.from({ length: end + 1 }, (_, index) => value[index] as unknown) : value
