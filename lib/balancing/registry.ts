@@ -41,9 +41,8 @@ export type Balancing =
   | Uncertainty
   | Upgrad
 
-/** A method as users write it: its name, or its name and options. */
-export type BalanceOptions =
-  | Balancing['method']
+/** A method and its options, as users write them. */
+export type BalanceMethod =
   | AlignedMtlOptions
   | CagradOptions
   | DwaOptions
@@ -60,6 +59,9 @@ export type BalanceOptions =
   | StchOptions
   | UncertaintyOptions
   | UpgradOptions
+
+/** A method by its name, with its defaults, or with options. */
+export type BalanceOptions = BalanceMethod['method'] | BalanceMethod
 
 const methods: { readonly [Name in Balancing['method']]: Method<Extract<Balancing, { method: Name }>> } = {
   fixed,
