@@ -131,6 +131,16 @@ describe.each(places)('the gradients of tasks on $name', (place) => {
     }
   })
 
+  it.each(modelNames.filter((model) => model !== 'ESMM'))('%s: the same with losses of other kinds and bounds', (model) => {
+    for (let seed = 0; seed < 6; seed += 1) {
+      const test = randomNetwork(seed, { model, rows: 70, size: 9, activations: smooth, optimizer: sgd, heads: true })
+      const { network, tasks, taskGradients } = test
+      const ones = tasks.map(() => 1)
+      const found = rowGradients(place, test, taskGradients, ones)
+      expect(largestError(found.of, rowGradients(place, test, network).of), test.name).toBeLessThan(place.tolerance())
+    }
+  })
+
   it.each(modelNames)('%s: their Gram matrix is over what several tasks use, and nothing else', (model) => {
     for (let seed = 0; seed < 6; seed += 1) {
       const test = randomNetwork(seed, { model, rows: 70, size: 9, activations: smooth, optimizer: sgd })
@@ -246,14 +256,17 @@ describe.each(places)('the Gram matrix of representations on $name', (place) => 
   })
 
   it.each(modelNames)('%s: the losses alone are those of training', (model) => {
-    const test = randomNetwork(3, { model, rows: 70, size: 9, activations: smooth, optimizer: sgd, options: { dropout: 0.4 } })
-    const { network, tasks, rows, losses } = test
-    const whole = new NetworkRun(test, place)
-    const alone = new NetworkRun({ network, tasks, train: losses }, place)
-    for (const run of [whole, alone]) initialize(run)
-    const want = Object.entries(whole.train(rows, { ...still, draw: 5 }).scalars).filter(([name]) => name.startsWith('loss:'))
-    expect(Object.entries(alone.train(rows, { ...still, draw: 5 }).scalars)).toEqual(want)
-    for (const run of [whole, alone]) run.dispose()
+    for (const heads of [false, model !== 'ESMM']) {
+      const options = { dropout: 0.4 }
+      const test = randomNetwork(3, { model, rows: 70, size: 9, activations: smooth, optimizer: sgd, options, heads })
+      const { network, tasks, rows, losses } = test
+      const whole = new NetworkRun(test, place)
+      const alone = new NetworkRun({ network, tasks, train: losses }, place)
+      for (const run of [whole, alone]) initialize(run)
+      const want = Object.entries(whole.train(rows, { ...still, draw: 5 }).scalars).filter(([name]) => name.startsWith('loss:'))
+      expect(Object.entries(alone.train(rows, { ...still, draw: 5 }).scalars)).toEqual(want)
+      for (const run of [whole, alone]) run.dispose()
+    }
   })
 })
 

@@ -136,6 +136,17 @@ describe('with weights that move', () => {
     await expect(run).rejects.toThrow(refusal('ARGUMENT', { field: 'fit.trainingMetrics' }))
   })
 
+  it.each([
+    ['smoothed labels', binary('click', { labelSmoothing: 0.1 })],
+    ['heavier positives', binary('click', { positiveWeight: 2 })],
+    ['transformed labels', regression('click', { transform: 'standardize' })],
+    ['buckets', regression('click', { loss: { kind: 'buckets', count: 2 } })],
+  ])('but not beside %s, which are not what was asked for', async (_, task) => {
+    using net = new SharedBottom({ features: [sparse('user', { dim: 2 })], tasks: [task], bottomHiddenUnits: [4] })
+    const run = net.fit(train, { trainingMetrics: true })
+    await expect(run).rejects.toThrow(refusal('ARGUMENT', { field: 'fit.trainingMetrics', says: "'click'" }))
+  })
+
   it('a resumed run has them of every epoch', async () => {
     const path = join(mkdtempSync(join(tmpdir(), 'multigate-training-metrics-')), 'last.safetensors')
     const run = (epochs: number, resume?: string) =>
