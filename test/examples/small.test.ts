@@ -16,8 +16,14 @@ function run(name: string, ...args: string[]): string {
 
 it('every example has a README', () => {
   const names = readdirSync(folder)
-  expect(names.sort()).toEqual(['census', 'click-log', 'ops', 'resume', 'synthetic', 'worker'])
+  expect(names.sort()).toEqual(['balancing', 'census', 'click-log', 'ops', 'resume', 'synthetic', 'worker'])
   for (const name of names) expect(readdirSync(join(folder, name)), name).toContain('README.md')
+})
+
+it('balancing: every method in one table', () => {
+  const lines = run('balancing', '2000').split('\n').filter((line) => /^│ \d/.test(line))
+  expect(lines).toHaveLength(17)
+  expect(lines.join()).not.toContain('NaN')
 })
 
 it('ops: descends by hand', () => {
