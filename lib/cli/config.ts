@@ -16,6 +16,7 @@ import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from '../training/callbacks.js'
 import { checkpoint, checkpointOptions } from '../training/checkpoint.js'
 import { earlyStopping, earlyStoppingOptions } from '../training/early-stopping.js'
+import { epochLog, epochLogOptions } from '../training/epoch-log.js'
 import { type FitOptions, type FitSettings, fitSettingsSchema, optimizersSchema } from '../training/options.js'
 import { reduceOnPlateau, reduceOnPlateauOptions } from '../training/reduce-on-plateau.js'
 import { type JsonSource, placeOf, syntaxError } from './json-source.js'
@@ -25,6 +26,7 @@ type ClassName = keyof typeof modelClasses
 const callbackSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('earlyStopping'), ...earlyStoppingOptions }),
   z.strictObject({ kind: z.literal('checkpoint'), ...checkpointOptions }),
+  z.strictObject({ kind: z.literal('epochLog'), ...epochLogOptions }),
   z.strictObject({ kind: z.literal('reduceOnPlateau'), ...reduceOnPlateauOptions }),
 ])
 
@@ -129,7 +131,7 @@ function featuresOf({ names, ...feature }: Readonly<Record<string, unknown>>, wh
   return list.map((name) => parseFeature({ ...feature, name }, what))
 }
 
-const callbacks = { earlyStopping, checkpoint, reduceOnPlateau } as const
+const callbacks = { earlyStopping, checkpoint, epochLog, reduceOnPlateau } as const
 
 function callbackOf({ kind, ...options }: z.output<typeof callbackSchema>): CallbackLike {
   return callbacks[kind](options as never)

@@ -6,6 +6,7 @@ import type { DuckDBAppender } from '@duckdb/node-api'
 import { ArgumentError, WriteError } from '../core/errors.js'
 import { identifier, literal, usingDuckDB } from '../data/duckdb.js'
 import { replaceFile, writeAtomically } from '../io/atomic.js'
+import { csvField } from '../io/csv.js'
 import type { KeptTexts } from './kept.js'
 
 /** A column of scores: a task, or one class of it. */
@@ -53,14 +54,14 @@ const linesAtOnce = 10_000
 async function* csv(parts: AsyncIterable<ScorePart>): AsyncGenerator<string, void, undefined> {
   let first = true
   for await (const columns of parts) {
-    if (first) yield `${columns.map(({ name }) => quoted(name)).join(',')}\n`
+    if (first) yield `${columns.map(({ name }) => csvField(name)).join(',')}\n`
     first = false
     const cells = columns.map((column) => ('texts' in column ? textsOf(column) : scoresOf(column)))
     yield* lines(columns, (row) => cells.map((cell) => cell(row)).join(','))
   }
 
   function textsOf({ texts }: KeptTexts): Cell {
-    return (row) => quoted(texts[row] ?? '')
+    return (row) => csvField(texts[row] ?? '')
   }
 }
 
@@ -115,10 +116,6 @@ function* lines(columns: ScorePart, line: (row: number) => string): Generator<st
 function rowsOf([first]: ScorePart): number {
   if (first === undefined) return 0
   return 'texts' in first ? first.texts.length : first.values.length
-}
-
-function quoted(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
 async function writeParquet(path: string, parts: AsyncIterable<ScorePart>): Promise<void> {

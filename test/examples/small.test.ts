@@ -21,7 +21,9 @@ it('every example has a README', () => {
 })
 
 it('balancing: every method in one table', () => {
-  const lines = run('balancing', '2000').split('\n').filter((line) => /^│ \d/.test(line))
+  const lines = run('balancing', '2000')
+    .split('\n')
+    .filter((line) => /^│ \d/.test(line))
   expect(lines).toHaveLength(17)
   expect(lines.join()).not.toContain('NaN')
 })
