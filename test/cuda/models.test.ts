@@ -188,7 +188,25 @@ describe.skipIf(!usable)(onCuda('models on cuda'), () => {
     expect(got.scores).not.toEqual(want.scores)
   })
 
-  it.each(Object.keys(family))('%s: metrics of training are those of the CPU, and change no bit', async (name) => {
+  it.each(['uncertainty', 'famo', { method: 'upgrad', on: 'representation' }, { method: 'upgrad', on: 'parameters' }] as const)(
+    'balances tasks by %o as on the CPU',
+    async (balance) => {
+      for (const name of ['MMoE of every kind of task', 'PLE', 'SharedBottom']) {
+        using cpu = made(name, { device: 'cpu' })
+        using cuda = made(name, { device: 'cuda' })
+        const options = { batchSize, epochs: 2, balance, optimizer: sgd({ learningRate: 0.05 }) }
+        const [want, got] = [await cpu.fit(train, options), await cuda.fit(train, options)]
+        for (const [epoch, { balance: record }] of want.epochs.entries()) {
+          for (const [task, weight] of Object.entries(record?.weights ?? {}))
+            expect(got.epochs[epoch]?.balance?.weights[task], `${name} ${task}`).toBeCloseTo(weight, 2)
+        }
+        expectClose(await cuda.predict(test), await cpu.predict(test), 1e-2)
+      }
+    },
+  )
+
+  const scored = Object.keys(family).filter((name) => name !== 'MMoE of every loss') // refused beside changed labels
+  it.each(scored)('%s: metrics of training are those of the CPU, and change no bit', async (name) => {
     const options = { batchSize, epochs: 2 }
     using cpu = made(name, { device: 'cpu' })
     using plain = made(name, { device: 'cuda' })
