@@ -91,6 +91,11 @@ export {
   type SingleTaskOptions,
 } from './model/classes.js'
 export type { GateDescription, ModelDescription, TableDescription } from './model/describe.js'
+export type {
+  Importance,
+  ImportanceOptions,
+  TaskImportance,
+} from './model/importance.js'
 export { loadModel } from './model/load.js'
 export type { CallOptions, EvaluateOptions, Model, ModelInput, Scores } from './model/model.js'
 export type { TaskName } from './models/definition.js'
@@ -115,6 +120,7 @@ export type {
 } from './optimizers/schedule.js'
 export { type Sgd, type SgdOptions, sgd } from './optimizers/sgd.js'
 export { gatesTable } from './report/gates.js'
+export { importanceTable } from './report/importance.js'
 export { type ProgressOptions, type ProgressStream, progress } from './report/progress.js'
 export { historyTable, resultsTable } from './report/results.js'
 export type { Batch } from './runtime/batch.js'

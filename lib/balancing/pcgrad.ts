@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-import { Draws } from './draws.js'
+import { Draws } from '../core/draws.js'
 import { type Filled, type GradientOptions, gradientFields, method } from './method.js'
 
 export interface PcgradOptions extends GradientOptions {

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-import { Draws } from './draws.js'
+import { Draws } from '../core/draws.js'
 import { type Filled, method } from './method.js'
 import { softmax } from './softmax.js'
 

@@ -388,6 +388,13 @@ export class Dataset {
     return { train: part(train), validation: part(validation), test: part(test), leftOut }
   }
 
+  /** @internal The same rows of some columns, with the values of one in another order: row i has those of row `order[i]`. */
+  permuted(name: string, order: Int32Array, columns: readonly string[]): Dataset {
+    const own = (column: string): Column => (column === name ? selectRows(name, this.column(name), order) : this.column(column))
+    const { start, reading } = this.#table
+    return new Dataset(new Table(new Map(columns.map((column) => [column, own(column)])), start, reading), rangeOf(0, this.rows))
+  }
+
   /** @internal The number of a row in the original data, before streaming, `slice`, `select` or `split`. */
   sourceRow(row: number): number {
     checkInteger('row', row, { min: 0, max: this.rows - 1 })

@@ -44,6 +44,7 @@ import type { TrainingState } from '../training/state.js'
 import { lowerStep, stepOptions } from '../training/step-program.js'
 import { type BalancedStep, checkTaskWeights } from '../training/task-balance.js'
 import { describe, type ModelDescription } from './describe.js'
+import { type Importance, type ImportanceOptions, importanceOf, importanceSchema } from './importance.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
 
 /** A model's options: features, tasks, the network between them, and where it computes. */
@@ -205,6 +206,21 @@ export class Model<
     const groups = await groupsOfRows(data, measuring, check)
     using rows = await built.encoder.encode(data, this.#compute.native, 'evaluation', check)
     return (await this.#evaluate(built, rows, { measuring, groups, check })) as Evaluation<Tasks>
+  }
+
+  /**
+   * How much each task loses if the values of one feature are given to other rows: the permutation importance of every feature, with its
+   * spread. It evaluates the data once and then `repeats` times per feature. Features that read one column are permuted together. A feature
+   * that others can stand in for loses little, however much the model uses it.
+   * @throws as `evaluate`; ERR_MULTIGATE_ARGUMENT for a feature that reads a column of labels or weights.
+   * @example console.log(importanceTable(await model.importance(test)))
+   */
+  async importance(data: Dataset, options: ImportanceOptions = {}): Promise<Importance> {
+    const { signal, ...settings } = parseOptions('importance', importanceSchema, options)
+    this.#need('importance')
+    checkDataset('importance.data', data)
+    const { features, tasks } = this
+    return await importanceOf({ features, tasks, evaluate: (rows) => this.evaluate(rows, { signal }) }, data, settings)
   }
 
   /**

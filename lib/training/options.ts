@@ -104,13 +104,17 @@ const settings = {
   ...measuringOptions,
 } satisfies Readonly<Record<keyof FitSettings, z.ZodType>>
 
-const signal = checkedBy<Signal>('an AbortSignal', (value) => isObject(value) && typeof value.aborted === 'boolean').optional()
+/** The schema of a `signal`. */
+export const signalOption = checkedBy<Signal>(
+  'an AbortSignal',
+  (value) => isObject(value) && typeof value.aborted === 'boolean',
+).optional()
 
 /** Optimizers by group. `parseOptimizer` checks each. */
 export const optimizersSchema = z.record(z.string(), z.unknown())
 
 /** Options of a call that computes. */
-export const callSchema = z.strictObject({ signal })
+export const callSchema = z.strictObject({ signal: signalOption })
 
 /** Options of `evaluate`. */
 export const evaluateSchema = callSchema.extend(measuringOptions)
@@ -125,7 +129,7 @@ export const fitSchema = z.strictObject({
   optimizer: z.unknown().optional(),
   optimizers: optimizersSchema.optional(),
   callbacks: frozen(z.array(checkedBy<CallbackLike>('a function, or an object of functions', isCallback))).default([]),
-  signal,
+  signal: signalOption,
   resume: pathSchema.optional(),
 } satisfies Readonly<Record<keyof FitOptions, z.ZodType>>)
 

@@ -1,10 +1,9 @@
 // The quadratic program against every choice of variables and against its optimality conditions; eigenvectors against what they mean.
 
 import { describe, expect, it } from 'vitest'
-
-import { Draws } from '../../lib/balancing/draws.js'
 import { Eigen } from '../../lib/balancing/eigen.js'
 import { Quadratic } from '../../lib/balancing/quadratic.js'
+import { Draws } from '../../lib/core/draws.js'
 import { dot, gramOf, noise, randomGradients } from './support.js'
 
 /** Solves a linear system by Gauss and Jordan, or returns undefined if it is singular. */
