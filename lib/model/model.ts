@@ -3,11 +3,10 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { type Balancing, needsOf, parseBalancing } from '../balancing/registry.js'
+import { parseBalancing } from '../balancing/registry.js'
 import { isTypedArray } from '../core/arrays.js'
 import { checkKeys, checkList, guarded, invalidArgument, parseOptions, unreadable } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
-import type { Table, Tensor } from '../core/layout.js'
 import type { FilePath } from '../core/path.js'
 import { Pause, type Signal } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv-options.js'
@@ -36,13 +35,13 @@ import { RowsInMemory } from '../runtime/row-source.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
 import { changesTargets, checkBounds, checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
+import { lowerBalancedStep, type SteppedModel } from '../training/balanced-step.js'
 import { runFit } from '../training/fit.js'
 import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
 import type { History } from '../training/history.js'
-import { type ClipOptions, callSchema, evaluateSchema, type FitOptions, type FitValues, fitSchema } from '../training/options.js'
+import { callSchema, evaluateSchema, type FitOptions, type FitValues, fitSchema } from '../training/options.js'
 import type { TrainingState } from '../training/state.js'
-import { lowerStep, stepOptions } from '../training/step-program.js'
-import { type BalancedStep, checkTaskWeights } from '../training/task-balance.js'
+import { checkTaskWeights } from '../training/task-balance.js'
 import { describe, type ModelDescription } from './describe.js'
 import { type Importance, type ImportanceOptions, importanceOf, importanceSchema } from './importance.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
@@ -117,7 +116,8 @@ export class Model<
     }
     builtOf = (model) => model.#need('builtOf')
     stepProgramOf = (model, optimizer) => {
-      return model.#lowerStep(builtOf(model), new Groups({ optimizer, optimizers: {}, rates: {}, freeze: [] }))
+      const groups = new Groups({ optimizer, optimizers: {}, rates: {}, freeze: [] })
+      return lowerBalancedStep(model.#stepped(builtOf(model)), { groups, balancing: parseBalancing('fixed') }).program
     }
   }
 
@@ -193,9 +193,10 @@ export class Model<
 
   /**
    * Measures losses and metrics on a dataset with labels. During `fit` it waits for the end of a step.
+   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ARGUMENT naming a metric that these tasks do not have;
+   * ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task, or for a
+   * dataset without rows, which has no mean loss.
    * @example const { tasks } = await model.evaluate(test, { groups: 'userid', metrics: ['prauc', 'ndcg@10'] })
-   * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ARGUMENT naming a metric that these tasks do not have; ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DATA naming
-   * the column that does not fit a feature or task, or for a dataset without rows, which has no mean loss.
    */
   async evaluate(data: Dataset, options: EvaluateOptions = {}): Promise<Evaluation<Tasks>> {
     const { signal, ...asked } = parseOptions('evaluate', evaluateSchema, options)
@@ -392,6 +393,7 @@ export class Model<
     if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
     checkDataPlacement(settings.dataPlacement, this.#compute.device)
     const measuring = measuringOf('fit', this.tasks, settings)
+    if (settings.trainingMetrics) checkScored(this.tasks)
     const checkpoint = this.#checking('fit', { signal })
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
@@ -401,7 +403,8 @@ export class Model<
     // Keep a new model unbuilt until its data are checked: the next call may bring other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     if (known === undefined) await this.#draw(built)
-    const step = this.#lowerBalanced(built, groups, balancing, { clip: settings.clip, scored: settings.trainingMetrics })
+    const { clip, trainingMetrics: scored } = settings
+    const step = lowerBalancedStep(this.#stepped(built), { groups, balancing, clip, scored })
     const { native } = this.#compute
     const started = performance.now()
     const purpose = (state ?? this.#built) ? 'more training' : 'training'
@@ -514,60 +517,9 @@ export class Model<
     return groups
   }
 
-  #lowerStep(built: Built, groups: Groups): LoweredProgram {
-    return this.#lowerBalanced(built, groups, fixed).program
-  }
-
-  /** Lowers a training step, and what its balance of tasks runs beside it. */
-  #lowerBalanced(
-    { runner: { network }, encoder }: Built,
-    groups: Groups,
-    balancing: Balancing,
-    { clip, scored = false }: { readonly clip?: ClipOptions; readonly scored?: boolean } = {},
-  ): BalancedStep {
-    const isFrozen = (weights: Tensor | Table): boolean => groups.of(weights) === null
-    if ([...network.parameters.tensors, ...network.tables].every(isFrozen)) {
-      throw invalidArgument('fit.freeze', 'groups that leave something to train', groups.options.freeze)
-    }
-    const { features, tasks } = encoder
-    const target = { features, tasks, isFrozen }
-    const options = stepOptions(this.#network, groups.of, clip)
-    // The metrics of training compare with what the network takes.
-    const changed = scored ? this.tasks.find(changesTargets) : undefined
-    if (changed !== undefined) {
-      const next = 'leave it out: validation data are measured with the labels as they are'
-      const why = `false beside a task whose labels or row weights training changes, such as '${changed.name}'`
-      throw invalidArgument('fit.trainingMetrics', why, scored, next)
-    }
-    const { before, after } = needsOf(balancing)
-    const readsGram = before === 'gram' || after === 'gram'
-    if (readsGram && 'on' in balancing && balancing.on === 'parameters') {
-      const separate = this.#definition.lowerTaskGradients(this.#network, target)
-      if (separate.grams.length === 0) throw nothingShared(balancing)
-      if (scored)
-        throw invalidArgument(
-          'fit.trainingMetrics',
-          'false beside a balance on parameters',
-          scored,
-          'balance on the representation, or leave it out',
-        )
-      return { balancing, program: lowerStep({ ...network, ...separate }, options), separate }
-    }
-    const plain = groups.options.freeze.length === 0 && !scored
-    const rows = plain ? network : this.#definition.lower(this.#network, { ...target, scored })
-    const program = lowerStep(rows, options)
-    if (readsGram) {
-      const { rows: measured, grams } = this.#definition.lowerRepresentation(this.#network, target)
-      if (grams.length === 0) throw nothingBefore(balancing)
-      return { balancing, program, before: { program: measured, grams } }
-    }
-    const losses = before === 'losses' || after === 'again' ? this.#definition.lowerLosses(this.#network, target) : undefined
-    return {
-      balancing,
-      program,
-      before: before === 'losses' && losses ? { program: losses, grams: [] } : undefined,
-      after: after === 'again' ? losses : undefined,
-    }
+  /** What a training step is lowered for. */
+  #stepped({ runner: { network }, encoder: { features, tasks } }: Built): SteppedModel {
+    return { definition: this.#definition, options: this.#network, network, target: { features, tasks } }
   }
 
   #need(what: string): Built {
@@ -630,24 +582,13 @@ function checkNamed<Spec extends { readonly name: string }>(
   return parsed
 }
 
-const fixed = parseBalancing('fixed')
-
-function nothingShared({ method }: Balancing): Error {
-  return invalidArgument(
-    'fit.balance',
-    'a model whose tasks share dense parameters that are trained, such as experts or a bottom',
-    method,
-    "choose a method that reads losses alone, such as 'uncertainty'",
-  )
-}
-
-function nothingBefore({ method }: Balancing): Error {
-  return invalidArgument(
-    'fit.balance.on',
-    'trained embeddings or bottom layers in front of the experts',
-    method,
-    "set on: 'parameters'",
-  )
+/** The metrics of training compare with the labels that the network takes. @throws ERR_MULTIGATE_ARGUMENT for a task that changes its own. */
+function checkScored(tasks: readonly Task[]): void {
+  const changed = tasks.find(changesTargets)
+  if (changed === undefined) return
+  const next = 'leave it out: validation data are measured with the labels as they are'
+  const why = `false beside a task whose labels or row weights training changes, such as '${changed.name}'`
+  throw invalidArgument('fit.trainingMetrics', why, true, next)
 }
 
 /** The names of features with an embedding. */

@@ -21,6 +21,7 @@ import type { RowSource } from '../runtime/row-source.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { unknownIn } from '../runtime/unknown.js'
 import type { WeightMemory } from '../runtime/weights.js'
+import type { BalancedStep } from './balanced-step.js'
 import {
   type Callback,
   type CallbackLike,
@@ -38,7 +39,7 @@ import { LearningRates } from './learning-rates.js'
 import type { FitValues } from './options.js'
 import type { Drawn, TrainingState } from './state.js'
 import { StepLoop } from './step-loop.js'
-import { type BalancedStep, checkTaskWeights, TaskBalance } from './task-balance.js'
+import { checkTaskWeights, TaskBalance } from './task-balance.js'
 
 /** What a run of `fit` works on. The caller owns all of it. */
 export interface FitRun {

@@ -4,27 +4,16 @@
 import { z } from 'zod'
 
 import type { Balancer, BalancerState } from '../balancing/balancer.js'
-import { type Balancing, balancerOf } from '../balancing/registry.js'
+import { balancerOf } from '../balancing/registry.js'
 import { invalidArgument, parseOptions, quote } from '../core/check.js'
 import type { LoweredProgram } from '../core/program.js'
 import { amount } from '../core/schemas.js'
-import type { GramPlace, NetworkTask, TaskGradients } from '../models/network.js'
+import type { GramPlace, NetworkTask } from '../models/network.js'
 import type { NativePlan, RunRequest } from '../native/binding.js'
 import { type EpochLosses, lossPlace } from '../runtime/losses.js'
 import { checkRowsFit } from '../runtime/memory-budget.js'
 import type { NetworkRunner } from '../runtime/runner.js'
-
-/** A step with weighted tasks, and the programs that its method needs. */
-export interface BalancedStep {
-  readonly balancing: Balancing
-  readonly program: LoweredProgram
-  /** The step has a gradient per task. It is cut: first their Gram matrix, then, with weights, their sum. Undefined: one gradient. */
-  readonly separate?: Pick<TaskGradients, 'grams' | 'weights'> | undefined
-  /** Runs before the step, for its losses and its Gram matrix. Undefined: the method does not read them before. */
-  readonly before?: { readonly program: LoweredProgram; readonly grams: readonly GramPlace[] } | undefined
-  /** Runs after the step, for the losses after the update. */
-  readonly after?: LoweredProgram | undefined
-}
+import type { BalancedStep } from './balanced-step.js'
 
 /** What balancing did in an epoch: means over its steps. */
 export interface BalanceRecord {
