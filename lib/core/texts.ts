@@ -1,4 +1,4 @@
-// Distinct texts of a column or a vocabulary. A single map holds at most 2^24 and pauses for a second when it grows beyond some
+// Distinct texts of a column, in JavaScript's memory. A single map holds at most 2^24 and pauses for a second when it grows beyond some
 // millions. So one map holds the first texts, which is enough for most columns, and many maps share the rest.
 
 import { getHeapStatistics } from 'node:v8'

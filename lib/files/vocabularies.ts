@@ -5,10 +5,9 @@ import { isTypedArray } from '../core/arrays.js'
 import { quote } from '../core/check.js'
 import { FormatError } from '../core/errors.js'
 import { inSlices, type Sliced, sliceValues } from '../core/slices.js'
-import { Texts } from '../core/texts.js'
+import { TextIndex } from '../core/text-index.js'
 import type { Encoder } from '../features/encode/encoder.js'
-import { indexOfKeys } from '../features/encode/key-counter.js'
-import type { KeyIndex } from '../features/encode/key-index.js'
+import { indexOfKeys, type KeyIndex } from '../features/encode/key-index.js'
 import type { SafetensorsFile, TensorSource } from '../io/safetensors.js'
 
 /** Prefix of all these tensors. */
@@ -20,7 +19,7 @@ const nameOf = (feature: string, part: 'values' | 'bytes' | 'offsets'): string =
 export function vocabularyNames(encoders: readonly Encoder[]): string[] {
   return encoders.flatMap((encoder) => {
     if (encoder.kind === 'dense' || encoder.vocabulary === undefined) return []
-    const parts = encoder.vocabulary instanceof Texts ? (['bytes', 'offsets'] as const) : (['values'] as const)
+    const parts = encoder.vocabulary instanceof TextIndex ? (['bytes', 'offsets'] as const) : (['values'] as const)
     return parts.map((part) => nameOf(encoder.feature.name, part))
   })
 }
@@ -34,7 +33,7 @@ export async function vocabularyTensors(encoders: readonly Encoder[]): Promise<T
   for (const encoder of encoders) {
     if (encoder.kind === 'dense' || encoder.vocabulary === undefined) continue
     const { vocabulary, feature } = encoder
-    if (vocabulary instanceof Texts) tensors.push(...(await textTensors(feature.name, vocabulary)))
+    if (vocabulary instanceof TextIndex) tensors.push(...(await textTensors(feature.name, vocabulary)))
     else
       tensors.push({
         name: nameOf(feature.name, 'values'),
@@ -53,29 +52,29 @@ function* numbersOf(vocabulary: KeyIndex): Generator<Float64Array> {
   }
 }
 
-async function textTensors(feature: string, vocabulary: Texts): Promise<TensorSource[]> {
+async function textTensors(feature: string, vocabulary: TextIndex): Promise<TensorSource[]> {
   const ends = await inSlices(endsOf(vocabulary))
   return [
-    { name: nameOf(feature, 'bytes'), shape: [ends.at(-1) ?? 0], dtype: 'U8', chunks: () => bytesOf(vocabulary) },
+    { name: nameOf(feature, 'bytes'), shape: [ends.at(-1) ?? 0], dtype: 'U8', chunks: () => bytesOf(vocabulary, ends) },
     { name: nameOf(feature, 'offsets'), shape: [ends.length], dtype: 'I64', chunks: () => offsetsOf(ends) },
   ]
 }
 
 /** [n + 1], starting at 0. */
-function* endsOf(vocabulary: Texts): Sliced<Float64Array> {
+function* endsOf(vocabulary: TextIndex): Sliced<Float64Array> {
   const ends = new Float64Array(vocabulary.size + 1)
-  for (let index = 0; index < vocabulary.size; index += 1) {
-    ends[index + 1] = (ends[index] ?? 0) + Buffer.byteLength(vocabulary.keyAt(index))
-    if (index % chunkKeys === 0) yield
+  for (let start = 0; start < vocabulary.size; start += chunkKeys) {
+    const lengths = vocabulary.lengths(start, Math.min(chunkKeys, vocabulary.size - start))
+    for (const [at, length] of lengths.entries()) ends[start + at + 1] = (ends[start + at] ?? 0) + length
+    yield
   }
   return ends
 }
 
-function* bytesOf(vocabulary: Texts): Generator<Uint8Array> {
+function* bytesOf(vocabulary: TextIndex, ends: Float64Array): Generator<Uint8Array> {
   for (let start = 0; start < vocabulary.size; start += chunkKeys) {
-    const texts: string[] = []
-    for (let index = start; index < Math.min(start + chunkKeys, vocabulary.size); index += 1) texts.push(vocabulary.keyAt(index))
-    yield Buffer.from(texts.join(''))
+    const end = Math.min(start + chunkKeys, vocabulary.size)
+    yield vocabulary.bytes(start, end - start, (ends[end] ?? 0) - (ends[start] ?? 0))
   }
 }
 
@@ -111,17 +110,20 @@ export async function readVocabulary(path: string, file: SafetensorsFile, featur
   if (!isTypedArray(ends, 'BigInt64Array')) throw wrong(offsets, `expected I64, found ${file.entry(offsets).dtype}`)
   const problem = await inSlices(problemOf(ends, text.length))
   if (problem !== undefined) throw wrong(offsets, problem)
-  // Keep a byte order mark: it is part of the value.
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  const size = ends.length - 1
-  const textAt = (at: number): string => {
-    try {
-      return decoder.decode(text.subarray(Number(ends[at]), Number(ends[at + 1])))
-    } catch {
-      throw wrong(bytes, `expected UTF-8, found other bytes in value ${at}`)
-    }
+  const wrongAt = (at: number): FormatError => wrong(bytes, `expected UTF-8, found other bytes in value ${at}`)
+  return twice((await inSlices(indexOfBytes(text, ends, wrongAt))) as KeyIndex, ends.length - 1)
+}
+
+function* indexOfBytes(text: Uint8Array, ends: BigInt64Array, wrongAt: (at: number) => FormatError): Sliced<TextIndex> {
+  const index = new TextIndex()
+  for (let start = 0; start < ends.length - 1; start += chunkKeys) {
+    const [first, ...rest] = Array.from(ends.subarray(start, start + chunkKeys + 1), Number) as [number, ...number[]]
+    const own = Float64Array.from(rest, (end) => end - first)
+    const added = index.addBytes(text.subarray(first, first + (own.at(-1) ?? 0)), own)
+    if (added < own.length) throw wrongAt(start + added)
+    yield
   }
-  return twice(await inSlices(indexOfKeys(what, 'string', size, textAt)), size)
+  return index
 }
 
 /** What is wrong with these offsets into `bytes` bytes; undefined if nothing is. */

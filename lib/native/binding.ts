@@ -108,6 +108,40 @@ export interface ColumnSpec {
  */
 export type DataPlacement = 'auto' | 'device' | 'host'
 
+/**
+ * Distinct texts, numbered in order of first appearance. Half of a surrogate pair is in no text: UTF-8 cannot hold it. Numbers that no
+ * text has are ERR_MULTIGATE_ARGUMENT.
+ */
+export interface NativeTexts {
+  readonly size: number
+  /** The number of a text, or -1. */
+  indexOf(text: string): number
+  /** The number of a text. A new text gets a new number. -1 for a text with half of a surrogate pair. */
+  add(text: string): number
+  /** Writes what `indexOf` says of each text. */
+  indexOfAll(texts: readonly string[], into: Int32Array): void
+  /** Writes what `add` says of each text. */
+  addAll(texts: readonly string[], into: Int32Array): void
+  at(number: number): string
+  /** Adds texts of another index, in this order. */
+  addFrom(other: NativeTexts, numbers: Int32Array): void
+  /**
+   * Adds texts that lie side by side. Text i ends before byte `ends[i]`, where the next one starts.
+   * @returns how many texts were added or known before the first that is not UTF-8.
+   */
+  addBytes(bytes: Uint8Array, ends: Float64Array): number
+  /** Writes the bytes of each text from number `first` on. */
+  readLengths(first: number, into: Int32Array): void
+  /** Writes `count` texts side by side. @returns how many bytes these are. */
+  readBytes(first: number, count: number, into: Uint8Array): number
+  /** Begins to sort texts by `counts[number]`, the largest first, then by text as JavaScript compares texts. */
+  beginOrder(numbers: Int32Array, counts: Float64Array): void
+  /** Goes on for about `work` comparisons. @returns whether all is sorted. */
+  advanceOrder(work: number): boolean
+  /** Ends the sort and writes the numbers in order. */
+  endOrder(into: Int32Array): void
+}
+
 export interface RunRequest {
   rows: number
   /** One entry per row input buffer, in the program's order: arrays of rows * width ... */
@@ -253,6 +287,7 @@ export interface NativeBinding {
   createMemory(device: DeviceName, elements: number): NativeMemory
   /** @throws ERR_MULTIGATE_OUT_OF_MEMORY, before any allocation, if this machine cannot hold the columns. */
   createColumns(columns: readonly ColumnSpec[], rows: number): NativeColumns
+  createTexts(): NativeTexts
   /** @throws ERR_MULTIGATE_PROGRAM for a program that is not well formed, ERR_MULTIGATE_UNSUPPORTED for an unknown ISA. */
   compile(device: DeviceName, program: ProgramSpec, options: { isa?: string; precision?: Precision }): NativePlan
   /** The FMA peak of this machine in GFLOP/s, for one ISA and a number of threads. Benchmarks compare with it. */

@@ -56,6 +56,11 @@ Napi::Value create_columns(const Napi::CallbackInfo& info) {
   return environment.wrap(environment.columns, read_columns(info[0], info[1]));
 }
 
+Napi::Value create_texts(const Napi::CallbackInfo& info) {
+  Environment& environment = Environment::of(info.Env());
+  return environment.wrap(environment.texts, std::make_shared<Texts>());
+}
+
 mg_precision to_precision(const Napi::Value& value) {
   static const char* const kPrecisions[] = {"float32", "bfloat16", "tf32", nullptr};  // in the order of mg_precision
   if (value.IsUndefined()) return MG_PRECISION_F32;
@@ -107,6 +112,7 @@ Napi::Object fill(Napi::Object exports, const Library* library) {
   add<give_way>(exports, "giveWay", library);
   add<create_memory>(exports, "createMemory", library);
   add<create_columns>(exports, "createColumns", library);
+  add<create_texts>(exports, "createTexts", library);
   add<compile>(exports, "compile", library);
   add<measure_peak>(exports, "peak", library);
   return exports;
@@ -130,6 +136,7 @@ Environment::Environment(Napi::Env env)
       columns(Napi::Persistent(ColumnsHandle::define(env))),
       plan(Napi::Persistent(PlanHandle::define(env))),
       step(Napi::Persistent(StepHandle::define(env))),
+      texts(Napi::Persistent(TextsHandle::define(env))),
       float32_(Napi::Persistent(env.Global().Get("Float32Array").As<Napi::Function>())),
       float64_(Napi::Persistent(env.Global().Get("Float64Array").As<Napi::Function>())) {}
 

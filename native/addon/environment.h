@@ -35,7 +35,7 @@ class Environment {
   explicit Environment(Napi::Env env);
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-  Napi::FunctionReference memory, columns, plan, step;
+  Napi::FunctionReference memory, columns, plan, step, texts;
 
   const Library& add_library(Napi::Function error_class);
   /// The library of the current call. Null outside calls and without the library: then errors are plain Errors with a code.
@@ -67,7 +67,7 @@ class Environment {
   /// The object for the handle under construction. @throws Failure if there is none.
   template <class Engine>
   std::shared_ptr<Engine> take_pending() {
-    if (pending_ == nullptr) throw Failure(Code::argument, "this class has no public constructor; use createMemory, createColumns, compile or begin");
+    if (pending_ == nullptr) throw Failure(Code::argument, "this class has no public constructor; use createMemory, createColumns, createTexts, compile or begin");
     return std::static_pointer_cast<Engine>(std::move(pending_));
   }
 

@@ -54,5 +54,6 @@ template class HandleBase<MemoryHandle, Memory>;
 template class HandleBase<ColumnsHandle, Columns>;
 template class HandleBase<PlanHandle, Plan>;
 template class HandleBase<StepHandle, OpenStep>;
+template class HandleBase<TextsHandle, Texts>;
 
 }  // namespace multigate::addon

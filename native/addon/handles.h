@@ -1,4 +1,4 @@
-// The classes that JavaScript holds: Memory, Columns, Plan and Step. Each wraps a reference to an engine object and makes every
+// The classes that JavaScript holds: Memory, Columns, Plan, Step and Texts. Each wraps a reference to an engine object and makes every
 // call safe: it checks the type tags of the receiver and of every handle argument.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "engine/memory.h"
 #include "engine/open_step.h"
 #include "engine/plan.h"
+#include "engine/texts.h"
 
 namespace multigate::addon {
 
@@ -139,6 +140,35 @@ class StepHandle : public HandleBase<StepHandle, OpenStep> {
   Napi::Value read_stored(const Napi::CallbackInfo& info);
   Napi::Value write_stored(const Napi::CallbackInfo& info);
   Napi::Value end(const Napi::CallbackInfo& info);
+};
+
+class TextsHandle : public HandleBase<TextsHandle, Texts> {
+ public:
+  static constexpr const char* kName = "Texts";
+  static const napi_type_tag kTag;
+  static Napi::Function define(Napi::Env env);
+  explicit TextsHandle(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value size(const Napi::CallbackInfo& info);
+  Napi::Value index_of(const Napi::CallbackInfo& info);
+  Napi::Value add(const Napi::CallbackInfo& info);
+  Napi::Value index_of_all(const Napi::CallbackInfo& info);
+  Napi::Value add_all(const Napi::CallbackInfo& info);
+  Napi::Value at(const Napi::CallbackInfo& info);
+  Napi::Value add_from(const Napi::CallbackInfo& info);
+  Napi::Value add_bytes(const Napi::CallbackInfo& info);
+  Napi::Value read_lengths(const Napi::CallbackInfo& info);
+  Napi::Value read_bytes(const Napi::CallbackInfo& info);
+  Napi::Value begin_order(const Napi::CallbackInfo& info);
+  Napi::Value advance_order(const Napi::CallbackInfo& info);
+  Napi::Value end_order(const Napi::CallbackInfo& info);
+  /// Reports memory that has been allocated since the last call.
+  void account_growth(Napi::Env env);
+  TextOrder& order() const;
+
+  int64_t reported_ = 0;
+  std::unique_ptr<TextOrder> order_;
 };
 
 /// Columns as the ColumnSpecs describe, all zero. @throws Failure.

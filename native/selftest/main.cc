@@ -11,6 +11,7 @@
 #include "selftest/golden/golden.h"
 #include "selftest/hostile.h"
 #include "selftest/steady.h"
+#include "selftest/texts.h"
 #include "selftest/timing/timing.h"
 
 #if defined(MG_SELFTEST_CUDA)
@@ -237,6 +238,7 @@ int main(int count, char** arguments) {
 #endif
     selftest::check_hostile_files(report);
     selftest::check_hostile_programs(report, places);
+    selftest::check_texts(report);
     if (!options.steady.empty()) selftest::check_steady(report, options.steady, options.timing.only);
     check_random(report, options, places, reference);
     if (!options.golden.empty()) {

@@ -51,7 +51,11 @@ export class IdEncoding {
     this.#feature = feature
     this.#source = source
     this.#width = width
-    this.#reader = new KeyReader((key) => source.idOf(key), source.type, source.asIs === true ? source.tableRows : 0)
+    this.#reader = new KeyReader(
+      { of: (key) => source.idOf(key), ofTexts: source.idsOf?.bind(source) },
+      source.type,
+      source.asIs === true ? source.tableRows : 0,
+    )
   }
 
   /**

@@ -10,8 +10,7 @@ import { type DenseFeature, type Feature, parseFeature, type SequenceFeature, ty
 import { denseEncoder, denseFitter } from './dense.js'
 import type { DenseEncoder, Encoder, Fitter, SequenceEncoder, SparseEncoder, ValueCounts } from './encoder.js'
 import { fittedIds, givenIds } from './ids.js'
-import { indexOfKeys } from './key-counter.js'
-import { type KeyIndex, NumberIndex } from './key-index.js'
+import { indexOfKeys, type KeyIndex, NumberIndex } from './key-index.js'
 import { sequenceEncoder, sequenceFitter } from './sequence.js'
 import { sparseEncoder, sparseFitter } from './sparse.js'
 
@@ -114,9 +113,10 @@ const fittedState = z.strictObject({
 
 function listedKeys(values: readonly string[] | readonly number[]): KeyIndex {
   if (values.length === 0) return new NumberIndex('vocabulary')
-  return atOnce(
-    indexOfKeys('vocabulary', typeof values[0] === 'string' ? 'string' : 'number', values.length, (at) => values[at] ?? 0),
-  )
+  const type = typeof values[0] === 'string' ? 'string' : 'number'
+  const keys = atOnce(indexOfKeys('vocabulary', type, values.length, (at) => values[at] ?? 0))
+  if (keys.size === values.length) return keys
+  throw new FormatError('vocabulary: expected valid Unicode texts, found half of a surrogate pair in one')
 }
 
 function savedFeature(what: string, saved: unknown): Feature {

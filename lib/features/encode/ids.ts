@@ -4,10 +4,10 @@
 import { numberOf, sameNumber, type ValueType } from '../../core/columns.js'
 import { hashedId, hashedNumber } from '../../core/hash.js'
 import { atOnce } from '../../core/slices.js'
+import { Texts } from '../../core/texts.js'
 import type { IdOptions } from '../spec/id-options.js'
-import { describeType, type Key } from './cast.js'
-import { indexOfKeys } from './key-counter.js'
-import type { KeyIndex } from './key-index.js'
+import { describeType, isNumeric, type Key } from './cast.js'
+import { indexOfKeys, type KeyIndex } from './key-index.js'
 import { type Expected, refused } from './key-reader.js'
 
 export interface IdSource extends Expected {
@@ -20,6 +20,8 @@ export interface IdSource extends Expected {
   /** The id of a value that is not of the feature's type. Absent if that is an error. */
   readonly outside?: number | undefined
   idOf(key: Key): number
+  /** Writes what `idOf` says of each text. Absent where that is no faster. */
+  idsOf?: ((texts: readonly string[], into: Int32Array) => void) | undefined
   /** Whether an integer in [0, tableRows) is its own id. */
   readonly asIs?: boolean | undefined
   /** Whether id 0 is an ordinary value. */
@@ -47,7 +49,15 @@ export function givenIds(options: IdOptions, type: ValueType | undefined): IdSou
 /** The id source of a fitted vocabulary. Unknown values get id 0. */
 export function fittedIds(vocabulary: KeyIndex, type: ValueType | undefined): IdSource {
   const source = { type, tableRows: vocabulary.size + 1, missing: 0, vocabulary }
-  if (type !== undefined) return { ...source, idOf: (key) => vocabulary.indexOf(key) + 1 }
+  if (type !== undefined) {
+    const idsOf =
+      vocabulary.indexOfAll &&
+      ((texts: readonly string[], into: Int32Array) => {
+        vocabulary.indexOfAll?.(texts, into)
+        for (let at = 0; at < into.length; at += 1) into[at] = (into[at] ?? 0) + 1
+      })
+    return { ...source, idOf: (key) => vocabulary.indexOf(key) + 1, idsOf }
+  }
   const texts = typeof vocabulary.keyAt(0) === 'string'
   return {
     ...source,
@@ -83,11 +93,16 @@ function integersAsIds(size: number, type: ValueType | undefined, outside: numbe
 function listedIds(values: readonly Key[], type: ValueType | undefined): IdSource {
   const ofValues = typeof values[0] === 'string' ? 'string' : 'number'
   const keys = type === 'number' ? values.map((value) => sameNumber(Number(value))) : values
-  const { vocabulary: _, ...source } = fittedIds(
-    atOnce(indexOfKeys('vocabulary', type ?? ofValues, keys.length, (at) => keys[at] ?? '')),
-    type,
-  )
+  const { vocabulary: _, ...source } = fittedIds(listedKeys(keys, type ?? ofValues), type)
   return { ...source, expected: `${describeType(type ?? ofValues)}, as in the vocabulary` }
+}
+
+/** Listed texts may be any, also those that UTF-8 cannot hold: a model's file has them in its JSON. */
+function listedKeys(keys: readonly Key[], type: ValueType): KeyIndex {
+  if (isNumeric(type)) return atOnce(indexOfKeys('vocabulary', type, keys.length, (at) => keys[at] ?? ''))
+  const texts = new Texts('vocabulary')
+  for (const key of keys) texts.add(String(key))
+  return texts as KeyIndex
 }
 
 function bucketIds(boundaries: readonly number[], type: ValueType | undefined): IdSource {

@@ -3,11 +3,9 @@
 import type { ScalarColumn, ValueType } from '../../core/columns.js'
 import { allocate } from '../../core/memory.js'
 import { type Sliced, sliceValues } from '../../core/slices.js'
-import { sortedBy } from '../../core/sort.js'
-import type { Key } from './cast.js'
 import { wrongValue } from './errors.js'
-import { type KeyIndex, keyIndexFor } from './key-index.js'
-import { absent, KeyReader, refused } from './key-reader.js'
+import { type CountedKeys, type KeyIndex, keyIndexFor } from './key-index.js'
+import { absent, KeyReader } from './key-reader.js'
 
 /** Half of a surrogate pair. UTF-8, and so a saved file, cannot hold it. */
 export const loneSurrogate = /\p{Surrogate}/u
@@ -18,7 +16,7 @@ const blockValues = 2 ** 14
 export class KeyCounter {
   readonly type: ValueType
   readonly #what: string
-  readonly #index: KeyIndex
+  readonly #index: CountedKeys
   readonly #reader: KeyReader
   #counts = new Float64Array(64)
   readonly #block = new Int32Array(blockValues)
@@ -27,8 +25,9 @@ export class KeyCounter {
   constructor(what: string, type: ValueType) {
     this.type = type
     this.#what = what
-    this.#index = keyIndexFor(type, what)
-    this.#reader = new KeyReader((key) => this.#add(key), type)
+    const index = keyIndexFor(type, what)
+    this.#index = index
+    this.#reader = new KeyReader({ of: (key) => index.add(key), ofTexts: index.addAll?.bind(index) }, type)
   }
 
   /** Counts the values at positions `from` to `to` (exclusive). @returns the first refused position, or -1. */
@@ -77,28 +76,8 @@ export class KeyCounter {
       if ((counts[key] ?? 0) >= Math.max(1, minCount)) kept[size++] = key
       if (key % sliceValues === 0) yield
     }
-    const order = yield* sortedBy(kept.subarray(0, size), (left, right) => {
-      return (counts[right] ?? 0) - (counts[left] ?? 0) || (index.keyAt(left) < index.keyAt(right) ? -1 : 1)
-    })
-    return yield* indexOfKeys(this.#what, this.type, size, (position) => index.keyAt(order[position] ?? 0))
+    return yield* index.picked(yield* index.sorted(kept.subarray(0, size), counts))
   }
-
-  #add(key: Key): number {
-    if (typeof key === 'string' && loneSurrogate.test(key)) return refused
-    return this.#index.add(key)
-  }
-}
-
-/** An index of keys in a given order. */
-export function* indexOfKeys(what: string, type: ValueType, size: number, keyAt: (position: number) => Key): Sliced<KeyIndex> {
-  const index = keyIndexFor(type, what)
-  for (let start = 0; start < size; start += blockValues) {
-    const end = Math.min(start + blockValues, size)
-    if (start === 0 && index.reserve !== undefined) yield* index.reserve(size)
-    for (let position = start; position < end; position += 1) index.add(keyAt(position))
-    yield
-  }
-  return index
 }
 
 /** The error for a text that no file can hold. */

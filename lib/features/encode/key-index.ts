@@ -5,7 +5,8 @@ import type { ValueType } from '../../core/columns.js'
 import { MultigateError } from '../../core/errors.js'
 import { allocate } from '../../core/memory.js'
 import { type Sliced, sliceValues } from '../../core/slices.js'
-import { Texts } from '../../core/texts.js'
+import { sortedBy } from '../../core/sort.js'
+import { TextIndex } from '../../core/text-index.js'
 import { isNumeric, type Key } from './cast.js'
 
 export interface KeyIndex<K extends Key = Key> {
@@ -16,20 +17,46 @@ export interface KeyIndex<K extends Key = Key> {
   /** The number of a key. A new key gets a new number. Call `reserve` first, if it exists. */
   add(key: K): number
   keyAt(index: number): K
+  /** Writes what `indexOf` says of each key. Absent where that is no faster. */
+  indexOfAll?(keys: readonly K[], into: Int32Array): void
+  /** Writes what `add` says of each key. Absent where that is no faster. */
+  addAll?(keys: readonly K[], into: Int32Array): void
   /** Makes room for `more` keys. Absent if `add` makes room itself. @throws ERR_MULTIGATE_OUT_OF_MEMORY. */
   reserve?(more: number): Sliced<void>
 }
+
+/** Keys that a vocabulary can be picked from. */
+export interface CountedKeys<K extends Key = Key> extends KeyIndex<K> {
+  /** These numbers by count, the largest first, then by key. @param counts by number. */
+  sorted(numbers: Int32Array, counts: Float64Array): Sliced<Int32Array>
+  /** A new index of the keys with these numbers, in this order. */
+  picked(numbers: Int32Array): Sliced<KeyIndex<K>>
+}
+
+/** Keys between two yields. */
+const blockKeys = 2 ** 14
 
 /** Ids are 32-bit integers. */
 const mostKeys = 2 ** 31 - 2
 
 /** An index for the keys of a type. @param what names the owner of the keys in an error about memory. */
-export function keyIndexFor(type: ValueType, what: string): KeyIndex {
-  return isNumeric(type) ? new NumberIndex(what) : (new Texts(what) as KeyIndex)
+export function keyIndexFor(type: ValueType, what: string): CountedKeys {
+  return isNumeric(type) ? new NumberIndex(what) : (new TextIndex() as CountedKeys)
+}
+
+/** An index of keys in a given order. @param what names the owner of the keys in an error about memory. */
+export function* indexOfKeys(what: string, type: ValueType, size: number, keyAt: (position: number) => Key): Sliced<KeyIndex> {
+  const index = keyIndexFor(type, what)
+  if (index.reserve !== undefined) yield* index.reserve(size)
+  for (let position = 0; position < size; position += 1) {
+    index.add(keyAt(position))
+    if (position % blockKeys === 0) yield
+  }
+  return index
 }
 
 /** Numbers in a hash table with open addressing over typed arrays, at most half full. */
-export class NumberIndex implements KeyIndex<number> {
+export class NumberIndex implements CountedKeys<number> {
   readonly #what: string
   #size = 0
   #keys = new Float64Array(64)
@@ -69,6 +96,17 @@ export class NumberIndex implements KeyIndex<number> {
 
   keyAt(index: number): number {
     return this.#keys[index] ?? NaN
+  }
+
+  *sorted(numbers: Int32Array, counts: Float64Array): Sliced<Int32Array> {
+    return yield* sortedBy(numbers, (left, right) => {
+      return (counts[right] ?? 0) - (counts[left] ?? 0) || (this.keyAt(left) < this.keyAt(right) ? -1 : 1)
+    })
+  }
+
+  *picked(numbers: Int32Array): Sliced<KeyIndex<number>> {
+    const keyAt = (position: number) => this.keyAt(numbers[position] ?? 0)
+    return (yield* indexOfKeys(this.#what, 'number', numbers.length, keyAt)) as KeyIndex<number>
   }
 
   *reserve(more: number): Sliced<void> {

@@ -11,8 +11,13 @@ export const absent = -2
 export const refused = -1
 const unresolved = -3
 
-/** Gives a number >= 0 for a key, or `refused`. */
-export type Resolver = (key: Key) => number
+/** Gives keys their results. */
+export interface Resolver {
+  /** A number >= 0, or `refused`. */
+  of(key: Key): number
+  /** Writes what `of` says of each text. Absent where that is no faster. */
+  ofTexts?: ((texts: readonly string[], into: Int32Array) => void) | undefined
+}
 
 type Cast = ((value: number) => Key | undefined) | undefined
 
@@ -73,9 +78,9 @@ export class KeyReader {
   }
 
   #numberOf(value: number, open: boolean, cast: Cast): number {
-    if (open) return Number.isFinite(value) ? this.#resolve(value) : refused
+    if (open) return Number.isFinite(value) ? this.#resolve.of(value) : refused
     const key = Number.isFinite(value) ? cast?.(value) : undefined
-    return key === undefined ? refused : this.#resolve(key)
+    return key === undefined ? refused : this.#resolve.of(key)
   }
 
   /** A cache of recent integers and their results: most integers recur. It grows only for many values. */
@@ -87,16 +92,32 @@ export class KeyReader {
   #readTexts(column: StringColumn, from: number, to: number, into: Int32Array): void {
     const { codes, dictionary } = column
     const resolved = this.#resolvedOf(dictionary)
-    const cast = this.#type === undefined ? (text: string) => text : castTexts(this.#type, column)
+    this.#resolveTexts(column, from, to, resolved)
     for (let position = from; position < to; position += 1) {
       const code = codes[position] ?? -1
-      let found = code < 0 ? absent : (resolved[code] ?? unresolved)
-      if (found === unresolved) {
-        const key = cast?.(dictionary[code] ?? '')
-        resolved[code] = found = key === undefined ? refused : this.#resolve(key)
-      }
-      into[position - from] = found
+      into[position - from] = code < 0 ? absent : (resolved[code] ?? refused)
     }
+  }
+
+  /** Resolves the texts that are met for the first time. */
+  #resolveTexts(column: StringColumn, from: number, to: number, resolved: Int32Array): void {
+    const { codes, dictionary } = column
+    const cast = this.#type === undefined ? (text: string) => text : castTexts(this.#type, column)
+    const [texts, places]: [string[], number[]] = [[], []]
+    for (let position = from; position < to; position += 1) {
+      const code = codes[position] ?? -1
+      if (code < 0 || resolved[code] !== unresolved) continue
+      const key = cast?.(dictionary[code] ?? '')
+      if (typeof key === 'string' && this.#resolve.ofTexts !== undefined) {
+        resolved[code] = refused
+        texts.push(key)
+        places.push(code)
+      } else resolved[code] = key === undefined ? refused : this.#resolve.of(key)
+    }
+    if (texts.length === 0) return
+    const results = new Int32Array(texts.length)
+    this.#resolve.ofTexts?.(texts, results)
+    for (const [at, code] of places.entries()) resolved[code] = results[at] ?? refused
   }
 
   /** The known results of a dictionary's texts. A dictionary may have grown since the last call. */
