@@ -107,6 +107,7 @@ export type { OptimizerForm } from './optimizers/form.js'
 export { type Ftrl, type FtrlOptions, ftrl } from './optimizers/ftrl.js'
 export type { Optimizer } from './optimizers/optimizer.js'
 export { type RMSprop, type RMSpropOptions, rmsprop } from './optimizers/rmsprop.js'
+export { type RowwiseAdagrad, type RowwiseAdagradOptions, rowwiseAdagrad } from './optimizers/rowwise-adagrad.js'
 export type {
   ConstantSchedule,
   CosineRestartsSchedule,

@@ -8,6 +8,7 @@
 //   collect_kernel  one thread per occurrence: makes the lists
 //   launch_sort     sorts each list by id
 //   launch_table_sums, once per rule and size of pieces in use: see table_sums.cu
+// Row-wise Adagrad needs a row's gradient whole: it is kept first, as long as the batch's gradient.
 // Everything up to the sort needs only ids and runs in parallel to the row ops. The only gradients in memory are the batch's and partial sums.
 // Bytes per occurrence: 12 to collect it, 20 per digit of its sort, 8 + 4 dim to sum it. Bytes per updated row: 8 dim, and as many per moment.
 #include <algorithm>
@@ -25,14 +26,14 @@ constexpr int kThreads = 256;
 __global__ void prepare_kernel(TableBatch b, const double* scalars) {
   begin_kernel();
   for (int t = static_cast<int>(threadIdx.x); t < b.table_count; t += kThreads) {
-    TablePlace place{step_of(b.tables[t].source, scalars), 0, 0, 0, 0};
+    TablePlace place{step_of(b.tables[t].source, scalars), 0, 0, 0, 0, 0};
     const int64_t count = b.rows * b.tables[t].ids;
     ListToSort list{b.rows * b.tables[t].ids_before, count, 0, b.tables[t].bits, ListToSort::tiles_of_a_block(count)};
     for (int before = 0; before < t; before++) {
       const TableBlocks blocks = b.tables[before].blocks(b.rows);
       list.first_block += static_cast<uint32_t>(blocks.sort);
       place.sum += blocks.sum, place.combine += blocks.combine, place.sweep += blocks.sweep;
-      place.sums += b.tables[before].sum_floats(b.rows);
+      place.sums += b.tables[before].sum_floats(b.rows), place.gradients += b.tables[before].row_floats(b.rows);
     }
     b.places[t] = place, b.lists[t] = list;
   }
@@ -100,7 +101,7 @@ struct Update {
 
 // Bytes of a step's memory. The parts are in order, each aligned to 256 bytes.
 struct Memory {
-  size_t places, lists, keys[2], values[2], scale, digit_counts, sums, moved, bytes;
+  size_t places, lists, keys[2], values[2], scale, digit_counts, sums, gradients, moved, bytes;
 };
 
 class EmbeddingUpdates final : public Op {
@@ -228,11 +229,11 @@ class EmbeddingUpdates final : public Op {
       bytes += (static_cast<size_t>(items) * item + 255) / 256 * 256;
       return place;
     };
-    int64_t digit_counts = 0, sums = 0;
+    int64_t digit_counts = 0, sums = 0, gradients = 0;
     bool has_mean = false;
     for (const TableUpdate& table : tables_) {
       digit_counts += std::min(ListToSort::tiles(rows * table.ids), kMostSortBlocks) * kSortDigits;
-      sums += table.sum_floats(rows);
+      sums += table.sum_floats(rows), gradients += table.row_floats(rows);
       has_mean = has_mean || table.has_mean;
     }
     Memory at{};
@@ -243,6 +244,7 @@ class EmbeddingUpdates final : public Op {
     at.scale = take(has_mean ? rows * feature_count_ : 0, sizeof(float));
     at.digit_counts = take(digit_counts, sizeof(uint32_t));
     at.sums = take(sums, sizeof(float));
+    at.gradients = take(gradients, sizeof(float));
     at.moved = take(moved_, 1);
     at.bytes = bytes;
     return at;
@@ -263,6 +265,7 @@ class EmbeddingUpdates final : public Op {
             {words(at.values[0]), words(at.values[1])},
             reinterpret_cast<float*>(from + at.scale),
             reinterpret_cast<float*>(from + at.sums),
+            reinterpret_cast<float*>(from + at.gradients),
             reinterpret_cast<uint8_t*>(from + at.moved),
             context.partials()};
   }

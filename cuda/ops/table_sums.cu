@@ -3,6 +3,7 @@
 //   sum_kernel      one warp per chunk of a table's list. Loads all its rows at once into shared memory; then one group of lanes per part of
 //                   a run in the chunk adds them, in order. If the part is a whole run, it updates the row; else it writes a partial sum
 //   combine_kernel  one block per chunk, active if a run leaves the chunk it began in: adds the run's partial sums and updates the row
+//   rows_kernel     only for row-wise Adagrad, for which the kernels above keep gradients and update nothing: one warp per row
 //   sweep_kernel    only for exact tables: updates all rows without a run, with gradient 0
 // A table's sums depend only on its own list.
 #include "cuda/ops/table_update.h"
@@ -69,13 +70,28 @@ __device__ __forceinline__ int64_t first_past(const uint32_t* keys, int64_t stri
   return from;
 }
 
+// gradient += the penalty's.
+template <int kFloats>
+__device__ __forceinline__ Piece<kFloats> penalised(const TableUpdate& table, int64_t row, int piece, Piece<kFloats> gradient, double& loss) {
+  if (table.partials >= 0) add_penalty(table.rates, load_piece<kFloats>(table.to.w + row * table.dim + piece * kFloats), gradient, loss);
+  return gradient;
+}
+
+// `kept`: where a rule that needs the whole row keeps its gradient.
 template <int kRule, int kFloats>
-__device__ __forceinline__ void move_piece(const Own& own, int64_t row, int piece, Piece<kFloats> gradient, double& loss) {
+__device__ __forceinline__ void move_piece(const Own& own, int64_t row, int piece, Piece<kFloats> gradient, double& loss, float* kept) {
   const TableUpdate& table = own.table;
+  gradient = penalised(table, row, piece, gradient, loss);
   const int64_t at = row * table.dim + piece * kFloats;
-  const Piece<kFloats> w = load_piece<kFloats>(table.to.w + at);
-  if (table.partials >= 0) add_penalty(table.rates, w, gradient, loss);
-  update_piece<kRule, kFloats>(table.rule, own.place.step, table.to, at, w, gradient);
+  if constexpr (kRule == kRowwise)
+    store_piece(kept + piece * kFloats, gradient);
+  else
+    update_piece<kRule, kFloats>(table.rule, own.place.step, table.to, at, load_piece<kFloats>(table.to.w + at), gradient);
+}
+
+// The kept gradient of the row whose run holds this place. A run that leaves its first chunk is kept at that chunk's last place.
+__device__ __forceinline__ float* kept_gradient(const TableBatch& b, const Own& own, int64_t place) {
+  return b.gradients + own.place.gradients + place * own.table.dim;
 }
 
 // All threads of the block call it. `block`: the block's number over all launches of the table. `scratch`: one double per warp.
@@ -149,7 +165,7 @@ __global__ void __launch_bounds__(kSumThreads, 2) sum_kernel(TableBatch b, Table
         for (int k = part.first; k < part.end; k++) add_piece(sum, shared.rows[k * lanes + of_group], shared.scale[k]);
         if (part.begins && table.moved >= 0 && c == 0) b.moved[table.moved + part.key] = 1;
         if (part.begins && part.ends)
-          move_piece<kRule, kFloats>(own, part.key, c, sum, loss);
+          move_piece<kRule, kFloats>(own, part.key, c, sum, loss, kept_gradient(b, own, begin + part.first));
         else
           store_piece(b.sums + own.place.sums + (2 * chunk + (part.first > 0 ? 1 : 0)) * table.dim + c * kFloats, sum);
       }
@@ -193,12 +209,29 @@ __global__ void combine_kernel(TableBatch b, TableRange range) {
       if (group == 0 && c < split.pieces) {
         Piece<kFloats> all = load_piece<kFloats>(sums + (2 * chunk + (within ? 1 : 0)) * table.dim + c * kFloats);
         for (int g = 0; g < groups; g++) add_piece(all, shared[g * split.lanes() + c - from], 1);
-        move_piece<kRule, kFloats>(own, key, c, all, loss);
+        move_piece<kRule, kFloats>(own, key, c, all, loss, kept_gradient(b, own, begin + kChunk - 1));
       }
       block_barrier();
     }
   }
   keep_loss(b, own, loss, shared_memory<double>(), blocks.sum + own.block);
+}
+
+// One warp per chunk: updates the rows whose runs begin in it.
+template <int kFloats>
+__global__ void rows_kernel(TableBatch b, TableRange range) {
+  begin_kernel();
+  const Own own = own_table<&TablePlace::sum>(b, range);
+  const TableUpdate& table = own.table;
+  const int64_t begin = (own.block * kSumWarps + warp()) * kChunk, end = begin + kChunk;
+  for (int64_t place = begin; place < end && place < own.count; place++) {
+    const uint32_t key = own.keys[place];
+    if (key == table.padding || (place > 0 && own.keys[place - 1] == key)) continue;
+    const bool leaves = end < own.count && own.keys[end] == key;
+    const float* const gradient = kept_gradient(b, own, leaves ? end - 1 : place);
+    update_row<kFloats>(table.rule, own.place.step, table.to, key, table.split.pieces,
+                        [&](int c) { return load_piece<kFloats>(gradient + c * kFloats); });
+  }
 }
 
 // Updates every row of an exact table that no run has updated.
@@ -210,9 +243,19 @@ __global__ void sweep_kernel(TableBatch b, TableRange range) {
   const RowSplit split = table.split;
   const TableBlocks blocks = table.blocks(b.rows);
   double loss = 0;
-  for (int64_t row = (own.block * kSumThreads + threadIdx.x) >> split.log; row < table.rows; row += blocks.sweep * kSumThreads >> split.log) {
-    if (b.moved[table.moved + row] != 0) continue;
-    for (int c = split.lane(); c < split.pieces; c += split.lanes()) move_piece<kRule, kFloats>(own, row, c, {}, loss);
+  if constexpr (kRule == kRowwise) {
+    for (int64_t row = own.block * kSumWarps + warp(); row < table.rows; row += blocks.sweep * kSumWarps) {
+      if (b.moved[table.moved + row] != 0) continue;
+      for (int c = lane(); c < split.pieces; c += kWarp) penalised<kFloats>(table, row, c, {}, loss);
+      double counted = 0;
+      update_row<kFloats>(table.rule, own.place.step, table.to, row, split.pieces,
+                          [&](int c) { return penalised<kFloats>(table, row, c, {}, counted); });
+    }
+  } else {
+    for (int64_t row = (own.block * kSumThreads + threadIdx.x) >> split.log; row < table.rows; row += blocks.sweep * kSumThreads >> split.log) {
+      if (b.moved[table.moved + row] != 0) continue;
+      for (int c = split.lane(); c < split.pieces; c += split.lanes()) move_piece<kRule, kFloats>(own, row, c, {}, loss, nullptr);
+    }
   }
   keep_loss(b, own, loss, shared_memory<double>(), blocks.sum + blocks.combine + own.block);
 }
@@ -227,6 +270,7 @@ void launch_table_sums(Stream& stream, const TableBatch& batch, const TableRange
                   kLossBytes + kSumWarps * sizeof(ChunkRows<floats()>), batch, range);
     stream.launch(combine_kernel<rule(), floats()>, {static_cast<unsigned>(blocks.combine)}, kCombineThreads,
                   kCombineThreads * sizeof(Piece<floats()>), batch, range);
+    if constexpr (rule() == kRowwise) stream.launch(rows_kernel<floats()>, {static_cast<unsigned>(blocks.sum)}, kSumThreads, 0, batch, range);
     if (blocks.sweep > 0) stream.launch(sweep_kernel<rule(), floats()>, {static_cast<unsigned>(blocks.sweep)}, kSumThreads, kLossBytes, batch, range);
   });
 }

@@ -49,6 +49,8 @@ struct TableUpdate {
     return {ListToSort::blocks(count), (chunks + kChunksOfABlock - 1) / kChunksOfABlock, chunks < kMostCombineBlocks ? chunks : kMostCombineBlocks,
             sweep < kMostSweepBlocks ? sweep : kMostSweepBlocks};
   }
+  // Floats of whole gradients of rows, by place in the list, for a rule that needs them; whole pieces likewise.
+  __host__ __device__ int64_t row_floats(int64_t batch_rows) const { return source.rule == kRowwise ? (batch_rows * ids * dim + 3) / 4 * 4 : 0; }
   // Floats of partial sums of runs, two per chunk, in whole pieces, so that the next table's sums are aligned.
   __host__ __device__ int64_t sum_floats(int64_t batch_rows) const { return (2 * ((batch_rows * ids + kChunk - 1) / kChunk) * dim + 3) / 4 * 4; }
 };
@@ -57,7 +59,7 @@ struct TableUpdate {
 struct TablePlace {
   UpdateStep step;
   int64_t sum, combine, sweep;  // its first block among those of all tables
-  int64_t sums;                 // its first sum
+  int64_t sums, gradients;      // its first sum, and its first gradient of a row
 };
 
 // A kernel argument. Arrays of occurrences hold one table after another.
@@ -70,7 +72,7 @@ struct TableBatch {
   ListToSort* lists;              // [tables]
   uint32_t *keys[2], *values[2];  // [occurrences]: id, and row over all features
   float* scale;                   // [features, rows]: factor of a row's gradient, for features with a mean
-  float* sums;
+  float *sums, *gradients;
   uint8_t* moved;  // 1 if a run has updated the row of an exact table
   double* partials;
 

@@ -11,7 +11,7 @@
 
 namespace mg_cuda {
 
-enum Rule : int { kSgd = MG_SGD, kAdam = MG_ADAM, kAdagrad = MG_ADAGRAD, kRmsprop = MG_RMSPROP, kFtrl = MG_FTRL };
+enum Rule : int { kSgd = MG_SGD, kAdam = MG_ADAM, kAdagrad = MG_ADAGRAD, kRmsprop = MG_RMSPROP, kFtrl = MG_FTRL, kRowwise = MG_ROWWISE_ADAGRAD };
 
 struct UpdateRule {
   bool keras, nesterov;
@@ -117,6 +117,8 @@ __device__ __forceinline__ void update_element(const UpdateRule& r, const Update
     float step = r.keras ? s.rate * g / sqrtf(variance + r.epsilon) : g / (sqrtf(variance) + r.epsilon);
     if (to.second != nullptr) step = m2 = fused(r.momentum, m2, step);
     w -= r.keras ? step : s.rate * step;
+  } else if constexpr (kRule == kRowwise) {
+    // update_row does it: it needs the whole row
   } else {
     static_assert(kRule == kFtrl);
     const float sum = fused(g, g, m1), root = power(sum, r.ftrl_power);
@@ -150,6 +152,30 @@ __device__ __forceinline__ void update_piece(const UpdateRule& rule, const Updat
   if (kRule == kRmsprop && to.third != nullptr) store_piece(to.third + at, m3);
 }
 
+// Updates a row of `pieces` pieces by row-wise Adagrad. All lanes of a warp call it. gradient(c): that of piece c, the same each time.
+template <int kFloats, class Gradient>
+__device__ __forceinline__ void update_row(const UpdateRule& rule, const UpdateStep& step, const Updated& to, int64_t row, int pieces,
+                                           const Gradient& gradient) {
+  float squares = 0;
+  for (int c = lane(); c < pieces; c += kWarp) {
+    const Piece<kFloats> g = gradient(c);
+#pragma unroll
+    for (int k = 0; k < kFloats; k++) squares = fused(clipped(rule, g.at[k]), clipped(rule, g.at[k]), squares);
+  }
+  const float sum = to.first[row] + warp_sum(squares) / static_cast<float>(pieces * kFloats);
+  const float rate = step.rate / (sqrtf(sum) + rule.epsilon);
+  float* const weights = to.w + row * pieces * kFloats;
+  for (int c = lane(); c < pieces; c += kWarp) {
+    const Piece<kFloats> g = gradient(c);
+    Piece<kFloats> w = load_piece<kFloats>(weights + c * kFloats);
+#pragma unroll
+    for (int k = 0; k < kFloats; k++) w.at[k] = fused(-rate, clipped(rule, g.at[k]), w.at[k]);
+    store_piece(weights + c * kFloats, w);
+  }
+  warp_barrier();  // all lanes have read the sum
+  if (lane() == 0) to.first[row] = sum;
+}
+
 // Whether weights and moments can move 16 bytes at a time.
 template <class Op>
 bool is_aligned(const mg_view& weights, const Op& op) {
@@ -169,6 +195,7 @@ void with_rule(int64_t rule, bool aligned, const Work& work) {
       case kAdam: return work(Constant<kAdam>{}, floats);
       case kAdagrad: return work(Constant<kAdagrad>{}, floats);
       case kRmsprop: return work(Constant<kRmsprop>{}, floats);
+      case kRowwise: return work(Constant<kRowwise>{}, floats);
       default: return work(Constant<kFtrl>{}, floats);
     }
   };

@@ -45,7 +45,7 @@ export function tableRun(mode: TableRun['mode'], target: PlanTarget, threads: nu
     ...updateFields(
       program,
       updateRule({ name: 'adam', form: 'keras', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }),
-      (number, initial) => program.tableMoment(table, number, initial),
+      (number, initial) => program.tableMoment(table, number, { initial, perRow: false }),
     ),
   })
   const gradients = Float32Array.from({ length: n * dim }, () => random() - 0.5)

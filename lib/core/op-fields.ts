@@ -358,7 +358,8 @@ export type PenaltyOpFields = {
  * form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). clip_value: if > 0, each element of the gradient,
  * penalties included, is first limited to [-clip_value, clip_value]; NaN stays NaN. Fields that a rule does not use are 0. Moments in
  * order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum if it has one, mean gradient if
- * centered); ftrl (n, z). beta2 is rho for rmsprop.
+ * centered); ftrl (n, z); rowwise adagrad (sum of mean squares, one number per row of a table: it is no rule of optimize). beta2 is rho for
+ * rmsprop.
  */
 export type UpdateRuleFields = {
   readonly moment1: OptionalView

@@ -164,9 +164,13 @@ export class ProgramBuilder {
     return { buffer, offset: 0, width: table.dim }
   }
 
-  /** An optimizer's moment of an embedding table. */
-  tableMoment(table: Table, number: 1 | 2 | 3, initial: number): View {
-    return this.moment(`moment${number}:${table.name}`, table.rows * table.dim, initial)
+  /** An optimizer's moment of an embedding table: a number per weight, or per row. */
+  tableMoment(
+    table: Table,
+    number: 1 | 2 | 3,
+    { initial, perRow }: { readonly initial: number; readonly perRow: boolean },
+  ): View {
+    return this.moment(`moment${number}:${table.name}`, perRow ? table.rows : table.rows * table.dim, initial)
   }
 
   /** A scalar input that a step sets. */

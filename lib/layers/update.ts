@@ -33,6 +33,7 @@ export type OptimizerRule =
       readonly l2Shrinkage: number
       readonly beta: number
     }
+  | { readonly name: 'rowwiseAdagrad'; readonly initialAccumulator: number; readonly epsilon: number }
 
 type Form = 'keras' | 'torch'
 
@@ -47,7 +48,7 @@ interface AdamConstants {
 export type MomentNumber = 1 | 2 | 3
 
 /** Codes in the ops. */
-const codes = { sgd: 0, adam: 1, adagrad: 2, rmsprop: 3, ftrl: 4, keras: 0, torch: 1 } as const
+const codes = { sgd: 0, adam: 1, adagrad: 2, rmsprop: 3, ftrl: 4, rowwiseAdagrad: 5, keras: 0, torch: 1 } as const
 
 /** Constants that a rule does not use are 0. */
 const noConstants = {
@@ -71,8 +72,10 @@ const noConstants = {
 export interface UpdateRule {
   readonly rule: number
   readonly constants: Readonly<Record<keyof typeof noConstants, number>>
-  /** Start value of each moment that the rule keeps. A moment is as long as the weights. */
+  /** Start value of each moment that the rule keeps. A moment has a number per weight, or per row of a table. */
   readonly moments: ReadonlyMap<MomentNumber, number>
+  /** Whether the rule takes whole rows of a table, and has a number per row in each moment. */
+  readonly ofRows: boolean
 }
 
 /** The update rule of an optimizer. `clipValue`: the largest size of a gradient's element; 0: any. */
@@ -117,6 +120,8 @@ function unlimited(optimizer: OptimizerRule): UpdateRule {
         [2, 0],
       ])
     }
+    case 'rowwiseAdagrad':
+      return { ...rule(codes.rowwiseAdagrad, { epsilon: optimizer.epsilon }, [[1, optimizer.initialAccumulator]]), ofRows: true }
   }
 }
 
@@ -150,5 +155,5 @@ function rule(
   constants: Partial<UpdateRule['constants']>,
   moments: readonly (readonly [MomentNumber, number])[],
 ): UpdateRule {
-  return { rule: code, constants: { ...noConstants, ...constants }, moments: new Map(moments) }
+  return { rule: code, constants: { ...noConstants, ...constants }, moments: new Map(moments), ofRows: false }
 }

@@ -8,10 +8,11 @@ import { type Adam, adamSchema } from './adam.js'
 import { type AdamW, adamwSchema } from './adamw.js'
 import { type Ftrl, ftrlSchema } from './ftrl.js'
 import { type RMSprop, rmspropSchema } from './rmsprop.js'
+import { type RowwiseAdagrad, rowwiseAdagradSchema } from './rowwise-adagrad.js'
 import { type Sgd, sgdSchema } from './sgd.js'
 
 /** An optimizer with every number filled in, as plain readonly data. */
-export type Optimizer = Adagrad | Adam | AdamW | Ftrl | RMSprop | Sgd
+export type Optimizer = Adagrad | Adam | AdamW | Ftrl | RMSprop | RowwiseAdagrad | Sgd
 
 const schemas: { readonly [Name in Optimizer['name']]: z.ZodType<Extract<Optimizer, { name: Name }>, unknown> } = {
   adam: adamSchema,
@@ -20,6 +21,7 @@ const schemas: { readonly [Name in Optimizer['name']]: z.ZodType<Extract<Optimiz
   sgd: sgdSchema,
   rmsprop: rmspropSchema,
   ftrl: ftrlSchema,
+  rowwiseAdagrad: rowwiseAdagradSchema,
 }
 
 export const optimizerNames = Object.keys(schemas) as readonly Optimizer['name'][]

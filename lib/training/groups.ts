@@ -3,7 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 
-import { describeValue } from '../core/check.js'
+import { describeValue, invalidArgument } from '../core/check.js'
 import { nearest } from '../core/did-you-mean.js'
 import { ArgumentError } from '../core/errors.js'
 import type { Table, Tensor } from '../core/layout.js'
@@ -89,8 +89,11 @@ export interface Grouped {
   readonly tasks: readonly string[]
 }
 
-/** Checks that a model has the groups, and something left to train. @throws ERR_MULTIGATE_ARGUMENT naming the field below `fit`. */
-export function checkGroups({ optimizers, rates, freeze }: GroupOptions, { embedded, tasks }: Grouped): void {
+/**
+ * Checks that a model has the groups, and that each optimizer can train its own.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the field below `fit`.
+ */
+export function checkGroups({ optimizer, optimizers, rates, freeze }: GroupOptions, { embedded, tasks }: Grouped): void {
   const known: string[] = [
     ...groupNames,
     ...embedded.map((feature) => `embedding.${feature}`),
@@ -107,4 +110,15 @@ export function checkGroups({ optimizers, rates, freeze }: GroupOptions, { embed
   })
   for (const name of Object.keys(rates)) check(`rates.${name}`, name)
   for (const name of Object.keys(optimizers)) check(`optimizers.${name}`, name)
+  checkRows('optimizer', optimizer)
+  for (const [name, own] of Object.entries(optimizers)) {
+    if (name !== 'embedding' && !name.startsWith('embedding.')) checkRows(`optimizers.${name}`, own)
+  }
+}
+
+/** Weights other than embeddings have no rows: a kernel's would be its inputs, and a bias has none. */
+function checkRows(field: string, optimizer: Optimizer | undefined): void {
+  if (optimizer?.name !== 'rowwiseAdagrad') return
+  const next = 'pass it as optimizers: { embedding: rowwiseAdagrad() }, beside another optimizer for the other weights'
+  throw invalidArgument(`fit.${field}`, 'an optimizer of single weights', optimizer.name, next)
 }

@@ -136,6 +136,11 @@ export function emitTableUpdate(
     loss: program.penalty(table.name),
     l1: penalty.l1,
     l2: penalty.l2,
-    ...updateFields(program, rule, (number, initial) => program.tableMoment(table, number, initial), rate),
+    ...updateFields(
+      program,
+      rule,
+      (number, initial) => program.tableMoment(table, number, { initial, perRow: rule.ofRows }),
+      rate,
+    ),
   })
 }

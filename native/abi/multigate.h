@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Raise it with every change of a struct, a field list or a meaning. docs/adr/0004 to 0006, 0008 and 0009 define a backend's duties. */
-#define MG_ABI_VERSION 11u
+#define MG_ABI_VERSION 12u
 
 typedef enum mg_status {
   MG_OK = 0,
@@ -50,8 +50,8 @@ typedef enum mg_activation {
 typedef enum mg_combiner { MG_SINGLE = 0, MG_MEAN = 1, MG_SUM = 2, MG_CONCAT = 3 } mg_combiner;
 
 /* The rules of optimize and embedding_update; see update_rule. */
-typedef enum mg_rule { MG_SGD = 0, MG_ADAM = 1, MG_ADAGRAD = 2, MG_RMSPROP = 3, MG_FTRL = 4 } mg_rule;
-#define MG_RULE_COUNT 5
+typedef enum mg_rule { MG_SGD = 0, MG_ADAM = 1, MG_ADAGRAD = 2, MG_RMSPROP = 3, MG_FTRL = 4, MG_ROWWISE_ADAGRAD = 5 } mg_rule;
+#define MG_RULE_COUNT 6
 
 /* The losses of regression_loss; ops.h has the formulas. */
 typedef enum mg_regression {

@@ -50,7 +50,8 @@ struct Parameters {
   int64_t rows, width;
   const int32_t* ids;  // the table rows; null: the first ones
   float* w;
-  float *moment1, *moment2, *moment3;  // laid out like w; null: the rule has none
+  float *moment1, *moment2, *moment3;  // laid out like w, or one number per row if the rule is one of rows; null: the rule has none
+  int64_t moment_width;                // floats of a row in a moment
   float* gradient;                     // [rows, width], without gaps
 };
 

@@ -392,10 +392,13 @@ void check(Checker& c, const mg_penalty& op) {
   c.scalar_output("loss", op.loss);
 }
 
-/// Checks the rule's constants and the moments (of `elements` elements) that it needs.
+/// Checks the rule's constants and the moments that it needs: of `elements` elements, or of `rows` for a rule of a table's rows. rows 0: no table.
 template <class Update>
-void check_update(Checker& c, const Update& op, int64_t elements) {
+void check_update(Checker& c, const Update& op, int64_t elements, int64_t rows) {
   c.within("rule", op.rule, 0, MG_RULE_COUNT - 1);
+  const bool of_rows = op.rule == MG_ROWWISE_ADAGRAD;
+  if (of_rows && rows == 0) c.fail("rule", "row-wise Adagrad", "a rule of single elements: only tables have rows");
+  const int64_t numbers = of_rows ? rows : elements;
   c.within("form", op.form, 0, 1);
   c.within("nesterov", op.nesterov, 0, 1);
   c.within("centered", op.centered, 0, 1);
@@ -405,10 +408,10 @@ void check_update(Checker& c, const Update& op, int64_t elements) {
   c.scalar_input("step", op.step);
   const auto moment = [&](const char* field, const mg_view& view, bool needed) {
     if (Checker::present(view)) {
-      c.state(field, view, elements);
+      c.state(field, view, numbers);
       c.updated_once(field, view);
     } else if (needed) {
-      c.fail(field, "absent", text_of("a state of ", elements, " elements, which this rule needs"));
+      c.fail(field, "absent", text_of("a state of ", numbers, " elements, which this rule needs"));
     }
   };
   const bool momentum = op.momentum != 0;
@@ -420,14 +423,14 @@ void check_update(Checker& c, const Update& op, int64_t elements) {
 void check(Checker& c, const mg_optimize& op) {
   c.parameter_range("parameters", op.parameters);
   c.gradient_range("gradients", op.gradients, op.parameters);
-  check_update(c, op, op.parameters.width);
+  check_update(c, op, op.parameters.width, 0);
   c.updated_once("parameters", op.parameters);
 }
 
 void check(Checker& c, const mg_embedding_update& op) {
   const int64_t rows = c.table("table", op.table);
   c.updated_once("table", op.table);
-  check_update(c, op, c.product("table", rows, op.table.width));
+  check_update(c, op, c.product("table", rows, op.table.width), rows);
   c.within("exact", op.exact, 0, 1);
   c.scalar_output("loss", op.loss);
   if (op.ids.count < 1) c.fail("ids", "empty", "at least one row input");

@@ -32,15 +32,31 @@ Moments moments_of(const State& s, const Op& op) {
   return {s.elements(op.moment1), s.elements(op.moment2), s.elements(op.moment3)};
 }
 
-// The formulas of cpu/kernels/update.h, one element at a time.
+// g within the rule's limits.
+template <class Op>
+double limited(const Op& op, double g) {
+  const double c = op.clip_value;
+  return c > 0 && g > c ? c : c > 0 && g < -c ? -c : g;
+}
+
+// The formulas of cpu/kernels/update.h, one element at a time. count: the elements of one row, for a rule of rows.
 template <class Op>
 void update(const State& s, const Op& op, int64_t count, double* weights, const double* gradient, const Moments& moments) {
   const double lr = s.run.scalars_in[op.learning_rate], t = s.run.scalars_in[op.step], power = -op.ftrl_power;
   const bool keras = op.form == 0;
+  double row_root = 0;
+  if (op.rule == MG_ROWWISE_ADAGRAD) {
+    double squares = 0;
+    for (int64_t i = 0; i < count; i++) squares += limited(op, gradient[i]) * limited(op, gradient[i]);
+    *moments.first += squares / static_cast<double>(count);
+    row_root = std::sqrt(*moments.first);
+  }
   for (int64_t i = 0; i < count; i++) {
-    const double c = op.clip_value, g = c > 0 && gradient[i] > c ? c : c > 0 && gradient[i] < -c ? -c : gradient[i];
+    const double g = limited(op, gradient[i]);
     double& w = weights[i];
-    if (op.rule == MG_SGD && !moments.first) {
+    if (op.rule == MG_ROWWISE_ADAGRAD) {
+      w -= lr * g / (row_root + op.epsilon);
+    } else if (op.rule == MG_SGD && !moments.first) {
       w -= lr * g;
     } else if (op.rule == MG_SGD) {
       double& m = moments.first[i];
@@ -183,7 +199,7 @@ void run_op(State& s, const mg_embedding_update& op) {
     if (!touched[static_cast<size_t>(id)]) continue;
     double* g = gradient.data() + id * dim;
     total += penalty(dim, table + id * dim, op.l1, op.l2, g);
-    update(s, op, dim, table + id * dim, g, moments.from(id * dim));
+    update(s, op, dim, table + id * dim, g, moments.from(op.rule == MG_ROWWISE_ADAGRAD ? id : id * dim));
   }
   if (op.l1 != 0 || op.l2 != 0) s.run.scalars_out[op.loss] += total;
 }

@@ -6,6 +6,7 @@ import { parseConfig } from '../../lib/cli/config.js'
 import { modelClasses } from '../../lib/model/classes.js'
 import { adagrad } from '../../lib/optimizers/adagrad.js'
 import { adam } from '../../lib/optimizers/adam.js'
+import { rowwiseAdagrad } from '../../lib/optimizers/rowwise-adagrad.js'
 import type { FitOptions } from '../../lib/training/options.js'
 import { reduceOnPlateau } from '../../lib/training/reduce-on-plateau.js'
 import { refusal } from '../support/refusal.js'
@@ -79,6 +80,11 @@ describe('a configuration trains as code does', () => {
           taskWeights: { click: 0.25 },
         },
       },
+    ],
+    [
+      'row-wise Adagrad',
+      { fit: { epochs: 3, optimizers: { 'embedding.user': { name: 'rowwiseAdagrad', learningRate: 0.1 } } } },
+      { fit: { epochs: 3, optimizers: { 'embedding.user': rowwiseAdagrad({ learningRate: 0.1 }) } } },
     ],
     [
       'reduceOnPlateau',

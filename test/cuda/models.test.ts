@@ -13,6 +13,7 @@ import {
   Dataset as Datasets,
   dense,
   ESMM,
+  type FitOptions,
   ftrl,
   loadModel,
   MMoE,
@@ -22,6 +23,7 @@ import {
   PLE,
   regression,
   rmsprop,
+  rowwiseAdagrad,
   SharedBottom,
   sequence,
   sgd,
@@ -114,8 +116,12 @@ interface Ending {
   readonly path: string
 }
 
-async function trained(model: Any, optimizer: Optimizer = adam({ learningRate: 0.01 })): Promise<Ending> {
-  const { epochs } = await model.fit(train, { batchSize, epochs: 2, optimizer })
+async function trained(
+  model: Any,
+  optimizer: Optimizer = adam({ learningRate: 0.01 }),
+  options: FitOptions = {},
+): Promise<Ending> {
+  const { epochs } = await model.fit(train, { batchSize, epochs: 2, optimizer, ...options })
   const { tasks: metrics } = await model.evaluate(test)
   const path = newPath()
   await model.save(path)
@@ -171,6 +177,17 @@ describe.skipIf(!usable)(onCuda('models on cuda'), () => {
     using cuda = made('MMoE', { device: 'cuda' })
     expectClose((await trained(cuda, optimizer)).scores, (await trained(cpu, optimizer)).scores, 1e-3)
   })
+
+  it.each(['MMoE', 'MMoE with dropout and exact updates'])(
+    'row-wise Adagrad moves the tables of %s as on the CPU',
+    async (name) => {
+      const optimizers = { embedding: rowwiseAdagrad({ learningRate: 0.05 }) }
+      using cpu = made(name, { device: 'cpu' })
+      using cuda = made(name, { device: 'cuda' })
+      const [there, here] = [await trained(cpu, adam(), { optimizers }), await trained(cuda, adam(), { optimizers })]
+      expectClose(here.scores, there.scores, 1e-3)
+    },
+  )
 
   it('two runs end with the same bits', async () => {
     using one = made('MMoE with dropout and exact updates', { device: 'cuda' })

@@ -7,6 +7,7 @@ import { adam } from '../../lib/optimizers/adam.js'
 import { adamw } from '../../lib/optimizers/adamw.js'
 import { ftrl } from '../../lib/optimizers/ftrl.js'
 import { rmsprop } from '../../lib/optimizers/rmsprop.js'
+import { rowwiseAdagrad } from '../../lib/optimizers/rowwise-adagrad.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { multiclass } from '../../lib/tasks/multiclass.js'
@@ -47,6 +48,9 @@ const amounts: [string, (value: number) => unknown][] = [
   ['sgd.learningRate', (value) => sgd({ learningRate: value })],
   ['rmsprop.learningRate', (value) => rmsprop({ learningRate: value })],
   ['rmsprop.epsilon', (value) => rmsprop({ epsilon: value })],
+  ['rowwiseAdagrad.learningRate', (value) => rowwiseAdagrad({ learningRate: value })],
+  ['rowwiseAdagrad.initialAccumulator', (value) => rowwiseAdagrad({ initialAccumulator: value })],
+  ['rowwiseAdagrad.epsilon', (value) => rowwiseAdagrad({ epsilon: value })],
   ['ftrl.learningRate', (value) => ftrl({ learningRate: value })],
   ['ftrl.learningRatePower', (value) => ftrl({ learningRatePower: -value })],
   ['ftrl.initialAccumulator', (value) => ftrl({ initialAccumulator: value })],

@@ -16,6 +16,7 @@ import { adamw } from '../../lib/optimizers/adamw.js'
 import { ftrl } from '../../lib/optimizers/ftrl.js'
 import type { Optimizer } from '../../lib/optimizers/optimizer.js'
 import { rmsprop } from '../../lib/optimizers/rmsprop.js'
+import { rowwiseAdagrad } from '../../lib/optimizers/rowwise-adagrad.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import { progress } from '../../lib/report/progress.js'
 import type { CallbackLike } from '../../lib/training/callbacks.js'
@@ -88,6 +89,14 @@ describe('a resumed run equals one without a break', () => {
     const path = newPath()
     await run({ optimizer, epochs: 2, callbacks: [checkpoint({ path })] }, make)
     expect(await run({ optimizer, epochs: 5, resume: path }, make)).toEqual(whole)
+  })
+
+  it.each(['lazy', 'exact'] as const)('row-wise Adagrad of embeddings, %s', async (sparseUpdate) => {
+    const options = { optimizer: adam(), optimizers: { embedding: rowwiseAdagrad({ learningRate: 0.05 }) } }
+    const whole = await run({ ...options, epochs: 4 }, { sparseUpdate })
+    const path = newPath()
+    await run({ ...options, epochs: 2, callbacks: [checkpoint({ path })] }, { sparseUpdate })
+    expect(await run({ ...options, epochs: 4, resume: path }, { sparseUpdate })).toEqual(whole)
   })
 
   it('where early stopping takes back the weights of an epoch before the break', async () => {

@@ -8,6 +8,7 @@ import { adamw } from '../../lib/optimizers/adamw.js'
 import { ftrl } from '../../lib/optimizers/ftrl.js'
 import { optimizerNames, parseOptimizer } from '../../lib/optimizers/optimizer.js'
 import { rmsprop } from '../../lib/optimizers/rmsprop.js'
+import { rowwiseAdagrad } from '../../lib/optimizers/rowwise-adagrad.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import { refusal } from '../support/refusal.js'
 
@@ -31,6 +32,7 @@ it('fills in the defaults of each form', () => {
   expect(rmsprop({ form: 'torch' })).toEqual({ ...rms, form: 'torch', learningRate: 0.01, rho: 0.99, epsilon: 1e-8 })
   const numbers = { learningRate: 0.001, learningRatePower: -0.5, initialAccumulator: 0.1, l1: 0, l2: 0, l2Shrinkage: 0, beta: 0 }
   expect(ftrl()).toEqual({ name: 'ftrl', ...numbers })
+  expect(rowwiseAdagrad()).toEqual({ name: 'rowwiseAdagrad', learningRate: 0.01, initialAccumulator: 0, epsilon: 1e-8 })
   expect(Object.isFrozen(adam()) && Object.isFrozen(sgd())).toBe(true)
 })
 
@@ -48,6 +50,7 @@ it('reads what it gives, and names alone', () => {
     sgd({ momentum: 0.5 }),
     rmsprop({ centered: true, rho: 0.5 }),
     ftrl({ l1: 1, learningRatePower: 0 }),
+    rowwiseAdagrad({ initialAccumulator: 1 }),
   ]
   expect(changed.map(({ name }) => name)).toEqual(optimizerNames)
   for (const optimizer of changed) {
@@ -69,6 +72,7 @@ describe('wrong options are named', () => {
       () => adagrad({ initialAccumulator: -1 }),
       refusal('ARGUMENT', { field: 'adagrad.initialAccumulator', says: ['0', '-1'] }),
     ],
+    ['no epsilon', () => rowwiseAdagrad({ epsilon: 0 }), refusal('ARGUMENT', { field: 'rowwiseAdagrad.epsilon', says: '0' })],
     ['a form of ftrl', () => ftrl({ form: 'torch' } as never), refusal('ARGUMENT', { field: 'ftrl.form' })],
     [
       'a form',
@@ -82,7 +86,7 @@ describe('wrong options are named', () => {
       () => parseOptimizer({ name: 'adamx' }, 'config.optimizer'),
       refusal('ARGUMENT', {
         field: 'config.optimizer.name',
-        says: ['"adam"', '"adamw"', '"adagrad"', '"sgd"', '"rmsprop"', '"ftrl"', '"adamx"'],
+        says: ['"adam"', '"adamw"', '"adagrad"', '"sgd"', '"rmsprop"', '"ftrl"', '"rowwiseAdagrad"', '"adamx"'],
       }),
     ],
     ['a number', () => parseOptimizer(3), refusal('ARGUMENT', { field: 'optimizer', says: '3' })],

@@ -139,11 +139,12 @@ void sum_rows(const SumRows* s) {
   float* to = s->sum;
   const bool accumulate = s->accumulate;
   const Parameters& wanted = s->wanted;
-  const float* const fetched[] = {wanted.w, wanted.moment1, wanted.moment2, wanted.moment3};
+  const float* const moments[] = {wanted.moment1, wanted.moment2, wanted.moment3};
   const uint32_t* ahead = rows + start[0];  // the next row to prefetch
   for (int64_t i = 0; i < count; i++, to += dim) {
-    for (const float* of : fetched)
-      if (of) prefetch_row(of + wanted.ids[i] * dim, dim);
+    if (wanted.w) prefetch_row(wanted.w + wanted.ids[i] * dim, dim);
+    for (const float* of : moments)
+      if (of) prefetch_row(of + wanted.ids[i] * wanted.moment_width, wanted.moment_width);
     const uint32_t *const own = rows + start[i], *const next = rows + start[i + 1];
     for (; ahead < next + kAhead && ahead < end; ahead++) prefetch_row(x + *ahead * x_row, dim);
     int64_t c = 0;

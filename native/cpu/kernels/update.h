@@ -9,7 +9,8 @@
 //            w -= lr q, or with momentum m = mu m + lr q, w -= m; torch: q = g / (sqrt d + eps), m = mu m + q, w -= lr m
 //   ftrl     n' = n + g^2, z += g + 2 shrink w - (n'^p - n^p) / lr w, w = (clip(z, -l1, l1) - z) / (n'^p / lr + 2 l2 + beta / lr),
 //            p = -learning rate power
-// The rules work element by element, so any split over threads gives the same bits. Parameters are passed by value, so the
+//   rowwise  adagrad with one number per row of a table: a += (sum of g^2 over the row) / width, w -= lr g / (sqrt a + eps)
+// The rules work element by element, or row by row, so any split over threads gives the same bits. Parameters are passed by value, so the
 // compiler does not reload pointers after a store. sqrt and division are exact.
 #pragma once
 #include "cpu/kernels.h"
@@ -28,13 +29,19 @@ inline void each_vector_of(const Parameters& p, const Body& body) {
   }
 }
 
+// Brings gradients within the rule's limits. min and max keep a NaN that is their second operand.
+struct Limits {
+  vec low, high;
+
+  explicit Limits(const UpdateRule* r) : low(set1(-r->clip)), high(set1(r->clip)) {}
+  vec load(const float* gradient, int64_t n) const { return min(high, max(low, load_n(gradient, n))); }
+};
+
 // Calls body(at, gradient, count) likewise, with the gradient within the rule's limits.
 template <class Body>
 inline void each_gradient_of(const UpdateRule* r, const Parameters& p, const Body& body) {
-  const vec high = set1(r->clip), low = set1(-r->clip);
-  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) {
-    body(at, min(high, max(low, load_n(p.gradient + from, n))), n);  // min and max keep a NaN that is their second operand
-  });
+  const Limits limits(r);
+  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) { body(at, limits.load(p.gradient + from, n), n); });
 }
 
 void update_sgd(const UpdateRule* r, const Parameters p) {
@@ -127,6 +134,24 @@ void update_ftrl(const UpdateRule* r, const Parameters p) {
   });
 }
 
+void update_rowwise_adagrad(const UpdateRule* r, const Parameters p) {
+  const Limits limits(r);
+  const vec full_rate = set1(r->rate), epsilon = set1(r->epsilon);
+  for (int64_t row = 0; row < p.rows; row++) {
+    const int64_t id = p.ids ? p.ids[row] : row;
+    const float* const gradient = p.gradient + row * p.width;
+    float *const w = p.w + id * p.width, *const a = p.moment1 + id;
+    vec squares = zero();
+    each_vector(p.width, [&](int64_t c, int64_t n) {
+      const vec g = limits.load(gradient + c, n);
+      squares = fma(g, g, squares);
+    });
+    *a += reduce_add(squares) / static_cast<float>(p.width);
+    const vec rate = div(full_rate, add(sqrt(set1(*a)), epsilon));
+    each_vector(p.width, [&](int64_t c, int64_t n) { store_n(w + c, fnma(rate, limits.load(gradient + c, n), load_n(w + c, n)), n); });
+  }
+}
+
 // A rule that has no kernel does not compile.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wswitch"
@@ -137,6 +162,7 @@ void update(const UpdateRule* rule, const Parameters* p) {
     case MG_ADAGRAD: return update_adagrad(rule, *p);
     case MG_RMSPROP: return update_rmsprop(rule, *p);
     case MG_FTRL: return update_ftrl(rule, *p);
+    case MG_ROWWISE_ADAGRAD: return update_rowwise_adagrad(rule, *p);
   }
 }
 #pragma GCC diagnostic pop

@@ -211,9 +211,9 @@ class TableUpdate {
   int64_t units() const { return units_; }
 
   void update(const Plan& plan, const mg_run& run, const UpdateRule& rule, int64_t unit) {
-    const Parameters table = parameters_of(op, op.table, run);
+    Parameters table = parameters_of(op, op.table, run);
+    table.width = dim, table.moment_width = moment_width_of(op.rule, dim);
     Parameters piece = table;
-    piece.width = dim;
     piece.gradient = sums_.data() + unit * piece_floats();
     double& penalty = penalties_[static_cast<size_t>(unit)] = 0;
     if (op.exact) {
@@ -221,8 +221,8 @@ class TableUpdate {
       int64_t next = index_.find(first);
       for (int64_t row = first; row < end; row += piece.rows) {
         float* const sums = piece.gradient;
-        piece = part_of(table, row * dim);
-        piece.rows = std::min(end - row, rows_at_once()), piece.width = dim, piece.gradient = sums;
+        piece = part_of(table, row);
+        piece.rows = std::min(end - row, rows_at_once()), piece.gradient = sums;
         std::fill_n(sums, piece.rows * dim, 0.0f);
         for (; next < index_.distinct() && index_.id(next) < row + piece.rows; next++)
           sum_gradients(plan, run, next, 1, {}, sums + (index_.id(next) - row) * dim);

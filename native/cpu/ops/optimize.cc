@@ -111,7 +111,8 @@ struct Optimize final : StepOp {
 
   void run(Plan& plan, const mg_run& run, Team& team) override {
     const UpdateRule rule = make_rule(op, run);
-    const Parameters all = parameters_of(op, op.parameters, run);
+    Parameters all = parameters_of(op, op.parameters, run);
+    all.width = all.moment_width = 1;
     float* const gradient = bound(run, op.gradients);
     const int64_t count = op.parameters.width, units = (count + kUnit - 1) / kUnit;
     team.parallel(units, [&](int64_t unit, int) {

@@ -32,6 +32,9 @@ UpdateRule make_rule(const Op& op, const mg_run& run) {
   return rule;
 }
 
+// Floats of a table's row in each moment of a rule.
+inline int64_t moment_width_of(int64_t rule, int64_t dim) { return rule == MG_ROWWISE_ADAGRAD ? 1 : dim; }
+
 // A view's elements and their moments. The caller sets the rows and the gradient.
 template <class Op>
 Parameters parameters_of(const Op& op, const mg_view& w, const mg_run& run) {
@@ -41,10 +44,11 @@ Parameters parameters_of(const Op& op, const mg_view& w, const mg_run& run) {
   return all;
 }
 
-// The same from element `from` on.
-inline Parameters part_of(Parameters all, int64_t from) {
-  for (float** of : {&all.w, &all.moment1, &all.moment2, &all.moment3})
-    if (*of) *of += from;
+// The same from some row on. A rule of single elements takes each as a row.
+inline Parameters part_of(Parameters all, int64_t row) {
+  all.w += row * all.width;
+  for (float** of : {&all.moment1, &all.moment2, &all.moment3})
+    if (*of) *of += row * all.moment_width;
   return all;
 }
 

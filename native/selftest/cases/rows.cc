@@ -123,7 +123,7 @@ mg_embedding_update some_update(Program& p, Random& random, bool is_only, bool w
   p.buffers[static_cast<size_t>(stored.buffer)].width = column;
   mg_embedding_update op{};
   op.table = p.table(dim, random.floats(elements));
-  fill_rule(p, random, op, elements);
+  fill_rule(p, random, op, elements, vocabulary);
   op.ids = p.list(ids), op.gradients = p.list(gradients), op.combiners = p.list(combiners);
   op.exact = random.between(0, 1);
   op.loss = p.scalar_output();

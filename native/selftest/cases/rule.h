@@ -7,18 +7,18 @@
 
 namespace selftest {
 
-/// Fills the fields that optimize and embedding_update share, for `elements` weights.
+/// Fills the fields that optimize and embedding_update share, for `elements` weights. rows: those of a table; 0: no table.
 template <class Op>
-void fill_rule(Program& p, Random& random, Op& op, int64_t elements) {
+void fill_rule(Program& p, Random& random, Op& op, int64_t elements, int64_t rows = 0) {
   const auto moment = [&](bool squares) {
-    std::vector<float> values = random.floats(elements, 0.3);
+    std::vector<float> values = random.floats(op.rule == MG_ROWWISE_ADAGRAD ? rows : elements, 0.3);
     if (squares)
       for (float& value : values) value = value * value + 0.1f;
     return p.state(std::move(values));
   };
   op.moment1 = op.moment2 = op.moment3 = kAbsent;
   op.learning_rate = p.scalar(0.05), op.step = p.scalar(static_cast<double>(random.between(1, 20)));
-  op.rule = random.between(0, MG_RULE_COUNT - 1), op.form = op.rule == MG_FTRL ? 0 : random.between(0, 1);
+  op.rule = random.between(0, MG_RULE_COUNT - (rows > 0 ? 1 : 2)), op.form = op.rule == MG_FTRL ? 0 : random.between(0, 1);
   op.clip_value = random.chance(0.3) ? 0.02 : 0;
   op.epsilon = op.rule == MG_SGD || op.rule == MG_FTRL ? 0 : 1e-3;
 // A rule that is never drawn does not compile.
@@ -35,6 +35,7 @@ void fill_rule(Program& p, Random& random, Op& op, int64_t elements) {
       op.moment1 = moment(false), op.moment2 = moment(true);
       break;
     case MG_ADAGRAD: op.moment1 = moment(true); break;
+    case MG_ROWWISE_ADAGRAD: op.form = 0, op.moment1 = moment(true); break;
     case MG_RMSPROP:
       op.beta2 = 0.9, op.centered = random.between(0, 1), op.momentum = random.chance(0.5) ? 0.8 : 0;
       op.moment1 = moment(true);

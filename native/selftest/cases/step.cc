@@ -102,7 +102,7 @@ Program combine_case(Random& random, int64_t rows) {
   for (int64_t r = 0; r < rows; r++) ids.push_back(static_cast<int32_t>(random.between(0, vocabulary - 1)));
   mg_embedding_update update{};
   update.table = p.table(kept, random.floats(kept * vocabulary));
-  fill_rule(p, random, update, kept * vocabulary);
+  fill_rule(p, random, update, kept * vocabulary, vocabulary);
   update.ids = p.list(std::vector{p.ids(1, ids)}), update.gradients = p.list(std::vector{summed});
   update.combiners = p.list(std::vector<int64_t>{MG_SINGLE});
   update.loss = p.scalar_output();
