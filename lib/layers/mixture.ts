@@ -4,11 +4,11 @@
 import { activationCodes, needsPreActivation } from '../core/activation.js'
 import { elementsOf, type Layout, type Tensor } from '../core/layout.js'
 import type { MixtureTopologyFields, OpFields, OptionalView, View } from '../core/op-fields.js'
-import type { ProgramBuilder } from '../core/program.js'
+import { columnsOf, type ProgramBuilder } from '../core/program.js'
 import { expertPositions, gateWidths, type Topology } from '../core/topology.js'
 import { denseForward } from './dense.js'
 import { declareTensors, type MixtureOptions, type MixtureTensors } from './mixture-tensors.js'
-import type { Signal, Tape, WatchedGate } from './tape.js'
+import { Signal, type Tape, type WatchedGate } from './tape.js'
 
 /** Where forward writes results that the caller needs. */
 export interface MixturePlacement {
@@ -67,11 +67,15 @@ export class Mixture {
     const width = experts.length * units
     const kept = {
       gates:
-        placed ?? tape.watch?.(this.#watched(), this.gateColumns) ?? (training ? program.activation(this.gateColumns) : null),
+        placed ??
+        tape.watch?.gates(this.#watched(), this.gateColumns) ??
+        (training ? program.activation(this.gateColumns) : null),
       experts: training ? program.activation(width) : null,
       pre: training && needsPreActivation(activation) ? program.activation(width) : null,
     }
     program.op('mixture_forward', { ...fused.fields, outputs: sources.map(({ value }) => value), ...kept })
+    const watched = tape.watch?.experts?.(expertNames(this.topology, this.#gateNames), units)
+    if (watched !== undefined) this.#showExperts(tape, fused, watched)
     const { gates } = kept
     if (gates === null) return
     // The first backward op uses up the experts. Those of other passes compute them again.
@@ -81,6 +85,19 @@ export class Mixture {
       if (doutputs.every((doutput) => doutput === null)) return
       emitBackward(tape, fused, doutputs, { gates, experts: left, pre })
       left = pre = null
+    })
+  }
+
+  /** Computes the experts once more: the fused op keeps their outputs to itself. */
+  #showExperts(tape: Tape, { streams, fields }: Fused, place: View): void {
+    const { experts, units, activation, expertHiddenUnits } = this.topology
+    const { kernel, bias } = this.tensors.expert
+    const positions = expertPositions(this.topology)
+    experts.forEach(({ stream }, expert) => {
+      const own = expertHiddenUnits.length > 0 ? sliceOf(kernel[0], expert) : sliceOf(kernel[stream], at(positions, expert))
+      const layer = { kernel: own, bias: sliceOf(bias, expert), units, activation }
+      const y = new Signal(columnsOf(place, expert * units, units), null)
+      denseForward(tape, at(streams, at(fields.expertStream, expert)), layer, y)
     })
   }
 

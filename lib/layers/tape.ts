@@ -85,8 +85,13 @@ export interface Dropout {
 /** Whether a tensor or a table stays as it is. */
 export type IsFrozen = (weights: Tensor | Table) => boolean
 
-/** An observer of the mixtures, called once for each. It returns where to write the gates' probabilities. */
-export type GateWatch = (gates: readonly WatchedGate[], columns: number) => View
+/** An observer of the mixtures. Each mixture asks it once where to write, first for its gates. */
+export interface MixtureWatch {
+  /** The place of the gates' probabilities. */
+  gates(gates: readonly WatchedGate[], columns: number): View
+  /** The place of the experts' outputs, side by side. Undefined: they are not asked for. */
+  readonly experts?: ((names: readonly string[], units: number) => View) | undefined
+}
 
 /** A gate and the names of the experts that it sees, in the order of its columns. */
 export interface WatchedGate {
@@ -104,7 +109,7 @@ interface Representation {
 export class Tape {
   readonly program: ProgramBuilder
   /** Called by every mixture, in the order of the levels. */
-  readonly watch: GateWatch | undefined
+  readonly watch: MixtureWatch | undefined
   readonly #dropout: Dropout
   /** Default: all weights are trained. */
   readonly isFrozen: IsFrozen
@@ -118,7 +123,7 @@ export class Tape {
   constructor(
     program: ProgramBuilder,
     dropout: Dropout = { rate: 0, seed: 0 },
-    watch?: GateWatch,
+    watch?: MixtureWatch,
     isFrozen: IsFrozen = () => false,
   ) {
     this.program = program

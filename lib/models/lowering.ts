@@ -104,6 +104,7 @@ export function lowerModel<Options extends CommonOptions>(
     evaluate: lowerEvaluation(frame),
     predict: lowerPrediction(frame),
     ...lowerGates(frame),
+    ...lowerExperts(frame),
   }
 }
 
@@ -327,11 +328,22 @@ function lowerPrediction({ layout, target, inputs: row, signals, objective }: Fr
 function lowerGates({ layout, inputs: row, signals }: Frame): Pick<Network, 'gates' | 'gateLevels'> {
   const program = new ProgramBuilder(layout, { training: false })
   const gateLevels: (readonly WatchedGate[])[] = []
-  const tape = new Tape(program, undefined, (gates, columns) => {
-    return program.rowOutput(`gates:${gateLevels.push(gates) - 1}`, columns)
+  const tape = new Tape(program, undefined, {
+    gates: (gates, columns) => program.rowOutput(`gates:${gateLevels.push(gates) - 1}`, columns),
   })
   signals(tape, row.forward(tape))
   return { gates: program.build(), gateLevels }
+}
+
+function lowerExperts({ layout, inputs: row, signals }: Frame): Pick<Network, 'experts' | 'expertLevels'> {
+  const program = new ProgramBuilder(layout, { training: false })
+  const expertLevels: (readonly string[])[] = []
+  const tape = new Tape(program, undefined, {
+    gates: (_, columns) => program.rowOutput(`gates:${expertLevels.length}`, columns),
+    experts: (names, units) => program.rowOutput(`experts:${expertLevels.push(names) - 1}`, names.length * units),
+  })
+  signals(tape, row.forward(tape))
+  return { experts: program.build(), expertLevels }
 }
 
 function pairs<A, B>(left: readonly A[], right: readonly B[]): [A, B][] {

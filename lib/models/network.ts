@@ -29,6 +29,10 @@ export interface Network {
   readonly gates: LoweredProgram
   /** The columns of these row outputs, by level. Empty for a model without gates. */
   readonly gateLevels: readonly (readonly WatchedGate[])[]
+  /** The same as `gates`, and the outputs of all experts of each level side by side as the row output `experts:<level>`. */
+  readonly experts: LoweredProgram
+  /** The names of the experts, by level, in that order. */
+  readonly expertLevels: readonly (readonly string[])[]
 }
 
 /** What a program makes of a batch for the balance of its tasks: scalar outputs from `output` on, one per pair of the list `tasks`. */

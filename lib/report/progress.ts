@@ -67,7 +67,7 @@ class Lines implements Callback {
 
   onEpochEnd(record: EpochRecord): void {
     this.#write(epochLine(record, this.#plan))
-    for (const line of opposedLines(record)) this.#write(line)
+    for (const line of [...opposedLines(record), ...(record.gates?.warnings ?? [])]) this.#write(line)
   }
 
   onEnd(history: History): void {

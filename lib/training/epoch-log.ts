@@ -8,6 +8,7 @@ import type { FilePath } from '../core/path.js'
 import { pathSchema } from '../core/schemas.js'
 import { checkWritable, writeAtomically } from '../io/atomic.js'
 import { csvField } from '../io/csv.js'
+import type { GateRecord } from '../runtime/gate-statistics.js'
 import type { Callback } from './callbacks.js'
 import type { EpochRecord } from './history.js'
 import { keptState } from './monitor.js'
@@ -29,7 +30,9 @@ export interface EpochLogOptions {
 
 /**
  * Writes the numbers of every epoch to a file: `epoch`, `steps`, `seconds`, `rowsPerSecond`, `learningRate`, everything that can be
- * monitored, and with `balance` the weights of the tasks as `<task>_weight`.
+ * monitored, with `balance` the weights of the tasks as `<task>_weight`, and with `gateStatistics` a part of what they measure: for each gate
+ * its entropy and its largest mean weight as `gate.<gate>.entropy` and `gate.<gate>.largest`, for each level the largest correlation of two
+ * experts as `expert.similarity`. Models of several levels have the prefix `level.0.` and so on, as in the names of tensors.
  * @throws ERR_MULTIGATE_ARGUMENT naming the option; in `fit`, ERR_MULTIGATE_WRITE before the first step if the file cannot be written.
  *
  * @example
@@ -61,9 +64,28 @@ export function epochLog(options: EpochLogOptions): Callback {
 
 type Line = Readonly<Record<string, number>>
 
-function lineOf({ epoch, steps, seconds, rowsPerSecond, learningRate, metrics, balance }: EpochRecord): Line {
+function lineOf({ epoch, steps, seconds, rowsPerSecond, learningRate, metrics, balance, gates }: EpochRecord): Line {
   const weights = Object.entries(balance?.weights ?? {}).map(([task, weight]) => [`${task}_weight`, weight] as const)
-  return { epoch, steps, seconds, rowsPerSecond, learningRate, ...metrics, ...Object.fromEntries(weights) }
+  const numbers = [...weights, ...(gates === undefined ? [] : numbersOf(gates))]
+  return { epoch, steps, seconds, rowsPerSecond, learningRate, ...metrics, ...Object.fromEntries(numbers) }
+}
+
+function numbersOf({ gates, similarity }: GateRecord): [string, number][] {
+  const prefix = (level: number): string => (similarity.length > 1 ? `level.${level}.` : '')
+  const ofGates = gates.flatMap(({ level, gate, entropy, experts }): [string, number][] => {
+    if (entropy === undefined) return []
+    const name = `${prefix(level)}gate.${gate}`
+    const largest = Math.max(...experts.map(({ weight }) => weight))
+    return [
+      [`${name}.entropy`, entropy],
+      [`${name}.largest`, largest],
+    ]
+  })
+  const ofLevels = similarity.flatMap((experts, level): [string, number][] => {
+    const all = Object.values(experts).flatMap((others) => Object.values(others))
+    return all.length > 0 ? [[`${prefix(level)}expert.similarity`, Math.max(...all)]] : []
+  })
+  return [...ofGates, ...ofLevels]
 }
 
 /** A run that measures other numbers than the one it resumes has columns for both. */

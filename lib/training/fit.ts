@@ -13,6 +13,7 @@ import type { NativePlan } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { EncodedRows } from '../runtime/encode.js'
 import type { Evaluation } from '../runtime/evaluate.js'
+import { type GateRecord, gateStatistics } from '../runtime/gate-statistics.js'
 import type { EpochLosses } from '../runtime/losses.js'
 import { type Measuring, withoutGroups } from '../runtime/measuring.js'
 import { checkRowsFit } from '../runtime/memory-budget.js'
@@ -199,6 +200,7 @@ class Run {
     const losses = await this.#loop.epoch(epoch)
     const seconds = (performance.now() - start) / 1000
     const training = await this.#measureTraining(losses)
+    const gates = await this.#measureGates()
     const validation = await this.#validate(epoch)
     const { tasks, measuring } = this.#run
     const metrics = monitorValues(losses, tasks, {
@@ -209,7 +211,7 @@ class Run {
     const record = epochRecord(
       { epoch, steps, learningRate: this.#loop.learningRate, seconds, balance: this.#balance.record() },
       losses,
-      { training, validation, metrics },
+      { gates, training, validation, metrics },
     )
     this.#epochs.push(record)
     this.#weightsEpoch = epoch
@@ -221,6 +223,12 @@ class Run {
     const { tasks, checkpoint } = this.#run
     const options = { measuring: this.#trainingMeasuring, check: checkpoint }
     return { tasks: await this.#scores.measure(tasks, losses.tasks, options) }
+  }
+
+  async #measureGates(): Promise<GateRecord | undefined> {
+    const { settings, queue, runner, train, seed, checkpoint: check } = this.#run
+    if (!settings.gateStatistics) return undefined
+    return await queue.take(() => gateStatistics(runner, train.current, { seed, check }))
   }
 
   async #validate(epoch: number): Promise<Evaluation | undefined> {
@@ -356,13 +364,14 @@ function rateFactorOf({ resumed, optimizer }: FitRun): number {
 function epochRecord(
   done: Pick<EpochRecord, 'epoch' | 'steps' | 'learningRate' | 'seconds' | 'balance'>,
   losses: EpochLosses,
-  { training, validation, metrics }: Pick<EpochRecord, 'training' | 'validation' | 'metrics'>,
+  { gates, training, validation, metrics }: Pick<EpochRecord, 'gates' | 'training' | 'validation' | 'metrics'>,
 ): EpochRecord {
   const tasks = Object.fromEntries(Object.entries(losses.tasks).map(([task, loss]) => [task, { loss }]))
   return {
     ...done,
     loss: losses.total,
     tasks,
+    ...(gates && { gates }),
     ...(training && { training }),
     validation,
     metrics,

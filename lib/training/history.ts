@@ -6,6 +6,7 @@ import { metricCalled } from '../metrics/selection.js'
 import type { TaskName } from '../models/definition.js'
 import type { NetworkTask } from '../models/network.js'
 import type { Evaluation, TaskEvaluation } from '../runtime/evaluate.js'
+import type { GateRecord } from '../runtime/gate-statistics.js'
 import type { EpochLosses } from '../runtime/losses.js'
 import type { Measuring } from '../runtime/measuring.js'
 import type { UnknownValues } from '../runtime/unknown.js'
@@ -21,6 +22,8 @@ export interface EpochRecord<Tasks extends readonly Task[] = readonly Task[]> {
   readonly learningRate: number
   /** What `balance` made of the tasks; undefined for fixed weights. */
   readonly balance?: BalanceRecord | undefined
+  /** How the gates use the experts after the epoch, if `gateStatistics` asks for it and the model has gates. Undefined otherwise. */
+  readonly gates?: GateRecord | undefined
   /** Sum of task weight x task loss, plus penalties; averaged over the epoch's rows. The weights are those of the tasks' options. */
   readonly loss: number
   /**
@@ -38,7 +41,7 @@ export interface EpochRecord<Tasks extends readonly Task[] = readonly Task[]> {
    * `val_<task>_<metric>` and, if `score` asks for it, `val_score`. An undefined metric is absent, and so is the loss of a task without labels.
    */
   readonly metrics: Readonly<Record<string, number>>
-  /** Seconds spent on training steps, without validation. */
+  /** Seconds spent on training steps, without validation and statistics. */
   readonly seconds: number
   readonly rowsPerSecond: number
 }

@@ -50,6 +50,12 @@ export interface FitSettings extends MeasuringOptions {
    */
   readonly trainingMetrics?: boolean | undefined
   /**
+   * Also measures after every epoch how the gates use the experts, on a fixed sample of at most 1024 training rows: `EpochRecord.gates`.
+   * `progress` says what is wrong: a gate that uses one expert, an expert that no gate uses, two experts that do the same. It changes no bit
+   * of the training. Default false.
+   */
+  readonly gateStatistics?: boolean | undefined
+  /**
    * Groups of weights that stay as they are, to the bit: `'embedding'`, `'bottom'`, `'expert'`, `'gate'`, `'tower'`, the tower of a task
    * (`'tower.like'`) or the embedding of a feature (`'embedding.userid'`). They have no moments and take no penalty, and gradients that
    * only they would need are not computed. Default: none.
@@ -101,6 +107,7 @@ const settings = {
   taskWeights: z.record(z.string(), amount).default({}),
   balance: z.custom<BalanceOptions>(() => true).optional(),
   trainingMetrics: z.boolean().default(false),
+  gateStatistics: z.boolean().default(false),
   ...measuringOptions,
 } satisfies Readonly<Record<keyof FitSettings, z.ZodType>>
 

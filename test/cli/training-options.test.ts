@@ -109,6 +109,7 @@ describe('mistakes name the key', () => {
     ['a rate of a group', { fit: { rates: { gate: -1 } } }, 'fit.rates.gate'],
     ['frozen groups', { fit: { freeze: 'gate' } }, 'fit.freeze'],
     ['a limit of gradients', { fit: { clip: { value: 0 } } }, 'fit.clip.value'],
+    ['statistics of gates', { fit: { gateStatistics: 'yes' } }, 'fit.gateStatistics'],
     ['a callback', { fit: { callbacks: [{ kind: 'reduceOnPlateau', factor: 2 }] } }, 'fit.callbacks[0].factor'],
   ])('%s', (_, config, field) => {
     expect(() => parseConfig({ ...base, ...config })).toThrow(refusal('ARGUMENT', { field: `config.${field}` }))
