@@ -54,6 +54,8 @@ export interface Fields {
 
 export interface Inputs {
   readonly outputDim: number
+  /** Width of each field, by input name. */
+  readonly widths: ReadonlyMap<string, number>
   /**
    * Emits the gathers and copies.
    * @param keeps whether the gradient of the row is kept for updates of tables (default), or `keep` copies it, pass by pass.
@@ -111,6 +113,7 @@ export function inputs(layout: Layout, { embedded, dense, initializer }: InputOp
 
   return {
     outputDim,
+    widths: new Map([...embeddings, ...dense].map(({ name, width }) => [name, width])),
     forward({ program, training, isFrozen: staysNow }, keeps = true) {
       const value = program.activation(outputDim)
       const stays = ({ frozen, table }: EmbeddingColumns): boolean => frozen || staysNow(table)

@@ -10,6 +10,8 @@ export interface MixtureOptions {
   readonly topology: Topology
   /** Prefix of every tensor's name in models of several levels: `level.0.` */
   readonly prefix?: string | undefined
+  /** How many of the last streams only gates read. Default 0. */
+  readonly gateStreams?: number | undefined
   /** One name per gate. */
   readonly gateNames: readonly string[]
   readonly expertInitializer: InitializerOption
@@ -70,7 +72,7 @@ export function declareTensors(layout: Layout, options: MixtureOptions): Mixture
 /** `inputs`: the width of every stream, or of the layer before. Fans are those of one expert, because stacked experts are separate. */
 function declareExpertLayer(
   layout: Layout,
-  { topology, expertInitializer }: MixtureOptions,
+  { topology, expertInitializer, gateStreams = 0 }: MixtureOptions,
   name: string,
   inputs: readonly number[] | number | undefined,
   width: number,
@@ -85,7 +87,7 @@ function declareExpertLayer(
     ? (inputs as readonly number[]).map((inputDim, stream) => {
         const experts = readers[stream]?.length ?? 0
         if (experts === 0) return null
-        return stack(experts, inputDim, inputs.length === 1 ? `${name}.kernel` : `${name}.${stream}.kernel`)
+        return stack(experts, inputDim, inputs.length - gateStreams === 1 ? `${name}.kernel` : `${name}.${stream}.kernel`)
       })
     : [stack(count, inputs as number, `${name}.kernel`)]
   return { kernel, bias: declare(layout, 'expert', 'bias', `${name}.bias`, [count, width], zeros) }

@@ -137,7 +137,7 @@ export class Model<
     checkWhere(`${this.name}.tasks`, this.tasks)
     checkBounds(`${this.name}.tasks`, this.tasks)
     checkPenalties(this.name, this.#network, this.features)
-    definition.checkTasks(this.tasks, this.#network)
+    definition.check(this, this.#network)
     this.#config = { model: this.name, tasks: this.tasks, options: network }
     this.#compute = resolveCompute({ device, threads, isa, precision })
     this.#queue = new Queue(() => this.#compute.native.giveWay())

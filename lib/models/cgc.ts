@@ -6,6 +6,7 @@ import { topology } from '../core/topology.js'
 import { checkSpecificExperts } from './check.js'
 import { defineModel, type Written } from './definition.js'
 import { layerOptions, levelBody } from './experts.js'
+import { checkGateFeatures } from './gate-features.js'
 import { commonOptions, expertCount, expertOptions, numSpecificExperts } from './options.js'
 
 const schema = z.strictObject({
@@ -24,7 +25,10 @@ export type CGCNetworkOptions = Written<z.input<typeof schema>>
 export const cgc = defineModel<CGCNetworkOptions, z.output<typeof schema>>({
   name: 'CGC',
   schema,
-  checkTasks: (tasks, options) => checkSpecificExperts('CGC', tasks, options),
+  check(parts, options) {
+    checkSpecificExperts('CGC', parts.tasks, options)
+    checkGateFeatures('CGC', options.gateFeatures, parts)
+  },
   body(context) {
     const { inputDim, options, tasks } = context
     const counts = { numSharedExperts: options.numSharedExperts, numSpecificExperts: options.numSpecificExperts }

@@ -20,8 +20,8 @@ export interface ModelDefinition<Input, Options extends CommonOptions = CommonOp
   readonly name: string
   /** Checks options and fills in defaults. @throws ERR_MULTIGATE_ARGUMENT naming the field. */
   parse(options: Input): Options
-  /** @throws ERR_MULTIGATE_ARGUMENT if the model cannot have these tasks. */
-  checkTasks(tasks: readonly Task[], options: Options): void
+  /** @throws ERR_MULTIGATE_ARGUMENT if the model cannot have these tasks, or if its options do not fit tasks and features. */
+  check(parts: NamedParts, options: Options): void
   /** Lowers the model to a layout and its programs. Plain data: nothing is allocated. */
   lower(options: Options, target: LoweringTarget): Network
   /** Lowers the rows of a training step over the same layout, with a gradient per task. */
@@ -30,6 +30,12 @@ export interface ModelDefinition<Input, Options extends CommonOptions = CommonOp
   lowerRepresentation(options: Options, target: LoweringTarget): RepresentationGradients
   /** Lowers the rows of a training step up to the losses. */
   lowerLosses(options: Options, target: LoweringTarget): LoweredProgram
+}
+
+/** Features and tasks of a model. */
+export interface NamedParts {
+  readonly features: readonly { readonly name: string }[]
+  readonly tasks: readonly Task[]
 }
 
 /** Options as a user writes them; lists may be readonly. */
@@ -52,8 +58,8 @@ interface ModelParts<Options extends CommonOptions> {
   readonly name: string
   readonly schema: z.ZodType<Options>
   readonly body: BodyBuilder<Options>
-  /** Default: accepts any tasks. */
-  readonly checkTasks?: ModelDefinition<never, Options>['checkTasks'] | undefined
+  /** Default: accepts any features and tasks. */
+  readonly check?: ModelDefinition<never, Options>['check'] | undefined
 }
 
 /** Builds a model's definition from its parts. */
@@ -61,12 +67,12 @@ export function defineModel<Input, Options extends CommonOptions>({
   name,
   schema,
   body,
-  checkTasks = () => undefined,
+  check = () => undefined,
 }: ModelParts<Options>): ModelDefinition<Input, Options> {
   return {
     name,
     parse: (options) => parseOptions(name, schema, options),
-    checkTasks,
+    check,
     lower: (options, target) => lowerModel(body, options, target),
     lowerTaskGradients: (options, target) => lowerTaskGradients(body, options, target),
     lowerRepresentation: (options, target) => lowerRepresentation(body, options, target),

@@ -26,7 +26,7 @@ export const esmm = defineModel<ESMMNetworkOptions, Options>({
   name: 'ESMM',
   schema,
   body,
-  checkTasks(tasks) {
+  check({ tasks }) {
     if (tasks.length < 2) throw invalidArgument('ESMM.tasks', 'at least two binary tasks, in the order of the funnel', tasks)
     for (const [index, task] of tasks.entries()) {
       if (task.kind !== 'binary') throw invalidArgument(`ESMM.tasks[${index}].kind`, "'binary'", task.kind)

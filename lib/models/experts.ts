@@ -1,11 +1,11 @@
 // Bodies of gated experts: one mixture per level of a model, and the connection of the levels.
 
 import type { Fusion } from '../core/fusion.js'
-import type { Layout } from '../core/layout.js'
 import type { Topology } from '../core/topology.js'
 import { fuse } from '../layers/fusion.js'
 import { Mixture, sharedGate } from '../layers/mixture.js'
 import type { Signal, Tape } from '../layers/tape.js'
+import { GateInputs } from './gate-features.js'
 import type { Body, BodyContext } from './lowering.js'
 import type { ExpertOptions } from './options.js'
 
@@ -23,30 +23,46 @@ export function layerOptions({ expertHiddenUnits, gateHiddenUnits, activation, g
 
 /** A body of one level. Gates are named after tasks; an extra gate is named `shared`. */
 export function levelBody(context: BodyContext<ExpertOptions>, topology: Topology): Body {
-  const mixture = mixtureOf(context.layout, context, topology, '')
-  return { outputDim: topology.units, forward: (tape, x) => mixture.forward(tape, [x]) }
+  const gates = new GateInputs(context.options.gateFeatures, context.featureWidths)
+  const mixture = mixtureOf(context, topology, '', gates)
+  return {
+    outputDim: topology.units,
+    beside: (tape, x) => gates.forward(tape, x),
+    forward: (tape, x, beside) => mixture.forward(tape, [x, ...beside]),
+  }
 }
 
-/** A body of consecutive levels, named `level.0.` and so on. */
+/** A body of consecutive levels, named `level.0.` and so on. Gates of the first one may read features of their own. */
 export function levelsBody(context: BodyContext<ExpertOptions>, levels: readonly Topology[], fusion: readonly Fusion[]): Body {
-  const mixtures = levels.map((topology, level) => mixtureOf(context.layout, context, topology, `level.${level}.`))
-  const forward = (tape: Tape, x: Signal): Signal[] => {
+  const gates = new GateInputs(context.options.gateFeatures, context.featureWidths)
+  const mixtures = levels.map((topology, level) => {
+    return mixtureOf(context, topology, `level.${level}.`, level === 0 ? gates : undefined)
+  })
+  const forward = (tape: Tape, x: Signal, beside: readonly Signal[]): Signal[] => {
     let signals = [x]
     mixtures.forEach((mixture, level) => {
       const streams = level > 0 && fusion.length > 0 ? [fuse(tape, signals, fusion)] : signals
-      tape.represent(streams)
-      signals = mixture.forward(tape, streams)
+      const read = level === 0 ? [...streams, ...beside] : streams
+      tape.represent(read)
+      signals = mixture.forward(tape, read)
     })
     return signals
   }
-  return { outputDim: levels.at(-1)?.units ?? 0, forward }
+  return { outputDim: levels.at(-1)?.units ?? 0, beside: (tape, x) => gates.forward(tape, x), forward }
 }
 
-function mixtureOf(layout: Layout, { tasks, options }: BodyContext<ExpertOptions>, topology: Topology, prefix: string): Mixture {
+function mixtureOf(
+  { layout, tasks, options }: BodyContext<ExpertOptions>,
+  level: Topology,
+  prefix: string,
+  gates: GateInputs | undefined,
+): Mixture {
+  const gateNames = level.gates.map((_, gate) => tasks[gate]?.name ?? sharedGate)
   return new Mixture(layout, {
-    topology,
+    topology: gates?.connect(level, gateNames) ?? level,
     prefix,
-    gateNames: topology.gates.map((_, gate) => tasks[gate]?.name ?? sharedGate),
+    gateStreams: gates?.streams,
+    gateNames,
     expertInitializer: options.initializers.expert,
     gateInitializer: options.initializers.gate,
   })

@@ -25,8 +25,13 @@ import { sharedParameters } from './shared-parameters.js'
 export interface Body {
   /** Width of each task's signal. */
   readonly outputDim: number
+  /**
+   * Emits what the body reads besides the output of the bottom, if anything. It is emitted before the bottom: a layer that reads some fields
+   * goes before one that reads all.
+   */
+  readonly beside?: ((tape: Tape, x: Fields) => readonly Signal[]) | undefined
   /** One signal per task; tasks may share one. */
-  forward(tape: Tape, x: Signal): Signal[]
+  forward(tape: Tape, x: Signal, beside: readonly Signal[]): Signal[]
   /** Makes losses and predictions of the towers' signals. Default: each task has its own loss and prediction. */
   readonly objective?: Objective | undefined
 }
@@ -63,6 +68,8 @@ export interface BodyContext<Options extends CommonOptions> {
   readonly layout: Layout
   readonly options: Options
   readonly inputDim: number
+  /** Width of each feature in the network's input, by name. */
+  readonly featureWidths: ReadonlyMap<string, number>
   readonly tasks: readonly NetworkTask[]
 }
 
@@ -122,12 +129,13 @@ function declare<Options extends CommonOptions>(
     activation: options.activation.bottom,
     initializer: options.initializers.bottom,
   })
-  const body = buildBody({ layout, options, inputDim: bottom.outputDim, tasks })
+  const body = buildBody({ layout, options, inputDim: bottom.outputDim, featureWidths: row.widths, tasks })
   const towers = tasks.map((task) => declareTower(layout, options, task, body.outputDim))
   const signals = (tape: Tape, x: Fields): Signal[] => {
+    const beside = body.beside?.(tape, x) ?? []
     const shared = bottom.forward(tape, x)
-    tape.represent([shared])
-    const outputs = body.forward(tape, shared)
+    tape.represent([shared, ...beside])
+    const outputs = body.forward(tape, shared, beside)
     if (outputs.length > 1 && new Set(outputs).size === 1) tape.represent(outputs.slice(0, 1))
     return pairs(towers, outputs).map(([tower, signal]) => tower.forward(tape, signal))
   }

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { topology } from '../core/topology.js'
 import { defineModel, type Written } from './definition.js'
 import { layerOptions, levelBody } from './experts.js'
+import { checkGateFeatures } from './gate-features.js'
 import { commonOptions, expertCount, expertOptions } from './options.js'
 
 const schema = z.strictObject({
@@ -21,6 +22,7 @@ export type MMoENetworkOptions = Written<z.input<typeof schema>>
 export const mmoe = defineModel<MMoENetworkOptions, z.output<typeof schema>>({
   name: 'MMoE',
   schema,
+  check: (parts, options) => checkGateFeatures('MMoE', options.gateFeatures, parts),
   body(context) {
     const { inputDim, options, tasks } = context
     const size = { inputDim, numExperts: options.numExperts, numTasks: tasks.length }

@@ -5,11 +5,14 @@ import { z } from 'zod'
 import { topology } from '../core/topology.js'
 import { defineModel, type Written } from './definition.js'
 import { layerOptions, levelBody } from './experts.js'
+import { checkGateFeatures, featureList } from './gate-features.js'
 import { commonOptions, expertCount, expertOptions } from './options.js'
 
 const schema = z.strictObject({
   ...commonOptions,
   ...expertOptions,
+  /** Features that the gate reads, side by side and without the bottom, while experts read all. Default: what the experts read. */
+  gateFeatures: featureList.optional(),
   /** Number of experts, all shared by the tasks. */
   numExperts: expertCount.min(1),
 })
@@ -21,6 +24,7 @@ export type OMoENetworkOptions = Written<z.input<typeof schema>>
 export const omoe = defineModel<OMoENetworkOptions, z.output<typeof schema>>({
   name: 'OMoE',
   schema,
+  check: (parts, options) => checkGateFeatures('OMoE', options.gateFeatures, parts),
   body(context) {
     const { inputDim, options, tasks } = context
     const size = { inputDim, numExperts: options.numExperts, numTasks: tasks.length }

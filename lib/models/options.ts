@@ -9,6 +9,7 @@ import { largestWidth, mostExperts, mostLayers } from '../core/limits.js'
 import { amount, float32, fraction, frozen } from '../core/schemas.js'
 import { blockNames } from '../layers/blocks/registry.js'
 import type { Penalty } from '../layers/update.js'
+import { featureList } from './gate-features.js'
 
 /** Width of a layer. */
 export const units = z.int().min(1).max(largestWidth)
@@ -132,6 +133,12 @@ export const expertOptions = {
   gateBias: z.boolean().default(false),
   /** Divisor of the gates' logits. Above 1 they mix more evenly. Default 1. */
   gateTemperature: float32.positive().default(1),
+  /**
+   * Features that the gates read, side by side and without the bottom, while experts read all: one list of names for all gates, or one per
+   * task, `{ like: ['userid'] }`; gates of other tasks then read what the experts read. In a PLE it is for the gates of the first level. Those
+   * of later levels read outputs of the level before. The gate that belongs to no task takes the one list. Default: what the experts read.
+   */
+  gateFeatures: z.union([featureList, z.record(z.string(), featureList)]).optional(),
 }
 
 /** Number of experts of a level, or of a part of one. */

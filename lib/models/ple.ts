@@ -8,6 +8,7 @@ import { topology } from '../core/topology.js'
 import { checkSpecificExperts } from './check.js'
 import { defineModel, type Written } from './definition.js'
 import { layerOptions, levelsBody } from './experts.js'
+import { checkGateFeatures } from './gate-features.js'
 import { commonOptions, expertCount, expertOptions, numSpecificExperts } from './options.js'
 
 const fusionPart = z.enum(fusionNames)
@@ -32,7 +33,10 @@ export type PLENetworkOptions = Written<z.input<typeof schema>>
 export const ple = defineModel<PLENetworkOptions, z.output<typeof schema>>({
   name: 'PLE',
   schema,
-  checkTasks: (tasks, options) => checkSpecificExperts('PLE', tasks, options),
+  check(parts, options) {
+    checkSpecificExperts('PLE', parts.tasks, options)
+    checkGateFeatures('PLE', options.gateFeatures, parts)
+  },
   body(context) {
     const { inputDim, options, tasks } = context
     const { numLevels, numSharedExperts, numSpecificExperts, fusion } = options

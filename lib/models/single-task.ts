@@ -15,7 +15,7 @@ export type SingleTaskNetworkOptions = Written<z.input<typeof schema>>
 export const singleTask = defineModel<SingleTaskNetworkOptions, z.output<typeof schema>>({
   name: 'SingleTask',
   schema,
-  checkTasks(tasks) {
+  check({ tasks }) {
     if (tasks.length === 1) return
     throw wrongArgument(
       'SingleTask.tasks',

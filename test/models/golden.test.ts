@@ -82,16 +82,22 @@ function bodyOf(config: Config, layout: Layout, inputDim: number): Body {
   if (config.n_level !== undefined && config.n_level > 1) {
     const options = ple.parse({ ...common, ...counts, numLevels: config.n_level, fusion })
     const levels = topology.ple({ ...size, ...counts, numLevels: config.n_level, fusion, ...layerOptions(options) })
-    return levelsBody({ layout, options, inputDim, tasks }, levels, fusionParts(fusion))
+    return levelsBody({ layout, options, inputDim, featureWidths: new Map(), tasks }, levels, fusionParts(fusion))
   }
   if (config.n_level === 1) {
     const options = cgc.parse({ ...common, ...counts })
-    return levelBody({ layout, options, inputDim, tasks }, topology.cgc({ ...size, ...counts, ...layerOptions(options) }))
+    return levelBody(
+      { layout, options, inputDim, featureWidths: new Map(), tasks },
+      topology.cgc({ ...size, ...counts, ...layerOptions(options) }),
+    )
   }
   const numExperts = config.n_expert ?? 0
   const [definition, make] = config.single_gate ? [omoe, topology.omoe] : [mmoe, topology.mmoe]
   const options = (definition as ModelDefinition<object, ReturnType<typeof mmoe.parse>>).parse({ ...common, numExperts })
-  return levelBody({ layout, options, inputDim, tasks }, make({ ...size, numExperts, ...layerOptions(options) }))
+  return levelBody(
+    { layout, options, inputDim, featureWidths: new Map(), tasks },
+    make({ ...size, numExperts, ...layerOptions(options) }),
+  )
 }
 
 /** Calls with golden's name of each slice of a tensor of ours. */

@@ -222,9 +222,9 @@ describe.each(places)('the Gram matrix of representations on $name', (place) => 
   }
 
   // The row of fields is the representation if no layer lies between, so both ways to the same gradients must agree.
-  it.each(['MMoE', 'CGC', 'PLE'] as const)('%s: is that of the row of fields, if experts read it', async (model) => {
+  it.each(['MMoE', 'CGC', 'PLE'] as const)('%s: is that of the row of fields, if experts and gates read it', async (model) => {
     for (let seed = 0; seed < 6; seed += 1) {
-      const options = { bottomHiddenUnits: [], ...(model === 'PLE' && { numLevels: 1 }) }
+      const options = { bottomHiddenUnits: [], gateFeatures: undefined, ...(model === 'PLE' && { numLevels: 1 }) }
       const test = randomNetwork(seed, { model, rows: 70, size: 9, activations: smooth, optimizer: sgd, options })
       const want = await ofFields(test)
       const got = found(test)

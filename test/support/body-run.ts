@@ -34,7 +34,7 @@ export function runBody({ place, rows, x, upstream, build, weights, threads = 2 
   const body = build(layout, inputDim)
   const program = new ProgramBuilder(layout, { training: true })
   const tape = new Tape(program)
-  const outputs = body.forward(tape, new Signal(program.rowInput('x', inputDim), program.rowOutput('dx', inputDim)))
+  const outputs = body.forward(tape, new Signal(program.rowInput('x', inputDim), program.rowOutput('dx', inputDim)), [])
   outputs.forEach((output, task) => {
     const width = output.value.width
     program.op('copy_columns', { x: output.value, y: program.rowOutput(`output ${task}`, width) })

@@ -53,6 +53,13 @@ function withHeads(tasks: readonly NetworkTask[], number: number): NetworkTask[]
   })
 }
 
+/** What gates read, in two of three networks. The dense feature may be absent, so no list has it. */
+function gateFeaturesOf(seed: number, model: ModelName): object {
+  if (seed % 3 === 0) return {}
+  if (seed % 3 === 1) return { gateFeatures: seed % 2 === 0 ? ['user'] : ['tags', 'user'] }
+  return { gateFeatures: model === 'OMoE' ? ['tags'] : { t0: ['tags'] } }
+}
+
 export function randomNetwork(
   seed: number,
   { model, rows, size, activations, optimizer, options, heads = false }: RandomNetworkOptions,
@@ -97,6 +104,7 @@ export function randomNetwork(
     dropout: random() < 0.3 ? 0.3 : 0,
     sparseUpdate: 'exact',
     seed,
+    ...('gateHiddenUnits' in own && gateFeaturesOf(seed, model)),
     ...options,
   }
   const definition = models[model] as unknown as ModelDefinition<object>
