@@ -17,7 +17,15 @@ import {
 } from '../layers/heads.js'
 import { type DenseInput, type EmbeddedInput, type Fields, type Inputs, inputs } from '../layers/inputs.js'
 import { type IsFrozen, type Signal, Tape, type WatchedGate } from '../layers/tape.js'
-import type { Network, NetworkFeature, NetworkTask, RepresentationGradients, TableGradient, TaskGradients } from './network.js'
+import type {
+  ExpertOutputs,
+  Network,
+  NetworkFeature,
+  NetworkTask,
+  RepresentationGradients,
+  TableGradient,
+  TaskGradients,
+} from './network.js'
 import type { CommonOptions } from './options.js'
 import { sharedParameters } from './shared-parameters.js'
 
@@ -111,7 +119,7 @@ export function lowerModel<Options extends CommonOptions>(
     evaluate: lowerEvaluation(frame),
     predict: lowerPrediction(frame),
     ...lowerGates(frame),
-    ...lowerExperts(frame),
+    experts: once(() => lowerExperts(frame)),
   }
 }
 
@@ -343,15 +351,23 @@ function lowerGates({ layout, inputs: row, signals }: Frame): Pick<Network, 'gat
   return { gates: program.build(), gateLevels }
 }
 
-function lowerExperts({ layout, inputs: row, signals }: Frame): Pick<Network, 'experts' | 'expertLevels'> {
+function lowerExperts({ layout, inputs: row, signals }: Frame): ExpertOutputs {
   const program = new ProgramBuilder(layout, { training: false })
-  const expertLevels: (readonly string[])[] = []
+  const levels: (readonly string[])[] = []
   const tape = new Tape(program, undefined, {
-    gates: (_, columns) => program.rowOutput(`gates:${expertLevels.length}`, columns),
-    experts: (names, units) => program.rowOutput(`experts:${expertLevels.push(names) - 1}`, names.length * units),
+    gates: (_, columns) => program.rowOutput(`gates:${levels.length}`, columns),
+    experts: (names, units) => program.rowOutput(`experts:${levels.push(names) - 1}`, names.length * units),
   })
   signals(tape, row.forward(tape))
-  return { experts: program.build(), expertLevels }
+  return { program: program.build(), levels }
+}
+
+function once<Result>(make: () => Result): () => Result {
+  let made: { readonly result: Result } | undefined
+  return () => {
+    made ??= { result: make() }
+    return made.result
+  }
 }
 
 function pairs<A, B>(left: readonly A[], right: readonly B[]): [A, B][] {

@@ -29,10 +29,15 @@ export interface Network {
   readonly gates: LoweredProgram
   /** The columns of these row outputs, by level. Empty for a model without gates. */
   readonly gateLevels: readonly (readonly WatchedGate[])[]
-  /** The same as `gates`, and the outputs of all experts of each level side by side as the row output `experts:<level>`. */
-  readonly experts: LoweredProgram
+  /** Lowered when asked for, once: few runs need it, and it has an op for every expert. */
+  readonly experts: () => ExpertOutputs
+}
+
+export interface ExpertOutputs {
+  /** As `gates`, and the outputs of all experts of each level side by side as the row output `experts:<level>`. */
+  readonly program: LoweredProgram
   /** The names of the experts, by level, in that order. */
-  readonly expertLevels: readonly (readonly string[])[]
+  readonly levels: readonly (readonly string[])[]
 }
 
 /** What a program makes of a batch for the balance of its tasks: scalar outputs from `output` on, one per pair of the list `tasks`. */

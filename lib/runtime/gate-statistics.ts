@@ -25,7 +25,8 @@ export interface GateRecord {
   readonly gates: readonly GateStatistics[]
   /**
    * By level: the correlation of the outputs of two experts, by the name of one and of the later one. Outputs are compared unit by unit, each
-   * less its mean over rows. An expert whose outputs never change has no correlation, so its pairs are absent.
+   * less its mean over rows. An expert whose outputs never change has no correlation, so its pairs are absent. Levels of more than 128 experts
+   * have none.
    */
   readonly similarity: readonly Readonly<Record<string, Readonly<Record<string, number>>>>[]
   /** What is wrong, in words: a gate with one expert, an expert that no gate uses or that never changes, two experts that do the same. */
@@ -35,8 +36,10 @@ export interface GateRecord {
 /** Rows of a sample, and groups of consecutive rows that it has at most: each is a run. */
 const sampleRows = 1024
 const sampleRuns = 64
-/** Numbers that the experts of a level may give for the sample, so that wide models take fewer rows. */
+/** Numbers that gates and experts may give for the sample, so that wide models take fewer rows. */
 const mostOutputs = 2 ** 23
+/** Experts of a level that are compared with each other: the work and the record grow with the square. */
+const mostCompared = 128
 
 /** A weight from which a gate counts as one that uses a single expert. */
 const collapsed = 0.95
@@ -60,20 +63,21 @@ export async function gateStatistics(
   data: EncodedRows,
   { seed, check }: { readonly seed: number; readonly check: () => void },
 ): Promise<GateRecord | undefined> {
-  const { gateLevels, expertLevels } = runner.network
+  const { gateLevels } = runner.network
   if (gateLevels.length === 0) return undefined
+  const names = runner.network.experts().levels
   const { levels, rows } = await sampled(runner, data, { seed, check })
   const gates: GateStatistics[] = []
   const similarity: Record<string, Record<string, number>>[] = []
   const warnings: string[] = []
   for (const [level, { gates: weights, experts: outputs }] of levels.entries()) {
-    const names = expertLevels[level] ?? []
+    const experts = names[level] ?? []
     const own = measureGates(gateLevels[level] ?? [], level, weights, rows)
-    const { correlations, constant } = await inSlices(correlate(names, outputs, rows), { check })
+    const { correlations, constant } = await inSlices(correlate(experts, outputs, rows), { check })
     gates.push(...own)
     similarity.push(correlations)
     const place = levels.length > 1 ? `level ${level + 1}: ` : ''
-    warnings.push(...warningsOf(own, names, correlations, constant).map((warning) => place + warning))
+    warnings.push(...warningsOf(own, experts, correlations, constant).map((warning) => place + warning))
   }
   return { gates, similarity, warnings }
 }
@@ -84,10 +88,10 @@ async function sampled(
   data: EncodedRows,
   { seed, check }: { readonly seed: number; readonly check: () => void },
 ): Promise<{ levels: LevelSample[]; rows: number }> {
-  const { experts: program, expertLevels } = runner.network
+  const { program, levels } = runner.network.experts()
   const widths = [...runner.outputs(program, 1)].map(([name, { length }]) => [name, length] as const)
-  const widest = Math.max(...widths.map(([, width]) => width))
-  const runs = runsOf(data.rows, Math.max(Math.floor(mostOutputs / widest), sampleRuns), seed)
+  const columns = widths.reduce((sum, [, width]) => sum + width, 0)
+  const runs = runsOf(data.rows, Math.max(Math.floor(mostOutputs / columns), sampleRuns), seed)
   const rows = runs.reduce((sum, run) => sum + run.rows, 0)
   const found = new Map(widths.map(([name, width]) => [name, new Float64Array(rows * width)]))
   let before = 0
@@ -99,7 +103,7 @@ async function sampled(
     before += run.rows
   }
   const read = (name: string): Float64Array => found.get(name) ?? new Float64Array(0)
-  return { levels: expertLevels.map((_, level) => ({ gates: read(`gates:${level}`), experts: read(`experts:${level}`) })), rows }
+  return { levels: levels.map((_, level) => ({ gates: read(`gates:${level}`), experts: read(`experts:${level}`) })), rows }
 }
 
 /** Groups of consecutive rows, one in each of as many equal parts of the data. */
@@ -172,7 +176,7 @@ function* correlate(names: readonly string[], outputs: Float64Array, rows: numbe
     yield
   }
   const correlations: Record<string, Record<string, number>> = {}
-  for (const [index, { name, vector }] of vectors.slice(0, -1).entries()) {
+  for (const [index, { name, vector }] of names.length > mostCompared ? [] : vectors.slice(0, -1).entries()) {
     const others: [string, number][] = []
     for (const other of vectors.slice(index + 1)) others.push([other.name, yield* dot(vector, other.vector)])
     correlations[name] = Object.fromEntries(others)

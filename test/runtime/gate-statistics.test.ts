@@ -119,9 +119,9 @@ describe.each(['cpu', 'reference'] as const)('on %s', (device) => {
     await net.build(train)
     const { runner, encoder } = builtOf(net)
     using rows = await encoder.encode(train, runner.compute.native, 'prediction')
-    const { outputs } = await runner.run(runner.network.experts, rows)
+    const { outputs } = await runner.run(runner.network.experts().program, rows)
     const [gates, experts] = [outputs.get('gates:1') ?? [], outputs.get('experts:1') ?? []]
-    const names = runner.network.expertLevels[1] ?? []
+    const names = runner.network.experts().levels[1] ?? []
     expect(names).toEqual(['shared 1', 'shared 2', 'click 1', 'buy 1', 'buy 2'])
     const scores = await net.predict(train)
     let first = 0
@@ -259,6 +259,18 @@ it('is a part of the log of epochs', async () => {
   expect(Object.keys(JSON.parse(readFileSync(path, 'utf8')) as object)).toEqual(
     expect.arrayContaining(['gate.click.entropy', 'gate.buy.largest', 'expert.similarity']),
   )
+})
+
+it('compares no experts of a level that has very many', async () => {
+  const { features } = model()
+  const sizeOf = async (numExperts: number): Promise<number> => {
+    using net = new OMoE({ features, tasks, numExperts, expertHiddenUnits: [1] })
+    const { gates, similarity } = await recordOf(net, data({ rows: 50 }))
+    expect(gates[0]?.experts).toHaveLength(numExperts)
+    return Object.values(similarity[0] ?? {}).flatMap((others) => Object.values(others)).length
+  }
+  expect(await sizeOf(129)).toBe(0)
+  expect(await sizeOf(128)).toBeGreaterThan(128)
 })
 
 it('is nothing for a model without gates', async () => {
