@@ -38,7 +38,7 @@ export async function* csvParts(
   checkNames(format, names)
   const chosen = new Set(chosenColumns(path, names, format.columns))
   const read = [...names.keys()].filter((index) => chosen.has(names[index] ?? ''))
-  yield* usingDuckDB(`reading ${path}`, {}, (session) =>
+  yield* usingDuckDB(`reading ${path}`, { inParts: rows !== undefined }, (session) =>
     interruptible(session, `reading ${path}`, signal, async function* () {
       await loadTexts(session, format, header, encoding)
       const { asWritten, others } = await numberColumns(session, names, read, format.types)

@@ -17,8 +17,9 @@ import { atOnce, inSlices, type Signal, type Sliced } from '../core/slices.js'
 import { type ArrowTable, readArrow } from './arrow.js'
 import { csvParts, readCsv } from './csv.js'
 import type { CsvOptions } from './csv-options.js'
+import { DatasetStream } from './dataset-stream.js'
 import { aDatasetCannotBeClonedPostItsColumnsOrReadItThere, brand, lostDataset } from './lost.js'
-import { type ParquetOptions, parquetParts, type QueryOptions, readParquet, readQuery } from './query.js'
+import { type ParquetOptions, parquetParts, type QueryOptions, queryParts, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
 import { listOf, rangeOf, type Selection } from './selection.js'
@@ -161,22 +162,38 @@ export class Dataset {
 
   /**
    * Reads a CSV file as `fromCsv` does, in parts, for files larger than memory. The file is read once, as a whole, to decide the kind
-   * of each column. What does not fit in memory goes to a temporary file.
+   * of each column. What takes more than 1 GiB goes to a temporary file.
    * @throws as `fromCsv`; ERR_MULTIGATE_ARGUMENT for a wrong `chunkRows`.
    * @example for await (const part of Dataset.streamCsv('log.csv')) scores.push(await model.predict(part))
    */
-  static async *streamCsv(path: FilePath, given: CsvOptions & ChunkOptions = {}): AsyncGenerator<Dataset, void, undefined> {
-    const { chunkRows, ...options } = withChunks('csv', given)
-    yield* Dataset.#parts(csvParts(path, options, chunkRows), options)
+  static streamCsv(path: FilePath, given: CsvOptions & ChunkOptions = {}): DatasetStream {
+    return new DatasetStream(async function* () {
+      const { chunkRows, ...options } = withChunks('csv', given)
+      yield* Dataset.#parts(csvParts(path, options, chunkRows), options)
+    })
   }
 
-  /** Reads a Parquet file as `fromParquet` does, in parts. @throws as `fromParquet`; ERR_MULTIGATE_ARGUMENT for a wrong `chunkRows`. */
-  static async *streamParquet(
-    path: FilePath,
-    given: ParquetOptions & ChunkOptions = {},
-  ): AsyncGenerator<Dataset, void, undefined> {
-    const { chunkRows, ...options } = withChunks('parquet', given)
-    yield* Dataset.#parts(parquetParts(path, chunkRows, options))
+  /**
+   * Reads a Parquet file as `fromParquet` does, in parts. Row groups are read when their rows are asked for.
+   * @throws as `fromParquet`; ERR_MULTIGATE_ARGUMENT for a wrong `chunkRows`.
+   */
+  static streamParquet(path: FilePath, given: ParquetOptions & ChunkOptions = {}): DatasetStream {
+    return new DatasetStream(async function* () {
+      const { chunkRows, ...options } = withChunks('parquet', given)
+      yield* Dataset.#parts(parquetParts(path, chunkRows, options))
+    })
+  }
+
+  /**
+   * Runs a query as `fromQuery` does and gives its rows in parts. What takes more than 1 GiB goes to a temporary file. Every loop runs
+   * the query anew.
+   * @throws as `fromQuery`; ERR_MULTIGATE_ARGUMENT for a wrong `chunkRows`.
+   */
+  static streamQuery(sql: string, given: QueryOptions & ChunkOptions = {}): DatasetStream {
+    return new DatasetStream(async function* () {
+      const { chunkRows, ...options } = withChunks('query', given)
+      yield* Dataset.#parts(queryParts(sql, chunkRows, options))
+    })
   }
 
   /**

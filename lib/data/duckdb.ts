@@ -36,12 +36,17 @@ export async function loadDuckDB(
 interface Database {
   /** A file, opened read-only. Default: a new database in memory, which spills to disk if memory runs out. */
   readonly database?: string | undefined
+  /** Whether the reader takes parts, to save memory. */
+  readonly inParts?: boolean | undefined
 }
+
+/** What a database of a reader in parts keeps in memory; more goes to its temporary folder. A number, so that it depends on no machine. */
+const memoryInParts = '1GiB'
 
 /** Yields what `use` yields on a database. Then, or when the reader stops early, the database is closed. */
 export async function* usingDuckDB<T>(
   what: string,
-  { database }: Database,
+  { database, inParts = false }: Database,
   use: (session: Session) => AsyncGenerator<T, void, undefined>,
 ): AsyncGenerator<T, void, undefined> {
   const { DuckDBInstance } = await loadDuckDB(what)
@@ -50,6 +55,7 @@ export async function* usingDuckDB<T>(
     autoload_known_extensions: 'false',
     // Used only if memory runs out. The default is a folder below the working directory.
     temp_directory: tmpdir(),
+    ...(inParts && { memory_limit: memoryInParts }),
     ...(database !== undefined && { access_mode: 'READ_ONLY' }),
   }).catch((cause: unknown) => {
     throw failed(what, cause)

@@ -38,17 +38,25 @@ const table = 'multigate_query'
 
 /** The columns of a SELECT. @throws as `Dataset.fromQuery` says. */
 export async function readQuery(sql: string, options: QueryOptions): Promise<Map<string, Column>> {
+  for await (const columns of queryParts(sql, undefined, options)) return columns
+  throw new Error('a table has at least one part')
+}
+
+/** The columns of a SELECT, `rows` at a time. */
+export async function* queryParts(
+  sql: string,
+  rows: number | undefined,
+  options: QueryOptions,
+): AsyncGenerator<Map<string, Column>, void, undefined> {
   const { database, orderBy = [], signal } = parseOptions('query', schema, options)
   if (typeof sql !== 'string' || sql.trim() === '') throw invalidArgument('sql', 'a SELECT', sql)
   const file = database === undefined ? undefined : await fileOf(database, 'query.database')
-  const parts = usingDuckDB('the query', { database: file }, (session) =>
+  yield* usingDuckDB('the query', { database: file, inParts: rows !== undefined }, (session) =>
     interruptible(session, 'the query', signal, async function* () {
       await runQuery(session, sql.trim().replace(/;+\s*$/, ''), typeof orderBy === 'string' ? [orderBy] : orderBy)
-      yield* tableParts(session, table, await planOfTable(session, table), undefined)
+      yield* tableParts(session, table, await planOfTable(session, table), rows)
     }),
   )
-  for await (const columns of parts) return columns
-  throw new Error('a table has at least one part')
 }
 
 /** Puts the rows of a query into the table: the same rows in the same order each time. */
@@ -123,16 +131,28 @@ export async function* parquetParts(
   const { columns, signal } = parseOptions('parquet', parquetSchema, options)
   const path = await fileOf(file)
   const source = `read_parquet(${pathLiteral(path)})`
-  yield* usingDuckDB(`reading ${path}`, {}, (session) =>
+  yield* usingDuckDB(`reading ${path}`, { inParts: rows !== undefined }, (session) =>
     interruptible(session, `reading ${path}`, signal, async function* () {
       const names = (await session.rows(`DESCRIBE SELECT * FROM ${source}`)).map(([name]) => String(name))
       const chosen = chosenColumns(path, names, columns).map(identifier)
-      // A plain scan keeps the order of the file.
-      await session.connection.run(createTable(`SELECT ${chosen.join(', ')} FROM ${source}`))
-      yield* tableParts(session, table, await planOfTable(session, table), rows)
+      const select = `SELECT ${chosen.join(', ')} FROM ${source}`
+      if (rows === undefined || names.some((name) => name.toLowerCase() === rowNumber)) {
+        // A plain scan keeps the order of the file.
+        await session.connection.run(createTable(select))
+        return yield* tableParts(session, table, await planOfTable(session, table), rows)
+      }
+      // Row groups without rows of a part are skipped, so nothing but the part is in memory.
+      await session.connection.run(`CREATE TEMP VIEW ${table} AS ${select}`)
+      const plans = await planOfTable(session, table)
+      const numbered = `SELECT ${chosen.join(', ')}, ${rowNumber} FROM read_parquet(${pathLiteral(path)}, ${rowNumber} = true)`
+      await session.connection.run(`CREATE TEMP VIEW ${table}_rows AS ${numbered}`)
+      yield* tableParts(session, `${table}_rows`, plans, rows, rowNumber)
     }),
   )
 }
+
+/** DuckDB's name of the number of a row in its file. */
+const rowNumber = 'file_row_number'
 
 /** The columns of a Parquet file and DuckDB's names of their types. */
 export async function typesOfParquet(file: FilePath): Promise<ReadonlyMap<string, string>> {

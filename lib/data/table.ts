@@ -73,18 +73,24 @@ async function kindOfIntegers(session: Session, table: string, name: string, typ
 
 const part = 'multigate_part'
 
-/** Planned columns, `rows` at a time, or all at once. An empty table gives one part without rows. */
+/**
+ * Planned columns, `rows` at a time, or all at once. An empty table gives one part without rows.
+ * @param numbers the column of row numbers, from 0.
+ */
 export async function* tableParts(
   session: Session,
   table: string,
   plans: readonly ColumnPlan[],
   rows: number | undefined,
+  numbers = 'rowid',
 ): AsyncGenerator<Map<string, Column>, void, undefined> {
   if (rows === undefined) return yield await readTable(session, table, plans)
   const count = await rowsOf(session, table)
   for (let start = 0; start === 0 || start < count; start += rows) {
-    const bounds = `rowid >= ${start} AND rowid < ${start + rows}`
-    await session.connection.run(`CREATE OR REPLACE TEMP TABLE ${part} AS SELECT * FROM ${table} WHERE ${bounds} ORDER BY rowid`)
+    const bounds = `${numbers} >= ${start} AND ${numbers} < ${start + rows}`
+    await session.connection.run(
+      `CREATE OR REPLACE TEMP TABLE ${part} AS SELECT * FROM ${table} WHERE ${bounds} ORDER BY ${numbers}`,
+    )
     yield await readTable(session, part, plans)
   }
 }

@@ -67,7 +67,9 @@ describe('what is read', () => {
     }
     const empty = file('n,t\n', '.csv')
     for await (const part of Dataset.streamCsv(empty)) expect(part.rows).toBe(0)
-    await expect(Dataset.streamCsv(path, { chunkRows: 0 }).next()).rejects.toThrow(refusal('ARGUMENT', { field: 'chunkRows' }))
+    await expect(Dataset.streamCsv(path, { chunkRows: 0 })[Symbol.asyncIterator]().next()).rejects.toThrow(
+      refusal('ARGUMENT', { field: 'chunkRows' }),
+    )
   })
 
   it('keeps integers that no float64 tells apart as text', async () => {

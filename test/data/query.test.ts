@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { rowValue } from '../../lib/core/columns.js'
 import { Dataset } from '../../lib/data/dataset.js'
@@ -190,4 +190,46 @@ it('ends a query, and the reading of a file, when its signal is aborted', async 
   const long = 'SELECT count(*) AS n FROM range(300000) a(i), range(300000) b(j) WHERE (a.i * b.j) % 7 = 3'
   await expect(Dataset.fromQuery(long, { signal: controller.signal })).rejects.toThrow(aborted)
   connection.closeSync()
+})
+
+describe('tables in parts', () => {
+  const numbersOf = (data: Dataset, name: string): unknown[] =>
+    Array.from({ length: data.rows }, (_, index) => rowValue(data.column(name), index))
+  const partsOf = async (stream: AsyncIterable<Dataset>): Promise<Dataset[]> => {
+    const parts: Dataset[] = []
+    for await (const part of stream) parts.push(part)
+    return parts
+  }
+
+  it('are read anew by every loop, and a loop may end early', async () => {
+    const path = join(folder, 'again.parquet')
+    const instance = await DuckDBInstance.create()
+    const connection = await instance.connect()
+    // The second file has a column with DuckDB's own name of row numbers.
+    await connection.run(
+      `COPY (SELECT i::BIGINT AS n, 'c' || i % 3 AS c FROM range(7000) t(i)) TO '${path}' (ROW_GROUP_SIZE 2048)`,
+    )
+    const named = join(folder, 'named.parquet')
+    await connection.run(`COPY (SELECT 10 - i AS file_row_number FROM range(10) t(i)) TO '${named}'`)
+    connection.closeSync()
+    instance.closeSync()
+    for (const stream of [
+      Dataset.streamParquet(path, { chunkRows: 3000 }),
+      Dataset.streamQuery(`FROM '${path}'`, { chunkRows: 3000 }),
+    ]) {
+      for await (const part of stream) {
+        expect(part.rows).toBe(3000)
+        break
+      }
+      for (let time = 0; time < 2; time += 1) {
+        const parts = await partsOf(stream)
+        expect(parts.map(({ rows }) => rows)).toEqual([3000, 3000, 1000])
+        expect(parts.map((part) => part.sourceRow(3))).toEqual([3, 3003, 6003])
+        expect(parts.flatMap((part) => numbersOf(part, 'n'))).toEqual(Array.from({ length: 7000 }, (_, i) => i))
+        expect(parts[2] && row(parts[2], 4)).toEqual({ n: 6004, c: 'c1' })
+      }
+    }
+    const [first, second] = await partsOf(Dataset.streamParquet(named, { chunkRows: 6 }))
+    expect([first, second].flatMap((part) => part && numbersOf(part, 'file_row_number'))).toEqual([10, 9, 8, 7, 6, 5, 4, 3, 2, 1])
+  })
 })

@@ -68,10 +68,16 @@ describe('values that cannot be read', () => {
       await expect(loadModel(value)).rejects.toEqual(refusal('ARGUMENT', { field: 'path' }))
       await expect(Dataset.fromCsv(value)).rejects.toEqual(refusal('ARGUMENT', { field: 'path' }))
       await expect(Dataset.fromCsv(file, value)).rejects.toEqual(refusal('ARGUMENT', { field: 'csv' }))
-      await expect(Dataset.streamCsv(file, value).next()).rejects.toEqual(refusal('ARGUMENT', { field: 'csv' }))
+      await expect(Dataset.streamCsv(file, value)[Symbol.asyncIterator]().next()).rejects.toEqual(
+        refusal('ARGUMENT', { field: 'csv' }),
+      )
       expect(() => model.predictSync(model.createBatch(1), value)).toThrow(refusal('ARGUMENT', { field: 'predictSync' }))
     }
-    await expect(Dataset.streamCsv(file, null as never).next()).rejects.toEqual(refusal('ARGUMENT', { field: 'csv' }))
+    await expect(
+      Dataset.streamCsv(file, null as never)
+        [Symbol.asyncIterator]()
+        .next(),
+    ).rejects.toEqual(refusal('ARGUMENT', { field: 'csv' }))
     expect(() => model.csvOptions(null as never)).toThrow(refusal('ARGUMENT', { field: 'csvOptions' }))
   })
 })
