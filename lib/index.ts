@@ -131,6 +131,7 @@ export type { Evaluation, RowCounts, TaskEvaluation } from './runtime/evaluate.j
 export type { GateRecord, GateStatistics } from './runtime/gate-statistics.js'
 export type { GateWeights } from './runtime/gates.js'
 export type { MeasuringOptions } from './runtime/measuring.js'
+export type { DatasetParts, RowStream } from './runtime/parts.js'
 export type { UnknownValues } from './runtime/unknown.js'
 export type { Snapshot } from './runtime/weights.js'
 export { type BinaryOptions, type BinaryTask, binary } from './tasks/binary.js'
@@ -145,7 +146,7 @@ export { type EarlyStoppingOptions, earlyStopping } from './training/early-stopp
 export { type EpochLogOptions, epochLog } from './training/epoch-log.js'
 export type { ByGroup, WeightGroup } from './training/groups.js'
 export type { EpochRecord, History } from './training/history.js'
-export type { ClipOptions, FitOptions, FitSettings } from './training/options.js'
+export type { ClipOptions, FitOptions, FitSettings, StreamOptions } from './training/options.js'
 export { type ReduceOnPlateauOptions, reduceOnPlateau } from './training/reduce-on-plateau.js'
 export type { BalanceRecord } from './training/task-balance.js'
 

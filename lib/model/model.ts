@@ -29,9 +29,9 @@ import { checkRows, DataEncoder, type EncodedRows, groupsOfRows, ofDataset } fro
 import { type Evaluating, type Evaluation, evaluate } from '../runtime/evaluate.js'
 import { type GateWeights, gateWeights } from '../runtime/gates.js'
 import { type MeasuringOptions, measuringOf } from '../runtime/measuring.js'
+import type { RowStream } from '../runtime/parts.js'
 import { Queue } from '../runtime/queue.js'
 import { textColumns } from '../runtime/reading.js'
-import { RowsInMemory } from '../runtime/row-source.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
 import { changesTargets, checkBounds, checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
@@ -45,6 +45,7 @@ import { checkTaskWeights } from '../training/task-balance.js'
 import { describe, type ModelDescription } from './describe.js'
 import { type Importance, type ImportanceOptions, importanceOf, importanceSchema } from './importance.js'
 import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
+import { type Fitted, trainingRows } from './training-rows.js'
 
 /** A model's options: features, tasks, the network between them, and where it computes. */
 export type ModelInput<
@@ -175,11 +176,16 @@ export class Model<
   /**
    * Trains the model. The first call also builds it from `train`, where every task needs something to learn, such as a positive
    * label. Later training rows need not have that.
+   * @param train a dataset, or rows that are read in parts: a stream (`Dataset.streamParquet`), or a function that opens an iterable of
+   * datasets. Rows in parts may be more than memory holds. They are read twice before the first step, the second time into a scratch file,
+   * which goes when `fit` ends, or its process. A model that is built reads them once.
    * @returns one record per epoch.
    * @throws ERR_MULTIGATE_BUSY while another `fit` runs; ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DIVERGED if a loss
-   * is not finite; ERR_MULTIGATE_DATA as `build`, naming the dataset.
+   * is not finite; ERR_MULTIGATE_DATA as `build`, naming the dataset, and if rows in parts change between two readings;
+   * ERR_MULTIGATE_WRITE if the scratch file cannot be written.
+   * @example await model.fit(Dataset.streamParquet('log.parquet'), { epochs: 2, stream: { scratch: '/data/tmp' } })
    */
-  async fit(train: Dataset, options: FitOptions = {}): Promise<History<Tasks>> {
+  async fit(train: Dataset | RowStream, options: FitOptions = {}): Promise<History<Tasks>> {
     this.#checkFree('fit')
     this.#busy = 'fit'
     try {
@@ -358,7 +364,8 @@ export class Model<
   }
 
   async #build(train: Dataset): Promise<void> {
-    const built = await this.#make(train)
+    const encoder = await DataEncoder.fit(train, this.features, this.tasks)
+    const built = this.#make({ encoder, reading: train.reading })
     try {
       await built.encoder.checkLabels(train)
       await this.#draw(built)
@@ -369,7 +376,7 @@ export class Model<
     this.#built = built
   }
 
-  async #fit(train: Dataset, options: FitOptions): Promise<History> {
+  async #fit(train: Dataset | RowStream, options: FitOptions): Promise<History> {
     const {
       validation,
       signal,
@@ -388,18 +395,24 @@ export class Model<
       this.tasks.map(({ name }) => name),
     )
     if (this.tasks.every(({ name }) => weights[name] === 0)) throw invalidArgument('fit.taskWeights', 'a weight above 0', weights)
-    checkDataset('fit.train', train)
-    await ofDataset('training', () => checkRows(train))
+    const checkpoint = this.#checking('fit', { signal })
+    const data = await trainingRows(train, {
+      features: this.features,
+      tasks: this.tasks,
+      settings,
+      seed: this.#network.seed,
+      native: this.#compute.native,
+      check: checkpoint,
+    })
     if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
     checkDataPlacement(settings.dataPlacement, this.#compute.device)
     const measuring = measuringOf('fit', this.tasks, settings)
     if (settings.trainingMetrics) checkScored(this.tasks)
-    const checkpoint = this.#checking('fit', { signal })
     checkpoint()
     await using file = resume === undefined ? undefined : await ModelFile.open(resume)
     const state = file && (await this.#resume(file, groups.options))
     const known = state?.built ?? this.#built
-    const built = known ?? (await ofDataset('training', () => this.#make(train)))
+    const built = known ?? this.#make(await data.fit())
     // Keep a new model unbuilt until its data are checked: the next call may bring other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     if (known === undefined) await this.#draw(built)
@@ -407,8 +420,7 @@ export class Model<
     const step = lowerBalancedStep(this.#stepped(built), { groups, balancing, clip, scored })
     const { native } = this.#compute
     const started = performance.now()
-    const purpose = (state ?? this.#built) ? 'more training' : 'training'
-    using rows = await ofDataset('training', () => built.encoder.encode(train, native, purpose, checkpoint))
+    await using rows = await data.encode(built.encoder, { first: (state ?? this.#built) === undefined })
     using held =
       validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', checkpoint)))
     const rowGroups = validation && (await ofDataset('validation', () => groupsOfRows(validation, measuring, checkpoint)))
@@ -425,7 +437,7 @@ export class Model<
       groups,
       resumed: file && state && resumed(file, state.training, built.runner),
       tasks,
-      train: new RowsInMemory(rows),
+      train: rows,
       validation: held,
       measuring,
       encodeSeconds: (performance.now() - started) / 1000,
@@ -467,11 +479,10 @@ export class Model<
     await this.#queue.take(() => writeModel(path, this.#config, built, training))
   }
 
-  /** Fits the encoders; the weights are zero. */
-  async #make(train: Dataset): Promise<Built> {
-    const encoder = await DataEncoder.fit(train, this.features, this.tasks)
+  /** The weights are zero. */
+  #make({ encoder, reading }: Fitted): Built {
     this.#checkAlive()
-    return this.#assemble(encoder, this.#lower(encoder), { reading: train.reading })
+    return this.#assemble(encoder, this.#lower(encoder), { reading })
   }
 
   async #draw({ runner }: Built): Promise<void> {

@@ -10,7 +10,7 @@ import { allocate } from '../core/memory.js'
 import type { LoweredProgram } from '../core/program.js'
 import { inBlocks, inSlices, type Sliced } from '../core/slices.js'
 import type { Dataset } from '../data/dataset.js'
-import type { Encoder, ValueCounts } from '../features/encode/encoder.js'
+import type { Encoder, Fitter, ValueCounts } from '../features/encode/encoder.js'
 import { emptyRows, encodeColumn, fitterOf } from '../features/encode/encoders.js'
 import { columnNameOf, type Feature } from '../features/spec/feature.js'
 import { labelInput, weightInput } from '../layers/heads.js'
@@ -57,7 +57,11 @@ export class DataEncoder {
   /** Fits every open encoder. @throws ERR_MULTIGATE_DATA naming the feature and the value that it cannot take. */
   static async fit(train: Dataset, features: readonly Feature[], tasks: readonly Task[]): Promise<DataEncoder> {
     const fitted: Encoder[] = []
-    for (const feature of features) fitted.push(await ofSource(train, () => inSlices(fittedOn(train, feature))))
+    for (const feature of features) {
+      const fitter = fitterOf(feature)
+      await ofSource(train, () => inSlices(fitOn(fitter, train, feature)))
+      fitted.push(await inSlices(fitter.finish()))
+    }
     const space = new SampleSpace(tasks, train)
     const labels: (FittedLabels | undefined)[] = []
     for (const task of tasks) labels.push(await ofSource(train, () => inSlices(fittedLabels(task, train, space))))
@@ -113,13 +117,18 @@ export class DataEncoder {
     return rows
   }
 
-  *#encode(data: Dataset, native: NativeBinding, purpose: Purpose): Sliced<EncodedRows> {
+  /** @internal The columns that a dataset becomes, in an order that depends on the purpose alone. */
+  *sourcesOf(data: Dataset, purpose: Purpose): Sliced<{ readonly sources: ColumnSource[]; readonly targets: Targets[] }> {
     const features = this.encoders.map((encoder) => featureSource(encoder, data))
     const targets: Targets[] = []
     const space = new SampleSpace(this.#tasks, data)
     for (const [index, task] of purpose === 'prediction' ? [] : this.#tasks.entries())
       targets.push(yield* targetsOf(task, data, space, purpose, this.fitted[index]))
-    const sources = [...features, ...targets.flatMap(targetSources)]
+    return { sources: [...features, ...targets.flatMap(targetSources)], targets }
+  }
+
+  *#encode(data: Dataset, native: NativeBinding, purpose: Purpose): Sliced<EncodedRows> {
+    const { sources, targets } = yield* this.sourcesOf(data, purpose)
     const columns = createColumns(
       native,
       sources.map(({ spec }) => spec),
@@ -144,8 +153,14 @@ export class DataEncoder {
 /** Bytes of a part of the rows, in the addon's memory. */
 const partBytes = 2 ** 21
 
+/** How many rows to encode at once. */
+export function rowsAtOnceOf(sources: readonly ColumnSource[]): number {
+  const rowBytes = sources.reduce((sum, { spec }) => sum + spec.width * 4, 0)
+  return Math.max(1, Math.min(partRows, Math.floor(partBytes / rowBytes)))
+}
+
 /** A column in the addon's memory. */
-interface ColumnSource {
+export interface ColumnSource {
   readonly name: string
   readonly spec: ColumnSpec
   /** Consecutive rows. */
@@ -181,8 +196,7 @@ function targetSources({ task, network: { labels, weights } }: Targets): ColumnS
 
 /** Encodes one part of every column, then the next part. No whole column ever exists beside the addon's copy. */
 function* writeRows(columns: NativeColumns, sources: readonly ColumnSource[]): Sliced<void> {
-  const rowBytes = sources.reduce((sum, { spec }) => sum + spec.width * 4, 0)
-  const step = Math.max(1, Math.min(partRows, Math.floor(partBytes / rowBytes)))
+  const step = rowsAtOnceOf(sources)
   for (let from = 0; from < columns.rows; from += step) {
     const to = Math.min(from + step, columns.rows)
     const parts: (Float32Array | Int32Array)[] = []
@@ -194,14 +208,13 @@ function* writeRows(columns: NativeColumns, sources: readonly ColumnSource[]): S
   }
 }
 
-function* fittedOn(train: Dataset, feature: Feature): Sliced<Encoder> {
+/** @internal Fits on the next rows. */
+export function* fitOn(fitter: Fitter<Encoder>, train: Dataset, feature: Feature): Sliced<void> {
   const column = columnOfFeature(train, feature)
-  const fitter = fitterOf(feature)
   for (let from = 0; from < train.rows; from += partRows) {
     yield* fitter.add(train.columnPart(column, from, Math.min(from + partRows, train.rows)))
     yield
   }
-  return yield* fitter.finish()
 }
 
 /** Labels of a task, NaN if missing, and weights if rows have them. */
@@ -315,7 +328,8 @@ function* fittedLabels(task: Task, train: Dataset, space: SampleSpace): Sliced<F
   return fitter === undefined ? undefined : yield* fitter.fit(yield* labelsOf(task, train, space, 'training'))
 }
 
-function* labelsOf(task: Task, data: Dataset, space: SampleSpace, purpose: Purpose): Sliced<Float32Array> {
+/** @internal Labels of a task, NaN if missing. Those to train on first must have something to learn. */
+export function* labelsOf(task: Task, data: Dataset, space: SampleSpace, purpose: Purpose): Sliced<Float32Array> {
   const column = columnOf(data, labelColumnOf(task), `task ${quote(task.name)}`, 'label')
   const inside = yield* space.inside(task)
   const labelled = (values: Column, from = 0): Column => {

@@ -59,7 +59,7 @@ export class Health {
     const { runner, tasks, train, settings } = this.#watched
     const { batchSize, shuffle } = settings
     const program = runner.network.evaluate
-    const shard = train.current
+    const shard = await train.latest()
     const rows = Math.min(batchSize, shard.rows)
     const outputs = runner.outputs(program, rows)
     const own = [...outputs.values()]

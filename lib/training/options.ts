@@ -24,6 +24,20 @@ export interface ClipOptions {
   readonly value?: number | undefined
 }
 
+/** How `fit` reads rows that come in parts. */
+export interface StreamOptions {
+  /**
+   * Bytes of encoded rows in memory, in two shards: one to train on, and one that is read meanwhile. Rows are shuffled within a shard, so
+   * more memory shuffles better. Default 256 MiB. Results depend on it, unless all rows fit in half of it.
+   */
+  readonly memory?: number | undefined
+  /**
+   * The folder of the scratch file with all encoded rows, 4 bytes a number. Default: the temporary folder of the system, or `/var/tmp` if
+   * that is in memory.
+   */
+  readonly scratch?: FilePath | undefined
+}
+
 /** The options of `fit` that are plain data, those of measuring for the validation rows. A configuration file may have them too. */
 export interface FitSettings extends MeasuringOptions {
   /** Rows per step. Default 1024. The last batch of an epoch may be smaller. */
@@ -66,6 +80,8 @@ export interface FitSettings extends MeasuringOptions {
    * Default: 1 for all.
    */
   readonly rates?: ByGroup<number> | undefined
+  /** How rows are read that come in parts. A dataset does not need it. */
+  readonly stream?: StreamOptions | undefined
   /** Limits gradients before the optimizers see them. Default: no limit. */
   readonly clip?: ClipOptions | undefined
   /**
@@ -103,6 +119,15 @@ const settings = {
   dataPlacement: z.enum(['auto', 'device', 'host']).default('auto'),
   freeze: frozen(z.array(z.string() as unknown as z.ZodType<WeightGroup, WeightGroup>)).default([]),
   rates: z.record(z.string(), amount.gt(0).optional()).default({}) as unknown as z.ZodType<ByGroup<number>>,
+  stream: z
+    .strictObject({
+      memory: z
+        .int()
+        .min(1)
+        .default(2 ** 28),
+      scratch: pathSchema.optional(),
+    })
+    .prefault({}),
   clip: z.strictObject({ value: amount.gt(0).optional() }).default({}),
   taskWeights: z.record(z.string(), amount).default({}),
   balance: z.custom<BalanceOptions>(() => true).optional(),

@@ -16,7 +16,7 @@ import type { FitValues } from './options.js'
 import type { Drawn } from './state.js'
 import type { BatchOf, TaskBalance } from './task-balance.js'
 
-export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'shuffle' | 'dataPlacement'> {
+export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'epochs' | 'shuffle' | 'dataPlacement'> {
   readonly plan: NativePlan
   readonly program: LoweredProgram
   readonly tasks: readonly NetworkTask[]
@@ -80,27 +80,31 @@ export class StepLoop {
 
   /** Trains on all rows once, shard by shard. */
   async epoch(epoch: number): Promise<EpochLosses> {
-    const { program, tasks, source, shuffle, seed, queue, checkpoint, drawn, scores } = this.#options
+    const { program, tasks, source, epochs, shuffle, seed, queue, checkpoint, drawn, scores } = this.#options
     scores?.begin()
     const losses = new EpochLosses(program, tasks)
     drawn.epochs += 1
     let step = 0
-    for await (const shard of source.epoch()) {
-      if (shuffle) await queue.take(() => shard.columns.shuffleAsync(seed, drawn.epochs))
-      step = await this.#train(shard, losses, { epoch, step })
+    for await (const { rows, order, start } of source.epoch({ draw: drawn.epochs, done: 0, more: epoch < epochs })) {
+      if (shuffle) await queue.take(() => rows.columns.shuffleAsync(seed, order))
+      step = await this.#train(rows, losses, { epoch, step, start })
     }
     checkpoint()
     this.#options.balance.epoch(losses)
     return losses
   }
 
-  /** Trains on all rows of a shard once. Returns the number of steps done in the epoch. */
-  async #train(shard: EncodedRows, losses: EpochLosses, { epoch, step: before }: StepPlace): Promise<number> {
+  /** Trains on the rows of a shard from `start` on. Returns the number of steps done in the epoch. */
+  async #train(
+    shard: EncodedRows,
+    losses: EpochLosses,
+    { epoch, step: before, start: first }: StepPlace & { readonly start: number },
+  ): Promise<number> {
     const { program, batchSize, queue, checkpoint, onStep, onProgress, balance, scores } = this.#options
     const width = resultsOf(program)
     let step = before
     let told = 0
-    for (let start = 0; start < shard.rows; ) {
+    for (let start = first; start < shard.rows; ) {
       checkpoint()
       const rows = Math.min(batchSize, shard.rows - start)
       // A run of several steps gives no row outputs.

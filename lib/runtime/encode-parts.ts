@@ -1,0 +1,161 @@
+// Fits and encodes training rows that are read in parts: a first reading for vocabularies and other statistics, a second one into a
+// scratch file. A model that is built needs only the second.
+
+import { quote } from '../core/check.js'
+import { DataError } from '../core/errors.js'
+import { inSlices } from '../core/slices.js'
+import type { CsvOptions } from '../data/csv-options.js'
+import type { ValueCounts } from '../features/encode/encoder.js'
+import { fitterOf } from '../features/encode/encoders.js'
+import { columnNameOf, type Feature } from '../features/spec/feature.js'
+import { ScratchFile } from '../io/scratch.js'
+import { type Task, targetColumnsOf } from '../tasks/task.js'
+import { type ColumnSource, type DataEncoder, DataEncoder as Encoders, fitOn, rowsAtOnceOf } from './encode.js'
+import { type EncodedFile, EncodedWriter } from './encoded-file.js'
+import { LabelSample } from './label-sample.js'
+import { ofPart, type Part, type Parts } from './parts.js'
+import type { RowForm } from './row-source.js'
+import { RowsPrint } from './rows-print.js'
+
+/** What rows are read for. */
+export interface PartsTarget {
+  readonly features: readonly Feature[]
+  readonly tasks: readonly Task[]
+  /** Throws if the work must stop. */
+  readonly check: () => void
+}
+
+/** The result of the first reading. */
+export interface FittedParts {
+  readonly encoder: DataEncoder
+  /** Of the values that were read. */
+  readonly print: RowsPrint
+  readonly reading: CsvOptions | undefined
+}
+
+/** Fits every open encoder. @throws ERR_MULTIGATE_DATA as `DataEncoder.fit`. */
+export async function fitParts(parts: Parts, { features, tasks, check }: PartsTarget): Promise<FittedParts> {
+  const fitters = features.map((feature) => ({ feature, fitter: fitterOf(feature) }))
+  const labels = tasks.map((task, index) => new LabelSample(task, index))
+  const columns = columnsOf(features, tasks)
+  const print = new RowsPrint()
+  let reading: CsvOptions | undefined
+  for await (const part of parts.read(check)) {
+    reading ??= part.data.reading
+    // Fitters count the rows of all parts themselves.
+    for (const { feature, fitter } of fitters) await inSlices(fitOn(fitter, part.data, feature), { check })
+    await ofPart(part, async () => {
+      for (const sample of labels) await sample.add(part, tasks, check)
+      await inSlices(print.add(part.data, columns), { check })
+    })
+  }
+  const encoders = []
+  for (const { fitter } of fitters) encoders.push(await inSlices(fitter.finish(), { check }))
+  const fitted = []
+  for (const sample of labels) fitted.push(await sample.fitted(check))
+  return { encoder: new Encoders(encoders, tasks, fitted), print, reading }
+}
+
+/** Where encoded rows go. */
+export interface EncodingOptions {
+  /** The folder of the scratch file. */
+  readonly scratch: string | undefined
+  /** The form of rows of so many bytes. */
+  readonly formOf: (rowBytes: number) => RowForm
+  /** The print of a first reading. */
+  readonly print: RowsPrint | undefined
+}
+
+export interface EncodedParts {
+  readonly file: EncodedFile
+  readonly form: RowForm
+  readonly counts: ReadonlyMap<string, ValueCounts>
+}
+
+/**
+ * Encodes all parts into a scratch file. The caller closes the result.
+ * @throws ERR_MULTIGATE_DATA naming row and value, and if the rows are not those of the first reading; ERR_MULTIGATE_WRITE.
+ */
+export async function encodeParts(
+  parts: Parts,
+  encoder: DataEncoder,
+  { features, tasks, check }: PartsTarget,
+  { scratch, formOf, print }: EncodingOptions,
+): Promise<EncodedParts> {
+  const again = print && new RowsPrint()
+  const columns = columnsOf(features, tasks)
+  const counts = new Map<string, { values: number; unknown: number }>()
+  let into: { readonly writer: EncodedWriter; readonly form: RowForm } | undefined
+  const file = await ScratchFile.create(scratch, 'fit.stream.scratch')
+  try {
+    for await (const part of parts.read(check)) {
+      const sources = await ofPart(part, async () => {
+        return (await inSlices(encoder.sourcesOf(part.data, 'more training'), { check })).sources
+      })
+      if (into === undefined) {
+        const rowBytes = sources.reduce((sum, { spec }) => sum + spec.width * 4, 0)
+        if (print !== undefined) await file.checkRoom(print.rows * rowBytes)
+        const form = formOf(rowBytes)
+        const specs = { names: sources.map(({ name }) => name), specs: sources.map(({ spec }) => spec) }
+        into = { form, writer: new EncodedWriter(file, specs, form.blockRows) }
+      }
+      const { writer } = into
+      await ofPart(part, () => writeRows(writer, sources, part, check))
+      for (const { name, counts: own } of sources) addCounts(counts, name, own?.())
+      if (again !== undefined) await inSlices(again.add(part.data, columns), { check })
+      if (print !== undefined && again !== undefined && again.rows > print.rows)
+        throw changed(`${print.rows} rows`, `${again.rows} or more`)
+    }
+    if (print !== undefined && again !== undefined) checkSame(print, again)
+    if (into === undefined) throw new Error('parts have at least one row')
+    return { file: await into.writer.finish(), form: into.form, counts }
+  } catch (error) {
+    await into?.writer.settled()
+    await file.close()
+    throw error
+  }
+}
+
+async function writeRows(
+  writer: EncodedWriter,
+  sources: readonly ColumnSource[],
+  { data }: Part,
+  check: () => void,
+): Promise<void> {
+  const step = rowsAtOnceOf(sources)
+  for (let from = 0; from < data.rows; from += step) {
+    const to = Math.min(from + step, data.rows)
+    await writer.add(await inSlices(readAll(sources, from, to), { check }), to - from)
+  }
+}
+
+function* readAll(sources: readonly ColumnSource[], from: number, to: number) {
+  const arrays: (Int32Array | Float32Array)[] = []
+  for (const source of sources) {
+    arrays.push(source.read(from, to))
+    yield
+  }
+  return arrays
+}
+
+function addCounts(counts: Map<string, { values: number; unknown: number }>, name: string, own: ValueCounts | undefined): void {
+  if (own === undefined) return
+  const { values, unknown } = counts.get(name) ?? { values: 0, unknown: 0 }
+  counts.set(name, { values: values + own.values, unknown: unknown + own.unknown })
+}
+
+/** The columns that a model reads of training rows. */
+function columnsOf(features: readonly Feature[], tasks: readonly Task[]): ReadonlySet<string> {
+  return new Set([...features.map(columnNameOf), ...targetColumnsOf(tasks)])
+}
+
+function checkSame(first: RowsPrint, second: RowsPrint): void {
+  if (first.rows !== second.rows) throw changed(`${first.rows} rows`, `${second.rows}`)
+  const column = first.differing(second)
+  if (column !== undefined) throw changed(`the same values in column ${quote(column)}`, 'others', column)
+}
+
+function changed(expected: string, found: string, column?: string): DataError {
+  const next = 'rows are read twice: read them from what does not change meanwhile, in an order that does not either'
+  return new DataError(`expected ${expected}, as when they were first read, found ${found}; ${next}`, { column })
+}
