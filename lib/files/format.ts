@@ -1,10 +1,13 @@
 // What a model file holds. Weights are named tensors in Keras's layout. The metadata hold everything else that predicting needs:
 // options, tasks and fitted encoders. A checkpoint also holds the state of its training run.
 
+import { z } from 'zod'
+
 import type { CsvOptions } from '../data/csv-options.js'
 import type { DataEncoder } from '../runtime/encode.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import type { Task } from '../tasks/task.js'
+import type { Days } from '../training/growth.js'
 import type { Drawn } from '../training/state.js'
 
 /** Increased when an older release would misread a new file. Files of version 1 keep vocabularies in their JSON. */
@@ -16,6 +19,7 @@ export const metadataKeys = {
   format: 'multigate.format',
   model: 'multigate.model',
   drawn: 'multigate.drawn',
+  days: 'multigate.days',
   reading: 'multigate.reading',
   training: 'multigate.training',
 } as const
@@ -35,4 +39,17 @@ export interface Built {
   readonly drawn: Drawn
   /** How the CSV file of the training rows was read: options of `Dataset.fromCsv`. */
   readonly reading: CsvOptions | undefined
+  /** Undefined unless the model is trained every day. */
+  readonly days?: Days | undefined
 }
+
+const count = z.int().min(0)
+/** The JSON of days. */
+export const daysSchema = z.strictObject({
+  kind: z.enum(['fits', 'number', 'date']),
+  last: count.max(2 ** 31 - 1),
+  drawnRows: z.record(z.string(), count),
+})
+
+/** Options of `Dataset.fromCsv`, which checks them. */
+export const readingSchema: z.ZodType<CsvOptions> = z.record(z.string(), z.unknown())

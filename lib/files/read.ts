@@ -13,6 +13,7 @@ import { inSlices, Pause, type Sliced } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv-options.js'
 import type { Encoder } from '../features/encode/encoder.js'
 import { encoderFromJSON } from '../features/encode/encoders.js'
+import { tableEncoder } from '../features/encode/growth.js'
 import type { Feature } from '../features/spec/feature.js'
 import { parseJson } from '../io/json.js'
 import { SafetensorsFile } from '../io/safetensors.js'
@@ -21,16 +22,18 @@ import { type ModelName, models } from '../models/registry.js'
 import type { FloatArray } from '../native/binding.js'
 import { parseOptimizer } from '../optimizers/optimizer.js'
 import { DataEncoder } from '../runtime/encode.js'
+import type { Compaction } from '../runtime/growth.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { chunkElements, type Place, type Snapshot, weightsOf } from '../runtime/weights.js'
 import { fittedSchema } from '../tasks/fitted.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import type { WeightGroup } from '../training/groups.js'
+import type { Days } from '../training/growth.js'
 import type { Drawn, TrainingState } from '../training/state.js'
 import { type ExtentOptions, leastExtent } from './extent.js'
-import { formatVersions, metadataKeys } from './format.js'
+import { daysSchema, formatVersions, metadataKeys, readingSchema } from './format.js'
 import { callbackTensor, drawnSchema, epochsOf, momentTensor, trainingPrefix, trainingSchema } from './training-state.js'
-import { readVocabulary, vocabularyNames } from './vocabularies.js'
+import { readLastSeen, readVocabulary, vocabularyNames } from './vocabularies.js'
 
 const modelSchema = z.strictObject({
   model: z.enum(Object.keys(models) as [ModelName, ...ModelName[]]),
@@ -41,9 +44,6 @@ const modelSchema = z.strictObject({
   fitted: z.array(fittedSchema.nullable()).optional(),
 })
 
-/** Options of `Dataset.fromCsv`, which checks them. */
-const readingSchema: z.ZodType<CsvOptions> = z.record(z.string(), z.unknown())
-
 export class ModelFile {
   readonly path: string
   readonly model: ModelName
@@ -53,11 +53,13 @@ export class ModelFile {
   readonly encoder: DataEncoder
   /** Undefined in files older than this field. */
   readonly drawn: Drawn | undefined
+  /** Undefined unless the model is trained every day. */
+  readonly days: Days | undefined
   /** Undefined if the training rows did not come from a CSV file. */
   readonly reading: CsvOptions | undefined
   readonly #file: SafetensorsFile
 
-  private constructor(file: SafetensorsFile, { model, options, tasks, encoder, drawn, reading }: Content) {
+  private constructor(file: SafetensorsFile, { model, options, tasks, encoder, drawn, days, reading }: Content) {
     this.path = file.path
     this.#file = file
     this.model = model
@@ -65,6 +67,7 @@ export class ModelFile {
     this.tasks = tasks
     this.encoder = encoder
     this.drawn = drawn
+    this.days = days
     this.reading = reading
   }
 
@@ -98,14 +101,30 @@ export class ModelFile {
     for (const { name, shape } of weights) this.#checkShape(name, shape)
   }
 
-  /** Copies the weights into the network's memories. @throws as `checkWeights`, and for a number that is not finite. */
-  async readWeights({ network, weights: memories }: NetworkRunner): Promise<void> {
-    for (const weight of weightsOf(network)) await this.#copy(weight.name, weight, memories)
+  /**
+   * Copies the weights into the network's memories. `kept`: the rows of tables that stay; the network's own may have more.
+   * @throws as `checkWeights`, and for a number that is not finite.
+   */
+  async readWeights({ network, weights: memories }: NetworkRunner, kept: KeptRows = () => undefined): Promise<void> {
+    for (const weight of weightsOf(network)) await this.#copy(weight.name, weight, memories, kept(weight.memory))
   }
 
-  /** The saved state of the training run. @throws ERR_MULTIGATE_FORMAT if `save` wrote the file: it holds no such state. */
-  async readTraining(): Promise<TrainingState> {
-    if (this.#file.metadata[metadataKeys.training] === undefined) {
+  /** One array of weights, part by part. Each part reuses the memory of the one before. @throws as `readWeights`. */
+  weight(name: string): AsyncGenerator<FloatArray> {
+    return this.#parts(name, { passing: true })
+  }
+
+  /** Whether it holds the state of a training run. */
+  get isCheckpoint(): boolean {
+    return this.#file.metadata[metadataKeys.training] !== undefined
+  }
+
+  /**
+   * The saved state of the training run, without that of callbacks if `callbacks` is false.
+   * @throws ERR_MULTIGATE_FORMAT if `save` wrote the file: it holds no such state.
+   */
+  async readTraining({ callbacks: all = true } = {}): Promise<TrainingState> {
+    if (!this.isCheckpoint) {
       const what = 'expected the state of a training run, found a model alone; resume from a file that a checkpoint of fit wrote'
       throw formatError(this.path, metadataKeys.training, what)
     }
@@ -113,7 +132,7 @@ export class ModelFile {
     const { callbacks, steps, rateFactor, stopped, weightsOf, optimizer, optimizers, freeze } = json
     const optimizerOf = (value: unknown, name: string) => parseOptimizer(value, `${metadataKeys.training}.${name}`)
     const remembered: TrainingState['callbacks'][number][] = []
-    for (const [index, own] of callbacks.entries()) {
+    for (const [index, own] of all ? callbacks.entries() : []) {
       const weights = own?.hasWeights === true ? await this.#snapshot(index) : undefined
       remembered.push(own === null ? undefined : { json: own.json, weights })
     }
@@ -131,12 +150,24 @@ export class ModelFile {
     }
   }
 
-  /** Copies the optimizer's moments into the memories that a training program has bound. */
-  async readMoments({ bindings, spec }: LoweredProgram, { weights: memories }: NetworkRunner): Promise<void> {
+  /**
+   * Copies the optimizer's moments into the memories that a training program has bound. `before`: the network of the file, if its tables had
+   * other sizes, and the rows of them that stay.
+   */
+  async readMoments(
+    { bindings, spec }: LoweredProgram,
+    { weights: memories }: NetworkRunner,
+    before?: { readonly network: Network; readonly kept: KeptRows },
+  ): Promise<void> {
     const moments = Object.entries(bindings).filter(([memory]) => memory.startsWith('moment'))
-    const elements = (buffer: number): number => (spec.buffers[buffer]?.width ?? 0) * (spec.buffers[buffer]?.count ?? 0)
-    for (const [memory, buffer] of moments) this.#checkShape(momentTensor(memory), [elements(buffer)])
-    for (const [memory] of moments) await this.#copy(momentTensor(memory), { memory, offset: 0 }, memories)
+    const tables = new Map(before?.network.tables.map(({ name, rows, dim }) => [name, rows * dim]))
+    const elements = (memory: string, buffer: number): number =>
+      tables.get(tableOf(memory)) ?? (spec.buffers[buffer]?.width ?? 0) * (spec.buffers[buffer]?.count ?? 0)
+    for (const [memory, buffer] of moments) this.#checkShape(momentTensor(memory), [elements(memory, buffer)])
+    for (const [memory] of moments) {
+      const kept = before?.kept(`table:${tableOf(memory)}`)
+      await this.#copy(momentTensor(memory), { memory, offset: 0 }, memories, kept)
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -160,11 +191,13 @@ export class ModelFile {
     name: string,
     { memory, offset }: Pick<Place, 'memory' | 'offset'>,
     memories: NetworkRunner['weights'],
+    kept?: Compaction,
   ): Promise<void> {
     let at = offset
     for await (const part of this.#parts(name, { passing: true })) {
-      memories.write({ memory, offset: at }, part)
-      at += part.length
+      const own = kept === undefined ? part : kept.next(part)
+      if (own.length > 0) memories.write({ memory, offset: at }, own)
+      at += own.length
     }
   }
 
@@ -196,7 +229,16 @@ export class ModelFile {
   }
 }
 
-type Content = Pick<ModelFile, 'model' | 'options' | 'tasks' | 'encoder' | 'drawn' | 'reading'>
+/** The rows of a table, by the name of its memory, that stay; undefined: all. Each answer serves one pass. */
+export type KeptRows = (memory: string) => Compaction | undefined
+
+/** The feature of a table's moment: `userid` of `moment1:userid`. Empty for one of the dense weights. */
+function tableOf(moment: string): string {
+  const at = moment.indexOf(':')
+  return at < 0 ? '' : moment.slice(at + 1)
+}
+
+type Content = Pick<ModelFile, 'model' | 'options' | 'tasks' | 'encoder' | 'drawn' | 'days' | 'reading'>
 
 async function readContent(file: SafetensorsFile): Promise<Content> {
   const { path, metadata } = file
@@ -212,7 +254,8 @@ async function readContent(file: SafetensorsFile): Promise<Content> {
   const vocabularyOf = ({ name }: Feature) => readVocabulary(path, file, name)
   const pause = new Pause()
   for (const [index, state] of saved.encoders.entries()) {
-    encoders.push(await ofFile(path, () => encoderFromJSON(state, `encoders[${index}]`, vocabularyOf)))
+    const encoder = await ofFile(path, () => encoderFromJSON(state, `encoders[${index}]`, vocabularyOf))
+    encoders.push(await withLastSeen(file, encoder))
     await pause.ifDue()
   }
   const optional = async <Output>(key: string, schema: z.ZodType<Output>): Promise<Output | undefined> =>
@@ -220,8 +263,15 @@ async function readContent(file: SafetensorsFile): Promise<Content> {
   const fitted = saved.fitted?.map((own) => own ?? undefined)
   const encoder = ofFile(path, () => new DataEncoder(encoders, tasks, fitted))
   const drawn = await optional(metadataKeys.drawn, drawnSchema)
+  const days = await optional(metadataKeys.days, daysSchema)
   const reading = await optional(metadataKeys.reading, readingSchema)
-  return { model, options, tasks, encoder, drawn, reading }
+  return { model, options, tasks, encoder, drawn, days, reading }
+}
+
+async function withLastSeen(file: SafetensorsFile, encoder: Encoder): Promise<Encoder> {
+  if (encoder.kind === 'dense' || encoder.vocabulary === undefined) return encoder
+  const lastSeen = await readLastSeen(file.path, file, encoder.feature.name, encoder.vocabulary.size)
+  return lastSeen === undefined ? encoder : tableEncoder(encoder, { ...encoder, lastSeen })
 }
 
 function mapValues<Out>(

@@ -1,5 +1,6 @@
 // Fitted vocabularies as tensors of a file. Numbers are `vocabulary.<feature>.values` [n]. Texts are `vocabulary.<feature>.bytes`, UTF-8
-// without separators, and `vocabulary.<feature>.offsets` [n + 1], the start of each text and the end of the last. Id 1 comes first.
+// without separators, and `vocabulary.<feature>.offsets` [n + 1], the start of each text and the end of the last. Id 1 comes first. In a model
+// that counts days `vocabulary.<feature>.seen` [n] has the day on which each value was last seen.
 
 import { isTypedArray } from '../core/arrays.js'
 import { quote } from '../core/check.js'
@@ -13,14 +14,15 @@ import type { SafetensorsFile, TensorSource } from '../io/safetensors.js'
 /** Prefix of all these tensors. */
 const prefix = 'vocabulary.'
 
-const nameOf = (feature: string, part: 'values' | 'bytes' | 'offsets'): string => `${prefix}${feature}.${part}`
+const nameOf = (feature: string, part: 'values' | 'bytes' | 'offsets' | 'seen'): string => `${prefix}${feature}.${part}`
 
 /** Names of the tensors that hold the vocabularies of these encoders. */
 export function vocabularyNames(encoders: readonly Encoder[]): string[] {
   return encoders.flatMap((encoder) => {
     if (encoder.kind === 'dense' || encoder.vocabulary === undefined) return []
     const parts = encoder.vocabulary instanceof TextIndex ? (['bytes', 'offsets'] as const) : (['values'] as const)
-    return parts.map((part) => nameOf(encoder.feature.name, part))
+    const seen = encoder.lastSeen === undefined ? [] : (['seen'] as const)
+    return [...parts, ...seen].map((part) => nameOf(encoder.feature.name, part))
   })
 }
 
@@ -32,49 +34,55 @@ export async function vocabularyTensors(encoders: readonly Encoder[]): Promise<T
   const tensors: TensorSource[] = []
   for (const encoder of encoders) {
     if (encoder.kind === 'dense' || encoder.vocabulary === undefined) continue
-    const { vocabulary, feature } = encoder
-    if (vocabulary instanceof TextIndex) tensors.push(...(await textTensors(feature.name, vocabulary)))
-    else
-      tensors.push({
-        name: nameOf(feature.name, 'values'),
-        shape: [vocabulary.size],
-        dtype: 'F64',
-        chunks: () => numbersOf(vocabulary),
-      })
+    const { vocabulary, feature, lastSeen } = encoder
+    tensors.push(...(await keyTensors(feature.name, vocabulary)))
+    if (lastSeen !== undefined) tensors.push(seenTensor(feature.name, lastSeen))
   }
   return tensors
 }
 
-function* numbersOf(vocabulary: KeyIndex): Generator<Float64Array> {
+/** The days on which values were last seen, as a tensor. */
+export function seenTensor(feature: string, lastSeen: Int32Array): TensorSource {
+  return { name: nameOf(feature, 'seen'), shape: [lastSeen.length], data: lastSeen }
+}
+
+/** The values of a vocabulary, from number `from` on, as tensors. */
+export async function keyTensors(feature: string, vocabulary: KeyIndex, from = 0): Promise<TensorSource[]> {
+  if (vocabulary instanceof TextIndex) return await textTensors(feature, vocabulary, from)
+  const keys = { size: vocabulary.size - from, keyAt: (at: number) => vocabulary.keyAt(from + at) }
+  return [{ name: nameOf(feature, 'values'), shape: [keys.size], dtype: 'F64', chunks: () => numbersOf(keys) }]
+}
+
+function* numbersOf(vocabulary: Pick<KeyIndex, 'size' | 'keyAt'>): Generator<Float64Array> {
   for (let start = 0; start < vocabulary.size; start += chunkKeys) {
     const length = Math.min(chunkKeys, vocabulary.size - start)
     yield Float64Array.from({ length }, (_, index) => Number(vocabulary.keyAt(start + index)))
   }
 }
 
-async function textTensors(feature: string, vocabulary: TextIndex): Promise<TensorSource[]> {
-  const ends = await inSlices(endsOf(vocabulary))
+async function textTensors(feature: string, vocabulary: TextIndex, from: number): Promise<TensorSource[]> {
+  const ends = await inSlices(endsOf(vocabulary, from))
   return [
-    { name: nameOf(feature, 'bytes'), shape: [ends.at(-1) ?? 0], dtype: 'U8', chunks: () => bytesOf(vocabulary, ends) },
+    { name: nameOf(feature, 'bytes'), shape: [ends.at(-1) ?? 0], dtype: 'U8', chunks: () => bytesOf(vocabulary, from, ends) },
     { name: nameOf(feature, 'offsets'), shape: [ends.length], dtype: 'I64', chunks: () => offsetsOf(ends) },
   ]
 }
 
-/** [n + 1], starting at 0. */
-function* endsOf(vocabulary: TextIndex): Sliced<Float64Array> {
-  const ends = new Float64Array(vocabulary.size + 1)
-  for (let start = 0; start < vocabulary.size; start += chunkKeys) {
-    const lengths = vocabulary.lengths(start, Math.min(chunkKeys, vocabulary.size - start))
+/** The ends of the texts from number `from` on, [n + 1], starting at 0. */
+function* endsOf(vocabulary: TextIndex, from: number): Sliced<Float64Array> {
+  const ends = new Float64Array(vocabulary.size - from + 1)
+  for (let start = 0; start < ends.length - 1; start += chunkKeys) {
+    const lengths = vocabulary.lengths(from + start, Math.min(chunkKeys, ends.length - 1 - start))
     for (const [at, length] of lengths.entries()) ends[start + at + 1] = (ends[start + at] ?? 0) + length
     yield
   }
   return ends
 }
 
-function* bytesOf(vocabulary: TextIndex, ends: Float64Array): Generator<Uint8Array> {
-  for (let start = 0; start < vocabulary.size; start += chunkKeys) {
-    const end = Math.min(start + chunkKeys, vocabulary.size)
-    yield vocabulary.bytes(start, end - start, (ends[end] ?? 0) - (ends[start] ?? 0))
+function* bytesOf(vocabulary: TextIndex, from: number, ends: Float64Array): Generator<Uint8Array> {
+  for (let start = 0; start < ends.length - 1; start += chunkKeys) {
+    const end = Math.min(start + chunkKeys, ends.length - 1)
+    yield vocabulary.bytes(from + start, end - start, (ends[end] ?? 0) - (ends[start] ?? 0))
   }
 }
 
@@ -124,6 +132,25 @@ function* indexOfBytes(text: Uint8Array, ends: BigInt64Array, wrongAt: (at: numb
     yield
   }
   return index
+}
+
+/**
+ * Reads the days on which the values of a feature were last seen; undefined if the file has none.
+ * @throws ERR_MULTIGATE_FORMAT naming the wrong tensor.
+ */
+export async function readLastSeen(
+  path: string,
+  file: SafetensorsFile,
+  feature: string,
+  size: number,
+): Promise<Int32Array | undefined> {
+  const name = nameOf(feature, 'seen')
+  if (!file.tensors.has(name)) return undefined
+  const { data, shape } = await file.read(name)
+  if (isTypedArray(data, 'Int32Array') && shape.length === 1 && data.length === size) return data
+  const found = `${file.entry(name).dtype} of shape [${shape.join(', ')}]`
+  const message = `${path}: tensor ${quote(name)}: expected I32 of shape [${size}], found ${found}`
+  throw new FormatError(message, { file: path, field: name })
 }
 
 /** What is wrong with these offsets into `bytes` bytes; undefined if nothing is. */

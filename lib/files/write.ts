@@ -19,7 +19,7 @@ import { vocabularyTensors } from './vocabularies.js'
 export async function writeModel(
   path: FilePath,
   config: ModelConfig,
-  { encoder, runner, drawn, reading }: Built,
+  { encoder, runner, drawn, reading, days }: Built,
   training?: TrainingState,
 ): Promise<void> {
   const { network, weights: memory, compute } = runner
@@ -43,6 +43,7 @@ export async function writeModel(
         ...(encoder.fitted.some((own) => own !== undefined) && { fitted: encoder.fitted.map((own) => own ?? null) }),
       }),
       [metadataKeys.drawn]: JSON.stringify(drawn),
+      ...(days !== undefined && { [metadataKeys.days]: JSON.stringify(days) }),
       ...(reading !== undefined && { [metadataKeys.reading]: JSON.stringify(reading) }),
       ...(training !== undefined && { [metadataKeys.training]: JSON.stringify(trainingJson(training)) }),
     },

@@ -28,6 +28,7 @@ import { type Compute, type ComputeOptions, checkDataPlacement, resolveCompute }
 import { checkRows, DataEncoder, type EncodedRows, groupsOfRows, ofDataset } from '../runtime/encode.js'
 import { type Evaluating, type Evaluation, evaluate } from '../runtime/evaluate.js'
 import { type GateWeights, gateWeights } from '../runtime/gates.js'
+import { seenOnDay } from '../runtime/growth.js'
 import { type MeasuringOptions, measuringOf } from '../runtime/measuring.js'
 import type { RowStream } from '../runtime/parts.js'
 import { Queue } from '../runtime/queue.js'
@@ -38,13 +39,15 @@ import { changesTargets, checkBounds, checkWhere, parseTask, type Task, targetCo
 import { lowerBalancedStep, type SteppedModel } from '../training/balanced-step.js'
 import { runFit } from '../training/fit.js'
 import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
+import { dayOf, type GrowOptions, growOptions } from '../training/growth.js'
 import type { History } from '../training/history.js'
 import { callSchema, evaluateSchema, type FitOptions, type FitValues, fitSchema } from '../training/options.js'
 import type { TrainingState } from '../training/state.js'
 import { checkTaskWeights } from '../training/task-balance.js'
+import { type Continued, type Continuing, checkContinuing, continued, type Origin } from './continued.js'
 import { describe, type ModelDescription } from './describe.js'
 import { type Importance, type ImportanceOptions, importanceOf, importanceSchema } from './importance.js'
-import { checkSameModel, checkSameOptimizer, resumed } from './resume.js'
+import { checkSameModel, checkSameOptimizer, type ModelIdentity, resumed } from './resume.js'
 import { type Fitted, trainingRows } from './training-rows.js'
 
 /** A model's options: features, tasks, the network between them, and where it computes. */
@@ -80,7 +83,7 @@ export let builtOf: (model: Model) => Built
 export let stepProgramOf: (model: Model, optimizer: Optimizer) => LoweredProgram
 
 /** What a model restores from an earlier run. */
-type Past = { readonly [Key in 'drawn' | 'reading']?: Built[Key] | undefined }
+type Past = { readonly [Key in 'drawn' | 'reading' | 'days']?: Built[Key] | undefined }
 
 /** The definition of any model, which checks its own options. */
 type Definition = ModelDefinition<never>
@@ -208,6 +211,7 @@ export class Model<
     const { signal, ...asked } = parseOptions('evaluate', evaluateSchema, options)
     const check = this.#checking('evaluate', { signal })
     const built = this.#need('evaluate')
+    using _ = built.runner.hold()
     const measuring = measuringOf('evaluate', this.tasks, asked)
     checkRows(checkDataset('evaluate.data', data))
     const groups = await groupsOfRows(data, measuring, check)
@@ -239,6 +243,7 @@ export class Model<
   async predict(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<Scores<Output>> {
     const check = this.#checking('predict', options)
     const { encoder, runner } = this.#need('predict')
+    using _ = runner.hold()
     const dataset = datasetOf(data)
     using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
     warnOfUnknown(rows.counts, this.#warned)
@@ -259,7 +264,7 @@ export class Model<
   createBatch(rows: number): Batch<Features> {
     const { runner } = this.#need('createBatch')
     const capacity = checkRowCount(rows)
-    return new BoundBatch(this, capacity, runner.network.predict, runner.prepareRun(capacity)).inputs as Batch<Features>
+    return new BoundBatch(this, capacity, runner).inputs as Batch<Features>
   }
 
   /**
@@ -269,9 +274,11 @@ export class Model<
    * @example const scores = model.predictSync(batch, { rows: model.fill(batch, candidates) })
    */
   fill(batch: Batch<Features>, data: Dataset | Readonly<Record<string, ColumnValues>>): number {
-    const { encoder } = this.#need('fill')
+    const { encoder, runner } = this.#need('fill')
     const dataset = datasetOf(data)
-    batchOf(batch, this, 'fill.batch').write(encoder.encodeFeatures(dataset), dataset.rows)
+    const held = batchOf(batch, this, 'fill.batch')
+    held.check(runner, 'fill.batch')
+    held.write(encoder.encodeFeatures(dataset), dataset.rows)
     return dataset.rows
   }
 
@@ -284,10 +291,10 @@ export class Model<
    * memory was transferred away; ERR_MULTIGATE_BUSY while `fit` runs; ERR_MULTIGATE_NOT_BUILT; ERR_MULTIGATE_DISPOSED.
    */
   predictSync(batch: Batch<Features>, options?: { readonly rows?: number | undefined }): Scores<Output> {
-    this.#need('predictSync')
+    const { runner } = this.#need('predictSync')
     this.#checkFree('predictSync')
     const held = batchOf(batch, this, 'predictSync.batch')
-    held.check()
+    held.check(runner, 'predictSync.batch')
     return held.predict(rowsIn(options) ?? held.capacity) as Scores<Output>
   }
 
@@ -300,6 +307,7 @@ export class Model<
   async gates(data: Dataset | Readonly<Record<string, ColumnValues>>, options: CallOptions = {}): Promise<GateWeights[]> {
     const check = this.#checking('gates', options)
     const { encoder, runner } = this.#need('gates')
+    using _ = runner.hold()
     const dataset = datasetOf(data)
     checkRows(dataset)
     using rows = await encoder.encode(dataset, this.#compute.native, 'prediction', check)
@@ -381,6 +389,7 @@ export class Model<
       validation,
       signal,
       resume,
+      from,
       optimizer: chosen = adam(),
       optimizers = {},
       callbacks,
@@ -408,11 +417,18 @@ export class Model<
     checkDataPlacement(settings.dataPlacement, this.#compute.device)
     const measuring = measuringOf('fit', this.tasks, settings)
     if (settings.trainingMetrics) checkScored(this.tasks)
+    const grow = growOptions(settings.grow)
+    checkContinuing({ from, resume, grow: grow !== undefined, built: this.#built !== undefined })
+    const today = isDataset(train) ? train : undefined
+    if (grow && !today) throw invalidArgument('fit.grow', 'a Dataset in memory to train on', 'rows in parts')
     checkpoint()
-    await using file = resume === undefined ? undefined : await ModelFile.open(resume)
-    const state = file && (await this.#resume(file, groups.options))
-    const known = state?.built ?? this.#built
-    const built = known ?? this.#make(await data.fit())
+    const path = resume ?? from
+    await using file = path === undefined ? undefined : await ModelFile.open(path)
+    const state = resume === undefined ? undefined : file && (await this.#resume(file, groups.options))
+    const origin = this.#origin(from === undefined ? undefined : file, grow)
+    const next = origin && (await this.#continue(origin, grow, { optimizers: groups.options, today, check: checkpoint }))
+    const known = state?.built ?? next?.built ?? this.#built
+    const built = known ?? this.#make(await data.fit(), grow)
     // Keep a new model unbuilt until its data are checked: the next call may bring other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     if (known === undefined) await this.#draw(built)
@@ -420,12 +436,12 @@ export class Model<
     const step = lowerBalancedStep(this.#stepped(built), { groups, balancing, clip, scored })
     const { native } = this.#compute
     const started = performance.now()
-    await using rows = await data.encode(built.encoder, { first: (state ?? this.#built) === undefined })
+    await using rows = await data.encode(built.encoder, { first: known === undefined })
     using held =
       validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', checkpoint)))
     const rowGroups = validation && (await ofDataset('validation', () => groupsOfRows(validation, measuring, checkpoint)))
     checkpoint()
-    this.#built = built
+    this.#take(built)
     const tasks = built.encoder.tasks.map((task) => ({ ...task, weight: weights[task.name] ?? task.weight }))
     return await runFit({
       settings,
@@ -436,6 +452,8 @@ export class Model<
       optimizer,
       groups,
       resumed: file && state && resumed(file, state.training, built.runner),
+      carried: next?.carried,
+      continues: next?.continues,
       tasks,
       train: rows,
       validation: held,
@@ -458,12 +476,12 @@ export class Model<
         'fit.resume: expected a model that is not built yet, found one with weights; make a new one with the same options'
       throw new ArgumentError(message, { field: 'fit.resume' })
     }
-    checkSameModel(file, this.#config, this.features, this.#definition)
+    checkSameModel(file, this.#identity)
     const training = await file.readTraining()
     checkSameOptimizer(file, training, options)
     // In files older than `drawn`, their `fit` was the model's first.
     const drawn = file.drawn ?? { epochs: training.epochs.length, steps: training.steps }
-    return { built: await this.#restore(file, { drawn, reading: file.reading }), training }
+    return { built: await this.#restore(file, { drawn, reading: file.reading, days: file.days }), training }
   }
 
   async #evaluate(
@@ -479,10 +497,39 @@ export class Model<
     await this.#queue.take(() => writeModel(path, this.#config, built, training))
   }
 
+  get #identity(): ModelIdentity {
+    return { config: this.#config, features: this.features, definition: this.#definition }
+  }
+
+  /** What `fit` goes on from, unless it trains the model's own weights as they are, or new ones. */
+  #origin(file: ModelFile | undefined, grow: GrowOptions | undefined): Origin | undefined {
+    if (file !== undefined) return { file }
+    return grow && this.#built && { built: this.#built }
+  }
+
+  async #continue(
+    origin: Origin,
+    grow: GrowOptions | undefined,
+    run: Pick<Continuing, 'optimizers' | 'today' | 'check'>,
+  ): Promise<Continued> {
+    const lower = (encoder: DataEncoder): Network => this.#lower(encoder)
+    const assemble: Continuing['assemble'] = (encoder, network, past) => this.#assemble(encoder, network, past)
+    return await continued(origin, grow, { ...run, identity: this.#identity, seed: this.#network.seed, lower, assemble })
+  }
+
+  /** Takes other weights. Calls that use those of before finish with them. */
+  #take(built: Built): void {
+    const before = this.#built
+    this.#built = built
+    if (before?.runner !== built.runner) before?.runner.retire()
+  }
+
   /** The weights are zero. */
-  #make({ encoder, reading }: Fitted): Built {
+  #make({ encoder: fitted, reading }: Fitted, grow?: GrowOptions): Built {
     this.#checkAlive()
-    return this.#assemble(encoder, this.#lower(encoder), { reading })
+    const day = grow && dayOf(grow, undefined)
+    const encoder = day === undefined ? fitted : seenOnDay(fitted, this.tasks, day.last)
+    return this.#assemble(encoder, this.#lower(encoder), { reading, days: day && { ...day, drawnRows: {} } })
   }
 
   async #draw({ runner }: Built): Promise<void> {
@@ -511,8 +558,8 @@ export class Model<
     }
   }
 
-  #assemble(encoder: DataEncoder, network: Network, { drawn = { epochs: 0, steps: 0 }, reading }: Past): Built {
-    return { encoder, runner: new NetworkRunner(network, this.#compute), drawn: { ...drawn }, reading }
+  #assemble(encoder: DataEncoder, network: Network, { drawn = { epochs: 0, steps: 0 }, reading, days }: Past): Built {
+    return { encoder, runner: new NetworkRunner(network, this.#compute), drawn: { ...drawn }, reading, days }
   }
 
   #lower({ features, tasks }: DataEncoder): Network {

@@ -1,4 +1,5 @@
-// Resumes from a checkpoint. The file must be of the same model, so that training continues exactly as it would have.
+// Resumes from a checkpoint. The file must be of the same model, so that training continues exactly as it would have. Also compares models
+// and optimizers for a fit that goes on from a file.
 
 import { isDeepStrictEqual } from 'node:util'
 
@@ -15,13 +16,39 @@ import type { Resumed } from '../training/fit.js'
 import type { GroupOptions } from '../training/groups.js'
 import type { TrainingState } from '../training/state.js'
 
+/** What a model is, apart from its weights. */
+export interface ModelIdentity {
+  readonly config: ModelConfig
+  readonly features: readonly Feature[]
+  readonly definition: ModelDefinition<never>
+}
+
 /** @throws ERR_MULTIGATE_ARGUMENT naming the first option, feature or task that differs from the file. */
-export function checkSameModel(
+export function checkSameModel(file: ModelFile, model: ModelIdentity): void {
+  const difference = modelDifference(file, model)
+  if (difference === undefined) return
+  throw wrongFile('fit.resume', difference, file, "in this model; make the model with the checkpoint's options")
+}
+
+/** Options that a model may change while its weights keep their meaning, by place. */
+const changeable = [/^(dropout|l1|l2|lossReduction|sparseUpdate)(\.|$)/, /^tasks\.\d+\.weight$/, /^features\.\d+\.minCount$/]
+
+/**
+ * @param field names the file in the message.
+ * @throws ERR_MULTIGATE_ARGUMENT naming the first option, feature or task on which the meaning of weights depends and that differs.
+ */
+export function checkCompatible(field: string, file: ModelFile, model: ModelIdentity): void {
+  const difference = modelDifference(file, model, (name) => changeable.some((pattern) => pattern.test(name)))
+  if (difference === undefined) return
+  const next = 'only dropout, penalties, lossReduction, sparseUpdate, weights of tasks and minCount may differ'
+  throw wrongFile(field, difference, file, `in this model; ${next}`)
+}
+
+function modelDifference(
   file: ModelFile,
-  config: ModelConfig,
-  features: readonly Feature[],
-  definition: ModelDefinition<never>,
-): void {
+  { config, features, definition }: ModelIdentity,
+  ignored: (name: string) => boolean = () => false,
+): Difference | undefined {
   // Both sides have their defaults filled in, so a default that is written out makes no difference.
   const parse = (options: object): object => definition.parse(options as never)
   const theirs = {
@@ -31,9 +58,12 @@ export function checkSameModel(
     tasks: file.tasks,
   }
   const ours = { model: config.model, ...parse(config.options), features, tasks: config.tasks }
-  checkSame(plain(theirs), plain(ours), (name, expected, found) => {
-    return `expected ${name} ${expected}, as in ${file.path}, found ${found} in this model; make the model with the checkpoint's options`
-  })
+  return firstDifference(plain(theirs), plain(ours), ignored)
+}
+
+function wrongFile(field: string, { name, theirs, ours }: Difference, { path }: ModelFile, where: string): ArgumentError {
+  const [expected, found] = [describeValue(theirs), describeValue(ours)]
+  return new ArgumentError(`${field}: expected ${name} ${expected}, as in ${path}, found ${found} ${where}`, { field })
 }
 
 /**
@@ -41,10 +71,15 @@ export function checkSameModel(
  * @throws ERR_MULTIGATE_ARGUMENT naming the first number that differs from the file.
  */
 export function checkSameOptimizer(file: ModelFile, training: TrainingState, own: GroupOptions): void {
-  checkSame(trainedBy(training), trainedBy(own), (name, expected, found) => {
-    const next = "pass the optimizers and frozen groups of the checkpoint's run; only learning rates may differ"
-    return `expected ${name} ${expected}, as in ${file.path}, found ${found} in this fit; ${next}`
-  })
+  const difference = optimizerDifference(training, own)
+  if (difference === undefined) return
+  const next = "pass the optimizers and frozen groups of the checkpoint's run; only learning rates may differ"
+  throw wrongFile('fit.resume', difference, file, `in this fit; ${next}`)
+}
+
+/** What differs between two sets of optimizers and frozen groups, learning rates aside. */
+export function optimizerDifference(training: TrainingState, own: GroupOptions): Difference | undefined {
+  return firstDifference(trainedBy(training), trainedBy(own))
 }
 
 function trainedBy({ optimizer, optimizers, freeze }: Omit<GroupOptions, 'rates'>): Fields {
@@ -64,22 +99,29 @@ export function resumed(file: ModelFile, state: TrainingState, runner: NetworkRu
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** Compares inside objects and lists, so that the message names the exact difference. */
-function checkSame(
+/** A value that differs, by its place. */
+export interface Difference {
+  readonly name: string
+  readonly theirs: unknown
+  readonly ours: unknown
+}
+
+/** Compares inside objects and lists, so that the place is exact. */
+function firstDifference(
   theirs: Fields,
   ours: Fields,
-  message: (name: string, expected: string, found: string) => string,
+  ignored: (name: string) => boolean = () => false,
   prefix = '',
-): void {
+): Difference | undefined {
   for (const key of new Set([...Object.keys(theirs), ...Object.keys(ours)])) {
     const [expected, found] = [theirs[key], ours[key]]
-    if (isDeepStrictEqual(expected, found)) continue
     const name = `${prefix}${key}`
-    if (isFields(expected) && isFields(found)) checkSame(expected, found, message, `${name}.`)
-    throw new ArgumentError(`fit.resume: ${message(name, describeValue(expected), describeValue(found))}`, {
-      field: 'fit.resume',
-    })
+    if (isDeepStrictEqual(expected, found) || ignored(name)) continue
+    if (!isFields(expected) || !isFields(found)) return { name, theirs: expected, ours: found }
+    const inside = firstDifference(expected, found, ignored, `${name}.`)
+    if (inside !== undefined) return inside
   }
+  return undefined
 }
 
 function isFields(value: unknown): value is Fields {

@@ -8,6 +8,7 @@ import { describeValue, parseOptions } from '../core/check.js'
 import { visible } from '../core/visible.js'
 import type { Evaluation } from '../runtime/evaluate.js'
 import type { Callback, FitPlan, StepRecord } from '../training/callbacks.js'
+import type { Continuation } from '../training/growth.js'
 import type { EpochRecord, History } from '../training/history.js'
 import { headline } from './results.js'
 import { count, decimals, duration, metricText, rateText } from './text.js'
@@ -190,9 +191,27 @@ function opening(plan: FitPlan): string[] {
   const rows = `${count(trainRows)} rows${validationRows > 0 ? `, ${count(validationRows)} for validation` : ''}`
   return [
     `${model}: ${count(parameters)} parameters; ${rows}, encoded at ${count(encodedRowsPerSecond)} rows/s; batches of ${count(batchSize)}; ${where}`,
+    ...continuationLines(plan.continues),
     ...(fallback === undefined ? [] : [`the GPU of this machine is not used: ${fallback}`]),
     ...unknownLines('training data', unknownValues.training),
     ...unknownLines('validation data', unknownValues.validation),
+  ]
+}
+
+function continuationLines(continues: Continuation | undefined): string[] {
+  if (continues === undefined) return []
+  const { from, optimizerSteps, freshBecause, vocabularies, meansRefreshed } = continues
+  const optimizer =
+    optimizerSteps === undefined
+      ? `the optimizer starts anew, because ${freshBecause}`
+      : `the optimizer goes on after step ${optimizerSteps}`
+  const changes = Object.entries(vocabularies).map(([feature, { added, evicted, values }]) => {
+    return `${feature}: ${count(added)} new, ${count(evicted)} evicted, ${count(values)} now`
+  })
+  return [
+    `${from === undefined ? 'goes on with the weights of this model' : `goes on from ${from}`}: ${optimizer}`,
+    ...(changes.length === 0 ? [] : [`vocabularies: ${changes.join('; ')}`]),
+    ...(meansRefreshed ? ['means of dense features are those of these rows'] : []),
   ]
 }
 

@@ -6,9 +6,9 @@
 import { isGone } from '../core/arrays.js'
 import { checkInteger, invalidArgument } from '../core/check.js'
 import { ArgumentError, DataError, DisposedError } from '../core/errors.js'
-import type { LoweredProgram } from '../core/program.js'
 import type { Feature } from '../features/spec/feature.js'
 import type { NativePreparedRun } from '../native/binding.js'
+import type { NetworkRunner } from './runner.js'
 
 /**
  * A batch for `predictSync`: one array per feature, by name, with encoded rows one after another. A sparse feature has ids [rows]; a
@@ -29,6 +29,8 @@ interface Place {
 export class BoundBatch {
   /** The model's own mark: a batch works only with the model that made it. */
   readonly owner: object
+  /** The weights that it scores with. */
+  readonly #runner: object
   /** The most rows that it holds. */
   readonly capacity: number
   readonly inputs: Batch
@@ -37,8 +39,11 @@ export class BoundBatch {
   readonly #scores = new Map<number, Readonly<Record<string, Float32Array>>>()
   #disposed = false
 
-  constructor(owner: object, capacity: number, { spec, rowInputs, rowOutputs }: LoweredProgram, run: NativePreparedRun) {
+  constructor(owner: object, capacity: number, runner: Pick<NetworkRunner, 'network' | 'prepareRun'>) {
+    const { spec, rowInputs, rowOutputs } = runner.network.predict
+    const run = runner.prepareRun(capacity)
     this.owner = owner
+    this.#runner = runner
     this.capacity = capacity
     this.#run = run
     const of = (kind: string) => spec.buffers.filter((buffer) => buffer.class === kind)
@@ -66,7 +71,6 @@ export class BoundBatch {
 
   /** Writes encoded rows: all features, or none on an error. */
   write(features: ReadonlyMap<string, Int32Array | Float32Array>, rows: number): void {
-    this.check()
     if (rows > this.capacity) {
       throw new DataError(
         `fill: expected at most the ${this.capacity} rows that the batch holds, found ${rows}; make a larger batch`,
@@ -80,9 +84,12 @@ export class BoundBatch {
     for (const [name, data] of features) this.inputs[name]?.set(data as Int32Array<ArrayBuffer>)
   }
 
-  /** @throws ERR_MULTIGATE_DISPOSED. */
-  check(): void {
+  /** @throws ERR_MULTIGATE_DISPOSED; ERR_MULTIGATE_ARGUMENT if the model has other weights now. */
+  check(runner: object, field: string): void {
     if (this.#disposed) throw new DisposedError('this batch')
+    if (this.#runner === runner) return
+    const next = "make a new one with this model's createBatch(rows)"
+    throw invalidArgument(field, 'a batch of the weights that the model has now', 'one from before it grew or took a delta', next)
   }
 
   #view(rows: number): Readonly<Record<string, Float32Array>> {

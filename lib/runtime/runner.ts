@@ -33,6 +33,9 @@ export class NetworkRunner {
   readonly weights: WeightMemory
   readonly #plans = new Map<LoweredProgram, NativePlan>()
   #serving: NativePlan | undefined
+  /** Calls that use the runner. */
+  #holders = 0
+  #retired = false
 
   constructor(network: Network, compute: Compute) {
     this.network = network
@@ -121,6 +124,23 @@ export class NetworkRunner {
   /** Run options of a program for this many rows. */
   info(rows: number): PlanInfo {
     return this.#planOf(this.network.predict).info(rows)
+  }
+
+  /** Keeps a retired runner alive until the result is disposed of. */
+  hold(): { [Symbol.dispose](): void } {
+    this.#holders += 1
+    return {
+      [Symbol.dispose]: () => {
+        this.#holders -= 1
+        if (this.#retired && this.#holders === 0) this.dispose()
+      },
+    }
+  }
+
+  /** Another runner has taken its place: disposes of this one once no call holds it. */
+  retire(): void {
+    this.#retired = true
+    if (this.#holders === 0) this.dispose()
   }
 
   dispose(): void {

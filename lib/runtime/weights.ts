@@ -6,7 +6,7 @@ import { isMap } from 'node:util/types'
 import { lengthOf, typedArrayName } from '../core/arrays.js'
 import { checkFailed, guarded, invalidArgument, quote } from '../core/check.js'
 import { DisposedError } from '../core/errors.js'
-import { elementsOf } from '../core/layout.js'
+import { elementsOf, type Table } from '../core/layout.js'
 import { availableBytes, bytesText } from '../core/memory.js'
 import type { LoweredProgram } from '../core/program.js'
 import { inSlices, type Sliced } from '../core/slices.js'
@@ -55,6 +55,8 @@ interface Drawn {
   readonly elements: number
   readonly initializer: Initializer
   readonly stream: number
+  /** Number of the first element in the stream. Default 0. */
+  readonly from?: number
 }
 
 export class WeightMemory {
@@ -108,14 +110,20 @@ export class WeightMemory {
     await this.#draw([...tensors, ...rows], seed)
   }
 
+  /** Draws the rows of a table from row `first` on. `drawn`: the rows of it that were drawn before, which differ from these. */
+  async drawRows({ name, rows, dim, initializer, stream }: Table, first: number, drawn: number, seed: number): Promise<void> {
+    const place = { memory: `table:${name}`, offset: first * dim, elements: (rows - first) * dim, from: drawn * dim }
+    await this.#draw([{ ...place, initializer, stream }], seed)
+  }
+
   /** Draws a part of a large memory, or several small ones, at a time, so that others get a turn. */
   async #draw(weights: readonly Drawn[], seed: number): Promise<void> {
     const { threads } = this.#compute
     let waiting: Promise<void>[] = []
     let count = 0
-    for (const { memory, offset, elements, initializer, stream } of weights) {
+    for (const { memory, offset, elements, initializer, stream, from = 0 } of weights) {
       for (let first = 0; first < elements; first += drawnElements) {
-        const part = { offset: offset + first, count: Math.min(drawnElements, elements - first), first }
+        const part = { offset: offset + first, count: Math.min(drawnElements, elements - first), first: from + first }
         waiting.push(this.#held(memory).initializeAsync({ ...part, initializer, seed, stream, threads }))
         count += part.count
         if (count < drawnElements) continue

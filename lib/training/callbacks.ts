@@ -5,6 +5,7 @@ import type { FilePath } from '../core/path.js'
 import type { LearningRate } from '../optimizers/schedule.js'
 import type { UnknownValues } from '../runtime/unknown.js'
 import type { Snapshot } from '../runtime/weights.js'
+import type { Continuation } from './growth.js'
 import type { EpochRecord, History } from './history.js'
 
 /** The run that is about to start. */
@@ -21,6 +22,8 @@ export interface FitPlan {
   readonly epochs: number
   /** How many of these epochs the resumed checkpoint already has; 0 without `resume`. */
   readonly epochsBefore: number
+  /** What it took over from an earlier `fit` by `from` or `grow`; undefined otherwise, and with `resume`. */
+  readonly continues: Continuation | undefined
   readonly stepsPerEpoch: number
   readonly batchSize: number
   /** The optimizer's rate or schedule. */

@@ -34,6 +34,7 @@ import {
 } from './callbacks.js'
 import { EpochScores } from './epoch-scores.js'
 import type { Groups } from './groups.js'
+import type { Continuation } from './growth.js'
 import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
 import { LearningRates } from './learning-rates.js'
@@ -70,13 +71,21 @@ export interface FitRun {
   readonly groups: Groups
   /** The run to resume, if any. */
   readonly resumed: Resumed | undefined
+  /** The optimizer that goes on, if any. A resumed run has its own. */
+  readonly carried: CarriedOptimizer | undefined
+  readonly continues: Continuation | undefined
+}
+
+/** The optimizer of an earlier run that goes on in this one. */
+export interface CarriedOptimizer {
+  readonly steps: number
+  /** Restores the optimizer's moments once their memory exists. */
+  readonly readMoments: (program: LoweredProgram) => Promise<void>
 }
 
 /** A run to resume. */
-export interface Resumed {
+export interface Resumed extends Pick<CarriedOptimizer, 'readMoments'> {
   readonly state: TrainingState
-  /** Restores the optimizer's moments once their memory exists. */
-  readonly readMoments: (program: LoweredProgram) => Promise<void>
 }
 
 /** Trains. @throws ERR_MULTIGATE_DIVERGED, the signal's reason, and whatever a callback throws. */
@@ -91,7 +100,7 @@ export async function runFit(run: FitRun): Promise<History> {
     const rows = Math.min(run.settings.batchSize, run.train.rows)
     checkRowsFit(rows, plan.info(rows), program, run.runner.compute)
     await balance.prepare(run.runner, rows)
-    await run.resumed?.readMoments(program)
+    await (run.resumed ?? run.carried)?.readMoments(program)
     return await new Run(run, { plan, balance }, callbacks).history()
   } catch (error) {
     for (const callback of callbacks) await tellFailure(callback, error)
@@ -158,7 +167,7 @@ class Run {
       balance,
       scores: this.#scores,
       rates: this.#rates,
-      stepsBefore: run.resumed?.state.steps ?? 0,
+      stepsBefore: run.resumed?.state.steps ?? run.carried?.steps ?? 0,
       source: run.train,
       threads: run.runner.compute.threads,
       onStep: callbacks.some(({ onStep }) => onStep !== undefined) ? (step) => this.#tell('onStep', step) : undefined,
@@ -228,7 +237,8 @@ class Run {
   async #measureGates(): Promise<GateRecord | undefined> {
     const { settings, queue, runner, train, seed, checkpoint: check } = this.#run
     if (!settings.gateStatistics) return undefined
-    return await queue.take(() => gateStatistics(runner, train.current, { seed, check }))
+    const rows = await train.latest()
+    return await queue.take(() => gateStatistics(runner, rows, { seed, check }))
   }
 
   async #validate(epoch: number): Promise<Evaluation | undefined> {
@@ -306,7 +316,8 @@ class Run {
   }
 
   #plan(): FitPlan {
-    const { model, runner, tasks, settings, train, validation, measuring, encodeSeconds, optimizer, resumed } = this.#run
+    const { model, runner, tasks, settings, train, validation, measuring, encodeSeconds, optimizer, resumed, continues } =
+      this.#run
     const { epochs, batchSize } = settings
     const { network, compute } = runner
     const names = tasks.map(({ name }) => name)
@@ -321,6 +332,7 @@ class Run {
       tasks: names,
       epochs,
       epochsBefore: resumed?.state.epochs.length ?? 0,
+      continues,
       stepsPerEpoch: train.stepsOf(batchSize),
       batchSize,
       learningRate: optimizer.learningRate,

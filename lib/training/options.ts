@@ -14,6 +14,7 @@ import type { Optimizer } from '../optimizers/optimizer.js'
 import { type MeasuringOptions, measuringOptions } from '../runtime/measuring.js'
 import { type CallbackLike, hooks } from './callbacks.js'
 import type { ByGroup, WeightGroup } from './groups.js'
+import { type GrowOptions, growSchema } from './growth.js'
 
 /** How gradients are limited. */
 export interface ClipOptions {
@@ -89,6 +90,12 @@ export interface FitSettings extends MeasuringOptions {
    * penalties and decay do not move it. Default: those of the tasks.
    */
   readonly taskWeights?: Readonly<Record<string, number>> | undefined
+  /**
+   * Lets fitted vocabularies take the values that are new in the training rows: of a model with weights, or with `from`. New values get rows
+   * at the end of their table, drawn from the seed; old ones keep theirs. `minCount` counts the training rows of this `fit` alone. Given,
+   * hashed and bucketed vocabularies stay. On a new model it begins to count days. Default false.
+   */
+  readonly grow?: boolean | GrowOptions | undefined
 }
 
 /** Options of `fit`. */
@@ -110,6 +117,13 @@ export interface FitOptions extends FitSettings {
    * uninterrupted run to the bit.
    */
   readonly resume?: FilePath | undefined
+  /**
+   * A model file or a checkpoint to train further on other rows. The model must be unbuilt and have the same options; dropout, penalties,
+   * `lossReduction`, `sparseUpdate`, weights of tasks and `minCount` may differ. Weights and encoders come from the file. The optimizer goes on
+   * from a checkpoint if it is the same apart from learning rates, and otherwise starts anew; `progress` says which. Epochs, callbacks and
+   * `balance` begin anew.
+   */
+  readonly from?: FilePath | undefined
 }
 
 const settings = {
@@ -130,6 +144,7 @@ const settings = {
     .prefault({}),
   clip: z.strictObject({ value: amount.gt(0).optional() }).default({}),
   taskWeights: z.record(z.string(), amount).default({}),
+  grow: growSchema.default(false),
   balance: z.custom<BalanceOptions>(() => true).optional(),
   trainingMetrics: z.boolean().default(false),
   gateStatistics: z.boolean().default(false),
@@ -163,6 +178,7 @@ export const fitSchema = z.strictObject({
   callbacks: frozen(z.array(checkedBy<CallbackLike>('a function, or an object of functions', isCallback))).default([]),
   signal: signalOption,
   resume: pathSchema.optional(),
+  from: pathSchema.optional(),
 } satisfies Readonly<Record<keyof FitOptions, z.ZodType>>)
 
 /** The plain options, with defaults filled in. */

@@ -356,6 +356,30 @@ describe('the commands, one after another', () => {
     expect(run('evaluate', 'last.safetensors', '--data', 'log.csv')).toMatchObject({ code: 0 })
   })
 
+  it('a day after another grows the model', async () => {
+    const lines = readFileSync(join(folder, 'log.csv'), 'utf8').split('\n')
+    const write2 = (name: string, rows: string[]): string => write(name, [lines[0], ...rows].join('\n'))
+    write2('day1.csv', lines.slice(1, 1500))
+    // Users of this day have other numbers.
+    write2(
+      'day2.csv',
+      lines.slice(1500).map((line) => `10${line}`),
+    )
+    const path = write('daily.json', JSON.stringify({ ...config, fit: { ...config.fit, epochs: 1, grow: { evictAfter: 2 } } }))
+    const train = (day: string, ...args: string[]) =>
+      run('train', path, '--data', `${day}.csv`, '--save', `${day}.safetensors`, ...args)
+    expect(train('day1', '--day', '2026-11-28')).toMatchObject({ code: 0 })
+    const { code, err } = train('day2', '--from', 'day1.safetensors', '--day', '2026-12-01')
+    expect(err).toMatch(/goes on from .*day1.safetensors: the optimizer starts anew, because the file is no checkpoint/)
+    expect(err).toMatch(/vocabularies: user: 20 new, 20 evicted, 20 now; city: 0 new, 0 evicted, 3 now/)
+    expect(code).toBe(0)
+    using net = await loadModel(join(folder, 'day2.safetensors'))
+    expect(net.describe().tables.map(({ rows }) => rows)).toEqual([21, 4])
+    expect(train('day1', '--from', 'day2.safetensors', '--day', '2026-11-30').err).toMatch(
+      /fit.grow.day: expected 2026-12-01 or later/,
+    )
+  })
+
   it('a model is saved although its test rows cannot be measured', () => {
     const log = readFileSync(join(folder, 'log.csv'), 'utf8').split('\n')
     const wrong = log.map((line, row) => (row === 10 ? line.replace(/^\d+/, '777') : line))

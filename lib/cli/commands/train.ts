@@ -4,7 +4,9 @@
 import { basename } from 'node:path'
 import { Command } from 'commander'
 
+import type { CsvOptions } from '../../data/csv-options.js'
 import type { Dataset, DatasetSplit } from '../../data/dataset.js'
+import { ModelFile } from '../../files/read.js'
 import { checkWritable } from '../../io/atomic.js'
 import { modelClasses } from '../../model/classes.js'
 import type { EvaluateOptions, Model } from '../../model/model.js'
@@ -13,8 +15,10 @@ import { historyTable, resultsTable } from '../../report/results.js'
 import { count, duration } from '../../report/text.js'
 import type { Evaluation } from '../../runtime/evaluate.js'
 import { measuringOf } from '../../runtime/measuring.js'
+import { textColumns } from '../../runtime/reading.js'
 import { checkpoint } from '../../training/checkpoint.js'
 import type { EpochRecord, History } from '../../training/history.js'
+import type { FitOptions } from '../../training/options.js'
 import { type Config, readConfig } from '../config.js'
 import { readData } from '../data.js'
 import { exitCodes } from '../exit.js'
@@ -30,6 +34,9 @@ interface Flags extends ComputeFlags {
   readonly epochs?: number | undefined
   readonly checkpoint?: string | undefined
   readonly resume?: string | undefined
+  readonly from?: string | undefined
+  readonly grow?: boolean | undefined
+  readonly day?: string | undefined
   readonly json?: boolean | undefined
   readonly quiet?: boolean | undefined
 }
@@ -45,6 +52,9 @@ export function train(done: (code: number) => void): Command {
     .option('--epochs <n>', 'train this many epochs, not those of the configuration', integer(1))
     .option('--checkpoint <file>', 'write a checkpoint after every epoch, for --resume')
     .option('--resume <file>', 'continue from a checkpoint of the same configuration; its epochs count too')
+    .option('--from <file>', 'train a model file or checkpoint of the same configuration further, on these data')
+    .option('--grow', 'let vocabularies take the new values of these data')
+    .option('--day <day>', 'the day of these data, a date such as 2026-11-30 or an integer; implies --grow')
     .option('--json', 'print one JSON object as the last line of stdout')
     .option('--quiet', 'no progress')
   return withCompute(command).action(async (config: string, { save, ...flags }: Flags) => {
@@ -73,7 +83,9 @@ interface Done {
 async function trained(model: Model, config: Config, flags: Flags, done: Done, signal: AbortSignal): Promise<number> {
   if (flags.quiet !== true) note(`reading ${flags.data}`)
   const measuring = measuringFrom({}, config.fit)
-  const data = await readData(flags.data, { ...model.csvOptions({ labels: true, groups: measuring.groups }), signal }, config)
+  const types = flags.from === undefined ? {} : await typesOf(flags.from)
+  const options = model.csvOptions({ labels: true, groups: measuring.groups })
+  const data = await readData(flags.data, { ...options, ...types, signal }, config)
   const split = config.split === undefined ? whole(data) : await data.splitAsync(config.split, { signal })
   if (config.split !== undefined && flags.quiet !== true) note(splitLine(split))
   const history = await fit(model, config, flags, split, signal, done.epochs)
@@ -93,24 +105,41 @@ function create({ model, options, located }: Config, flags: Flags): Model {
   return located(() => new modelClasses[model]({ ...options, ...seed, ...computeOf(flags) } as never))
 }
 
+/** Texts that look like numbers stay texts, as on the days before. */
+async function typesOf(path: string): Promise<Pick<CsvOptions, 'types'>> {
+  await using file = await ModelFile.open(path)
+  return { types: textColumns(file.encoder.encoders) }
+}
+
+/** What a configuration and the flags say of growing. */
+function growing(configured: FitOptions['grow'], { grow, day }: Flags): FitOptions['grow'] {
+  if (day === undefined) return configured === undefined || configured === false ? grow : configured
+  const own = typeof configured === 'object' ? configured : {}
+  return { ...own, day: /^\d+$/.test(day) ? Number(day) : day }
+}
+
 function fit(
   model: Model,
   { fit: { callbacks, epochs: configured, ...options } }: Config,
-  { quiet = false, epochs, checkpoint: path, resume }: Flags,
+  flags: Flags,
   { train, validation }: DatasetSplit,
   signal: AbortSignal,
   seen: EpochRecord[],
 ): Promise<History> {
+  const { quiet = false, epochs, checkpoint: path, resume, from } = flags
   const record = (epoch: EpochRecord): void => {
     seen.push(epoch)
   }
   return model.fit(train, {
     ...options,
     epochs: epochs ?? configured,
+    // The vocabularies of a checkpoint have grown already.
+    grow: resume === undefined ? growing(options.grow, flags) : undefined,
     validation: validation.rows > 0 ? validation : undefined,
     callbacks: [...callbacks, ...(path === undefined ? [] : [checkpoint({ path })]), ...(quiet ? [] : [progress()]), record],
     signal,
     resume,
+    from,
   })
 }
 

@@ -51,6 +51,8 @@ interface IdEncoder extends AnyEncoder<Int32Array> {
   readonly type: ValueType | undefined
   /** The fitted vocabulary. Undefined if the feature's options determine the ids. */
   readonly vocabulary: KeyIndex | undefined
+  /** The day on which each value of the fitted vocabulary was last seen, if the model counts days. Not to be written. */
+  readonly lastSeen: Int32Array | undefined
 }
 
 export interface SparseEncoder extends IdEncoder {

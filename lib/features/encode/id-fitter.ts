@@ -1,14 +1,31 @@
 // Fits what determines the ids of a feature: the type of its values, and a vocabulary if the feature gives none.
 
 import { quote } from '../../core/check.js'
-import { type ScalarColumn, type ValueType, valueTypeOf } from '../../core/columns.js'
+import { type Column, type ScalarColumn, type ValueType, valueTypeOf } from '../../core/columns.js'
 import type { Sliced } from '../../core/slices.js'
 import type { IdOptions } from '../spec/id-options.js'
 import { rowOfPosition, spanOf, type Values } from './encode-ids.js'
 import { declaredType, fittedIds, givenIds, type IdSource } from './ids.js'
 import { illFormed, KeyCounter, loneSurrogate } from './key-counter.js'
-import { NumberIndex } from './key-index.js'
+import { type KeyIndex, NumberIndex } from './key-index.js'
 import { refusedValue } from './key-reader.js'
+
+/** The values of some rows. */
+export interface MetValues {
+  /** Undefined if all are missing. */
+  readonly type: ValueType | undefined
+  /** Each once, the most frequent first. */
+  readonly values: KeyIndex
+  /** How many of them, the first ones, occur `minCount` times or more. */
+  readonly frequent: number
+}
+
+/** Collects the values of rows, part by part. */
+export interface ValueCollector {
+  /** @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that does not fit. */
+  add(column: Column): Sliced<void>
+  met(): Sliced<MetValues>
+}
 
 export class IdFitter {
   readonly #feature: IdOptions & { readonly name: string }
@@ -37,6 +54,16 @@ export class IdFitter {
     return fittedIds(yield* this.#counter?.finish(this.#feature.minCount ?? 1) ?? none(), this.#type)
   }
 
+  /** The distinct values, the most frequent first. */
+  *met(): Sliced<MetValues> {
+    const minCount = this.#feature.minCount ?? 1
+    return {
+      type: this.#type,
+      values: yield* this.#counter?.finish(1) ?? none(),
+      frequent: yield* this.#counter?.frequent(minCount) ?? zero(),
+    }
+  }
+
   *#count(values: Values, type: ValueType): Sliced<void> {
     const { name } = this.#feature
     const counter = (this.#counter ??= new KeyCounter(`feature ${quote(name)}`, type))
@@ -52,6 +79,11 @@ export class IdFitter {
 // biome-ignore lint/correctness/useYield: nothing to wait for.
 function* none(): Sliced<NumberIndex> {
   return new NumberIndex('a feature without values')
+}
+
+// biome-ignore lint/correctness/useYield: nothing to wait for.
+function* zero(): Sliced<number> {
+  return 0
 }
 
 /** The type of the values. Undefined if all are missing. */

@@ -28,6 +28,8 @@ export interface IdSource extends Expected {
   readonly zeroIsKnown?: boolean | undefined
   /** The values of a fitted vocabulary. The first has id 1. */
   readonly vocabulary?: KeyIndex | undefined
+  /** The day on which each of these values was last seen. */
+  readonly lastSeen?: Int32Array | undefined
 }
 
 /** The type of a feature's values, if its options determine it. */
@@ -47,8 +49,8 @@ export function givenIds(options: IdOptions, type: ValueType | undefined): IdSou
 }
 
 /** The id source of a fitted vocabulary. Unknown values get id 0. */
-export function fittedIds(vocabulary: KeyIndex, type: ValueType | undefined): IdSource {
-  const source = { type, tableRows: vocabulary.size + 1, missing: 0, vocabulary }
+export function fittedIds(vocabulary: KeyIndex, type: ValueType | undefined, lastSeen?: Int32Array): IdSource {
+  const source = { type, tableRows: vocabulary.size + 1, missing: 0, vocabulary, lastSeen }
   if (type !== undefined) {
     const idsOf =
       vocabulary.indexOfAll &&
@@ -93,7 +95,7 @@ function integersAsIds(size: number, type: ValueType | undefined, outside: numbe
 function listedIds(values: readonly Key[], type: ValueType | undefined): IdSource {
   const ofValues = typeof values[0] === 'string' ? 'string' : 'number'
   const keys = type === 'number' ? values.map((value) => sameNumber(Number(value))) : values
-  const { vocabulary: _, ...source } = fittedIds(listedKeys(keys, type ?? ofValues), type)
+  const { vocabulary: _, lastSeen: __, ...source } = fittedIds(listedKeys(keys, type ?? ofValues), type)
   return { ...source, expected: `${describeType(type ?? ofValues)}, as in the vocabulary` }
 }
 

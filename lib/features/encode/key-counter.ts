@@ -78,6 +78,16 @@ export class KeyCounter {
     }
     return yield* index.picked(yield* index.sorted(kept.subarray(0, size), counts))
   }
+
+  /** How many keys occurred at least `minCount` times. */
+  *frequent(minCount: number): Sliced<number> {
+    let frequent = 0
+    for (let key = 0; key < this.#index.size; key += 1) {
+      if ((this.#counts[key] ?? 0) >= minCount) frequent += 1
+      if (key % sliceValues === 0) yield
+    }
+    return frequent
+  }
 }
 
 /** The error for a text that no file can hold. */

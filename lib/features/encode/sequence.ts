@@ -1,12 +1,12 @@
 // The encoder of a sequence feature: up to maxLength ids per row, then id 0 as padding. A longer list keeps its last ids. Unknown and
 // missing items get id 0 too, so a mean does not count them.
 
-import { type Column, rowsOf } from '../../core/columns.js'
+import { type Column, rowsOf, type ValueType } from '../../core/columns.js'
 import { DataError } from '../../core/errors.js'
 import type { SequenceFeature } from '../spec/sequence.js'
 import { checkIds, IdEncoding, type Values } from './encode-ids.js'
 import type { Fitter, SequenceEncoder } from './encoder.js'
-import { IdFitter } from './id-fitter.js'
+import { IdFitter, type ValueCollector } from './id-fitter.js'
 import type { IdSource } from './ids.js'
 import { Splitter } from './splitter.js'
 
@@ -24,6 +24,13 @@ export function sequenceFitter(feature: SequenceFeature): Fitter<SequenceEncoder
   }
 }
 
+/** Collects the items of a feature whose type is known. */
+export function sequenceCollector(feature: SequenceFeature, type: ValueType | undefined): ValueCollector {
+  const ids = new IdFitter(feature, type ?? (feature.separator === undefined ? undefined : 'string'))
+  const lists = new Lists(feature, true)
+  return { add: (column) => ids.add(lists.of(column), rowsOf(column)), met: () => ids.met() }
+}
+
 /** The encoder of a feature with its id source. */
 export function sequenceEncoder(feature: SequenceFeature, source: IdSource): SequenceEncoder {
   const { name, dim, maxLength: width } = feature
@@ -35,6 +42,7 @@ export function sequenceEncoder(feature: SequenceFeature, source: IdSource): Seq
     dim,
     type: source.type,
     vocabulary: source.vocabulary,
+    lastSeen: source.lastSeen,
     begin() {
       const ids = new IdEncoding(name, source, width)
       // Files of earlier versions keep the blanks around items.

@@ -1,11 +1,11 @@
 // The encoder of a sparse feature: one id per row.
 
-import { type Column, rowsOf, type ScalarColumn } from '../../core/columns.js'
+import { type Column, rowsOf, type ScalarColumn, type ValueType } from '../../core/columns.js'
 import { DataError } from '../../core/errors.js'
 import type { SparseFeature } from '../spec/sparse.js'
 import { checkIds, IdEncoding } from './encode-ids.js'
 import type { Fitter, SparseEncoder } from './encoder.js'
-import { IdFitter } from './id-fitter.js'
+import { IdFitter, type ValueCollector } from './id-fitter.js'
 import type { IdSource } from './ids.js'
 
 /** Fits the type of the values on the training rows, and a vocabulary if the feature gives none. */
@@ -19,6 +19,12 @@ export function sparseFitter(feature: SparseFeature): Fitter<SparseEncoder> {
   }
 }
 
+/** Collects the values of a feature whose type is known. */
+export function sparseCollector(feature: SparseFeature, type: ValueType | undefined): ValueCollector {
+  const ids = new IdFitter(feature, type)
+  return { add: (column) => ids.add({ items: scalarOf(feature, column) }, rowsOf(column)), met: () => ids.met() }
+}
+
 /** The encoder of a feature with its id source. */
 export function sparseEncoder(feature: SparseFeature, source: IdSource): SparseEncoder {
   const { name, dim } = feature
@@ -30,6 +36,7 @@ export function sparseEncoder(feature: SparseFeature, source: IdSource): SparseE
     dim,
     type: source.type,
     vocabulary: source.vocabulary,
+    lastSeen: source.lastSeen,
     begin() {
       const ids = new IdEncoding(name, source, 1)
       return {

@@ -1,0 +1,161 @@
+// A fitted data encoder on a further day: vocabularies grow and forget, statistics of dense features stay or are fitted anew. Also carries
+// the rows of tables over to where they lie then.
+
+import { quote } from '../core/check.js'
+import { ArgumentError } from '../core/errors.js'
+import { inSlices, type Sliced } from '../core/slices.js'
+import type { Dataset } from '../data/dataset.js'
+import type { Encoder } from '../features/encode/encoder.js'
+import { fitterOf } from '../features/encode/encoders.js'
+import {
+  collectorOf,
+  type GrownEncoder,
+  grownEncoder,
+  seenAll,
+  type TableEncoder,
+  withFeature,
+} from '../features/encode/growth.js'
+import { columnNameOf, type Feature } from '../features/spec/feature.js'
+import type { FloatArray } from '../native/binding.js'
+import type { Task } from '../tasks/task.js'
+import { DataEncoder } from './encode.js'
+import { columnOf, ofSource, partRows } from './source.js'
+
+/** How encoders change on a day. */
+export interface Growing {
+  /** The number of the day. */
+  readonly day: number
+  readonly evictAfter: number | undefined
+  readonly means: 'keep' | 'refresh'
+  /** Features whose vocabularies change. Undefined: all that have a fitted one. */
+  readonly features: readonly string[] | undefined
+}
+
+/** What became of a vocabulary. */
+export type GrownTable = Omit<GrownEncoder, 'encoder'>
+
+/** The encoders of today, and what became of each fitted vocabulary. */
+export interface GrownEncoders {
+  readonly encoder: DataEncoder
+  readonly tables: ReadonlyMap<string, GrownTable>
+}
+
+/** The same encoders for the features and tasks of another model, which differ only in what encoders do not depend on. */
+export function encodersFor(old: DataEncoder, features: readonly Feature[], tasks: readonly Task[]): DataEncoder {
+  const encoders = old.encoders.map((encoder, index) => withFeature(encoder, features[index] ?? encoder.feature))
+  return new DataEncoder(encoders, tasks, old.fitted)
+}
+
+/** The same encoders, with vocabularies whose values were all seen on this day. */
+export function seenOnDay(old: DataEncoder, tasks: readonly Task[], day: number): DataEncoder {
+  const encoders = old.encoders.map((encoder) => seenAll(encoder, day))
+  return new DataEncoder(encoders, tasks, old.fitted)
+}
+
+/**
+ * Grows encoders by the rows of a day.
+ * @throws ERR_MULTIGATE_ARGUMENT for a feature that cannot grow; ERR_MULTIGATE_DATA for a value that does not fit.
+ */
+export async function grownEncoders(
+  old: DataEncoder,
+  {
+    features,
+    tasks,
+    today,
+    check,
+  }: {
+    readonly features: readonly Feature[]
+    readonly tasks: readonly Task[]
+    readonly today: Dataset
+    readonly check: () => void
+  },
+  growing: Growing,
+): Promise<GrownEncoders> {
+  const own = encodersFor(old, features, tasks)
+  for (const name of growing.features ?? []) checkGrows(name, own.encoders)
+  const encoders: Encoder[] = []
+  const tables = new Map<string, GrownTable>()
+  for (const encoder of own.encoders) {
+    const grown = await ofSource(today, () => inSlices(grownOn(today, encoder, growing), { check }))
+    const { encoder: next, ...table } = grown ?? { encoder }
+    encoders.push(next)
+    if (grown !== undefined && next.kind !== 'dense') tables.set(next.feature.name, table as GrownTable)
+  }
+  return { encoder: new DataEncoder(encoders, tasks, old.fitted), tables }
+}
+
+function* grownOn(today: Dataset, encoder: Encoder, growing: Growing): Sliced<GrownEncoder | undefined> {
+  const { feature } = encoder
+  const refreshes = encoder.kind === 'dense' && growing.means === 'refresh'
+  const fitter = refreshes ? fitterOf(feature) : undefined
+  const collector = collectorOf(encoder)
+  const reader = fitter ?? collector
+  if (reader === undefined) return undefined
+  const column = columnOf(today, columnNameOf(feature), `feature ${quote(feature.name)}`, 'column')
+  for (let from = 0; from < today.rows; from += partRows) {
+    yield* reader.add(today.columnPart(column, from, Math.min(from + partRows, today.rows)))
+    yield
+  }
+  if (fitter !== undefined) return { encoder: yield* fitter.finish(), kept: undefined, added: 0, evicted: 0 }
+  if (collector === undefined) return undefined
+  const grows = growing.features?.includes(feature.name) ?? true
+  return yield* grownEncoder(encoder as TableEncoder, yield* collector.met(), { ...growing, grows })
+}
+
+/** @throws ERR_MULTIGATE_ARGUMENT unless the feature has a fitted vocabulary. */
+function checkGrows(name: string, encoders: readonly Encoder[]): void {
+  const encoder = encoders.find(({ feature }) => feature.name === name)
+  const fitted = encoders
+    .filter((one) => one.kind !== 'dense' && one.vocabulary !== undefined)
+    .map(({ feature }) => quote(feature.name))
+  if (encoder !== undefined && encoder.kind !== 'dense' && encoder.vocabulary !== undefined) return
+  const field = 'fit.grow.features'
+  const next = fitted.length === 0 ? 'this model has none; leave grow out' : `name some of ${fitted.join(', ')}`
+  throw new ArgumentError(
+    `${field}: expected features with a fitted vocabulary, found ${quote(name)}, ${whyFixed(encoder)}; ${next}`,
+    { field },
+  )
+}
+
+function whyFixed(encoder: Encoder | undefined): string {
+  if (encoder === undefined) return 'which the model does not have'
+  if (encoder.kind === 'dense') return 'a dense feature'
+  const { vocabulary, hash } = encoder.feature
+  if (hash !== undefined) return 'whose values are hashed'
+  return vocabulary === undefined ? 'whose values go into buckets' : 'whose vocabulary is given'
+}
+
+/** Moves the rows that stay in a table to its front, while the table passes part by part. */
+export class Compaction {
+  /** Starts and ends of runs of elements that stay. */
+  readonly #runs: number[] = [0]
+  #run = 0
+  #at = 0
+
+  /** @param kept positions in the old vocabulary; row 0 stays too. */
+  constructor(kept: Int32Array, dim: number) {
+    let end = 1
+    for (const position of kept) {
+      if (position + 1 !== end) this.#runs.push(end * dim, (position + 1) * dim)
+      end = position + 2
+    }
+    this.#runs.push(end * dim)
+  }
+
+  /** The elements of the next part that stay, at the front of its memory. */
+  next(part: FloatArray): FloatArray {
+    const runs = this.#runs
+    const [start, end] = [this.#at, this.#at + part.length]
+    let to = 0
+    for (; this.#run < runs.length; this.#run += 2) {
+      const [from = 0, until = 0] = [Math.max(runs[this.#run] ?? 0, start), Math.min(runs[this.#run + 1] ?? 0, end)]
+      if (from < until) {
+        part.copyWithin(to, from - start, until - start)
+        to += until - from
+      }
+      if ((runs[this.#run + 1] ?? 0) > end) break
+    }
+    this.#at = end
+    return part.subarray(0, to)
+  }
+}
