@@ -150,6 +150,7 @@ export type { EpochRecord, History } from './training/history.js'
 export type { ClipOptions, FitOptions, FitSettings, StreamOptions } from './training/options.js'
 export { type ReduceOnPlateauOptions, reduceOnPlateau } from './training/reduce-on-plateau.js'
 export type { BalanceRecord } from './training/task-balance.js'
+export { type TensorBoardOptions, tensorBoard } from './training/tensor-board.js'
 
 /**
  * The devices of this machine, with the reason if one cannot be used.

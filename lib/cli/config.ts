@@ -19,6 +19,7 @@ import { earlyStopping, earlyStoppingOptions } from '../training/early-stopping.
 import { epochLog, epochLogOptions } from '../training/epoch-log.js'
 import { type FitOptions, type FitSettings, fitSettingsSchema, optimizersSchema } from '../training/options.js'
 import { reduceOnPlateau, reduceOnPlateauOptions } from '../training/reduce-on-plateau.js'
+import { tensorBoard, tensorBoardOptions } from '../training/tensor-board.js'
 import { type JsonSource, placeOf, syntaxError } from './json-source.js'
 
 type ClassName = keyof typeof modelClasses
@@ -28,6 +29,7 @@ const callbackSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('checkpoint'), ...checkpointOptions }),
   z.strictObject({ kind: z.literal('epochLog'), ...epochLogOptions }),
   z.strictObject({ kind: z.literal('reduceOnPlateau'), ...reduceOnPlateauOptions }),
+  z.strictObject({ kind: z.literal('tensorBoard'), ...tensorBoardOptions }),
 ])
 
 /** The options of `fit`, passed on unchanged, so that its own defaults apply. */
@@ -131,7 +133,7 @@ function featuresOf({ names, ...feature }: Readonly<Record<string, unknown>>, wh
   return list.map((name) => parseFeature({ ...feature, name }, what))
 }
 
-const callbacks = { earlyStopping, checkpoint, epochLog, reduceOnPlateau } as const
+const callbacks = { earlyStopping, checkpoint, epochLog, reduceOnPlateau, tensorBoard } as const
 
 function callbackOf({ kind, ...options }: z.output<typeof callbackSchema>): CallbackLike {
   return callbacks[kind](options as never)

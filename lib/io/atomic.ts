@@ -164,7 +164,7 @@ async function writeOver(handle: FileHandle, temporary: string, { path }: Target
 }
 
 /** Turns the system's error into a WriteError. `file` is what `path` leads to. */
-function failedAt(path: string, file = path): (cause: unknown) => never {
+export function failedAt(path: string, file = path): (cause: unknown) => never {
   return (cause) => {
     if (cause instanceof WriteError) throw cause
     const { code, message } = cause as NodeJS.ErrnoException

@@ -24,6 +24,8 @@ export interface FitPlan {
   readonly epochsBefore: number
   /** What it took over from an earlier `fit` by `from` or `grow`; undefined otherwise, and with `resume`. */
   readonly continues: Continuation | undefined
+  /** How many steps it has trained. */
+  readonly stepsBefore: number
   readonly stepsPerEpoch: number
   readonly batchSize: number
   /** The optimizer's rate or schedule. */

@@ -333,6 +333,7 @@ class Run {
       epochs,
       epochsBefore: resumed?.state.epochs.length ?? 0,
       continues,
+      stepsBefore: resumed?.state.steps ?? 0,
       stepsPerEpoch: train.stepsOf(batchSize),
       batchSize,
       learningRate: optimizer.learningRate,
