@@ -92,6 +92,7 @@ export {
   type SingleTaskOptions,
 } from './model/classes.js'
 export type { GateDescription, ModelDescription, TableDescription } from './model/describe.js'
+export type { ExplainedFeature, ExplainedTask, ExplainOptions, Explanation } from './model/explain.js'
 export type {
   Importance,
   ImportanceOptions,
@@ -121,6 +122,7 @@ export type {
   StepSchedule,
 } from './optimizers/schedule.js'
 export { type Sgd, type SgdOptions, sgd } from './optimizers/sgd.js'
+export { explainTable } from './report/explain.js'
 export { gatesTable } from './report/gates.js'
 export { importanceTable } from './report/importance.js'
 export { type ProgressOptions, type ProgressStream, progress } from './report/progress.js'

@@ -7,6 +7,7 @@ import { bench } from './commands/bench.js'
 import { build } from './commands/build.js'
 import { doctor } from './commands/doctor.js'
 import { evaluate } from './commands/evaluate.js'
+import { explain } from './commands/explain.js'
 import { inspect } from './commands/inspect.js'
 import { predict } from './commands/predict.js'
 import { train } from './commands/train.js'
@@ -14,7 +15,7 @@ import { verify } from './commands/verify.js'
 import { exitCodes, report } from './exit.js'
 import { note, print } from './terminal.js'
 
-const commands = [train, evaluate, predict, inspect, verify, bench, doctor, build]
+const commands = [train, evaluate, predict, explain, inspect, verify, bench, doctor, build]
 
 /** `print` and `note` end the line themselves. */
 const output = {

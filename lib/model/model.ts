@@ -46,6 +46,7 @@ import type { TrainingState } from '../training/state.js'
 import { checkTaskWeights } from '../training/task-balance.js'
 import { type Continued, type Continuing, checkContinuing, continued, type Origin } from './continued.js'
 import { describe, type ModelDescription } from './describe.js'
+import { type ExplainOptions, type Explanation, explain, explainSchema } from './explain.js'
 import { type Importance, type ImportanceOptions, importanceOf, importanceSchema } from './importance.js'
 import { checkSameModel, checkSameOptimizer, type ModelIdentity, resumed } from './resume.js'
 import { type Fitted, trainingRows } from './training-rows.js'
@@ -232,6 +233,24 @@ export class Model<
     checkDataset('importance.data', data)
     const { features, tasks } = this
     return await importanceOf({ features, tasks, evaluate: (rows) => this.evaluate(rows, { signal }) }, data, settings)
+  }
+
+  /**
+   * Explains the prediction of each row: what became of its values, how the gates weighed the experts, and what each feature contributed to
+   * the logit of each task, as Shapley values. Meant for a few rows: each one takes about as long as scoring `orders` rows per feature.
+   * @throws as `predict`; ERR_MULTIGATE_ARGUMENT if a feature takes no missing value and there is no background.
+   * @example for (const one of await model.explain(test.slice(0, 3), { background: train })) console.log(explainTable(one))
+   */
+  async explain(
+    data: Dataset | Readonly<Record<string, ColumnValues>>,
+    options: ExplainOptions = {},
+  ): Promise<Explanation<Tasks>[]> {
+    const { signal, ...settings } = parseOptions('explain', explainSchema, options)
+    const check = this.#checking('explain', { signal })
+    const { encoder, runner } = this.#need('explain')
+    const { native } = this.#compute
+    const model = { encoder, runner, native, queue: this.#queue }
+    return (await explain(model, datasetOf(data), settings, check)) as unknown as Explanation<Tasks>[]
   }
 
   /**

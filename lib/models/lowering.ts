@@ -341,14 +341,17 @@ function lowerPrediction({ layout, target, inputs: row, signals, objective }: Fr
   return program.build()
 }
 
-function lowerGates({ layout, inputs: row, signals }: Frame): Pick<Network, 'gates' | 'gateLevels'> {
+function lowerGates({ layout, target, inputs: row, signals }: Frame): Pick<Network, 'gates' | 'gateLevels' | 'signals'> {
   const program = new ProgramBuilder(layout, { training: false })
   const gateLevels: (readonly WatchedGate[])[] = []
   const tape = new Tape(program, undefined, {
     gates: (gates, columns) => program.rowOutput(`gates:${gateLevels.push(gates) - 1}`, columns),
   })
-  signals(tape, row.forward(tape))
-  return { gates: program.build(), gateLevels }
+  const names = pairs(target.tasks, signals(tape, row.forward(tape))).map(([{ name }, { value }]) => {
+    program.op('copy_columns', { x: value, y: program.rowOutput(`signal:${name}`, value.width) })
+    return [name, `signal:${name}`] as const
+  })
+  return { gates: program.build(), gateLevels, signals: new Map(names) }
 }
 
 function lowerExperts({ layout, inputs: row, signals }: Frame): ExpertOutputs {

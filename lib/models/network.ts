@@ -25,10 +25,12 @@ export interface Network {
   readonly evaluate: LoweredProgram
   /** Forward and predictions, without labels. */
   readonly predict: LoweredProgram
-  /** Forward, and the gate probabilities of each level as the row output `gates:<level>`. */
+  /** Forward, and the gate probabilities of each level as the row output `gates:<level>`. Also the signals of the towers. */
   readonly gates: LoweredProgram
   /** The columns of these row outputs, by level. Empty for a model without gates. */
   readonly gateLevels: readonly (readonly WatchedGate[])[]
+  /** The row outputs of that program with the signal of each task's tower, by task. */
+  readonly signals: ReadonlyMap<string, string>
   /** Lowered when asked for, once: few runs need it, and it has an op for every expert. */
   readonly experts: () => ExpertOutputs
 }

@@ -168,13 +168,18 @@ export interface ColumnSource {
   readonly counts?: () => ValueCounts | undefined
 }
 
+/** The form of a feature's column in the addon's memory. */
+export function featureColumn(encoder: Encoder): ColumnSpec {
+  const { width } = encoder
+  return encoder.kind === 'dense' ? { type: 'f32', width, limit: 0 } : { type: 'i32', width, limit: encoder.tableRows }
+}
+
 function featureSource(encoder: Encoder, data: Dataset): ColumnSource {
   const column = columnOfFeature(data, encoder.feature)
   const encoding = encoder.begin()
-  const ids = encoder.kind !== 'dense'
   return {
     name: encoder.feature.name,
-    spec: { type: ids ? 'i32' : 'f32', width: encoder.width, limit: ids ? encoder.tableRows : 0 },
+    spec: featureColumn(encoder),
     read(from, to) {
       const encoded = emptyRows(encoder, to - from)
       encoding.encode(data.columnPart(column, from, to), encoded as never)

@@ -39,6 +39,14 @@ export async function gateWeights(runner: NetworkRunner, data: EncodedRows, chec
   )
 }
 
+/** The weights for the first row of the program's outputs. */
+export function gatesOfRow(
+  gateLevels: readonly (readonly WatchedGate[])[],
+  outputs: ReadonlyMap<string, FloatArray>,
+): GateWeights[] {
+  return gateLevels.flatMap((gates, level) => perGate(gates, level, outputs.get(`gates:${level}`) ?? new Float32Array(0)))
+}
+
 function addRows(sum: Float64Array, rows: FloatArray): Sliced<void> {
   const width = sum.length
   const add = (from: number, to: number): void => {
@@ -49,7 +57,7 @@ function addRows(sum: Float64Array, rows: FloatArray): Sliced<void> {
   return inBlocks(0, rows.length / width, add, Math.ceil(sliceValues / width))
 }
 
-function perGate(gates: readonly WatchedGate[], level: number, means: Float64Array): GateWeights[] {
+function perGate(gates: readonly WatchedGate[], level: number, means: FloatArray): GateWeights[] {
   let column = 0
   return gates.map(({ name, experts }) => {
     const weighed = experts.map((expert) => ({ name: expert, weight: means[column++] ?? Number.NaN }))

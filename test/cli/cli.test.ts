@@ -599,3 +599,39 @@ it('doctor says what the machine offers', () => {
   expect(words).toMatch(/^memory +[\d.]+ GiB.*; [\d.,]+ [GM]iB available$/m)
   expect(words).toMatch(/^DuckDB +v\d/m)
 })
+
+describe('explain', () => {
+  it('shows why a row of a file has its scores, as text and as JSON', () => {
+    expect(run('train', 'config.json', '--data', 'log.csv', '--save', 'explained.safetensors', '--epochs', '1').code).toBe(0)
+    const { code, out, err } = run('explain', 'explained.safetensors', '--data', 'log.csv', '--row', '4', '--json')
+    expect(code, err).toBe(0)
+    expect(out).toMatch(/^feature +value +seen as +click +bought$/m)
+    expect(out).toMatch(/^gate +expert 1/m)
+    const { predictions, features } = lastJson(out) as { predictions: Record<string, number>; features: Record<string, object> }
+    const scores = run('predict', 'explained.safetensors', '--data', 'log.csv').out.split('\n')[5]?.split(',').map(Number) ?? []
+    expect(predictions['click']).toBeCloseTo(scores[0] ?? NaN, 7)
+    expect(predictions['bought']).toBeCloseTo(scores[1] ?? NaN, 7)
+    expect(features['city']).toMatchObject({ state: 'known' })
+
+    const compared = run(
+      'explain',
+      'explained.safetensors',
+      '--data',
+      'log.csv',
+      '--row',
+      '4',
+      '--background',
+      'log.csv',
+      '--json',
+    )
+    expect(lastJson(compared.out)).toMatchObject({ predictions })
+    expect(lastJson(compared.out)['tasks']).not.toEqual(lastJson(out)['tasks'])
+  })
+
+  it('names a row that the file lacks', () => {
+    const { code, err } = run('explain', 'explained.safetensors', '--data', 'log.csv', '--row', '3000')
+    expect(code).toBe(1)
+    expect(err).toContain('[0, 3,000)')
+    expect(run('explain', 'explained.safetensors', '--data', 'log.csv').err).toContain('--row')
+  })
+})
