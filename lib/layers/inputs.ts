@@ -147,9 +147,9 @@ export function inputs(layout: Layout, { embedded, dense, initializer }: InputOp
     gradients(program, { fields }, kept) {
       const read = trained.flatMap((embedding) => {
         const field = fields.get(embedding.name)
-        const place = kept && columnsOf(kept, embedding.column, embedding.width)
-        const gradient = place === undefined ? field?.gradient() : field?.takesGradient && place
-        return gradient ? [{ embedding, gradient }] : []
+        if (field === undefined || !field.takesGradient) return []
+        const gradient = kept === undefined ? field.gradient() : columnsOf(kept, embedding.column, embedding.width)
+        return gradient === null ? [] : [{ embedding, gradient }]
       })
       return [...new Set(read.map(({ embedding }) => embedding.table))].map((table) => {
         const own = read.filter(({ embedding }) => embedding.table === table)

@@ -127,11 +127,17 @@ describe('a balanced step', () => {
     expect((await trained({ balance: 'dwa' })).weights).toEqual(fixed.weights)
   })
 
-  it.each(['parameters', 'representation'] as const)('on %s is the joint one if no gradients conflict', async (on) => {
+  it.each([
+    ['parameters', []],
+    ['parameters', ['embedding.user']],
+    ['parameters', ['embedding.other']],
+    ['representation', []],
+    ['representation', ['embedding.other']],
+  ] as const)('on %s, with frozen %o, is the joint one if no gradients conflict', async (on, freeze) => {
     // Two tasks with the same labels and one expert: PCGrad finds nothing to project, and adds up.
     const model = (): Model =>
       new OMoE({
-        features,
+        features: [...features, sparse('other', { column: 'user', dim: 4 })],
         tasks: [regression('watch'), regression('again')],
         seed: 4,
         towerHiddenUnits: [],
@@ -139,8 +145,8 @@ describe('a balanced step', () => {
         initializers: { tower: { kind: 'uniform', low: 0.1, high: 0.2 } },
       }) as unknown as Model
     const optimizer = sgd({ learningRate: 0.05 })
-    const joint = await trained({ optimizer }, model())
-    const { weights, balance } = await trained({ optimizer, balance: { method: 'pcgrad', on } }, model())
+    const joint = await trained({ optimizer, freeze }, model())
+    const { weights, balance } = await trained({ optimizer, freeze, balance: { method: 'pcgrad', on } }, model())
     expect(balance.weights).toEqual({ watch: 1, again: 1 })
     for (const [name, values] of joint.weights) {
       const found = weights.get(name) as Float32Array
