@@ -2,6 +2,7 @@
 
 import { elementsOf } from '../core/layout.js'
 import type { ModelConfig } from '../files/format.js'
+import { featuresOfGate, type GateFeatures } from '../models/gate-features.js'
 import type { DataEncoder } from '../runtime/encode.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { weightsOf } from '../runtime/weights.js'
@@ -10,6 +11,8 @@ import { weightsOf } from '../runtime/weights.js'
 export interface GateDescription {
   readonly name: string
   readonly experts: readonly string[]
+  /** The features that it reads, if `gateFeatures` says so. Absent: it reads what the experts read. */
+  readonly features?: readonly string[] | undefined
 }
 
 /** An embedding table. */
@@ -51,6 +54,7 @@ export interface ModelDescription {
 export function describe(config: ModelConfig, encoder: DataEncoder, { network, compute }: NetworkRunner): ModelDescription {
   const weights = weightsOf(network).map(({ name, shape }) => ({ name, shape }))
   const parameters = weights.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
+  const { gateFeatures = {} } = config.options as { readonly gateFeatures?: GateFeatures }
   const elementBytes = compute.element.BYTES_PER_ELEMENT
   return {
     model: config.model,
@@ -62,7 +66,12 @@ export function describe(config: ModelConfig, encoder: DataEncoder, { network, c
       width: feature.kind === 'dense' ? feature.width : feature.dim,
     })),
     tasks: encoder.tasks.map(({ name, kind, weight }) => ({ name, kind, weight })),
-    levels: network.gateLevels.map((gates) => gates.map(({ name, experts }) => ({ name, experts: [...experts] }))),
+    levels: network.gateLevels.map((gates, level) => {
+      return gates.map(({ name, experts }) => {
+        const own = level === 0 ? featuresOfGate(gateFeatures, name) : undefined
+        return { name, experts: [...experts], ...(own && { features: [...own] }) }
+      })
+    }),
     tables: network.tables.map(({ name, rows, dim }) => ({ feature: name, rows, dim, bytes: rows * dim * elementBytes })),
     weights,
     parameters,

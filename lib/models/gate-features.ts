@@ -16,20 +16,22 @@ export const featureList = frozen(z.array(z.string()).min(1))
 /** One list for all gates, or one per task. */
 export type GateFeatures = readonly string[] | Readonly<Record<string, readonly string[]>>
 
+/** What a gate of the first level reads; undefined: what the experts read. */
+export function featuresOfGate(gateFeatures: GateFeatures, gate: string): readonly string[] | undefined {
+  return isOneList(gateFeatures) ? gateFeatures : new Map(Object.entries(gateFeatures)).get(gate)
+}
+
 /** The lists of features that gates read. Gates with the same list share a stream. */
 export class GateInputs {
   readonly #lists: readonly (readonly string[])[]
   readonly #widths: ReadonlyMap<string, number>
-  /** The list of a gate by its name; undefined: the gate reads what the experts read. */
-  readonly #listOf: (gate: string) => readonly string[] | undefined
+  readonly #gateFeatures: GateFeatures
 
   constructor(gateFeatures: GateFeatures = {}, featureWidths: ReadonlyMap<string, number>) {
-    const ofAll = isOneList(gateFeatures) ? gateFeatures : undefined
-    const ofTasks = new Map(isOneList(gateFeatures) ? [] : Object.entries(gateFeatures))
-    const lists = [...ofTasks.values(), ...(ofAll === undefined ? [] : [ofAll])]
+    const lists = isOneList(gateFeatures) ? [gateFeatures] : Object.values(gateFeatures)
     this.#lists = lists.filter((list, index) => lists.findIndex((other) => isDeepStrictEqual(list, other)) === index)
     this.#widths = featureWidths
-    this.#listOf = (gate) => ofAll ?? ofTasks.get(gate)
+    this.#gateFeatures = gateFeatures
   }
 
   /** How many streams a level has for them. */
@@ -41,7 +43,7 @@ export class GateInputs {
   connect(level: Topology, gateNames: readonly string[]): Topology {
     if (this.streams === 0) return level
     const gates = level.gates.map((gate, index) => {
-      const list = this.#listOf(gateNames[index] ?? '')
+      const list = featuresOfGate(this.#gateFeatures, gateNames[index] ?? '')
       const number = this.#lists.findIndex((other) => isDeepStrictEqual(list, other))
       return number < 0 ? gate : { ...gate, stream: level.streams.length + number }
     })

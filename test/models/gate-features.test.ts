@@ -124,6 +124,18 @@ it('gates of a PLE whose task has no list, and its shared gate, read what the ex
     'level.0.gate.shared.kernel': [9, 3],
     'level.1.gate.buy.kernel': [6, 2],
   })
+  const reads = net.describe().levels.map((gates) => gates.map(({ name, features: own }) => [name, own]))
+  expect(reads).toEqual([
+    [
+      ['click', undefined],
+      ['buy', ['city', 'price']],
+      ['shared', undefined],
+    ],
+    [
+      ['click', undefined],
+      ['buy', undefined],
+    ],
+  ])
 })
 
 it('a sequence may be among them', async () => {

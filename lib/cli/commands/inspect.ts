@@ -2,7 +2,7 @@
 
 import { Command } from 'commander'
 import { bytesText } from '../../core/memory.js'
-import type { ModelDescription } from '../../model/describe.js'
+import type { GateDescription, ModelDescription } from '../../model/describe.js'
 import { loadModel } from '../../model/load.js'
 import { count, table } from '../../report/text.js'
 import { exitCodes } from '../exit.js'
@@ -19,6 +19,11 @@ export function inspect(done: (code: number) => void): Command {
       print(json ? JSON.stringify(found) : text(found))
       done(exitCodes.ok)
     })
+}
+
+/** Whether some gate of a level reads features of its own. */
+function readsOwn(gates: readonly GateDescription[]): boolean {
+  return gates.some(({ features }) => features !== undefined)
 }
 
 function text({ model, options, features, tasks, levels, weights, parameters, bytes }: ModelDescription): string {
@@ -42,8 +47,12 @@ function text({ model, options, features, tasks, levels, weights, parameters, by
     '',
     ...levels.flatMap((gates, level) => [
       table(
-        [levels.length > 1 ? `gate of level ${level + 1}` : 'gate', 'experts'],
-        gates.map(({ name, experts }) => [name, experts.join(' ')]),
+        [levels.length > 1 ? `gate of level ${level + 1}` : 'gate', 'experts', ...(readsOwn(gates) ? ['reads'] : [])],
+        gates.map(({ name, experts, features: own }) => [
+          name,
+          experts.join(' '),
+          ...(readsOwn(gates) ? [own?.join(', ') ?? 'as the experts'] : []),
+        ]),
       ),
       '',
     ]),
