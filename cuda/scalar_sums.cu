@@ -30,6 +30,11 @@ __global__ void scalar_sums_kernel(const ScalarSum* sums, int64_t count, const d
 
 }  // namespace
 
+RunningSums running_sums(const Context& context) {
+  const Plan& plan = context.plan;
+  return {plan.sums_table.data(), static_cast<int64_t>(plan.sums.size()), context.partials(), context.scalars_before()};
+}
+
 void clear_partials(const Context& context) {
   if (context.plan.partial_count > 0)
     context.stream.zero(context.plan.partials.data(), static_cast<size_t>(context.plan.partial_count) * sizeof(double));

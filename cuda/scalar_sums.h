@@ -9,4 +9,12 @@ void clear_partials(const Context& context);
 // Queue it after the ops of some phases: all scalar outputs = their old values plus the sums of these phases, in one launch.
 void launch_scalar_sums(const Context& context, const Phases& phases);
 
+// The scalar outputs so far, for kernels of the same run that follow the ops which add to them.
+struct RunningSums {
+  const ScalarSum* sums;
+  int64_t count;
+  const double *partials, *before;
+};
+RunningSums running_sums(const Context& context);
+
 }  // namespace mg_cuda

@@ -146,6 +146,7 @@ export type { Callback, CallbackLike, CallbackState, FitControl, FitPlan, StepRe
 export { type CheckpointOptions, checkpoint } from './training/checkpoint.js'
 export { type EarlyStoppingOptions, earlyStopping } from './training/early-stopping.js'
 export { type EpochLogOptions, epochLog } from './training/epoch-log.js'
+export type { GradientNormRecord } from './training/gradient-norms.js'
 export type { ByGroup, WeightGroup } from './training/groups.js'
 export type { Continuation, GrowOptions, VocabularyChange } from './training/growth.js'
 export type { EpochRecord, History } from './training/history.js'

@@ -187,6 +187,9 @@ struct CombineRows final : Op {
 
 void compile_op(PlanBuilder& builder, const mg_row_gram& op) { builder.add(std::make_unique<RowGram>(op)); }
 void compile_op(PlanBuilder& builder, const mg_gradient_gram& op) { builder.add(std::make_unique<GradientGram>(op)); }
+void compile_op(PlanBuilder& builder, const mg_gradient_squares& op) {
+  compile_op(builder, mg_gradient_gram{{&op.gradients, 1}, op.parameters, op.output});
+}
 void compile_op(PlanBuilder& builder, const mg_combine_gradients& op) { builder.add(std::make_unique<CombineGradients>(op)); }
 void compile_op(PlanBuilder& builder, const mg_combine_rows& op) { builder.add(std::make_unique<CombineRows>(op)); }
 

@@ -39,6 +39,17 @@ __global__ void prepare_kernel(TableBatch b, const double* scalars) {
   }
 }
 
+// Where the length of the gradient is limited, the factor of each table. One block, after the squares are made.
+__global__ void scale_kernel(TableBatch b, RunningSums sums) {
+  begin_kernel();
+  for (int t = 0; t < b.table_count; t++) {
+    const StepSource& source = b.tables[t].source;
+    if (!(source.clip_norm > 0)) continue;
+    const float scale = length_scale(source, sums, shared_memory<double>());
+    if (threadIdx.x == 0) b.places[t].step.scale = scale;
+  }
+}
+
 // keys, values (=): id and row over all features of each occurrence. scale (=). One thread per occurrence; a bag's first thread counts its ids.
 __global__ void collect_kernel(TableBatch b, int64_t count, uint32_t* keys, uint32_t* values) {
   begin_kernel();
@@ -64,7 +75,7 @@ __global__ void collect_kernel(TableBatch b, int64_t count, uint32_t* keys, uint
   b.scale[of_all] = present > 0 ? 1.0f / static_cast<float>(present) : 1.0f;
 }
 
-// An op of the program.
+// An op of the program: an update, or the sum of squares of what it would take.
 struct Update {
   mg_embedding_update op;  // without its lists
   std::vector<Gathered> gathered;
@@ -82,12 +93,14 @@ struct Update {
   }
 
   // The memory that it changes besides the table.
-  std::array<mg_view, 3> moments() const { return {op.moment1, op.moment2, op.moment3}; }
+  std::array<mg_view, 4> moments() const { return {op.moment1, op.moment2, op.moment3, op.average}; }
   std::pair<int64_t, bool> kind() const { return {op.rule, aligned}; }
   bool has_mean() const {
     return std::any_of(gathered.begin(), gathered.end(), [](const Gathered& one) { return one.combiner == MG_MEAN; });
   }
-  bool has_penalty() const { return PenaltyRates{op.l1, op.l2}.any(); }
+  bool is_squares() const { return op.rule == kSquares; }
+  // Whether it adds to its scalar output.
+  bool counts() const { return is_squares() || PenaltyRates{op.l1, op.l2}.any(); }
   // The id past the last one stands for padding. Ids have at most 31 bits, for any number of rows.
   uint32_t padding() const { return static_cast<uint32_t>(std::min(rows, int64_t{1} << 31)); }
   int32_t bits() const {
@@ -111,7 +124,7 @@ class EmbeddingUpdates final : public Op {
   // Sort tables by kind.
   bool join(Op& next) override {
     auto* const same = dynamic_cast<EmbeddingUpdates*>(&next);
-    if (same == nullptr) return false;
+    if (same == nullptr || updates_[0].is_squares() != same->updates_[0].is_squares()) return false;
     for (const Update& mine : updates_)
       for (const Update& other : same->updates_)
         if (mine.op.table.buffer == other.op.table.buffer || meet(mine.moments(), other.moments())) return false;
@@ -124,7 +137,7 @@ class EmbeddingUpdates final : public Op {
     describe(nullptr);
     for (size_t t = 0; t < updates_.size(); t++) {
       const TableBlocks blocks = tables_[t].blocks(rows);
-      if (updates_[t].has_penalty()) partials_[t] = plan.add_sum(updates_[t].op.loss, -1, blocks.sum + blocks.combine + blocks.sweep);
+      if (updates_[t].counts()) partials_[t] = plan.add_sum(updates_[t].op.loss, -1, blocks.sum + blocks.combine + blocks.sweep);
     }
   }
 
@@ -168,6 +181,8 @@ class EmbeddingUpdates final : public Op {
 
   void launch(const Context& context) const override {
     const TableBatch b = batch(context);
+    if (std::any_of(updates_.begin(), updates_.end(), [](const Update& update) { return update.op.clip_norm > 0; }))
+      context.stream.launch(scale_kernel, {}, kThreads, kThreads / kWarp * sizeof(double), b, running_sums(context));
     for (int first = 0, past = 0; first < b.table_count; first = past) {
       const auto [rule, aligned] = updates_[static_cast<size_t>(first)].kind();
       while (past < b.table_count && updates_[static_cast<size_t>(past)].kind() == updates_[static_cast<size_t>(first)].kind()) past++;
@@ -281,6 +296,16 @@ class EmbeddingUpdates final : public Op {
 };
 
 }  // namespace
+
+void compile_op(PlanBuilder& builder, const mg_table_squares& op) {
+  mg_embedding_update same{};
+  same.table = op.table, same.ids = op.ids, same.gradients = op.gradients, same.combiners = op.combiners;
+  same.moment1 = same.moment2 = same.moment3 = same.average = {-1, 0, 0};
+  same.rule = kSquares, same.loss = op.output, same.l1 = op.l1, same.l2 = op.l2;
+  // Without a penalty, rows without an id have no gradient.
+  same.exact = op.exact != 0 && (op.l1 != 0 || op.l2 != 0) ? 1 : 0;
+  builder.add(std::make_unique<EmbeddingUpdates>(Update(builder, same)));
+}
 
 void compile_op(PlanBuilder& builder, const mg_embedding_update& op) { builder.add(std::make_unique<EmbeddingUpdates>(Update(builder, op))); }
 

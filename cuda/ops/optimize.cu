@@ -35,10 +35,14 @@ __global__ void penalty_kernel(const Range* ranges, const float* store, double* 
   if (threadIdx.x == 0) partials[range.partial] = loss;
 }
 
-// One warp with one working thread: some hundred instructions in double that every thread of the update would repeat.
-__global__ void step_kernel(StepSource source, const double* scalars, UpdateStep* step) {
+// One block with one working thread: some hundred instructions in double that every thread of the update would repeat. All threads add up
+// the squares if the gradient's length is limited.
+__global__ void step_kernel(StepSource source, const double* scalars, RunningSums sums, UpdateStep* step) {
   begin_kernel();
-  if (threadIdx.x == 0) *step = step_of(source, scalars);
+  const float scale = source.clip_norm > 0 ? length_scale(source, sums, shared_memory<double>()) : 1;
+  if (threadIdx.x != 0) return;
+  *step = step_of(source, scalars);
+  step->scale = scale;
 }
 
 // Updates to.w and its moments (=, in place) from gradient, `count` elements each. A thread takes pieces at a fixed stride; the last
@@ -116,7 +120,8 @@ struct Optimize final : Op {
 
   void launch(const Context& context) const override {
     auto* const step = context.scratch<UpdateStep>();
-    context.stream.launch(step_kernel, {}, kWarp, 0, step_source_of(op), context.scalars(), step);
+    context.stream.launch(step_kernel, {}, kThreads, kThreads / kWarp * sizeof(double), step_source_of(op), context.scalars(), running_sums(context),
+                          step);
     const int64_t count = op.parameters.width;
     with_rule(op.rule, is_aligned(op.parameters, op) && op.gradients.offset % 4 == 0, [&](auto rule, auto floats) {
       const auto blocks = std::clamp<int64_t>(blocks_of(count, kThreads * floats()), 1, kMostBlocks);

@@ -73,14 +73,21 @@ __device__ __forceinline__ int64_t first_past(const uint32_t* keys, int64_t stri
 // gradient += the penalty's.
 template <int kFloats>
 __device__ __forceinline__ Piece<kFloats> penalised(const TableUpdate& table, int64_t row, int piece, Piece<kFloats> gradient, double& loss) {
-  if (table.partials >= 0) add_penalty(table.rates, load_piece<kFloats>(table.to.w + row * table.dim + piece * kFloats), gradient, loss);
+  if (table.rates.any()) add_penalty(table.rates, load_piece<kFloats>(table.to.w + row * table.dim + piece * kFloats), gradient, loss);
   return gradient;
 }
 
-// `kept`: where a rule that needs the whole row keeps its gradient.
+// `loss` becomes the penalty's, or the sum of squares. `kept`: where a rule that needs the whole row keeps its gradient.
 template <int kRule, int kFloats>
 __device__ __forceinline__ void move_piece(const Own& own, int64_t row, int piece, Piece<kFloats> gradient, double& loss, float* kept) {
   const TableUpdate& table = own.table;
+  if constexpr (kRule == kSquares) {
+    double penalty = 0;
+    gradient = penalised(table, row, piece, gradient, penalty);
+#pragma unroll
+    for (int k = 0; k < kFloats; k++) loss += static_cast<double>(gradient.at[k]) * static_cast<double>(gradient.at[k]);
+    return;
+  }
   gradient = penalised(table, row, piece, gradient, loss);
   const int64_t at = row * table.dim + piece * kFloats;
   if constexpr (kRule == kRowwise)

@@ -36,7 +36,7 @@ struct TableUpdate {
   int64_t rows, dim;
   int64_t ids_before, ids;  // per row of the batch: ids of the tables before it, and its own
   int64_t moved;            // exact: its first mark among those of all tables; -1: lazy
-  int64_t partials;         // its first partial sum; -1: no penalty
+  int64_t partials;         // its first partial sum, of the penalty or of squares; -1: neither
   int32_t first_feature, feature_count;
   uint32_t padding;  // the id of padding, past the table
   int32_t bits;      // bits of its largest id

@@ -354,9 +354,35 @@ export type PenaltyOpFields = {
 }
 
 /**
+ * scalar output `output` += the sum of squares of a whole GRADIENT buffer over the elements that `parameters` name.
+ */
+export type GradientSquaresOpFields = {
+  readonly gradients: View
+  readonly parameters: readonly View[]
+  readonly output: number
+}
+
+/**
+ * The same for the gradient that the table's embedding_update would take: sums over equal ids, with the penalty. exact 1: the penalty of
+ * every row counts. Fields as there. It changes nothing but the output.
+ */
+export type TableSquaresOpFields = {
+  readonly table: View
+  readonly ids: readonly View[]
+  readonly gradients: readonly View[]
+  readonly combiners: readonly number[]
+  readonly exact: number
+  readonly output: number
+  readonly l1: number
+  readonly l2: number
+}
+
+/**
  * The update rule and its constants; docs/numerics.md has the formulas. rule: an mg_rule; adam with weight_decay is adamw.
- * form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). clip_value: if > 0, each element of the gradient,
- * penalties included, is first limited to [-clip_value, clip_value]; NaN stays NaN. Fields that a rule does not use are 0. Moments in
+ * form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). The rule takes the gradient with penalties. clip_norm: if
+ * > 0, it is first multiplied by min(1, clip_norm / s), where s is the square root of the scalar output `squares`, which ops before this one
+ * have made. clip_value: if > 0, each element is then limited to [-clip_value, clip_value]; NaN stays NaN. average (laid out like the weights):
+ * average -= average_scale (change of w); average_scale is a scalar input. Fields that a rule does not use are 0. Moments in
  * order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum if it has one, mean gradient if
  * centered); ftrl (n, z); rowwise adagrad (sum of mean squares, one number per row of a table: it is no rule of optimize). beta2 is rho for
  * rmsprop.
@@ -365,18 +391,22 @@ export type UpdateRuleFields = {
   readonly moment1: OptionalView
   readonly moment2: OptionalView
   readonly moment3: OptionalView
+  readonly average: OptionalView
   readonly rule: number
   readonly form: number
   readonly nesterov: number
   readonly centered: number
+  readonly squares: number
   readonly learningRate: number
   readonly step: number
+  readonly averageScale: number | null
   readonly beta1: number
   readonly beta2: number
   readonly epsilon: number
   readonly momentum: number
   readonly weightDecay: number
   readonly clipValue: number
+  readonly clipNorm: number
   readonly ftrlL1: number
   readonly ftrlL2: number
   readonly ftrlL2Shrinkage: number
@@ -447,6 +477,8 @@ export interface OpFields {
   readonly combine_gradients: CombineGradientsOpFields
   readonly combine_rows: CombineRowsOpFields
   readonly penalty: PenaltyOpFields
+  readonly gradient_squares: GradientSquaresOpFields
+  readonly table_squares: TableSquaresOpFields
   readonly optimize: OptimizeOpFields
   readonly embedding_update: EmbeddingUpdateOpFields
 }
@@ -483,6 +515,8 @@ export const phaseOf = {
   combine_gradients: 'update',
   combine_rows: 'update',
   penalty: 'update',
+  gradient_squares: 'update',
+  table_squares: 'update',
   optimize: 'update',
   embedding_update: 'tables',
 } as const satisfies Readonly<Record<OpName, Phase>>

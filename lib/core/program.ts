@@ -30,6 +30,8 @@ export interface LoweredProgram {
   readonly losses: readonly TaskLoss[]
   /** Scalar outputs that are penalties on a group of tensors or on a table. */
   readonly penalties: readonly { readonly of: string; readonly output: number }[]
+  /** The scalar output that is the sum of squares of the whole gradient; undefined: the step does not measure it. */
+  readonly squares?: number | undefined
 }
 
 /** A learning rate. Groups of weights may have further ones. */
@@ -82,6 +84,7 @@ export class ProgramBuilder {
   #penalties: { readonly of: string; readonly output: number }[] = []
   #scalarInputs = 0
   #scalarOutputs = 0
+  #squares: number | undefined
 
   /** The layout must be complete: its length is the length of the parameter buffer. */
   constructor(layout: StoreLayout, { training }: ProgramOptions) {
@@ -111,6 +114,7 @@ export class ProgramBuilder {
     builder.#penalties = [...program.penalties]
     builder.#scalarInputs = spec.scalarInputs
     builder.#scalarOutputs = spec.scalarOutputs
+    builder.#squares = program.squares
     return builder
   }
 
@@ -246,6 +250,12 @@ export class ProgramBuilder {
     return output
   }
 
+  /** The scalar output of the gradient's sum of squares. */
+  squares(): number {
+    this.#squares ??= this.#scalarOutputs++
+    return this.#squares
+  }
+
   /** Appends an op to its phase. */
   op<Name extends OpName>(op: Name, fields: OpFields[Name]): void {
     this.#ops.push(opOf(op, fields))
@@ -269,6 +279,7 @@ export class ProgramBuilder {
       taskWeights: [...this.#taskWeights],
       losses: [...this.#losses],
       penalties: [...this.#penalties],
+      squares: this.#squares,
     }
   }
 

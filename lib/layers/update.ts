@@ -61,6 +61,8 @@ const noConstants = {
   centered: 0,
   weightDecay: 0,
   clipValue: 0,
+  clipNorm: 0,
+  squares: 0,
   ftrlL1: 0,
   ftrlL2: 0,
   ftrlL2Shrinkage: 0,
@@ -78,10 +80,18 @@ export interface UpdateRule {
   readonly ofRows: boolean
 }
 
-/** The update rule of an optimizer. `clipValue`: the largest size of a gradient's element; 0: any. */
-export function updateRule(optimizer: OptimizerRule, clipValue = 0): UpdateRule {
+/** How a rule limits the gradient before it takes it. */
+export interface GradientLimits {
+  /** The largest size of an element. */
+  readonly value?: number | undefined
+  /** The largest length of the whole gradient, and the scalar output that is the sum of its squares. */
+  readonly norm?: { readonly limit: number; readonly squares: number } | undefined
+}
+
+/** The update rule of an optimizer. */
+export function updateRule(optimizer: OptimizerRule, { value = 0, norm }: GradientLimits = {}): UpdateRule {
   const { constants, ...own } = unlimited(optimizer)
-  return { ...own, constants: { ...constants, clipValue } }
+  return { ...own, constants: { ...constants, clipValue: value, clipNorm: norm?.limit ?? 0, squares: norm?.squares ?? 0 } }
 }
 
 function unlimited(optimizer: OptimizerRule): UpdateRule {
@@ -147,6 +157,8 @@ export function updateFields(
     moment1: kept(1),
     moment2: kept(2),
     moment3: kept(3),
+    average: null,
+    averageScale: null,
   }
 }
 

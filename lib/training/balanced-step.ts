@@ -18,6 +18,8 @@ export interface BalancedStep {
   readonly program: LoweredProgram
   /** The step has a gradient per task. It is cut: first their Gram matrix, then, with weights, their sum. Undefined: one gradient. */
   readonly separate?: Pick<TaskGradients, 'grams' | 'weights'> | undefined
+  /** The largest length of each of these gradients. Undefined: any. */
+  readonly taskNorm?: number | undefined
   /** Runs before the step, for its losses and its Gram matrix. Undefined: the method does not read them before. */
   readonly before?: { readonly program: LoweredProgram; readonly grams: readonly GramPlace[] } | undefined
   /** Runs after the step, for the losses after the update. */
@@ -40,7 +42,10 @@ export interface BalancedStepOptions {
   readonly scored?: boolean | undefined
 }
 
-/** @throws ERR_MULTIGATE_ARGUMENT if nothing is trained, the tasks share nothing to balance, or a cut step should give predictions. */
+/**
+ * @throws ERR_MULTIGATE_ARGUMENT if nothing is trained, the tasks share nothing to balance or to limit, or a cut step should give
+ * predictions or read another gradient.
+ */
 export function lowerBalancedStep(
   { definition, options, network, target: all }: SteppedModel,
   { groups, balancing, clip, scored = false }: BalancedStepOptions,
@@ -53,11 +58,16 @@ export function lowerBalancedStep(
   const update = stepOptions(options, groups.of, clip)
   const { before, after } = needsOf(balancing)
   const readsGram = before === 'gram' || after === 'gram'
-  if (readsGram && 'on' in balancing && balancing.on === 'parameters') {
-    if (scored) throw cannotScore()
+  const on = readsGram && 'on' in balancing ? balancing.on : undefined
+  const limitsTasks = clip?.taskNorm !== undefined
+  const losses = (): LoweredProgram => definition.lowerLosses(options as never, target)
+  if (on === 'parameters' || limitsTasks) {
+    if (on === 'representation') throw cannotLimit(balancing)
+    if (scored) throw cannotScore(limitsTasks)
     const separate = definition.lowerTaskGradients(options as never, target)
-    if (separate.grams.length === 0) throw nothingShared(balancing)
-    return { balancing, program: lowerStep({ ...network, ...separate }, update), separate }
+    if (separate.grams.length === 0) throw limitsTasks ? nothingLimited(clip.taskNorm) : nothingShared(balancing)
+    const program = lowerStep({ ...network, ...separate }, update)
+    return { balancing, program, separate, taskNorm: clip?.taskNorm, after: after === 'again' ? losses() : undefined }
   }
   const plain = groups.options.freeze.length === 0 && !scored
   const rows = plain ? network : definition.lower(options as never, { ...target, scored })
@@ -67,18 +77,33 @@ export function lowerBalancedStep(
     if (grams.length === 0) throw nothingBefore(balancing)
     return { balancing, program, before: { program: measured, grams } }
   }
-  const losses = before === 'losses' || after === 'again' ? definition.lowerLosses(options as never, target) : undefined
+  const measured = before === 'losses' || after === 'again' ? losses() : undefined
   return {
     balancing,
     program,
-    before: before === 'losses' && losses ? { program: losses, grams: [] } : undefined,
-    after: after === 'again' ? losses : undefined,
+    before: before === 'losses' && measured ? { program: measured, grams: [] } : undefined,
+    after: after === 'again' ? measured : undefined,
   }
 }
 
-function cannotScore(): Error {
-  const next = 'balance on the representation, or leave it out'
-  return invalidArgument('fit.trainingMetrics', 'false beside a balance on parameters', true, next)
+function cannotScore(limitsTasks: boolean): Error {
+  const beside = limitsTasks ? 'clip.taskNorm' : 'a balance on parameters'
+  const next = limitsTasks ? 'leave one of them out' : 'balance on the representation, or leave it out'
+  return invalidArgument('fit.trainingMetrics', `false beside ${beside}`, true, next)
+}
+
+function cannotLimit({ method }: Balancing): Error {
+  const next = "set on: 'parameters', or leave clip.taskNorm out"
+  return invalidArgument('fit.balance.on', "'parameters' beside clip.taskNorm, which limits those gradients", method, next)
+}
+
+function nothingLimited(limit: number): Error {
+  return invalidArgument(
+    'fit.clip.taskNorm',
+    'a model whose tasks share dense parameters that are trained, such as experts or a bottom',
+    limit,
+    'pass clip: { norm } instead',
+  )
 }
 
 function nothingShared({ method }: Balancing): Error {

@@ -33,6 +33,7 @@ import {
   toCallback,
 } from './callbacks.js'
 import { EpochScores } from './epoch-scores.js'
+import { GradientNorms } from './gradient-norms.js'
 import type { Groups } from './groups.js'
 import type { Continuation } from './growth.js'
 import { Health } from './health.js'
@@ -138,6 +139,8 @@ class Run {
   /** Undefined unless `trainingMetrics` asks for them. */
   readonly #scores: EpochScores | undefined
   readonly #trainingMeasuring: Measuring
+  /** Undefined unless `clip.norm` needs them. */
+  readonly #norms: GradientNorms | undefined
   readonly #epochs: EpochRecord[] = []
   #stopReason: string | undefined
   #weightsEpoch = 0
@@ -159,6 +162,7 @@ class Run {
     const { settings, step, train, runner } = run
     this.#scores = settings.trainingMetrics ? new EpochScores(runner.outputs(step.program, train.rows), train.rows) : undefined
     this.#trainingMeasuring = withoutGroups(run.measuring)
+    this.#norms = GradientNorms.of(step.program, settings.clip.norm)
     this.#loop = new StepLoop({
       ...run,
       ...run.settings,
@@ -166,6 +170,7 @@ class Run {
       program: run.step.program,
       balance,
       scores: this.#scores,
+      norms: this.#norms,
       rates: this.#rates,
       stepsBefore: run.resumed?.state.steps ?? run.carried?.steps ?? 0,
       source: run.train,
@@ -218,7 +223,14 @@ class Run {
     })
     const steps = this.#run.train.stepsOf(this.#run.settings.batchSize)
     const record = epochRecord(
-      { epoch, steps, learningRate: this.#loop.learningRate, seconds, balance: this.#balance.record() },
+      {
+        epoch,
+        steps,
+        learningRate: this.#loop.learningRate,
+        seconds,
+        balance: this.#balance.record(),
+        ...(this.#norms && { gradientNorm: this.#norms.take() }),
+      },
       losses,
       { gates, training, validation, metrics },
     )
@@ -375,7 +387,7 @@ function rateFactorOf({ resumed, optimizer }: FitRun): number {
 }
 
 function epochRecord(
-  done: Pick<EpochRecord, 'epoch' | 'steps' | 'learningRate' | 'seconds' | 'balance'>,
+  done: Pick<EpochRecord, 'epoch' | 'steps' | 'learningRate' | 'seconds' | 'balance' | 'gradientNorm'>,
   losses: EpochLosses,
   { gates, training, validation, metrics }: Pick<EpochRecord, 'gates' | 'training' | 'validation' | 'metrics'>,
 ): EpochRecord {

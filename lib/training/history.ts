@@ -11,6 +11,7 @@ import type { EpochLosses } from '../runtime/losses.js'
 import type { Measuring } from '../runtime/measuring.js'
 import type { UnknownValues } from '../runtime/unknown.js'
 import type { Task } from '../tasks/task.js'
+import type { GradientNormRecord } from './gradient-norms.js'
 import type { BalanceRecord } from './task-balance.js'
 
 /** One epoch, as the history and callbacks see it. `Tasks`: the tasks of the model. */
@@ -20,8 +21,10 @@ export interface EpochRecord<Tasks extends readonly Task[] = readonly Task[]> {
   readonly steps: number
   /** The learning rate of its last step. */
   readonly learningRate: number
-  /** What `balance` made of the tasks; undefined for fixed weights. */
+  /** What `balance` and `clip.taskNorm` made of the tasks; undefined for fixed weights. */
   readonly balance?: BalanceRecord | undefined
+  /** Lengths of the gradient of its steps, if `clip.norm` limits them. Undefined otherwise. */
+  readonly gradientNorm?: GradientNormRecord | undefined
   /** How the gates use the experts after the epoch, if `gateStatistics` asks for it and the model has gates. Undefined otherwise. */
   readonly gates?: GateRecord | undefined
   /** Sum of task weight x task loss, plus penalties; averaged over the epoch's rows. The weights are those of the tasks' options. */

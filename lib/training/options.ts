@@ -23,6 +23,17 @@ export interface ClipOptions {
    * g includes penalties. Above 0. Default: any size.
    */
   readonly value?: number | undefined
+  /**
+   * The largest length (L2 norm) of the whole gradient: all of it is multiplied by min(1, norm / length). The length counts every weight that
+   * is trained, penalties included; in a table, the sums over equal ids. Above 0, and not beside `value`. Default: any length.
+   */
+  readonly norm?: number | undefined
+  /**
+   * The largest length of each task's gradient of the shared dense parameters, before the tasks are added: its whole gradient is multiplied by
+   * min(1, taskNorm / length). The task's own weight is in it; what `balance` makes of the tasks comes after. Not beside a `balance` on the
+   * representation, nor `trainingMetrics`. Above 0. Default: any length.
+   */
+  readonly taskNorm?: number | undefined
 }
 
 /** How `fit` reads rows that come in parts. */
@@ -142,7 +153,13 @@ const settings = {
       scratch: pathSchema.optional(),
     })
     .prefault({}),
-  clip: z.strictObject({ value: amount.gt(0).optional() }).default({}),
+  clip: z
+    .strictObject({ value: amount.gt(0).optional(), norm: amount.gt(0).optional(), taskNorm: amount.gt(0).optional() })
+    .refine(({ value, norm }) => value === undefined || norm === undefined, {
+      path: ['norm'],
+      error: 'expected no norm beside value: limit the elements or the length, not both',
+    })
+    .default({}),
   taskWeights: z.record(z.string(), amount).default({}),
   grow: growSchema.default(false),
   balance: z.custom<BalanceOptions>(() => true).optional(),

@@ -11,6 +11,7 @@ import type { Queue } from '../runtime/queue.js'
 import type { RowSource } from '../runtime/row-source.js'
 import type { StepRecord } from './callbacks.js'
 import type { EpochScores } from './epoch-scores.js'
+import type { GradientNorms } from './gradient-norms.js'
 import type { LearningRates, RateOfStep } from './learning-rates.js'
 import type { FitValues } from './options.js'
 import type { Drawn } from './state.js'
@@ -34,6 +35,8 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'epochs' 
   readonly onProgress: (step: StepRecord) => Promise<void> | undefined
   /** Takes the predictions of the steps. Undefined if the program has none. */
   readonly scores: EpochScores | undefined
+  /** Takes the lengths of the steps' gradients. Undefined if the program does not measure them. */
+  readonly norms: GradientNorms | undefined
   /** Steps that the optimizer has already done. */
   readonly stepsBefore: number
   /** Counts of draws, increased with every epoch and step. */
@@ -100,7 +103,7 @@ export class StepLoop {
     losses: EpochLosses,
     { epoch, step: before, start: first }: StepPlace & { readonly start: number },
   ): Promise<number> {
-    const { program, batchSize, queue, checkpoint, onStep, onProgress, balance, scores } = this.#options
+    const { program, batchSize, queue, checkpoint, onStep, onProgress, balance, scores, norms } = this.#options
     const width = resultsOf(program)
     let step = before
     let told = 0
@@ -116,7 +119,9 @@ export class StepLoop {
       }
       for (let at = 0; at < results.length; at += width) {
         step += 1
-        losses.add(results.subarray(at, at + width), rows, { epoch, step })
+        const own = results.subarray(at, at + width)
+        losses.add(own, rows, { epoch, step })
+        norms?.add(own, { epoch, step })
         start += rows
         const waiting = onStep?.(record())
         if (waiting !== undefined) await waiting

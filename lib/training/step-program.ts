@@ -4,6 +4,7 @@
 import type { ParameterGroup, Table, Tensor } from '../core/layout.js'
 import { type LoweredProgram, ProgramBuilder, type RateScalar } from '../core/program.js'
 import {
+  type GradientLimits,
   type MomentNumber,
   type OptimizerRule,
   type Penalty,
@@ -27,8 +28,8 @@ export interface StepOptions {
   readonly penaltyOf: (group: PenaltyGroup) => Penalty
   /** Whether every row of a table updates, touched or not. */
   readonly exact: boolean
-  /** The largest size of an element of a gradient, penalties included; 0: any. */
-  readonly clipValue: number
+  /** Limits of the gradient, penalties included. */
+  readonly clip: Pick<ClipOptions, 'norm' | 'value'>
 }
 
 const groupNames: readonly ParameterGroup[] = ['expert', 'gate', 'tower', 'bottom']
@@ -39,24 +40,52 @@ export function stepOptions(options: CommonOptions, trainingOf: StepOptions['tra
     trainingOf,
     penaltyOf: (group) => penaltyOf(options, group),
     exact: options.sparseUpdate === 'exact',
-    clipValue: clip.value ?? 0,
+    clip,
   }
 }
 
 /** Joins the rows of a network and the step into one program with the same layout and buffers. */
-export function lowerStep(network: Network, { trainingOf, penaltyOf: penalties, exact, clipValue }: StepOptions): LoweredProgram {
+export function lowerStep(network: Network, { trainingOf, penaltyOf: penalties, exact, clip }: StepOptions): LoweredProgram {
   const program = ProgramBuilder.after(network.rows, network.parameters)
   const trained = network.parameters.tensors.filter((tensor) => trainingOf(tensor) !== null)
   for (const group of groupNames) emitPenalty(program, network, trained, group, penalties(group))
-  emitUpdates(program, network, trainingOf, clipValue)
-  for (const gradient of network.gradients.tables) {
+  const tables = network.gradients.tables.flatMap((gradient) => {
     const training = trainingOf(gradient.table)
-    if (training === null) continue
-    const { optimizer, rate } = training
-    const penalty = penalties(`embedding.${gradient.table.name}`)
-    emitTableUpdate(program, gradient, updateRule(optimizer, clipValue), { penalty, exact, rate })
+    return training === null ? [] : [{ gradient, training, penalty: penalties(`embedding.${gradient.table.name}`) }]
+  })
+  const ranges = trainedRanges(network, trainingOf)
+  const limits = {
+    value: clip.value,
+    norm: clip.norm === undefined ? undefined : { limit: clip.norm, squares: program.squares() },
+  }
+  if (limits.norm !== undefined) emitSquares(program, network, ranges, tables, { exact, output: limits.norm.squares })
+  emitUpdates(program, network, ranges, limits)
+  for (const { gradient, training, penalty } of tables) {
+    emitTableUpdate(program, gradient, updateRule(training.optimizer, limits), { penalty, exact, rate: training.rate })
   }
   return program.build()
+}
+
+/** A table that is trained. */
+interface TrainedTable {
+  readonly gradient: TableGradient
+  readonly training: Training
+  readonly penalty: Penalty
+}
+
+/** Adds up the squares of everything that the step trains. */
+function emitSquares(
+  program: ProgramBuilder,
+  network: Network,
+  ranges: readonly TrainedRange[],
+  tables: readonly TrainedTable[],
+  { exact, output }: { readonly exact: boolean; readonly output: number },
+): void {
+  const parameters = ranges.map(({ offset, width }) => ({ ...program.parameters(), offset, width }))
+  if (parameters.length > 0) program.op('gradient_squares', { gradients: network.gradients.parameters, parameters, output })
+  for (const { gradient, penalty } of tables) {
+    program.op('table_squares', { ...tableFields(program, gradient), exact: Number(exact), output, ...penalty })
+  }
 }
 
 /** Penalises kernels only, never biases. */
@@ -81,8 +110,7 @@ interface TrainedRange {
 }
 
 /** Updates the flat store: one op if all weights are trained alike. */
-function emitUpdates(program: ProgramBuilder, network: Network, trainingOf: StepOptions['trainingOf'], clipValue: number): void {
-  const ranges = trainedRanges(network, trainingOf)
+function emitUpdates(program: ProgramBuilder, network: Network, ranges: readonly TrainedRange[], limits: GradientLimits): void {
   const optimizers = [...new Set(ranges.map(({ training }) => training.optimizer))]
   optimizers.forEach((optimizer, number) => {
     const own = ranges.filter(({ training }) => training.optimizer === optimizer)
@@ -99,7 +127,7 @@ function emitUpdates(program: ProgramBuilder, network: Network, trainingOf: Step
       program.op('optimize', {
         parameters: { ...program.parameters(), offset, width },
         gradients: { ...network.gradients.parameters, offset, width },
-        ...updateFields(program, updateRule(optimizer, clipValue), moment, training.rate),
+        ...updateFields(program, updateRule(optimizer, limits), moment, training.rate),
       })
     }
   })
@@ -120,18 +148,26 @@ function trainedRanges({ parameters: { tensors, elements } }: Network, trainingO
   return ranges
 }
 
-/** Updates a table from the gradients of its gathered rows. */
-export function emitTableUpdate(
-  program: ProgramBuilder,
-  { table, inputs }: TableGradient,
-  rule: UpdateRule,
-  { penalty, exact, rate }: { readonly penalty: Penalty; readonly exact: boolean; readonly rate?: RateScalar },
-): void {
-  program.op('embedding_update', {
+/** A table, and where its gradients come from. */
+function tableFields(program: ProgramBuilder, { table, inputs }: TableGradient) {
+  return {
     table: program.table(table),
     ids: inputs.map(({ ids }) => ids),
     gradients: inputs.map(({ gradient }) => gradient),
     combiners: inputs.map(({ combiner }) => combiner),
+  }
+}
+
+/** Updates a table from the gradients of its gathered rows. */
+export function emitTableUpdate(
+  program: ProgramBuilder,
+  gradient: TableGradient,
+  rule: UpdateRule,
+  { penalty, exact, rate }: { readonly penalty: Penalty; readonly exact: boolean; readonly rate?: RateScalar },
+): void {
+  const { table } = gradient
+  program.op('embedding_update', {
+    ...tableFields(program, gradient),
     exact: exact ? 1 : 0,
     loss: program.penalty(table.name),
     l1: penalty.l1,

@@ -10,16 +10,16 @@ import type { LoweredProgram } from '../core/program.js'
 import { amount } from '../core/schemas.js'
 import type { GramPlace, NetworkTask } from '../models/network.js'
 import type { NativePlan, RunRequest } from '../native/binding.js'
-import { type EpochLosses, lossPlace } from '../runtime/losses.js'
+import { diverged, type EpochLosses, lossPlace } from '../runtime/losses.js'
 import { checkRowsFit } from '../runtime/memory-budget.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import type { BalancedStep } from './balanced-step.js'
 
 /** What balancing did in an epoch: means over its steps. */
 export interface BalanceRecord {
-  /** The factor of each task's loss: its own weight times what the method made of it. */
+  /** The factor of each task's loss: its own weight times what the method and `clip.taskNorm` made of it. */
   readonly weights: Readonly<Record<string, number>>
-  /** Lengths of the tasks' gradients, for methods that read gradients. */
+  /** Lengths of the tasks' gradients, before any limit, for methods that read gradients and for `clip.taskNorm`. */
   readonly norms?: Readonly<Record<string, number>> | undefined
   /** Cosines between the tasks' gradients, by task and later task. Below 0 they oppose each other. A pair that never met is absent. */
   readonly cosines?: Readonly<Record<string, Readonly<Record<string, number>>>> | undefined
@@ -51,6 +51,10 @@ export class TaskBalance {
   readonly #weights: Float64Array
   readonly #batch: { step: number; losses: Float64Array; gram: Float64Array; present: Uint8Array }
   readonly #after: Float64Array
+  /** [tasks, tasks]: the products of the gradients before any limit. */
+  readonly #gram: Float64Array
+  /** [tasks]: what `clip.taskNorm` leaves of each gradient. */
+  readonly #shares: Float64Array
   readonly #sums: Sums
   #changed = false
   #before: Program | undefined
@@ -71,6 +75,8 @@ export class TaskBalance {
       present: new Uint8Array(length),
     }
     this.#after = new Float64Array(length)
+    this.#gram = new Float64Array(length * length)
+    this.#shares = new Float64Array(length).fill(1)
     this.#sums = new Sums(length)
   }
 
@@ -93,7 +99,7 @@ export class TaskBalance {
 
   /** Whether the weights of many steps can be made in advance, so that one call runs them. */
   get ahead(): boolean {
-    return this.#balancer.ahead
+    return this.#balancer.ahead && this.#step.separate === undefined
   }
 
   /** The tasks' own weights. The next step takes them. */
@@ -128,7 +134,7 @@ export class TaskBalance {
     const { needs } = this.#balancer
     const { program } = this.#step
     this.#batch.step = step
-    if (this.#step.separate !== undefined) return await this.#runSeparate(plan, batchOf, scalars)
+    if (this.#step.separate !== undefined) return await this.#runSeparate(plan, batchOf, scalars, step)
     if (this.#before !== undefined) {
       const results = await this.#runBeside(this.#before, batchOf, scalars)
       this.#readBatch(this.#before.program, results, this.#step.before?.grams ?? [])
@@ -151,10 +157,10 @@ export class TaskBalance {
     )
   }
 
-  /** What it did since the last call; undefined for fixed weights. */
+  /** What it did since the last call; undefined for fixed weights without limits. */
   record(): BalanceRecord | undefined {
     const sums = this.#sums.take(this.#tasks.map(({ name }) => name))
-    return this.#step.balancing.method === 'fixed' ? undefined : sums
+    return this.#step.balancing.method === 'fixed' && this.#step.taskNorm === undefined ? undefined : sums
   }
 
   state(): BalanceState {
@@ -177,6 +183,7 @@ export class TaskBalance {
   #weigh(): Float64Array {
     this.#balancer.weigh(this.#batch, this.#method)
     for (let task = 0; task < this.#own.length; task += 1) {
+      this.#method[task] = (this.#method[task] ?? NaN) * (this.#shares[task] ?? NaN)
       this.#weights[task] = (this.#own[task] ?? NaN) * (this.#method[task] ?? NaN)
     }
     return this.#weights
@@ -184,17 +191,36 @@ export class TaskBalance {
 
   #hasGram(): boolean {
     const { before, after } = this.#balancer.needs
-    return before === 'gram' || after === 'gram'
+    return before === 'gram' || after === 'gram' || this.#step.taskNorm !== undefined
+  }
+
+  /**
+   * Limits the gradients of the batch, and their products with them.
+   * @throws ERR_MULTIGATE_DIVERGED naming the task whose gradient has no length.
+   */
+  #limit(limit: number, step: number): void {
+    const { length } = this.#tasks
+    const { gram } = this.#batch
+    this.#tasks.forEach(({ name }, task) => {
+      const norm = Math.sqrt(Math.max(this.#gram[task * (length + 1)] ?? NaN, 0))
+      if (!Number.isFinite(norm)) throw diverged(`the length of the gradient of task '${name}'`, norm, `in step ${step} of fit`)
+      this.#shares[task] = norm > limit ? limit / norm : 1
+    })
+    this.#gram.forEach((product, at) => {
+      const [one, other] = [Math.floor(at / length), at % length]
+      gram[at] = product * (this.#shares[one] ?? NaN) * (this.#shares[other] ?? NaN)
+    })
   }
 
   /** A step that is cut before its update. */
-  async #runSeparate(plan: NativePlan, batchOf: BatchOf, scalars: Float64Array): Promise<Float64Array> {
-    const { program, separate } = this.#step
+  async #runSeparate(plan: NativePlan, batchOf: BatchOf, scalars: Float64Array, number: number): Promise<Float64Array> {
+    const { program, separate, taskNorm } = this.#step
     setWeights(program, this.#tasks, this.#own, scalars)
     const step = plan.begin({ ...batchOf(program), scalars })
     try {
       await step.run('rows', 'gradients')
       this.#readBatch(program, step.results, separate?.grams ?? [])
+      if (taskNorm !== undefined) this.#limit(taskNorm, number)
       this.#weigh()
       step.setWeights(separate?.weights ?? NaN, this.#method)
       await step.run('update', 'tables')
@@ -220,13 +246,13 @@ export class TaskBalance {
       this.#readLosses(this.#again.program, await this.#runBeside(this.#again, batchOf, scalars), this.#after)
     }
     this.#balancer.settle(this.#batch, this.#after)
-    this.#sums.add(this.#weights, this.#hasGram() ? this.#batch.gram : undefined)
+    this.#sums.add(this.#weights, this.#hasGram() ? this.#gram : undefined)
   }
 
   #readBatch(program: LoweredProgram, results: Float64Array, grams: readonly GramPlace[]): void {
     this.#readLosses(program, results, this.#batch.losses)
     const { length } = this.#tasks
-    const { gram } = this.#batch
+    const gram = this.#gram
     gram.fill(0)
     for (const { output, tasks } of grams) {
       let at = output
@@ -239,6 +265,7 @@ export class TaskBalance {
         }
       }
     }
+    this.#batch.gram.set(gram)
   }
 
   /** A task is absent from a batch without a row of it that counts. Of `'batch'` every row counts, so there it is one without a loss. */

@@ -55,6 +55,8 @@
   OP(combine_gradients, UPDATE)   \
   OP(combine_rows, UPDATE)        \
   OP(penalty, UPDATE)             \
+  OP(gradient_squares, UPDATE)    \
+  OP(table_squares, UPDATE)       \
   OP(optimize, UPDATE)            \
   OP(embedding_update, TABLES)
 
@@ -317,9 +319,29 @@
   FLOAT(l1)                                                      \
   FLOAT(l2)
 
+/* scalar output `output` += the sum of squares of a whole GRADIENT buffer over the elements that `parameters` name. */
+#define MG_FIELDS_gradient_squares(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(gradients)                                                         \
+  VIEWS(parameters)                                                       \
+  INT(output)
+
+/* The same for the gradient that the table's embedding_update would take: sums over equal ids, with the penalty. exact 1: the penalty of
+ * every row counts. Fields as there. It changes nothing but the output. */
+#define MG_FIELDS_table_squares(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(table)                                                          \
+  VIEWS(ids)                                                           \
+  VIEWS(gradients)                                                     \
+  INTS(combiners)                                                      \
+  INT(exact)                                                           \
+  INT(output)                                                          \
+  FLOAT(l1)                                                            \
+  FLOAT(l2)
+
 /* The update rule and its constants; docs/numerics.md has the formulas. rule: an mg_rule; adam with weight_decay is adamw.
- * form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). clip_value: if > 0, each element of the gradient,
- * penalties included, is first limited to [-clip_value, clip_value]; NaN stays NaN. Fields that a rule does not use are 0. Moments in
+ * form: 0 Keras, 1 torch. learning_rate, step: scalar inputs (step counts from 1). The rule takes the gradient with penalties. clip_norm: if
+ * > 0, it is first multiplied by min(1, clip_norm / s), where s is the square root of the scalar output `squares`, which ops before this one
+ * have made. clip_value: if > 0, each element is then limited to [-clip_value, clip_value]; NaN stays NaN. average (laid out like the weights):
+ * average -= average_scale (change of w); average_scale is a scalar input. Fields that a rule does not use are 0. Moments in
  * order: sgd (momentum); adam (m, v); adagrad (sum of squares); rmsprop (mean square, momentum if it has one, mean gradient if
  * centered); ftrl (n, z); rowwise adagrad (sum of mean squares, one number per row of a table: it is no rule of optimize). beta2 is rho for
  * rmsprop. */
@@ -327,18 +349,22 @@
   VIEW(moment1) /* optional */                                       \
   VIEW(moment2) /* optional */                                       \
   VIEW(moment3) /* optional */                                       \
+  VIEW(average) /* optional */                                       \
   INT(rule)                                                          \
   INT(form)                                                          \
   INT(nesterov)                                                      \
   INT(centered)                                                      \
+  INT(squares)                                                       \
   SCALAR(learning_rate)                                              \
   SCALAR(step)                                                       \
+  SCALAR(average_scale) /* optional */                               \
   FLOAT(beta1)                                                       \
   FLOAT(beta2)                                                       \
   FLOAT(epsilon)                                                     \
   FLOAT(momentum)                                                    \
   FLOAT(weight_decay)                                                \
   FLOAT(clip_value)                                                  \
+  FLOAT(clip_norm)                                                   \
   FLOAT(ftrl_l1)                                                     \
   FLOAT(ftrl_l2)                                                     \
   FLOAT(ftrl_l2_shrinkage)                                           \

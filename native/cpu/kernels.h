@@ -52,6 +52,7 @@ struct Parameters {
   float* w;
   float *moment1, *moment2, *moment3;  // laid out like w, or one number per row if the rule is one of rows; null: the rule has none
   int64_t moment_width;                // floats of a row in a moment
+  float* average;                      // laid out like w; null: none is kept
   float* gradient;                     // [rows, width], without gaps
 };
 
@@ -221,6 +222,8 @@ struct UpdateRule {
   float root_scale;  // adam in torch's form: 1 / sqrt(1 - beta2^t); else 1
   float decay;       // learning rate times weight decay
   float clip;        // largest size of a gradient's element; infinity: any
+  float scale;       // factor of the gradient, which limits its length; 1: none
+  float average_scale;
   float ftrl_l1, ftrl_l2, ftrl_l2_shrinkage, ftrl_beta;
   float ftrl_power;  // power of the sum of squares: minus the learning rate power
 };

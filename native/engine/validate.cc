@@ -377,6 +377,13 @@ void check(Checker& c, const mg_combine_rows& op) {
   }
 }
 
+void check(Checker& c, const mg_gradient_squares& op) {
+  c.whole_gradients("gradients", op.gradients);
+  if (op.parameters.count < 1) c.fail("parameters", "empty", "at least one view");
+  for (int64_t i = 0; i < op.parameters.count; ++i) c.parameter({"parameters", i}, op.parameters.items[i], 0);
+  c.scalar_output("output", op.output);
+}
+
 void check(Checker& c, const mg_reduce_gradients& op) { c.makes_whole("gradients", op.gradients); }
 
 void check(Checker& c, const mg_penalty& op) {
@@ -404,6 +411,8 @@ void check_update(Checker& c, const Update& op, int64_t elements, int64_t rows) 
   c.within("centered", op.centered, 0, 1);
   c.scalar_input("learningRate", op.learning_rate);
   if (!(op.clip_value >= 0)) c.fail("clipValue", text_of(op.clip_value), "a number >= 0");
+  if (!(op.clip_norm >= 0)) c.fail("clipNorm", text_of(op.clip_norm), "a number >= 0");
+  if (op.clip_norm > 0) c.scalar_output("squares", op.squares);
   if (op.rule == MG_FTRL && !(op.ftrl_power <= 0)) c.fail("ftrlPower", text_of(op.ftrl_power), "a number <= 0");
   c.scalar_input("step", op.step);
   const auto moment = [&](const char* field, const mg_view& view, bool needed) {
@@ -418,6 +427,29 @@ void check_update(Checker& c, const Update& op, int64_t elements, int64_t rows) 
   moment("moment1", op.moment1, op.rule != MG_SGD || momentum);
   moment("moment2", op.moment2, op.rule == MG_ADAM || op.rule == MG_FTRL || (op.rule == MG_RMSPROP && momentum));
   moment("moment3", op.moment3, op.rule == MG_RMSPROP && op.centered == 1);
+  if (!Checker::present(op.average)) return;
+  c.state("average", op.average, elements);
+  c.updated_once("average", op.average);
+  c.scalar_input("averageScale", op.average_scale);
+}
+
+/// The occurrences of a table's ids and their gradients.
+template <class Op>
+void check_occurrences(Checker& c, const Op& op, int64_t rows) {
+  c.within("exact", op.exact, 0, 1);
+  if (op.ids.count < 1) c.fail("ids", "empty", "at least one row input");
+  c.length("gradients", op.gradients, op.ids.count, "one per entry of ids");
+  c.length("combiners", op.combiners, op.ids.count, "one per entry of ids");
+  for (int64_t i = 0; i < op.ids.count; ++i) {
+    c.within({"combiners", i}, op.combiners.items[i], 0, kLastCombiner);
+    const int64_t combiner = op.combiners.items[i], length = c.ids_read({"ids", i}, op.ids.items[i], rows, combiner);
+    c.stored_read({"gradients", i}, op.gradients.items[i], gathered_width(c, {"ids", i}, combiner, length, op.table.width));
+  }
+}
+
+void check(Checker& c, const mg_table_squares& op) {
+  check_occurrences(c, op, c.table("table", op.table));
+  c.scalar_output("output", op.output);
 }
 
 void check(Checker& c, const mg_optimize& op) {
@@ -431,16 +463,8 @@ void check(Checker& c, const mg_embedding_update& op) {
   const int64_t rows = c.table("table", op.table);
   c.updated_once("table", op.table);
   check_update(c, op, c.product("table", rows, op.table.width), rows);
-  c.within("exact", op.exact, 0, 1);
   c.scalar_output("loss", op.loss);
-  if (op.ids.count < 1) c.fail("ids", "empty", "at least one row input");
-  c.length("gradients", op.gradients, op.ids.count, "one per entry of ids");
-  c.length("combiners", op.combiners, op.ids.count, "one per entry of ids");
-  for (int64_t i = 0; i < op.ids.count; ++i) {
-    c.within({"combiners", i}, op.combiners.items[i], 0, kLastCombiner);
-    const int64_t combiner = op.combiners.items[i], length = c.ids_read({"ids", i}, op.ids.items[i], rows, combiner);
-    c.stored_read({"gradients", i}, op.gradients.items[i], gathered_width(c, {"ids", i}, combiner, length, op.table.width));
-  }
+  check_occurrences(c, op, rows);
 }
 
 void check_op(Checker& c, const mg_op& op) {

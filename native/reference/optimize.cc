@@ -17,25 +17,27 @@ double penalty(int64_t count, const double* w, double l1, double l2, double* gra
   return total;
 }
 
-/// An optimizer's moments from some element on; null: the rule has none.
+/// An optimizer's moments and the average from some element on; null: there is none.
 struct Moments {
-  double *first, *second, *third;
+  double *first, *second, *third, *average;
 
-  Moments from(int64_t element) const {
-    const auto at = [element](double* moment) { return moment ? moment + element : nullptr; };
-    return {at(first), at(second), at(third)};
+  Moments from(int64_t row, int64_t dim, bool per_row) const {
+    const auto at = [](double* moment, int64_t element) { return moment ? moment + element : nullptr; };
+    const int64_t own = per_row ? row : row * dim;
+    return {at(first, own), at(second, own), at(third, own), at(average, row * dim)};
   }
 };
 
 template <class Op>
 Moments moments_of(const State& s, const Op& op) {
-  return {s.elements(op.moment1), s.elements(op.moment2), s.elements(op.moment3)};
+  return {s.elements(op.moment1), s.elements(op.moment2), s.elements(op.moment3), s.elements(op.average)};
 }
 
 // g within the rule's limits.
 template <class Op>
-double limited(const Op& op, double g) {
-  const double c = op.clip_value;
+double limited(const State& s, const Op& op, double g) {
+  const double c = op.clip_value, length = op.clip_norm > 0 ? std::sqrt(s.run.scalars_out[op.squares]) : 0;
+  if (length > op.clip_norm) g *= op.clip_norm / length;
   return c > 0 && g > c ? c : c > 0 && g < -c ? -c : g;
 }
 
@@ -47,12 +49,12 @@ void update(const State& s, const Op& op, int64_t count, double* weights, const 
   double row_root = 0;
   if (op.rule == MG_ROWWISE_ADAGRAD) {
     double squares = 0;
-    for (int64_t i = 0; i < count; i++) squares += limited(op, gradient[i]) * limited(op, gradient[i]);
+    for (int64_t i = 0; i < count; i++) squares += limited(s, op, gradient[i]) * limited(s, op, gradient[i]);
     *moments.first += squares / static_cast<double>(count);
     row_root = std::sqrt(*moments.first);
   }
   for (int64_t i = 0; i < count; i++) {
-    const double g = limited(op, gradient[i]);
+    const double g = limited(s, op, gradient[i]), before = weights[i];
     double& w = weights[i];
     if (op.rule == MG_ROWWISE_ADAGRAD) {
       w -= lr * g / (row_root + op.epsilon);
@@ -97,6 +99,7 @@ void update(const State& s, const Op& op, int64_t count, double* weights, const 
       const double clipped = std::fmax(std::fmin(z, op.ftrl_l1), -op.ftrl_l1);
       w = (clipped - z) / (std::pow(n, power) / lr + 2 * op.ftrl_l2 + op.ftrl_beta / lr);
     }
+    if (moments.average) moments.average[i] -= s.run.scalars_in[op.average_scale] * (w - before);
   }
 }
 
@@ -106,6 +109,32 @@ double share_of(const State& s, const mg_view& ids, int64_t combiner, int64_t r)
   double count = 0;
   for (int64_t k = 0; k < ids.width; k++) count += s.id(ids, r, k) != 0;
   return count;
+}
+
+/// The gradients of a table's rows, and which rows an update takes.
+struct RowSums {
+  std::vector<double> gradient;
+  std::vector<bool> touched;
+};
+
+template <class Op>
+RowSums sum_by_id(State& s, const Op& op) {
+  const int64_t rows = s.buffer(op.table).count, dim = s.buffer(op.table).width;
+  RowSums sums{std::vector<double>(static_cast<size_t>(rows * dim), 0.0), std::vector<bool>(static_cast<size_t>(rows), op.exact != 0)};
+  for (uint32_t f = 0; f < op.ids.count; f++) {
+    const mg_view& ids = op.ids.items[f];
+    const int64_t combiner = op.combiners.items[f];
+    for (int64_t r = 0; r < s.rows(); r++) {
+      const double share = share_of(s, ids, combiner, r);
+      for (int64_t k = 0; k < ids.width; k++) {
+        const int64_t id = s.id(ids, r, k), first = combiner == MG_CONCAT ? k * dim : 0;
+        if (combiner != MG_SINGLE && id == 0) continue;
+        sums.touched[static_cast<size_t>(id)] = true;
+        for (int64_t c = 0; c < dim; c++) sums.gradient[static_cast<size_t>(id * dim + c)] += s.get(op.gradients.items[f], r, first + c) / share;
+      }
+    }
+  }
+  return sums;
 }
 
 }  // namespace
@@ -176,30 +205,34 @@ void run_op(State& s, const mg_optimize& op) {
   update(s, op, op.parameters.width, s.elements(op.parameters), s.elements(op.gradients), moments_of(s, op));
 }
 
+void run_op(State& s, const mg_gradient_squares& op) {
+  const double* const gradient = s.elements(op.gradients);
+  for (uint32_t p = 0; p < op.parameters.count; p++)
+    for (int64_t at = op.parameters.items[p].offset, end = at + op.parameters.items[p].width; at < end; at++)
+      s.run.scalars_out[op.output] += gradient[at] * gradient[at];
+}
+
+void run_op(State& s, const mg_table_squares& op) {
+  const int64_t rows = s.buffer(op.table).count, dim = s.buffer(op.table).width;
+  RowSums sums = sum_by_id(s, op);
+  for (int64_t id = 0; id < rows; id++) {
+    if (!sums.touched[static_cast<size_t>(id)]) continue;
+    double* const g = sums.gradient.data() + id * dim;
+    penalty(dim, s.elements(op.table) + id * dim, op.l1, op.l2, g);
+    for (int64_t c = 0; c < dim; c++) s.run.scalars_out[op.output] += g[c] * g[c];
+  }
+}
+
 void run_op(State& s, const mg_embedding_update& op) {
   const int64_t rows = s.buffer(op.table).count, dim = s.buffer(op.table).width;
-  std::vector<double> gradient(static_cast<size_t>(rows * dim), 0.0);
-  std::vector<bool> touched(static_cast<size_t>(rows), op.exact != 0);
-  for (uint32_t f = 0; f < op.ids.count; f++) {
-    const mg_view& ids = op.ids.items[f];
-    const int64_t combiner = op.combiners.items[f];
-    for (int64_t r = 0; r < s.rows(); r++) {
-      const double share = share_of(s, ids, combiner, r);
-      for (int64_t k = 0; k < ids.width; k++) {
-        const int64_t id = s.id(ids, r, k), first = combiner == MG_CONCAT ? k * dim : 0;
-        if (combiner != MG_SINGLE && id == 0) continue;
-        touched[static_cast<size_t>(id)] = true;
-        for (int64_t c = 0; c < dim; c++) gradient[static_cast<size_t>(id * dim + c)] += s.get(op.gradients.items[f], r, first + c) / share;
-      }
-    }
-  }
+  RowSums sums = sum_by_id(s, op);
   double *table = s.elements(op.table), total = 0;
   const Moments moments = moments_of(s, op);
   for (int64_t id = 0; id < rows; id++) {
-    if (!touched[static_cast<size_t>(id)]) continue;
-    double* g = gradient.data() + id * dim;
+    if (!sums.touched[static_cast<size_t>(id)]) continue;
+    double* g = sums.gradient.data() + id * dim;
     total += penalty(dim, table + id * dim, op.l1, op.l2, g);
-    update(s, op, dim, table + id * dim, g, moments.from(op.rule == MG_ROWWISE_ADAGRAD ? id : id * dim));
+    update(s, op, dim, table + id * dim, g, moments.from(id, dim, op.rule == MG_ROWWISE_ADAGRAD));
   }
   if (op.l1 != 0 || op.l2 != 0) s.run.scalars_out[op.loss] += total;
 }

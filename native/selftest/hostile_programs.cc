@@ -60,13 +60,13 @@ Program good_program() {
   p.add(mg_penalty{p.list(std::vector<mg_view>{kernel, bias}), p.gradients(), p.scalar_output(), 0.1, 0.1});
   mg_optimize optimize{};
   optimize.parameters = p.parameters(), optimize.gradients = p.gradients(), optimize.moment1 = p.state(random.floats(p.store_length));
-  optimize.moment2 = optimize.moment3 = kAbsent;
+  optimize.moment2 = optimize.moment3 = optimize.average = kAbsent;
   optimize.momentum = 0.5, optimize.learning_rate = p.scalar(0.1), optimize.step = p.scalar(1);
   p.add(optimize);
   mg_embedding_update update{};
   update.table = table, update.ids = p.list(std::vector<mg_view>{ids}), update.gradients = p.list(std::vector<mg_view>{drow});
   update.combiners = p.list(std::vector<int64_t>{0}), update.moment1 = p.state(random.floats(10));
-  update.moment2 = update.moment3 = kAbsent;
+  update.moment2 = update.moment3 = update.average = kAbsent;
   update.momentum = 0.5, update.learning_rate = optimize.learning_rate, update.step = optimize.step;
   p.add(update);
   return p;
@@ -273,6 +273,13 @@ const std::vector<Case>& cases() {
        [](Change& c) { c.op<mg_optimize>(kOptimize).parameters.offset = 1; },
        {"op 11 (optimize)", "parameters", "range"}},
       {"gradients limited to less than nothing", [](Change& c) { c.op<mg_optimize>(kOptimize).clip_value = -1; }, {"op 11", "clipValue", "-1"}},
+      {"a length below nothing", [](Change& c) { c.op<mg_optimize>(kOptimize).clip_norm = -1; }, {"op 11", "clipNorm", "-1"}},
+      {"a length of no output",
+       [](Change& c) { c.op<mg_optimize>(kOptimize).clip_norm = 1, c.op<mg_optimize>(kOptimize).squares = 99; },
+       {"op 11", "squares", "99"}},
+      {"an average of no state",
+       [](Change& c) { c.op<mg_optimize>(kOptimize).average = c.op<mg_optimize>(kOptimize).parameters; },
+       {"op 11", "average"}},
       {"two optimizers", [](Change& c) { c.again(kOptimize, kTable); }, {"op 12 (optimize)", "already"}},
       {"two updates of one table", [](Change& c) { c.again(kTable, kTable); }, {"op 13 (embedding_update)", "table", "already"}},
       {"two tables with one moment",

@@ -82,6 +82,11 @@ describe('a configuration trains as code does', () => {
       },
     ],
     [
+      'limits of lengths',
+      { fit: { epochs: 2, clip: { norm: 0.01, taskNorm: 0.02 } } },
+      { fit: { epochs: 2, clip: { norm: 0.01, taskNorm: 0.02 } } },
+    ],
+    [
       'row-wise Adagrad',
       { fit: { epochs: 3, optimizers: { 'embedding.user': { name: 'rowwiseAdagrad', learningRate: 0.1 } } } },
       { fit: { epochs: 3, optimizers: { 'embedding.user': rowwiseAdagrad({ learningRate: 0.1 }) } } },
@@ -110,6 +115,7 @@ describe('mistakes name the key', () => {
     ['frozen groups', { fit: { freeze: 'gate' } }, 'fit.freeze'],
     ['a limit of gradients', { fit: { clip: { value: 0 } } }, 'fit.clip.value'],
     ['statistics of gates', { fit: { gateStatistics: 'yes' } }, 'fit.gateStatistics'],
+    ['two limits of gradients', { fit: { clip: { value: 1, norm: 1 } } }, 'fit.clip.norm'],
     ['a callback', { fit: { callbacks: [{ kind: 'reduceOnPlateau', factor: 2 }] } }, 'fit.callbacks[0].factor'],
   ])('%s', (_, config, field) => {
     expect(() => parseConfig({ ...base, ...config })).toThrow(refusal('ARGUMENT', { field: `config.${field}` }))

@@ -132,6 +132,10 @@ const sgd = {
   ftrlL2Shrinkage: 0,
   ftrlPower: 0,
   ftrlBeta: 0,
+  average: null,
+  squares: 0,
+  averageScale: null,
+  clipNorm: 0,
   clipValue: 0,
 }
 

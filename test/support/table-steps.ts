@@ -36,7 +36,7 @@ export function runTable(place: TestPlace, run: TableRun, steps: readonly TableS
   builder.op('copy_columns', { x: builder.rowInput('gradient', dim), y: gradient })
   const ids = builder.rowInput('id', 1, 'i32')
   const update = { table: own, inputs: [{ ids, gradient, combiner: 0 }] }
-  emitTableUpdate(builder, update, updateRule(optimizer, clipValue), { penalty: { l1: 0, l2 }, exact })
+  emitTableUpdate(builder, update, updateRule(optimizer, { value: clipValue }), { penalty: { l1: 0, l2 }, exact })
   const { spec, bindings, scalars, initial } = builder.build()
   const native = loadNative()
   const plan = native.compile(place.device, spec, choiceOf(place))

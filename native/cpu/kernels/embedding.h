@@ -143,6 +143,7 @@ void sum_rows(const SumRows* s) {
   const uint32_t* ahead = rows + start[0];  // the next row to prefetch
   for (int64_t i = 0; i < count; i++, to += dim) {
     if (wanted.w) prefetch_row(wanted.w + wanted.ids[i] * dim, dim);
+    if (wanted.average) prefetch_row(wanted.average + wanted.ids[i] * dim, dim);
     for (const float* of : moments)
       if (of) prefetch_row(of + wanted.ids[i] * wanted.moment_width, wanted.moment_width);
     const uint32_t *const own = rows + start[i], *const next = rows + start[i + 1];

@@ -9,6 +9,7 @@
 //            w -= lr q, or with momentum m = mu m + lr q, w -= m; torch: q = g / (sqrt d + eps), m = mu m + q, w -= lr m
 //   ftrl     n' = n + g^2, z += g + 2 shrink w - (n'^p - n^p) / lr w, w = (clip(z, -l1, l1) - z) / (n'^p / lr + 2 l2 + beta / lr),
 //            p = -learning rate power
+// g is first multiplied by the rule's scale, then limited element by element. A kept average falls by average_scale times the change of w.
 //   rowwise  adagrad with one number per row of a table: a += (sum of g^2 over the row) / width, w -= lr g / (sqrt a + eps)
 // The rules work element by element, or row by row, so any split over threads gives the same bits. Parameters are passed by value, so the
 // compiler does not reload pointers after a store. sqrt and division are exact.
@@ -31,17 +32,26 @@ inline void each_vector_of(const Parameters& p, const Body& body) {
 
 // Brings gradients within the rule's limits. min and max keep a NaN that is their second operand.
 struct Limits {
-  vec low, high;
+  vec scale, low, high;
 
-  explicit Limits(const UpdateRule* r) : low(set1(-r->clip)), high(set1(r->clip)) {}
-  vec load(const float* gradient, int64_t n) const { return min(high, max(low, load_n(gradient, n))); }
+  explicit Limits(const UpdateRule* r) : scale(set1(r->scale)), low(set1(-r->clip)), high(set1(r->clip)) {}
+  vec load(const float* gradient, int64_t n) const { return min(high, max(low, mul(scale, load_n(gradient, n)))); }
 };
+
+// Calls body, which updates w[at .. at + n), and keeps the average.
+template <class Body>
+inline void averaged(const UpdateRule* r, const Parameters& p, int64_t at, int64_t n, const Body& body) {
+  if (!p.average) return body();
+  const vec before = load_n(p.w + at, n);
+  body();
+  store_n(p.average + at, fnma(set1(r->average_scale), sub(load_n(p.w + at, n), before), load_n(p.average + at, n)), n);
+}
 
 // Calls body(at, gradient, count) likewise, with the gradient within the rule's limits.
 template <class Body>
 inline void each_gradient_of(const UpdateRule* r, const Parameters& p, const Body& body) {
   const Limits limits(r);
-  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) { body(at, limits.load(p.gradient + from, n), n); });
+  each_vector_of(p, [&](int64_t at, int64_t from, int64_t n) { averaged(r, p, at, n, [&] { body(at, limits.load(p.gradient + from, n), n); }); });
 }
 
 void update_sgd(const UpdateRule* r, const Parameters p) {
@@ -148,7 +158,9 @@ void update_rowwise_adagrad(const UpdateRule* r, const Parameters p) {
     });
     *a += reduce_add(squares) / static_cast<float>(p.width);
     const vec rate = div(full_rate, add(sqrt(set1(*a)), epsilon));
-    each_vector(p.width, [&](int64_t c, int64_t n) { store_n(w + c, fnma(rate, limits.load(gradient + c, n), load_n(w + c, n)), n); });
+    each_vector(p.width, [&](int64_t c, int64_t n) {
+      averaged(r, p, id * p.width + c, n, [&] { store_n(w + c, fnma(rate, limits.load(gradient + c, n), load_n(w + c, n)), n); });
+    });
   }
 }
 

@@ -31,13 +31,14 @@ struct RowGram final : RowsOp {
   }
 };
 
+// Of one gradient, in the phase of its op, it is the sum of squares.
 struct GradientGram final : StepOp {
   struct Range {
     int64_t from, count;
   };
 
-  explicit GradientGram(const mg_gradient_gram& op)
-      : StepOp(MG_PHASE_GRADIENTS), gradients_(op.gradients.items, op.gradients.items + op.gradients.count), output_(op.output) {
+  GradientGram(const mg_gradient_gram& op, mg_phase of)
+      : StepOp(of), gradients_(op.gradients.items, op.gradients.items + op.gradients.count), output_(op.output) {
     for (uint32_t p = 0; p < op.parameters.count; p++) {
       const mg_view& view = op.parameters.items[p];
       for (int64_t at = 0; at < view.width; at += kUnit) ranges_.push_back({view.offset + at, std::min(kUnit, view.width - at)});
@@ -132,7 +133,12 @@ void compile_op(PlanBuilder& builder, const mg_row_gram& op) {
   builder.add(std::move(compiled));
 }
 
-void compile_op(PlanBuilder& builder, const mg_gradient_gram& op) { builder.add(std::make_unique<GradientGram>(op)); }
+void compile_op(PlanBuilder& builder, const mg_gradient_gram& op) { builder.add(std::make_unique<GradientGram>(op, MG_PHASE_GRADIENTS)); }
+
+void compile_op(PlanBuilder& builder, const mg_gradient_squares& op) {
+  const mg_gradient_gram alone{{&op.gradients, 1}, op.parameters, op.output};
+  builder.add(std::make_unique<GradientGram>(alone, MG_PHASE_UPDATE));
+}
 
 void compile_op(PlanBuilder& builder, const mg_combine_gradients& op) { builder.add(std::make_unique<CombineGradients>(op)); }
 

@@ -5,6 +5,7 @@
 // bits do not depend on threads.
 #include <algorithm>
 #include <bit>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -35,6 +36,10 @@ struct Feature {
   // Occurrences are numbered by row, or, if ids are not pooled, by the place of their gradient: floats between two numbers, and numbers.
   int64_t step() const { return combiner == MG_CONCAT ? 1 : gradient.stride; }
   int64_t numbers(int64_t rows) const { return combiner == MG_CONCAT ? rows * gradient.stride : rows; }
+  bool operator==(const Feature& other) const {
+    return ids == other.ids && length == other.length && combiner == other.combiner && gradient.region == other.gradient.region &&
+           gradient.column == other.gradient.column && gradient.stride == other.gradient.stride;
+  }
 };
 
 // The place of an id's next occurrence.
@@ -172,99 +177,71 @@ class IdIndex {
   size_t count_ = 0, distinct_ = 0;
 };
 
-class TableUpdate {
+// The occurrences of a table's ids in a batch, and the sums of their gradients. The update of a table and its sum of squares share them.
+class TableSums {
  public:
-  mg_embedding_update op;
-  int64_t table_rows, dim;
-  std::vector<Feature> features;
+  template <class Op>
+  TableSums(PlanBuilder& builder, const Op& op) : table_(op.table.buffer) {
+    const mg_buffer& table = builder.plan.buffers[static_cast<size_t>(table_)];
+    table_rows_ = table.count, dim_ = table.width;
+    for (uint32_t i = 0; i < op.ids.count; i++)
+      features_.push_back({builder.ids(op.ids.items[i]).buffer, op.ids.items[i].width, op.combiners.items[i], builder.rows(op.gradients.items[i])});
+  }
+
+  int64_t table_rows() const { return table_rows_; }
+  int64_t dim() const { return dim_; }
+  const IdIndex& index() const { return index_; }
+  int64_t occurrences(int64_t rows) const {
+    int64_t count = 0;
+    for (const Feature& feature : features_) count += rows * feature.length;
+    return count;
+  }
+
+  bool is_of(const TableSums& other) const {
+    return table_ == other.table_ && std::equal(features_.begin(), features_.end(), other.features_.begin(), other.features_.end());
+  }
 
   void reserve(int64_t rows) {
-    int64_t occurrences = 0;
     first_.assign(1, 0);
-    for (const Feature& feature : features) {
-      occurrences += rows * feature.length;
+    for (const Feature& feature : features_) {
       first_.push_back(first_.back() + feature.numbers(rows));
       if (first_.back() > UINT32_MAX) throw std::invalid_argument("more than 2^32 gradients of ids of one table in a batch; use a smaller batch");
     }
-    index_.reserve(occurrences, table_rows);
-    scale_.reserve(rows * static_cast<int64_t>(features.size()));
-    units_ = op.exact ? std::clamp<int64_t>(table_rows * dim / 16384, 1, 64) : std::clamp<int64_t>(occurrences / 1024, 1, 32);
-    sums_.reserve(units_ * piece_floats());
-    penalties_.assign(static_cast<size_t>(units_), 0.0);
+    index_.reserve(occurrences(rows), table_rows_);
+    scale_.reserve(rows * static_cast<int64_t>(features_.size()));
   }
 
   void build_index(const Plan& plan, int64_t rows) {
     Occurrences found = index_.fill();
     const uint32_t* const first = found.key;
-    for (size_t f = 0; f < features.size(); f++) {
-      const Feature& feature = features[f];
+    for (size_t f = 0; f < features_.size(); f++) {
+      const Feature& feature = features_[f];
       const int32_t* const ids = plan.ids_of(feature.ids);
       const auto number = static_cast<uint32_t>(first_[f]);
       float* const scale = feature.combiner == MG_MEAN ? scale_.data() + static_cast<int64_t>(f) * rows : nullptr;
-      found = feature.combiner == MG_CONCAT ? list_items(ids, rows, feature.length, dim, feature.gradient.stride, number, found)
+      found = feature.combiner == MG_CONCAT ? list_items(ids, rows, feature.length, dim_, feature.gradient.stride, number, found)
                                             : list_ids(ids, rows, feature.length, feature.combiner != MG_SINGLE, number, scale, found);
     }
     index_.filled(found.key - first);
-    index_.sort(table_rows);
+    index_.sort(table_rows_);
   }
-
-  int64_t units() const { return units_; }
-
-  void update(const Plan& plan, const mg_run& run, const UpdateRule& rule, int64_t unit) {
-    Parameters table = parameters_of(op, op.table, run);
-    table.width = dim, table.moment_width = moment_width_of(op.rule, dim);
-    Parameters piece = table;
-    piece.gradient = sums_.data() + unit * piece_floats();
-    double& penalty = penalties_[static_cast<size_t>(unit)] = 0;
-    if (op.exact) {
-      const auto [first, end] = unit_range(unit, units_, table_rows);
-      int64_t next = index_.find(first);
-      for (int64_t row = first; row < end; row += piece.rows) {
-        float* const sums = piece.gradient;
-        piece = part_of(table, row);
-        piece.rows = std::min(end - row, rows_at_once()), piece.gradient = sums;
-        std::fill_n(sums, piece.rows * dim, 0.0f);
-        for (; next < index_.distinct() && index_.id(next) < row + piece.rows; next++)
-          sum_gradients(plan, run, next, 1, {}, sums + (index_.id(next) - row) * dim);
-        penalty += apply(plan, rule, piece);
-      }
-      return;
-    }
-    const auto [first, end] = unit_range(unit, units_, index_.distinct());
-    for (int64_t i = first; i < end; i += piece.rows) {
-      piece.rows = std::min(end - i, rows_at_once()), piece.ids = index_.ids(i);
-      sum_gradients(plan, run, i, piece.rows, piece, piece.gradient);
-      penalty += apply(plan, rule, piece);
-    }
-  }
-
-  double penalty() const {
-    double sum = 0;
-    for (const double part : penalties_) sum += part;
-    return sum;
-  }
-
- private:
-  // A piece of the table. The gradients, rows and moments of this piece and the next fit into L1 (2 KiB each).
-  int64_t rows_at_once() const { return std::max<int64_t>(1, 512 / dim); }
-  int64_t piece_floats() const { return padded(rows_at_once() * dim); }
 
   // sum[k] = the gradient of distinct id i + k. Adds the rows of the first feature, then those of the next. wanted: as in SumRows.
-  void sum_gradients(const Plan& plan, const mg_run& run, int64_t i, int64_t count, Parameters wanted, float* sum) const {
+  void sum(const Plan& plan, const mg_run& run, int64_t i, int64_t count, Parameters wanted, float* sum) const {
     const auto sum_feature = [&](size_t f, int64_t ids, const uint32_t* rows, const uint32_t* start, uint32_t listed, float* to) {
-      const Rows& g = features[f].gradient;
+      const Rows& g = features_[f].gradient;
       // Occurrences are numbered over all features: subtract those before this one.
-      const int64_t step = features[f].step();
+      const int64_t step = features_[f].step();
       const float* x = plan.stored.data() + g.region * run.rows + g.column - first_[f] * step;
-      const float* scale = features[f].combiner == MG_MEAN ? scale_.data() + static_cast<int64_t>(f) * run.rows - first_[f] : nullptr;
-      const SumRows sums{dim, ids, rows, start, listed, x, step, scale, to, f > 0, f == 0 ? wanted : Parameters{}};
+      const float* scale = features_[f].combiner == MG_MEAN ? scale_.data() + static_cast<int64_t>(f) * run.rows - first_[f] : nullptr;
+      const SumRows sums{dim_, ids, rows, start, listed, x, step, scale, to, f > 0, f == 0 ? wanted : Parameters{}};
       plan.kernels->sum_rows(&sums);
     };
-    if (features.size() == 1) return sum_feature(0, count, index_.rows(), index_.start(i), index_.listed(), sum);
-    for (int64_t k = i; k < i + count; k++, sum += dim) {
+    if (features_.size() == 1) return sum_feature(0, count, index_.rows(), index_.start(i), index_.listed(), sum);
+    for (int64_t k = i; k < i + count; k++, sum += dim_) {
       const uint32_t* row = index_.rows() + index_.start(k)[0];
       const uint32_t* const end = index_.rows() + index_.start(k)[1];
-      for (size_t f = 0; f < features.size(); f++) {
+      for (size_t f = 0; f < features_.size(); f++) {
         const uint32_t* const next = std::lower_bound(row, end, first_[f + 1]);
         const uint32_t range[] = {0, static_cast<uint32_t>(next - row)};
         sum_feature(f, 1, row, range, range[1], sum);
@@ -274,45 +251,192 @@ class TableUpdate {
     }
   }
 
-  double apply(const Plan& plan, const UpdateRule& rule, const Parameters& piece) const {
-    double penalty = 0;
-    if (op.l1 != 0 || op.l2 != 0) penalty = plan.kernels->penalty(&piece, static_cast<float>(op.l1), static_cast<float>(op.l2));
-    plan.kernels->update(&rule, &piece);
-    return penalty;
-  }
-
+ private:
+  int32_t table_;
+  int64_t table_rows_, dim_;
+  std::vector<Feature> features_;
   IdIndex index_;
   std::vector<int64_t> first_;  // the number of each feature's first occurrence; last, of all occurrences
   Floats scale_;                // 1 / number of ids, per row of each mean feature
-  int64_t units_ = 1;
-  Floats sums_;  // per unit: the gradients of a piece
-  std::vector<double> penalties_;
 };
 
-// Updates all tables of a step in one parallel region, because most are small.
+// A pass over the gradients of a table's rows: those whose id occurs, or all.
+class TablePass {
+ public:
+  TablePass(std::shared_ptr<TableSums> of, bool exact, double l1, double l2)
+      : sums(std::move(of)), exact_(exact), l1_(static_cast<float>(l1)), l2_(static_cast<float>(l2)) {}
+
+  const std::shared_ptr<TableSums> sums;
+
+  bool has_penalty() const { return l1_ != 0 || l2_ != 0; }
+  int64_t units() const { return units_; }
+
+  void reserve(int64_t rows) {
+    sums->reserve(rows);
+    units_ =
+        exact_ ? std::clamp<int64_t>(sums->table_rows() * sums->dim() / 16384, 1, 64) : std::clamp<int64_t>(sums->occurrences(rows) / 1024, 1, 32);
+    memory_.reserve(units_ * piece_floats());
+    totals_.assign(static_cast<size_t>(units_), 0.0);
+  }
+
+  // Calls take(piece) for each piece of a unit, with the gradient and its penalty. piece: rows of `table`. What it returns and the penalties
+  // of the unit, if `counts` them, are added up.
+  template <class Take>
+  void run(const Plan& plan, const mg_run& run, const Parameters& table, int64_t unit, bool counts_penalty, const Take& take) {
+    double& total = totals_[static_cast<size_t>(unit)] = 0;
+    const auto add = [&](const Parameters& piece) {
+      if (has_penalty()) {
+        const double penalty = plan.kernels->penalty(&piece, l1_, l2_);
+        if (counts_penalty) total += penalty;
+      }
+      total += take(piece);
+    };
+    float* const memory = memory_.data() + unit * piece_floats();
+    Parameters piece = table;
+    piece.gradient = memory;
+    const IdIndex& index = sums->index();
+    const int64_t dim = sums->dim();
+    if (exact_) {
+      const auto [first, end] = unit_range(unit, units_, sums->table_rows());
+      int64_t next = index.find(first);
+      for (int64_t row = first; row < end; row += piece.rows) {
+        piece = part_of(table, row);
+        piece.rows = std::min(end - row, rows_at_once()), piece.gradient = memory;
+        std::fill_n(memory, piece.rows * dim, 0.0f);
+        for (; next < index.distinct() && index.id(next) < row + piece.rows; next++)
+          sums->sum(plan, run, next, 1, {}, memory + (index.id(next) - row) * dim);
+        add(piece);
+      }
+      return;
+    }
+    const auto [first, end] = unit_range(unit, units_, index.distinct());
+    for (int64_t i = first; i < end; i += piece.rows) {
+      piece.rows = std::min(end - i, rows_at_once()), piece.ids = index.ids(i);
+      sums->sum(plan, run, i, piece.rows, piece, memory);
+      add(piece);
+    }
+  }
+
+  double total() const {
+    double sum = 0;
+    for (const double part : totals_) sum += part;
+    return sum;
+  }
+
+ private:
+  // A piece of the table. The gradients, rows and moments of this piece and the next fit into L1 (2 KiB each).
+  int64_t rows_at_once() const { return std::max<int64_t>(1, 512 / sums->dim()); }
+  int64_t piece_floats() const { return padded(rows_at_once() * sums->dim()); }
+
+  bool exact_;
+  float l1_, l2_;
+  int64_t units_ = 1;
+  Floats memory_;               // per unit: the gradients of a piece
+  std::vector<double> totals_;  // per unit
+};
+
+// A table's update.
+struct TableUpdate {
+  TablePass pass;
+  mg_embedding_update op;  // without its lists
+  bool sorts;              // no other op brings the ids together
+
+  void update(const Plan& plan, const mg_run& run, const UpdateRule& rule, int64_t unit) {
+    Parameters table = parameters_of(op, op.table, run);
+    table.width = pass.sums->dim(), table.moment_width = moment_width_of(op.rule, table.width);
+    pass.run(plan, run, table, unit, true, [&](const Parameters& piece) {
+      plan.kernels->update(&rule, &piece);
+      return 0.0;
+    });
+  }
+};
+
+// The sum of squares of a table's gradient.
+struct TableSquares {
+  TablePass pass;
+  mg_view table;
+  int64_t output;
+
+  void add(const Plan& plan, const mg_run& run, int64_t unit) {
+    Parameters rows{};
+    rows.w = bound(run, table), rows.width = pass.sums->dim();
+    pass.run(plan, run, rows, unit, false,
+             [&](const Parameters& piece) { return plan.kernels->dot(piece.rows * piece.width, piece.gradient, piece.gradient); });
+  }
+};
+
+// Calls work(table, unit of the table) for all units of some tables in one parallel region, because most tables are small.
+template <class Tables, class Work>
+void each_unit(Tables& tables, Team& team, const Work& work) {
+  int64_t units = 0;
+  for (const auto& table : tables) units += table->pass.units();
+  team.parallel(units, [&](int64_t unit, int) {
+    for (const auto& table : tables) {
+      if (unit < table->pass.units()) return work(*table, unit);
+      unit -= table->pass.units();
+    }
+  });
+}
+
+// All tables whose squares are wanted.
+struct SquareTables final : StepOp {
+  SquareTables() : StepOp(MG_PHASE_UPDATE) {}
+  std::vector<std::unique_ptr<TableSquares>> tables;
+
+  void reserve(const Plan&, int64_t rows) override {
+    for (const auto& table : tables) table->pass.reserve(rows);
+  }
+  int64_t early_units(const Plan&) const override { return static_cast<int64_t>(tables.size()); }
+  void early(const Plan& plan, const mg_run& run, int64_t unit) override {
+    tables[static_cast<size_t>(unit)]->pass.sums->build_index(plan, run.rows);
+  }
+
+  void run(Plan& plan, const mg_run& run, Team& team) override {
+    each_unit(tables, team, [&](TableSquares& table, int64_t unit) { table.add(plan, run, unit); });
+    for (const auto& table : tables) run.scalars_out[table->output] += table->pass.total();
+  }
+};
+
+// Updates all tables of a step.
 struct UpdateTables final : StepOp {
   UpdateTables() : StepOp(MG_PHASE_TABLES) {}
   std::vector<std::unique_ptr<TableUpdate>> tables;
 
   void reserve(const Plan&, int64_t rows) override {
-    for (const auto& table : tables) table->reserve(rows);
+    for (const auto& table : tables) table->pass.reserve(rows);
   }
   int64_t early_units(const Plan&) const override { return static_cast<int64_t>(tables.size()); }
-  void early(const Plan& plan, const mg_run& run, int64_t unit) override { tables[static_cast<size_t>(unit)]->build_index(plan, run.rows); }
+  void early(const Plan& plan, const mg_run& run, int64_t unit) override {
+    const TableUpdate& table = *tables[static_cast<size_t>(unit)];
+    if (table.sorts) table.pass.sums->build_index(plan, run.rows);
+  }
 
   void run(Plan& plan, const mg_run& run, Team& team) override {
-    int64_t units = 0;
-    for (const auto& table : tables) units += table->units();
-    team.parallel(units, [&](int64_t unit, int) {
-      for (const auto& table : tables) {
-        if (unit < table->units()) return table->update(plan, run, make_rule(table->op, run), unit);
-        unit -= table->units();
-      }
-    });
+    each_unit(tables, team, [&](TableUpdate& table, int64_t unit) { table.update(plan, run, make_rule(table.op, run), unit); });
     for (const auto& table : tables)
-      if (table->op.l1 != 0 || table->op.l2 != 0) run.scalars_out[table->op.loss] += table->penalty();
+      if (table->pass.has_penalty()) run.scalars_out[table->op.loss] += table->pass.total();
   }
 };
+
+// The step op of a kind that the program's last op has made, or a new one.
+template <class Tables>
+Tables& tables_of(PlanBuilder& builder) {
+  auto& ops = builder.plan.step_ops;
+  if (auto* const last = ops.empty() ? nullptr : dynamic_cast<Tables*>(ops.back().get())) return *last;
+  auto fresh = std::make_unique<Tables>();
+  Tables& made = *fresh;
+  builder.add(std::move(fresh));
+  return made;
+}
+
+// The same sums of an op before, or null.
+std::shared_ptr<TableSums> known_sums(const Plan& plan, const TableSums& wanted) {
+  for (const auto& op : plan.step_ops)
+    if (const auto* const squares = dynamic_cast<const SquareTables*>(op.get()))
+      for (const auto& table : squares->tables)
+        if (table->pass.sums->is_of(wanted)) return table->pass.sums;
+  return nullptr;
+}
 
 }  // namespace
 
@@ -325,24 +449,21 @@ void compile_op(PlanBuilder& builder, const mg_embedding_gather& op) {
   builder.add(std::move(compiled));
 }
 
+void compile_op(PlanBuilder& builder, const mg_table_squares& op) {
+  // Without a penalty, rows without an id have no gradient.
+  const bool exact = op.exact != 0 && (op.l1 != 0 || op.l2 != 0);
+  auto table =
+      std::unique_ptr<TableSquares>(new TableSquares{TablePass(std::make_shared<TableSums>(builder, op), exact, op.l1, op.l2), op.table, op.output});
+  tables_of<SquareTables>(builder).tables.push_back(std::move(table));
+}
+
 void compile_op(PlanBuilder& builder, const mg_embedding_update& op) {
-  auto table = std::make_unique<TableUpdate>();
-  table->op = op;
-  const mg_buffer& buffer = builder.plan.buffers[static_cast<size_t>(op.table.buffer)];
-  table->table_rows = buffer.count;
-  table->dim = buffer.width;
-  for (uint32_t i = 0; i < op.ids.count; i++)
-    table->features.push_back(
-        {builder.ids(op.ids.items[i]).buffer, op.ids.items[i].width, op.combiners.items[i], builder.rows(op.gradients.items[i])});
+  auto sums = std::make_shared<TableSums>(builder, op);
+  const std::shared_ptr<TableSums> known = known_sums(builder.plan, *sums);
+  auto table = std::unique_ptr<TableUpdate>(new TableUpdate{TablePass(known ? known : sums, op.exact != 0, op.l1, op.l2), op, known == nullptr});
   // copy: the program owns the lists and may be gone when the plan runs
   table->op.ids = {}, table->op.gradients = {}, table->op.combiners = {};
-  auto* last = builder.plan.step_ops.empty() ? nullptr : dynamic_cast<UpdateTables*>(builder.plan.step_ops.back().get());
-  if (!last) {
-    auto fresh = std::make_unique<UpdateTables>();
-    last = fresh.get();
-    builder.add(std::move(fresh));
-  }
-  last->tables.push_back(std::move(table));
+  tables_of<UpdateTables>(builder).tables.push_back(std::move(table));
 }
 
 }  // namespace mg

@@ -7,6 +7,12 @@
 
 namespace mg {
 
+// The factor that limits the length of a gradient. NaN has no limit: it stays.
+inline double length_scale(double squares, double limit) {
+  const double length = std::sqrt(squares);
+  return limit > 0 && length > limit ? limit / length : 1;
+}
+
 template <class Op>
 UpdateRule make_rule(const Op& op, const mg_run& run) {
   UpdateRule rule{};
@@ -19,6 +25,8 @@ UpdateRule make_rule(const Op& op, const mg_run& run) {
   rule.decay = static_cast<float>(rate * op.weight_decay);
   rule.root_scale = 1;
   rule.clip = op.clip_value > 0 ? static_cast<float>(op.clip_value) : std::numeric_limits<float>::infinity();
+  rule.scale = op.clip_norm > 0 ? static_cast<float>(length_scale(run.scalars_out[op.squares], op.clip_norm)) : 1;
+  rule.average_scale = op.average.buffer >= 0 ? static_cast<float>(run.scalars_in[op.average_scale]) : 0;
   rule.ftrl_l1 = static_cast<float>(op.ftrl_l1), rule.ftrl_l2 = static_cast<float>(op.ftrl_l2);
   rule.ftrl_l2_shrinkage = static_cast<float>(op.ftrl_l2_shrinkage), rule.ftrl_beta = static_cast<float>(op.ftrl_beta);
   rule.ftrl_power = static_cast<float>(-op.ftrl_power);
@@ -41,6 +49,7 @@ Parameters parameters_of(const Op& op, const mg_view& w, const mg_run& run) {
   Parameters all{};
   all.w = bound(run, w);
   all.moment1 = bound(run, op.moment1), all.moment2 = bound(run, op.moment2), all.moment3 = bound(run, op.moment3);
+  all.average = bound(run, op.average);
   return all;
 }
 
@@ -49,6 +58,7 @@ inline Parameters part_of(Parameters all, int64_t row) {
   all.w += row * all.width;
   for (float** of : {&all.moment1, &all.moment2, &all.moment3})
     if (*of) *of += row * all.moment_width;
+  if (all.average) all.average += row * all.width;
   return all;
 }
 

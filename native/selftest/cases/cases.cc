@@ -15,8 +15,8 @@ constexpr Maker copy_columns = copy_columns_case, embedding_gather = embedding_g
                 ziln_loss = ziln_loss_case, ziln_predict = ziln_predict_case, ordinal_loss = ordinal_loss_case,
                 ordinal_predict = ordinal_predict_case, order_loss = order_loss_case, multiclass_loss = multiclass_loss_case,
                 multiclass_predict = multiclass_predict_case, row_gram = row_gram_case, reduce_gradients = dense_case, gradient_gram = combine_case,
-                combine_gradients = combine_case, combine_rows = combine_case, penalty = penalty_case, optimize = optimize_case,
-                embedding_update = embedding_update_case;
+                combine_gradients = combine_case, combine_rows = combine_case, penalty = penalty_case, gradient_squares = optimize_case,
+                table_squares = embedding_update_case, optimize = optimize_case, embedding_update = embedding_update_case;
 
 #define SELFTEST_MAKER(name, phase) name,
 constexpr Maker kMakers[] = {MG_OPS(SELFTEST_MAKER)};

@@ -66,7 +66,7 @@ void add_gathers_and_step(Program& p, Random& random) {
   }
   mg_embedding_update op{};
   op.table = table, op.ids = p.list(ids), op.gradients = p.list(gradients), op.combiners = p.list(combiners);
-  op.moment1 = op.moment2 = op.moment3 = kAbsent;
+  op.moment1 = op.moment2 = op.moment3 = op.average = kAbsent;
   op.learning_rate = p.scalar(1), op.step = p.scalar(1);
   op.exact = random.between(0, 1);
   op.loss = p.scalar_output();
@@ -145,6 +145,14 @@ Program embedding_update_case(Random& random, int64_t rows) {
     if (one_loss) updates.back().loss = updates[0].loss;
   }
   if (random.chance(0.5)) updates.push_back(some_update(p, random, false, true));
+  // The squares of some tables or all, and some that are limited by them.
+  if (random.chance(0.5)) {
+    const int64_t squares = p.scalar_output();
+    for (mg_embedding_update& op : updates) {
+      if (random.chance(0.8)) p.add(mg_table_squares{op.table, op.ids, op.gradients, op.combiners, op.exact, squares, op.l1, op.l2});
+      if (random.chance(0.5)) limit_length(random, op, squares);
+    }
+  }
   for (const mg_embedding_update& op : updates) p.add(op);
   return p;
 }

@@ -20,6 +20,8 @@ void fill_rule(Program& p, Random& random, Op& op, int64_t elements, int64_t row
   op.learning_rate = p.scalar(0.05), op.step = p.scalar(static_cast<double>(random.between(1, 20)));
   op.rule = random.between(0, MG_RULE_COUNT - (rows > 0 ? 1 : 2)), op.form = op.rule == MG_FTRL ? 0 : random.between(0, 1);
   op.clip_value = random.chance(0.3) ? 0.02 : 0;
+  op.average = kAbsent, op.average_scale = -1;
+  if (random.chance(0.3)) op.average = p.state(random.floats(elements)), op.average_scale = p.scalar(random.pick<double>({1, 3.7, 1e6}));
   op.epsilon = op.rule == MG_SGD || op.rule == MG_FTRL ? 0 : 1e-3;
 // A rule that is never drawn does not compile.
 #pragma GCC diagnostic push
@@ -49,6 +51,12 @@ void fill_rule(Program& p, Random& random, Op& op, int64_t elements, int64_t row
       break;
   }
 #pragma GCC diagnostic pop
+}
+
+/// Limits the length of the gradient to a share of what it is likely to be, or to more. output: the sum of squares that earlier ops make.
+template <class Op>
+void limit_length(Random& random, Op& op, int64_t output) {
+  op.squares = output, op.clip_norm = random.pick<double>({0.01, 1, 1e4});
 }
 
 }  // namespace selftest

@@ -120,12 +120,16 @@ Program optimize_case(Random& random, int64_t rows) {
   const double l1 = random.chance(0.5) ? 0.01 : 0, l2 = random.chance(0.5) ? 0.02 : 0;
   p.add(mg_penalty{p.list(std::vector<mg_view>{{all.buffer, 0, cut}}), p.gradients(), p.scalar_output(), l1, l2});
   // The whole store, or two ranges with rules of their own and perhaps weights between them that stay as they are.
+  const int64_t squares = p.scalar_output();
+  p.add(mg_gradient_squares{p.gradients(), p.list(std::vector<mg_view>{{all.buffer, cut - 1, all.width - cut + 1}}), squares});
+  if (random.chance(0.5)) p.add(mg_gradient_squares{p.gradients(), p.list(std::vector<mg_view>{{all.buffer, 0, cut}}), squares});
   const int64_t end = random.chance(0.5) ? all.width : random.between(1, all.width), next = random.between(end, all.width);
   for (const auto& [from, to] : {std::pair{int64_t{0}, end}, std::pair{next, all.width}}) {
     if (from == to) continue;
     mg_optimize op{};
     op.parameters = {all.buffer, from, to - from}, op.gradients = {p.gradients().buffer, from, to - from};
     fill_rule(p, random, op, to - from);
+    if (random.chance(0.5)) limit_length(random, op, squares);
     p.add(op);
   }
   return p;

@@ -48,7 +48,7 @@ void check_embedding(Report& report, const GoldenCase& golden, const std::vector
     p.add(mg_copy_columns{p.input(dim, golden.floats("up/" + name)), gradient});
     mg_embedding_update update{};
     update.table = table;
-    update.moment1 = update.moment2 = update.moment3 = kAbsent;
+    update.moment1 = update.moment2 = update.moment3 = update.average = kAbsent;
     update.ids = p.list({ids}), update.gradients = p.list({gradient}), update.combiners = p.list(std::vector<int64_t>{combiner});
     update.loss = p.scalar_output();
     update.learning_rate = p.scalar(1), update.step = p.scalar(1);
