@@ -44,7 +44,7 @@ export type { ScalarValue, Value } from './data/builder.js'
 export type { ColumnsOptions } from './data/column-selection.js'
 export type { CsvOptions } from './data/csv-options.js'
 export { type ChunkOptions, Dataset, type DatasetSplit } from './data/dataset.js'
-export type { DatasetStream } from './data/dataset-stream.js'
+export type { DatasetStream, StreamSplit } from './data/dataset-stream.js'
 export type { ParquetOptions, QueryOptions } from './data/query.js'
 export type {
   ColumnSplit,

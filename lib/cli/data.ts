@@ -3,6 +3,7 @@
 import { ArgumentError } from '../core/errors.js'
 import type { CsvOptions } from '../data/csv-options.js'
 import { Dataset } from '../data/dataset.js'
+import type { DatasetStream } from '../data/dataset-stream.js'
 import type { ParquetOptions } from '../data/query.js'
 import { type Part, splitColumns } from '../data/split.js'
 import type { Model } from '../model/model.js'
@@ -19,15 +20,24 @@ export type Reading = ReturnType<Model['csvOptions']> & { readonly signal: Abort
  * Reads the columns of the model, and of the split if there is one, of a `.csv`, `.csv.gz`, `.tsv`, `.tsv.gz` or `.parquet` file. Options
  * in `csv` take precedence.
  */
-export async function readData(
-  path: string,
-  { columns, ...model }: Reading,
-  { csv, split }: Pick<Config, 'csv' | 'split'>,
-): Promise<Dataset> {
-  const reading = { ...model, columns: [...new Set([...columns, ...(split === undefined ? [] : splitColumns(split))])] }
+export async function readData(path: string, given: Reading, { csv, split }: Pick<Config, 'csv' | 'split'>): Promise<Dataset> {
+  const reading = withSplit(given, split)
   if (/\.parquet$/i.test(path)) return Dataset.fromParquet(path, ofParquet(reading))
   if (isCsv(path)) return Dataset.fromCsv(path, withCsv(reading, csv))
   throw unknownEnding(path)
+}
+
+/** The same, in parts. */
+export function streamData(path: string, given: Reading, { csv, split }: Pick<Config, 'csv' | 'split'>): DatasetStream {
+  const reading = withSplit(given, split)
+  if (/\.parquet$/i.test(path)) return Dataset.streamParquet(path, { ...ofParquet(reading), chunkRows: rowsAtOnce })
+  if (isCsv(path)) return Dataset.streamCsv(path, { ...withCsv(reading, csv), chunkRows: rowsAtOnce })
+  throw unknownEnding(path)
+}
+
+/** The columns of the split too. */
+function withSplit({ columns, ...reading }: Reading, split: Config['split']): Reading {
+  return { ...reading, columns: [...new Set([...columns, ...(split === undefined ? [] : splitColumns(split))])] }
 }
 
 function withCsv(reading: Reading, csv: Config['csv']): CsvOptions {
@@ -56,9 +66,7 @@ export async function* streamPart(
 ): AsyncGenerator<Dataset, void, undefined> {
   if (options.part !== undefined) return yield await readPart(path, reading, options)
   const config = options.config === undefined ? undefined : await readConfig(options.config)
-  if (/\.parquet$/i.test(path)) yield* Dataset.streamParquet(path, { ...ofParquet(reading), chunkRows: rowsAtOnce })
-  else if (isCsv(path)) yield* Dataset.streamCsv(path, { ...withCsv(reading, config?.csv ?? {}), chunkRows: rowsAtOnce })
-  else throw unknownEnding(path)
+  yield* streamData(path, reading, { csv: config?.csv ?? {}, split: undefined })
 }
 
 /** The same file, for the columns to keep as written. */

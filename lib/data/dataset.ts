@@ -18,12 +18,13 @@ import { type ArrowTable, readArrow } from './arrow.js'
 import { csvParts, readCsv } from './csv.js'
 import type { CsvOptions } from './csv-options.js'
 import { DatasetStream } from './dataset-stream.js'
+import { joinColumns } from './join.js'
 import { aDatasetCannotBeClonedPostItsColumnsOrReadItThere, brand, lostDataset } from './lost.js'
 import { type ParquetOptions, parquetParts, type QueryOptions, queryParts, readParquet, readQuery } from './query.js'
 import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
 import { listOf, rangeOf, type Selection } from './selection.js'
-import { type SplitOptions, splitRows } from './split.js'
+import { type Part, type SplitOptions, splitRows } from './split.js'
 import { type ColumnValues, columnOfValues } from './values.js'
 
 /** The three parts of a dataset, each with its rows in their order. A part that was not asked for has no rows. */
@@ -247,6 +248,31 @@ export class Dataset {
     return Dataset.#of(await columnsOfRows(rows))
   }
 
+  /**
+   * Joins parts into one dataset, such as those of a stream. All parts must have the columns of the first.
+   * @throws ERR_MULTIGATE_DATA naming a column that a part lacks, or has as another kind of values, and if there are no parts;
+   * ERR_MULTIGATE_ARGUMENT for parts that are no datasets; ERR_MULTIGATE_OUT_OF_MEMORY.
+   * @example const { validation } = Dataset.streamParquet('log.parquet').split({ hash: ['user'], validation: 0.01 })
+   * const rows = await Dataset.fromParts(validation)
+   */
+  static async fromParts(parts: Iterable<Dataset> | AsyncIterable<Dataset>): Promise<Dataset> {
+    if (typeof parts !== 'object' || parts === null || !(Symbol.iterator in parts || Symbol.asyncIterator in parts))
+      throw invalidArgument('parts', 'an iterable of Datasets', parts)
+    const columns = new Map<string, Column[]>()
+    let reading: Reading | undefined
+    for await (const part of parts as AsyncIterable<Dataset>) {
+      checkDataset('parts', part)
+      if (columns.size === 0) {
+        reading = part.reading
+        for (const name of part.columnNames) columns.set(name, [])
+      }
+      for (const [name, own] of columns) own.push(part.column(name))
+    }
+    const joined = new Map<string, Column>()
+    for (const [name, own] of columns) joined.set(name, await inSlices(joinColumns(name, own)))
+    return Dataset.#of(joined, 0, reading)
+  }
+
   static async *#parts(
     parts: AsyncIterable<ReadonlyMap<string, Column>>,
     options?: CsvOptions,
@@ -403,6 +429,13 @@ export class Dataset {
     const { train, validation, test, leftOut } = yield* splitRows(source, options)
     const part = (rows: Selection): Dataset => new Dataset(this.#table, rows)
     return { train: part(train), validation: part(validation), test: part(test), leftOut }
+  }
+
+  /** @internal The rows of one part of a split that looks at each row alone. The rows of streams count from the first of all. */
+  async partOf(options: SplitOptions, part: Part): Promise<Dataset> {
+    const source = { selection: this.#selection, column: (name: string) => this.#whole(name), before: this.#table.start }
+    const rows = await inSlices(splitRows(source, options))
+    return new Dataset(this.#table, rows[part])
   }
 
   /** @internal The same rows of some columns, with the values of one in another order: row i has those of row `order[i]`. */

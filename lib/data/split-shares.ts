@@ -97,8 +97,13 @@ function* ranksOfDates(name: string, column: StringColumn): Sliced<Float32Array 
   return ranks
 }
 
-/** Writes the part of each row by the hash of its key. */
-export function* byHash(parts: Uint8Array, keys: readonly Named[], split: HashSplit): Sliced<void> {
+/** Writes the part of each row by the hash of its key. `some`: every part must have rows. */
+export function* byHash(
+  parts: Uint8Array,
+  keys: readonly Named[],
+  split: HashSplit,
+  { some }: { readonly some: boolean },
+): Sliced<void> {
   const { validation: forValidation = 0, test: forTest = 0, seed = 0 } = split
   const { hashes, keyless } = yield* hashesOf(parts.length, keys, seed)
   const testEnd = forTest * 2 ** 32
@@ -109,6 +114,7 @@ export function* byHash(parts: Uint8Array, keys: readonly Named[], split: HashSp
       parts[row] = keyless[row] === 1 || hash >= validationEnd ? train : hash < testEnd ? test : validation
     }
   })
+  if (!some) return
   yield* checkShares(parts, forValidation, forTest, function* () {
     const distinct = yield* countDistinct(hashes)
     return `${parts.length} rows with ${distinct} keys; rows of one key stay together: split by columns with more values, or give other shares or another seed`

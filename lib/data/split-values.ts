@@ -66,8 +66,13 @@ function scaleOf(name: string, column: ScalarColumn, isDate: boolean): Scale {
   return { column: name, lowest: '', highest: highestText, keysOf }
 }
 
-/** Writes the part of each row by the values of a column. */
-export function* byColumn(parts: Uint8Array, [name, column]: readonly [string, ScalarColumn], split: ColumnSplit): Sliced<void> {
+/** Writes the part of each row by the values of a column. `some`: every part must have rows. */
+export function* byColumn(
+  parts: Uint8Array,
+  [name, column]: readonly [string, ScalarColumn],
+  split: ColumnSplit,
+  { some }: { readonly some: boolean },
+): Sliced<void> {
   const given = (Object.keys(partNumbers) as Part[]).flatMap((part) => {
     const values = split[part]
     return values === undefined ? [] : [[part, values] as const]
@@ -81,17 +86,19 @@ export function* byColumn(parts: Uint8Array, [name, column]: readonly [string, S
   const others = split.train === undefined ? partNumbers.train : 0
   const ofMissing = missing[0] === undefined ? others : partNumbers[missing[0]]
   yield* assign(parts, column, new Intervals(merged(intervals), others, ofMissing), isDate ? dateOrNothing : undefined)
+  if (!some) return
   yield* checkParts(parts, scale, column, isDate, intervals, [
     ...(split.train === undefined ? (['train'] as const) : []),
     ...given.map(([part]) => part),
   ])
 }
 
-/** Writes the part of each row by cuts in time. */
+/** Writes the part of each row by cuts in time. `some`: every part must have rows. */
 export function* byTimeRanges(
   parts: Uint8Array,
   [name, column]: readonly [string, ScalarColumn],
   split: TimeSplit,
+  { some }: { readonly some: boolean },
 ): Sliced<void> {
   const isDate = column.kind === 'string'
   const scale = scaleOf(name, column, isDate)
@@ -124,6 +131,7 @@ export function* byTimeRanges(
     throw notATime(name, text, (column as StringColumn).codes.indexOf(code))
   }
   yield* assign(parts, column, new Intervals(intervals, 0, 0), isDate ? date : undefined)
+  if (!some) return
   yield* checkParts(
     parts,
     scale,

@@ -210,6 +210,8 @@ export interface SplitSource {
   readonly selection: Selection
   /** A column of the whole table. @throws ERR_MULTIGATE_DATA if there is none of this name. */
   column(name: string): Column
+  /** For rows of a stream: how many come before them. Parts may then have no rows. */
+  readonly before?: number | undefined
 }
 
 /** Rows of each part, in order, and how many are in none. */
@@ -226,22 +228,23 @@ export function* splitRows(source: SplitSource, options: SplitOptions): Sliced<S
   const split = parseSplit(options)
   const { selection } = source
   const { rows } = selection
-  if ('rowMod' in split) return byRowNumber(selection, split)
+  if ('rowMod' in split) return byRowNumber(selection, split, source.before)
+  const some = source.before === undefined
   const columns = new Map<string, ScalarColumn>()
   for (const name of new Set(splitColumns(split))) columns.set(name, yield* scalarOf(name, source))
   const named = (name: string): [string, ScalarColumn] => [name, columns.get(name) as ScalarColumn]
   const parts = allocate(`the parts of ${rows} rows`, Uint8Array, rows)
-  if ('column' in split) yield* byColumn(parts, named(split.column), split)
-  else if ('hash' in split) yield* byHash(parts, listOfNames(split.hash).map(named), split)
+  if ('column' in split) yield* byColumn(parts, named(split.column), split, { some })
+  else if ('hash' in split) yield* byHash(parts, listOfNames(split.hash).map(named), split, { some })
   else if ('stratify' in split)
     yield* byStrata(parts, listOfNames(split.stratify).map(named), listOfNames(split.by).map(named), split)
   else if (typeof split.validation === 'number' || typeof split.test === 'number')
     yield* byTimeShares(parts, named(split.time), split)
-  else yield* byTimeRanges(parts, named(split.time), split)
+  else yield* byTimeRanges(parts, named(split.time), split, { some })
   return yield* selected(selection, parts)
 }
 
-function byRowNumber(rows: Selection, { rowMod, validation = [], test = [] }: RowSplit): SplitRows {
+function byRowNumber(rows: Selection, { rowMod, validation = [], test = [] }: RowSplit, before = 0): SplitRows {
   const partOf = new Map<number, 'validation' | 'test'>()
   for (const [part, list] of [
     ['validation', validation],
@@ -258,10 +261,13 @@ function byRowNumber(rows: Selection, { rowMod, validation = [], test = [] }: Ro
   if (partOf.size === rowMod) {
     throw wrongArgument('split', `expected a remainder below ${rowMod} left for training, found all in validation and test`)
   }
+  const here = (remainders: Iterable<number>): number[] => {
+    return [...remainders].map((remainder) => (remainder - (before % rowMod) + rowMod) % rowMod)
+  }
   return {
-    train: remaindersOf(rows, rowMod, [...partOf.keys()], { others: true }),
-    validation: remaindersOf(rows, rowMod, validation),
-    test: remaindersOf(rows, rowMod, test),
+    train: remaindersOf(rows, rowMod, here(partOf.keys()), { others: true }),
+    validation: remaindersOf(rows, rowMod, here(validation)),
+    test: remaindersOf(rows, rowMod, here(test)),
     leftOut: 0,
   }
 }

@@ -5,7 +5,8 @@ import { basename } from 'node:path'
 import { Command } from 'commander'
 
 import type { CsvOptions } from '../../data/csv-options.js'
-import type { Dataset, DatasetSplit } from '../../data/dataset.js'
+import { Dataset, type DatasetSplit } from '../../data/dataset.js'
+import type { DatasetStream } from '../../data/dataset-stream.js'
 import { ModelFile } from '../../files/read.js'
 import { checkWritable } from '../../io/atomic.js'
 import { modelClasses } from '../../model/classes.js'
@@ -16,11 +17,12 @@ import { count, duration } from '../../report/text.js'
 import type { Evaluation } from '../../runtime/evaluate.js'
 import { measuringOf } from '../../runtime/measuring.js'
 import { textColumns } from '../../runtime/reading.js'
+import type { CallbackLike, FitPlan } from '../../training/callbacks.js'
 import { checkpoint } from '../../training/checkpoint.js'
 import type { EpochRecord, History } from '../../training/history.js'
 import type { FitOptions } from '../../training/options.js'
 import { type Config, readConfig } from '../config.js'
-import { readData } from '../data.js'
+import { type Reading, readData, streamData } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'
 import { type ComputeFlags, computeOf, integer, measuringFrom, withCompute } from '../options.js'
@@ -28,6 +30,8 @@ import { note, print } from '../terminal.js'
 
 interface Flags extends ComputeFlags {
   readonly data: string
+  /** Read the training rows in parts. */
+  readonly stream?: boolean | undefined
   /** false: do not save. */
   readonly save?: string | false | undefined
   readonly seed?: number | undefined
@@ -46,6 +50,7 @@ export function train(done: (code: number) => void): Command {
     .description('train a model')
     .argument('<config>', 'a configuration file, JSON')
     .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
+    .option('--stream', 'read the training rows in parts, for files larger than memory; fit.stream of the configuration says how')
     .option('--save <file>', 'where to write the model (default: <config>.safetensors in this folder)')
     .option('--no-save', 'do not write the model')
     .option('--seed <n>', 'use this seed, not that of the configuration', integer(0))
@@ -84,19 +89,44 @@ async function trained(model: Model, config: Config, flags: Flags, done: Done, s
   if (flags.quiet !== true) note(`reading ${flags.data}`)
   const measuring = measuringFrom({}, config.fit)
   const types = flags.from === undefined ? {} : await typesOf(flags.from)
-  const options = model.csvOptions({ labels: true, groups: measuring.groups })
-  const data = await readData(flags.data, { ...options, ...types, signal }, config)
-  const split = config.split === undefined ? whole(data) : await data.splitAsync(config.split, { signal })
+  const reading = { ...model.csvOptions({ labels: true, groups: measuring.groups }), ...types, signal }
+  const split = await (flags.stream === true ? streamed : inMemory)(flags.data, reading, config)
   if (config.split !== undefined && flags.quiet !== true) note(splitLine(split))
-  const history = await fit(model, config, flags, split, signal, done.epochs)
+  let trainRows = 0
+  const counted = { onStart: (plan: FitPlan) => void (trainRows = plan.trainRows) }
+  const history = await fit(model, config, flags, split, signal, [counted, (epoch) => void done.epochs.push(epoch)])
   const saved = await save(model, flags)
   done.saved = saved
   const results = await evaluateParts(model, split, { ...measuring, signal }).catch((error: unknown) => {
     if (saved !== undefined && !signal.aborted) note(`trained and saved to ${saved}, but not measured:`)
     throw error
   })
-  printResults(model, { history, results, split, saved }, flags)
+  printResults(model, { history, results, split, saved, trainRows }, flags)
   return exitCodes.ok
+}
+
+/** The parts of the data. The rows to train on may be read in parts. */
+interface Parts extends Pick<DatasetSplit, 'validation' | 'test'> {
+  readonly train: Dataset | DatasetStream
+  /** Rows in no part; unknown if the rows are read in parts. */
+  readonly leftOut: number | undefined
+}
+
+async function inMemory(path: string, reading: Reading, config: Config): Promise<Parts> {
+  const data = await readData(path, reading, config)
+  return config.split === undefined ? whole(data) : await data.splitAsync(config.split, { signal: reading.signal })
+}
+
+/** Validation and test rows are read whole. */
+async function streamed(path: string, reading: Reading, config: Config): Promise<Parts> {
+  const stream = streamData(path, reading, config)
+  const { split } = config
+  if (split === undefined) {
+    const none = Dataset.fromColumns({ none: [] })
+    return { train: stream, validation: none, test: none, leftOut: 0 }
+  }
+  const { train, validation, test } = config.located(() => stream.split(split))
+  return { train, validation: await Dataset.fromParts(validation), test: await Dataset.fromParts(test), leftOut: undefined }
 }
 
 function create({ model, options, located }: Config, flags: Flags): Model {
@@ -122,21 +152,18 @@ function fit(
   model: Model,
   { fit: { callbacks, epochs: configured, ...options } }: Config,
   flags: Flags,
-  { train, validation }: DatasetSplit,
+  { train, validation }: Parts,
   signal: AbortSignal,
-  seen: EpochRecord[],
+  watching: readonly CallbackLike[],
 ): Promise<History> {
   const { quiet = false, epochs, checkpoint: path, resume, from } = flags
-  const record = (epoch: EpochRecord): void => {
-    seen.push(epoch)
-  }
   return model.fit(train, {
     ...options,
     epochs: epochs ?? configured,
     // The vocabularies of a checkpoint have grown already.
     grow: resume === undefined ? growing(options.grow, flags) : undefined,
     validation: validation.rows > 0 ? validation : undefined,
-    callbacks: [...callbacks, ...(path === undefined ? [] : [checkpoint({ path })]), ...(quiet ? [] : [progress()]), record],
+    callbacks: [...callbacks, ...(path === undefined ? [] : [checkpoint({ path })]), ...(quiet ? [] : [progress()]), ...watching],
     signal,
     resume,
     from,
@@ -145,13 +172,13 @@ function fit(
 
 async function evaluateParts(
   model: Model,
-  { train, validation, test }: DatasetSplit,
+  { train, validation, test }: Parts,
   options: EvaluateOptions,
 ): Promise<Record<string, Evaluation>> {
   const parts = Object.entries({ validation, test }).filter(([, { rows }]) => rows > 0)
   const results: Record<string, Evaluation> = {}
-  for (const [name, data] of parts.length > 0 ? parts : [['train', train] as const])
-    results[name] = await model.evaluate(data, options)
+  if (parts.length === 0 && train instanceof Dataset) parts.push(['train', train])
+  for (const [name, data] of parts) results[name] = await model.evaluate(data, options)
   return results
 }
 
@@ -164,19 +191,19 @@ async function save(model: Model, { save: path }: Flags): Promise<string | undef
 interface Outcome {
   readonly history: History
   readonly results: Readonly<Record<string, Evaluation>>
-  readonly split: DatasetSplit
+  readonly split: Parts
+  readonly trainRows: number
   readonly saved: string | undefined
 }
 
-function printResults(model: Model, { history, results, split, saved }: Outcome, { json = false }: Flags): void {
+function printResults(model: Model, { history, results, split, saved, trainRows }: Outcome, { json = false }: Flags): void {
   const { epochs, stopReason, weightsEpoch } = history
   const seconds = epochs.reduce((sum, epoch) => sum + epoch.seconds, 0)
-  const rowsPerSecond = (split.train.rows * epochs.length) / seconds
+  const rowsPerSecond = (trainRows * epochs.length) / seconds
   const lines = [
     historyTable(history),
     '',
-    resultsTable(results),
-    '',
+    ...(Object.keys(results).length === 0 ? [] : [resultsTable(results), '']),
     `trained ${epochs.length} ${epochs.length === 1 ? 'epoch' : 'epochs'} in ${duration(seconds)}, ${count(rowsPerSecond)} rows/s; weights of epoch ${weightsEpoch}`,
     ...(saved === undefined ? [] : [`saved to ${saved}`]),
   ]
@@ -186,7 +213,7 @@ function printResults(model: Model, { history, results, split, saved }: Outcome,
   const summary = {
     model: model.name,
     device: model.device,
-    rows: { train: split.train.rows, validation: split.validation.rows, test: split.test.rows, leftOut: split.leftOut },
+    rows: { train: trainRows, validation: split.validation.rows, test: split.test.rows, leftOut: split.leftOut ?? null },
     epochs: epochs.length,
     weightsEpoch,
     stopReason: stopReason ?? null,
@@ -215,11 +242,12 @@ async function interrupted(model: Model, flags: Flags, { epochs, saved: before }
   if (flags.json === true) print(JSON.stringify({ interrupted: true, epochs: last ?? 0, saved: saved ?? null }))
 }
 
-function whole(data: Dataset): DatasetSplit {
+function whole(data: Dataset): Parts {
   return { train: data, validation: data.slice(0, 0), test: data.slice(0, 0), leftOut: 0 }
 }
 
-function splitLine({ train, validation, test, leftOut }: DatasetSplit): string {
-  const rows = `rows: ${count(train.rows)} train, ${count(validation.rows)} validation, ${count(test.rows)} test`
-  return leftOut === 0 ? rows : `${rows}, ${count(leftOut)} left out`
+function splitLine({ train, validation, test, leftOut }: Parts): string {
+  const trained = train instanceof Dataset ? `${count(train.rows)} train, ` : ''
+  const rows = `rows: ${trained}${count(validation.rows)} validation, ${count(test.rows)} test`
+  return leftOut === 0 || leftOut === undefined ? rows : `${rows}, ${count(leftOut)} left out`
 }
