@@ -129,7 +129,7 @@ export class ModelFile {
       throw formatError(this.path, metadataKeys.training, what)
     }
     const json = await readJson(this.#file, metadataKeys.training, trainingSchema)
-    const { callbacks, steps, rateFactor, stopped, weightsOf, optimizer, optimizers, freeze } = json
+    const { callbacks, steps, rateFactor, stopped, weightsOf, within, optimizer, optimizers, freeze } = json
     const optimizerOf = (value: unknown, name: string) => parseOptimizer(value, `${metadataKeys.training}.${name}`)
     const remembered: TrainingState['callbacks'][number][] = []
     for (const [index, own] of all ? callbacks.entries() : []) {
@@ -146,6 +146,7 @@ export class ModelFile {
       epochs: epochsOf(json),
       stopReason: stopped ?? undefined,
       weightsEpoch: weightsOf,
+      within,
       callbacks: remembered,
     }
   }

@@ -7,7 +7,7 @@ import type { DType } from '../io/tensors.js'
 import type { FloatArray } from '../native/binding.js'
 import type { Snapshot, WeightMemory } from '../runtime/weights.js'
 import type { EpochRecord } from '../training/history.js'
-import type { TrainingState } from '../training/state.js'
+import type { TrainingState, WithinEpoch } from '../training/state.js'
 
 export const drawnSchema = z.strictObject({ epochs: z.int().min(0), steps: z.int().min(0) })
 
@@ -35,6 +35,24 @@ export const trainingSchema = z.strictObject({
   epochs: z.array(z.looseObject({ epoch: z.int().min(1) })),
   stopped: z.string().nullable(),
   weightsOf: z.int().min(0),
+  within: z
+    .strictObject({
+      epoch: z.int().min(1),
+      step: z.int().min(0),
+      rows: z.int().min(0),
+      seconds: z.number().min(0),
+      order: z.strictObject({
+        rows: z.int().min(1),
+        batchSize: z.int().min(1),
+        shuffle: z.boolean(),
+        shardRows: z.int().min(0),
+        blockRows: z.int().min(0),
+      }),
+      losses: z.array(z.number()),
+      balance: z.array(z.number()),
+      norms: z.array(z.number()).default([]),
+    })
+    .optional(),
   callbacks: z.array(z.strictObject({ json: z.unknown(), hasWeights: z.boolean() }).nullable()),
 })
 
@@ -52,8 +70,13 @@ export function trainingJson(state: TrainingState): z.input<typeof trainingSchem
     epochs: state.epochs.map((epoch) => ({ ...epoch })),
     stopped: state.stopReason ?? null,
     weightsOf: state.weightsEpoch,
+    within: state.within && within(state.within),
     callbacks,
   }
+}
+
+function within(place: WithinEpoch): NonNullable<z.input<typeof trainingSchema>['within']> {
+  return { ...place, losses: [...place.losses], balance: [...place.balance], norms: [...place.norms] }
 }
 
 /**

@@ -2,6 +2,7 @@
 // by its divisor (labelled rows, all rows or sums of weights, as `lossReduction` says). Penalties count by the rows of their step.
 
 import { checkFailed } from '../core/check.js'
+import { FormatError } from '../core/errors.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
 
@@ -67,6 +68,24 @@ export class EpochLosses {
       mean.divisor += divisor
     }
     this.#rows += rows
+  }
+
+  /** What `restore` takes: a sum and a divisor of every mean. */
+  state(): number[] {
+    return this.#means.flatMap(({ sum, divisor }) => [sum, divisor])
+  }
+
+  /** Goes on from `rows` rows. @throws ERR_MULTIGATE_FORMAT for the sums of other means. */
+  restore(sums: readonly number[], rows: number): void {
+    if (sums.length !== 2 * this.#means.length) {
+      const message = `losses of an epoch: expected ${2 * this.#means.length} sums, found ${sums.length}`
+      throw new FormatError(message, { field: 'multigate.training' })
+    }
+    for (const [index, mean] of this.#means.entries()) {
+      mean.sum = sums[2 * index] ?? NaN
+      mean.divisor = sums[2 * index + 1] ?? NaN
+    }
+    this.#rows = rows
   }
 
   /** Unweighted, by task; 0 for a task without a row that counts. */

@@ -89,6 +89,10 @@ export interface Callback {
   onStart?(plan: FitPlan, control: FitControl): unknown
   /** After every step; the next step waits, so return quickly. It slows steps of a few milliseconds: use `onProgress` for these. */
   onStep?(step: StepRecord): unknown
+  /** How often `onSteps` is called, in steps of the optimizer. 1 or more. */
+  readonly everySteps?: number | undefined
+  /** After every `everySteps` steps. A file saved here resumes in the middle of the epoch. */
+  onSteps?(step: StepRecord, control: FitControl): unknown
   /** After a group of steps, about every tenth of a second; the next group waits, so return quickly. */
   onProgress?(step: StepRecord): unknown
   /** After the steps of an epoch, before validation. */
@@ -107,9 +111,10 @@ export interface Callback {
 }
 
 /** The names of its methods. */
-export const hooks: readonly (keyof Callback)[] = [
+export const hooks: readonly Exclude<keyof Callback, 'everySteps'>[] = [
   'onStart',
   'onStep',
+  'onSteps',
   'onProgress',
   'onValidationStart',
   'onEpochEnd',

@@ -1,4 +1,4 @@
-// Checkpoints: writes the model and what resuming needs, after every epoch or after each new best epoch.
+// Checkpoints: writes the model and what resuming needs, after every epoch, after each new best epoch, or also every few steps.
 
 import { dirname } from 'node:path'
 
@@ -8,13 +8,18 @@ import { parseOptions } from '../core/check.js'
 import type { FilePath } from '../core/path.js'
 import { pathSchema } from '../core/schemas.js'
 import { checkWritable } from '../io/atomic.js'
-import type { Callback } from './callbacks.js'
+import type { Callback, FitControl } from './callbacks.js'
 import { keptState, Monitor, type MonitorOptions, monitorOptions, monitorState } from './monitor.js'
 
 /** The schema of the options, also part of the configuration's schema. */
-export const checkpointOptions = { ...monitorOptions, path: pathSchema }
+export const checkpointOptions = { ...monitorOptions, path: pathSchema, everySteps: z.int().min(1).optional() }
 
-const schema = z.strictObject(checkpointOptions)
+const schema = z
+  .strictObject(checkpointOptions)
+  .refine(({ monitor, everySteps }) => monitor === undefined || everySteps === undefined, {
+    path: ['everySteps'],
+    error: 'expected no number of steps beside a monitor, which has a value per epoch; use two checkpoints',
+  })
 const stateSchema = z.strictObject(monitorState)
 
 export interface CheckpointOptions extends MonitorOptions {
@@ -22,6 +27,11 @@ export interface CheckpointOptions extends MonitorOptions {
   readonly path: FilePath
   /** Writes only when this number has become better. Default: after every epoch. */
   readonly monitor?: MonitorOptions['monitor']
+  /**
+   * Writes after every so many steps too, so that `fit` can resume in the middle of an epoch. Not beside a `monitor` or `trainingMetrics`.
+   * Default: after epochs alone.
+   */
+  readonly everySteps?: number | undefined
 }
 
 const epochPlace = '{epoch}'
@@ -34,11 +44,15 @@ const epochPlace = '{epoch}'
  * @example
  * checkpoint({ path: 'last.safetensors' })
  * checkpoint({ path: 'best.safetensors', monitor: 'val_auc' })
+ * checkpoint({ path: 'last.safetensors', everySteps: 10_000 })
  */
 export function checkpoint(options: CheckpointOptions): Callback {
-  const { path, ...watched } = parseOptions('checkpoint', schema, options)
+  const { path, everySteps, ...watched } = parseOptions('checkpoint', schema, options)
   const monitor = watched.monitor === undefined ? undefined : new Monitor(watched)
+  const save = (epoch: number, control: FitControl): Promise<void> => control.save(path.replaceAll(epochPlace, String(epoch)))
   return {
+    everySteps,
+    onSteps: ({ epoch }, control) => save(epoch, control),
     async onStart(plan) {
       monitor?.start(plan)
       // Fail now, not after the first epoch.
@@ -46,7 +60,7 @@ export function checkpoint(options: CheckpointOptions): Callback {
     },
     async onEpochSettled(record, control) {
       if (monitor !== undefined && !monitor.improves(record)) return
-      await control.save(path.replaceAll(epochPlace, String(record.epoch)))
+      await save(record.epoch, control)
     },
     state: () => monitor && { json: monitor.state },
     resume({ json }) {

@@ -40,8 +40,8 @@ import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
 import { LearningRates } from './learning-rates.js'
 import type { FitValues } from './options.js'
-import type { Drawn, TrainingState } from './state.js'
-import { StepLoop } from './step-loop.js'
+import type { Drawn, OrderOfRows, TrainingState, WithinEpoch } from './state.js'
+import { orderOf, StepLoop } from './step-loop.js'
 import { checkTaskWeights, TaskBalance } from './task-balance.js'
 
 /** What a run of `fit` works on. The caller owns all of it. */
@@ -92,6 +92,11 @@ export interface Resumed extends Pick<CarriedOptimizer, 'readMoments'> {
 /** Trains. @throws ERR_MULTIGATE_DIVERGED, the signal's reason, and whatever a callback throws. */
 export async function runFit(run: FitRun): Promise<History> {
   const callbacks = run.callbacks.map(toCallback)
+  if (run.settings.trainingMetrics && callbacks.some(({ everySteps }) => everySteps !== undefined)) {
+    const next = 'leave it out: validation data are measured after every epoch'
+    const why = 'false beside a callback with everySteps, because a checkpoint does not keep the predictions of an epoch'
+    throw invalidArgument('fit.trainingMetrics', why, true, next)
+  }
   const { weights } = run.runner
   weights.dropMoments()
   const { program } = run.step
@@ -177,6 +182,8 @@ class Run {
       threads: run.runner.compute.threads,
       onStep: callbacks.some(({ onStep }) => onStep !== undefined) ? (step) => this.#tell('onStep', step) : undefined,
       onProgress: (step) => this.#tell('onProgress', step),
+      pauses: callbacks.flatMap(({ everySteps, onSteps }) => (onSteps === undefined ? [] : (everySteps ?? []))),
+      onSteps: (step, steps) => this.#pause(step, steps),
     })
   }
 
@@ -184,8 +191,12 @@ class Run {
     const plan = this.#plan()
     await this.#each((callback) => callback.onStart?.(plan, this.#control))
     await this.#resumeCallbacks()
-    for (let epoch = this.#epochs.length + 1; epoch <= this.#run.settings.epochs && this.#stopReason === undefined; epoch += 1) {
-      const record = await this.#epoch(epoch)
+    let within = this.#within()
+    for (let epoch = this.#epochs.length + 1; epoch <= this.#run.settings.epochs; epoch += 1) {
+      // A run that is to stop after this epoch still ends it.
+      if (this.#stopReason !== undefined && within === undefined) break
+      const record = await this.#epoch(epoch, within)
+      within = undefined
       await this.#each((callback) => callback.onEpochEnd?.(record, this.#control))
       await this.#each((callback) => callback.onEpochSettled?.(record, this.#control))
     }
@@ -208,10 +219,32 @@ class Run {
     }
   }
 
-  async #epoch(epoch: number): Promise<EpochRecord> {
+  /** Where a resumed run is in an epoch. @throws ERR_MULTIGATE_ARGUMENT if the rows now have another order. */
+  #within(): WithinEpoch | undefined {
+    const { resumed, train, settings } = this.#run
+    const within = resumed?.state.within
+    if (within === undefined || within.epoch > settings.epochs) return undefined
+    const own = orderOf(train, settings)
+    for (const name of Object.keys(own) as (keyof OrderOfRows)[]) {
+      if (own[name] === within.order[name]) continue
+      const next = `the checkpoint is in the middle of epoch ${within.epoch}: pass the rows and options of its run`
+      throw invalidArgument('fit.resume', `the ${name} ${within.order[name]}, as in the checkpoint`, own[name], next)
+    }
+    return within
+  }
+
+  /** Calls the callbacks whose turn it is after so many steps. */
+  async #pause(step: StepRecord, steps: number): Promise<void> {
+    await this.#each((callback) => {
+      const { everySteps } = callback
+      return everySteps !== undefined && steps % everySteps === 0 ? callback.onSteps?.(step, this.#control) : undefined
+    })
+  }
+
+  async #epoch(epoch: number, within: WithinEpoch | undefined): Promise<EpochRecord> {
     this.#health.trains()
-    const start = performance.now()
-    const losses = await this.#loop.epoch(epoch)
+    const start = performance.now() - 1000 * (within?.seconds ?? 0)
+    const losses = await this.#loop.epoch(epoch, within)
     const seconds = (performance.now() - start) / 1000
     const training = await this.#measureTraining(losses)
     const gates = await this.#measureGates()
@@ -286,7 +319,16 @@ class Run {
     })
     const { optimizers, freeze } = this.#run.groups.options
     const trained = { optimizer: this.#run.optimizer, optimizers, freeze }
-    return { ...trained, steps, rateFactor: this.#rates.factor, balance: this.#balance.state(), ...this.#soFar(), callbacks }
+    const { within } = this.#loop
+    return {
+      ...trained,
+      steps,
+      rateFactor: this.#rates.factor,
+      balance: this.#balance.state(),
+      within,
+      ...this.#soFar(),
+      callbacks,
+    }
   }
 
   #soFar(): History {
@@ -323,6 +365,8 @@ class Run {
       save: async (path) => {
         await this.#checkWeights()
         await save(path, await this.#state())
+        // More steps follow.
+        if (this.#loop.within !== undefined) this.#health.trains()
       },
     }
   }

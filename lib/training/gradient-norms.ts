@@ -43,6 +43,16 @@ export class GradientNorms {
     this.#steps += 1
   }
 
+  /** The sums of the steps since the last `take`. */
+  get sums(): readonly number[] {
+    return [this.#sum, this.#largest, this.#clipped, this.#steps]
+  }
+
+  /** Goes on from the sums of an earlier run. */
+  resume([sum = 0, largest = 0, clipped = 0, steps = 0]: readonly number[]): void {
+    ;[this.#sum, this.#largest, this.#clipped, this.#steps] = [sum, largest, clipped, steps]
+  }
+
   /** What the steps since the last call had. */
   take(): GradientNormRecord {
     const steps = Math.max(this.#steps, 1)

@@ -207,6 +207,8 @@ function checkedBy<T>(expected: string, check: (value: unknown) => boolean): z.Z
 
 function isCallback(value: unknown): boolean {
   if (!isObject(value)) return typeof value === 'function'
+  const { everySteps } = value
+  if (everySteps !== undefined && !(Number.isInteger(everySteps) && (everySteps as number) >= 1)) return false
   return hooks.every((hook) => value[hook] === undefined || typeof value[hook] === 'function')
 }
 

@@ -6,6 +6,32 @@ import type { ByGroup, WeightGroup } from './groups.js'
 import type { EpochRecord } from './history.js'
 import type { BalanceState } from './task-balance.js'
 
+/** Where a run is in the middle of an epoch. */
+export interface WithinEpoch {
+  readonly epoch: number
+  /** Steps and rows of the epoch that are done, and how long they took. */
+  readonly step: number
+  readonly rows: number
+  readonly seconds: number
+  /** What the order of the rows depends on, beside the seed. */
+  readonly order: OrderOfRows
+  /** The sums of `EpochLosses`. */
+  readonly losses: readonly number[]
+  /** The sums of `TaskBalance`. */
+  readonly balance: readonly number[]
+  /** The sums of `GradientNorms`; empty without them. */
+  readonly norms: readonly number[]
+}
+
+export interface OrderOfRows {
+  readonly rows: number
+  readonly batchSize: number
+  readonly shuffle: boolean
+  /** Of rows in parts, if they have several shards; else 0. */
+  readonly shardRows: number
+  readonly blockRows: number
+}
+
 export interface TrainingState {
   readonly optimizer: Optimizer
   readonly optimizers: ByGroup<Optimizer>
@@ -20,6 +46,8 @@ export interface TrainingState {
   readonly stopReason: string | undefined
   /** The epoch that these weights come from. */
   readonly weightsEpoch: number
+  /** Undefined between two epochs. */
+  readonly within: WithinEpoch | undefined
   /** States by place in the list; undefined for a callback without one. */
   readonly callbacks: readonly (CallbackState | undefined)[]
 }

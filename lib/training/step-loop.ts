@@ -14,7 +14,7 @@ import type { EpochScores } from './epoch-scores.js'
 import type { GradientNorms } from './gradient-norms.js'
 import type { LearningRates, RateOfStep } from './learning-rates.js'
 import type { FitValues } from './options.js'
-import type { Drawn } from './state.js'
+import type { Drawn, OrderOfRows, WithinEpoch } from './state.js'
 import type { BatchOf, TaskBalance } from './task-balance.js'
 
 export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'epochs' | 'shuffle' | 'dataPlacement'> {
@@ -33,6 +33,10 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'epochs' 
   /** Undefined if no callback listens to every step. */
   readonly onStep: ((step: StepRecord) => Promise<void> | undefined) | undefined
   readonly onProgress: (step: StepRecord) => Promise<void> | undefined
+  /** Steps between two calls of `onSteps`, for each callback that has it. */
+  readonly pauses: readonly number[]
+  /** After the steps of one of `pauses`. */
+  readonly onSteps: (step: StepRecord, steps: number) => Promise<void>
   /** Takes the predictions of the steps. Undefined if the program has none. */
   readonly scores: EpochScores | undefined
   /** Takes the lengths of the steps' gradients. Undefined if the program does not measure them. */
@@ -43,10 +47,14 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'epochs' 
   readonly drawn: Drawn
 }
 
-/** A step of an epoch. */
-interface StepPlace {
+/** The epoch that is being trained. */
+interface Current {
   readonly epoch: number
-  readonly step: number
+  /** Steps that are done. */
+  step: number
+  readonly losses: EpochLosses
+  /** When it began, in milliseconds, without breaks. */
+  readonly start: number
 }
 
 /** Steps over consecutive rows of a shard: each takes `rows`, the first begins at `start`. */
@@ -61,10 +69,19 @@ const callMilliseconds = 100
 /** Most steps in a call: it needs their scalars in advance. */
 const mostSteps = 1024
 
+/** What the order of an epoch's rows depends on, beside the seed. */
+export function orderOf(
+  { rows, form }: RowSource,
+  { batchSize, shuffle }: Pick<StepLoopOptions, 'batchSize' | 'shuffle'>,
+): OrderOfRows {
+  return { rows, batchSize, shuffle, shardRows: form?.shardRows ?? 0, blockRows: form?.blockRows ?? 0 }
+}
+
 export class StepLoop {
   readonly #options: StepLoopOptions
   #steps: number
   #learningRate = 0
+  #current: Current | undefined
 
   constructor(options: StepLoopOptions) {
     this.#options = options
@@ -81,44 +98,71 @@ export class StepLoop {
     return this.#learningRate
   }
 
-  /** Trains on all rows once, shard by shard. */
-  async epoch(epoch: number): Promise<EpochLosses> {
-    const { program, tasks, source, epochs, shuffle, seed, queue, checkpoint, drawn, scores } = this.#options
+  /** Where it is in the middle of an epoch. */
+  get within(): WithinEpoch | undefined {
+    if (this.#current === undefined) return undefined
+    const { epoch, step, losses, start } = this.#current
+    const { source, batchSize, shuffle, balance, norms } = this.#options
+    return {
+      epoch,
+      step,
+      rows: losses.rows,
+      seconds: (performance.now() - start) / 1000,
+      order: orderOf(source, { batchSize, shuffle }),
+      losses: losses.state(),
+      balance: balance.sums(),
+      norms: norms?.sums ?? [],
+    }
+  }
+
+  /** Trains on all rows once, shard by shard, or on those that are left. */
+  async epoch(epoch: number, within?: WithinEpoch): Promise<EpochLosses> {
+    const { program, tasks, source, epochs, shuffle, seed, queue, checkpoint, drawn, scores, balance, norms, rates } =
+      this.#options
     scores?.begin()
     const losses = new EpochLosses(program, tasks)
-    drawn.epochs += 1
-    let step = 0
-    for await (const { rows, order, start } of source.epoch({ draw: drawn.epochs, done: 0, more: epoch < epochs })) {
-      if (shuffle) await queue.take(() => rows.columns.shuffleAsync(seed, order))
-      step = await this.#train(rows, losses, { epoch, step, start })
+    if (within === undefined) drawn.epochs += 1
+    else {
+      losses.restore(within.losses, within.rows)
+      balance.resumeSums(within.balance)
+      norms?.resume(within.norms)
+      this.#learningRate = rates.current()(Math.max(this.#steps - 1, 0))
+    }
+    this.#current = { epoch, step: within?.step ?? 0, losses, start: performance.now() - 1000 * (within?.seconds ?? 0) }
+    try {
+      const rowsOfEpoch = source.epoch({ draw: drawn.epochs, done: losses.rows, more: epoch < epochs })
+      for await (const { rows, order, start } of rowsOfEpoch) {
+        if (shuffle) await queue.take(() => rows.columns.shuffleAsync(seed, order))
+        await this.#train(rows, this.#current, start)
+      }
+    } finally {
+      this.#current = undefined
     }
     checkpoint()
-    this.#options.balance.epoch(losses)
+    balance.epoch(losses)
     return losses
   }
 
-  /** Trains on the rows of a shard from `start` on. Returns the number of steps done in the epoch. */
-  async #train(
-    shard: EncodedRows,
-    losses: EpochLosses,
-    { epoch, step: before, start: first }: StepPlace & { readonly start: number },
-  ): Promise<number> {
-    const { program, batchSize, queue, checkpoint, onStep, onProgress, balance, scores, norms } = this.#options
+  /** Trains on the rows of a shard from `first` on. */
+  async #train(shard: EncodedRows, current: Current, first: number): Promise<void> {
+    const { program, batchSize, queue, checkpoint, onStep, onProgress, onSteps, balance, scores, norms } = this.#options
+    const { epoch, losses } = current
     const width = resultsOf(program)
-    let step = before
+    const record = (): StepRecord => {
+      const { step } = current
+      return { epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total, learningRate: this.#learningRate }
+    }
     let told = 0
     for (let start = first; start < shard.rows; ) {
       checkpoint()
       const rows = Math.min(batchSize, shard.rows - start)
       // A run of several steps gives no row outputs.
       const several = onStep === undefined && balance.ahead && scores === undefined
-      const whole = several ? Math.min(Math.floor((shard.rows - start) / batchSize), mostSteps) : 1
-      const results = await queue.take(() => this.#run(shard, { start, rows, steps: Math.max(whole, 1) }))
-      const record = (): StepRecord => {
-        return { epoch, step, rows: losses.rows, losses: losses.tasks, loss: losses.total, learningRate: this.#learningRate }
-      }
+      const most = several ? Math.min(Math.floor((shard.rows - start) / batchSize), mostSteps, this.#untilPause) : 1
+      const results = await queue.take(() => this.#run(shard, { start, rows, steps: Math.max(most, 1) }))
       for (let at = 0; at < results.length; at += width) {
-        step += 1
+        current.step += 1
+        const { step } = current
         const own = results.subarray(at, at + width)
         losses.add(own, rows, { epoch, step })
         norms?.add(own, { epoch, step })
@@ -126,12 +170,21 @@ export class StepLoop {
         const waiting = onStep?.(record())
         if (waiting !== undefined) await waiting
       }
+      if (this.#isPause) await onSteps(record(), this.#steps)
       if (!balance.ahead && start < shard.rows && performance.now() - told < callMilliseconds) continue
       told = performance.now()
       const waiting = onProgress(record())
       if (waiting !== undefined) await waiting
     }
-    return step
+  }
+
+  /** Steps until the next of `pauses`. */
+  get #untilPause(): number {
+    return this.#options.pauses.reduce((least, steps) => Math.min(least, steps - (this.#steps % steps)), Infinity)
+  }
+
+  get #isPause(): boolean {
+    return this.#options.pauses.some((steps) => this.#steps % steps === 0)
   }
 
   /** At most `steps` consecutive steps. */

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { Balancer, BalancerState } from '../balancing/balancer.js'
 import { balancerOf } from '../balancing/registry.js'
 import { invalidArgument, parseOptions, quote } from '../core/check.js'
+import { FormatError } from '../core/errors.js'
 import type { LoweredProgram } from '../core/program.js'
 import { amount } from '../core/schemas.js'
 import type { GramPlace, NetworkTask } from '../models/network.js'
@@ -161,6 +162,16 @@ export class TaskBalance {
   record(): BalanceRecord | undefined {
     const sums = this.#sums.take(this.#tasks.map(({ name }) => name))
     return this.#step.balancing.method === 'fixed' && this.#step.taskNorm === undefined ? undefined : sums
+  }
+
+  /** The sums of the epoch so far. */
+  sums(): number[] {
+    return this.#sums.state()
+  }
+
+  /** Goes on from such sums. @throws ERR_MULTIGATE_FORMAT for those of other tasks. */
+  resumeSums(sums: readonly number[]): void {
+    this.#sums.restore(sums)
   }
 
   state(): BalanceState {
@@ -340,6 +351,31 @@ class Sums {
     }
   }
 
+  state(): number[] {
+    return [this.#steps, this.#grams, ...this.#all().flatMap((sums) => [...sums])]
+  }
+
+  restore(state: readonly number[]): void {
+    const all = this.#all()
+    const length = all.reduce((sum, { length: own }) => sum + own, 2)
+    if (state.length !== length) {
+      const message = `balance of an epoch: expected ${length} sums, found ${state.length}`
+      throw new FormatError(message, { field: 'multigate.training' })
+    }
+    const [steps = NaN, grams = NaN] = state
+    this.#steps = steps
+    this.#grams = grams
+    let at = 2
+    for (const sums of all) {
+      sums.set(state.slice(at, at + sums.length))
+      at += sums.length
+    }
+  }
+
+  #all(): Float64Array[] {
+    return [this.#weights, this.#norms, this.#cosines, this.#met]
+  }
+
   /** The means so far. It begins anew. */
   take(names: readonly string[]): BalanceRecord {
     const count = this.#tasks
@@ -357,7 +393,7 @@ class Sums {
       weights: byTask(this.#weights, this.#steps),
       ...(this.#grams > 0 && { norms: byTask(this.#norms, this.#grams), cosines: Object.fromEntries(cosines) }),
     }
-    for (const sums of [this.#weights, this.#norms, this.#cosines, this.#met]) sums.fill(0)
+    for (const sums of this.#all()) sums.fill(0)
     this.#steps = this.#grams = 0
     return record
   }
