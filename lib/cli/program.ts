@@ -5,6 +5,7 @@ import { Command } from 'commander'
 
 import { bench } from './commands/bench.js'
 import { build } from './commands/build.js'
+import { apply, delta } from './commands/delta.js'
 import { doctor } from './commands/doctor.js'
 import { evaluate } from './commands/evaluate.js'
 import { explain } from './commands/explain.js'
@@ -15,7 +16,7 @@ import { verify } from './commands/verify.js'
 import { exitCodes, report } from './exit.js'
 import { note, print } from './terminal.js'
 
-const commands = [train, evaluate, predict, explain, inspect, verify, bench, doctor, build]
+const commands = [train, evaluate, predict, explain, inspect, delta, apply, verify, bench, doctor, build]
 
 /** `print` and `note` end the line themselves. */
 const output = {

@@ -3,11 +3,14 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import { z } from 'zod'
+
 import { parseBalancing } from '../balancing/registry.js'
 import { isTypedArray } from '../core/arrays.js'
 import { checkKeys, checkList, guarded, invalidArgument, parseOptions, unreadable } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import type { FilePath } from '../core/path.js'
+import { pathSchema } from '../core/schemas.js'
 import { Pause, type Signal } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv-options.js'
 import { checkDataset, Dataset, isDataset } from '../data/dataset.js'
@@ -45,6 +48,7 @@ import { callSchema, evaluateSchema, type FitOptions, type FitValues, fitSchema 
 import type { TrainingState } from '../training/state.js'
 import { checkTaskWeights } from '../training/task-balance.js'
 import { type Continued, type Continuing, checkContinuing, continued, type Origin } from './continued.js'
+import { type DeltaModel, saveDelta, withDelta } from './delta.js'
 import { describe, type ModelDescription } from './describe.js'
 import { type ExplainOptions, type Explanation, explain, explainSchema } from './explain.js'
 import { type Importance, type ImportanceOptions, importanceOf, importanceSchema } from './importance.js'
@@ -82,6 +86,8 @@ export let restoreModel: (model: Model, file: ModelFile) => Promise<void>
 export let builtOf: (model: Model) => Built
 /** @internal The program of the model's training steps. */
 export let stepProgramOf: (model: Model, optimizer: Optimizer) => LoweredProgram
+
+const deltaSchema = z.strictObject({ since: pathSchema })
 
 /** What a model restores from an earlier run. */
 type Past = { readonly [Key in 'drawn' | 'reading' | 'days']?: Built[Key] | undefined }
@@ -311,7 +317,8 @@ export class Model<
    */
   predictSync(batch: Batch<Features>, options?: { readonly rows?: number | undefined }): Scores<Output> {
     const { runner } = this.#need('predictSync')
-    this.#checkFree('predictSync')
+    // A delta leaves these weights as they are.
+    if (this.#busy !== 'applyDelta') this.#checkFree('predictSync')
     const held = batchOf(batch, this, 'predictSync.batch')
     held.check(runner, 'predictSync.batch')
     return held.predict(rowsIn(options) ?? held.capacity) as Scores<Output>
@@ -343,6 +350,42 @@ export class Model<
     const built = this.#need('save')
     this.#checkFree('save')
     await this.#save(built, path)
+  }
+
+  /**
+   * Writes what has changed since a model file or checkpoint: for `applyDelta` of a model that was loaded from it. The file is much smaller
+   * than that of `save` if few rows of the tables have changed. It replaces the whole file or leaves it untouched.
+   * @param options.since the base: a file of an earlier state of this model.
+   * @throws as `save`; ERR_MULTIGATE_ARGUMENT naming what differs from a model of the same options; ERR_MULTIGATE_FORMAT of the base.
+   * @example await model.saveDelta('tuesday.delta', { since: 'monday.safetensors' })
+   */
+  async saveDelta(path: FilePath, options: { readonly since: FilePath }): Promise<void> {
+    const { since } = parseOptions('saveDelta', deltaSchema, options)
+    const built = this.#need('saveDelta')
+    this.#checkFree('saveDelta')
+    await this.#queue.take(() => saveDelta(path, since, built, this.#deltaModel))
+  }
+
+  /**
+   * Takes the changes of a file that `saveDelta` wrote. Afterwards the model scores as the one that wrote it, to the bit. It takes all of them
+   * or, on an error, none. Predictions that run meanwhile see either the old model or the new one. Batches of `createBatch` from before are
+   * refused afterwards: make new ones. For a moment both models are in memory.
+   * @throws ERR_MULTIGATE_ARGUMENT if this is not the model that the delta starts from; ERR_MULTIGATE_FORMAT for a damaged file;
+   * ERR_MULTIGATE_BUSY while `fit` runs; ERR_MULTIGATE_NOT_BUILT; ERR_MULTIGATE_OUT_OF_MEMORY.
+   * @example await served.applyDelta('tuesday.delta')
+   */
+  async applyDelta(path: FilePath): Promise<void> {
+    const built = this.#need('applyDelta')
+    this.#checkFree('applyDelta')
+    this.#busy = 'applyDelta'
+    try {
+      const next = await withDelta(path, built, this.#deltaModel)
+      if (this.#disposed) next.runner.dispose()
+      this.#checkAlive()
+      this.#take(next)
+    } finally {
+      this.#busy = undefined
+    }
   }
 
   /**
@@ -520,6 +563,15 @@ export class Model<
     return { config: this.#config, features: this.features, definition: this.#definition }
   }
 
+  get #deltaModel(): DeltaModel {
+    return {
+      identity: this.#identity,
+      lower: (encoder) => this.#lower(encoder),
+      assemble: (encoder, network, past) => this.#assemble(encoder, network, past),
+      check: () => this.#checkAlive(),
+    }
+  }
+
   /** What `fit` goes on from, unless it trains the model's own weights as they are, or new ones. */
   #origin(file: ModelFile | undefined, grow: GrowOptions | undefined): Origin | undefined {
     if (file !== undefined) return { file }
@@ -531,9 +583,7 @@ export class Model<
     grow: GrowOptions | undefined,
     run: Pick<Continuing, 'optimizers' | 'today' | 'check'>,
   ): Promise<Continued> {
-    const lower = (encoder: DataEncoder): Network => this.#lower(encoder)
-    const assemble: Continuing['assemble'] = (encoder, network, past) => this.#assemble(encoder, network, past)
-    return await continued(origin, grow, { ...run, identity: this.#identity, seed: this.#network.seed, lower, assemble })
+    return await continued(origin, grow, { ...this.#deltaModel, ...run, seed: this.#network.seed })
   }
 
   /** Takes other weights. Calls that use those of before finish with them. */

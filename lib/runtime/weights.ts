@@ -170,6 +170,11 @@ export class WeightMemory {
     }
   }
 
+  /** Copies consecutive elements into an array. */
+  read({ memory, offset }: Pick<Place, 'memory' | 'offset'>, into: FloatArray): void {
+    if (into.length > 0) this.#held(memory).read(offset, into.length, into)
+  }
+
   write({ memory, offset }: Pick<Place, 'memory' | 'offset'>, values: FloatArray): void {
     this.#held(memory).write(offset, values)
   }

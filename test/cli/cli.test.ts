@@ -375,6 +375,16 @@ describe('the commands, one after another', () => {
     expect(code).toBe(0)
     using net = await loadModel(join(folder, 'day2.safetensors'))
     expect(net.describe().tables.map(({ rows }) => rows)).toEqual([21, 4])
+    // A delta between the two files leads from one to the other.
+    expect(run('delta', 'day1.safetensors', 'day2.safetensors', 'day2.delta').out).toMatch(
+      /^saved to day2.delta, .* in place of /,
+    )
+    expect(run('apply', 'day1.safetensors', 'day2.delta', '--save', 'applied.safetensors')).toMatchObject({ code: 0, err: '' })
+    const [applied, full] = ['applied', 'day2'].map((name) => readFileSync(join(folder, `${name}.safetensors`)))
+    expect(applied).toEqual(full)
+    const refused = run('apply', 'day2.safetensors', 'day2.delta', '--save', 'never.safetensors')
+    expect(refused).toMatchObject({ code: 2 })
+    expect(refused.err).toContain('which has it already')
     expect(train('day1', '--from', 'day2.safetensors', '--day', '2026-11-30').err).toMatch(
       /fit.grow.day: expected 2026-12-01 or later/,
     )

@@ -129,3 +129,24 @@ export function seenAll(encoder: Encoder, day: number): Encoder {
   if (encoder.kind === 'dense' || encoder.vocabulary === undefined) return encoder
   return tableEncoder(encoder, { ...encoder, lastSeen: new Int32Array(encoder.vocabulary.size).fill(day) })
 }
+
+/**
+ * Places in an old vocabulary of the values that a new one has not, or has behind values that came later. `kept`: the other places, which are
+ * the first of the new one, in the same order; undefined: all. `stayed`: their number.
+ */
+export function* evictedBetween(
+  old: KeyIndex,
+  now: KeyIndex,
+): Sliced<{ readonly evicted: Int32Array; readonly kept: Int32Array | undefined; readonly stayed: number }> {
+  const places = new Int32Array(old.size)
+  // Kept places from the front, evicted ones from the back.
+  let [stayed, gone] = [0, old.size]
+  yield* inBlocks(0, old.size, (from, to) => {
+    for (let at = from; at < to; at += 1) {
+      if (now.indexOf(old.keyAt(at)) === stayed) places[stayed++] = at
+      else places[--gone] = at
+    }
+  })
+  const evicted = places.slice(gone).reverse()
+  return { evicted, kept: evicted.length === 0 ? undefined : places.slice(0, stayed), stayed }
+}
