@@ -69,6 +69,7 @@ class Lines implements Callback {
   onEpochEnd(record: EpochRecord): void {
     this.#write(epochLine(record, this.#plan))
     for (const line of [...opposedLines(record), ...(record.gates?.warnings ?? [])]) this.#write(line)
+    if (record.warning !== undefined) this.#write(record.warning)
   }
 
   onEnd(history: History): void {

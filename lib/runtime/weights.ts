@@ -20,6 +20,9 @@ export const chunkElements = 2 ** 20
 /** Elements per draw: some tens of milliseconds on one thread. */
 const drawnElements = 2 ** 22
 
+/** Streams of a round of draws, more than any model has. */
+const streamsPerRound = 2 ** 24
+
 /** A copy of all weights, in chunks. */
 export type Snapshot = ReadonlyMap<string, readonly FloatArray[]>
 
@@ -108,6 +111,25 @@ export class WeightMemory {
       return { memory: `table:${name}`, offset: 0, elements: rows * dim, initializer, stream }
     })
     await this.#draw([...tensors, ...rows], seed)
+  }
+
+  /**
+   * Draws whole tables anew, other numbers in every `round`, and takes their moments back to their first values.
+   * @param initial the first value of a moment, by its memory; 0 for others.
+   */
+  async redraw(tables: readonly Table[], round: number, seed: number, initial: LoweredProgram['initial']): Promise<void> {
+    const rows = tables.map(({ name, rows, dim, initializer, stream }): Drawn => {
+      return { memory: `table:${name}`, offset: 0, elements: rows * dim, initializer, stream: stream + round * streamsPerRound }
+    })
+    const names = new Set(tables.map(({ name }) => name))
+    const moments = this.moments().filter(
+      ({ memory }) => names.has(memory.slice(memory.indexOf(':') + 1)) && memory.includes(':'),
+    )
+    const first = moments.map(({ memory, shape }): Drawn => {
+      const initializer = { kind: 'constant', value: initial[memory] ?? 0 } as const
+      return { memory, offset: 0, elements: elementsOf(shape), initializer, stream: 0 }
+    })
+    await this.#draw([...rows, ...first], seed)
   }
 
   /** Draws the rows of a table from row `first` on. `drawn`: the rows of it that were drawn before, which differ from these. */

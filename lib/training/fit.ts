@@ -40,6 +40,7 @@ import { Health } from './health.js'
 import { type EpochRecord, type History, monitorNames, monitorValues } from './history.js'
 import { LearningRates } from './learning-rates.js'
 import type { FitValues } from './options.js'
+import { overfitWarning } from './overfit.js'
 import type { Drawn, OrderOfRows, TrainingState, WithinEpoch } from './state.js'
 import { orderOf, StepLoop } from './step-loop.js'
 import { checkTaskWeights, TaskBalance } from './task-balance.js'
@@ -244,17 +245,19 @@ class Run {
   async #epoch(epoch: number, within: WithinEpoch | undefined): Promise<EpochRecord> {
     this.#health.trains()
     const start = performance.now() - 1000 * (within?.seconds ?? 0)
+    const resets = this.#run.settings.resetEmbeddings === 'epoch'
+    if (resets && epoch > 1 && within === undefined) await this.#resetEmbeddings()
     const losses = await this.#loop.epoch(epoch, within)
     const seconds = (performance.now() - start) / 1000
     const training = await this.#measureTraining(losses)
     const gates = await this.#measureGates()
     const validation = await this.#validate(epoch)
-    const { tasks, measuring } = this.#run
+    const { tasks, measuring, runner, settings } = this.#run
     const metrics = monitorValues(losses, tasks, {
       training: training && { measuring: this.#trainingMeasuring, result: training },
       validation: validation && { measuring, result: validation },
     })
-    const steps = this.#run.train.stepsOf(this.#run.settings.batchSize)
+    const steps = this.#run.train.stepsOf(settings.batchSize)
     const record = epochRecord(
       {
         epoch,
@@ -267,9 +270,19 @@ class Run {
       losses,
       { gates, training, validation, metrics },
     )
-    this.#epochs.push(record)
+    const before = this.#epochs.at(-1)
+    const warning = before && runner.network.tables.length > 0 && !resets ? overfitWarning(before, record) : undefined
+    const told = warning === undefined ? record : { ...record, warning }
+    this.#epochs.push(told)
     this.#weightsEpoch = epoch
-    return record
+    return told
+  }
+
+  /** The count of the model's epochs numbers the draws: a resumed run draws the same. */
+  async #resetEmbeddings(): Promise<void> {
+    const { runner, queue, groups, drawn, seed, step } = this.#run
+    const trained = runner.network.tables.filter((table) => groups.of(table) !== null)
+    await queue.take(() => runner.weights.redraw(trained, drawn.epochs, seed, step.program.initial))
   }
 
   async #measureTraining(losses: EpochLosses): Promise<Pick<Evaluation, 'tasks'> | undefined> {

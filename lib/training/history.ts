@@ -44,6 +44,8 @@ export interface EpochRecord<Tasks extends readonly Task[] = readonly Task[]> {
    * `val_<task>_<metric>` and, if `score` asks for it, `val_score`. An undefined metric is absent, and so is the loss of a task without labels.
    */
   readonly metrics: Readonly<Record<string, number>>
+  /** A sentence about the second epoch, if it overfits as large tables do; undefined otherwise. */
+  readonly warning?: string | undefined
   /** Seconds spent on training steps, without validation and statistics. */
   readonly seconds: number
   readonly rowsPerSecond: number

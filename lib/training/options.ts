@@ -102,6 +102,12 @@ export interface FitSettings extends MeasuringOptions {
    */
   readonly taskWeights?: Readonly<Record<string, number>> | undefined
   /**
+   * `'epoch'`: draws the embedding tables anew before every epoch but the first, moments included, while the dense weights go on. Large tables
+   * overfit in their second epoch; tables drawn anew cannot (Liu et al., 2023, "Multi-Epoch learning for deep Click-Through Rate prediction
+   * models"). Frozen tables stay. Rows of values that the training rows do not have are drawn anew too. Default: none is.
+   */
+  readonly resetEmbeddings?: 'epoch' | undefined
+  /**
    * Lets fitted vocabularies take the values that are new in the training rows: of a model with weights, or with `from`. New values get rows
    * at the end of their table, drawn from the seed; old ones keep theirs. `minCount` counts the training rows of this `fit` alone. Given,
    * hashed and bucketed vocabularies stay. On a new model it begins to count days. Default false.
@@ -161,6 +167,7 @@ const settings = {
     })
     .default({}),
   taskWeights: z.record(z.string(), amount).default({}),
+  resetEmbeddings: z.literal('epoch').optional(),
   grow: growSchema.default(false),
   balance: z.custom<BalanceOptions>(() => true).optional(),
   trainingMetrics: z.boolean().default(false),
