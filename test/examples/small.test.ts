@@ -16,7 +16,7 @@ function run(name: string, ...args: string[]): string {
 
 it('every example has a README', () => {
   const names = readdirSync(folder)
-  expect(names.sort()).toEqual(['balancing', 'census', 'click-log', 'ops', 'resume', 'synthetic', 'worker'])
+  expect(names.sort()).toEqual(['balancing', 'census', 'click-log', 'daily', 'ops', 'resume', 'synthetic', 'worker'])
   for (const name of names) expect(readdirSync(join(folder, name)), name).toContain('README.md')
 })
 
@@ -26,6 +26,26 @@ it('balancing: every method in one table', () => {
     .filter((line) => /^│ \d/.test(line))
   expect(lines).toHaveLength(17)
   expect(lines.join()).not.toContain('NaN')
+})
+
+it('daily: a model that goes on keeps up with one trained anew, and the first one does not', () => {
+  const lines = run('daily')
+    .split('\n')
+    .filter((line) => /^│ \d/.test(line))
+    .map((line) =>
+      line
+        .split('│')
+        .slice(2, -1)
+        .map((cell) => Number(cell.replaceAll("'", ''))),
+    )
+  expect(lines).toHaveLength(8)
+  for (const [day = 0, added, evicted, delta, full, daily, , today, first] of lines.slice(4)) {
+    expect(added, `day ${day}`).toBeGreaterThan(0)
+    expect(evicted, `day ${day}`).toBeGreaterThan(0)
+    expect(delta, `day ${day}`).toBeLessThan(full ?? 0)
+    expect(daily, `day ${day}`).toBeGreaterThan(today ?? 1)
+    expect(today, `day ${day}`).toBeGreaterThan(first ?? 1)
+  }
 })
 
 it('ops: descends by hand', () => {
