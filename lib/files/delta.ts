@@ -13,6 +13,7 @@ import { notFiniteAt } from '../core/finite.js'
 import { type FilePath, pathOf } from '../core/path.js'
 import { inSlices, Pause } from '../core/slices.js'
 import { Texts } from '../core/texts.js'
+import { isNumeric } from '../features/encode/cast.js'
 import { denseEncoder } from '../features/encode/dense.js'
 import type { Encoder } from '../features/encode/encoder.js'
 import { tableEncoder } from '../features/encode/growth.js'
@@ -25,11 +26,10 @@ import { DataEncoder } from '../runtime/encode.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { chunkElements, type Weight, weightsOf } from '../runtime/weights.js'
 import type { Task } from '../tasks/task.js'
-import { type Built, daysSchema, readingSchema } from './format.js'
+import { type Built, daysSchema, deltaKey as key, readingSchema } from './format.js'
 import { drawnSchema } from './training-state.js'
 import { keyTensors, readLastSeen, readVocabulary, seenTensor, vocabularyNames } from './vocabularies.js'
 
-const key = 'multigate.delta'
 const digestKey = 'multigate.digest'
 
 const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex')
@@ -247,7 +247,7 @@ export class DeltaFile {
     const texts = [...(stayed > 0 ? [vocabulary] : []), ...(added === undefined ? [] : [added])].map(
       (one) => one instanceof Texts,
     )
-    const isText = type !== undefined && (type === 'string' || texts[0] === true)
+    const isText = type !== undefined && !isNumeric(type)
     if (added !== undefined && (added.size !== state.added || texts.some((one) => one !== texts[0]) || texts[0] !== isText))
       throw this.#wrong(key, `expected ${state.added} values of type ${type} for ${what}, found ${added.size} of another kind`)
     const keyAt = (at: number) => (at < stayed ? vocabulary.keyAt(kept?.[at] ?? at) : (added?.keyAt(at - stayed) ?? ''))

@@ -24,6 +24,9 @@ export const metadataKeys = {
   training: 'multigate.training',
 } as const
 
+/** The metadata key of a delta, which is no model. */
+export const deltaKey = 'multigate.delta'
+
 /** What a model was made from. Its features are in its encoders. */
 export interface ModelConfig {
   readonly model: string

@@ -31,7 +31,7 @@ import type { WeightGroup } from '../training/groups.js'
 import type { Days } from '../training/growth.js'
 import type { Drawn, TrainingState } from '../training/state.js'
 import { type ExtentOptions, leastExtent } from './extent.js'
-import { daysSchema, formatVersions, metadataKeys, readingSchema } from './format.js'
+import { daysSchema, deltaKey, formatVersions, metadataKeys, readingSchema } from './format.js'
 import { callbackTensor, drawnSchema, epochsOf, momentTensor, trainingPrefix, trainingSchema } from './training-state.js'
 import { readLastSeen, readVocabulary, vocabularyNames } from './vocabularies.js'
 
@@ -245,7 +245,9 @@ async function readContent(file: SafetensorsFile): Promise<Content> {
   const { path, metadata } = file
   const format = metadata[metadataKeys.format]
   if (!formatVersions.some((version) => version === format)) {
-    const found = format === undefined ? 'none: was this file written by multigate?' : `'${format}'`
+    const foreign =
+      deltaKey in metadata ? 'a delta: load its base, and apply it there' : 'none: was this file written by multigate?'
+    const found = format === undefined ? foreign : `'${format}'`
     const expected = formatVersions.map((version) => `'${version}'`).join(' or ')
     throw formatError(path, metadataKeys.format, `expected ${expected}, found ${found}`)
   }

@@ -4,6 +4,7 @@
 import { describeValue } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
 import type { Table } from '../core/layout.js'
+import { Pause } from '../core/slices.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Built } from '../files/format.js'
 import type { KeptRows, ModelFile } from '../files/read.js'
@@ -136,6 +137,7 @@ export function keptRows(old: Network, grown: ReadonlyMap<string, Pick<GrownTabl
 
 /** Copies all weights from one runner to another whose tables may have other rows. */
 export async function copyWeights(from: NetworkRunner, to: NetworkRunner, kept: KeptRows, check: () => void): Promise<void> {
+  const pause = new Pause()
   for (const weight of weightsOf(from.network)) {
     const compaction = kept(weight.memory)
     let at = weight.offset
@@ -143,7 +145,7 @@ export async function copyWeights(from: NetworkRunner, to: NetworkRunner, kept: 
       const own: FloatArray = compaction === undefined ? part : compaction.next(part)
       if (own.length > 0) to.weights.write({ memory: weight.memory, offset: at }, own)
       at += own.length
-      await new Promise((resolve) => void setImmediate(resolve))
+      await pause.ifDue()
       check()
     }
   }
