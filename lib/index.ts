@@ -100,6 +100,16 @@ export type {
 } from './model/importance.js'
 export { loadModel } from './model/load.js'
 export type { CallOptions, EvaluateOptions, Model, ModelInput, Scores } from './model/model.js'
+export { type ChoiceOf, integers, logUniform, type Numbers, type OneOf, oneOf, type Space, uniform } from './model/space.js'
+export {
+  type Setting,
+  type Trial,
+  type TunedModel,
+  type TuneOptions,
+  type TuneProgress,
+  type TuneResult,
+  tune,
+} from './model/tune.js'
 export type { TaskName } from './models/definition.js'
 export type { DataPlacement, DeviceInfo, DeviceName, Precision } from './native/binding.js'
 export { type Adagrad, type AdagradOptions, adagrad } from './optimizers/adagrad.js'
@@ -127,6 +137,7 @@ export { gatesTable } from './report/gates.js'
 export { importanceTable } from './report/importance.js'
 export { type ProgressOptions, type ProgressStream, progress } from './report/progress.js'
 export { historyTable, resultsTable } from './report/results.js'
+export { tuneProgress, tuneTable } from './report/tune.js'
 export type { Batch } from './runtime/batch.js'
 export type { ComputeOptions } from './runtime/compute.js'
 export type { Evaluation, RowCounts, TaskEvaluation } from './runtime/evaluate.js'

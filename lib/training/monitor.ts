@@ -106,18 +106,24 @@ export class Monitor {
   }
 
   /** Records an epoch and returns whether it is the best so far. An undefined or non-finite number is never better. */
-  improves({ epoch, metrics }: EpochRecord): boolean {
-    const parts = this.#parts.map(({ name, weight }) => ({ value: metrics[name] ?? NaN, weight }))
-    // A single number is watched as it is, to the bit.
-    const value = parts.length === 1 ? (parts[0]?.value ?? NaN) : weightedMean(parts)
-    if (!Number.isFinite(value)) return false
-    if (this.best !== undefined && !(this.#gain(value, this.best.value) > this.#minDelta)) return false
-    this.best = { epoch, value }
+  improves(record: EpochRecord): boolean {
+    const value = this.read(record)
+    if (value === undefined) return false
+    if (this.best !== undefined && !(this.gain(value, this.best.value) > this.#minDelta)) return false
+    this.best = { epoch: record.epoch, value }
     return true
   }
 
+  /** The value of an epoch; undefined if it has none, or is not finite. */
+  read({ metrics }: EpochRecord): number | undefined {
+    const parts = this.#parts.map(({ name, weight }) => ({ value: metrics[name] ?? NaN, weight }))
+    // A single number is watched as it is, to the bit.
+    const value = parts.length === 1 ? (parts[0]?.value ?? NaN) : weightedMean(parts)
+    return Number.isFinite(value) ? value : undefined
+  }
+
   /** How much better the first value is. */
-  #gain(value: number, other: number): number {
+  gain(value: number, other: number): number {
     const better = this.#mode === 'auto' ? betterOf(this.#parts[0]?.name ?? '') : this.#mode === 'max' ? 'higher' : 'lower'
     if (better === 'one') return Math.abs(other - 1) - Math.abs(value - 1)
     return better === 'higher' ? value - other : other - value
