@@ -16,7 +16,7 @@ function run(name: string, ...args: string[]): string {
 
 it('every example has a README', () => {
   const names = readdirSync(folder)
-  expect(names.sort()).toEqual(['balancing', 'census', 'click-log', 'daily', 'ops', 'resume', 'synthetic', 'worker'])
+  expect(names.sort()).toEqual(['balancing', 'census', 'click-log', 'daily', 'funnel', 'ops', 'resume', 'synthetic', 'worker'])
   for (const name of names) expect(readdirSync(join(folder, name)), name).toContain('README.md')
 })
 
@@ -45,6 +45,21 @@ it('daily: a model that goes on keeps up with one trained anew, and the first on
     expect(delta, `day ${day}`).toBeLessThan(full ?? 0)
     expect(daily, `day ${day}`).toBeGreaterThan(today ?? 1)
     expect(today, `day ${day}`).toBeGreaterThan(first ?? 1)
+  }
+})
+
+it('funnel: every way ranks purchases better than chance, and none better than the true probabilities', () => {
+  const rows = run('funnel', '40000', '1')
+    .split('\n')
+    .filter((line) => line.includes("'0."))
+    .map((line) => [...line.matchAll(/'([\d.]+)'/g)].map(([, value]) => Number(value)))
+  expect(rows).toHaveLength(4)
+  const [best = NaN] = rows[3] ?? []
+  for (const [buys = NaN, predicted = NaN] of rows) {
+    expect(buys).toBeGreaterThan(0.55)
+    expect(buys).toBeLessThanOrEqual(best)
+    expect(predicted).toBeGreaterThan(0.5)
+    expect(predicted).toBeLessThan(2)
   }
 })
 
