@@ -51,7 +51,7 @@ export interface TuneOptions<Ranges extends Space = Space, Trained extends Tuned
   readonly path?: FilePath | undefined
   /**
    * Ends a trial after an epoch in which its best value so far is worse than the median of those of the trials before it at that epoch.
-   * Begins after five trials. Default false.
+   * Begins after five trials, and in a trial after its second epoch: slow starts often end well. Default false.
    */
   readonly prune?: boolean | undefined
   /** Called after every trial, such as `tuneProgress()`. */
@@ -313,7 +313,7 @@ class Watch implements Callback {
     this.curve.push(best)
     // A trial that ended before this epoch would have kept its best value.
     const others = this.#others.flatMap((curve) => curve[record.epoch - 1] ?? curve.at(-1) ?? [])
-    if (others.length < fewestTrials || best === null) return
+    if (record.epoch < firstCompared || others.length < fewestTrials || best === null) return
     const median = others.toSorted((a, b) => a - b)[others.length >> 1] ?? NaN
     if (this.#monitor.gain(median, best) > 0) control.stop('its values are worse than the median of the trials before it')
   }
@@ -321,6 +321,9 @@ class Watch implements Callback {
 
 /** How many trials there must be to compare with. */
 const fewestTrials = 5
+
+/** The first epoch that is compared. */
+const firstCompared = 3
 
 /** Whether a trial may end so without ending the search. */
 function isFailure(error: unknown): error is MultigateError {

@@ -182,6 +182,7 @@ describe('a search', () => {
     some.model.dispose()
     expect(some.trials.slice(0, 5).every(({ curve }) => curve.length === 6)).toBe(true)
     const ended = some.trials.filter(({ curve }) => curve.length < 6)
+    expect(some.trials.every(({ curve }) => curve.length >= 3)).toBe(true)
     expect(ended.length).toBeGreaterThan(0)
     for (const { trial, curve } of ended) {
       const last = curve.length - 1
