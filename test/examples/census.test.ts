@@ -1,5 +1,6 @@
 // The configurations of the census example make models as large as those in Keras.
 
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -32,4 +33,16 @@ it.skipIf(data === undefined)('every model has as many parameters as in Keras', 
     found[name] = { ...models[name], parameters }
   }
   expect(found).toEqual(models)
+})
+
+it.skipIf(data === undefined)('rows without a label train what they can', { timeout: 120_000 }, () => {
+  const args = [`${folder}missing.js`, '--data', data ?? '', '--seeds', '1', '--epochs', '1']
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  expect(status, stderr).toBe(0)
+  const aucs = stdout.split('\n').map((line) => [...line.matchAll(/'([\d.]+) ±/g)].map(([, auc]) => Number(auc)))
+  const [both = [], all = [], income = [], married = []] = aucs.filter((line) => line.length > 0)
+  expect([both.length, all.length, income.length, married.length]).toEqual([2, 2, 1, 1])
+  for (const auc of [...both, ...all, ...income, ...married]) expect(auc).toBeGreaterThan(0.7)
+  // Twice as many rows have the label of the second task.
+  expect(all[1]).toBeGreaterThan(both[1] ?? 1)
 })
