@@ -11,6 +11,7 @@ import { ArgumentError } from '../core/errors.js'
 import { parseSplit, type SplitOptions } from '../data/split.js'
 import { type Feature, parseFeature } from '../features/spec/feature.js'
 import { modelClasses } from '../model/classes.js'
+import { tuneSettings } from '../model/tune.js'
 import { parseOptimizer } from '../optimizers/optimizer.js'
 import { parseTask, type Task } from '../tasks/task.js'
 import type { CallbackLike } from '../training/callbacks.js'
@@ -47,6 +48,7 @@ const configSchema = z.looseObject({
   csv: z.record(z.string(), z.unknown()).default({}),
   split: z.unknown().optional(),
   fit: fitSchema.prefault({}),
+  tune: z.strictObject(tuneSettings).optional(),
 })
 
 export interface Config {
@@ -56,6 +58,10 @@ export interface Config {
   readonly csv: Readonly<Record<string, unknown>>
   readonly split: SplitOptions | undefined
   readonly fit: FitSettings & Pick<FitOptions, 'optimizer' | 'optimizers'> & { readonly callbacks: readonly CallbackLike[] }
+  /** The search of `multigate tune`. Names of its space are paths of this configuration. */
+  readonly tune: z.output<z.ZodObject<typeof tuneSettings>> | undefined
+  /** The configuration as it is written, with the keys of the files that it extends. */
+  readonly json: unknown
   /** Runs a check of the configuration. Its error then names the file and line. */
   readonly located: <Result>(check: () => Result) => Result
 }
@@ -75,7 +81,7 @@ export async function readConfig(path: string): Promise<Config> {
       throw error instanceof ArgumentError ? withPlace(error, sources) : error
     }
   }
-  return { ...located(() => parseConfig(json)), located }
+  return { ...located(() => parseConfig(json)), json, located }
 }
 
 /** An error about a key, with the file and line where the key stands. */
@@ -101,8 +107,8 @@ async function readExtended(path: string, sources: JsonSource[]): Promise<unknow
 }
 
 /** Checks a configuration. @throws ERR_MULTIGATE_ARGUMENT naming the path of the key: `config.fit.epochs`. */
-export function parseConfig(json: unknown): Omit<Config, 'located'> {
-  const { model, features, tasks, csv, split, fit, ...own } = parseOptions('config', configSchema, json)
+export function parseConfig(json: unknown): Omit<Config, 'located' | 'json'> {
+  const { model, features, tasks, csv, split, fit, tune, ...own } = parseOptions('config', configSchema, json)
   const { optimizer, optimizers, callbacks, ...settings } = fit
   if (settings.balance !== undefined) parseBalancing(settings.balance, 'config.fit.balance')
   const optimizerOf = (value: unknown, name: string) => parseOptimizer(value, `config.fit.${name}`)
@@ -115,6 +121,7 @@ export function parseConfig(json: unknown): Omit<Config, 'located'> {
     },
     csv,
     split: split === undefined ? undefined : parseSplit(split, 'config.split'),
+    tune,
     fit: {
       ...settings,
       optimizer: optimizer === undefined ? undefined : optimizerOf(optimizer, 'optimizer'),
@@ -137,6 +144,29 @@ const callbacks = { earlyStopping, checkpoint, epochLog, reduceOnPlateau, tensor
 
 function callbackOf({ kind, ...options }: z.output<typeof callbackSchema>): CallbackLike {
   return callbacks[kind](options as never)
+}
+
+/** A configuration as it is written, with other values at some paths, such as `fit.batchSize` or `features.0.dim`. */
+export function withValues(json: unknown, values: Readonly<Record<string, unknown>>): unknown {
+  const copy: unknown = structuredClone(json)
+  for (const [path, value] of Object.entries(values)) setAt(copy, path, value)
+  return copy
+}
+
+function setAt(json: unknown, path: string, value: unknown): void {
+  const keys = path.split('.')
+  let place = json as Record<string, unknown>
+  for (const [index, key] of keys.entries()) {
+    const last = index === keys.length - 1
+    if (!last && place[key] === undefined) place[key] = {}
+    const inner = last ? place : place[key]
+    if (typeof inner !== 'object' || inner === null || key === '__proto__') {
+      const field = `config.tune.space.${path}`
+      throw new ArgumentError(`${field}: expected the path of an option, found that '${key}' has none inside`, { field })
+    }
+    if (last) place[key] = value
+    else place = inner as Record<string, unknown>
+  }
 }
 
 /** The object without keys whose value is undefined. */

@@ -12,11 +12,12 @@ import { explain } from './commands/explain.js'
 import { inspect } from './commands/inspect.js'
 import { predict } from './commands/predict.js'
 import { train } from './commands/train.js'
+import { tune } from './commands/tune.js'
 import { verify } from './commands/verify.js'
 import { exitCodes, report } from './exit.js'
 import { note, print } from './terminal.js'
 
-const commands = [train, evaluate, predict, explain, inspect, delta, apply, verify, bench, doctor, build]
+const commands = [train, tune, evaluate, predict, explain, inspect, delta, apply, verify, bench, doctor, build]
 
 /** `print` and `note` end the line themselves. */
 const output = {

@@ -1,6 +1,7 @@
 // What a search chooses from: a range per name, as plain data, and the choices that a seed draws from it.
 
 import { isDeepStrictEqual } from 'node:util'
+import { z } from 'zod'
 
 import { invalidArgument, wrongArgument } from '../core/check.js'
 import { Draws } from '../core/draws.js'
@@ -63,6 +64,21 @@ function range(kind: Numbers['kind'], low: number, high: number): Numbers {
   if (!(Number.isFinite(high) && high >= low)) throw invalidArgument(`${kind}.high`, `a finite number >= ${low}`, high)
   return Object.freeze({ kind, low, high })
 }
+
+const finite = z.number()
+const numbers = z
+  .discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('uniform'), low: finite, high: finite }),
+    z.strictObject({ kind: z.literal('logUniform'), low: finite.positive(), high: finite }),
+    z.strictObject({ kind: z.literal('integers'), low: z.int(), high: z.int() }),
+  ])
+  .refine(({ low, high }) => low <= high, { path: ['high'], error: 'expected a number that is not below low' })
+const values = z.strictObject({ kind: z.literal('oneOf'), values: z.array(z.unknown()).min(1) })
+
+/** The schema of ranges by name, as the functions above make them and a configuration has them. */
+export const spaceSchema = z
+  .record(z.string(), z.union([numbers, values]))
+  .refine((ranges) => Object.keys(ranges).length > 0, { error: 'expected at least one range, found none' })
 
 /** How many choices in a row must be known ones before the space counts as searched. */
 const manyKnown = 100

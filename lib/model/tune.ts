@@ -17,7 +17,7 @@ import type { Callback, CallbackLike } from '../training/callbacks.js'
 import { Monitor, type MonitorOptions, monitorOptions } from '../training/monitor.js'
 import { type FitOptions, signalOption } from '../training/options.js'
 import type { Model } from './model.js'
-import { type ChoiceOf, choicesOf, type Space } from './space.js'
+import { type ChoiceOf, choicesOf, type Space, spaceSchema } from './space.js'
 
 /** A model, as far as a search needs it. */
 export type TunedModel = Pick<Model, 'fit' | 'evaluate' | 'dispose'>
@@ -102,23 +102,23 @@ export interface TuneResult<Choice = Readonly<Record<string, unknown>>, Trained 
 
 const dataset = z.custom<Dataset>(isDataset, { error: ({ input }) => `expected a Dataset, found ${describeValue(input)}` })
 const isFunction = (value: unknown): boolean => typeof value === 'function'
-const numbers = z.strictObject({ kind: z.enum(['uniform', 'logUniform', 'integers']), low: z.number(), high: z.number() })
-const values = z.strictObject({ kind: z.literal('oneOf'), values: z.array(z.unknown()).min(1) })
-
-const schema = z.strictObject({
-  train: dataset,
-  validation: dataset,
-  test: dataset.optional(),
-  space: z
-    .record(z.string(), z.union([numbers, values]))
-    .refine((ranges) => Object.keys(ranges).length > 0, { error: 'expected at least one range, found none' }),
-  create: z.custom<TuneOptions['create']>(isFunction, { error: 'expected a function of a choice' }),
+/** The options that are plain data. A configuration may have them too. */
+export const tuneSettings = {
+  space: spaceSchema,
   trials: z.int().min(1),
   seed: z.int().min(0).default(0),
   monitor: monitorOptions.monitor,
   mode: monitorOptions.mode,
-  path: pathSchema.optional(),
   prune: z.boolean().default(false),
+}
+
+const schema = z.strictObject({
+  ...tuneSettings,
+  train: dataset,
+  validation: dataset,
+  test: dataset.optional(),
+  create: z.custom<TuneOptions['create']>(isFunction, { error: 'expected a function of a choice' }),
+  path: pathSchema.optional(),
   onTrial: z.custom<NonNullable<TuneOptions['onTrial']>>(isFunction, { error: 'expected a function' }).optional(),
   signal: signalOption,
 })

@@ -9,7 +9,6 @@ import { Dataset, type DatasetSplit } from '../../data/dataset.js'
 import type { DatasetStream } from '../../data/dataset-stream.js'
 import { ModelFile } from '../../files/read.js'
 import { checkWritable } from '../../io/atomic.js'
-import { modelClasses } from '../../model/classes.js'
 import type { EvaluateOptions, Model } from '../../model/model.js'
 import { progress } from '../../report/progress.js'
 import { historyTable, resultsTable } from '../../report/results.js'
@@ -22,10 +21,11 @@ import { checkpoint } from '../../training/checkpoint.js'
 import type { EpochRecord, History } from '../../training/history.js'
 import type { FitOptions } from '../../training/options.js'
 import { type Config, readConfig } from '../config.js'
+import { modelOf } from '../configured.js'
 import { type Reading, readData, streamData } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'
-import { type ComputeFlags, computeOf, integer, measuringFrom, withCompute } from '../options.js'
+import { type ComputeFlags, integer, measuringFrom, withCompute } from '../options.js'
 import { note, print } from '../terminal.js'
 
 interface Flags extends ComputeFlags {
@@ -68,7 +68,7 @@ export function train(done: (code: number) => void): Command {
 }
 
 async function run(config: Config, flags: Flags): Promise<number> {
-  using model = create(config, flags)
+  using model = modelOf(config, flags)
   config.located(() => measuringOf('config.fit', model.tasks, config.fit))
   // Check before training for hours that the results can be written.
   for (const path of [flags.save, flags.checkpoint]) if (typeof path === 'string') await checkWritable(path)
@@ -127,12 +127,6 @@ async function streamed(path: string, reading: Reading, config: Config): Promise
   }
   const { train, validation, test } = config.located(() => stream.split(split))
   return { train, validation: await Dataset.fromParts(validation), test: await Dataset.fromParts(test), leftOut: undefined }
-}
-
-function create({ model, options, located }: Config, flags: Flags): Model {
-  const seed = flags.seed === undefined ? {} : { seed: flags.seed }
-  // The type of the options is known only at run time; the model checks them.
-  return located(() => new modelClasses[model]({ ...options, ...seed, ...computeOf(flags) } as never))
 }
 
 /** Texts that look like numbers stay texts, as on the days before. */
