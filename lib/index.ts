@@ -165,6 +165,7 @@ export type { ClipOptions, FitOptions, FitSettings, StreamOptions } from './trai
 export { type ReduceOnPlateauOptions, reduceOnPlateau } from './training/reduce-on-plateau.js'
 export type { BalanceRecord } from './training/task-balance.js'
 export { type TensorBoardOptions, tensorBoard } from './training/tensor-board.js'
+export type { EmaOptions } from './training/weight-average.js'
 
 /**
  * The devices of this machine, with the reason if one cannot be used.

@@ -37,8 +37,11 @@ export interface LoweredProgram {
 /** A learning rate. Groups of weights may have further ones. */
 export type RateScalar = 'learningRate' | `learningRate:${number}`
 
-/** `step` counts the steps of the optimizer. `draw` counts the steps of the model's whole life; dropout draws from it. */
-export type StepScalar = RateScalar | 'step' | 'draw'
+/**
+ * `step` counts the steps of the optimizer. `draw` counts the steps of the model's whole life; dropout draws from it. `averageScale`: see
+ * lib/training/weight-average.ts.
+ */
+export type StepScalar = RateScalar | 'step' | 'draw' | 'averageScale'
 
 type Numbers = Partial<Record<Exclude<StepScalar, `${string}:${string}`>, number>> &
   Record<Extract<StepScalar, `${string}:${string}`>, number>
@@ -175,6 +178,12 @@ export class ProgramBuilder {
     { initial, perRow }: { readonly initial: number; readonly perRow: boolean },
   ): View {
     return this.moment(`moment${number}:${table.name}`, perRow ? table.rows : table.rows * table.dim, initial)
+  }
+
+  /** The memory of an average of dense parameters or of a table, as lib/training/weight-average.ts keeps it. It starts from 0. */
+  average(table?: Table): View {
+    if (table === undefined) return this.moment('momentAverage', this.#layout.elements, 0)
+    return this.moment(`momentAverage:${table.name}`, table.rows * table.dim, 0)
   }
 
   /** A scalar input that a step sets. */

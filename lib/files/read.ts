@@ -143,6 +143,7 @@ export class ModelFile {
       optimizer: this.check(() => optimizerOf(optimizer, 'optimizer')),
       optimizers: this.check(() => mapValues(optimizers, (value, group) => optimizerOf(value, `optimizers.${group}`))),
       freeze: freeze as WeightGroup[],
+      ema: json.ema,
       epochs: epochsOf(json),
       stopReason: stopped ?? undefined,
       weightsEpoch: weightsOf,

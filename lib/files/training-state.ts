@@ -27,6 +27,7 @@ export const trainingSchema = z.strictObject({
   optimizer: z.looseObject({ name: z.string() }),
   optimizers: z.record(z.string(), z.unknown()).default({}),
   freeze: z.array(z.string()).default([]),
+  ema: z.strictObject({ decay: z.number().gt(0).lt(1), warmup: z.boolean() }).optional(),
   steps: z.int().min(0),
   rateFactor: z.number().min(0).default(1),
   balance: z
@@ -64,6 +65,7 @@ export function trainingJson(state: TrainingState): z.input<typeof trainingSchem
     optimizer: { ...state.optimizer },
     optimizers: { ...state.optimizers },
     freeze: [...state.freeze],
+    ema: state.ema,
     steps: state.steps,
     rateFactor: state.rateFactor,
     balance: state.balance,

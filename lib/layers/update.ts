@@ -135,15 +135,20 @@ function unlimited(optimizer: OptimizerRule): UpdateRule {
   }
 }
 
-/**
- * Fields of an `optimize` or `embedding_update` op. `moment` returns the memory of a moment, filled with its start value. `rate`: the scalar
- * input of the learning rate.
- */
+/** What an update needs besides its rule. */
+export interface UpdateInputs {
+  /** The scalar input of the learning rate. Default 'learningRate'. */
+  readonly rate?: RateScalar | undefined
+  /** Where an average of the weights is kept. Default: nowhere. */
+  readonly average?: View | undefined
+}
+
+/** Fields of an `optimize` or `embedding_update` op. `moment` returns the memory of a moment, filled with its start value. */
 export function updateFields(
   program: ProgramBuilder,
   { rule, constants, moments }: UpdateRule,
   moment: (number: MomentNumber, initial: number) => View,
-  rate: RateScalar = 'learningRate',
+  { rate = 'learningRate', average }: UpdateInputs = {},
 ): UpdateRuleFields {
   const kept = (number: MomentNumber) => {
     const initial = moments.get(number)
@@ -157,8 +162,8 @@ export function updateFields(
     moment1: kept(1),
     moment2: kept(2),
     moment3: kept(3),
-    average: null,
-    averageScale: null,
+    average: average ?? null,
+    averageScale: average === undefined ? null : program.scalar('averageScale'),
   }
 }
 

@@ -15,10 +15,9 @@ import { Compaction, encodersFor, type GrownTable, grownEncoders } from '../runt
 import type { NetworkRunner } from '../runtime/runner.js'
 import { weightsOf } from '../runtime/weights.js'
 import type { CarriedOptimizer } from '../training/fit.js'
-import type { GroupOptions } from '../training/groups.js'
 import { type Continuation, type Days, dayOf, type GrowOptions } from '../training/growth.js'
 import type { Drawn } from '../training/state.js'
-import { checkCompatible, type ModelIdentity, optimizerDifference } from './resume.js'
+import { checkCompatible, type ModelIdentity, optimizerDifference, type Trained } from './resume.js'
 
 /** What a fit goes on from: a file, or the weights of the model itself. */
 export type Origin = { readonly file: ModelFile } | { readonly built: Built }
@@ -27,7 +26,7 @@ export type Origin = { readonly file: ModelFile } | { readonly built: Built }
 export interface Continuing {
   readonly identity: ModelIdentity
   readonly seed: number
-  readonly optimizers: GroupOptions
+  readonly trained: Trained
   /** The rows of today; undefined if they come in parts. Growth needs them. */
   readonly today: Dataset | undefined
   readonly check: () => void
@@ -80,7 +79,7 @@ export async function continued(origin: Origin, grow: GrowOptions | undefined, m
     for (const table of network.tables)
       await drawNew(built.runner, table, grown.tables.get(table.name), before.days, old, model.seed)
     model.check()
-    const optimizer = await optimizerOf(origin, old, kept, built.runner, model.optimizers)
+    const optimizer = await optimizerOf(origin, old, kept, built.runner, model.trained)
     const vocabularies = Object.fromEntries(
       [...grown.tables].map(([name, { added, evicted }]) => [name, { added, evicted, values: rowsOf(network, name) - 1 }]),
     )
@@ -161,7 +160,7 @@ async function optimizerOf(
   network: Network,
   kept: KeptRows,
   runner: NetworkRunner,
-  own: GroupOptions,
+  own: Trained,
 ): Promise<OptimizerPast> {
   const anew = (why: string): OptimizerPast => ({ carried: undefined, told: { optimizerSteps: undefined, freshBecause: why } })
   if (!('file' in origin)) return anew('a model in memory keeps no state of it')

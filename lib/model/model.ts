@@ -486,16 +486,18 @@ export class Model<
     checkpoint()
     const path = resume ?? from
     await using file = path === undefined ? undefined : await ModelFile.open(path)
-    const state = resume === undefined ? undefined : file && (await this.#resume(file, groups.options))
+    const trained = { ...groups.options, ema: settings.ema }
+    const state = resume === undefined ? undefined : file && (await this.#resume(file, trained))
     const origin = this.#origin(from === undefined ? undefined : file, grow)
-    const next = origin && (await this.#continue(origin, grow, { optimizers: groups.options, today, check: checkpoint }))
+    const next = origin && (await this.#continue(origin, grow, { trained, today, check: checkpoint }))
     const known = state?.built ?? next?.built ?? this.#built
     const built = known ?? this.#make(await data.fit(), grow)
     // Keep a new model unbuilt until its data are checked: the next call may bring other data.
     using _ = { [Symbol.dispose]: () => this.#built !== built && built.runner.dispose() }
     if (known === undefined) await this.#draw(built)
-    const { clip, trainingMetrics: scored } = settings
-    const step = lowerBalancedStep(this.#stepped(built), { groups, balancing, clip, scored })
+    const { clip, ema, trainingMetrics: scored } = settings
+    const averages = ema !== undefined
+    const step = lowerBalancedStep(this.#stepped(built), { groups, balancing, clip, averages, scored })
     const { native } = this.#compute
     const started = performance.now()
     await using rows = await data.encode(built.encoder, { first: known === undefined })
@@ -532,7 +534,10 @@ export class Model<
   }
 
   /** Restores from a checkpoint: the model and the state of its training. */
-  async #resume(file: ModelFile, options: GroupOptions): Promise<{ built: Built; training: TrainingState }> {
+  async #resume(
+    file: ModelFile,
+    options: GroupOptions & Pick<FitValues, 'ema'>,
+  ): Promise<{ built: Built; training: TrainingState }> {
     if (this.#built !== undefined) {
       const message =
         'fit.resume: expected a model that is not built yet, found one with weights; make a new one with the same options'
@@ -581,7 +586,7 @@ export class Model<
   async #continue(
     origin: Origin,
     grow: GrowOptions | undefined,
-    run: Pick<Continuing, 'optimizers' | 'today' | 'check'>,
+    run: Pick<Continuing, 'trained' | 'today' | 'check'>,
   ): Promise<Continued> {
     return await continued(origin, grow, { ...this.#deltaModel, ...run, seed: this.#network.seed })
   }

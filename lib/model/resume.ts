@@ -13,7 +13,6 @@ import type { ModelDefinition } from '../models/definition.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import type { Resumed } from '../training/fit.js'
-import type { GroupOptions } from '../training/groups.js'
 import type { TrainingState } from '../training/state.js'
 
 /** What a model is, apart from its weights. */
@@ -66,25 +65,28 @@ function wrongFile(field: string, { name, theirs, ours }: Difference, { path }: 
   return new ArgumentError(`${field}: expected ${name} ${expected}, as in ${path}, found ${found} ${where}`, { field })
 }
 
+/** What the moments of a run depend on. */
+export type Trained = Pick<TrainingState, 'optimizer' | 'optimizers' | 'freeze' | 'ema'>
+
 /**
- * The optimizers' moments depend on all their numbers except the learning rates, which may change, and on the groups of weights.
+ * The optimizers' moments depend on all their numbers except the learning rates, which may change, on the groups of weights, and on `ema`.
  * @throws ERR_MULTIGATE_ARGUMENT naming the first number that differs from the file.
  */
-export function checkSameOptimizer(file: ModelFile, training: TrainingState, own: GroupOptions): void {
+export function checkSameOptimizer(file: ModelFile, training: TrainingState, own: Trained): void {
   const difference = optimizerDifference(training, own)
   if (difference === undefined) return
-  const next = "pass the optimizers and frozen groups of the checkpoint's run; only learning rates may differ"
+  const next = "pass the optimizers, frozen groups and ema of the checkpoint's run; only learning rates may differ"
   throw wrongFile('fit.resume', difference, file, `in this fit; ${next}`)
 }
 
-/** What differs between two sets of optimizers and frozen groups, learning rates aside. */
-export function optimizerDifference(training: TrainingState, own: GroupOptions): Difference | undefined {
+/** What differs between two sets of optimizers, frozen groups and averages, learning rates aside. */
+export function optimizerDifference(training: TrainingState, own: Trained): Difference | undefined {
   return firstDifference(trainedBy(training), trainedBy(own))
 }
 
-function trainedBy({ optimizer, optimizers, freeze }: Omit<GroupOptions, 'rates'>): Fields {
+function trainedBy({ optimizer, optimizers, freeze, ema }: Trained): Fields {
   const groups = Object.entries(optimizers).map(([group, one]) => [group, one && ofMoments(one)])
-  return { optimizer: ofMoments(optimizer), optimizers: Object.fromEntries(groups), freeze: [...new Set(freeze)].sort() }
+  return { optimizer: ofMoments(optimizer), optimizers: Object.fromEntries(groups), freeze: [...new Set(freeze)].sort(), ema }
 }
 
 /** Compare name and form first: other numbers depend on them. */

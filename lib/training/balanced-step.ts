@@ -38,6 +38,8 @@ export interface BalancedStepOptions {
   readonly groups: Groups
   readonly balancing: Balancing
   readonly clip?: ClipOptions | undefined
+  /** Whether an average of the weights is kept. */
+  readonly averages?: boolean | undefined
   /** Whether the step gives its predictions too. */
   readonly scored?: boolean | undefined
 }
@@ -48,14 +50,14 @@ export interface BalancedStepOptions {
  */
 export function lowerBalancedStep(
   { definition, options, network, target: all }: SteppedModel,
-  { groups, balancing, clip, scored = false }: BalancedStepOptions,
+  { groups, balancing, clip, averages, scored = false }: BalancedStepOptions,
 ): BalancedStep {
   const isFrozen = (weights: Tensor | Table): boolean => groups.of(weights) === null
   if ([...network.parameters.tensors, ...network.tables].every(isFrozen)) {
     throw invalidArgument('fit.freeze', 'groups that leave something to train', groups.options.freeze)
   }
   const target = { ...all, isFrozen }
-  const update = stepOptions(options, groups.of, clip)
+  const update = stepOptions(options, groups.of, { clip, averages })
   const { before, after } = needsOf(balancing)
   const readsGram = before === 'gram' || after === 'gram'
   const on = readsGram && 'on' in balancing ? balancing.on : undefined

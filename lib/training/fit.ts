@@ -44,6 +44,7 @@ import { overfitWarning } from './overfit.js'
 import type { Drawn, OrderOfRows, TrainingState, WithinEpoch } from './state.js'
 import { orderOf, StepLoop } from './step-loop.js'
 import { checkTaskWeights, TaskBalance } from './task-balance.js'
+import { WeightAverage } from './weight-average.js'
 
 /** What a run of `fit` works on. The caller owns all of it. */
 export interface FitRun {
@@ -103,13 +104,18 @@ export async function runFit(run: FitRun): Promise<History> {
   const { program } = run.step
   const plan = await run.runner.prepare(program)
   const balance = new TaskBalance(run.step, run.tasks, run.seed)
+  const { ema } = run.settings
+  const average = ema && new WeightAverage(ema, weights, run.resumed !== undefined)
   try {
     const rows = Math.min(run.settings.batchSize, run.train.rows)
     checkRowsFit(rows, plan.info(rows), program, run.runner.compute)
     await balance.prepare(run.runner, rows)
     await (run.resumed ?? run.carried)?.readMoments(program)
-    return await new Run(run, { plan, balance }, callbacks).history()
+    if (run.carried !== undefined) await average?.begin()
+    return await new Run(run, { plan, balance, average }, callbacks).history()
   } catch (error) {
+    // The model keeps the average up to the last whole step. If even that fails, the caller throws the first error.
+    await run.queue.take(async () => average?.show()).catch(() => undefined)
     for (const callback of callbacks) await tellFailure(callback, error)
     throw error
   } finally {
@@ -132,6 +138,7 @@ async function tellFailure(callback: Callback, error: unknown): Promise<void> {
 interface Compiled {
   readonly plan: NativePlan
   readonly balance: TaskBalance
+  readonly average: WeightAverage | undefined
 }
 
 class Run {
@@ -140,6 +147,8 @@ class Run {
   readonly #loop: StepLoop
   readonly #rates: LearningRates
   readonly #balance: TaskBalance
+  /** Undefined unless `ema` asks for it. Whatever reads the weights shows it first. */
+  readonly #average: WeightAverage | undefined
   readonly #control: FitControl
   readonly #health: Health
   /** Undefined unless `trainingMetrics` asks for them. */
@@ -151,9 +160,10 @@ class Run {
   #stopReason: string | undefined
   #weightsEpoch = 0
 
-  constructor(run: FitRun, { plan, balance }: Compiled, callbacks: readonly Callback[]) {
+  constructor(run: FitRun, { plan, balance, average }: Compiled, callbacks: readonly Callback[]) {
     this.#run = run
     this.#balance = balance
+    this.#average = average
     this.#callbacks = callbacks
     this.#control = this.#makeControl()
     this.#health = new Health(run)
@@ -177,6 +187,7 @@ class Run {
       balance,
       scores: this.#scores,
       norms: this.#norms,
+      average,
       rates: this.#rates,
       stepsBefore: run.resumed?.state.steps ?? run.carried?.steps ?? 0,
       source: run.train,
@@ -209,7 +220,12 @@ class Run {
 
   /** No loss has been computed after the last step, so check the weights. */
   async #checkWeights(): Promise<void> {
+    await this.#showAverage()
     await this.#health.check(`after epoch ${this.#weightsEpoch}`)
+  }
+
+  async #showAverage(): Promise<void> {
+    await this.#run.queue.take(async () => this.#average?.show())
   }
 
   /** Calls the callbacks one after the other. One that disposes of the model is the last. */
@@ -248,6 +264,7 @@ class Run {
     const resets = this.#run.settings.resetEmbeddings === 'epoch'
     if (resets && epoch > 1 && within === undefined) await this.#resetEmbeddings()
     const losses = await this.#loop.epoch(epoch, within)
+    await this.#showAverage()
     const seconds = (performance.now() - start) / 1000
     const training = await this.#measureTraining(losses)
     const gates = await this.#measureGates()
@@ -282,7 +299,11 @@ class Run {
   async #resetEmbeddings(): Promise<void> {
     const { runner, queue, groups, drawn, seed, step } = this.#run
     const trained = runner.network.tables.filter((table) => groups.of(table) !== null)
-    await queue.take(() => runner.weights.redraw(trained, drawn.epochs, seed, step.program.initial))
+    await queue.take(async () => {
+      // The average of new weights is these weights.
+      await this.#average?.prepare()
+      await runner.weights.redraw(trained, drawn.epochs, seed, step.program.initial)
+    })
   }
 
   async #measureTraining(losses: EpochLosses): Promise<Pick<Evaluation, 'tasks'> | undefined> {
@@ -331,7 +352,7 @@ class Run {
       callbacks.push(keptState(`fit.callbacks[${index}].state()`, state, this.#run.runner.weights))
     })
     const { optimizers, freeze } = this.#run.groups.options
-    const trained = { optimizer: this.#run.optimizer, optimizers, freeze }
+    const trained = { optimizer: this.#run.optimizer, optimizers, freeze, ema: this.#run.settings.ema }
     const { within } = this.#loop
     return {
       ...trained,
@@ -372,7 +393,11 @@ class Run {
       restore: async (snapshot, epoch) => {
         checkInteger('restore.epoch', epoch, { min: 0 })
         this.#health.restored()
-        await queue.take(() => runner.weights.restore(snapshot))
+        await this.#showAverage()
+        await queue.take(async () => {
+          await runner.weights.restore(snapshot)
+          await this.#average?.restored()
+        })
         this.#weightsEpoch = epoch
       },
       save: async (path) => {

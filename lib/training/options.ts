@@ -15,6 +15,7 @@ import { type MeasuringOptions, measuringOptions } from '../runtime/measuring.js
 import { type CallbackLike, hooks } from './callbacks.js'
 import type { ByGroup, WeightGroup } from './groups.js'
 import { type GrowOptions, growSchema } from './growth.js'
+import type { EmaOptions } from './weight-average.js'
 
 /** How gradients are limited. */
 export interface ClipOptions {
@@ -97,6 +98,12 @@ export interface FitSettings extends MeasuringOptions {
   /** Limits gradients before the optimizers see them. Default: no limit. */
   readonly clip?: ClipOptions | undefined
   /**
+   * Keeps an exponential moving average of the weights (Polyak and Juditsky, 1992). Validation, checkpoints, `control.snapshot` and the model
+   * after `fit` have the averaged weights; the steps go on with their own. `control.restore` sets both. It takes as much memory again as the
+   * weights. Default: no average.
+   */
+  readonly ema?: EmaOptions | undefined
+  /**
    * Weights of tasks in the loss of this `fit`, in place of those of the tasks. A weight of 0 stops a task: freeze its tower too, so that
    * penalties and decay do not move it. Default: those of the tasks.
    */
@@ -166,6 +173,7 @@ const settings = {
       error: 'expected no norm beside value: limit the elements or the length, not both',
     })
     .default({}),
+  ema: z.strictObject({ decay: z.number().gt(0).lt(1).default(0.999), warmup: z.boolean().default(true) }).optional(),
   taskWeights: z.record(z.string(), amount).default({}),
   resetEmbeddings: z.literal('epoch').optional(),
   grow: growSchema.default(false),

@@ -5,6 +5,7 @@ import type { CallbackState } from './callbacks.js'
 import type { ByGroup, WeightGroup } from './groups.js'
 import type { EpochRecord } from './history.js'
 import type { BalanceState } from './task-balance.js'
+import type { Ema } from './weight-average.js'
 
 /** Where a run is in the middle of an epoch. */
 export interface WithinEpoch {
@@ -36,6 +37,8 @@ export interface TrainingState {
   readonly optimizer: Optimizer
   readonly optimizers: ByGroup<Optimizer>
   readonly freeze: readonly WeightGroup[]
+  /** Undefined: no average is kept. The weights of the file are the averages; what training goes on with is among the moments. */
+  readonly ema?: Ema | undefined
   /** Steps of the optimizer since it began. */
   readonly steps: number
   /** What callbacks have made of the optimizer's learning rates. */

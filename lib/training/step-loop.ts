@@ -16,6 +16,7 @@ import type { LearningRates, RateOfStep } from './learning-rates.js'
 import type { FitValues } from './options.js'
 import type { Drawn, OrderOfRows, WithinEpoch } from './state.js'
 import type { BatchOf, TaskBalance } from './task-balance.js'
+import type { WeightAverage } from './weight-average.js'
 
 export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'epochs' | 'shuffle' | 'dataPlacement'> {
   readonly plan: NativePlan
@@ -39,6 +40,8 @@ export interface StepLoopOptions extends Pick<FitValues, 'batchSize' | 'epochs' 
   readonly onSteps: (step: StepRecord, steps: number) => Promise<void>
   /** Takes the predictions of the steps. Undefined if the program has none. */
   readonly scores: EpochScores | undefined
+  /** The average of the weights, if one is kept. */
+  readonly average: WeightAverage | undefined
   /** Takes the lengths of the steps' gradients. Undefined if the program does not measure them. */
   readonly norms: GradientNorms | undefined
   /** Steps that the optimizer has already done. */
@@ -188,8 +191,11 @@ export class StepLoop {
   }
 
   /** At most `steps` consecutive steps. */
-  async #run(shard: EncodedRows, { start, rows, steps }: StepRange): Promise<Float64Array> {
-    const { plan, program, dataPlacement, shuffle, threads, drawn, rates, balance, scores } = this.#options
+  async #run(shard: EncodedRows, { start, rows, steps: most }: StepRange): Promise<Float64Array> {
+    const { plan, program, dataPlacement, shuffle, threads, drawn, rates, balance, average, scores } = this.#options
+    await average?.prepare()
+    const scales = average?.scales(this.#steps, most)
+    const steps = scales?.length ?? most
     const rateOf = rates.current()
     const batchOf: BatchOf = (of) => {
       return {
@@ -202,13 +208,14 @@ export class StepLoop {
         threads,
       }
     }
-    const scalars = this.#scalars(steps, rateOf)
+    const scalars = this.#scalars(steps, rateOf, scales)
     const outputs = scores?.next(rows) ?? []
     const results = await (balance.ahead
       ? plan.runAsync({ ...batchOf(program), steps, milliseconds: callMilliseconds, outputs, scalars })
       : balance.run(plan, batchOf, { scalars, outputs }, this.#steps + 1))
     const done = results.length / resultsOf(program)
     if (balance.ahead) balance.ran(this.#steps + 1, done)
+    average?.ran(this.#steps, done)
     this.#steps += done
     drawn.steps += done
     this.#learningRate = rateOf(this.#steps - 1)
@@ -216,12 +223,12 @@ export class StepLoop {
   }
 
   /** Scalar inputs of the next `steps` steps. */
-  #scalars(steps: number, rateOf: RateOfStep): Float64Array {
+  #scalars(steps: number, rateOf: RateOfStep, averageScales: readonly number[] = []): Float64Array {
     const { program, tasks, drawn, balance } = this.#options
     const { scalars: numbers, taskWeights, spec } = program
     const weighted = taskWeights.map(({ task, scalar }) => ({ scalar, task: tasks.findIndex(({ name }) => name === task) }))
     const rates = Object.entries(numbers).flatMap(([name, scalar]): [number, RateScalar][] =>
-      name === 'step' || name === 'draw' ? [] : [[scalar, name as RateScalar]],
+      name.startsWith('learningRate') ? [[scalar, name as RateScalar]] : [],
     )
     const scalars = new Float64Array(steps * spec.scalarInputs)
     for (let k = 0; k < steps; k += 1) {
@@ -232,6 +239,7 @@ export class StepLoop {
       for (const [scalar, rate] of rates) set(scalar, rateOf(this.#steps + k, rate))
       set(numbers.step, this.#steps + k + 1)
       set(numbers.draw, drawn.steps + k + 1)
+      set(numbers.averageScale, averageScales[k] ?? NaN)
       if (!balance.ahead) continue
       const weights = balance.weightsOf(this.#steps + k + 1)
       for (const { scalar, task } of weighted) set(scalar, weights[task] ?? NaN)

@@ -8,6 +8,7 @@ import {
   type MomentNumber,
   type OptimizerRule,
   type Penalty,
+  type UpdateInputs,
   type UpdateRule,
   updateFields,
   updateRule,
@@ -28,6 +29,8 @@ export interface StepOptions {
   readonly penaltyOf: (group: PenaltyGroup) => Penalty
   /** Whether every row of a table updates, touched or not. */
   readonly exact: boolean
+  /** Whether an average of the weights is kept. */
+  readonly averages: boolean
   /** Limits of the gradient, penalties included. */
   readonly clip: Pick<ClipOptions, 'norm' | 'value'>
 }
@@ -35,17 +38,25 @@ export interface StepOptions {
 const groupNames: readonly ParameterGroup[] = ['expert', 'gate', 'tower', 'bottom']
 
 /** The options of a model that concern a step. */
-export function stepOptions(options: CommonOptions, trainingOf: StepOptions['trainingOf'], clip: ClipOptions = {}): StepOptions {
+export function stepOptions(
+  options: CommonOptions,
+  trainingOf: StepOptions['trainingOf'],
+  { clip = {}, averages = false }: { readonly clip?: ClipOptions | undefined; readonly averages?: boolean | undefined } = {},
+): StepOptions {
   return {
     trainingOf,
     penaltyOf: (group) => penaltyOf(options, group),
     exact: options.sparseUpdate === 'exact',
+    averages,
     clip,
   }
 }
 
 /** Joins the rows of a network and the step into one program with the same layout and buffers. */
-export function lowerStep(network: Network, { trainingOf, penaltyOf: penalties, exact, clip }: StepOptions): LoweredProgram {
+export function lowerStep(
+  network: Network,
+  { trainingOf, penaltyOf: penalties, exact, averages, clip }: StepOptions,
+): LoweredProgram {
   const program = ProgramBuilder.after(network.rows, network.parameters)
   const trained = network.parameters.tensors.filter((tensor) => trainingOf(tensor) !== null)
   for (const group of groupNames) emitPenalty(program, network, trained, group, penalties(group))
@@ -59,9 +70,10 @@ export function lowerStep(network: Network, { trainingOf, penaltyOf: penalties, 
     norm: clip.norm === undefined ? undefined : { limit: clip.norm, squares: program.squares() },
   }
   if (limits.norm !== undefined) emitSquares(program, network, ranges, tables, { exact, output: limits.norm.squares })
-  emitUpdates(program, network, ranges, limits)
+  emitUpdates(program, network, ranges, { limits, averages })
   for (const { gradient, training, penalty } of tables) {
-    emitTableUpdate(program, gradient, updateRule(training.optimizer, limits), { penalty, exact, rate: training.rate })
+    const average = averages ? program.average(gradient.table) : undefined
+    emitTableUpdate(program, gradient, updateRule(training.optimizer, limits), { penalty, exact, rate: training.rate, average })
   }
   return program.build()
 }
@@ -110,7 +122,12 @@ interface TrainedRange {
 }
 
 /** Updates the flat store: one op if all weights are trained alike. */
-function emitUpdates(program: ProgramBuilder, network: Network, ranges: readonly TrainedRange[], limits: GradientLimits): void {
+function emitUpdates(
+  program: ProgramBuilder,
+  network: Network,
+  ranges: readonly TrainedRange[],
+  { limits, averages }: { readonly limits: GradientLimits; readonly averages: boolean },
+): void {
   const optimizers = [...new Set(ranges.map(({ training }) => training.optimizer))]
   optimizers.forEach((optimizer, number) => {
     const own = ranges.filter(({ training }) => training.optimizer === optimizer)
@@ -127,7 +144,10 @@ function emitUpdates(program: ProgramBuilder, network: Network, ranges: readonly
       program.op('optimize', {
         parameters: { ...program.parameters(), offset, width },
         gradients: { ...network.gradients.parameters, offset, width },
-        ...updateFields(program, updateRule(optimizer, limits), moment, training.rate),
+        ...updateFields(program, updateRule(optimizer, limits), moment, {
+          rate: training.rate,
+          average: averages ? { ...program.average(), offset, width } : undefined,
+        }),
       })
     }
   })
@@ -163,7 +183,7 @@ export function emitTableUpdate(
   program: ProgramBuilder,
   gradient: TableGradient,
   rule: UpdateRule,
-  { penalty, exact, rate }: { readonly penalty: Penalty; readonly exact: boolean; readonly rate?: RateScalar },
+  { penalty, exact, ...inputs }: UpdateInputs & { readonly penalty: Penalty; readonly exact: boolean },
 ): void {
   const { table } = gradient
   program.op('embedding_update', {
@@ -176,7 +196,7 @@ export function emitTableUpdate(
       program,
       rule,
       (number, initial) => program.tableMoment(table, number, { initial, perRow: rule.ofRows }),
-      rate,
+      inputs,
     ),
   })
 }

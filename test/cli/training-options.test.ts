@@ -81,6 +81,7 @@ describe('a configuration trains as code does', () => {
         },
       },
     ],
+    ['an average', { fit: { epochs: 3, ema: { decay: 0.9 } } }, { fit: { epochs: 3, ema: { decay: 0.9 } } }],
     [
       'limits of lengths',
       { fit: { epochs: 2, clip: { norm: 0.01, taskNorm: 0.02 } } },
@@ -115,6 +116,7 @@ describe('mistakes name the key', () => {
     ['frozen groups', { fit: { freeze: 'gate' } }, 'fit.freeze'],
     ['a limit of gradients', { fit: { clip: { value: 0 } } }, 'fit.clip.value'],
     ['statistics of gates', { fit: { gateStatistics: 'yes' } }, 'fit.gateStatistics'],
+    ['an average', { fit: { ema: { decay: 1 } } }, 'fit.ema.decay'],
     ['two limits of gradients', { fit: { clip: { value: 1, norm: 1 } } }, 'fit.clip.norm'],
     ['a callback', { fit: { callbacks: [{ kind: 'reduceOnPlateau', factor: 2 }] } }, 'fit.callbacks[0].factor'],
   ])('%s', (_, config, field) => {
