@@ -1,16 +1,19 @@
 // What `fit` trains on: a dataset in memory, or rows in parts. It fits encoders on them and encodes them.
 
 import { invalidArgument } from '../core/check.js'
+import { inSlices } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv-options.js'
 import { checkDataset, type Dataset } from '../data/dataset.js'
 import type { Feature } from '../features/spec/feature.js'
 import type { NativeBinding } from '../native/binding.js'
 import { checkRows, DataEncoder, ofDataset } from '../runtime/encode.js'
 import { encodeParts, fitParts } from '../runtime/encode-parts.js'
+import { NegativeSampling, noneKept } from '../runtime/negative-sampling.js'
 import { isStream, Parts, type RowStream } from '../runtime/parts.js'
 import { type RowSource, RowsInMemory } from '../runtime/row-source.js'
 import type { RowsPrint } from '../runtime/rows-print.js'
 import { formOf, ShardedRows } from '../runtime/sharded-rows.js'
+import { ofSource } from '../runtime/source.js'
 import type { Task } from '../tasks/task.js'
 import type { FitValues } from '../training/options.js'
 
@@ -30,7 +33,7 @@ export interface TrainingRows {
 export interface RowsOptions {
   readonly features: readonly Feature[]
   readonly tasks: readonly Task[]
-  readonly settings: Pick<FitValues, 'stream' | 'batchSize' | 'shuffle' | 'trainingMetrics'>
+  readonly settings: Pick<FitValues, 'stream' | 'batchSize' | 'shuffle' | 'trainingMetrics' | 'sampleNegatives'>
   readonly seed: number
   readonly native: NativeBinding
   /** Throws if the work must stop. */
@@ -38,18 +41,24 @@ export interface RowsOptions {
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT for what has no rows, or for options that need all rows in memory. */
-export async function trainingRows(train: Dataset | RowStream, options: RowsOptions): Promise<TrainingRows> {
+export async function trainingRows(train: Dataset | RowStream, given: RowsOptions): Promise<TrainingRows> {
+  const { sampleNegatives } = given.settings
+  const options = { ...given, sampling: sampleNegatives && new NegativeSampling(given.tasks, sampleNegatives) }
   if (isStream(train)) return new InParts(train, options)
   checkDataset('fit.train', train)
   await ofDataset('training', () => checkRows(train))
   return new InMemory(train, options)
 }
 
+interface SampledRows extends RowsOptions {
+  readonly sampling: NegativeSampling | undefined
+}
+
 class InMemory implements TrainingRows {
   readonly #train: Dataset
-  readonly #options: RowsOptions
+  readonly #options: SampledRows
 
-  constructor(train: Dataset, options: RowsOptions) {
+  constructor(train: Dataset, options: SampledRows) {
     this.#train = train
     this.#options = options
   }
@@ -62,18 +71,28 @@ class InMemory implements TrainingRows {
   }
 
   async encode(encoder: DataEncoder, { first }: { readonly first: boolean }): Promise<RowSource> {
-    const { native, check } = this.#options
+    const { native, check, sampling } = this.#options
     const purpose = first ? 'training' : 'more training'
-    return new RowsInMemory(await ofDataset('training', () => encoder.encode(this.#train, native, purpose, check)))
+    return ofDataset('training', async () => {
+      const train = sampling === undefined ? this.#train : await this.#sampled(sampling)
+      return new RowsInMemory(await encoder.encode(train, native, purpose, check, sampling))
+    })
+  }
+
+  /** The rows that keep a label. */
+  async #sampled(sampling: NegativeSampling): Promise<Dataset> {
+    const rows = await ofSource(this.#train, () => inSlices(sampling.kept(this.#train), { check: this.#options.check }))
+    if (rows.length === 0) throw noneKept()
+    return this.#train.select(rows)
   }
 }
 
 class InParts implements TrainingRows {
   readonly #parts: Parts
-  readonly #options: RowsOptions
+  readonly #options: SampledRows
   #print: RowsPrint | undefined
 
-  constructor(train: RowStream, options: RowsOptions) {
+  constructor(train: RowStream, options: SampledRows) {
     if (options.settings.trainingMetrics) {
       const next = 'leave it out: validation data are measured after every epoch'
       throw invalidArgument(

@@ -13,6 +13,7 @@ import { type Task, targetColumnsOf } from '../tasks/task.js'
 import { type ColumnSource, type DataEncoder, DataEncoder as Encoders, fitOn, rowsAtOnceOf } from './encode.js'
 import { type EncodedFile, EncodedWriter } from './encoded-file.js'
 import { LabelSample } from './label-sample.js'
+import { type NegativeSampling, noneKept } from './negative-sampling.js'
 import { ofPart, type Part, type Parts } from './parts.js'
 import type { RowForm } from './row-source.js'
 import { RowsPrint } from './rows-print.js'
@@ -21,6 +22,8 @@ import { RowsPrint } from './rows-print.js'
 export interface PartsTarget {
   readonly features: readonly Feature[]
   readonly tasks: readonly Task[]
+  /** Which negative rows are left out. */
+  readonly sampling: NegativeSampling | undefined
   /** Throws if the work must stop. */
   readonly check: () => void
 }
@@ -34,10 +37,11 @@ export interface FittedParts {
 }
 
 /** Fits every open encoder. @throws ERR_MULTIGATE_DATA as `DataEncoder.fit`. */
-export async function fitParts(parts: Parts, { features, tasks, check }: PartsTarget): Promise<FittedParts> {
+export async function fitParts(parts: Parts, target: PartsTarget): Promise<FittedParts> {
+  const { features, tasks, check } = target
   const fitters = features.map((feature) => ({ feature, fitter: fitterOf(feature) }))
   const labels = tasks.map((task, index) => new LabelSample(task, index))
-  const columns = columnsOf(features, tasks)
+  const columns = columnsOf(target)
   const print = new RowsPrint()
   let reading: CsvOptions | undefined
   for await (const part of parts.read(check)) {
@@ -79,18 +83,24 @@ export interface EncodedParts {
 export async function encodeParts(
   parts: Parts,
   encoder: DataEncoder,
-  { features, tasks, check }: PartsTarget,
+  target: PartsTarget,
   { scratch, formOf, print }: EncodingOptions,
 ): Promise<EncodedParts> {
+  const { sampling, check } = target
   const again = print && new RowsPrint()
-  const columns = columnsOf(features, tasks)
+  const columns = columnsOf(target)
   const counts = new Map<string, { values: number; unknown: number }>()
   let into: { readonly writer: EncodedWriter; readonly form: RowForm } | undefined
   const file = await ScratchFile.create(scratch, 'fit.stream.scratch')
   try {
-    for await (const part of parts.read(check)) {
+    for await (const whole of parts.read(check)) {
+      if (again !== undefined) await inSlices(again.add(whole.data, columns), { check })
+      if (print !== undefined && again !== undefined && again.rows > print.rows)
+        throw changed(`${print.rows} rows`, `${again.rows} or more`)
+      const part = sampling === undefined ? whole : await sampled(whole, sampling, check)
+      if (part.data.rows === 0) continue
       const sources = await ofPart(part, async () => {
-        return (await inSlices(encoder.sourcesOf(part.data, 'more training'), { check })).sources
+        return (await inSlices(encoder.sourcesOf(part.data, 'more training', sampling), { check })).sources
       })
       if (into === undefined) {
         const rowBytes = sources.reduce((sum, { spec }) => sum + spec.width * 4, 0)
@@ -102,18 +112,21 @@ export async function encodeParts(
       const { writer } = into
       await ofPart(part, () => writeRows(writer, sources, part, check))
       for (const { name, counts: own } of sources) addCounts(counts, name, own?.())
-      if (again !== undefined) await inSlices(again.add(part.data, columns), { check })
-      if (print !== undefined && again !== undefined && again.rows > print.rows)
-        throw changed(`${print.rows} rows`, `${again.rows} or more`)
     }
     if (print !== undefined && again !== undefined) checkSame(print, again)
-    if (into === undefined) throw new Error('parts have at least one row')
+    if (into === undefined) throw noneKept()
     return { file: await into.writer.finish(), form: into.form, counts }
   } catch (error) {
     await into?.writer.settled()
     await file.close()
     throw error
   }
+}
+
+/** The rows of a part that keep a label. */
+async function sampled(part: Part, sampling: NegativeSampling, check: () => void): Promise<Part> {
+  const rows = await ofPart(part, () => inSlices(sampling.kept(part.data), { check }))
+  return { data: part.data.select(rows), before: part.before, rowOf: (row) => rows[row] ?? 0 }
 }
 
 async function writeRows(
@@ -145,8 +158,8 @@ function addCounts(counts: Map<string, { values: number; unknown: number }>, nam
 }
 
 /** The columns that a model reads of training rows. */
-function columnsOf(features: readonly Feature[], tasks: readonly Task[]): ReadonlySet<string> {
-  return new Set([...features.map(columnNameOf), ...targetColumnsOf(tasks)])
+function columnsOf({ features, tasks, sampling }: PartsTarget): ReadonlySet<string> {
+  return new Set([...features.map(columnNameOf), ...targetColumnsOf(tasks), ...(sampling?.by ?? [])])
 }
 
 function checkSame(first: RowsPrint, second: RowsPrint): void {

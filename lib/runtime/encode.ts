@@ -32,6 +32,7 @@ import {
   type Task,
 } from '../tasks/task.js'
 import { createColumns } from './memory-budget.js'
+import type { NegativeSampling } from './negative-sampling.js'
 import { SampleSpace } from './sample-space.js'
 import { columnOf, inContext, numbersOf, ofSource, partRows, withRows } from './source.js'
 
@@ -99,6 +100,7 @@ export class DataEncoder {
   /**
    * Encodes a dataset into the addon's memory, slice by slice. The caller disposes of the result.
    * @param check throws if the work must stop; called between two slices and once at the end.
+   * @param sampling which labels are left out.
    * @throws ERR_MULTIGATE_DATA naming row and value; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   async encode(
@@ -106,8 +108,9 @@ export class DataEncoder {
     native: NativeBinding,
     purpose: Purpose,
     check: () => void = () => undefined,
+    sampling?: NegativeSampling,
   ): Promise<EncodedRows> {
-    const rows = await ofSource(data, () => inSlices(this.#encode(data, native, purpose), { check }))
+    const rows = await ofSource(data, () => inSlices(this.#encode(data, native, purpose, sampling), { check }))
     try {
       check()
     } catch (error) {
@@ -118,17 +121,22 @@ export class DataEncoder {
   }
 
   /** @internal The columns that a dataset becomes, in an order that depends on the purpose alone. */
-  *sourcesOf(data: Dataset, purpose: Purpose): Sliced<{ readonly sources: ColumnSource[]; readonly targets: Targets[] }> {
+  *sourcesOf(
+    data: Dataset,
+    purpose: Purpose,
+    sampling?: NegativeSampling,
+  ): Sliced<{ readonly sources: ColumnSource[]; readonly targets: Targets[] }> {
     const features = this.encoders.map((encoder) => featureSource(encoder, data))
     const targets: Targets[] = []
     const space = new SampleSpace(this.#tasks, data)
     for (const [index, task] of purpose === 'prediction' ? [] : this.#tasks.entries())
       targets.push(yield* targetsOf(task, data, space, purpose, this.fitted[index]))
+    if (sampling !== undefined) yield* sampling.apply(targets, data)
     return { sources: [...features, ...targets.flatMap(targetSources)], targets }
   }
 
-  *#encode(data: Dataset, native: NativeBinding, purpose: Purpose): Sliced<EncodedRows> {
-    const { sources, targets } = yield* this.sourcesOf(data, purpose)
+  *#encode(data: Dataset, native: NativeBinding, purpose: Purpose, sampling: NegativeSampling | undefined): Sliced<EncodedRows> {
+    const { sources, targets } = yield* this.sourcesOf(data, purpose, sampling)
     const columns = createColumns(
       native,
       sources.map(({ spec }) => spec),

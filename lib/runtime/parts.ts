@@ -23,6 +23,8 @@ export function isStream(value: unknown): value is RowStream {
 export interface Part {
   readonly data: Dataset
   readonly before: number
+  /** For some rows of a part: the number in the part. */
+  readonly rowOf?: ((row: number) => number) | undefined
 }
 
 /** How often a source that has not answered yet is asked whether it should still. In milliseconds. */
@@ -91,12 +93,12 @@ export class Parts {
 }
 
 /** Does something with a part. An error about one of its rows then says which row of all it is. */
-export async function ofPart<Result>({ data, before }: Part, work: () => Promise<Result>): Promise<Result> {
+export async function ofPart<Result>({ data, before, rowOf }: Part, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work()
   } catch (error) {
     if (!(error instanceof DataError) || error.row === undefined) throw error
-    const row = Math.max(before + error.row, data.sourceRow(error.row))
+    const row = Math.max(before + (rowOf?.(error.row) ?? error.row), data.sourceRow(error.row))
     throw row === error.row ? error : inContext(error, { after: `; it is row ${row} of all` })
   }
 }

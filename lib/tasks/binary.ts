@@ -63,7 +63,8 @@ export interface BinaryOptions extends LabelOptions {
   readonly focal?: { readonly gamma?: number | undefined; readonly alpha?: number | undefined } | undefined
   /**
    * In (0, 1]: the share of negative rows that was kept when the data were sampled; all positive rows were. Predictions are those of all
-   * rows: log(negativeRate) is added to their logit. Losses take the sampled rows as they are, without it. Default 1.
+   * rows: log(negativeRate) is added to their logit. Losses take the sampled rows as they are, without it. `sampleNegatives` of `fit`
+   * leaves the other negative rows out itself. Default 1.
    */
   readonly negativeRate?: number | undefined
   /**

@@ -51,6 +51,14 @@ export interface StreamOptions {
   readonly scratch?: FilePath | undefined
 }
 
+/** How negative rows are left out of training. */
+export interface SampleNegativesOptions {
+  /** Columns that together tell rows apart, such as those of a user and an item. A hash of their values decides. */
+  readonly by: string | readonly string[]
+  /** An integer in [0, 2^32): other seeds keep other rows. Default 0. */
+  readonly seed?: number | undefined
+}
+
 /** The options of `fit` that are plain data, those of measuring for the validation rows. A configuration file may have them too. */
 export interface FitSettings extends MeasuringOptions {
   /** Rows per step. Default 1024. The last batch of an epoch may be smaller. */
@@ -93,6 +101,12 @@ export interface FitSettings extends MeasuringOptions {
    * Default: 1 for all.
    */
   readonly rates?: ByGroup<number> | undefined
+  /**
+   * Leaves negative rows out of training, in every epoch the same ones: a binary task with `negativeRate: r` keeps a label 0 with probability
+   * r, and its other labels. A label that is left out is as if it were missing, and rows without any label are dropped. All tasks share the
+   * draw of a row. Vocabularies and means are those of all rows. Default: all rows train.
+   */
+  readonly sampleNegatives?: SampleNegativesOptions | undefined
   /** How rows are read that come in parts. A dataset does not need it. */
   readonly stream?: StreamOptions | undefined
   /** Limits gradients before the optimizers see them. Default: no limit. */
@@ -157,6 +171,18 @@ const settings = {
   dataPlacement: z.enum(['auto', 'device', 'host']).default('auto'),
   freeze: frozen(z.array(z.string() as unknown as z.ZodType<WeightGroup, WeightGroup>)).default([]),
   rates: z.record(z.string(), amount.gt(0).optional()).default({}) as unknown as z.ZodType<ByGroup<number>>,
+  sampleNegatives: z
+    .strictObject({
+      by: z
+        .union([z.string().min(1), frozen(z.array(z.string().min(1)).min(1))])
+        .transform((by) => (typeof by === 'string' ? [by] : by)),
+      seed: z
+        .int()
+        .min(0)
+        .max(2 ** 32 - 1)
+        .default(0),
+    })
+    .optional(),
   stream: z
     .strictObject({
       memory: z

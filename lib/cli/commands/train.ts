@@ -89,7 +89,10 @@ async function trained(model: Model, config: Config, flags: Flags, done: Done, s
   if (flags.quiet !== true) note(`reading ${flags.data}`)
   const measuring = measuringFrom({}, config.fit)
   const types = flags.from === undefined ? {} : await typesOf(flags.from)
-  const reading = { ...model.csvOptions({ labels: true, groups: measuring.groups }), ...types, signal }
+  const read = model.csvOptions({ labels: true, groups: measuring.groups })
+  const { by = [] } = config.fit.sampleNegatives ?? {}
+  const columns = [...read.columns, ...(typeof by === 'string' ? [by] : by)]
+  const reading = { ...read, ...types, columns, signal }
   const split = await (flags.stream === true ? streamed : inMemory)(flags.data, reading, config)
   if (config.split !== undefined && flags.quiet !== true) note(splitLine(split))
   let trainRows = 0
