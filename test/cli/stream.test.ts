@@ -64,6 +64,10 @@ it('takes the options of the configuration, and refuses splits that need all row
   const scratch = mkdtempSync(join(tmpdir(), 'multigate-scratch-'))
   const few = train({ fit: { ...config.fit, stream: { memory: 8192, scratch } } }, '--stream', '--no-save')
   expect(few).toMatchObject({ rows: { train: 900 }, epochs: 2 })
+  // The key of the sample is no column of the model.
+  const tasks = [{ kind: 'binary', name: 'click', negativeRate: 0.1 }]
+  const sampled = train({ tasks, fit: { ...config.fit, sampleNegatives: { by: 'id' } } }, '--stream', '--no-save')
+  expect((sampled['rows'] as { train: number }).train).toBeLessThan(600)
   expect(readdirSync(scratch)).toEqual([])
   writeFileSync(
     join(folder, 'config.json'),
