@@ -92,7 +92,7 @@ export {
   type SingleTaskOptions,
 } from './model/classes.js'
 export type { GateDescription, ModelDescription, TableDescription } from './model/describe.js'
-export type { ExplainedFeature, ExplainedTask, ExplainOptions, Explanation } from './model/explain.js'
+export type { ExplainedFeature, ExplainedTask, ExplainOptions, Explanation, LogitOf, RawValue } from './model/explain.js'
 export type {
   Importance,
   ImportanceOptions,
@@ -100,7 +100,17 @@ export type {
 } from './model/importance.js'
 export { loadModel } from './model/load.js'
 export type { CallOptions, EvaluateOptions, Model, ModelInput, Scores } from './model/model.js'
-export { type ChoiceOf, integers, logUniform, type Numbers, type OneOf, oneOf, type Space, uniform } from './model/space.js'
+export {
+  type ChoiceOf,
+  integers,
+  logUniform,
+  type Numbers,
+  type OneOf,
+  oneOf,
+  type Plain,
+  type Space,
+  uniform,
+} from './model/space.js'
 export {
   type Setting,
   type Trial,

@@ -50,13 +50,14 @@ export const explainSchema = z.strictObject({
   signal: signalOption,
 })
 
-type Raw = ReturnType<typeof rowValue>
+/** A value as a dataset has it. */
+export type RawValue = ReturnType<typeof rowValue>
 
 /** What became of a row's value. `value` is the value as the dataset has it, null if it is missing; booleans are 0 and 1. */
 export type ExplainedFeature =
   | {
       readonly kind: 'sparse'
-      readonly value: Raw
+      readonly value: RawValue
       /** The row of the feature's table. */
       readonly id: number
       /** `'known'`: in the vocabulary, or its own id. `'unknown'` and `'missing'` values share an id. */
@@ -68,7 +69,7 @@ export type ExplainedFeature =
     }
   | {
       readonly kind: 'sequence'
-      readonly value: Raw
+      readonly value: RawValue
       /** Rows of the feature's table for the last `maxLength` items, without the zeros at the end. An unknown or missing item has id 0. */
       readonly ids: readonly number[]
       /** The same items in the vocabulary, if there is one; null for id 0. */
@@ -78,14 +79,14 @@ export type ExplainedFeature =
     }
   | {
       readonly kind: 'dense'
-      readonly value: Raw
+      readonly value: RawValue
       /** After the transform, as the network takes them. */
       readonly numbers: readonly number[]
       readonly missing: boolean
     }
 
 /** One number for a binary task. For others one, or a list: one per class, or what a regression task with such a loss makes its number of. */
-type LogitOf<Kind> = Kind extends 'binary' ? number : number | readonly number[]
+export type LogitOf<Kind> = Kind extends 'binary' ? number : number | readonly number[]
 
 /** What a task's prediction is made of. The sum of `base` and all contributions is `logit`, up to rounding. */
 export interface ExplainedTask<Kind = Task['kind']> {
@@ -335,7 +336,7 @@ function featureOf(encoder: Encoder, data: Dataset, row: number): ExplainedFeatu
   }
 }
 
-function isMissing(value: Raw): boolean {
+function isMissing(value: RawValue): boolean {
   return value === null || (Array.isArray(value) && value.length === 0)
 }
 

@@ -27,7 +27,8 @@ export type ChoiceOf<Ranges extends Space> = {
   readonly [Name in keyof Ranges]: Ranges[Name] extends OneOf<infer Value> ? Value : number
 }
 
-type Plain = string | number | boolean | null | readonly Plain[] | { readonly [key: string]: Plain }
+/** Plain data, as JSON has them. */
+export type Plain = string | number | boolean | null | readonly Plain[] | { readonly [key: string]: Plain }
 
 /**
  * One of these values, each as likely as the others: plain data, as JSON has them.
