@@ -51,7 +51,7 @@ export const explainSchema = z.strictObject({
 })
 
 /** A value as a dataset has it. */
-export type RawValue = ReturnType<typeof rowValue>
+export type RawValue = number | string | null | (number | string | null)[]
 
 /** What became of a row's value. `value` is the value as the dataset has it, null if it is missing; booleans are 0 and 1. */
 export type ExplainedFeature =
