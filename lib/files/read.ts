@@ -158,16 +158,21 @@ export class ModelFile {
    */
   async readMoments(
     { bindings, spec }: LoweredProgram,
-    { weights: memories }: NetworkRunner,
+    { weights: memories, network }: NetworkRunner,
     before?: { readonly network: Network; readonly kept: KeptRows },
   ): Promise<void> {
     const moments = Object.entries(bindings).filter(([memory]) => memory.startsWith('moment'))
-    const tables = new Map(before?.network.tables.map(({ name, rows, dim }) => [name, rows * dim]))
-    const elements = (memory: string, buffer: number): number =>
-      tables.get(tableOf(memory)) ?? (spec.buffers[buffer]?.width ?? 0) * (spec.buffers[buffer]?.count ?? 0)
-    for (const [memory, buffer] of moments) this.#checkShape(momentTensor(memory), [elements(memory, buffer)])
-    for (const [memory] of moments) {
-      const kept = before?.kept(`table:${tableOf(memory)}`)
+    const tables = new Map(before?.network.tables.map(({ name, rows }) => [name, rows]))
+    const rowsNow = new Map(network.tables.map(({ name, rows }) => [name, rows]))
+    const elements = (buffer: number): number => (spec.buffers[buffer]?.width ?? 0) * (spec.buffers[buffer]?.count ?? 0)
+    // Some moments have one number per row, and not one per weight.
+    const perRow = (memory: string, buffer: number): number => elements(buffer) / (rowsNow.get(tableOf(memory)) ?? 1)
+    for (const [memory, buffer] of moments) {
+      const rows = tables.get(tableOf(memory))
+      this.#checkShape(momentTensor(memory), [rows === undefined ? elements(buffer) : rows * perRow(memory, buffer)])
+    }
+    for (const [memory, buffer] of moments) {
+      const kept = before?.kept(`table:${tableOf(memory)}`, perRow(memory, buffer))
       await this.#copy(momentTensor(memory), { memory, offset: 0 }, memories, kept)
     }
   }
@@ -231,8 +236,11 @@ export class ModelFile {
   }
 }
 
-/** The rows of a table, by the name of its memory, that stay; undefined: all. Each answer serves one pass. */
-export type KeptRows = (memory: string) => Compaction | undefined
+/**
+ * The rows of a table, by the name of its memory, that stay; undefined: all. Each answer serves one pass.
+ * @param width numbers per row. Default: that of the table.
+ */
+export type KeptRows = (memory: string, width?: number) => Compaction | undefined
 
 /** The feature of a table's moment: `userid` of `moment1:userid`. Empty for one of the dense weights. */
 function tableOf(moment: string): string {

@@ -127,10 +127,10 @@ async function drawNew(
 /** The rows that stay in the tables of a network. */
 export function keptRows(old: Network, grown: ReadonlyMap<string, Pick<GrownTable, 'kept'>>): KeptRows {
   const dims = new Map(old.tables.map(({ name, dim }) => [`table:${name}`, { name, dim }]))
-  return (memory) => {
+  return (memory, width) => {
     const table = dims.get(memory)
     const kept = table && grown.get(table.name)?.kept
-    return table && kept && new Compaction(kept, table.dim)
+    return table && kept && new Compaction(kept, width ?? table.dim)
   }
 }
 

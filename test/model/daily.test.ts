@@ -14,6 +14,7 @@ import { readSafetensors, writeSafetensors } from '../../lib/io/safetensors.js'
 import { MMoE } from '../../lib/model/classes.js'
 import { loadModel } from '../../lib/model/load.js'
 import { adam } from '../../lib/optimizers/adam.js'
+import { rowwiseAdagrad } from '../../lib/optimizers/rowwise-adagrad.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import { progress } from '../../lib/report/progress.js'
 import { binary } from '../../lib/tasks/binary.js'
@@ -276,27 +277,51 @@ describe('grow', () => {
     }
   })
 
-  it('rows and moments of values that stay move with them', async () => {
-    const path = await yesterday({ grow: { day: '2026-11-01' }, data: day({ low: 0, high: 10 }) })
-    const middle = await yesterday({ from: path, grow: { day: '2026-11-04' }, data: day({ low: 6, high: 14, seed: 2 }) })
+  it.each([
+    ['adam', fast, { moment1: 4, moment2: 4 }],
+    ['row-wise adagrad', { ...fast, optimizers: { embedding: rowwiseAdagrad({ learningRate: 0.01 }) } }, { moment1: 1 }],
+  ])('rows and moments of values that stay move with them: %s', async (_, options, moments) => {
+    const path = await yesterday({ ...options, grow: { day: '2026-11-01' }, data: day({ low: 0, high: 10 }) })
+    const middle = await yesterday({
+      ...options,
+      from: path,
+      grow: { day: '2026-11-04' },
+      data: day({ low: 6, high: 14, seed: 2 }),
+    })
     const last = newPath()
     using net = model()
     const grow = { day: '2026-11-05', evictAfter: 2 }
     const callbacks = [checkpoint({ path: last })]
     // Only user 13 has rows: the lazy update moves no other row.
     const today = Dataset.fromColumns({ ...columns({ rows: 40 }), user: Array(40).fill(13), tags: Array(40).fill('t13') })
-    await net.fit(today, { ...fast, from: middle, grow, callbacks })
+    await net.fit(today, { ...options, from: middle, grow, callbacks })
     const [before, after] = [await tensorsOf(middle), await tensorsOf(last)]
     const [olds, news] = [before, after].map((file) => [...(file.get('vocabulary.user.values') ?? [])]) as [number[], number[]]
     expect(news).toEqual(olds.filter((id) => id >= 6))
-    for (const name of ['embedding.user', 'training.moment1:user', 'training.moment2:user']) {
-      const rowOf = (file: Contents, row: number) => file.get(name)?.slice(4 * row, 4 * row + 4)
-      expect(after.get(name)).toHaveLength(4 * (news.length + 1))
+    const widths = Object.entries(moments).map(([name, width]) => [`training.${name}:user`, width] as const)
+    for (const [name, width] of [['embedding.user', 4] as const, ...widths]) {
+      const rowOf = (file: Contents, row: number) => file.get(name)?.slice(width * row, width * row + width)
+      expect(after.get(name)).toHaveLength(width * (news.length + 1))
       expect(rowOf(after, 0)).toEqual(rowOf(before, 0))
       for (const [at, id] of news.entries()) {
         if (id !== 13) expect(rowOf(after, at + 1), `${name} ${id}`).toEqual(rowOf(before, olds.indexOf(id) + 1))
       }
     }
+  })
+
+  it('an average of the weights begins anew, from the average of the day before', async () => {
+    const ema = { decay: 0.9 }
+    const path = await yesterday({ ema, grow: true })
+    using net = model()
+    const unmoved = { ...fast, optimizer: adam({ learningRate: 0 }) }
+    await net.fit(day({ low: 10, high: 30, seed: 2 }), { ...unmoved, ema, from: path, grow: true })
+    const [before, after] = [await tensorsOf(path), await contents(net)]
+    const table = [...(before.get('embedding.user') ?? [])]
+    expect([...(after.get('embedding.user') ?? [])].slice(0, table.length)).toEqual(table)
+    expect([...(after.get('embedding.user') ?? [])].slice(table.length).filter((value) => value === 0)).toEqual([])
+    const dense = [...after].filter(([name]) => !/^(embedding|vocabulary)\./.test(name))
+    expect(dense.length).toBeGreaterThan(5)
+    for (const [name, values] of dense) expect(values, name).toEqual(before.get(name))
   })
 
   it('a value that comes back after it was evicted gets other first weights', async () => {

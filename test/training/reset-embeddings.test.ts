@@ -79,6 +79,16 @@ describe('resetEmbeddings', () => {
     expect(await contents(other)).toEqual(expected)
   })
 
+  it('begins the average of the tables anew too, and goes on with that of the dense weights', async () => {
+    const plain = await trained({ ...still, ...resetting, epochs: 3 })
+    expect(await trained({ ...still, ...resetting, epochs: 3, ema: { decay: 0.9 } })).toEqual(plain)
+    const options = { ...resetting, batchSize: 128, optimizer: adam({ learningRate: 0.01 }), ema: { decay: 0.9 } }
+    const whole = await trained({ ...options, epochs: 4 })
+    const path = newPath()
+    await trained({ ...options, epochs: 2, callbacks: [checkpoint({ path })] })
+    expect(await trained({ ...options, epochs: 4, resume: path })).toEqual(whole)
+  })
+
   it('leaves frozen tables as they are', async () => {
     const all = await trained({ ...still, ...resetting, freeze: ['embedding.city'], epochs: 3 })
     const one = await trained({ ...still })
