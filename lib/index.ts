@@ -39,6 +39,7 @@ export {
 } from './core/errors.js'
 export type { FilePath } from './core/path.js'
 export type { Signal } from './core/slices.js'
+export type { Temperature, TemperatureSchedule } from './core/temperature.js'
 export type { ArrowTable, ArrowVector } from './data/arrow.js'
 export type { ScalarValue, Value } from './data/builder.js'
 export type { ColumnsOptions } from './data/column-selection.js'

@@ -4,6 +4,7 @@
 import type { Initializer } from '../native/binding.js'
 import { ArgumentError } from './errors.js'
 import { mostTensors } from './limits.js'
+import type { Temperature } from './temperature.js'
 
 /** The regulariser and initialiser group of a tensor. */
 export type ParameterGroup = 'expert' | 'gate' | 'tower' | 'bottom'
@@ -19,7 +20,12 @@ export interface Tensor {
   /** The task whose tower it belongs to. */
   readonly task?: string | undefined
   readonly initializer: Initializer
-  /** The Philox streams of its initial values: one per leading slice of a stacked tensor (each expert has its own), else one. */
+  /** If it is given, the tensor is square and no optimizer trains it: 1 / temperature on its diagonal, else zeros. `fit` follows the schedule. */
+  readonly temperature?: Temperature | undefined
+  /**
+   * The Philox streams of its initial values: one per leading slice of a stacked tensor (each expert has its own), none for a temperature,
+   * else one.
+   */
   readonly streams: readonly number[]
 }
 
@@ -40,6 +46,7 @@ export interface TensorSpec {
   readonly role: 'kernel' | 'bias'
   readonly task?: string | undefined
   readonly initializer: Initializer
+  readonly temperature?: Temperature | undefined
   /** Draws each leading slice from its own stream. Identical experts would get identical gradients for ever. */
   readonly stacked?: boolean | undefined
 }
@@ -52,6 +59,11 @@ const alignment = 16
 /** Product of a shape. */
 export function elementsOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1)
+}
+
+/** How many numbers an optimizer may train. */
+export function trainedElements(tensors: readonly Tensor[]): number {
+  return tensors.reduce((sum, { shape, temperature }) => sum + (temperature === undefined ? elementsOf(shape) : 0), 0)
 }
 
 export class Layout {
@@ -81,7 +93,8 @@ export class Layout {
         `model: expected at most ${mostTensors} tensors, found more (the last is ${spec.name}); use fewer layers, experts, levels or tasks`,
       )
     }
-    const tensor = { ...spec, offset: this.#elements, streams: this.#draw(stacked ? (spec.shape[0] ?? 1) : 1) }
+    const streams = spec.temperature !== undefined ? 0 : stacked ? (spec.shape[0] ?? 1) : 1
+    const tensor = { ...spec, offset: this.#elements, streams: this.#draw(streams) }
     // No bit operations: a store may exceed 2^31 elements.
     this.#elements += Math.ceil(elementsOf(spec.shape) / alignment) * alignment
     this.#tensors.push(tensor)

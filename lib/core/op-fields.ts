@@ -155,6 +155,24 @@ export type DropoutOpFields = {
 }
 
 /**
+ * Noise on the logits of one gate: y[n,e] = x + deviation z, or -1e30 if the element is dropped. Column pair k of a row takes the words
+ * w0..w3 of Philox4x32-10: key = (seed low, stream), counter = (first_row + row, step, k, seed high | 3 << 22). Column 2k + i is
+ * dropped if w[2+i] < T, T = dropout 2^32, rounded to nearest, at most 2^32 - 1. If that would drop all columns of a row, it drops none.
+ * z is normal (Box and Muller): u = (2 floor(w0 / 2^9) + 1) / 2^24, t = (2 floor((w1 mod 2^30) / 2^7) + 1) / 2^24, z_2k = +-sqrt(-2 ln u)
+ * cos(pi t / 2), z_2k+1 = +-sqrt(-2 ln u) sin(pi t / 2); bits 31 and 30 of w1 are the two signs, 1 for minus. deviation >= 0,
+ * 0 <= dropout < 1; the rest as in dropout. The gradient by x is dy wherever a softmax follows, because that gives dropped elements none.
+ */
+export type GateNoiseOpFields = {
+  readonly x: View
+  readonly y: View
+  readonly seed: number
+  readonly stream: number
+  readonly step: number
+  readonly deviation: number
+  readonly dropout: number
+}
+
+/**
  * The fields that all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`. Scalar output
  * `loss` += sum(w m l) / D, without the task weight. Gradients include task_weight, a scalar input that is a finite float32; if it is
  * absent, there is no gradient. If D = 0, no row counts: loss and gradient are 0. label, weight [n,1]; weight and the gradients are
@@ -458,6 +476,7 @@ export interface OpFields {
   readonly fusion_forward: FusionForwardOpFields
   readonly fusion_backward: FusionBackwardOpFields
   readonly dropout: DropoutOpFields
+  readonly gate_noise: GateNoiseOpFields
   readonly binary_loss: BinaryLossOpFields
   readonly binary_predict: BinaryPredictOpFields
   readonly product_loss: ProductLossOpFields
@@ -496,6 +515,7 @@ export const phaseOf = {
   fusion_forward: 'rows',
   fusion_backward: 'rows',
   dropout: 'rows',
+  gate_noise: 'rows',
   binary_loss: 'rows',
   binary_predict: 'rows',
   product_loss: 'rows',

@@ -26,11 +26,16 @@ export interface DenseStack {
   forward(tape: Tape, x: Signal): Signal
 }
 
-export interface DenseLayer {
+/** A layer with or without a bias. */
+export interface AnyDenseLayer {
   readonly kernel: Tensor
-  readonly bias: Tensor
+  readonly bias?: Tensor | undefined
   readonly units: number
   readonly activation: Activation
+}
+
+export interface DenseLayer extends AnyDenseLayer {
+  readonly bias: Tensor
 }
 
 /** Declares the tensors of a stack. */
@@ -72,15 +77,23 @@ function declareLayer(
   return { kernel, bias, units, activation: index < hiddenUnits.length ? activation : 'linear' }
 }
 
+/** The tensors of a layer. */
+export function tensorsOf({ kernel, bias }: AnyDenseLayer): Tensor[] {
+  return bias === undefined ? [kernel] : [kernel, bias]
+}
+
 /** y = activation(x kernel + bias), written to `y` if given. */
 export function denseForward(
   tape: Tape,
   x: Signal,
-  layer: DenseLayer,
-  y: Signal = tape.signal(layer.units, tape.learns([x], [layer.kernel, layer.bias])),
+  layer: AnyDenseLayer,
+  y: Signal = tape.signal(layer.units, tape.learns([x], tensorsOf(layer))),
 ): Signal {
   const { program } = tape
-  const parameters = { kernel: program.parameter(layer.kernel), bias: program.parameter(layer.bias) }
+  const parameters = {
+    kernel: program.parameter(layer.kernel),
+    bias: layer.bias === undefined ? null : program.parameter(layer.bias),
+  }
   const z = tape.training && needsPreActivation(layer.activation) ? program.activation(layer.units) : null
   const fields = { x: x.value, ...parameters, z, y: y.value, activation: activationCodes[layer.activation] }
   program.op('dense_forward', fields)

@@ -2,9 +2,11 @@
 
 import { type InitializerOption, initializerOf, zeros } from '../core/initializers.js'
 import type { Layout, ParameterGroup, Tensor } from '../core/layout.js'
+import type { Temperature } from '../core/temperature.js'
 import { expertsByStream, type Topology } from '../core/topology.js'
 import type { Initializer } from '../native/binding.js'
 import type { DenseLayer } from './dense.js'
+import type { GateNoise } from './tape.js'
 
 export interface MixtureOptions {
   readonly topology: Topology
@@ -16,6 +18,14 @@ export interface MixtureOptions {
   readonly gateNames: readonly string[]
   readonly expertInitializer: InitializerOption
   readonly gateInitializer: InitializerOption
+  /** What changes the gates' logits. Default: nothing but the topology's temperature. */
+  readonly steering?: GateSteering | undefined
+}
+
+/** Logits of gates with noise in training, divided by a temperature that the weights hold. */
+export interface GateSteering {
+  readonly temperature: Temperature
+  readonly noise: GateNoise
 }
 
 /** One layer of all experts. */
@@ -38,11 +48,16 @@ export interface MixtureTensors {
   readonly gateKernel: readonly Tensor[]
   /** One per gate, [experts seen]; empty without gate biases. */
   readonly gateBias: readonly Tensor[]
+  /** One per gate with steering, [experts seen, experts seen]: 1 / temperature on the diagonal. Else empty. */
+  readonly gateTemperature: readonly Tensor[]
 }
 
-/** Declares `expert.kernel`, `expert.bias`, `gate.<name>.kernel` and `.bias`; hidden layers as `expert.hidden.<layer>.kernel`. */
+/**
+ * Declares `expert.kernel`, `expert.bias`, `gate.<name>.kernel` and `.bias`, and `.temperature` with steering; hidden layers as
+ * `expert.hidden.<layer>.kernel`.
+ */
 export function declareTensors(layout: Layout, options: MixtureOptions): MixtureTensors {
-  const { topology, prefix = '', gateNames, gateInitializer } = options
+  const { topology, prefix = '', gateNames, gateInitializer, steering } = options
   const { streams, gates, units } = topology
   const widths = [...topology.expertHiddenUnits, units]
   const layers = widths.map((width, layer) => {
@@ -56,7 +71,8 @@ export function declareTensors(layout: Layout, options: MixtureOptions): Mixture
     const initializer = initializerOf(gateInitializer, inputDim, seen.length)
     const kernel = declare(layout, 'gate', 'kernel', `${name}.kernel`, [inputDim, seen.length], initializer)
     const bias = topology.gateBias ? [declare(layout, 'gate', 'bias', `${name}.bias`, [seen.length], zeros)] : []
-    return { hidden, kernel, bias }
+    const temperature = steering ? [declareTemperature(layout, `${name}.temperature`, seen.length, steering.temperature)] : []
+    return { hidden, kernel, bias, temperature }
   })
   const expert = layers.pop()
   if (expert === undefined) throw new Error('an expert has no layer')
@@ -66,6 +82,7 @@ export function declareTensors(layout: Layout, options: MixtureOptions): Mixture
     gateHidden: gateLayers.map(({ hidden }) => hidden),
     gateKernel: gateLayers.map(({ kernel }) => kernel),
     gateBias: gateLayers.flatMap(({ bias }) => bias),
+    gateTemperature: gateLayers.flatMap(({ temperature }) => temperature),
   }
 }
 
@@ -107,6 +124,10 @@ function declareGateHidden(
     inputDim = units
     return { kernel, bias, units, activation: topology.activation }
   })
+}
+
+function declareTemperature(layout: Layout, name: string, experts: number, temperature: Temperature): Tensor {
+  return layout.tensor({ name, shape: [experts, experts], group: 'gate', role: 'kernel', initializer: zeros, temperature })
 }
 
 function declare(

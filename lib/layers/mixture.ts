@@ -1,13 +1,15 @@
 // The mixture layer lowers a topology to the fused op. One op does all experts, gate logits, softmax and weighted sums, in each
 // direction. Hidden layers of experts and gates are dense ops before it, and their outputs become streams.
+// With steering the gates' logits are such an output too. The gates of the fused op then only divide by the temperature: their kernels are
+// diagonal. So the temperature is a weight, which every program, copy and file has, and noise comes before it.
 
 import { activationCodes, needsPreActivation } from '../core/activation.js'
 import { elementsOf, type Layout, type Tensor } from '../core/layout.js'
 import type { MixtureTopologyFields, OpFields, OptionalView, View } from '../core/op-fields.js'
 import { columnsOf, type ProgramBuilder } from '../core/program.js'
 import { expertPositions, gateWidths, type Topology } from '../core/topology.js'
-import { denseForward } from './dense.js'
-import { declareTensors, type MixtureOptions, type MixtureTensors } from './mixture-tensors.js'
+import { type AnyDenseLayer, denseForward, tensorsOf } from './dense.js'
+import { declareTensors, type GateSteering, type MixtureOptions, type MixtureTensors } from './mixture-tensors.js'
 import { Signal, type Tape, type WatchedGate } from './tape.js'
 
 /** Where forward writes results that the caller needs. */
@@ -28,11 +30,13 @@ export class Mixture {
   readonly topology: Topology
   readonly tensors: MixtureTensors
   readonly #gateNames: readonly string[]
+  readonly #steering: GateSteering | undefined
 
   /** Declares the tensors. */
   constructor(layout: Layout, options: MixtureOptions) {
     this.topology = options.topology
     this.#gateNames = options.gateNames
+    this.#steering = options.steering
     this.tensors = declareTensors(layout, options)
   }
 
@@ -50,7 +54,7 @@ export class Mixture {
   get #own(): Tensor[] {
     const { expertHidden, expert, gateHidden, gateKernel, gateBias } = this.tensors
     const experts = [...expertHidden, expert].flatMap(({ kernel, bias }) => [...kernel, bias])
-    const gates = gateHidden.flat().flatMap(({ kernel, bias }) => [kernel, bias])
+    const gates = gateHidden.flat().flatMap(tensorsOf)
     return [...experts.flatMap((tensor) => tensor ?? []), ...gates, ...gateKernel, ...gateBias]
   }
 
@@ -145,7 +149,7 @@ export class Mixture {
       return known
     }
     // Without hidden layers streams keep their numbers, including those that nothing reads.
-    if (expertHiddenUnits.length + gateHiddenUnits.length === 0)
+    if (expertHiddenUnits.length + gateHiddenUnits.length === 0 && this.#steering === undefined)
       streams.forEach((signal, stream) => numberOf(`stream ${stream}`, signal))
     const positions = expertPositions(this.topology)
     const expertStream = experts.map(({ stream }, expert) => {
@@ -155,9 +159,21 @@ export class Mixture {
     const gateStream = gates.map(({ stream }, gate) => {
       const layers = at(this.tensors.gateHidden, gate)
       const input = layers.reduce((x, layer) => tape.dropout(denseForward(tape, x, layer), 'gate'), at(streams, stream))
-      return numberOf(gateHiddenUnits.length > 0 ? `gate ${gate}` : `stream ${stream}`, input)
+      if (this.#steering === undefined) return numberOf(gateHiddenUnits.length > 0 ? `gate ${gate}` : `stream ${stream}`, input)
+      return numberOf(`gate ${gate}`, tape.gateNoise(denseForward(tape, input, this.#logits(gate)), this.#steering.noise))
     })
     return { streams: read, fields: this.#fields(tape.program, read, expertStream, gateStream) }
+  }
+
+  /** The layer that makes a gate's logits. */
+  #logits(gate: number): AnyDenseLayer {
+    const { gateKernel, gateBias } = this.tensors
+    return {
+      kernel: at(gateKernel, gate),
+      bias: gateBias[gate],
+      units: at(gateWidths(this.topology), gate),
+      activation: 'linear',
+    }
   }
 
   /** Input of an expert's last layer: its stream, or its own hidden layers. `first`: its index among the experts of its stream. */
@@ -181,7 +197,8 @@ export class Mixture {
     gateStream: number[],
   ): MixtureTopologyFields {
     const { gates, units, activation, gateTemperature } = this.topology
-    const { expert, gateKernel, gateBias } = this.tensors
+    const { expert, gateKernel, gateBias, gateTemperature: diagonals } = this.tensors
+    const steered = this.#steering !== undefined
     const offsets = [0]
     for (const width of gateWidths(this.topology)) offsets.push((offsets.at(-1) ?? 0) + width)
     const firstOn = new Map<number, number>()
@@ -196,8 +213,8 @@ export class Mixture {
       gateExpert: gates.flatMap((gate) => gate.experts),
       expertKernel: streams.map((_, stream) => this.#expertKernel(program, firstOn.get(stream))),
       expertBias: program.parameter(expert.bias),
-      gateKernel: gateKernel.map((tensor) => program.parameter(tensor)),
-      gateBias: gateBias.map((tensor) => program.parameter(tensor)),
+      gateKernel: (steered ? diagonals : gateKernel).map((tensor) => program.parameter(tensor)),
+      gateBias: (steered ? [] : gateBias).map((tensor) => program.parameter(tensor)),
       units,
       activation: activationCodes[activation],
       temperature: gateTemperature,

@@ -82,6 +82,14 @@ export interface Dropout {
   readonly seed: number
 }
 
+/** Noise on the logits of gates in training. */
+export interface GateNoise {
+  /** Standard deviation of what is added to each logit. */
+  readonly deviation: number
+  /** Probability that an expert has no weight for a row. */
+  readonly dropout: number
+}
+
 /** Whether a tensor or a table stays as it is. */
 export type IsFrozen = (weights: Tensor | Table) => boolean
 
@@ -119,6 +127,8 @@ export class Tape {
   #representation: Representation | undefined
   /** Count of signals that dropout may follow. Each has its own random numbers. */
   #dropped = 0
+  /** Count of gates that may have noise. */
+  #gates = 0
 
   constructor(
     program: ProgramBuilder,
@@ -165,6 +175,24 @@ export class Tape {
       const { view: dx, accumulate } = x.target()
       if (accumulate === 1) throw new Error('a signal with dropout has another reader')
       if (dx !== null) this.program.op('dropout', { x: columnsOf(dy, 0, dx.width), y: dx, ...draw })
+    })
+    return y
+  }
+
+  /** Applies noise to the logits of a gate; outside training, or without noise, returns `x` itself. Nothing else may read `x`. */
+  gateNoise(x: Signal, { deviation, dropout }: GateNoise): Signal {
+    const stream = this.#gates++
+    if (!this.training || (deviation === 0 && dropout === 0)) return x
+    const y = this.signal(x.value.width, x.learns)
+    const draw = { seed: this.#dropout.seed, stream, step: this.program.scalar('draw') }
+    this.program.op('gate_noise', { x: x.value, y: y.value, ...draw, deviation, dropout })
+    this.record(() => {
+      const dy = y.gradient()
+      if (dy === null) return
+      const { view: dx, accumulate } = x.target()
+      if (accumulate === 1) throw new Error('logits with noise have another reader')
+      // The softmax gives dropped experts a gradient of 0.
+      if (dx !== null) this.program.op('copy_columns', { x: dy, y: dx })
     })
     return y
   }

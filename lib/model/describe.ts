@@ -1,6 +1,6 @@
 // A built model as plain data for tools, without weights and vocabularies.
 
-import { elementsOf } from '../core/layout.js'
+import { elementsOf, trainedElements } from '../core/layout.js'
 import type { ModelConfig } from '../files/format.js'
 import { featuresOfGate, type GateFeatures } from '../models/gate-features.js'
 import type { DataEncoder } from '../runtime/encode.js'
@@ -53,7 +53,8 @@ export interface ModelDescription {
 /** Describes a built model. */
 export function describe(config: ModelConfig, encoder: DataEncoder, { network, compute }: NetworkRunner): ModelDescription {
   const weights = weightsOf(network).map(({ name, shape }) => ({ name, shape }))
-  const parameters = weights.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
+  const elements = weights.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
+  const ofTables = network.tables.reduce((sum, { rows, dim }) => sum + rows * dim, 0)
   const { gateFeatures = {} } = config.options as { readonly gateFeatures?: GateFeatures }
   const elementBytes = compute.element.BYTES_PER_ELEMENT
   return {
@@ -74,7 +75,7 @@ export function describe(config: ModelConfig, encoder: DataEncoder, { network, c
     }),
     tables: network.tables.map(({ name, rows, dim }) => ({ feature: name, rows, dim, bytes: rows * dim * elementBytes })),
     weights,
-    parameters,
-    bytes: parameters * elementBytes,
+    parameters: trainedElements(network.parameters.tensors) + ofTables,
+    bytes: elements * elementBytes,
   }
 }

@@ -4,6 +4,7 @@ import type { Fusion } from '../core/fusion.js'
 import type { Topology } from '../core/topology.js'
 import { fuse } from '../layers/fusion.js'
 import { Mixture, sharedGate } from '../layers/mixture.js'
+import type { GateSteering } from '../layers/mixture-tensors.js'
 import type { Signal, Tape } from '../layers/tape.js'
 import { GateInputs } from './gate-features.js'
 import type { Body, BodyContext } from './lowering.js'
@@ -17,8 +18,15 @@ export function layerOptions({ expertHiddenUnits, gateHiddenUnits, activation, g
     gateHiddenUnits,
     activation: activation.expert,
     gateBias,
-    gateTemperature,
+    gateTemperature: typeof gateTemperature === 'number' ? gateTemperature : 1,
   }
+}
+
+/** How the logits of gates change beyond a constant temperature; undefined: not at all. */
+function steeringOf({ gateTemperature, gateNoise, gateDropout }: ExpertOptions): GateSteering | undefined {
+  const scheduled = typeof gateTemperature !== 'number'
+  if (!scheduled && gateNoise === 0 && gateDropout === 0) return undefined
+  return { temperature: scheduled ? gateTemperature : 1, noise: { deviation: gateNoise, dropout: gateDropout } }
 }
 
 /** A body of one level. Gates are named after tasks; an extra gate is named `shared`. */
@@ -65,5 +73,6 @@ function mixtureOf(
     gateNames,
     expertInitializer: options.initializers.expert,
     gateInitializer: options.initializers.gate,
+    steering: steeringOf(options),
   })
 }

@@ -75,6 +75,18 @@ const dropoutPerGroup = z.strictObject({
   mix: fraction.default(0),
 })
 
+/** Within float32, and so that 1 / temperature divides what dropout leaves of a logit without overflow. */
+const temperature = float32.min(1e-6).max(1e6)
+
+const temperatureSchedule = z
+  .strictObject({
+    schedule: z.enum(['linear', 'exponential', 'cosine']),
+    start: temperature,
+    end: temperature.default(1),
+    epochs: z.int().min(1),
+  })
+  .overwrite((schedule) => Object.freeze(schedule))
+
 /** Options of every model, without features and tasks. */
 export const commonOptions = {
   /** The block between the features and the experts. `'mlp'`: dense layers. Default `'mlp'`. */
@@ -131,8 +143,18 @@ export const expertOptions = {
   gateHiddenUnits: hiddenUnits.default([]),
   /** Whether the gates' softmax layers have a bias. Default false, as in the papers. */
   gateBias: z.boolean().default(false),
-  /** Divisor of the gates' logits. Above 1 they mix more evenly. Default 1. */
-  gateTemperature: float32.positive().default(1),
+  /**
+   * Divisor of the gates' logits: a number, or a schedule by epoch, `{ schedule: 'exponential', start: 5, end: 1, epochs: 10 }`. Above 1 they
+   * mix more evenly. Default 1.
+   */
+  gateTemperature: z.union([float32.positive(), temperatureSchedule]).default(1),
+  /** Standard deviation of the Gaussian noise that training adds to the gates' logits, before their temperature. Default 0. */
+  gateNoise: amount.max(1e6).default(0),
+  /**
+   * Probability that an expert has no weight for a row of a gate in training; the weights of the others sum to 1. If it would leave a row
+   * no expert, the row keeps all. Default 0.
+   */
+  gateDropout: fraction.default(0),
   /**
    * Features that the gates read, side by side and without the bottom, while experts read all: one list of names for all gates, or one per
    * task, `{ like: ['userid'] }`; gates of other tasks then read what the experts read. In a PLE it is for the gates of the first level. Those

@@ -10,9 +10,9 @@ import type { NetworkRunner } from './runner.js'
 /** The sum over all weights with a penalty; it reads no others. It yields after every part. */
 export function* penaltyOfWeights({ network, weights }: NetworkRunner, options: CommonOptions): Sliced<number> {
   let sum = 0
-  for (const { group, role, offset, shape } of network.parameters.tensors) {
+  for (const { group, role, offset, shape, temperature } of network.parameters.tensors) {
     const penalty = penaltyOf(options, group)
-    if (role === 'kernel' && isOn(penalty))
+    if (role === 'kernel' && temperature === undefined && isOn(penalty))
       sum += yield* ofParts(penalty, weights.passing({ memory: 'parameters', offset, shape }))
   }
   for (const { name, rows, dim } of network.tables) {

@@ -6,10 +6,11 @@ import { isMap } from 'node:util/types'
 import { lengthOf, typedArrayName } from '../core/arrays.js'
 import { checkFailed, guarded, invalidArgument, quote } from '../core/check.js'
 import { DisposedError } from '../core/errors.js'
-import { elementsOf, type Table } from '../core/layout.js'
+import { elementsOf, type Table, type Tensor } from '../core/layout.js'
 import { availableBytes, bytesText } from '../core/memory.js'
 import type { LoweredProgram } from '../core/program.js'
 import { inSlices, type Sliced } from '../core/slices.js'
+import { temperatureAfter } from '../core/temperature.js'
 import type { Network } from '../models/network.js'
 import type { FloatArray, Initializer, NativeMemory, NativePlan } from '../native/binding.js'
 import type { Compute } from './compute.js'
@@ -111,6 +112,19 @@ export class WeightMemory {
       return { memory: `table:${name}`, offset: 0, elements: rows * dim, initializer, stream }
     })
     await this.#draw([...tensors, ...rows], seed)
+    this.setTemperatures(parameters.tensors, 0)
+  }
+
+  /** Writes the temperatures of gates for the epoch that follows `epochs` epochs. */
+  setTemperatures(tensors: readonly Tensor[], epochs: number): void {
+    for (const { shape, offset, temperature } of tensors) {
+      if (temperature === undefined) continue
+      const [experts = 0] = shape
+      const kernel = new this.#compute.element(experts * experts)
+      for (let expert = 0; expert < experts; expert += 1)
+        kernel[expert * (experts + 1)] = 1 / temperatureAfter(temperature, epochs)
+      this.write({ memory: 'parameters', offset }, kernel)
+    }
   }
 
   /**

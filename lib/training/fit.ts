@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 
 import { checkInteger, checkObject, guarded, invalidArgument } from '../core/check.js'
 import { seesGpu } from '../core/device.js'
-import { elementsOf } from '../core/layout.js'
+import { trainedElements } from '../core/layout.js'
 import type { FilePath } from '../core/path.js'
 import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
@@ -262,7 +262,10 @@ class Run {
     this.#health.trains()
     const start = performance.now() - 1000 * (within?.seconds ?? 0)
     const resets = this.#run.settings.resetEmbeddings === 'epoch'
-    if (resets && epoch > 1 && within === undefined) await this.#resetEmbeddings()
+    if (within === undefined) {
+      if (resets && epoch > 1) await this.#resetEmbeddings()
+      await this.#setTemperatures()
+    }
     const losses = await this.#loop.epoch(epoch, within)
     await this.#showAverage()
     const seconds = (performance.now() - start) / 1000
@@ -303,6 +306,18 @@ class Run {
       // The average of new weights is these weights.
       await this.#average?.prepare()
       await runner.weights.redraw(trained, drawn.epochs, seed, step.program.initial)
+    })
+  }
+
+  /** Gives the gates the temperature of the next epoch, if it follows a schedule. */
+  async #setTemperatures(): Promise<void> {
+    const { runner, queue, drawn } = this.#run
+    const scheduled = runner.network.parameters.tensors.filter(({ temperature }) => typeof temperature === 'object')
+    if (scheduled.length === 0) return
+    await queue.take(async () => {
+      // No average of temperatures: only the weights may change.
+      await this.#average?.prepare()
+      runner.weights.setTemperatures(scheduled, drawn.epochs)
     })
   }
 
@@ -415,7 +430,7 @@ class Run {
     const { epochs, batchSize } = settings
     const { network, compute } = runner
     const names = tasks.map(({ name }) => name)
-    const tensors = network.parameters.tensors.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
+    const tensors = trainedElements(network.parameters.tensors)
     return {
       model,
       device: compute.device,

@@ -55,7 +55,7 @@ export class Groups {
   readonly of = (weights: Tensor | Table): Training | null => {
     const names = namesOf(weights)
     const { optimizer, optimizers, rates, freeze } = this.options
-    if (names.some((name) => freeze.includes(name))) return null
+    if (isTemperature(weights) || names.some((name) => freeze.includes(name))) return null
     const first = <Value>(values: ByGroup<Value>): Value | undefined => {
       const name = names.find((one) => values[one] !== undefined)
       return name && values[name]
@@ -74,6 +74,11 @@ export class Groups {
     this.#trainings.push(training)
     return training
   }
+}
+
+/** No optimizer trains a temperature. */
+function isTemperature(weights: Tensor | Table): boolean {
+  return 'group' in weights && weights.temperature !== undefined
 }
 
 /** The groups of a tensor or a table, the longest name first. */

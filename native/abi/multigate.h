@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Raise it with every change of a struct, a field list or a meaning. docs/adr/0004 to 0006, 0008 and 0009 define a backend's duties. */
-#define MG_ABI_VERSION 13u
+#define MG_ABI_VERSION 14u
 
 typedef enum mg_status {
   MG_OK = 0,

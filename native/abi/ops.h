@@ -36,6 +36,7 @@
   OP(fusion_forward, ROWS)        \
   OP(fusion_backward, ROWS)       \
   OP(dropout, ROWS)               \
+  OP(gate_noise, ROWS)            \
   OP(binary_loss, ROWS)           \
   OP(binary_predict, ROWS)        \
   OP(product_loss, ROWS)          \
@@ -173,6 +174,21 @@
   INT(stream)                                                    \
   SCALAR(step)                                                   \
   FLOAT(rate)
+
+/* Noise on the logits of one gate: y[n,e] = x + deviation z, or -1e30 if the element is dropped. Column pair k of a row takes the words
+ * w0..w3 of Philox4x32-10: key = (seed low, stream), counter = (first_row + row, step, k, seed high | 3 << 22). Column 2k + i is
+ * dropped if w[2+i] < T, T = dropout 2^32, rounded to nearest, at most 2^32 - 1. If that would drop all columns of a row, it drops none.
+ * z is normal (Box and Muller): u = (2 floor(w0 / 2^9) + 1) / 2^24, t = (2 floor((w1 mod 2^30) / 2^7) + 1) / 2^24, z_2k = +-sqrt(-2 ln u)
+ * cos(pi t / 2), z_2k+1 = +-sqrt(-2 ln u) sin(pi t / 2); bits 31 and 30 of w1 are the two signs, 1 for minus. deviation >= 0,
+ * 0 <= dropout < 1; the rest as in dropout. The gradient by x is dy wherever a softmax follows, because that gives dropped elements none. */
+#define MG_FIELDS_gate_noise(VIEW, VIEWS, INT, INTS, FLOAT, SCALAR) \
+  VIEW(x)                                                           \
+  VIEW(y)                                                           \
+  INT(seed)                                                         \
+  INT(stream)                                                       \
+  SCALAR(step)                                                      \
+  FLOAT(deviation)                                                  \
+  FLOAT(dropout)
 
 /* The fields that all losses share. m = label is not NaN, w = weight or 1, D = scalar input `denominator`. Scalar output
  * `loss` += sum(w m l) / D, without the task weight. Gradients include task_weight, a scalar input that is a finite float32; if it is

@@ -186,6 +186,14 @@ struct Dropout {
   bool drawn;        // true: read `kept`; false: write it
 };
 
+struct GateNoise {
+  int64_t rows, width;
+  RowPointer x, y;
+  uint32_t key[2], first_row, step, high;  // words of Philox, as in ops.h
+  float deviation;
+  uint32_t limit;  // an element is dropped if its word is below
+};
+
 // What all losses share. `z` and `dz` (data null: not needed) are the op's logits or predictions.
 struct Loss {
   int64_t rows, classes;
@@ -245,6 +253,7 @@ struct Kernels {
   void (*fusion_forward)(const Fusion*);
   void (*fusion_backward)(const Fusion*);
   void (*dropout)(const Dropout*);
+  void (*gate_noise)(const GateNoise*);
   void (*binary_loss)(const Loss*);
   void (*binary_predict)(const Predict*);
   void (*product_loss)(const ProductLoss*);

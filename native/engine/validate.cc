@@ -219,14 +219,28 @@ void check(Checker& c, const mg_fusion_backward& op) {
   }
 }
 
-void check(Checker& c, const mg_dropout& op) {
+/// What ops that draw random numbers in a step share.
+template <class Op>
+void check_draws(Checker& c, const Op& op) {
   constexpr int64_t kMaxSeed = (int64_t{1} << 53) - 1;
   const int64_t width = c.row_read("x", op.x, 0).width;
   c.row_write("y", op.y, width);
   c.within("seed", op.seed, 0, kMaxSeed);
   c.within("stream", op.stream, 0, int64_t{0xFFFFFFFF});
   c.step_input("step", op.step);
+}
+
+void check(Checker& c, const mg_dropout& op) {
+  check_draws(c, op);
   if (!(op.rate >= 0 && op.rate < 1)) c.fail("rate", text_of(op.rate), "a number in [0, 1)");
+}
+
+void check(Checker& c, const mg_gate_noise& op) {
+  check_draws(c, op);
+  if (!(op.deviation >= 0 && op.deviation <= std::numeric_limits<float>::max())) {
+    c.fail("deviation", text_of(op.deviation), "a float32 of 0 or more");
+  }
+  if (!(op.dropout >= 0 && op.dropout < 1)) c.fail("dropout", text_of(op.dropout), "a number in [0, 1)");
 }
 
 /// Checks what all losses share. The task weight affects only the gradient.

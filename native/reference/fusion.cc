@@ -1,5 +1,7 @@
-// Fusion of signals element by element, and dropout.
+// Fusion of signals element by element, dropout, and the noise of gates.
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "reference/state.h"
 
@@ -55,6 +57,26 @@ void run_op(State& s, const mg_dropout& op) {
       const uint32_t half = counter[c % 8 / 2] >> c % 2 * 16 & 0xFFFF;
       s.at(op.y, r, c) = half >= limit ? s.get(op.x, r, c) / (1 - limit / 65536) : 0;
     }
+}
+
+void run_op(State& s, const mg_gate_noise& op) {
+  const auto seed = static_cast<uint64_t>(op.seed), stream = static_cast<uint64_t>(op.stream);
+  const double limit = std::fmin(std::round(op.dropout * 4294967296.0), 4294967295.0);
+  for (int64_t r = 0; r < s.rows(); r++) {
+    std::vector<bool> dropped;
+    for (int64_t c = 0; c < op.x.width; c++) {
+      uint32_t word[4] = {static_cast<uint32_t>(s.run.first_row + r), static_cast<uint32_t>(static_cast<uint64_t>(s.run.scalars_in[op.step])),
+                          static_cast<uint32_t>(c / 2), static_cast<uint32_t>(seed >> 32) | 3u << 22};
+      philox(word, static_cast<uint32_t>(seed), static_cast<uint32_t>(stream));
+      const double u = (2 * std::floor(word[0] / 512.0) + 1) / 16777216, t = (2 * std::floor(word[1] % (1u << 30) / 128.0) + 1) / 16777216;
+      const double angle = std::acos(-1.0) / 2 * t, sign = word[1] >> (31 - c % 2) & 1 ? -1 : 1;
+      s.at(op.y, r, c) = s.get(op.x, r, c) + op.deviation * sign * std::sqrt(-2 * std::log(u)) * (c % 2 == 0 ? std::cos(angle) : std::sin(angle));
+      dropped.push_back(word[2 + c % 2] < limit);
+    }
+    if (std::find(dropped.begin(), dropped.end(), false) == dropped.end()) continue;
+    for (int64_t c = 0; c < op.x.width; c++)
+      if (dropped[static_cast<size_t>(c)]) s.at(op.y, r, c) = -1e30;
+  }
 }
 
 }  // namespace reference

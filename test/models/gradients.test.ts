@@ -76,10 +76,11 @@ function rowGradients(
   return { of, tasks: each, results }
 }
 
-/** The flat store with the values of its tensors. */
+/** The flat store with the values of its tensors; temperatures, which nothing trains, left out. */
 function storeOf({ network }: RandomNetwork, values: ReadonlyMap<string, Float64Array>): Float64Array {
   const store = new Float64Array(network.parameters.elements)
-  for (const { name, offset } of network.parameters.tensors) store.set(values.get(name) ?? [], offset)
+  for (const { name, offset, temperature } of network.parameters.tensors)
+    if (temperature === undefined) store.set(values.get(name) ?? [], offset)
   return store
 }
 
@@ -264,7 +265,10 @@ describe.each(places)('the Gram matrix of representations on $name', (place) => 
       const alone = new NetworkRun({ network, tasks, train: losses }, place)
       for (const run of [whole, alone]) initialize(run)
       const want = Object.entries(whole.train(rows, { ...still, draw: 5 }).scalars).filter(([name]) => name.startsWith('loss:'))
-      expect(Object.entries(alone.train(rows, { ...still, draw: 5 }).scalars)).toEqual(want)
+      const got = alone.train(rows, { ...still, draw: 5 }).scalars
+      expect(Object.keys(got)).toEqual(want.map(([name]) => name))
+      // A smaller program may take more rows at a time, and adds its sums up in another order.
+      for (const [name, loss] of want) expect(got[name]).toBeCloseTo(loss, 13)
       for (const run of [whole, alone]) run.dispose()
     }
   })

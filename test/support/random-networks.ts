@@ -1,5 +1,7 @@
 // Random models of every kind with unusual options and tasks, each with a batch of rows.
 
+import type { Table, Tensor } from '../../lib/core/layout.js'
+import { temperatureAfter } from '../../lib/core/temperature.js'
 import type { ModelDefinition } from '../../lib/models/definition.js'
 import type { LoweringTarget } from '../../lib/models/lowering.js'
 import type { LoweredProgram, Network, NetworkTask, RepresentationGradients, TaskGradients } from '../../lib/models/network.js'
@@ -60,6 +62,16 @@ function gateFeaturesOf(seed: number, model: ModelName): object {
   return { gateFeatures: model === 'OMoE' ? ['tags'] : { t0: ['tags'] } }
 }
 
+/** Gates with noise or a temperature that the weights hold, for two seeds of five. */
+function gateSteeringOf(seed: number): object {
+  const schedule = { schedule: 'linear', start: 2, epochs: 3 }
+  return [{}, {}, { gateNoise: 0.3, gateDropout: 0.4 }, { gateTemperature: schedule, gateNoise: 0.2 }, {}][seed % 5] ?? {}
+}
+
+function isTemperature(weights: Tensor | Table): boolean {
+  return 'temperature' in weights && weights.temperature !== undefined
+}
+
 export function randomNetwork(
   seed: number,
   { model, rows, size, activations, optimizer, options, heads = false }: RandomNetworkOptions,
@@ -104,7 +116,7 @@ export function randomNetwork(
     dropout: random() < 0.3 ? 0.3 : 0,
     sparseUpdate: 'exact',
     seed,
-    ...('gateHiddenUnits' in own && gateFeaturesOf(seed, model)),
+    ...('gateHiddenUnits' in own && { ...gateFeaturesOf(seed, model), ...gateSteeringOf(seed) }),
     ...options,
   }
   const definition = models[model] as unknown as ModelDefinition<object>
@@ -116,6 +128,7 @@ export function randomNetwork(
       ...(random() < 0.8 ? [{ kind: 'dense' as const, name: 'dense', width: upTo(size) }] : []),
     ],
     tasks,
+    isFrozen: isTemperature,
   } satisfies LoweringTarget
   const network = definition.lower(parsed, target)
   const made = testNetwork(network, tasks, parsed, parseOptimizer(optimizer))
@@ -153,11 +166,19 @@ function randomRows(network: Network, tasks: readonly NetworkTask[], rows: numbe
 
 /** Draws every tensor from its own stream, as training does. */
 export function initialize(run: NetworkRun): void {
-  for (const tensor of run.network.parameters.tensors) run.initialize(tensor.name, tensor.initializer, tensor.streams)
+  for (const { name, initializer, streams, temperature, shape } of run.network.parameters.tensors) {
+    if (temperature === undefined) run.initialize(name, initializer, streams)
+    else run.write(name, diagonal(shape[0] ?? 0, 1 / temperatureAfter(temperature, 0)))
+  }
   for (const table of run.network.tables) run.initialize(`table:${table.name}`, table.initializer, [table.stream])
+}
+
+function diagonal(size: number, value: number): Float32Array {
+  return Float32Array.from({ length: size * size }, (_, index) => (index % (size + 1) === 0 ? value : 0))
 }
 
 /** The names of everything that is trained. */
 export function trained({ parameters, tables }: Network): string[] {
-  return [...parameters.tensors.map(({ name }) => name), ...tables.map(({ name }) => `table:${name}`)]
+  const tensors = parameters.tensors.filter((tensor) => !isTemperature(tensor))
+  return [...tensors.map(({ name }) => name), ...tables.map(({ name }) => `table:${name}`)]
 }

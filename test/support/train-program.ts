@@ -23,7 +23,7 @@ export function testNetwork(
     tasks,
     train: lowerStep(
       network,
-      stepOptions(options, () => training),
+      stepOptions(options, (weights) => ('temperature' in weights && weights.temperature !== undefined ? null : training)),
     ),
   }
 }

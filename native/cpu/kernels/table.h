@@ -4,6 +4,7 @@
 #include "cpu/kernels/dropout.h"
 #include "cpu/kernels/embedding.h"
 #include "cpu/kernels/fusion.h"
+#include "cpu/kernels/gate_noise.h"
 #include "cpu/kernels/loss.h"
 #include "cpu/kernels/mixture.h"
 #include "cpu/kernels/optimize.h"
@@ -61,6 +62,7 @@ double peak(int64_t steps) {
     .fusion_forward = mg::fusion_forward,         \
     .fusion_backward = mg::fusion_backward,       \
     .dropout = mg::dropout,                       \
+    .gate_noise = mg::gate_noise,                 \
     .binary_loss = mg::binary_loss,               \
     .binary_predict = mg::binary_predict,         \
     .product_loss = mg::product_loss,             \

@@ -1,4 +1,4 @@
-// Fusion and dropout: views to pointers, then the kernels.
+// Fusion, dropout and the noise of gates: views to pointers, then the kernels.
 #include <algorithm>
 #include <cmath>
 #include <new>
@@ -62,6 +62,26 @@ struct DropoutOp final : RowsOp {
   }
 };
 
+struct GateNoiseOp final : RowsOp {
+  Rows x, y;
+  uint64_t seed, stream;
+  int64_t step;
+  float deviation;
+  uint32_t limit;
+
+  void run(const Block& block) const override {
+    GateNoise g{};
+    g.rows = block.rows, g.width = x.width;
+    g.x = block.at(x), g.y = block.at(y);
+    g.key[0] = static_cast<uint32_t>(seed), g.key[1] = static_cast<uint32_t>(stream);
+    g.first_row = static_cast<uint32_t>(block.run.first_row + block.first_row);
+    g.step = static_cast<uint32_t>(static_cast<uint64_t>(block.run.scalars_in[step]));
+    g.high = static_cast<uint32_t>(seed >> 32) | 3u << 22;
+    g.deviation = deviation, g.limit = limit;
+    block.plan.kernels->gate_noise(&g);
+  }
+};
+
 }  // namespace
 
 void compile_op(PlanBuilder& builder, const mg_fusion_forward& op) { builder.add(make_fusion(builder, op, op.y, false)); }
@@ -84,6 +104,17 @@ void compile_op(PlanBuilder& builder, const mg_dropout& op) {
   compiled->step = op.step;
   compiled->rate = op.rate;
   std::tie(compiled->kept, compiled->drawn) = builder.dropout_bits(op);
+  builder.add(std::move(compiled));
+}
+
+void compile_op(PlanBuilder& builder, const mg_gate_noise& op) {
+  auto compiled = std::make_unique<GateNoiseOp>();
+  compiled->x = builder.rows(op.x);
+  compiled->y = builder.rows(op.y);
+  compiled->seed = static_cast<uint64_t>(op.seed), compiled->stream = static_cast<uint64_t>(op.stream);
+  compiled->step = op.step;
+  compiled->deviation = static_cast<float>(op.deviation);
+  compiled->limit = static_cast<uint32_t>(std::min(std::round(op.dropout * 4294967296.0), 4294967295.0));
   builder.add(std::move(compiled));
 }
 

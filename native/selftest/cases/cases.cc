@@ -10,13 +10,14 @@ Program dropout_or_towers(Random& random, int64_t rows) { return random.chance(0
 // Forward and backward ops share a case. So do the ops of a step.
 constexpr Maker copy_columns = copy_columns_case, embedding_gather = embedding_gather_case, dense_forward = dense_case, dense_backward = dense_case,
                 mixture_forward = mixture_case, mixture_backward = mixture_case, fusion_forward = fusion_case, fusion_backward = fusion_case,
-                dropout = dropout_or_towers, binary_loss = binary_loss_case, binary_predict = binary_predict_case, product_loss = product_loss_case,
-                product_predict = product_predict_case, regression_loss = regression_loss_case, regression_predict = regression_predict_case,
-                ziln_loss = ziln_loss_case, ziln_predict = ziln_predict_case, ordinal_loss = ordinal_loss_case,
-                ordinal_predict = ordinal_predict_case, order_loss = order_loss_case, multiclass_loss = multiclass_loss_case,
-                multiclass_predict = multiclass_predict_case, row_gram = row_gram_case, reduce_gradients = dense_case, gradient_gram = combine_case,
-                combine_gradients = combine_case, combine_rows = combine_case, penalty = penalty_case, gradient_squares = optimize_case,
-                table_squares = embedding_update_case, optimize = optimize_case, embedding_update = embedding_update_case;
+                dropout = dropout_or_towers, gate_noise = gate_noise_case, binary_loss = binary_loss_case, binary_predict = binary_predict_case,
+                product_loss = product_loss_case, product_predict = product_predict_case, regression_loss = regression_loss_case,
+                regression_predict = regression_predict_case, ziln_loss = ziln_loss_case, ziln_predict = ziln_predict_case,
+                ordinal_loss = ordinal_loss_case, ordinal_predict = ordinal_predict_case, order_loss = order_loss_case,
+                multiclass_loss = multiclass_loss_case, multiclass_predict = multiclass_predict_case, row_gram = row_gram_case,
+                reduce_gradients = dense_case, gradient_gram = combine_case, combine_gradients = combine_case, combine_rows = combine_case,
+                penalty = penalty_case, gradient_squares = optimize_case, table_squares = embedding_update_case, optimize = optimize_case,
+                embedding_update = embedding_update_case;
 
 #define SELFTEST_MAKER(name, phase) name,
 constexpr Maker kMakers[] = {MG_OPS(SELFTEST_MAKER)};

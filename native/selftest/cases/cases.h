@@ -21,6 +21,7 @@ Program mixture_case(Random&, int64_t rows);
 Program towers_case(Random&, int64_t rows);
 Program fusion_case(Random&, int64_t rows);
 Program dropout_case(Random&, int64_t rows);
+Program gate_noise_case(Random&, int64_t rows);
 Program binary_loss_case(Random&, int64_t rows);
 Program binary_predict_case(Random&, int64_t rows);
 Program product_loss_case(Random&, int64_t rows);

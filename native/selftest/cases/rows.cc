@@ -1,4 +1,4 @@
-// Cases of column copies, gathers, fusion, dropout and table updates.
+// Cases of column copies, gathers, fusion, dropout, the noise of gates and table updates.
 #include "selftest/cases/cases.h"
 #include "selftest/cases/rule.h"
 
@@ -206,6 +206,23 @@ Program dropout_case(Random& random, int64_t rows) {
       op.stream++;
       p.add(op);
     }
+  }
+  return p;
+}
+
+Program gate_noise_case(Random& random, int64_t rows) {
+  Program p("gate_noise");
+  p.rows = rows;
+  for (int64_t i = some_ops(random, 60); i > 0; i--) {
+    const int64_t width = random.between(1, random.chance(0.5) ? 8 : 150);
+    mg_gate_noise op{};
+    op.x = p.input(width, random.floats(rows * width)), op.y = p.output(width);
+    op.seed = static_cast<int64_t>(random.bits() >> 11), op.stream = random.between(0, 1000);
+    op.step = p.scalar(static_cast<double>(random.between(1, 1000)));
+    op.deviation = random.pick<double>({0, 0.1, 1, 30});
+    // Dropped elements are so large that no comparison would see the others.
+    op.dropout = random.pick<double>({0, 0, 0.2, 0.7, 0.999999});
+    p.add(op);
   }
   return p;
 }
