@@ -73,6 +73,11 @@ const common = {
   l2: { embedding: 1e-4, kernel: 1e-3 },
 } as const
 const experts = { ...common, expertHiddenUnits: [12, 8], gateBias: true } as const
+const steering = {
+  gateTemperature: { schedule: 'linear', start: 3, end: 0.5, epochs: 2 },
+  gateNoise: 0.2,
+  gateDropout: 0.3,
+} as const
 const funnel = [binary('click'), binary('both', { label: 'buy' })] as const
 const kinds = [binary('click'), regression('time'), multiclass('kind', { classes: ['a', 'b', 'c'] })] as const
 
@@ -97,6 +102,10 @@ const family: Readonly<Record<string, Make>> = {
   MMoE: (compute) => new MMoE({ ...experts, numExperts: 3, gateHiddenUnits: [6], ...compute }),
   'MMoE with dropout and exact updates': (compute) =>
     new MMoE({ ...experts, numExperts: 3, dropout: 0.2, sparseUpdate: 'exact', ...compute }),
+  'MMoE with gates that are steered': (compute) =>
+    new MMoE({ ...experts, ...steering, numExperts: 3, gateHiddenUnits: [6], ...compute }),
+  'PLE with gates that are steered': (compute) =>
+    new PLE({ ...experts, ...steering, numSharedExperts: 2, numSpecificExperts: [0, 2], numLevels: 2, ...compute }),
   'MMoE of every kind of task': (compute) => new MMoE({ ...experts, tasks: kinds, numExperts: 3, ...compute }),
   'MMoE of every loss': (compute) => new MMoE({ ...experts, tasks: losses, numExperts: 3, ...compute }),
   PLE: (compute) => new PLE({ ...experts, numSharedExperts: 2, numSpecificExperts: [0, 2], numLevels: 2, ...compute }),
