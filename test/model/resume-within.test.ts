@@ -12,6 +12,7 @@ import type { Dataset } from '../../lib/data/dataset.js'
 import { readSafetensors } from '../../lib/io/safetensors.js'
 import { loadModel } from '../../lib/model/load.js'
 import { adam } from '../../lib/optimizers/adam.js'
+import { rowwiseAdagrad } from '../../lib/optimizers/rowwise-adagrad.js'
 import type { RowStream } from '../../lib/runtime/parts.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
@@ -41,7 +42,13 @@ async function run(source: Dataset | RowStream, options: FitOptions, make: Param
 }
 
 /** Trains with a checkpoint every few steps, and breaks off after one of them. */
-async function broken(source: Dataset | RowStream, options: FitOptions, at: number, every = 5): Promise<string> {
+async function broken(
+  source: Dataset | RowStream,
+  options: FitOptions,
+  at: number,
+  every = 5,
+  make: Parameters<typeof model>[0] = {},
+): Promise<string> {
   const path = newPath()
   const stop = new AbortController()
   let steps = 0
@@ -52,7 +59,7 @@ async function broken(source: Dataset | RowStream, options: FitOptions, at: numb
     },
   }
   const callbacks = [...(options.callbacks ?? []), checkpoint({ path, everySteps: every }), stopping]
-  await expect(run(source, { ...options, callbacks, signal: stop.signal })).rejects.toThrow(refusal('ABORTED'))
+  await expect(run(source, { ...options, callbacks, signal: stop.signal }, make)).rejects.toThrow(refusal('ABORTED'))
   return path
 }
 
@@ -77,6 +84,36 @@ describe('a run that is resumed in the middle of an epoch equals one without a b
     for (const at of [7, 33, 66, 68, 99]) {
       const resume = await broken(source, options, at)
       expect(await run(source, { ...options, resume }), `broken off after step ${at}`).toEqual(whole)
+    }
+  })
+
+  const steered = {
+    gateTemperature: { schedule: 'linear', start: 3, end: 1, epochs: 3 },
+    gateNoise: 0.2,
+    gateDropout: 0.2,
+  } as const
+  const combined: FitOptions = {
+    clip: { norm: 0.5 },
+    optimizers: { embedding: rowwiseAdagrad({ learningRate: 0.05 }) },
+    resetEmbeddings: 'epoch',
+    gateStatistics: true,
+  }
+
+  it('with limits of gradients, steered gates and embeddings that are drawn anew', async () => {
+    const whole = await run(train, combined, steered)
+    for (const at of [7, 33, 41, 68]) {
+      const resume = await broken(train, combined, at, 5, steered)
+      expect(await run(train, { ...combined, resume }, steered), `broken off after step ${at}`).toEqual(whole)
+    }
+  })
+
+  it('with an average of the weights, if checkpoints come at the same steps', async () => {
+    const averaged = { ...combined, ema: { decay: 0.9 } }
+    const callbacks = () => [checkpoint({ path: newPath(), everySteps: 5 })]
+    const whole = await run(train, { ...averaged, callbacks: callbacks() }, steered)
+    for (const at of [7, 33, 41, 68]) {
+      const resume = await broken(train, averaged, at, 5, steered)
+      expect(await run(train, { ...averaged, resume, callbacks: callbacks() }, steered), `after step ${at}`).toEqual(whole)
     }
   })
 

@@ -5,7 +5,6 @@ import type { ColumnValues } from '../../lib/data/values.js'
 import { dense } from '../../lib/features/spec/dense.js'
 import { sparse } from '../../lib/features/spec/sparse.js'
 import { MMoE } from '../../lib/model/classes.js'
-import type { DeviceName } from '../../lib/native/binding.js'
 import { binary } from '../../lib/tasks/binary.js'
 import { randomOf } from '../../lib/verify/numbers.js'
 
@@ -40,7 +39,7 @@ export function data(options: { rows: number; seed?: number; missing?: number })
 }
 
 /** A model of that set. With batches of 256, the last batch is smaller. */
-export function model(options: { threads?: number; seed?: number; device?: DeviceName | 'auto'; dropout?: number } = {}) {
+export function model(options: Partial<Omit<ConstructorParameters<typeof MMoE>[0], 'features' | 'tasks'>> = {}) {
   return new MMoE({
     features: [
       sparse('user', { vocabulary: 30, dim: 4 }),
