@@ -149,6 +149,42 @@ describe('a temperature by epoch', () => {
     expect(temperature(later)).toBeCloseTo(4 * (0.5 / 4) ** (1 / 3), 5)
   })
 
+  it('is not averaged by ema, whose average has it from epoch to epoch', async () => {
+    using plain = mmoe({ gateTemperature: schedule })
+    using averaged = mmoe({ gateTemperature: schedule })
+    const seen: number[] = []
+    const watch = { onEpochEnd: () => void seen.push(temperature(averaged)) }
+    await averaged.fit(train, { ...settings, epochs: 4, ema: { decay: 0.9 }, callbacks: [watch] })
+    const want = [0, 1, 2, 3].map((epoch) => 4 * (0.5 / 4) ** (epoch / 3))
+    seen.forEach((value, epoch) => expect(value).toBeCloseTo(want[epoch] ?? NaN, 5))
+    // The average changes nothing in training.
+    const losses = (history: History): number[] => history.epochs.map(({ loss }) => loss)
+    using again = mmoe({ gateTemperature: schedule })
+    const options = { ...settings, epochs: 3 }
+    expect(losses(await again.fit(train, { ...options, ema: { decay: 0.9 } }))).toEqual(losses(await plain.fit(train, options)))
+  })
+
+  it.each([{}, { ema: { decay: 0.9 } }])(
+    'a run that stops in the middle of an epoch goes on with its temperature: %j',
+    async (more) => {
+      const path = newPath()
+      const options = { ...settings, epochs: 3, ...more }
+      using whole = mmoe(everything)
+      const history = await whole.fit(train, options)
+      using begun = mmoe(everything)
+      const broken = {
+        onStep: ({ epoch, step }: { epoch: number; step: number }) => {
+          if (epoch === 2 && step === 5) throw new Error('power cut')
+        },
+      }
+      const first = begun.fit(train, { ...options, callbacks: [checkpoint({ path, everySteps: 4 }), broken] })
+      await expect(first).rejects.toThrow('power cut')
+      using resumed = mmoe(everything)
+      expect(timeless(await resumed.fit(train, { ...options, resume: path }))).toEqual(timeless(history))
+      expect(await resumed.predict(train)).toEqual(await whole.predict(train))
+    },
+  )
+
   it('goes with the weights that a callback restores', async () => {
     using net = mmoe({ gateTemperature: schedule })
     const callback = () => {
@@ -165,18 +201,31 @@ describe('a temperature by epoch', () => {
     expect(temperature(net)).toBeCloseTo(4, 5)
   })
 
-  it.each([{ freeze: ['embedding', 'gate'] }, { freeze: ['expert'] }, { rates: { gate: 0.1 } }, { clip: { value: 0.01 } }])(
-    'is no weight to train: %j',
-    async (options) => {
-      using net = mmoe({ ...everything, l2: { gate: 0.1 }, l1: { kernel: 0.01 } } as never)
-      await net.build(train)
-      const before = read(net, 'gate.click.kernel')
-      await net.fit(train, { ...settings, ...(options as FitOptions) })
-      expect(temperature(net)).toBeCloseTo(4 * (0.5 / 4) ** (1 / 3), 5)
-      const stays = 'freeze' in options && options.freeze.includes('gate')
-      expect(JSON.stringify(read(net, 'gate.click.kernel')) === JSON.stringify(before)).toBe(stays)
-    },
-  )
+  it.each([
+    { freeze: ['embedding', 'gate'] },
+    { freeze: ['expert'] },
+    { rates: { gate: 0.1 } },
+    { clip: { value: 0.01 } },
+    { clip: { norm: 0.1 } },
+  ])('is no weight to train: %j', async (options) => {
+    using net = mmoe({ ...everything, l2: { gate: 0.1 }, l1: { kernel: 0.01 } } as never)
+    await net.build(train)
+    const before = read(net, 'gate.click.kernel')
+    await net.fit(train, { ...settings, ...(options as FitOptions) })
+    expect(temperature(net)).toBeCloseTo(4 * (0.5 / 4) ** (1 / 3), 5)
+    const stays = 'freeze' in options && options.freeze.includes('gate')
+    expect(JSON.stringify(read(net, 'gate.click.kernel')) === JSON.stringify(before)).toBe(stays)
+  })
+
+  it('is not in the length of the gradient, to which dropped logits would give any size', async () => {
+    using net = mmoe({ gateDropout: 0.5, gateTemperature: schedule })
+    const { epochs } = await net.fit(train, { ...settings, clip: { norm: 100 } })
+    for (const { gradientNorm } of epochs) {
+      const numbers = [...JSON.stringify(gradientNorm).matchAll(/[\d.]+(e[+-]?\d+)?/g)].map(([number]) => Number(number))
+      expect(numbers.length).toBeGreaterThan(0)
+      expect(Math.max(...numbers)).toBeLessThan(50)
+    }
+  })
 
   it('has no penalty and is no trained number, but an array in the file', async () => {
     const l2 = { l2: { kernel: 0.1 } } as object
