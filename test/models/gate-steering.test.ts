@@ -274,6 +274,16 @@ describe('noise', () => {
     expect(await losses()).toEqual([first, second])
   })
 
+  it('in bfloat16 stays near float32', async () => {
+    const histories = []
+    for (const precision of ['float32', 'bfloat16']) {
+      using net = mmoe({ ...everything, precision } as never)
+      histories.push(await net.fit(train, settings))
+    }
+    const [want, got] = histories.map(({ epochs }) => epochs.map(({ loss }) => loss))
+    want?.forEach((loss, epoch) => expect(Math.abs((got?.[epoch] ?? NaN) - loss)).toBeLessThan(0.01))
+  })
+
   it('on the reference is that of the CPU', async () => {
     const histories = []
     for (const device of ['reference', 'cpu']) {
