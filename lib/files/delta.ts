@@ -12,7 +12,7 @@ import { FormatError } from '../core/errors.js'
 import { notFiniteAt } from '../core/finite.js'
 import { type FilePath, pathOf } from '../core/path.js'
 import { inSlices, Pause } from '../core/slices.js'
-import { Texts } from '../core/texts.js'
+import { TextIndex } from '../core/text-index.js'
 import { isNumeric } from '../features/encode/cast.js'
 import { denseEncoder } from '../features/encode/dense.js'
 import type { Encoder } from '../features/encode/encoder.js'
@@ -245,7 +245,7 @@ export class DeltaFile {
     const added = state.added === 0 ? undefined : await readVocabulary(this.path, this.#file, name)
     const what = `feature ${quote(name)}`
     const texts = [...(stayed > 0 ? [vocabulary] : []), ...(added === undefined ? [] : [added])].map(
-      (one) => one instanceof Texts,
+      (one) => one instanceof TextIndex,
     )
     const isText = type !== undefined && !isNumeric(type)
     if (added !== undefined && (added.size !== state.added || texts.some((one) => one !== texts[0]) || texts[0] !== isText))

@@ -43,7 +43,7 @@ function run(program: string, { compile = false } = {}): Ending {
   return spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8', env: { ...process.env, FORCE_COLOR: '0' } })
 }
 
-it('the guide runs from top to bottom', { timeout: 120_000 }, () => {
+it('the guide runs from top to bottom', { timeout: 300_000 }, () => {
   const code = blocks('docs/guide.md', 'ts')
   expect(code.length).toBeGreaterThanOrEqual(9)
   const { status, stdout, stderr } = run(code.join('\n'))

@@ -20,7 +20,8 @@ it('cover every kind, activation, fusion and optimizer', () => {
   expect(all(configs.map(({ activation }) => activation))).toEqual(['gelu', 'linear', 'relu', 'sigmoid', 'swish', 'tanh'])
   expect(all(configs.map(({ fusion }) => fusion))).toEqual(['concat+sum+product'])
   const named = cases.map(({ optimizer }) => (optimizer as { readonly name: string } | undefined)?.name)
-  expect(all(named)).toEqual([...optimizerNames].sort())
+  // The golden values are of whole models; row-wise Adagrad is for tables alone, and has values of its own in test/optimizers.
+  expect(all(named)).toEqual(optimizerNames.filter((name) => name !== 'rowwiseAdagrad').sort())
 })
 
 it('are every file there is, in less than 300 KiB', () => {

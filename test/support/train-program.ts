@@ -1,6 +1,8 @@
+import type { Table, Tensor } from '../../lib/core/layout.js'
 import type { OptimizerRule } from '../../lib/layers/update.js'
 import type { LoweredProgram, Network, NetworkTask } from '../../lib/models/network.js'
 import type { CommonOptions } from '../../lib/models/options.js'
+import { adam } from '../../lib/optimizers/adam.js'
 import { lowerStep, stepOptions } from '../../lib/training/step-program.js'
 
 /** A network and the program of its training step, as tests run them. */
@@ -10,7 +12,7 @@ export interface TestNetwork {
   readonly tasks: readonly NetworkTask[]
 }
 
-/** A lowered network with the training step of its options and optimizer. */
+/** A lowered network with the training step of its options and optimizer. Dense weights take Adam beside an optimizer for tables alone. */
 export function testNetwork(
   network: Network,
   tasks: readonly NetworkTask[],
@@ -18,12 +20,10 @@ export function testNetwork(
   optimizer: OptimizerRule,
 ): TestNetwork {
   const training = { optimizer, rate: 'learningRate' } as const
-  return {
-    network,
-    tasks,
-    train: lowerStep(
-      network,
-      stepOptions(options, (weights) => ('temperature' in weights && weights.temperature !== undefined ? null : training)),
-    ),
+  const ofDense = optimizer.name === 'rowwiseAdagrad' ? ({ optimizer: adam(), rate: 'learningRate' } as const) : training
+  const trainingOf = (weights: Tensor | Table) => {
+    if (!('group' in weights)) return training
+    return weights.temperature === undefined ? ofDense : null
   }
+  return { network, tasks, train: lowerStep(network, stepOptions(options, trainingOf)) }
 }
