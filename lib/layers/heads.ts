@@ -15,6 +15,8 @@ export interface HeadTask extends HeadOptions {
   readonly weight: number
   /** Whether rows have weights. */
   readonly rowWeights: boolean
+  /** For a task whose metrics count other labels or row weights than its network takes: whether they count row weights. */
+  readonly measured?: { readonly rowWeights: boolean } | undefined
   /** Number of classes of a multiclass task. */
   readonly classes?: number | undefined
   /** A binary task that this one's probability should not exceed, and the weight of its excess in the loss. */
@@ -113,6 +115,11 @@ export function labelInput(task: string): string {
 /** The row input of a task's row weights. */
 export function weightInput(task: string): string {
   return `weight:${task}`
+}
+
+/** The row input of labels or row weights as metrics count them, where the network takes others. */
+export function measuredInput(input: string): string {
+  return `measured ${input}`
 }
 
 /** Columns of a task's signal. */

@@ -19,7 +19,7 @@ import { columnNameOf, type Feature, parseFeature } from '../features/spec/featu
 import type { Built, ModelConfig } from '../files/format.js'
 import { ModelFile } from '../files/read.js'
 import { writeModel } from '../files/write.js'
-import { labelInput, weightInput } from '../layers/heads.js'
+import { labelInput, measuredInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { LoweredProgram, Network, NetworkTask } from '../models/network.js'
 import { type CommonOptions, penalisedFeatures } from '../models/options.js'
@@ -38,7 +38,7 @@ import { Queue } from '../runtime/queue.js'
 import { textColumns } from '../runtime/reading.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
-import { changesTargets, checkBounds, checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
+import { checkBounds, checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
 import { lowerBalancedStep, type SteppedModel } from '../training/balanced-step.js'
 import { runFit } from '../training/fit.js'
 import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
@@ -478,7 +478,6 @@ export class Model<
     if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
     checkDataPlacement(settings.dataPlacement, this.#compute.device)
     const measuring = measuringOf('fit', this.tasks, settings)
-    if (settings.trainingMetrics) checkScored(this.tasks)
     const grow = growOptions(settings.grow)
     checkContinuing({ from, resume, grow: grow !== undefined, built: this.#built !== undefined })
     const today = isDataset(train) ? train : undefined
@@ -714,15 +713,6 @@ function checkNamed<Spec extends { readonly name: string }>(
   return parsed
 }
 
-/** The metrics of training compare with the labels that the network takes. @throws ERR_MULTIGATE_ARGUMENT for a task that changes its own. */
-function checkScored(tasks: readonly Task[]): void {
-  const changed = tasks.find(changesTargets)
-  if (changed === undefined) return
-  const next = 'leave it out: validation data are measured with the labels as they are'
-  const why = `false beside a task whose labels or row weights training changes, such as '${changed.name}'`
-  throw invalidArgument('fit.trainingMetrics', why, true, next)
-}
-
 /** The names of features with an embedding. */
 function embeddedIn(features: readonly Feature[]): string[] {
   return features.filter(({ kind }) => kind !== 'dense').map(({ name }) => name)
@@ -739,7 +729,8 @@ function checkPenalties(model: string, options: CommonOptions, features: readonl
 
 /** A feature must not have the name of a task's encoded labels or weights. */
 function checkColumns(field: string, features: readonly Feature[], tasks: readonly Task[]): void {
-  const taken = new Set(tasks.flatMap(({ name }) => [labelInput(name), weightInput(name)]))
+  const targets = tasks.flatMap(({ name }) => [labelInput(name), weightInput(name)])
+  const taken = new Set([...targets, ...targets.map(measuredInput)])
   features.forEach(({ name }, index) => {
     if (taken.has(name))
       throw invalidArgument(`${field}[${index}].name`, 'a name that differs from the labels and weights of every task', name)

@@ -71,11 +71,11 @@ class InMemory implements TrainingRows {
   }
 
   async encode(encoder: DataEncoder, { first }: { readonly first: boolean }): Promise<RowSource> {
-    const { native, check, sampling } = this.#options
+    const { native, check, sampling, settings } = this.#options
     const purpose = first ? 'training' : 'more training'
     return ofDataset('training', async () => {
       const train = sampling === undefined ? this.#train : await this.#sampled(sampling)
-      return new RowsInMemory(await encoder.encode(train, native, purpose, check, sampling))
+      return new RowsInMemory(await encoder.encode(train, native, purpose, check, { sampling, scored: settings.trainingMetrics }))
     })
   }
 

@@ -13,6 +13,7 @@ import {
   headWidth,
   type LossReduction,
   labelInput,
+  measuredInput,
   weightInput,
 } from '../layers/heads.js'
 import { type DenseInput, type EmbeddedInput, type Fields, type Inputs, inputs } from '../layers/inputs.js'
@@ -302,7 +303,7 @@ function forwardRows({ layout, options, target, inputs: row, signals, objective 
   return { program, tape, x, emitLossOf, emitOrderOf }
 }
 
-/** Emits the predictions of training, and the labels and weights that go with them. */
+/** Emits the predictions of training, and the labels and weights that metrics compare them with. */
 function emitScores(
   program: ProgramBuilder,
   objective: Objective,
@@ -310,9 +311,12 @@ function emitScores(
   tasks: readonly NetworkTask[],
 ): void {
   objective.predictions(program, outputs, tasks)
-  for (const { name, rowWeights } of tasks) {
-    for (const input of [labelInput(name), ...(rowWeights ? [weightInput(name)] : [])])
-      program.op('copy_columns', { x: program.rowInput(input, 1), y: program.rowOutput(input, 1) })
+  for (const { name, rowWeights, measured } of tasks) {
+    const weighted = measured?.rowWeights ?? rowWeights
+    for (const input of [labelInput(name), ...(weighted ? [weightInput(name)] : [])]) {
+      const x = program.rowInput(measured === undefined ? input : measuredInput(input), 1)
+      program.op('copy_columns', { x, y: program.rowOutput(input, 1) })
+    }
   }
 }
 

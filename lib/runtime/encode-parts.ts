@@ -100,7 +100,7 @@ export async function encodeParts(
       const part = sampling === undefined ? whole : await sampled(whole, sampling, check)
       if (part.data.rows === 0) continue
       const sources = await ofPart(part, async () => {
-        return (await inSlices(encoder.sourcesOf(part.data, 'more training', sampling), { check })).sources
+        return (await inSlices(encoder.sourcesOf(part.data, 'more training', { sampling }), { check })).sources
       })
       if (into === undefined) {
         const rowBytes = sources.reduce((sum, { spec }) => sum + spec.width * 4, 0)

@@ -13,7 +13,7 @@ import type { Dataset } from '../data/dataset.js'
 import type { Encoder, Fitter, ValueCounts } from '../features/encode/encoder.js'
 import { emptyRows, encodeColumn, fitterOf } from '../features/encode/encoders.js'
 import { columnNameOf, type Feature } from '../features/spec/feature.js'
-import { labelInput, weightInput } from '../layers/heads.js'
+import { labelInput, measuredInput, weightInput } from '../layers/heads.js'
 import { groupsOf, type RowGroups } from '../metrics/groups.js'
 import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
@@ -21,6 +21,7 @@ import { describeWhere } from '../tasks/condition.js'
 import type { FittedLabels, Refined } from '../tasks/kind.js'
 import { onlyInside } from '../tasks/labels.js'
 import {
+  changesTargets,
   checkLearnable,
   encodeLabels,
   encodeWeights,
@@ -41,6 +42,13 @@ import { columnOf, inContext, numbersOf, ofSource, partRows, withRows } from './
  * must have something to learn; further ones need not.
  */
 export type Purpose = 'training' | 'more training' | 'evaluation' | 'prediction'
+
+export interface EncodeOptions {
+  /** Which labels are left out. Default: none. */
+  readonly sampling?: NegativeSampling | undefined
+  /** Whether steps that give their predictions read these rows. Default false. */
+  readonly scored?: boolean | undefined
+}
 
 export class DataEncoder {
   readonly encoders: readonly Encoder[]
@@ -100,7 +108,6 @@ export class DataEncoder {
   /**
    * Encodes a dataset into the addon's memory, slice by slice. The caller disposes of the result.
    * @param check throws if the work must stop; called between two slices and once at the end.
-   * @param sampling which labels are left out.
    * @throws ERR_MULTIGATE_DATA naming row and value; ERR_MULTIGATE_OUT_OF_MEMORY.
    */
   async encode(
@@ -108,9 +115,9 @@ export class DataEncoder {
     native: NativeBinding,
     purpose: Purpose,
     check: () => void = () => undefined,
-    sampling?: NegativeSampling,
+    options: EncodeOptions = {},
   ): Promise<EncodedRows> {
-    const rows = await ofSource(data, () => inSlices(this.#encode(data, native, purpose, sampling), { check }))
+    const rows = await ofSource(data, () => inSlices(this.#encode(data, native, purpose, options), { check }))
     try {
       check()
     } catch (error) {
@@ -124,7 +131,7 @@ export class DataEncoder {
   *sourcesOf(
     data: Dataset,
     purpose: Purpose,
-    sampling?: NegativeSampling,
+    { sampling, scored = false }: EncodeOptions = {},
   ): Sliced<{ readonly sources: ColumnSource[]; readonly targets: Targets[] }> {
     const features = this.encoders.map((encoder) => featureSource(encoder, data))
     const targets: Targets[] = []
@@ -132,11 +139,11 @@ export class DataEncoder {
     for (const [index, task] of purpose === 'prediction' ? [] : this.#tasks.entries())
       targets.push(yield* targetsOf(task, data, space, purpose, this.fitted[index]))
     if (sampling !== undefined) yield* sampling.apply(targets, data)
-    return { sources: [...features, ...targets.flatMap(targetSources)], targets }
+    return { sources: [...features, ...targets.flatMap((one) => targetSources(one, scored))], targets }
   }
 
-  *#encode(data: Dataset, native: NativeBinding, purpose: Purpose, sampling: NegativeSampling | undefined): Sliced<EncodedRows> {
-    const { sources, targets } = yield* this.sourcesOf(data, purpose, sampling)
+  *#encode(data: Dataset, native: NativeBinding, purpose: Purpose, options: EncodeOptions): Sliced<EncodedRows> {
+    const { sources, targets } = yield* this.sourcesOf(data, purpose, options)
     const columns = createColumns(
       native,
       sources.map(({ spec }) => spec),
@@ -197,14 +204,19 @@ function featureSource(encoder: Encoder, data: Dataset): ColumnSource {
   }
 }
 
-function targetSources({ task, network: { labels, weights } }: Targets): ColumnSource[] {
+/** @param scored whether the columns hold what metrics count, too, where that differs. */
+function targetSources({ task, network, labels, weights }: Targets, scored: boolean): ColumnSource[] {
   const source = (name: string, values: Float32Array): ColumnSource => ({
     name,
     spec: { type: 'f32', width: 1, limit: 0 },
     read: (from, to) => values.subarray(from, to),
   })
-  const ofLabels = source(labelInput(task.name), labels)
-  return weights === undefined ? [ofLabels] : [ofLabels, source(weightInput(task.name), weights)]
+  const all = (rows: LabelledRows, inputOf: (input: string) => string): ColumnSource[] => [
+    source(inputOf(labelInput(task.name)), rows.labels),
+    ...(rows.weights === undefined ? [] : [source(inputOf(weightInput(task.name)), rows.weights)]),
+  ]
+  const own = all(network, (input) => input)
+  return scored && changesTargets(task) ? [...own, ...all({ labels, weights }, measuredInput)] : own
 }
 
 /** Encodes one part of every column, then the next part. No whole column ever exists beside the addon's copy. */
@@ -296,6 +308,7 @@ function networkTask(task: Task, fitted: FittedLabels | undefined): NetworkTask 
     name: task.name,
     weight: task.weight,
     rowWeights: rowWeightsOf(task).network,
+    ...(changesTargets(task) && { measured: { rowWeights: rowWeightsOf(task).metrics } }),
     ...(scores === 'classes' && { classes: width(task) }),
     ...head?.(task, fitted),
     ...(atMost !== undefined && {
