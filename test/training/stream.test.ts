@@ -42,9 +42,13 @@ async function trained(source: Dataset | RowStream, options: FitOptions = {}, ma
   const { epochs, ...rest } = await net.fit(source, { ...fast, ...options })
   const path = join(mkdtempSync(join(tmpdir(), 'multigate-')), 'model.safetensors')
   await net.save(path)
-  const { tensors } = await readSafetensors(path)
+  const { tensors, metadata } = await readSafetensors(path)
   const history = { ...rest, epochs: epochs.map(({ seconds, rowsPerSecond, ...epoch }) => epoch) }
-  return { weights: new Map([...tensors].map(([name, { data: values }]) => [name, values])), history }
+  return {
+    weights: new Map([...tensors].map(([name, { data: values }]) => [name, values])),
+    encoders: metadata['multigate.model'],
+    history,
+  }
 }
 
 /** How often each row was trained on in each epoch, and in which order. */

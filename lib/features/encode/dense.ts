@@ -25,7 +25,7 @@ export function denseFitter(feature: DenseFeature): Fitter<DenseEncoder> {
     },
     // biome-ignore lint/correctness/useYield: there is little to do.
     *finish() {
-      return denseEncoder(feature, stateOf(feature, statistics))
+      return denseEncoder(feature, stateOf(feature, statistics.finish()))
     },
   }
 }
@@ -128,22 +128,47 @@ function changedValues(feature: DenseFeature, values: ArrayLike<number>, before:
   return changed.subarray(0, count)
 }
 
-/** Mean, deviation and range of values that come in parts. Two passes over each part keep the digits even with a large mean. */
+/** How many values the statistics join at a time. */
+const blockLength = 2 ** 12
+
+/**
+ * Mean, deviation and range of values that come in parts. They are joined in blocks of one length, so that the bits do not depend on how the
+ * parts are cut. Two passes over each block keep the digits even with a large mean.
+ */
 class Statistics {
   count = 0
   low = Infinity
   high = -Infinity
   #mean = 0
   #squares = 0
+  readonly #block = new Float64Array(blockLength)
+  #filled = 0
 
   add(values: Float64Array): void {
+    for (let from = 0; from < values.length; ) {
+      const some = values.subarray(from, from + blockLength - this.#filled)
+      this.#block.set(some, this.#filled)
+      this.#filled += some.length
+      from += some.length
+      if (this.#filled === blockLength) this.#join()
+    }
+  }
+
+  /** All values have come. */
+  finish(): this {
+    if (this.#filled > 0) this.#join()
+    return this
+  }
+
+  #join(): void {
+    const values = this.#block.subarray(0, this.#filled)
+    this.#filled = 0
     let sum = 0
     for (const value of values) {
       sum += value
       if (value < this.low) this.low = value
       if (value > this.high) this.high = value
     }
-    if (values.length === 0) return
     const mean = sum / values.length
     let squares = 0
     for (const value of values) squares += (value - mean) ** 2
