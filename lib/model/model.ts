@@ -601,7 +601,7 @@ export class Model<
   #make({ encoder: fitted, reading }: Fitted, grow?: GrowOptions): Built {
     this.#checkAlive()
     const day = grow && dayOf(grow, undefined)
-    const encoder = day === undefined ? fitted : seenOnDay(fitted, this.tasks, day.last)
+    const encoder = day === undefined ? fitted : seenOnDay(fitted, this.tasks, day.last, grow?.features)
     return this.#assemble(encoder, this.#lower(encoder), { reading, days: day && { ...day, drawnRows: {} } })
   }
 

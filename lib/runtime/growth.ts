@@ -46,8 +46,13 @@ export function encodersFor(old: DataEncoder, features: readonly Feature[], task
   return new DataEncoder(encoders, tasks, old.fitted)
 }
 
-/** The same encoders, with vocabularies whose values were all seen on this day. */
-export function seenOnDay(old: DataEncoder, tasks: readonly Task[], day: number): DataEncoder {
+/**
+ * The same encoders, with vocabularies whose values were all seen on this day.
+ * @param features those that shall grow on later days; undefined for all that can.
+ * @throws ERR_MULTIGATE_ARGUMENT for a feature that cannot grow.
+ */
+export function seenOnDay(old: DataEncoder, tasks: readonly Task[], day: number, features: readonly string[] = []): DataEncoder {
+  for (const name of features) checkGrows(name, old.encoders)
   const encoders = old.encoders.map((encoder) => seenAll(encoder, day))
   return new DataEncoder(encoders, tasks, old.fitted)
 }

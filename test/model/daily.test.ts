@@ -431,6 +431,13 @@ describe('grow', () => {
     expect(error.message).toMatch(message)
   })
 
+  it('a first fit refuses the names of features that cannot grow, too', async () => {
+    using net = model()
+    const error = await failureOf(net.fit(day(), { ...fast, grow: { day: 10, features: ['usr'] } }))
+    expect(error).toMatchObject({ code: 'ERR_MULTIGATE_ARGUMENT', field: 'fit.grow.features' })
+    await net.fit(day(), { ...fast, grow: { day: 10, features: ['user'] } })
+  })
+
   it('hashed and bucketed vocabularies say why they do not grow', async () => {
     const make = {
       features: [sparse('user', { hash: 50, dim: 4 }), sparse('kind', { buckets: [1, 2], dim: 2 }), dense('price')],
