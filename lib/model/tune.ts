@@ -169,6 +169,8 @@ class Search {
   readonly #watched: MonitorOptions
   readonly #monitor: Monitor
   #trials: Trial[] = []
+  /** The models of trials before. */
+  readonly #used = new WeakSet<object>()
 
   constructor(options: Parsed) {
     this.#options = options
@@ -212,6 +214,9 @@ class Search {
   async #try(choice: Trial['choice'], number: number): Promise<Held> {
     const { create, train, validation, signal, prune } = this.#options
     const setting = checkSetting(await create(choice as never, number))
+    if (this.#used.has(setting.model))
+      throw invalidArgument('tune.create().model', 'a new model for each trial', 'the model of a trial before')
+    this.#used.add(setting.model)
     const started = performance.now()
     const watch = new Watch(this.#watched, prune ? this.#trials.slice(0, number - 1).map(({ curve }) => curve) : [])
     const end = (value: number | null, epoch: number | null, error?: string): Held => {

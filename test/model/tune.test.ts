@@ -195,6 +195,13 @@ describe('a search', () => {
 })
 
 describe('a file of trials', () => {
+  it('refuses a model that a trial before has trained', async () => {
+    const net = model()
+    await expect(tune({ ...base, create: () => ({ model: net, fit: { epochs: 1 } }) })).rejects.toThrow(
+      refusal('ARGUMENT', { field: 'tune.create().model' }),
+    )
+  })
+
   it('resumes a search: the same trials and the same choice, whichever run made them', async () => {
     const [whole, parts] = [pathOf(), pathOf()]
     const one = await tune({ ...base, test, path: whole })
