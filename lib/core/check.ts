@@ -187,8 +187,13 @@ function described(value: unknown): string {
   if (ArrayBuffer.isView(value)) return `DataView(${value.byteLength})`
   if (Array.isArray(value))
     return value.length > 8 ? sizeOf(value) : `[${Array.from(value as ArrayLike<unknown>, describeItem).join(', ')}]`
-  const name = (Object.getPrototypeOf(value) as object | null)?.constructor?.name ?? 'Object'
+  // The prototype of a generator has a constructor without a name.
+  const name = (Object.getPrototypeOf(value) as object | null)?.constructor?.name || tagOf(value)
   return name === 'Object' ? `{ ${Object.keys(value).slice(0, 8).join(', ')} }` : `a ${name}`
+}
+
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1)
 }
 
 /** An array inside another is shown by its length only: it may contain itself. */

@@ -88,7 +88,10 @@ export class Parts {
     const begin = typeof source === 'object' && source !== null ? iteratorOf(source) : undefined
     if (begin === undefined || isDataset(source))
       throw invalidArgument(this.#field, 'a function that returns an iterable of Datasets', source)
-    return begin.call(source)
+    const iterator: unknown = begin.call(source)
+    if (typeof (iterator as Partial<Iterator<Dataset>> | null | undefined)?.next !== 'function')
+      throw invalidArgument(this.#field, 'an iterable whose iterator has a function next', iterator)
+    return iterator as AsyncIterator<Dataset> | Iterator<Dataset>
   }
 }
 
@@ -103,7 +106,7 @@ export async function ofPart<Result>({ data, before, rowOf }: Part, work: () => 
   }
 }
 
-type Begin = (this: unknown) => AsyncIterator<Dataset> | Iterator<Dataset>
+type Begin = (this: unknown) => unknown
 
 function iteratorOf(value: object): Begin | undefined {
   const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = value as Partial<AsyncIterable<Dataset> & Iterable<Dataset>>

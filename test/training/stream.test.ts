@@ -174,10 +174,16 @@ describe('fit on rows in parts', () => {
     expect(net.csvOptions()).toMatchObject({ delimiter: ',' })
   })
 
+  it.each([null, {}, { next: 1 }])('refuses an iterable whose iterator is %j', async (iterator) => {
+    using net = model()
+    const source = { [Symbol.asyncIterator]: () => iterator } as never
+    await expect(net.fit(source, fast)).rejects.toThrow(refusal('ARGUMENT', { field: 'fit.train', says: 'next' }))
+  })
+
   it('takes an iterator once, if the model is built', async () => {
     using net = model()
     await expect(net.fit(cut(train, 700), fast)).rejects.toThrow(
-      refusal('ARGUMENT', { field: 'fit.train', says: ['twice', 'a function that opens them anew'] }),
+      refusal('ARGUMENT', { field: 'fit.train', says: ['twice', 'a Generator', 'a function that opens them anew'] }),
     )
     expect(net.built).toBe(false)
     await net.build(train)
