@@ -56,8 +56,11 @@ function outOfMemory(what: string, bytes: number, available: number, cause?: unk
   )
 }
 
+const smallest = ['KiB', 2 ** 10] as const
+const units = [['GiB', 2 ** 30], ['MiB', 2 ** 20], smallest] as const
+
 /** Bytes as people read them: `1.5 GiB`. */
 export function bytesText(bytes: number): string {
-  const [unit, size] = bytes < 2 ** 30 ? (['MiB', 2 ** 20] as const) : (['GiB', 2 ** 30] as const)
+  const [unit, size] = units.find(([, one]) => bytes >= one) ?? smallest
   return `${(bytes / size).toLocaleString('en-US', { maximumFractionDigits: 1 })} ${unit}`
 }

@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 
-import { invalidArgument, quote } from '../core/check.js'
+import { quote } from '../core/check.js'
 import { ArgumentError, FormatError } from '../core/errors.js'
 import type { FilePath } from '../core/path.js'
 import { inSlices, Pause } from '../core/slices.js'
@@ -157,12 +157,9 @@ export async function withDelta(path: FilePath, built: Built, model: DeltaModel)
 
 function ofAnother({ path, base, result }: DeltaFile, own: string): Error {
   const found = own === result ? `this one, ${short(own)}, which has it already` : `this one, ${short(own)}`
-  return invalidArgument(
-    'applyDelta.path',
-    `a delta of the model that has it not yet, as ${quote(path)} is one of ${short(base)}`,
-    found,
-    'apply the deltas of a chain in their order, from the file that the first one names',
-  )
+  const expected = `the model of fingerprint ${short(base)}, which ${quote(path)} is a delta of`
+  const next = 'apply the deltas of a chain in their order, from the file that the first one names'
+  return new ArgumentError(`applyDelta.path: expected ${expected}, found ${found}; ${next}`, { field: 'applyDelta.path' })
 }
 
 /** The first digits of a fingerprint. */

@@ -64,7 +64,7 @@ export function lowerBalancedStep(
   const limitsTasks = clip?.taskNorm !== undefined
   const losses = (): LoweredProgram => definition.lowerLosses(options as never, target)
   if (on === 'parameters' || limitsTasks) {
-    if (on === 'representation') throw cannotLimit(balancing)
+    if (on === 'representation') throw cannotLimit()
     if (scored) throw cannotScore(limitsTasks)
     const separate = definition.lowerTaskGradients(options as never, target)
     if (separate.grams.length === 0) throw limitsTasks ? nothingLimited(clip.taskNorm) : nothingShared(balancing)
@@ -94,9 +94,14 @@ function cannotScore(limitsTasks: boolean): Error {
   return invalidArgument('fit.trainingMetrics', `false beside ${beside}`, true, next)
 }
 
-function cannotLimit({ method }: Balancing): Error {
+function cannotLimit(): Error {
   const next = "set on: 'parameters', or leave clip.taskNorm out"
-  return invalidArgument('fit.balance.on', "'parameters' beside clip.taskNorm, which limits those gradients", method, next)
+  return invalidArgument(
+    'fit.balance.on',
+    "'parameters' beside clip.taskNorm, which limits those gradients",
+    'representation',
+    next,
+  )
 }
 
 function nothingLimited(limit: number): Error {

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-import { invalidArgument } from '../core/check.js'
+import { describeValue, invalidArgument } from '../core/check.js'
 import { frozen } from '../core/schemas.js'
 
 /** How a `fit` changes what earlier ones have fitted. */
@@ -32,7 +32,9 @@ const optionsSchema = z.strictObject({
   day: z
     .union([
       z.int().min(0).max(lastDay),
-      z.string().refine((text) => dateNumber(text) !== undefined, 'expected a date such as 2026-11-30'),
+      z.string().refine((text) => dateNumber(text) !== undefined, {
+        error: ({ input }) => `expected a date such as 2026-11-30, found ${describeValue(input)}`,
+      }),
     ])
     .optional(),
   evictAfter: z.int().min(1).max(lastDay).optional(),

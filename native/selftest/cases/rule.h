@@ -21,7 +21,8 @@ void fill_rule(Program& p, Random& random, Op& op, int64_t elements, int64_t row
   op.rule = random.between(0, MG_RULE_COUNT - (rows > 0 ? 1 : 2)), op.form = op.rule == MG_FTRL ? 0 : random.between(0, 1);
   op.clip_value = random.chance(0.3) ? 0.02 : 0;
   op.average = kAbsent, op.average_scale = -1;
-  if (random.chance(0.3)) op.average = p.state(random.floats(elements)), op.average_scale = p.scalar(random.pick<double>({1, 3.7, 1e6}));
+  // The scale multiplies the rounding error of a weight, too.
+  if (random.chance(0.3)) op.average = p.state(random.floats(elements)), op.average_scale = p.scalar(random.pick<double>({1, 3.7, 30}));
   op.epsilon = op.rule == MG_SGD || op.rule == MG_FTRL ? 0 : 1e-3;
 // A rule that is never drawn does not compile.
 #pragma GCC diagnostic push
