@@ -135,7 +135,7 @@ void Texts::grow(Part& part) {
 }
 
 char* Texts::room_for(size_t length) {
-  if (length > left_) {
+  if (length > left_ || free_ == nullptr) {
     const size_t bytes = std::max(length, kBlockBytes);
     blocks_.push_back(std::make_unique<char[]>(bytes));
     bytes_ += static_cast<int64_t>(bytes);
