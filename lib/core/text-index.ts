@@ -1,5 +1,6 @@
-// A vocabulary of texts in the addon's memory. It takes a third of the time and half of the memory of JavaScript's maps, and the limit of
-// JavaScript's heap does not count. The texts met first are in a map as well, where a look-up is cheaper than a call of the addon.
+// A vocabulary of texts in the addon's memory. Millions of texts are added and sorted in 0.4 of the time that JavaScript's maps and
+// strings take, and the limit of JavaScript's heap does not count. The texts met first are in a map as well, where a look-up is cheaper
+// than a call of the addon.
 
 import type { NativeTexts } from '../native/binding.js'
 import { loadNative } from '../native/loader.js'
@@ -35,7 +36,8 @@ export class TextIndex {
 
   /** Writes what `indexOf` says of each text. */
   indexOfAll(texts: readonly string[], into: Int32Array): void {
-    this.#texts.indexOfAll(texts, into)
+    if (this.size > mostMapped) this.#texts.indexOfAll(texts, into)
+    else for (const [at, text] of texts.entries()) into[at] = this.indexOf(text)
   }
 
   /** Writes what `add` says of each text. */

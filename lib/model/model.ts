@@ -481,7 +481,8 @@ export class Model<
     const grow = growOptions(settings.grow)
     checkContinuing({ from, resume, grow: grow !== undefined, built: this.#built !== undefined })
     const today = isDataset(train) ? train : undefined
-    if (grow && !today) throw invalidArgument('fit.grow', 'a Dataset in memory to train on', 'rows in parts')
+    if (grow && !today)
+      throw invalidArgument('fit.grow', 'nothing beside rows in parts', settings.grow, 'pass a Dataset to train on')
     checkpoint()
     const path = resume ?? from
     await using file = path === undefined ? undefined : await ModelFile.open(path)

@@ -10,7 +10,7 @@ import { fitterOf } from '../features/encode/encoders.js'
 import { columnNameOf, type Feature } from '../features/spec/feature.js'
 import { ScratchFile } from '../io/scratch.js'
 import { type Task, targetColumnsOf } from '../tasks/task.js'
-import { type ColumnSource, type DataEncoder, DataEncoder as Encoders, fitOn, rowsAtOnceOf } from './encode.js'
+import { type ColumnSource, DataEncoder, fitOn, rowsAtOnceOf } from './encode.js'
 import { type EncodedFile, EncodedWriter } from './encoded-file.js'
 import { LabelSample } from './label-sample.js'
 import { type NegativeSampling, noneKept } from './negative-sampling.js'
@@ -57,7 +57,7 @@ export async function fitParts(parts: Parts, target: PartsTarget): Promise<Fitte
   for (const { fitter } of fitters) encoders.push(await inSlices(fitter.finish(), { check }))
   const fitted = []
   for (const sample of labels) fitted.push(await sample.fitted(check))
-  return { encoder: new Encoders(encoders, tasks, fitted), print, reading }
+  return { encoder: new DataEncoder(encoders, tasks, fitted), print, reading }
 }
 
 /** Where encoded rows go. */

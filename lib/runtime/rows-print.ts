@@ -8,6 +8,7 @@ import type { Dataset } from '../data/dataset.js'
 
 /** Values between two slices. */
 const blockValues = 2 ** 14
+const blockLists = 2 ** 10
 const missing = 0x7fc00000
 
 export class RowsPrint {
@@ -38,19 +39,24 @@ export class RowsPrint {
 }
 
 function* printed(state: number, column: Column): Sliced<number> {
-  if (column.kind !== 'list') return yield* ofScalars(state, column, 0, rowsOf(column))
-  const { offsets, items } = column
+  const values = column.kind === 'list' ? column.items : column
+  const block = values.kind === 'number' ? numbers : texts
   let next = state
-  for (let row = 1; row < offsets.length; row += 1) next = hashBlock(next, (offsets[row] ?? 0) - (offsets[row - 1] ?? 0))
-  return yield* ofScalars(next, items, offsets[0] ?? 0, offsets.at(-1) ?? 0)
-}
-
-function* ofScalars(state: number, column: ScalarColumn, from: number, to: number): Sliced<number> {
-  let next = state
-  const block = column.kind === 'number' ? numbers : texts
-  yield* inBlocks(from, to, (start, end) => {
-    next = block(next, column as never, start, end)
-  })
+  if (column.kind !== 'list') {
+    yield* inBlocks(0, rowsOf(column), (from, to) => {
+      next = block(next, column as never, from, to)
+    })
+    return next
+  }
+  const { offsets } = column
+  // A list at a time: where a part ends must not matter.
+  const lists = (first: number, end: number): void => {
+    for (let row = first; row < end; row += 1) {
+      const [from, to] = [offsets[row] ?? 0, offsets[row + 1] ?? 0]
+      next = block(hashBlock(next, to - from), values as never, from, to)
+    }
+  }
+  yield* inBlocks(0, rowsOf(column), lists, blockLists)
   return next
 }
 
