@@ -24,7 +24,7 @@ export interface FitPlan {
   readonly epochsBefore: number
   /** What it took over from an earlier `fit` by `from` or `grow`; undefined otherwise, and with `resume`. */
   readonly continues: Continuation | undefined
-  /** How many steps it has trained. */
+  /** Steps of these epochs. Those of an epoch that was broken off do not count. */
   readonly stepsBefore: number
   readonly stepsPerEpoch: number
   readonly batchSize: number

@@ -431,6 +431,7 @@ class Run {
     const { network, compute } = runner
     const names = tasks.map(({ name }) => name)
     const tensors = trainedElements(network.parameters.tensors)
+    const before = resumed?.state.epochs ?? []
     return {
       model,
       device: compute.device,
@@ -440,9 +441,9 @@ class Run {
       parameters: network.tables.reduce((sum, { rows, dim }) => sum + rows * dim, tensors),
       tasks: names,
       epochs,
-      epochsBefore: resumed?.state.epochs.length ?? 0,
+      epochsBefore: before.length,
       continues,
-      stepsBefore: resumed?.state.steps ?? 0,
+      stepsBefore: before.reduce((sum, { steps }) => sum + steps, 0),
       stepsPerEpoch: train.stepsOf(batchSize),
       batchSize,
       learningRate: optimizer.learningRate,

@@ -195,6 +195,28 @@ describe('a resumed run', () => {
     expect(shownIn(join(dir, 'validation')).map(({ step }) => step)).toEqual([6, 12, 18, 24, 30])
   })
 
+  it('that breaks off in the middle of an epoch counts that epoch once', async () => {
+    const [dir, last] = [folder(), join(folder(), 'last.safetensors')]
+    const breaks: Callback = {
+      onStep({ epoch, step }) {
+        if (epoch === 2 && step === 5) throw new Error('broken')
+      },
+    }
+    const callbacks = [tensorBoard({ dir }), checkpoint({ path: last, everySteps: 2 })]
+    await expect(epochsOf({ epochs: 3, callbacks: [...callbacks, breaks] })).rejects.toThrow('broken')
+    await epochsOf({ epochs: 3, callbacks, resume: last })
+    expect(shownIn(join(dir, 'train')).map(({ step }) => step)).toEqual([6, 12, 18])
+  })
+
+  it('of a run that took over an optimizer counts its own steps alone', async () => {
+    const [dir, first, last] = [folder(), join(folder(), 'first.safetensors'), join(folder(), 'last.safetensors')]
+    await epochsOf({ epochs: 2, callbacks: [checkpoint({ path: first })] })
+    const callbacks = [tensorBoard({ dir }), checkpoint({ path: last })]
+    await epochsOf({ epochs: 1, callbacks, from: first })
+    await epochsOf({ epochs: 2, callbacks, resume: last })
+    expect(shownIn(join(dir, 'train')).map(({ step }) => step)).toEqual([6, 12])
+  })
+
   it('goes on at the steps that there were, with batches of another size', async () => {
     const [dir, last] = [folder(), join(folder(), 'last.safetensors')]
     const callbacks = [tensorBoard({ dir }), checkpoint({ path: last })]
