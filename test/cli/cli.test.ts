@@ -1,4 +1,4 @@
-// The command line as a process: train, predict, evaluate, inspect and the others, what they print and how they end.
+// The command line: train, predict, evaluate, inspect and the others, what they print and how they end.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -14,6 +14,7 @@ import { Dataset } from '../../lib/data/dataset.js'
 import { loadModel } from '../../lib/model/load.js'
 import { loadNative } from '../../lib/native/loader.js'
 import { randomOf } from '../../lib/verify/numbers.js'
+import { runIn } from '../support/command-line.js'
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'multigate-cli-'))
@@ -59,18 +60,15 @@ function write(name: string, text: string): string {
   return path
 }
 
-function run(...args: string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { cwd: folder, encoding: 'utf8' })
-  return { code: status, out: stdout, err: stderr }
-}
+const run = (...args: string[]) => runIn(folder, ...args)
 
 function lastJson(out: string): Record<string, unknown> {
   return JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<string, unknown>
 }
 
 describe('the commands, one after another', () => {
-  it('train, evaluate, predict and inspect one model', () => {
-    const trained = run('train', 'config.json', '--data', 'log.csv', '--json')
+  it('train, evaluate, predict and inspect one model', async () => {
+    const trained = await run('train', 'config.json', '--data', 'log.csv', '--json')
     expect(trained.err).toContain('epoch 1/4')
     expect(trained).toMatchObject({ code: 0 })
     const summary = lastJson(trained.out)
@@ -81,7 +79,7 @@ describe('the commands, one after another', () => {
       test: { click: { rows: 300 }, bought: { rows: 300 } },
     })
 
-    const evaluated = run(
+    const evaluated = await run(
       'evaluate',
       'config.safetensors',
       '--data',
@@ -95,37 +93,42 @@ describe('the commands, one after another', () => {
     expect(evaluated).toMatchObject({ code: 0 })
     expect(lastJson(evaluated.out).test).toEqual(summary.test)
 
-    const predicted = run('predict', 'config.safetensors', '--data', 'log.csv', '--out', 'scores.csv')
+    const predicted = await run('predict', 'config.safetensors', '--data', 'log.csv', '--out', 'scores.csv')
     expect(predicted).toMatchObject({ code: 0, out: '' })
     const scores = readFileSync(join(folder, 'scores.csv'), 'utf8').trim().split('\n')
     expect(scores).toHaveLength(3001)
     expect(scores[0]).toBe('click,bought')
     const values = scores.slice(1).flatMap((line) => line.split(',').map(Number))
     expect(values.every((value) => value > 0 && value < 1)).toBe(true)
-    expect(run('predict', 'config.safetensors', '--data', 'log.csv').out).toBe(readFileSync(join(folder, 'scores.csv'), 'utf8'))
+    expect((await run('predict', 'config.safetensors', '--data', 'log.csv')).out).toBe(
+      readFileSync(join(folder, 'scores.csv'), 'utf8'),
+    )
 
-    const inspected = run('inspect', 'config.safetensors', '--json')
+    const inspected = await run('inspect', 'config.safetensors', '--json')
     expect(inspected).toMatchObject({ code: 0 })
     expect(lastJson(inspected.out)).toMatchObject({ model: 'MMoE', tasks: [{ name: 'click' }, { name: 'bought' }] })
-    expect(run('inspect', 'config.safetensors').out).toContain('expert.kernel')
+    expect((await run('inspect', 'config.safetensors')).out).toContain('expert.kernel')
   })
 
-  it('the same seed gives the same file; another seed, and --no-save, do not', () => {
+  it('the same seed gives the same file; another seed, and --no-save, do not', async () => {
     const train = (...args: string[]) => run('train', 'config.json', '--data', 'log.csv', '--quiet', '--epochs', '1', ...args)
-    train('--save', 'a.safetensors', '--threads', '1')
-    train('--save', 'b.safetensors', '--threads', '2')
-    train('--save', 'c.safetensors', '--seed', '5')
+    await train('--save', 'a.safetensors', '--threads', '1')
+    await train('--save', 'b.safetensors', '--threads', '2')
+    await train('--save', 'c.safetensors', '--seed', '5')
     const bytes = (name: string): Buffer => readFileSync(join(folder, name))
     expect(bytes('b.safetensors').equals(bytes('a.safetensors'))).toBe(true)
     expect(bytes('c.safetensors').equals(bytes('a.safetensors'))).toBe(false)
     const config = write('unsaved.json', readFileSync(join(folder, 'config.json'), 'utf8'))
-    expect(run('train', config, '--data', 'log.csv', '--quiet', '--epochs', '1', '--no-save')).toMatchObject({ code: 0, err: '' })
+    expect(await run('train', config, '--data', 'log.csv', '--quiet', '--epochs', '1', '--no-save')).toMatchObject({
+      code: 0,
+      err: '',
+    })
     expect(existsSync(join(folder, 'unsaved.safetensors'))).toBe(false)
   })
 
   it('predict writes CSV, JSON lines and Parquet alike', async () => {
     const read = async (name: string): Promise<number[][]> => {
-      expect(run('predict', 'config.safetensors', '--data', 'log.csv', '--out', name)).toMatchObject({
+      expect(await run('predict', 'config.safetensors', '--data', 'log.csv', '--out', name)).toMatchObject({
         code: 0,
         out: '',
         err: '',
@@ -146,7 +149,7 @@ describe('the commands, one after another', () => {
     expect(csv[0]).toHaveLength(3000)
     expect(jsonl).toEqual(csv)
     expect(parquet).toEqual(csv)
-    const wrong = run('predict', 'config.safetensors', '--data', 'log.csv', '--out', 's.txt')
+    const wrong = await run('predict', 'config.safetensors', '--data', 'log.csv', '--out', 's.txt')
     expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('--out: expected a file that ends in .csv') as string })
   })
 
@@ -174,7 +177,7 @@ describe('the commands, one after another', () => {
     })
 
     it('in CSV, byte for byte, in the order of rows', async () => {
-      const { code, out, err } = score('--keep', 'key,user', '--keep', 'day', '--keep', 'user')
+      const { code, out, err } = await score('--keep', 'key,user', '--keep', 'day', '--keep', 'user')
       expect({ code, err }).toEqual({ code: 0, err: '' })
       write('kept.csv', out)
       const types = { key: 'string', day: 'string', user: 'string' } as const
@@ -185,27 +188,27 @@ describe('the commands, one after another', () => {
       expect(texts('day')).toEqual(keys.map((_, row) => `0${row}`))
       expect(texts('user')).toEqual(keys.map((_, row) => `${row % 5}`))
       // The scores are those without it.
-      expect(score('--out', 'plain.csv').code).toBe(0)
+      expect((await score('--out', 'plain.csv')).code).toBe(0)
       const scores = readFileSync(join(folder, 'plain.csv'), 'utf8').trim().split('\n').slice(1)
       expect(scores.map((line) => line.split(',').map(Number))).toEqual(
         keys.map((_, row) => ['click', 'bought'].map((task) => rowValue(read.column(task), row))),
       )
     })
 
-    it('whatever trim and nullValues say of features', () => {
-      expect(score('--config', 'trimmed.json', '--keep', 'key', '--out', 'kept.jsonl')).toMatchObject({ code: 0, err: '' })
+    it('whatever trim and nullValues say of features', async () => {
+      expect(await score('--config', 'trimmed.json', '--keep', 'key', '--out', 'kept.jsonl')).toMatchObject({ code: 0, err: '' })
       const lines = readFileSync(join(folder, 'kept.jsonl'), 'utf8').trim().split('\n')
       expect(lines.map((line) => (JSON.parse(line) as { key: string | null }).key ?? '')).toEqual(kept)
     })
 
-    it('of a part of a split', () => {
-      const { code, out } = score('--config', 'config.json', '--part', 'test', '--keep', 'day,price')
+    it('of a part of a split', async () => {
+      const { code, out } = await score('--config', 'config.json', '--part', 'test', '--keep', 'day,price')
       expect(code).toBe(0)
       expect(out).toMatch(/^day,price,click,bought\n09,9\.50,[^\n]*\n$/)
     })
 
     it('in Parquet, as texts of a CSV file and as they are of a Parquet file', async () => {
-      expect(score('--keep', 'key', '--out', 'kept.parquet')).toMatchObject({ code: 0, err: '' })
+      expect(await score('--keep', 'key', '--out', 'kept.parquet')).toMatchObject({ code: 0, err: '' })
       const read = await Dataset.fromParquet(join(folder, 'kept.parquet'))
       expect(kept.map((_, row) => rowValue(read.column('key'), row) ?? '')).toEqual(kept)
 
@@ -218,7 +221,7 @@ describe('the commands, one after another', () => {
       await connection.run(`COPY (SELECT ${columns} FROM range(30000) r(n)) TO '${from}'`)
       const names = ['id', 'day', 'share', 'exact', 'moment'].join()
       const keep = (...args: string[]) => run('predict', 'config.safetensors', '--data', 'keyed.parquet', '--keep', ...args)
-      expect(keep(names, '--out', 'kept.parquet')).toMatchObject({ code: 0, err: '' })
+      expect(await keep(names, '--out', 'kept.parquet')).toMatchObject({ code: 0, err: '' })
       const both = `(SELECT ${names} FROM '${from}') a POSITIONAL JOIN (SELECT ${names} FROM '${to}') b`
       expect(await rows(`SELECT count(*)::INTEGER, count(*) FILTER (WHERE a IS DISTINCT FROM b)::INTEGER FROM ${both}`)).toEqual([
         [30000, 0],
@@ -228,26 +231,26 @@ describe('the commands, one after another', () => {
       connection.closeSync()
       instance.closeSync()
 
-      expect(keep(names, '--out', 'kept.jsonl')).toMatchObject({ code: 0, err: '' })
+      expect(await keep(names, '--out', 'kept.jsonl')).toMatchObject({ code: 0, err: '' })
       const [first, second] = readFileSync(join(folder, 'kept.jsonl'), 'utf8').split('\n')
       expect(first).toMatch(
         /^\{"id":9007199254740993,"day":"2024-01-02","share":0.1,"exact":0.000,"moment":"2024-01-02 02:04:05\+00","click":/,
       )
       expect(second).toMatch(/^\{"id":9007199254740994,"day":"2024-01-03","share":null,"exact":0.125,/)
       const list = 'column "list" of keyed.parquet: expected numbers, texts, dates or similar, found BIGINT[]'
-      expect(keep('list')).toMatchObject({ code: 1, out: '', err: expect.stringContaining(list) as string })
+      expect(await keep('list')).toMatchObject({ code: 1, out: '', err: expect.stringContaining(list) as string })
     })
 
-    it('but not what is not there, nor under the name of scores', () => {
+    it('but not what is not there, nor under the name of scores', async () => {
       const unknown = /^multigate: --keep: no column "kye" among the 5 of keyed.csv; the nearest are "key"/
-      expect(score('--keep', 'user,kye')).toMatchObject({ code: 1, out: '', err: expect.stringMatching(unknown) as string })
+      expect(await score('--keep', 'user,kye')).toMatchObject({ code: 1, out: '', err: expect.stringMatching(unknown) as string })
       const collides = { code: 2, out: '', err: expect.stringContaining('found "click" beside "click"') as string }
-      expect(run('predict', 'config.safetensors', '--data', 'log.csv', '--keep', 'click')).toMatchObject(collides)
+      expect(await run('predict', 'config.safetensors', '--data', 'log.csv', '--keep', 'click')).toMatchObject(collides)
       write('case.csv', 'user,city,price,Click\n1,Oslo,2,3\n')
       const other = (...args: string[]) => run('predict', 'config.safetensors', '--data', 'case.csv', '--keep', 'Click', ...args)
-      expect(other()).toMatchObject({ code: 0, out: expect.stringMatching(/^Click,click,bought\n3,/) as string })
+      expect(await other()).toMatchObject({ code: 0, out: expect.stringMatching(/^Click,click,bought\n3,/) as string })
       const beside = expect.stringContaining('found "Click" beside "click"') as string
-      expect(other('--out', 'case.parquet')).toMatchObject({ code: 2, err: beside })
+      expect(await other('--out', 'case.parquet')).toMatchObject({ code: 2, err: beside })
       expect(existsSync(join(folder, 'case.parquet'))).toBe(false)
     })
   })
@@ -263,27 +266,27 @@ describe('the commands, one after another', () => {
     )
     connection.closeSync()
     instance.closeSync()
-    expect(run('train', 'config.json', '--data', 'wide.parquet', '--epochs', '1', '--no-save')).toMatchObject({
+    expect(await run('train', 'config.json', '--data', 'wide.parquet', '--epochs', '1', '--no-save')).toMatchObject({
       code: 0,
       err: expect.stringContaining('reading wide.parquet\n') as string,
     })
-    expect(run('evaluate', 'config.safetensors', '--data', 'wide.parquet')).toMatchObject({ code: 0, err: '' })
-    const scores = run('predict', 'config.safetensors', '--data', 'unlabelled.parquet')
-    expect(scores).toMatchObject({ code: 0, err: '', out: run('predict', 'config.safetensors', '--data', 'log.csv').out })
-    expect(run('evaluate', 'config.safetensors', '--data', 'unlabelled.parquet')).toMatchObject({
+    expect(await run('evaluate', 'config.safetensors', '--data', 'wide.parquet')).toMatchObject({ code: 0, err: '' })
+    const scores = await run('predict', 'config.safetensors', '--data', 'unlabelled.parquet')
+    expect(scores).toMatchObject({ code: 0, err: '', out: (await run('predict', 'config.safetensors', '--data', 'log.csv')).out })
+    expect(await run('evaluate', 'config.safetensors', '--data', 'unlabelled.parquet')).toMatchObject({
       code: 1,
       err: expect.stringContaining('no column "click" among the 5 of unlabelled.parquet; the nearest are') as string,
     })
   })
 
-  it('measure groups, further metrics and a score, as the configuration or the flags say', () => {
+  it('measure groups, further metrics and a score, as the configuration or the flags say', async () => {
     const [header, ...lines] = readFileSync(join(folder, 'log.csv'), 'utf8').split('\n')
     write('sessions.csv', [`${header},session`, ...lines.map((line, row) => `${line},s${row % 37}`)].join('\n'))
     const monitor = { val_click_uauc: 2, val_bought_uauc: 1 }
     const measured = { groups: 'session', metrics: ['prauc', 'ndcg@10'], score: { click_uauc: 2, bought_uauc: 1 } }
     const fit = { ...config.fit, epochs: 2, ...measured, callbacks: [{ kind: 'earlyStopping', monitor }] }
     const path = write('sessions.json', JSON.stringify({ ...config, fit }, null, 2))
-    const trained = run('train', path, '--data', 'sessions.csv', '--quiet', '--json')
+    const trained = await run('train', path, '--data', 'sessions.csv', '--quiet', '--json')
     expect(trained).toMatchObject({ code: 0, err: '' })
     const { test, score } = lastJson(trained.out) as {
       test: Record<string, Record<string, unknown>>
@@ -300,15 +303,17 @@ describe('the commands, one after another', () => {
     expect(trained.out).toMatch(/^test bought: \d+ of 37 groups have both classes/m)
 
     const evaluate = (...args: string[]) => run('evaluate', 'sessions.safetensors', '--data', 'sessions.csv', '--json', ...args)
-    const again = evaluate('--config', path, '--part', 'test')
+    const again = await evaluate('--config', path, '--part', 'test')
     expect(again).toMatchObject({ code: 0, err: '' })
     expect(lastJson(again.out)).toMatchObject({ test, score: score['test'] })
-    const flags = lastJson(evaluate('--groups', 'session', '--metrics', 'mrr,ece@20').out) as { data: Record<string, object> }
+    const flags = lastJson((await evaluate('--groups', 'session', '--metrics', 'mrr,ece@20')).out) as {
+      data: Record<string, object>
+    }
     expect(Object.keys(flags.data['click'] ?? {})).toEqual(expect.arrayContaining(['uauc', 'gauc', 'mrr', 'ece@20', 'groups']))
-    expect(evaluate('--metrics', 'mrr')).toMatchObject({ code: 2, err: expect.stringContaining("set 'groups'") as string })
+    expect(await evaluate('--metrics', 'mrr')).toMatchObject({ code: 2, err: expect.stringContaining("set 'groups'") as string })
 
     const wrong = write('wrong-metric.json', JSON.stringify({ ...config, fit: { ...config.fit, metrics: ['prauk'] } }, null, 2))
-    expect(run('train', wrong, '--data', 'log.csv')).toMatchObject({
+    expect(await run('train', wrong, '--data', 'log.csv')).toMatchObject({
       code: 2,
       err: expect.stringMatching(
         /wrong-metric.json, line \d+: config.fit.metrics\[0\]: .*found "prauk"; the nearest is "prauc"/,
@@ -316,44 +321,47 @@ describe('the commands, one after another', () => {
     })
   })
 
-  it('a configuration says where and how to compute, unless a flag does', () => {
+  it('a configuration says where and how to compute, unless a flag does', async () => {
     const path = write('reference.json', JSON.stringify({ ...config, device: 'reference', precision: 'bfloat16', threads: 1 }))
     const train = (...args: string[]) => run('train', path, '--data', 'log.csv', '--quiet', '--no-save', '--epochs', '1', ...args)
-    expect(lastJson(train('--json').out).device).toMatchObject({ name: 'reference', threads: 1 })
-    expect(lastJson(train('--device', 'cpu', '--json').out).device).toMatchObject({ name: 'cpu', threads: 1 })
-    expect(train('--precision', 'tf32').err).toContain(
+    expect(lastJson((await train('--json')).out).device).toMatchObject({ name: 'reference', threads: 1 })
+    expect(lastJson((await train('--device', 'cpu', '--json')).out).device).toMatchObject({ name: 'cpu', threads: 1 })
+    expect((await train('--precision', 'tf32')).err).toContain(
       "precision: expected 'float32' or 'bfloat16' on device 'reference', found 'tf32'",
     )
   })
 
-  it('a configuration extends another, and not itself', () => {
+  it('a configuration extends another, and not itself', async () => {
     write('base.json', JSON.stringify({ ...config, extends: undefined }))
     write('child.json', JSON.stringify({ extends: 'base.json', fit: { epochs: 1 } }))
-    const child = run('train', 'child.json', '--data', 'log.csv', '--quiet', '--json')
+    const child = await run('train', 'child.json', '--data', 'log.csv', '--quiet', '--json')
     expect(child).toMatchObject({ code: 0, err: '' })
     expect(lastJson(child.out)).toMatchObject({ model: 'MMoE', saved: 'child.safetensors' })
 
     write('a.json', '{ "extends": "b.json" }')
     write('b.json', '{ "extends": "a.json" }')
-    expect(run('train', 'a.json', '--data', 'log.csv').err).toContain('b.json extends "a.json", which extends it')
+    expect((await run('train', 'a.json', '--data', 'log.csv')).err).toContain('b.json extends "a.json", which extends it')
     write('c.json', '{ "extends": 3 }')
-    expect(run('train', 'c.json', '--data', 'log.csv').err).toContain('c.json: extends: expected a string, found 3')
+    expect((await run('train', 'c.json', '--data', 'log.csv')).err).toContain('c.json: extends: expected a string, found 3')
     write('d.json', '{ "extends": "nowhere.json" }')
-    expect(run('train', 'd.json', '--data', 'log.csv').err).toMatch(/cannot read .*nowhere\.json/)
+    expect((await run('train', 'd.json', '--data', 'log.csv')).err).toMatch(/cannot read .*nowhere\.json/)
   })
 
-  it('a resumed run ends with the same file', () => {
-    const train = (save: string, ...args: string[]) => {
-      return run('train', 'config.json', '--data', 'log.csv', '--quiet', '--save', save, ...args)
+  it('a resumed run ends with the same file', async () => {
+    const train = async (save: string, ...args: string[]) => {
+      return await run('train', 'config.json', '--data', 'log.csv', '--quiet', '--save', save, ...args)
     }
-    train('whole.safetensors', '--epochs', '4')
-    train('part.safetensors', '--epochs', '2', '--checkpoint', 'last.safetensors')
-    expect(train('resumed.safetensors', '--epochs', '4', '--resume', 'last.safetensors')).toMatchObject({ code: 0, err: '' })
+    await train('whole.safetensors', '--epochs', '4')
+    await train('part.safetensors', '--epochs', '2', '--checkpoint', 'last.safetensors')
+    expect(await train('resumed.safetensors', '--epochs', '4', '--resume', 'last.safetensors')).toMatchObject({
+      code: 0,
+      err: '',
+    })
     const bytes = (name: string): Buffer => readFileSync(join(folder, name))
     expect(bytes('resumed.safetensors').equals(bytes('whole.safetensors'))).toBe(true)
-    const refused = train('never.safetensors', '--seed', '9', '--resume', 'last.safetensors')
+    const refused = await train('never.safetensors', '--seed', '9', '--resume', 'last.safetensors')
     expect(refused.err).toMatch(/expected seed .*last\.safetensors/)
-    expect(run('evaluate', 'last.safetensors', '--data', 'log.csv')).toMatchObject({ code: 0 })
+    expect(await run('evaluate', 'last.safetensors', '--data', 'log.csv')).toMatchObject({ code: 0 })
   })
 
   it('a day after another grows the model', async () => {
@@ -368,35 +376,38 @@ describe('the commands, one after another', () => {
     const path = write('daily.json', JSON.stringify({ ...config, fit: { ...config.fit, epochs: 1, grow: { evictAfter: 2 } } }))
     const train = (day: string, ...args: string[]) =>
       run('train', path, '--data', `${day}.csv`, '--save', `${day}.safetensors`, ...args)
-    expect(train('day1', '--day', '2026-11-28')).toMatchObject({ code: 0 })
-    const { code, err } = train('day2', '--from', 'day1.safetensors', '--day', '2026-12-01')
+    expect(await train('day1', '--day', '2026-11-28')).toMatchObject({ code: 0 })
+    const { code, err } = await train('day2', '--from', 'day1.safetensors', '--day', '2026-12-01')
     expect(err).toMatch(/goes on from .*day1.safetensors: the optimizer starts anew, because the file is no checkpoint/)
     expect(err).toMatch(/vocabularies: user: 20 new, 20 evicted, 20 now; city: 0 new, 0 evicted, 3 now/)
     expect(code).toBe(0)
     using net = await loadModel(join(folder, 'day2.safetensors'))
     expect(net.describe().tables.map(({ rows }) => rows)).toEqual([21, 4])
     // A delta between the two files leads from one to the other.
-    expect(run('delta', 'day1.safetensors', 'day2.safetensors', 'day2.delta').out).toMatch(
+    expect((await run('delta', 'day1.safetensors', 'day2.safetensors', 'day2.delta')).out).toMatch(
       /^saved to day2.delta, .* in place of /,
     )
-    expect(run('apply', 'day1.safetensors', 'day2.delta', '--save', 'applied.safetensors')).toMatchObject({ code: 0, err: '' })
+    expect(await run('apply', 'day1.safetensors', 'day2.delta', '--save', 'applied.safetensors')).toMatchObject({
+      code: 0,
+      err: '',
+    })
     const [applied, full] = ['applied', 'day2'].map((name) => readFileSync(join(folder, `${name}.safetensors`)))
     expect(applied).toEqual(full)
-    const refused = run('apply', 'day2.safetensors', 'day2.delta', '--save', 'never.safetensors')
+    const refused = await run('apply', 'day2.safetensors', 'day2.delta', '--save', 'never.safetensors')
     expect(refused).toMatchObject({ code: 2 })
     expect(refused.err).toContain('which has it already')
-    expect(train('day1', '--from', 'day2.safetensors', '--day', '2026-11-30').err).toMatch(
+    expect((await train('day1', '--from', 'day2.safetensors', '--day', '2026-11-30')).err).toMatch(
       /fit.grow.day: expected 2026-12-01 or later/,
     )
   })
 
-  it('a model is saved although its test rows cannot be measured', () => {
+  it('a model is saved although its test rows cannot be measured', async () => {
     const log = readFileSync(join(folder, 'log.csv'), 'utf8').split('\n')
     const wrong = log.map((line, row) => (row === 10 ? line.replace(/^\d+/, '777') : line))
     write('wrong.csv', wrong.join('\n'))
     const features = [{ kind: 'sparse', name: 'user', vocabulary: 20, dim: 4 }]
     const path = write('narrow.json', JSON.stringify({ ...config, features }))
-    const { code, err } = run('train', path, '--data', 'wrong.csv', '--quiet')
+    const { code, err } = await run('train', path, '--data', 'wrong.csv', '--quiet')
     expect(err).toMatch(
       /trained and saved to narrow.safetensors, but not measured:\n.*row 0: .*found 777.*; it is row 9 of the data/,
     )
@@ -404,8 +415,8 @@ describe('the commands, one after another', () => {
     expect(existsSync(join(folder, 'narrow.safetensors'))).toBe(true)
   })
 
-  it.each(['--save', '--checkpoint'])('%s is looked at before training', (option) => {
-    const { code, err } = run('train', 'config.json', '--data', 'log.csv', option, 'none/x.safetensors')
+  it.each(['--save', '--checkpoint'])('%s is looked at before training', async (option) => {
+    const { code, err } = await run('train', 'config.json', '--data', 'log.csv', option, 'none/x.safetensors')
     expect(err).toMatch(/^multigate: none.x.safetensors: cannot write it: there is no folder .*none; make it first\n$/)
     expect(code).toBe(1)
   })
@@ -447,9 +458,13 @@ describe('the commands, one after another', () => {
     expect(readFileSync(join(folder, 'old.csv'), 'utf8')).toBe('scores of yesterday')
   })
 
-  it('a file without rows has scores without rows', () => {
+  it('a file without rows has scores without rows', async () => {
     write('header.csv', `${readFileSync(join(folder, 'log.csv'), 'utf8').split('\n')[0]}\n`)
-    expect(run('predict', 'cut.safetensors', '--data', 'header.csv')).toMatchObject({ code: 0, out: 'click,bought\n', err: '' })
+    expect(await run('predict', 'cut.safetensors', '--data', 'header.csv')).toMatchObject({
+      code: 0,
+      out: 'click,bought\n',
+      err: '',
+    })
   })
 })
 
@@ -496,8 +511,8 @@ it('scores that are no numbers are null in JSON lines', async () => {
   expect(readFileSync(path, 'utf8')).toBe('{"like":0.5}\n{"like":null}\n{"like":null}\n')
 })
 
-it('help says where a model goes, and nothing of a default that is none', () => {
-  const { out } = run('train', '--help')
+it('help says where a model goes, and nothing of a default that is none', async () => {
+  const { out } = await run('train', '--help')
   expect(out).toContain('(default: <config>.safetensors')
   expect(out).not.toContain('(default: true)')
 })
@@ -512,9 +527,9 @@ describe('mistakes', () => {
     ['an unknown optimizer', { fit: { ...config.fit, optimizer: { name: 'adamm' } } }, 'config.fit.optimizer', '"adamm"'],
     ['an unknown model', { model: 'MMOE' }, 'config.model', '"MMOE"'],
     ['an unknown kind of task', { tasks: [{ kind: 'binery', name: 'click' }] }, 'config.tasks[0]', '"binery"'],
-  ])('%s in the configuration is named, with its line, and nothing is done', (_, change, key, there) => {
+  ])('%s in the configuration is named, with its line, and nothing is done', async (_, change, key, there) => {
     const path = wrong(change)
-    const { code, out, err } = run('train', path, '--data', 'log.csv')
+    const { code, out, err } = await run('train', path, '--data', 'log.csv')
     expect(err).toContain(key)
     expect(lineNamed(err, path)).toContain(there)
     expect({ code, out }).toEqual({ code: 2, out: '' })
@@ -556,28 +571,28 @@ describe('mistakes', () => {
       'isa: expected one of',
     ],
     ['an ISA that is none, to time', ['bench', '--isa', 'mmx'], 2, 'isa: expected one of'],
-  ])('%s', (_, args, code, text) => {
-    const result = run(...args)
+  ])('%s', async (_, args, code, text) => {
+    const result = await run(...args)
     expect(result.err).toContain(text)
     expect(result.code).toBe(code)
   })
 
-  it('a label column that is missing names the columns there are', () => {
-    const { code, err } = run('train', wrong({ tasks: [{ kind: 'binary', name: 'clik' }] }), '--data', 'log.csv', '--quiet')
+  it('a label column that is missing names the columns there are', async () => {
+    const { code, err } = await run('train', wrong({ tasks: [{ kind: 'binary', name: 'clik' }] }), '--data', 'log.csv', '--quiet')
     expect(err).toContain('clik')
     expect(err).toContain('click')
     expect(code).toBe(1)
   })
 
-  it('JSON that is none says so', () => {
-    const { code, err } = run('train', write('broken.json', '{\n"model": "MMoE",\n}'), '--data', 'log.csv')
+  it('JSON that is none says so', async () => {
+    const { code, err } = await run('train', write('broken.json', '{\n"model": "MMoE",\n}'), '--data', 'log.csv')
     expect(err).toContain('broken.json is not JSON: line 3: property name expected')
     expect(code).toBe(2)
   })
 })
 
-it('verify passes every instruction set of this machine, in both precisions', () => {
-  const { code, out } = run('verify', '--levels', '10', '--json')
+it('verify passes every instruction set of this machine, in both precisions', async () => {
+  const { code, out } = await run('verify', '--levels', '10', '--json')
   expect(code).toBe(0)
   const { places } = lastJson(out) as { places: { isa: string; precision: string; passed: boolean; checks: number }[] }
   const isas = loadNative().isas()
@@ -588,8 +603,8 @@ it('verify passes every instruction set of this machine, in both precisions', ()
   expect(out.split('\n')[0]).toMatch(/^where +precision +outputs and gradients/)
 })
 
-it('doctor says what the machine offers', () => {
-  const { code, out } = run('doctor', '--json')
+it('doctor says what the machine offers', async () => {
+  const { code, out } = await run('doctor', '--json')
   expect(code).toBe(0)
   const found = lastJson(out) as {
     processors: { ofMachine: number; usable: number; quota: number | null; threads: number }
@@ -604,26 +619,29 @@ it('doctor says what the machine offers', () => {
   expect(processors.threads).toBe(Math.max(1, Math.min(processors.usable, Math.floor(processors.quota ?? Infinity))))
   expect(processors.ofMachine).toBeGreaterThanOrEqual(processors.usable)
   expect(memory.available).toBeLessThanOrEqual(Math.min(memory.ofMachine, memory.limit ?? Infinity))
-  const words = run('doctor').out
+  const words = (await run('doctor')).out
   expect(words).toMatch(/^processors +\d+, of which this process may use \d+, .*quota.*: \d+ threads?$/m)
   expect(words).toMatch(/^memory +[\d.]+ GiB.*; [\d.,]+ [GM]iB available$/m)
   expect(words).toMatch(/^DuckDB +v\d/m)
 })
 
 describe('explain', () => {
-  it('shows why a row of a file has its scores, as text and as JSON', () => {
-    expect(run('train', 'config.json', '--data', 'log.csv', '--save', 'explained.safetensors', '--epochs', '1').code).toBe(0)
-    const { code, out, err } = run('explain', 'explained.safetensors', '--data', 'log.csv', '--row', '4', '--json')
+  it('shows why a row of a file has its scores, as text and as JSON', async () => {
+    expect(
+      (await run('train', 'config.json', '--data', 'log.csv', '--save', 'explained.safetensors', '--epochs', '1')).code,
+    ).toBe(0)
+    const { code, out, err } = await run('explain', 'explained.safetensors', '--data', 'log.csv', '--row', '4', '--json')
     expect(code, err).toBe(0)
     expect(out).toMatch(/^feature +value +seen as +click +bought$/m)
     expect(out).toMatch(/^gate +expert 1/m)
     const { predictions, features } = lastJson(out) as { predictions: Record<string, number>; features: Record<string, object> }
-    const scores = run('predict', 'explained.safetensors', '--data', 'log.csv').out.split('\n')[5]?.split(',').map(Number) ?? []
+    const scores =
+      (await run('predict', 'explained.safetensors', '--data', 'log.csv')).out.split('\n')[5]?.split(',').map(Number) ?? []
     expect(predictions['click']).toBeCloseTo(scores[0] ?? NaN, 7)
     expect(predictions['bought']).toBeCloseTo(scores[1] ?? NaN, 7)
     expect(features['city']).toMatchObject({ state: 'known' })
 
-    const compared = run(
+    const compared = await run(
       'explain',
       'explained.safetensors',
       '--data',
@@ -638,10 +656,10 @@ describe('explain', () => {
     expect(lastJson(compared.out)['tasks']).not.toEqual(lastJson(out)['tasks'])
   })
 
-  it('names a row that the file lacks', () => {
-    const { code, err } = run('explain', 'explained.safetensors', '--data', 'log.csv', '--row', '3000')
+  it('names a row that the file lacks', async () => {
+    const { code, err } = await run('explain', 'explained.safetensors', '--data', 'log.csv', '--row', '3000')
     expect(code).toBe(1)
     expect(err).toContain('[0, 3,000)')
-    expect(run('explain', 'explained.safetensors', '--data', 'log.csv').err).toContain('--row')
+    expect((await run('explain', 'explained.safetensors', '--data', 'log.csv')).err).toContain('--row')
   })
 })

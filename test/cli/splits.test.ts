@@ -1,16 +1,14 @@
 // Splits of a configuration on the command line: what train reports, and the same parts for evaluate and predict, whatever the order of the
 // rows in the file.
 
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, it } from 'vitest'
 
 import { randomOf } from '../../lib/verify/numbers.js'
+import { runIn } from '../support/command-line.js'
 
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'multigate-splits-'))
 const rows = 600
 const config = {
@@ -41,10 +39,7 @@ beforeAll(() => {
   writeFileSync(join(folder, 'reversed.csv'), [header, ...lines.reverse()].join('\n'))
 })
 
-function run(...args: string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { cwd: folder, encoding: 'utf8' })
-  return { code: status, out: stdout, err: stderr }
-}
+const run = (...args: string[]) => runIn(folder, ...args)
 
 function lastJson(out: string): Record<string, unknown> {
   return JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<string, unknown>
@@ -73,9 +68,9 @@ it.each<[string, object, object?]>([
     { stratify: 'click', by: ['id'], validation: 0.1, test: 0.1 },
     { train: 480, validation: 60, test: 60, leftOut: 0 },
   ],
-])('%s: train and evaluate agree on the parts, in any order of rows', { timeout: 60_000 }, (_, split, expected = {}) => {
+])('%s: train and evaluate agree on the parts, in any order of rows', { timeout: 60_000 }, async (_, split, expected = {}) => {
   write(split)
-  const trained = run('train', 'config.json', '--data', 'log.csv', '--json')
+  const trained = await run('train', 'config.json', '--data', 'log.csv', '--json')
   expect(trained, trained.err).toMatchObject({ code: 0 })
   const { rows: parts, test } = lastJson(trained.out) as { rows: Record<string, number>; test: { click: { rows: number } } }
   expect(parts).toMatchObject(expected)
@@ -87,7 +82,9 @@ it.each<[string, object, object?]>([
   )
   for (const file of ['log.csv', 'reversed.csv']) {
     const part = ['--data', file, '--config', 'config.json', '--part', 'test']
-    const { test: found } = lastJson(run('evaluate', 'config.safetensors', ...part, '--json').out) as { test: { click: object } }
+    const { test: found } = lastJson((await run('evaluate', 'config.safetensors', ...part, '--json')).out) as {
+      test: { click: object }
+    }
     // Sums of other orders differ in the last bits.
     const { auc, ...exact } = test.click as Record<string, number>
     expect(found.click).toMatchObject({
@@ -96,7 +93,7 @@ it.each<[string, object, object?]>([
       auc: expect.closeTo(auc ?? 0, 9) as number,
     })
   }
-  const kept = run(
+  const kept = await run(
     'predict',
     'config.safetensors',
     '--data',
@@ -112,16 +109,19 @@ it.each<[string, object, object?]>([
   expect(kept.out.trim().split('\n')).toHaveLength(1 + (parts['test'] ?? 0))
 })
 
-it('errors name the line of the configuration, or the part and what was found', () => {
+it('errors name the line of the configuration, or the part and what was found', async () => {
   const train = () => run('train', 'config.json', '--data', 'log.csv', '--no-save')
   write({ column: 'day', train: [1, 13], validation: 14, tset: 15 })
-  const unknown = train()
+  const unknown = await train()
   expect(unknown).toMatchObject({ code: 2 })
   expect(unknown.err).toMatch(/config\.json, line \d+: config\.split\.tset: unknown option; did you mean 'test'/)
   write({ column: 'day', train: [1, 14], validation: 14 })
-  expect(train()).toMatchObject({ code: 2, err: expect.stringMatching(/split\.validation: .*found 14 in train too/) as string })
+  expect(await train()).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/split\.validation: .*found 14 in train too/) as string,
+  })
   write({ column: 'day', test: 17 })
-  expect(train()).toMatchObject({ code: 2, err: expect.stringMatching(/split\.test: .*17.*nearest are 16/) as string })
+  expect(await train()).toMatchObject({ code: 2, err: expect.stringMatching(/split\.test: .*17.*nearest are 16/) as string })
   write({ column: 'dya', test: 15 })
-  expect(train()).toMatchObject({ code: 1, err: expect.stringMatching(/no column "dya" .*"day"/) as string })
+  expect(await train()).toMatchObject({ code: 1, err: expect.stringMatching(/no column "dya" .*"day"/) as string })
 })

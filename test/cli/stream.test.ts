@@ -1,15 +1,13 @@
 // `train --stream`: the same run as with all rows in memory, where they fit.
 
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
 import { randomOf } from '../../lib/verify/numbers.js'
+import { runIn } from '../support/command-line.js'
 
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'multigate-stream-'))
 const config = {
   model: 'SharedBottom',
@@ -23,20 +21,17 @@ const config = {
   fit: { batchSize: 128, epochs: 2 },
 }
 
-function run(...args: string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { cwd: folder, encoding: 'utf8' })
-  return { code: status, out: stdout, err: stderr }
-}
+const run = (...args: string[]) => runIn(folder, ...args)
 
-function train(options: object, ...flags: string[]): Record<string, unknown> {
+async function train(options: object, ...flags: string[]): Promise<Record<string, unknown>> {
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...options }))
-  const { code, out, err } = run('train', 'config.json', '--data', 'log.csv', '--json', '--quiet', ...flags)
+  const { code, out, err } = await run('train', 'config.json', '--data', 'log.csv', '--json', '--quiet', ...flags)
   expect(code, err).toBe(0)
   const { seconds, rowsPerSecond, saved, ...rest } = JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<string, unknown>
   return rest
 }
 
-it('trains, measures and saves as without it', { timeout: 180_000 }, () => {
+it('trains, measures and saves as without it', { timeout: 180_000 }, async () => {
   const random = randomOf(4)
   const lines = Array.from({ length: 900 }, (_, row) => {
     const city = Math.floor(5 * random())
@@ -44,36 +39,37 @@ it('trains, measures and saves as without it', { timeout: 180_000 }, () => {
   })
   writeFileSync(join(folder, 'log.csv'), `id,user,city,price,click\n${lines.join('\n')}\n`)
   for (const split of [{ hash: 'user', validation: 0.2, test: 0.2 }, undefined]) {
-    const whole = train({ split }, '--save', 'whole.safetensors')
-    const stream = train({ split }, '--stream', '--save', 'stream.safetensors')
+    const whole = await train({ split }, '--save', 'whole.safetensors')
+    const stream = await train({ split }, '--stream', '--save', 'stream.safetensors')
     // Without a split, the rows to measure would be those that are too many for memory.
     const { train: _, ...measured } = whole
     const expected = split === undefined ? { ...measured, unknownValues: { train: {} } } : whole
     const { unknownValues, ...others } = stream
     const { unknownValues: __, rows, ...same } = expected as typeof whole
     expect(others).toMatchObject({ ...same, rows: { ...(rows as object), leftOut: split === undefined ? 0 : null } })
-    const scores = ['whole', 'stream'].map((name) => {
-      expect(run('predict', `${name}.safetensors`, '--data', 'log.csv', '--out', `${name}.csv`).code).toBe(0)
-      return run('evaluate', `${name}.safetensors`, '--data', 'log.csv', '--json').out
-    })
+    const scores: string[] = []
+    for (const name of ['whole', 'stream']) {
+      expect((await run('predict', `${name}.safetensors`, '--data', 'log.csv', '--out', `${name}.csv`)).code).toBe(0)
+      scores.push((await run('evaluate', `${name}.safetensors`, '--data', 'log.csv', '--json')).out)
+    }
     expect(scores[1]).toBe(scores[0])
   }
 })
 
-it('takes the options of the configuration, and refuses splits that need all rows', { timeout: 180_000 }, () => {
+it('takes the options of the configuration, and refuses splits that need all rows', { timeout: 180_000 }, async () => {
   const scratch = mkdtempSync(join(tmpdir(), 'multigate-scratch-'))
-  const few = train({ fit: { ...config.fit, stream: { memory: 8192, scratch } } }, '--stream', '--no-save')
+  const few = await train({ fit: { ...config.fit, stream: { memory: 8192, scratch } } }, '--stream', '--no-save')
   expect(few).toMatchObject({ rows: { train: 900 }, epochs: 2 })
   // The key of the sample is no column of the model.
   const tasks = [{ kind: 'binary', name: 'click', negativeRate: 0.1 }]
-  const sampled = train({ tasks, fit: { ...config.fit, sampleNegatives: { by: 'id' } } }, '--stream', '--no-save')
+  const sampled = await train({ tasks, fit: { ...config.fit, sampleNegatives: { by: 'id' } } }, '--stream', '--no-save')
   expect((sampled['rows'] as { train: number }).train).toBeLessThan(600)
   expect(readdirSync(scratch)).toEqual([])
   writeFileSync(
     join(folder, 'config.json'),
     JSON.stringify({ ...config, split: { stratify: 'click', by: 'id', test: 0.1 } }, null, 2),
   )
-  const { code, err } = run('train', 'config.json', '--data', 'log.csv', '--stream')
+  const { code, err } = await run('train', 'config.json', '--data', 'log.csv', '--stream')
   expect(code).not.toBe(0)
   expect(err).toMatch(/stratify/)
 })

@@ -1,6 +1,5 @@
 // Names come from files that somebody else may have made: none of them reaches a terminal as it is.
 
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,9 +8,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Dataset, dense, MMoE, regression, sparse } from '../../lib/index.js'
 import { progress } from '../../lib/report/progress.js'
 import { historyTable, resultsTable } from '../../lib/report/results.js'
+import { runIn } from '../support/command-line.js'
 
 const lib = fileURLToPath(new URL('../../lib/', import.meta.url))
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'multigate-terminal-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -42,10 +41,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'broken.csv'), `${cell(feature)},price,${cell(task)}\nz,${evil},2\n`)
 })
 
-function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { cwd: folder, encoding: 'utf8' })
-  return { status, stdout, stderr }
-}
+const run = (...args: string[]) => runIn(folder, ...args)
 
 it('progress and tables spell control characters out', () => {
   expect(texts.join('')).not.toMatch(raw)
@@ -60,21 +56,22 @@ it.each([
   ['an option that there is not', ['inspect', path, `--${evil}`], 2],
   ['a command that there is not', [evil], 2],
   ['a value that an option does not take', ['predict', path, '--data', 'data.csv', '--threads', evil], 2],
-])('the command line does: %s', (_, args, code) => {
-  const { status, stdout, stderr } = run(...args)
-  expect([status, stdout + stderr]).toEqual([code, expect.not.stringMatching(raw)])
+])('the command line does: %s', async (_, args, code) => {
+  const ended = await run(...args)
+  const text = ended.out + ended.err
+  expect([ended.code, text]).toEqual([code, expect.not.stringMatching(raw)])
   // In a message a line's end is one; in a table a name has a cell to keep to.
-  expect(stdout + stderr).toContain(shown.slice(0, -3))
+  expect(text).toContain(shown.slice(0, -3))
 })
 
-it('JSON is still the same JSON', () => {
-  const { stdout } = run('inspect', path, '--json')
-  expect(stdout).not.toMatch(raw)
-  expect(JSON.parse(stdout)).toMatchObject({ features: [{ name: feature }, { name: 'price' }], tasks: [{ name: task }] })
+it('JSON is still the same JSON', async () => {
+  const { out } = await run('inspect', path, '--json')
+  expect(out).not.toMatch(raw)
+  expect(JSON.parse(out)).toMatchObject({ features: [{ name: feature }, { name: 'price' }], tasks: [{ name: task }] })
 })
 
-it('scores in CSV keep their names', () => {
-  expect(run('predict', path, '--data', 'data.csv').stdout).toContain(`"${task}"`)
+it('scores in CSV keep their names', async () => {
+  expect((await run('predict', path, '--data', 'data.csv')).out).toContain(`"${task}"`)
 })
 
 it('nothing else writes to the terminal', () => {

@@ -1,10 +1,8 @@
-// `multigate tune` as a process: a search over paths of a configuration, its file of trials, and mistakes.
+// `multigate tune`: a search over paths of a configuration, its file of trials, and mistakes.
 
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 
 import { parseConfig, withValues } from '../../lib/cli/config.js'
@@ -12,9 +10,9 @@ import { Dataset } from '../../lib/data/dataset.js'
 import { loadModel } from '../../lib/model/load.js'
 import { choicesOf } from '../../lib/model/space.js'
 import { randomOf } from '../../lib/verify/numbers.js'
+import { runIn } from '../support/command-line.js'
 import { refusal } from '../support/refusal.js'
 
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'multigate-tune-'))
 const space = {
   expertHiddenUnits: { kind: 'oneOf', values: [[4], [8]] },
@@ -45,14 +43,11 @@ beforeAll(() => {
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
 })
 
-function run(...args: string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'tune', ...args], { cwd: folder, encoding: 'utf8' })
-  return { code: status, out: stdout, err: stderr }
-}
+const run = (...args: string[]) => runIn(folder, 'tune', ...args)
 
 describe('tune', () => {
   it('trains what the space says, keeps the best model, and goes on from its file', { timeout: 60_000 }, async () => {
-    const { code, out, err } = run('config.json', '--data', 'log.csv', '--trials-file', 'trials.jsonl', '--json')
+    const { code, out, err } = await run('config.json', '--data', 'log.csv', '--trials-file', 'trials.jsonl', '--json')
     expect(code, err).toBe(0)
     expect(err).toContain('trial 3/3')
     expect(out).toMatch(/^trial +expertHiddenUnits +fit.optimizer.learningRate +features.0.dim +val_auc/m)
@@ -66,16 +61,16 @@ describe('tune', () => {
     expect((await model.evaluate(test)).tasks['click']?.auc).toBe(found.test.click.auc)
     expect(model.describe().tables[0]?.dim).toBe(found.best.choice['features.0.dim'])
 
-    const more = run('config.json', '--data', 'log.csv', '--trials-file', 'trials.jsonl', '--trials', '4', '--no-save')
+    const more = await run('config.json', '--data', 'log.csv', '--trials-file', 'trials.jsonl', '--trials', '4', '--no-save')
     expect(more.code, more.err).toBe(0)
     expect(more.err.match(/^trial /gm)).toHaveLength(1)
     expect(readFileSync(join(folder, 'trials.jsonl'), 'utf8').trim().split('\n')).toHaveLength(5)
   })
 
-  it('names what is missing or wrong', () => {
+  it('names what is missing or wrong', async () => {
     const { tune, ...plain } = config
     writeFileSync(join(folder, 'plain.json'), JSON.stringify(plain))
-    expect(run('plain.json', '--data', 'log.csv')).toMatchObject({
+    expect(await run('plain.json', '--data', 'log.csv')).toMatchObject({
       code: 2,
       err: expect.stringContaining('config.tune') as string,
     })
@@ -83,7 +78,7 @@ describe('tune', () => {
       join(folder, 'wrong.json'),
       JSON.stringify({ ...config, tune: { ...tune, space: { 'fit.epoch': space['features.0.dim'] } } }),
     )
-    expect(run('wrong.json', '--data', 'log.csv')).toMatchObject({
+    expect(await run('wrong.json', '--data', 'log.csv')).toMatchObject({
       code: 2,
       err: expect.stringContaining('config.fit.epoch') as string,
     })
