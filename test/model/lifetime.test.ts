@@ -1,4 +1,4 @@
-// Models in several workers, one of which is terminated in the middle of a step; and the memory of a thousand models.
+// Models in several workers, one of which is terminated in the middle of a step; and the memory of four hundred models.
 
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -61,8 +61,8 @@ describe('workers', () => {
   })
 })
 
-describe('a thousand models', () => {
-  // Each has a megabyte of table and two of moments: one in ten kept would be 300 MB.
+describe('four hundred models', () => {
+  // Each has a megabyte of table and two of moments: one in ten kept would be 75 MB.
   it.each(['disposed', 'aborted', 'failed'])('%s leave no memory behind', { timeout: 120_000 }, (way) => {
     const script = `${world}
 const train = dataset(300)
@@ -83,16 +83,16 @@ const end = {
 }[process.argv[1]]
 ;(async () => {
   let before = 0
-  for (let cycle = 0; cycle < 1000; cycle += 1) {
+  for (let cycle = 0; cycle < 400; cycle += 1) {
     await end(create({}))
-    if (cycle % 100 === 99) global.gc()
-    if (cycle === 299) before = process.memoryUsage().rss
+    if (cycle % 50 === 49) global.gc()
+    if (cycle === 149) before = process.memoryUsage().rss
   }
   console.log((process.memoryUsage().rss - before) / 2 ** 20)
 })()
 `
     const { stdout, stderr, status } = spawnSync(process.execPath, ['--expose-gc', '-e', script, way], { encoding: 'utf8' })
     expect(status, stderr).toBe(0)
-    expect(Number(stdout)).toBeLessThan(60)
+    expect(Number(stdout)).toBeLessThan(50)
   })
 })
