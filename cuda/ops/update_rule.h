@@ -212,13 +212,14 @@ __device__ __forceinline__ void update_piece(const UpdateRule& rule, const Updat
 template <int kFloats, class Gradient>
 __device__ __forceinline__ void update_row(const UpdateRule& rule, const UpdateStep& step, const Updated& to, int64_t row, int pieces,
                                            const Gradient& gradient) {
+  const float before_step = to.first[row];
   float squares = 0;
   for (int c = lane(); c < pieces; c += kWarp) {
     const Piece<kFloats> g = gradient(c);
 #pragma unroll
     for (int k = 0; k < kFloats; k++) squares = fused(limited(rule, step, g.at[k]), limited(rule, step, g.at[k]), squares);
   }
-  const float sum = to.first[row] + warp_sum(squares) / static_cast<float>(pieces * kFloats);
+  const float sum = before_step + warp_sum(squares) / static_cast<float>(pieces * kFloats);
   const float rate = step.rate / (sqrtf(sum) + rule.epsilon);
   const int64_t first = row * pieces * kFloats;
   for (int c = lane(); c < pieces; c += kWarp) {
@@ -231,7 +232,9 @@ __device__ __forceinline__ void update_row(const UpdateRule& rule, const UpdateS
     store_piece(to.w + at, w);
     keep_average(step, to, at, before, w);
   }
-  warp_barrier();  // all lanes have read the sum
+  // All lanes have read the sum.
+  // No test shows this: the lanes meet in warp_sum() too, but only a barrier orders memory.
+  warp_barrier();
   if (lane() == 0) to.first[row] = sum;
 }
 
