@@ -47,6 +47,7 @@ export type { CsvOptions } from './data/csv-options.js'
 export { type ChunkOptions, Dataset, type DatasetSplit } from './data/dataset.js'
 export type { DatasetStream, StreamSplit } from './data/dataset-stream.js'
 export type { ParquetOptions, QueryOptions } from './data/query.js'
+export type { Row } from './data/rows.js'
 export type {
   ColumnSplit,
   HashSplit,
@@ -59,6 +60,7 @@ export type {
   TimeSplit,
 } from './data/split.js'
 export type { ColumnValues, FlatLists, NumberArray, ScalarValues } from './data/values.js'
+export type { ValueCounts } from './features/encode/encoder.js'
 export { dense } from './features/spec/dense.js'
 export type {
   DenseFeature,
@@ -100,7 +102,7 @@ export type {
   TaskImportance,
 } from './model/importance.js'
 export { loadModel } from './model/load.js'
-export type { CallOptions, EvaluateOptions, Model, ModelInput, Scores } from './model/model.js'
+export type { CallOptions, EvaluateOptions, FillOptions, Model, ModelInput, Scores } from './model/model.js'
 export {
   type ChoiceOf,
   integers,
@@ -156,6 +158,7 @@ export type { GateRecord, GateStatistics } from './runtime/gate-statistics.js'
 export type { GateWeights } from './runtime/gates.js'
 export type { MeasuringOptions } from './runtime/measuring.js'
 export type { DatasetParts, RowStream } from './runtime/parts.js'
+export type { Candidates } from './runtime/request.js'
 export type { UnknownValues } from './runtime/unknown.js'
 export type { Snapshot } from './runtime/weights.js'
 export { type BinaryOptions, type BinaryTask, binary } from './tasks/binary.js'

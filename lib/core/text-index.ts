@@ -7,6 +7,8 @@ import { loadNative } from '../native/loader.js'
 import type { Sliced } from './slices.js'
 
 const mostMapped = 2 ** 16
+/** As many texts as a request has. */
+const fewTexts = 2 ** 12
 /** Texts, or comparisons of a sort, between two yields: about two milliseconds. */
 const sliceTexts = 2 ** 13
 const sliceWork = 2 ** 16
@@ -36,8 +38,24 @@ export class TextIndex {
 
   /** Writes what `indexOf` says of each text. */
   indexOfAll(texts: readonly string[], into: Int32Array): void {
-    if (this.size > mostMapped) this.#texts.indexOfAll(texts, into)
-    else for (const [at, text] of texts.entries()) into[at] = this.indexOf(text)
+    if (texts.length > fewTexts && this.size > mostMapped) this.#texts.indexOfAll(texts, into)
+    else this.#indexOfFew(texts, into)
+  }
+
+  /** One call of the addon for all texts that the map does not have. */
+  #indexOfFew(texts: readonly string[], into: Int32Array): void {
+    const mapped = this.#mapped
+    const others: number[] = []
+    for (let at = 0; at < texts.length; at += 1) {
+      const number = mapped.get(texts[at] ?? '')
+      if (number === undefined) others.push(at)
+      into[at] = number ?? -1
+    }
+    if (others.length === 0 || mapped.size === this.size) return
+    const left = others.map((at) => texts[at] ?? '')
+    const found = new Int32Array(left.length)
+    this.#texts.indexOfAll(left, found)
+    for (const [index, at] of others.entries()) into[at] = this.#met(left[index] ?? '', found[index] ?? -1)
   }
 
   /** Writes what `add` says of each text. */

@@ -5,9 +5,8 @@
 import { z } from 'zod'
 
 import { goneMemory, isGone } from '../core/arrays.js'
-import { checkInteger, checkObject, guarded, invalidArgument, parseOptions, quote, wrongArgument } from '../core/check.js'
+import { checkInteger, checkObject, guarded, invalidArgument, parseOptions, wrongArgument } from '../core/check.js'
 import { type Column, rowsOf } from '../core/columns.js'
-import { nearest } from '../core/did-you-mean.js'
 import { DataError } from '../core/errors.js'
 import { mostRows } from '../core/limits.js'
 import { allocate } from '../core/memory.js'
@@ -25,6 +24,7 @@ import { columnsOfRows, type Row } from './rows.js'
 import { selectRows, sliceRows } from './select.js'
 import { listOf, rangeOf, type Selection } from './selection.js'
 import { type Part, type SplitOptions, splitRows } from './split.js'
+import { noColumn, noColumns, otherLength } from './table-errors.js'
 import { type ColumnValues, columnOfValues } from './values.js'
 
 /** The three parts of a dataset, each with its rows in their order. A part that was not asked for has no rows. */
@@ -287,17 +287,14 @@ export class Dataset {
 
   static #of(columns: ReadonlyMap<string, Column>, start = 0, reading?: Reading): Dataset {
     const [first] = columns
-    if (first === undefined) throw new DataError('dataset: expected at least one column, found none')
+    if (first === undefined) throw noColumns()
     const rows = rowsOf(first[1])
     if (rows > mostRows) {
       throw new DataError(`dataset: expected at most ${mostRows} rows, found ${rows}; take a part of them`)
     }
     for (const [name, column] of columns) {
       const found = rowsOf(column)
-      if (found === rows) continue
-      throw new DataError(`column ${quote(name)}: expected ${rows} rows, as ${quote(first[0])} has, found ${found}`, {
-        column: name,
-      })
+      if (found !== rows) throw otherLength(name, found, first[0], rows)
     }
     return new Dataset(new Table(columns, start, reading), rangeOf(0, rows))
   }
@@ -342,10 +339,7 @@ export class Dataset {
     const column = this.#table.columns.get(name)
     if (column !== undefined) return column
     if (typeof name !== 'string') throw invalidArgument('name', 'the name of a column', name)
-    const near = nearest(name, this.columnNames).map(quote).join(', ')
-    throw new DataError(`no column ${quote(name)} among the ${this.columnNames.length}; the nearest are ${near}`, {
-      column: name,
-    })
+    throw noColumn(name, this.columnNames)
   }
 
   #rowsOf(name: string, whole: Column, from: number, to: number): Column {

@@ -14,7 +14,9 @@ import { pathSchema } from '../core/schemas.js'
 import { Pause, type Signal } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv-options.js'
 import { checkDataset, Dataset, isDataset } from '../data/dataset.js'
+import type { Row } from '../data/rows.js'
 import type { ColumnValues } from '../data/values.js'
+import type { ValueCounts } from '../features/encode/encoder.js'
 import { columnNameOf, type Feature, parseFeature } from '../features/spec/feature.js'
 import type { Built, ModelConfig } from '../files/format.js'
 import { ModelFile } from '../files/read.js'
@@ -36,6 +38,7 @@ import { type MeasuringOptions, measuringOf } from '../runtime/measuring.js'
 import type { RowStream } from '../runtime/parts.js'
 import { Queue } from '../runtime/queue.js'
 import { textColumns } from '../runtime/reading.js'
+import type { Candidates } from '../runtime/request.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
 import { checkBounds, checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
@@ -72,6 +75,12 @@ function aModelCannotBeClonedSaveItAndLoadItThere(): void {}
 export interface CallOptions {
   /** An `AbortSignal`, checked several times a second. Once it is aborted, the call ends with ERR_MULTIGATE_ABORTED. */
   readonly signal?: Signal | undefined | undefined
+}
+
+/** Options of `fill`. */
+export interface FillOptions {
+  /** Values by column name that count for all candidates, such as those of the user. */
+  readonly shared?: Row | undefined
 }
 
 /** Options of `evaluate`. */
@@ -293,18 +302,34 @@ export class Model<
   }
 
   /**
-   * Encodes raw values, as `predict` takes them, into the first rows of a batch.
+   * Encodes raw values into the first rows of a batch: columns, a dataset, or an object per candidate. The values of `shared`, such as those
+   * of the user, count for all candidates. Only columns that features read are looked at. 100 candidates of 7 features take 25 to 40 us.
+   * @param options.shared values by column name. A column is here or in the candidates.
    * @returns how many rows there are.
-   * @throws ERR_MULTIGATE_DATA for more rows than the batch holds, or for a value that a feature does not take. Nothing is written then.
-   * @example const scores = model.predictSync(batch, { rows: model.fill(batch, candidates) })
+   * @throws ERR_MULTIGATE_DATA as `predict`, with row and value, and for more rows than the batch holds. Nothing is written then.
+   * @example
+   * const rows = model.fill(batch, [{ feedid: 3 }, { feedid: 8 }], { shared: { userid: 17, device: 'phone' } })
+   * const { like } = model.predictSync(batch, { rows })
    */
-  fill(batch: Batch<Features>, data: Dataset | Readonly<Record<string, ColumnValues>>): number {
+  fill(batch: Batch<Features>, candidates: Candidates, options?: FillOptions): number {
     const { encoder, runner } = this.#need('fill')
-    const dataset = datasetOf(data)
+    const shared = options === undefined ? undefined : checkKeys('fill', options, ['shared']).shared
     const held = batchOf(batch, this, 'fill.batch')
     held.check(runner, 'fill.batch')
-    held.write(encoder.encodeFeatures(dataset), dataset.rows)
-    return dataset.rows
+    const request = encoder.request.encode(candidates, shared, held.capacity, 'fill')
+    held.write(request)
+    return request.rows
+  }
+
+  /**
+   * What the last `fill` of a batch met: for each feature with ids, how many values were not missing, and how many of them its vocabulary
+   * does not know. Shared values count once per candidate.
+   * @throws ERR_MULTIGATE_ARGUMENT for a batch of another model; ERR_MULTIGATE_NOT_BUILT; ERR_MULTIGATE_DISPOSED.
+   * @example for (const [feature, { values, unknown }] of Object.entries(model.valueCounts(batch))) count(feature, values, unknown)
+   */
+  valueCounts(batch: Batch<Features>): Readonly<Record<string, ValueCounts>> {
+    this.#need('valueCounts')
+    return Object.fromEntries(batchOf(batch, this, 'valueCounts.batch').counts)
   }
 
   /**

@@ -3,11 +3,12 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { isGone } from '../core/arrays.js'
 import { checkInteger, invalidArgument } from '../core/check.js'
-import { ArgumentError, DataError, DisposedError } from '../core/errors.js'
+import { ArgumentError, DisposedError } from '../core/errors.js'
+import type { ValueCounts } from '../features/encode/encoder.js'
 import type { Feature } from '../features/spec/feature.js'
 import type { NativePreparedRun } from '../native/binding.js'
+import type { EncodedRequest } from './request.js'
 import type { NetworkRunner } from './runner.js'
 
 /**
@@ -34,6 +35,8 @@ export class BoundBatch {
   /** The most rows that it holds. */
   readonly capacity: number
   readonly inputs: Batch
+  /** Of the rows that `write` took last. */
+  counts: ReadonlyMap<string, ValueCounts> = new Map()
   readonly #run: NativePreparedRun
   readonly #outputs: readonly Place[]
   readonly #scores = new Map<number, Readonly<Record<string, Float32Array>>>()
@@ -69,19 +72,16 @@ export class BoundBatch {
     return this.#scores.get(rows) ?? this.#view(rows)
   }
 
-  /** Writes encoded rows: all features, or none on an error. */
-  write(features: ReadonlyMap<string, Int32Array | Float32Array>, rows: number): void {
-    if (rows > this.capacity) {
-      throw new DataError(
-        `fill: expected at most the ${this.capacity} rows that the batch holds, found ${rows}; make a larger batch`,
-      )
-    }
-    if (Object.values(this.inputs).some(isGone)) {
+  /** Takes the rows of a request. */
+  write({ features, counts }: EncodedRequest): void {
+    // A batch has rows, so an array without any has lost its memory.
+    if (features.some(([name]) => this.inputs[name]?.length === 0)) {
       const message =
         'fill.batch: expected arrays that stay in place, found some whose memory was transferred away; make a new batch'
       throw new ArgumentError(message, { field: 'fill.batch' })
     }
     for (const [name, data] of features) this.inputs[name]?.set(data as Int32Array<ArrayBuffer>)
+    this.counts = counts
   }
 
   /** @throws ERR_MULTIGATE_DISPOSED; ERR_MULTIGATE_ARGUMENT if the model has other weights now. */

@@ -34,6 +34,7 @@ import {
 } from '../tasks/task.js'
 import { createColumns } from './memory-budget.js'
 import type { NegativeSampling } from './negative-sampling.js'
+import { RequestEncoder } from './request.js'
 import { SampleSpace } from './sample-space.js'
 import { columnOf, inContext, numbersOf, ofSource, partRows, withRows } from './source.js'
 
@@ -54,11 +55,14 @@ export class DataEncoder {
   readonly encoders: readonly Encoder[]
   /** What each task has fitted on training labels, if it needs that. */
   readonly fitted: readonly (FittedLabels | undefined)[]
+  /** Encodes the candidates of a request. */
+  readonly request: RequestEncoder
   readonly #tasks: readonly Task[]
 
   /** @throws ERR_MULTIGATE_ARGUMENT if tasks lack what they must have fitted. */
   constructor(encoders: readonly Encoder[], tasks: readonly Task[], fitted: readonly (FittedLabels | undefined)[] = []) {
     this.encoders = encoders
+    this.request = new RequestEncoder(encoders)
     this.#tasks = tasks
     this.fitted = tasks.map((task, index) => checkFitted(task, fitted[index]))
   }

@@ -6,6 +6,7 @@ import { DataError } from '../core/errors.js'
 import { allocate } from '../core/memory.js'
 import type { Sliced } from '../core/slices.js'
 import type { Dataset } from '../data/dataset.js'
+import { noColumn } from '../data/table-errors.js'
 
 /** Most rows of a part. Encoding one feature of a part is one slice of work. */
 export const partRows = 2 ** 14
@@ -34,12 +35,12 @@ export function* numbersOf(
 /** The name of the column that a feature or task reads; `option` can set it. @throws ERR_MULTIGATE_DATA if there is no such column. */
 export function columnOf(data: Dataset, name: string, reader: string, option: string): string {
   if (data.has(name)) return name
-  try {
-    data.column(name)
-    return name
-  } catch (error) {
-    throw inContext(error, { before: `${reader}: `, after: `; set '${option}' to the column that it reads` })
-  }
+  throw missingColumn(name, data.columnNames, reader, option)
+}
+
+/** The error for a column that is not among `names`. */
+export function missingColumn(name: string, names: readonly string[], reader: string, option: string): unknown {
+  return inContext(noColumn(name, names), { before: `${reader}: `, after: `; set '${option}' to the column that it reads` })
 }
 
 /** Turns the row number of an error from the part's into the dataset's. */

@@ -9,8 +9,9 @@ import { DenseReader } from './dense-reader.js'
 import { checkWidth } from './encode-ids.js'
 import type { DenseEncoder, DenseState, Fitter } from './encoder.js'
 import { notFinite, wrongValue } from './errors.js'
+import { numbersOfFew } from './few.js'
 
-const largestFloat32 = 3.4028234663852886e38
+export const largestFloat32 = 3.4028234663852886e38
 
 /** Fits the statistics on the training rows, part by part. */
 export function denseFitter(feature: DenseFeature): Fitter<DenseEncoder> {
@@ -49,7 +50,7 @@ function stateOf(feature: DenseFeature, { count, mean, deviation, low, high }: S
 
 /** The encoder of a feature with its statistics. */
 export function denseEncoder(feature: DenseFeature, state: DenseState): DenseEncoder {
-  const { name, width = 1 } = feature
+  const { name, width = 1, separator } = feature
   return Object.freeze<DenseEncoder>({
     kind: 'dense',
     feature,
@@ -66,6 +67,8 @@ export function denseEncoder(feature: DenseFeature, state: DenseState): DenseEnc
         counts: () => undefined,
       }
     },
+    encodeFew: (values, rows, data) =>
+      width === 1 && separator === undefined && numbersOfFew(state, isLog(feature), values, rows, data),
     check(data) {
       if (!isTypedArray(data, 'Float32Array')) {
         throw new DataError(`feature "${name}": expected a Float32Array, found ${describeValue(data)}`, { column: name })
@@ -98,7 +101,8 @@ function encodeNumbers(
       const next = "choose a transform that makes it smaller, such as 'log1p'"
       throw wrongValue(name, rowOf(position), 'a number that float32 can hold', value, next)
     }
-    data[position] = encoded
+    // Zero has no sign, whether or not the other rows are integers.
+    data[position] = encoded + 0
   }
 }
 
@@ -108,10 +112,14 @@ function transformed(
   rowOf?: (position: number) => number,
   position = 0,
 ): number {
-  if (transform !== 'log1p' && transform !== 'log1pStandardize') return value
+  if (!isLog({ transform })) return value
   if (value > -1) return Math.log1p(value)
   const next = "choose another transform, such as 'standardize'"
   throw wrongValue(name, rowOf?.(position), 'a number > -1 for log1p', value, next)
+}
+
+function isLog({ transform }: Pick<DenseFeature, 'transform'>): boolean {
+  return transform === 'log1p' || transform === 'log1pStandardize'
 }
 
 /** The transformed values of some rows, without missing ones. */

@@ -4,6 +4,7 @@
 import type { Column, ValueType } from '../../core/columns.js'
 import type { Sliced } from '../../core/slices.js'
 import type { DenseFeature, SequenceFeature, SparseFeature } from '../spec/feature.js'
+import type { Counts } from './few.js'
 import type { KeyIndex } from './key-index.js'
 
 /** How many values were not missing, and how many of them the vocabulary does not know. */
@@ -35,6 +36,11 @@ interface AnyEncoder<Data> {
   /** Numbers per row. */
   readonly width: number
   begin(): Encoding<Data>
+  /**
+   * Encodes one value a row as `begin().encode` does, if all are of the usual kind: numbers, texts and lists that fit the feature.
+   * @param data [rows * width], row-major; written, to some extent also if it returns false. @param counts grow, if the feature has ids.
+   */
+  encodeFew(values: ArrayLike<unknown>, rows: number, data: Data, counts: Counts): boolean
   /**
    * Checks the range of encoded data, [rows * width], and returns the same array.
    * @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that is out of range.

@@ -6,6 +6,7 @@ import { DataError } from '../../core/errors.js'
 import type { SequenceFeature } from '../spec/sequence.js'
 import { checkIds, IdEncoding, type Values } from './encode-ids.js'
 import type { Fitter, SequenceEncoder } from './encoder.js'
+import { idsOfFewLists } from './few.js'
 import { IdFitter, type ValueCollector } from './id-fitter.js'
 import type { IdSource } from './ids.js'
 import { Splitter } from './splitter.js'
@@ -49,6 +50,7 @@ export function sequenceEncoder(feature: SequenceFeature, source: IdSource): Seq
       const lists = new Lists(feature, source.type !== undefined)
       return { encode: (column, data) => void ids.encode(lists.of(column), 0, data), counts: () => ids }
     },
+    encodeFew: (values, rows, data, counts) => idsOfFewLists(source, values, rows, width, data, counts),
     check(data) {
       checkIds(name, data, width, source.tableRows)
       return { data, width }

@@ -5,6 +5,7 @@ import { DataError } from '../../core/errors.js'
 import type { SparseFeature } from '../spec/sparse.js'
 import { checkIds, IdEncoding } from './encode-ids.js'
 import type { Fitter, SparseEncoder } from './encoder.js'
+import { idsOfFew } from './few.js'
 import { IdFitter, type ValueCollector } from './id-fitter.js'
 import type { IdSource } from './ids.js'
 
@@ -44,6 +45,7 @@ export function sparseEncoder(feature: SparseFeature, source: IdSource): SparseE
         counts: () => ids,
       }
     },
+    encodeFew: (values, rows, data, counts) => idsOfFew(source, values, rows, data, counts),
     check(data) {
       checkIds(name, data, 1, source.tableRows)
       return { data, width: 1 }
