@@ -21,6 +21,7 @@ import { columnNameOf, type Feature, parseFeature } from '../features/spec/featu
 import type { Built, ModelConfig } from '../files/format.js'
 import { ModelFile } from '../files/read.js'
 import { writeModel } from '../files/write.js'
+import { type ImportedWeights, type ImportOptions, importWeights } from '../import/import-weights.js'
 import { labelInput, measuredInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { LoweredProgram, Network, NetworkTask } from '../models/network.js'
@@ -408,6 +409,39 @@ export class Model<
       if (this.#disposed) next.runner.dispose()
       this.#checkAlive()
       this.#take(next)
+    } finally {
+      this.#busy = undefined
+    }
+  }
+
+  /**
+   * Takes the weights of a model of another library: of the Keras recipe, DeepCTR, DeepCTR-Torch or torch-rechub, from a `.keras`, `.h5`,
+   * `.pt` or `.safetensors` file. Build this model first, with the sizes, tasks and features of the other one, in its order. Batch
+   * normalization is folded into the layer before it. The model takes all weights or, on an error, none; batches of `createBatch` from before
+   * are refused afterwards. No code of the file is run. Needs the package `h5wasm` for Keras, and `yauzl` for `.keras` and `.pt`.
+   * @returns where each weight came from; `importTable` makes text of it.
+   * @throws ERR_MULTIGATE_ARGUMENT naming what does not fit; ERR_MULTIGATE_FORMAT; ERR_MULTIGATE_MISSING_PACKAGE; ERR_MULTIGATE_BUSY while
+   * `fit` runs; ERR_MULTIGATE_NOT_BUILT; ERR_MULTIGATE_OUT_OF_MEMORY.
+   * @example console.log(importTable(await model.importWeights('model.keras')))
+   */
+  async importWeights(path: FilePath, options: ImportOptions = {}): Promise<ImportedWeights> {
+    const { encoder, runner, reading, days } = this.#need('importWeights')
+    this.#checkFree('importWeights')
+    this.#busy = 'importWeights'
+    const next = this.#assemble(encoder, runner.network, { reading, days })
+    try {
+      const imported = await importWeights(
+        path,
+        next.runner,
+        encoder.tasks.map(({ name }) => name),
+        options,
+      )
+      this.#checkAlive()
+      this.#take(next)
+      return imported
+    } catch (error) {
+      next.runner.dispose()
+      throw error
     } finally {
       this.#busy = undefined
     }
