@@ -126,6 +126,7 @@ export {
 } from './model/tune.js'
 export type { TaskName } from './models/definition.js'
 export type { DataPlacement, DeviceInfo, DeviceName, Precision } from './native/binding.js'
+export type { OnnxFiles, OnnxOptions } from './onnx/options.js'
 export { type Adagrad, type AdagradOptions, adagrad } from './optimizers/adagrad.js'
 export { type Adam, type AdamOptions, adam } from './optimizers/adam.js'
 export { type AdamW, type AdamWOptions, adamw } from './optimizers/adamw.js'

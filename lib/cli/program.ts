@@ -9,6 +9,7 @@ import { apply, delta } from './commands/delta.js'
 import { doctor } from './commands/doctor.js'
 import { evaluate } from './commands/evaluate.js'
 import { explain } from './commands/explain.js'
+import { exportModel } from './commands/export.js'
 import { inspect } from './commands/inspect.js'
 import { predict } from './commands/predict.js'
 import { train } from './commands/train.js'
@@ -17,7 +18,7 @@ import { verify } from './commands/verify.js'
 import { exitCodes, report } from './exit.js'
 import { note, print } from './terminal.js'
 
-const commands = [train, tune, evaluate, predict, explain, inspect, delta, apply, verify, bench, doctor, build]
+const commands = [train, tune, evaluate, predict, explain, inspect, delta, apply, exportModel, verify, bench, doctor, build]
 
 /** `print` and `note` end the line themselves. */
 const output = {

@@ -27,6 +27,7 @@ import type { ModelDefinition, ModelOptions, TaskName } from '../models/definiti
 import type { LoweredProgram, Network, NetworkTask } from '../models/network.js'
 import { type CommonOptions, penalisedFeatures } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
+import { type OnnxFiles, type OnnxOptions, onnxSchema } from '../onnx/options.js'
 import { adam } from '../optimizers/adam.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
 import { type Batch, BoundBatch, batchOf, checkRowCount } from '../runtime/batch.js'
@@ -42,7 +43,7 @@ import { textColumns } from '../runtime/reading.js'
 import type { Candidates } from '../runtime/request.js'
 import { NetworkRunner } from '../runtime/runner.js'
 import { warnOfUnknown } from '../runtime/unknown.js'
-import { checkBounds, checkWhere, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
+import { checkBounds, checkWhere, kindOf, parseTask, type Task, targetColumnsOf } from '../tasks/task.js'
 import { lowerBalancedStep, type SteppedModel } from '../training/balanced-step.js'
 import { runFit } from '../training/fit.js'
 import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
@@ -376,6 +377,30 @@ export class Model<
     const built = this.#need('save')
     this.#checkFree('save')
     await this.#save(built, path)
+  }
+
+  /**
+   * Writes the model's predictions as an ONNX file, for onnxruntime and others. Each feature is an input [rows, width] and each task an output
+   * [rows, 1], or [rows, classes]. See docs/onnx.md for the types of the inputs. Above 2 GiB the weights go to `<path>.data` beside it.
+   * The numbers are those of float32, also for a model with another `precision`.
+   * @returns the path of that second file, if there is one.
+   * @throws as `save`; ERR_MULTIGATE_ARGUMENT for vocabularies above 2 GiB, which need `encoded: true`, and for what ONNX cannot express.
+   * @example await model.saveOnnx('ranking.onnx')
+   */
+  async saveOnnx(path: FilePath, options: OnnxOptions = {}): Promise<OnnxFiles> {
+    const settings = parseOptions('saveOnnx', onnxSchema, options)
+    const { encoder, runner } = this.#need('saveOnnx')
+    this.#checkFree('saveOnnx')
+    // Protobuf is loaded by those who need it.
+    const { writeOnnx } = await import('../onnx/write.js')
+    const classes = new Map(
+      this.tasks.flatMap((task) => {
+        const names = kindOf(task).classes(task)
+        return names === undefined ? [] : [[task.name, names]]
+      }),
+    )
+    const source = { model: this.name, encoders: encoder.encoders, runner, classes }
+    return await this.#queue.take(() => writeOnnx(path, source, settings))
   }
 
   /**
