@@ -83,17 +83,33 @@ export async function keptSource(
 }
 
 /** All rows of a file, or one part of its split. */
-export async function readPart(
-  path: string,
-  reading: Reading,
-  options: { readonly config?: string | undefined; readonly part?: Part | undefined },
-): Promise<Dataset> {
-  const config = options.config === undefined ? undefined : await readConfig(options.config)
-  if (options.part !== undefined && config?.split === undefined) {
-    throw new ArgumentError('--part: expected --config with a file that has a split, found none', { field: '--part' })
-  }
-  const split = options.part === undefined ? undefined : config?.split
-  const data = await readData(path, reading, { csv: config?.csv ?? {}, split })
+export async function readPart(path: string, reading: Reading, options: PartOptions): Promise<Dataset> {
+  const { csv, split } = await partOf(options)
+  const data = await readData(path, reading, { csv, split })
   if (options.part === undefined || split === undefined) return data
   return (await data.splitAsync(split, { signal: reading.signal }))[options.part]
+}
+
+/** The same rows as a stream. */
+export async function streamedPart(path: string, reading: Reading, options: PartOptions): Promise<DatasetStream> {
+  const { csv, split, located } = await partOf(options)
+  const data = streamData(path, reading, { csv, split })
+  return options.part === undefined || split === undefined ? data : located(() => data.split(split))[options.part]
+}
+
+interface PartOptions {
+  readonly config?: string | undefined
+  readonly part?: Part | undefined
+}
+
+async function partOf({ config: path, part }: PartOptions): Promise<Pick<Config, 'csv' | 'split' | 'located'>> {
+  const config = path === undefined ? undefined : await readConfig(path)
+  if (part !== undefined && config?.split === undefined) {
+    throw new ArgumentError('--part: expected --config with a file that has a split, found none', { field: '--part' })
+  }
+  return {
+    csv: config?.csv ?? {},
+    split: part === undefined ? undefined : config?.split,
+    located: config?.located ?? ((work) => work()),
+  }
 }

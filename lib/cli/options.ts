@@ -4,8 +4,10 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 
 import { precisions } from '../core/precision.js'
 import { type Part, partNames } from '../data/split.js'
+import type { EvaluateOptions } from '../model/model.js'
 import type { ComputeOptions } from '../runtime/compute.js'
 import type { MeasuringOptions } from '../runtime/measuring.js'
+import type { FitSettings } from '../training/options.js'
 import { defined } from './config.js'
 
 export interface ComputeFlags {
@@ -64,11 +66,15 @@ export function withMeasuring(command: Command): Command {
     .option('--metrics <names>', 'further metrics, such as prauc,ndcg@10')
 }
 
-/** What to measure: as the flags say, else as `fit` of the configuration does. */
-export function measuringFrom({ groups, metrics }: MeasuringFlags, configured: MeasuringOptions = {}): MeasuringOptions {
+/** What to measure, and where encoded rows go: as the flags say, else as `fit` of the configuration does. */
+export function measuringFrom(
+  { groups, metrics }: MeasuringFlags,
+  configured: Pick<FitSettings, keyof MeasuringOptions | 'stream'> = {},
+): Omit<EvaluateOptions, 'signal'> {
   return {
     groups: groups ?? configured.groups,
     metrics: (metrics?.split(',') as MeasuringOptions['metrics']) ?? configured.metrics,
     score: configured.score,
+    stream: { scratch: configured.stream?.scratch },
   }
 }

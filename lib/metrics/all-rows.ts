@@ -8,6 +8,7 @@ import type { GroupedRows } from './ranked-rows.js'
 import { checkLengths, type MetricResult } from './rows.js'
 
 export class AllRows implements Measurement {
+  readonly keepsRows = true
   readonly #of: (rows: GroupedRows) => Sliced<MetricResult>
   readonly #parts: GroupedRows[] = []
 

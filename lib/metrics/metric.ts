@@ -48,6 +48,8 @@ export interface MetricDisplay {
 
 /** A metric of rows that come in parts. The result has the same bits however the rows are cut. */
 export interface Measurement {
+  /** Whether it keeps the rows of all parts until the end. */
+  readonly keepsRows?: true
   /**
    * Takes in the next rows. For classes `scores` is [rows, classes].
    * @throws ERR_MULTIGATE_ARGUMENT if lengths differ or a weight is wrong. Row numbers count from the first row of the first part.

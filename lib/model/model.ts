@@ -7,7 +7,7 @@ import { z } from 'zod'
 
 import { parseBalancing } from '../balancing/registry.js'
 import { isTypedArray } from '../core/arrays.js'
-import { checkKeys, checkList, guarded, invalidArgument, parseOptions, unreadable } from '../core/check.js'
+import { checkKeys, guarded, invalidArgument, parseOptions, unreadable } from '../core/check.js'
 import { AbortedError, ArgumentError, BusyError, DisposedError, NotBuiltError } from '../core/errors.js'
 import type { FilePath } from '../core/path.js'
 import { pathSchema } from '../core/schemas.js'
@@ -22,22 +22,22 @@ import type { Built, ModelConfig } from '../files/format.js'
 import { ModelFile } from '../files/read.js'
 import { writeModel } from '../files/write.js'
 import { type ImportedWeights, type ImportOptions, importWeights } from '../import/import-weights.js'
-import { labelInput, measuredInput, weightInput } from '../layers/heads.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { LoweredProgram, Network, NetworkTask } from '../models/network.js'
-import { type CommonOptions, penalisedFeatures } from '../models/options.js'
+import type { CommonOptions } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
 import { type OnnxFiles, type OnnxOptions, onnxSchema } from '../onnx/options.js'
 import { adam } from '../optimizers/adam.js'
 import { type Optimizer, parseOptimizer } from '../optimizers/optimizer.js'
 import { type Batch, BoundBatch, batchOf, checkRowCount } from '../runtime/batch.js'
 import { type Compute, type ComputeOptions, checkDataPlacement, resolveCompute } from '../runtime/compute.js'
-import { checkRows, DataEncoder, type EncodedRows, groupsOfRows, ofDataset } from '../runtime/encode.js'
+import { checkRows, DataEncoder, ofDataset } from '../runtime/encode.js'
 import { type Evaluating, type Evaluation, evaluate } from '../runtime/evaluate.js'
 import { type GateWeights, gateWeights } from '../runtime/gates.js'
 import { seenOnDay } from '../runtime/growth.js'
+import { type MeasuredRows, measuredRows } from '../runtime/measured-rows.js'
 import { type MeasuringOptions, measuringOf } from '../runtime/measuring.js'
-import type { RowStream } from '../runtime/parts.js'
+import { isStream, type RowStream } from '../runtime/parts.js'
 import { Queue } from '../runtime/queue.js'
 import { textColumns } from '../runtime/reading.js'
 import type { Candidates } from '../runtime/request.js'
@@ -49,9 +49,17 @@ import { runFit } from '../training/fit.js'
 import { checkGroups, type GroupOptions, Groups } from '../training/groups.js'
 import { dayOf, type GrowOptions, growOptions } from '../training/growth.js'
 import type { History } from '../training/history.js'
-import { callSchema, evaluateSchema, type FitOptions, type FitValues, fitSchema } from '../training/options.js'
+import {
+  callSchema,
+  evaluateSchema,
+  type FitOptions,
+  type FitValues,
+  fitSchema,
+  type StreamOptions,
+} from '../training/options.js'
 import type { TrainingState } from '../training/state.js'
 import { checkTaskWeights } from '../training/task-balance.js'
+import { checkColumns, checkMonitors, checkNamed, checkPenalties, embeddedIn } from './check.js'
 import { type Continued, type Continuing, checkContinuing, continued, type Origin } from './continued.js'
 import { type DeltaModel, saveDelta, withDelta } from './delta.js'
 import { describe, type ModelDescription } from './describe.js'
@@ -86,7 +94,10 @@ export interface FillOptions {
 }
 
 /** Options of `evaluate`. */
-export interface EvaluateOptions extends CallOptions, MeasuringOptions {}
+export interface EvaluateOptions extends CallOptions, MeasuringOptions {
+  /** `scratch`: the folder of the scratch file, for rows in parts. A dataset does not need it. */
+  readonly stream?: Pick<StreamOptions, 'scratch'> | undefined
+}
 
 /**
  * @internal Fills an unbuilt model from a file.
@@ -219,22 +230,23 @@ export class Model<
   }
 
   /**
-   * Measures losses and metrics on a dataset with labels. During `fit` it waits for the end of a step.
+   * Measures losses and metrics on rows with labels. During `fit` it waits for the end of a step.
+   * @param data a dataset, or rows in parts as `fit` takes them. These are read once, into a scratch file. In memory are the labels and groups
+   * of all rows, and the scores that metrics need at once, such as AUC: 8 to 12 bytes a row and task. The numbers are those of a dataset.
    * @throws ERR_MULTIGATE_NOT_BUILT before `fit` or `build`; ERR_MULTIGATE_ARGUMENT naming a metric that these tasks do not have;
-   * ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task, or for a
-   * dataset without rows, which has no mean loss.
+   * ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DATA naming the column that does not fit a feature or task, or if there are no
+   * rows, which have no mean loss; ERR_MULTIGATE_WRITE if the scratch file cannot be written.
    * @example const { tasks } = await model.evaluate(test, { groups: 'userid', metrics: ['prauc', 'ndcg@10'] })
    */
-  async evaluate(data: Dataset, options: EvaluateOptions = {}): Promise<Evaluation<Tasks>> {
-    const { signal, ...asked } = parseOptions('evaluate', evaluateSchema, options)
+  async evaluate(data: Dataset | RowStream, options: EvaluateOptions = {}): Promise<Evaluation<Tasks>> {
+    const { signal, stream, ...asked } = parseOptions('evaluate', evaluateSchema, options)
     const check = this.#checking('evaluate', { signal })
     const built = this.#need('evaluate')
     using _ = built.runner.hold()
     const measuring = measuringOf('evaluate', this.tasks, asked)
-    checkRows(checkDataset('evaluate.data', data))
-    const groups = await groupsOfRows(data, measuring, check)
-    using rows = await built.encoder.encode(data, this.#compute.native, 'evaluation', check)
-    return (await this.#evaluate(built, rows, { measuring, groups, check })) as Evaluation<Tasks>
+    if (!isStream(data)) checkDataset('evaluate.data', data)
+    await using rows = await this.#measured(built, data, { measuring, check, scratch: stream.scratch, what: 'evaluate' })
+    return (await this.#evaluate(built, rows, { measuring, check })) as Evaluation<Tasks>
   }
 
   /**
@@ -559,7 +571,7 @@ export class Model<
       native: this.#compute.native,
       check: checkpoint,
     })
-    if (validation !== undefined) await ofDataset('validation', () => checkRows(validation))
+    if (isDataset(validation)) await ofDataset('validation', () => checkRows(validation))
     checkDataPlacement(settings.dataPlacement, this.#compute.device)
     const measuring = measuringOf('fit', this.tasks, settings)
     const grow = growOptions(settings.grow)
@@ -582,12 +594,11 @@ export class Model<
     const { clip, ema, trainingMetrics: scored } = settings
     const averages = ema !== undefined
     const step = lowerBalancedStep(this.#stepped(built), { groups, balancing, clip, averages, scored })
-    const { native } = this.#compute
     const started = performance.now()
     await using rows = await data.encode(built.encoder, { first: known === undefined })
-    using held =
-      validation && (await ofDataset('validation', () => built.encoder.encode(validation, native, 'evaluation', checkpoint)))
-    const rowGroups = validation && (await ofDataset('validation', () => groupsOfRows(validation, measuring, checkpoint)))
+    const { scratch } = settings.stream
+    const measured = { measuring, check: checkpoint, scratch, what: 'fit' } as const
+    await using held = validation && (await ofDataset('validation', () => this.#measured(built, validation, measured)))
     checkpoint()
     this.#take(built)
     const tasks = built.encoder.tasks.map((task) => ({ ...task, weight: weights[task.name] ?? task.weight }))
@@ -612,7 +623,7 @@ export class Model<
       queue: this.#queue,
       checkpoint,
       checkAlive: () => this.#checkAlive(),
-      evaluate: (data) => this.#evaluate(built, data, { measuring, groups: rowGroups, check: checkpoint }, tasks),
+      evaluate: (data) => this.#evaluate(built, data, { measuring, check: checkpoint }, tasks),
       save: (path, training) => this.#save(built, path, training),
     })
   }
@@ -637,11 +648,29 @@ export class Model<
 
   async #evaluate(
     { encoder, runner }: Built,
-    rows: EncodedRows,
+    rows: MeasuredRows,
     options: Omit<Evaluating, 'queue'>,
     tasks: readonly NetworkTask[] = encoder.tasks,
   ): Promise<Evaluation> {
     return await evaluate(runner, rows, tasks, this.#network, { queue: this.#queue, ...options })
+  }
+
+  /** Encodes rows to measure. */
+  async #measured(
+    { encoder }: Built,
+    data: Dataset | RowStream,
+    {
+      what,
+      scratch,
+      ...options
+    }: Pick<Evaluating, 'measuring' | 'check'> & { what: 'fit' | 'evaluate'; scratch: string | undefined },
+  ): Promise<MeasuredRows> {
+    return await measuredRows(data, encoder, {
+      ...options,
+      native: this.#compute.native,
+      scratch: { folder: scratch, option: `${what}.stream.scratch` },
+      field: what === 'fit' ? 'fit.validation' : 'evaluate.data',
+    })
   }
 
   async #save(built: Built, path: FilePath, training?: TrainingState): Promise<void> {
@@ -779,59 +808,6 @@ function rowsIn(options: { readonly rows?: number | undefined } | undefined): nu
 /** Columns of a few rows become a dataset without conversion. */
 function datasetOf(data: Dataset | Readonly<Record<string, ColumnValues>>): Dataset {
   return isDataset(data) ? data : Dataset.fromColumns(data)
-}
-
-/** Checks every spec, that there is at least one, and that names are unique. */
-function checkNamed<Spec extends { readonly name: string }>(
-  field: string,
-  specs: readonly unknown[],
-  parse: (spec: unknown, what: string) => Spec,
-): readonly Spec[] {
-  const list = checkList(field, specs, 'at least one')
-  if (list.length === 0) throw invalidArgument(field, 'an array of at least one', specs)
-  const parsed = list.map((spec, index) => parse(spec, `${field}[${index}]`))
-  const names = new Set<string>()
-  for (const [index, { name }] of parsed.entries()) {
-    if (names.has(name)) throw invalidArgument(`${field}[${index}].name`, 'a unique name', name)
-    names.add(name)
-  }
-  return parsed
-}
-
-/** The names of features with an embedding. */
-function embeddedIn(features: readonly Feature[]): string[] {
-  return features.filter(({ kind }) => kind !== 'dense').map(({ name }) => name)
-}
-
-/** @throws ERR_MULTIGATE_ARGUMENT naming a penalty of no feature. */
-function checkPenalties(model: string, options: CommonOptions, features: readonly Feature[]): void {
-  const names = embeddedIn(features)
-  for (const { path, feature } of penalisedFeatures(options)) {
-    const expected = `a feature with an embedding (${names.join(', ')})`
-    if (!names.includes(feature)) throw invalidArgument(`${model}.${path}`, expected, feature)
-  }
-}
-
-/** A feature must not have the name of a task's encoded labels or weights. */
-function checkColumns(field: string, features: readonly Feature[], tasks: readonly Task[]): void {
-  const targets = tasks.flatMap(({ name }) => [labelInput(name), weightInput(name)])
-  const taken = new Set([...targets, ...targets.map(measuredInput)])
-  features.forEach(({ name }, index) => {
-    if (taken.has(name))
-      throw invalidArgument(`${field}[${index}].name`, 'a name that differs from the labels and weights of every task', name)
-  })
-}
-
-/** A task's `<task>_loss` must not collide with `val_loss` or with the `val_<task>_loss` of another task. */
-function checkMonitors(field: string, tasks: readonly Task[]): void {
-  const taken = new Set(['val', ...tasks.map(({ name }) => `val_${name}`)])
-  const wrong = tasks.findIndex(({ name }) => taken.has(name))
-  if (wrong < 0) return
-  throw invalidArgument(
-    `${field}[${wrong}].name`,
-    'a task name whose <name>_loss does not collide with a val_ metric',
-    tasks[wrong]?.name,
-  )
 }
 
 function toFloat32(values: FloatArray): Float32Array {

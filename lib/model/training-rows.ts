@@ -7,7 +7,7 @@ import { checkDataset, type Dataset } from '../data/dataset.js'
 import type { Feature } from '../features/spec/feature.js'
 import type { NativeBinding } from '../native/binding.js'
 import { checkRows, DataEncoder, ofDataset } from '../runtime/encode.js'
-import { encodeParts, fitParts } from '../runtime/encode-parts.js'
+import { columnsOf, encodeParts, fitParts } from '../runtime/encode-parts.js'
 import { NegativeSampling, noneKept } from '../runtime/negative-sampling.js'
 import { isStream, Parts, type RowStream } from '../runtime/parts.js'
 import { type RowSource, RowsInMemory } from '../runtime/row-source.js'
@@ -114,10 +114,19 @@ class InParts implements TrainingRows {
   }
 
   async encode(encoder: DataEncoder): Promise<RowSource> {
-    const { settings, native, seed } = this.#options
+    const { settings, native, seed, sampling, check } = this.#options
     const { stream, shuffle } = settings
-    const options = { scratch: stream.scratch, formOf: (rowBytes: number) => formFor(settings, rowBytes), print: this.#print }
-    const { file, form, counts } = await ofDataset('training', () => encodeParts(this.#parts, encoder, this.#options, options))
+    const encoding = ofDataset('training', () =>
+      encodeParts(this.#parts, encoder, {
+        purpose: 'more training',
+        scratch: { folder: stream.scratch, option: 'fit.stream.scratch' },
+        formOf: (rowBytes) => formFor(settings, rowBytes),
+        sampling,
+        again: this.#print && { print: this.#print, columns: columnsOf(this.#options) },
+        check,
+      }),
+    )
+    const { file, form, counts } = await encoding
     return new ShardedRows(file, { ...form, native, counts, seed, shuffle })
   }
 }

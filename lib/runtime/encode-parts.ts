@@ -10,7 +10,7 @@ import { fitterOf } from '../features/encode/encoders.js'
 import { columnNameOf, type Feature } from '../features/spec/feature.js'
 import { ScratchFile } from '../io/scratch.js'
 import { type Task, targetColumnsOf } from '../tasks/task.js'
-import { type ColumnSource, DataEncoder, fitOn, rowsAtOnceOf } from './encode.js'
+import { type ColumnSource, DataEncoder, fitOn, type Purpose, rowsAtOnceOf, type Targets } from './encode.js'
 import { type EncodedFile, EncodedWriter } from './encoded-file.js'
 import { LabelSample } from './label-sample.js'
 import { type NegativeSampling, noneKept } from './negative-sampling.js'
@@ -60,14 +60,28 @@ export async function fitParts(parts: Parts, target: PartsTarget): Promise<Fitte
   return { encoder: new DataEncoder(encoders, tasks, fitted), print, reading }
 }
 
-/** Where encoded rows go. */
+/** Which rows become what, and where they go. */
 export interface EncodingOptions {
-  /** The folder of the scratch file. */
-  readonly scratch: string | undefined
+  readonly purpose: Purpose
+  /** The folder of the scratch file, and the option that sets it. */
+  readonly scratch: { readonly folder: string | undefined; readonly option: string }
   /** The form of rows of so many bytes. */
   readonly formOf: (rowBytes: number) => RowForm
-  /** The print of a first reading. */
-  readonly print: RowsPrint | undefined
+  /** Which negative rows are left out. Default: none. */
+  readonly sampling?: NegativeSampling | undefined
+  /** What a first reading found. Rows that are not the same are refused. */
+  readonly again?: Again | undefined
+  /** Called with each part that was encoded. */
+  readonly each?: ((part: Part, targets: readonly Targets[]) => Promise<void>) | undefined
+  /** Throws if the work must stop. */
+  readonly check: () => void
+}
+
+/** The first reading of rows that are read twice. */
+export interface Again {
+  readonly print: RowsPrint
+  /** The columns that it counted. */
+  readonly columns: ReadonlySet<string>
 }
 
 export interface EncodedParts {
@@ -83,24 +97,22 @@ export interface EncodedParts {
 export async function encodeParts(
   parts: Parts,
   encoder: DataEncoder,
-  target: PartsTarget,
-  { scratch, formOf, print }: EncodingOptions,
+  { purpose, scratch, formOf, sampling, again: before, each, check }: EncodingOptions,
 ): Promise<EncodedParts> {
-  const { sampling, check } = target
+  const print = before?.print
   const again = print && new RowsPrint()
-  const columns = columnsOf(target)
   const counts = new Map<string, { values: number; unknown: number }>()
   let into: { readonly writer: EncodedWriter; readonly form: RowForm } | undefined
-  const file = await ScratchFile.create(scratch, 'fit.stream.scratch')
+  const file = await ScratchFile.create(scratch.folder, scratch.option)
   try {
     for await (const whole of parts.read(check)) {
-      if (again !== undefined) await inSlices(again.add(whole.data, columns), { check })
+      if (before !== undefined && again !== undefined) await inSlices(again.add(whole.data, before.columns), { check })
       if (print !== undefined && again !== undefined && again.rows > print.rows)
         throw changed(`${print.rows} rows`, `${again.rows} or more`)
       const part = sampling === undefined ? whole : await sampled(whole, sampling, check)
       if (part.data.rows === 0) continue
-      const sources = await ofPart(part, async () => {
-        return (await inSlices(encoder.sourcesOf(part.data, 'more training', { sampling }), { check })).sources
+      const { sources, targets } = await ofPart(part, () => {
+        return inSlices(encoder.sourcesOf(part.data, purpose, { sampling }), { check })
       })
       if (into === undefined) {
         const rowBytes = sources.reduce((sum, { spec }) => sum + spec.width * 4, 0)
@@ -112,6 +124,7 @@ export async function encodeParts(
       const { writer } = into
       await ofPart(part, () => writeRows(writer, sources, part, check))
       for (const { name, counts: own } of sources) addCounts(counts, name, own?.())
+      await each?.(part, targets)
     }
     if (print !== undefined && again !== undefined) checkSame(print, again)
     if (into === undefined) throw noneKept()
@@ -158,7 +171,7 @@ function addCounts(counts: Map<string, { values: number; unknown: number }>, nam
 }
 
 /** The columns that a model reads of training rows. */
-function columnsOf({ features, tasks, sampling }: PartsTarget): ReadonlySet<string> {
+export function columnsOf({ features, tasks, sampling }: PartsTarget): ReadonlySet<string> {
   return new Set([...features.map(columnNameOf), ...targetColumnsOf(tasks), ...(sampling?.by ?? [])])
 }
 

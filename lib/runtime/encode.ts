@@ -14,7 +14,6 @@ import type { Encoder, Fitter, ValueCounts } from '../features/encode/encoder.js
 import { emptyRows, encodeColumn, fitterOf } from '../features/encode/encoders.js'
 import { columnNameOf, type Feature } from '../features/spec/feature.js'
 import { labelInput, measuredInput, weightInput } from '../layers/heads.js'
-import { groupsOf, type RowGroups } from '../metrics/groups.js'
 import type { NetworkFeature, NetworkTask } from '../models/network.js'
 import type { ColumnSpec, NativeBinding, NativeColumns } from '../native/binding.js'
 import { describeWhere } from '../tasks/condition.js'
@@ -247,7 +246,7 @@ export function* fitOn(fitter: Fitter<Encoder>, train: Dataset, feature: Feature
 }
 
 /** Labels of a task, NaN if missing, and weights if rows have them. */
-interface LabelledRows {
+export interface LabelledRows {
   readonly labels: Float32Array
   readonly weights: Float32Array | undefined
 }
@@ -434,37 +433,6 @@ export async function ofDataset<Result>(
 
 function ofEntry<Value>(name: string, value: Value | undefined): [string, Value][] {
   return value === undefined ? [] : [[name, value]]
-}
-
-/**
- * The group of each row, if an evaluation has groups.
- * @throws ERR_MULTIGATE_DATA if there is no such column, or it has lists.
- */
-export async function groupsOfRows(
-  data: Dataset,
-  { groups }: { readonly groups: string | undefined },
-  check: () => void,
-): Promise<RowGroups | undefined> {
-  return groups === undefined ? undefined : inSlices(groupsIn(data, groups), { check })
-}
-
-function* groupsIn(data: Dataset, name: string): Sliced<RowGroups> {
-  const column = columnOf(data, name, 'metrics of groups', 'groups')
-  const what = `groups of column ${quote(column)}, ${data.rows} rows`
-  let values: Float64Array | Int32Array | undefined
-  let missing: number | undefined
-  for (let from = 0; from < data.rows; from += partRows) {
-    const part = data.columnPart(column, from, Math.min(from + partRows, data.rows))
-    if (part.kind === 'list') {
-      const message = `column ${quote(column)}: expected one group per row, found lists; set 'groups' to a column of single values`
-      throw new DataError(message, { column })
-    }
-    missing = part.kind === 'string' ? -1 : undefined
-    values ??= allocate<Float64Array | Int32Array>(what, part.kind === 'string' ? Int32Array : Float64Array, data.rows)
-    values.set(part.kind === 'string' ? part.codes : part.values, from)
-    yield
-  }
-  return yield* groupsOf({ values: values ?? new Int32Array(0), missing })
 }
 
 /** @throws ERR_MULTIGATE_DATA if there are no rows. */

@@ -4,9 +4,8 @@
 import { inBlocks, inSlices, type Sliced } from '../core/slices.js'
 import { headWidth } from '../layers/heads.js'
 import { type GroupCounts, groupCountsOf } from '../metrics/grouped-auc.js'
-import type { RowGroups } from '../metrics/groups.js'
-import { measure } from '../metrics/metric.js'
-import { RankedRows } from '../metrics/ranked-rows.js'
+import type { Measurement } from '../metrics/metric.js'
+import { type GroupedRows, RankedRows } from '../metrics/ranked-rows.js'
 import type { MeasuredName, MetricValues } from '../metrics/registry.js'
 import { weightedMean } from '../metrics/weighted-mean.js'
 import type { TaskName } from '../models/definition.js'
@@ -14,12 +13,13 @@ import type { NetworkTask } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
 import type { FloatArray } from '../native/binding.js'
 import { type CountingKind, kindOf, type Task, type TaskKind } from '../tasks/task.js'
-import type { EncodedRows } from './encode.js'
+import type { LabelledRows } from './encode.js'
 import { type LossPlace, lossPlace } from './losses.js'
+import type { MeasuredRows } from './measured-rows.js'
 import type { Measuring, ScorePart } from './measuring.js'
 import { penaltyOfWeights } from './penalty.js'
 import type { Queue } from './queue.js'
-import type { NetworkRunner, PartResult } from './runner.js'
+import { type NetworkRunner, type PartResult, type RunResult, rowsAtOnce } from './runner.js'
 import { type UnknownValues, unknownIn } from './unknown.js'
 
 /**
@@ -71,8 +71,6 @@ export interface Evaluation<Tasks extends readonly Task[] = readonly Task[]> ext
 /** What `evaluate` needs from its caller. */
 export interface Evaluating {
   readonly measuring: Measuring
-  /** The rows' groups, where `measuring` has them. */
-  readonly groups: RowGroups | undefined
   readonly queue: Queue
   /** Called between two runs or slices. An error it throws ends the evaluation. */
   readonly check: () => void
@@ -81,24 +79,26 @@ export interface Evaluating {
 /** Runs the network over all rows in one turn, then measures the scores slice by slice. */
 export async function evaluate(
   runner: NetworkRunner,
-  data: EncodedRows,
+  data: MeasuredRows,
   tasks: readonly NetworkTask[],
   options: CommonOptions,
-  { queue, check, measuring, groups }: Evaluating,
+  { queue, check, measuring }: Evaluating,
 ): Promise<Evaluation> {
   const program = runner.network.evaluate
+  const meters = new Map(tasks.map((task) => [task.name, new TaskMeter(task, measuring, data.groups !== undefined)]))
   const { outputs, parts, penalty } = await queue.take(async () => {
-    const result = await runner.run(program, data, check)
+    const result = await runAll(runner, data, meters, check)
     return { ...result, penalty: await inSlices(penaltyOfWeights(runner, options), { check }) }
   })
   const results: Record<string, TaskEvaluation> = {}
   let loss = penalty
-  for (const task of tasks) {
-    const { name, weight } = task
+  for (const { name, weight } of tasks) {
+    const meter = meters.get(name)
+    if (meter?.keepsRows === true)
+      await inSlices(meter.add({ scores: scoresIn(outputs, name), ...targetsIn(data, name), groups: data.groups }), { check })
     const own = lossOf(lossPlace(program, name), parts)
     loss += weight * own
-    const targets = data.targets.find((target) => target.task.name === name)
-    results[name] = await inSlices(evaluateTask(task, own, { scores: outputs.get(name), targets, measuring, groups }), { check })
+    if (meter !== undefined) results[name] = await inSlices(meter.finish(own), { check })
   }
   const { score } = measuring
   return {
@@ -108,6 +108,53 @@ export async function evaluate(
     rows: data.rows,
     ...unknownIn(data.counts),
   }
+}
+
+/** The losses of all runs, and the scores of all rows of tasks that need them at once. Other tasks are measured run by run. */
+async function runAll(
+  runner: NetworkRunner,
+  data: MeasuredRows,
+  meters: ReadonlyMap<string, TaskMeter>,
+  check: () => void,
+): Promise<RunResult> {
+  const program = runner.network.evaluate
+  const keeps = (name: string): boolean => meters.get(name)?.keepsRows === true
+  const rowsOf = (name: string): number => (keeps(name) ? data.rows : Math.min(rowsAtOnce, data.rows))
+  const outputs = runner.outputs(program, rowsOf)
+  const parts: PartResult[] = []
+  for await (const { data: encoded, start, rows, before } of data.runs()) {
+    check()
+    const own = new Map(
+      [...outputs].map(([name, values]) => {
+        const width = values.length / rowsOf(name)
+        const from = keeps(name) ? before * width : 0
+        return [name, values.subarray(from, from + rows * width)]
+      }),
+    )
+    parts.push({ rows, results: await runner.runPart(program, encoded, { start, rows, outputs: [...own.values()] }) })
+    for (const [name, meter] of meters) {
+      if (meter.keepsRows) continue
+      const { labels, weights } = targetsIn(data, name)
+      const scores = scoresIn(own, name)
+      const to = before + rows
+      await inSlices(meter.add({ scores, labels: labels.subarray(before, to), weights: weights?.subarray(before, to) }), {
+        check,
+      })
+    }
+  }
+  return { outputs, parts }
+}
+
+function scoresIn(outputs: ReadonlyMap<string, FloatArray>, task: string): FloatArray {
+  const scores = outputs.get(task)
+  if (scores === undefined) throw new Error('a task was evaluated without scores')
+  return scores
+}
+
+function targetsIn({ targets }: MeasuredRows, task: string): LabelledRows {
+  const own = targets.get(task)
+  if (own === undefined) throw new Error('a task was evaluated without labels')
+  return own
 }
 
 function scoreOf(score: readonly ScorePart[], results: Readonly<Record<string, TaskEvaluation>>): number | undefined {
@@ -132,48 +179,61 @@ function lossOf({ at, divisorAt }: LossPlace, parts: readonly PartResult[]): num
 }
 
 /** Measures a task from scores and labels. */
-export function* evaluateTask(
-  task: NetworkTask,
-  loss: number,
-  {
-    scores,
-    targets,
-    measuring,
-    groups,
-  }: Pick<Evaluating, 'measuring' | 'groups'> & {
-    readonly scores: FloatArray | undefined
-    readonly targets: { readonly labels: FloatArray; readonly weights: FloatArray | undefined } | undefined
-  },
-): Sliced<TaskEvaluation> {
-  if (scores === undefined || targets === undefined) throw new Error('a task was evaluated without scores or labels')
-  const { labels, weights } = targets
-  const { countsPositives, scores: form } = kindOf(task)
-  const rows = new RankedRows({ scores, labels, weights, groups })
-  const values: { [Name in MeasuredName]?: number | undefined } = {}
-  const reasons: { [Name in MeasuredName]?: string } = {}
-  for (const { name, metric, parameter } of measuring.metricsOf(task)) {
-    const { of } = metric
-    const measurement = form === 'classes' ? of.classes?.(headWidth(task)) : of.number?.(parameter)
-    if (measurement === undefined) throw new Error(`${name} cannot be measured of ${task.kind} tasks`)
-    const { value, reason } = yield* measure(measurement, rows)
-    values[name] = value
-    if (reason !== undefined) reasons[name] = reason
+export class TaskMeter {
+  /** Whether a metric keeps its rows until the end. Then add all of them at once, so that metrics share what they need of them. */
+  readonly keepsRows: boolean
+  readonly #task: NetworkTask
+  readonly #grouped: boolean
+  readonly #metrics: readonly { readonly name: MeasuredName; readonly measurement: Measurement }[]
+  #rows = 0
+  #positives = 0
+  #last: RankedRows | undefined
+
+  /** @param grouped whether the rows have groups. */
+  constructor(task: NetworkTask, measuring: Measuring, grouped: boolean) {
+    this.#task = task
+    this.#grouped = grouped && kindOf(task).countsPositives
+    const { scores: form } = kindOf(task)
+    this.#metrics = measuring.metricsOf(task).map(({ name, metric, parameter }) => {
+      const measurement = form === 'classes' ? metric.of.classes?.(headWidth(task)) : metric.of.number?.(parameter)
+      if (measurement === undefined) throw new Error(`${name} cannot be measured of ${task.kind} tasks`)
+      return { name, measurement }
+    })
+    this.keepsRows = this.#grouped || this.#metrics.some(({ measurement }) => measurement.keepsRows === true)
   }
-  const counts = { rows: 0, positives: 0 }
-  yield* inBlocks(0, labels.length, (from, to) => {
-    for (let row = from; row < to; row += 1) {
-      const label = labels[row] ?? NaN
-      if (Number.isNaN(label)) continue
-      counts.rows += 1
-      counts.positives += label
+
+  /** Takes in the next rows. */
+  *add(part: GroupedRows): Sliced<void> {
+    const rows = new RankedRows(part)
+    const { labels } = part
+    for (const { measurement } of this.#metrics) yield* measurement.add(rows)
+    yield* inBlocks(0, labels.length, (from, to) => {
+      for (let row = from; row < to; row += 1) {
+        const label = labels[row] ?? NaN
+        if (Number.isNaN(label)) continue
+        this.#rows += 1
+        this.#positives += label
+      }
+    })
+    this.#last = rows
+  }
+
+  *finish(loss: number): Sliced<TaskEvaluation> {
+    const values: { [Name in MeasuredName]?: number | undefined } = {}
+    const reasons: { [Name in MeasuredName]?: string } = {}
+    for (const { name, measurement } of this.#metrics) {
+      const { value, reason } = yield* measurement.finish()
+      values[name] = value
+      if (reason !== undefined) reasons[name] = reason
     }
-  })
-  return {
-    loss,
-    ...(values as MetricValues<TaskKind>),
-    ...(countsPositives && { positives: counts.positives }),
-    rows: counts.rows,
-    ...(countsPositives && groups && { groups: yield* groupCountsOf(rows) }),
-    reasons,
+    const rows = this.#last
+    return {
+      loss,
+      ...(values as MetricValues<TaskKind>),
+      ...(kindOf(this.#task).countsPositives && { positives: this.#positives }),
+      rows: this.#rows,
+      ...(this.#grouped && rows && { groups: yield* groupCountsOf(rows) }),
+      reasons,
+    }
   }
 }

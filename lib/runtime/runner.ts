@@ -89,11 +89,13 @@ export class NetworkRunner {
     })
   }
 
-  /** Arrays for a program's row outputs, by name. */
-  outputs({ spec, rowOutputs }: LoweredProgram, rows: number): Map<string, FloatArray> {
+  /** Arrays for a program's row outputs, by name. @param rows of all, or of each. */
+  outputs({ spec, rowOutputs }: LoweredProgram, rows: number | ((name: string) => number)): Map<string, FloatArray> {
     const widths = spec.buffers.filter((buffer) => buffer.class === 'rowOutput').map((buffer) => buffer.width)
-    const array = (name: string, width: number): FloatArray =>
-      allocate<FloatArray>(`scores of ${quote(name)}, ${rows} rows`, this.compute.element, rows * width)
+    const array = (name: string, width: number): FloatArray => {
+      const own = typeof rows === 'number' ? rows : rows(name)
+      return allocate<FloatArray>(`scores of ${quote(name)}, ${own} rows`, this.compute.element, own * width)
+    }
     return new Map(rowOutputs.map((name, index) => [name, array(name, widths[index] ?? 0)]))
   }
 

@@ -5,7 +5,7 @@ import { inSlices } from '../core/slices.js'
 import { labelInput, weightInput } from '../layers/heads.js'
 import type { NetworkTask } from '../models/network.js'
 import type { FloatArray } from '../native/binding.js'
-import { evaluateTask, type TaskEvaluation } from '../runtime/evaluate.js'
+import { type TaskEvaluation, TaskMeter } from '../runtime/evaluate.js'
 import type { Measuring } from '../runtime/measuring.js'
 
 export class EpochScores {
@@ -45,8 +45,10 @@ export class EpochScores {
       const labels = this.#outputs.get(labelInput(task.name))
       const targets = labels && { labels, weights: this.#outputs.get(weightInput(task.name)) }
       const scores = this.#outputs.get(task.name)
-      const work = evaluateTask(task, losses[task.name] ?? 0, { scores, targets, measuring, groups: undefined })
-      results[task.name] = await inSlices(work, { check })
+      if (targets === undefined || scores === undefined) throw new Error('steps gave no scores or labels of a task')
+      const meter = new TaskMeter(task, measuring, false)
+      await inSlices(meter.add({ scores, ...targets }), { check })
+      results[task.name] = await inSlices(meter.finish(losses[task.name] ?? 0), { check })
     }
     return results
   }

@@ -11,10 +11,10 @@ import type { LoweredProgram } from '../core/program.js'
 import type { NetworkTask } from '../models/network.js'
 import type { NativePlan } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
-import type { EncodedRows } from '../runtime/encode.js'
 import type { Evaluation } from '../runtime/evaluate.js'
 import { type GateRecord, gateStatistics } from '../runtime/gate-statistics.js'
 import type { EpochLosses } from '../runtime/losses.js'
+import type { MeasuredRows } from '../runtime/measured-rows.js'
 import { type Measuring, withoutGroups } from '../runtime/measuring.js'
 import { checkRowsFit } from '../runtime/memory-budget.js'
 import type { Queue } from '../runtime/queue.js'
@@ -54,7 +54,7 @@ export interface FitRun {
   readonly step: BalancedStep
   readonly tasks: readonly NetworkTask[]
   readonly train: RowSource
-  readonly validation: EncodedRows | undefined
+  readonly validation: MeasuredRows | undefined
   /** What validation measures. */
   readonly measuring: Measuring
   /** Seconds spent on encoding the training and validation rows. */
@@ -68,7 +68,7 @@ export interface FitRun {
   readonly checkpoint: () => void
   /** Throws if the model is disposed. */
   readonly checkAlive: () => void
-  readonly evaluate: (data: EncodedRows) => Promise<Evaluation>
+  readonly evaluate: (data: MeasuredRows) => Promise<Evaluation>
   readonly save: (path: FilePath, training: TrainingState) => Promise<void>
   readonly optimizer: Optimizer
   readonly groups: Groups

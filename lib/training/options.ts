@@ -12,6 +12,7 @@ import { type Dataset, isDataset } from '../data/dataset.js'
 import type { DataPlacement } from '../native/binding.js'
 import type { Optimizer } from '../optimizers/optimizer.js'
 import { type MeasuringOptions, measuringOptions } from '../runtime/measuring.js'
+import { isStream, type RowStream } from '../runtime/parts.js'
 import { type CallbackLike, hooks } from './callbacks.js'
 import type { ByGroup, WeightGroup } from './groups.js'
 import { type GrowOptions, growSchema } from './growth.js'
@@ -138,8 +139,11 @@ export interface FitSettings extends MeasuringOptions {
 
 /** Options of `fit`. */
 export interface FitOptions extends FitSettings {
-  /** Rows to measure after every epoch. Early stopping and `val_` monitors need them. Default: none. */
-  readonly validation?: Dataset | undefined
+  /**
+   * Rows to measure after every epoch, a dataset or rows in parts, which are read once. Early stopping and `val_` monitors need them. Default:
+   * none.
+   */
+  readonly validation?: Dataset | RowStream | undefined
   /** The update rule and its learning rate. Every `fit` starts it anew. Default `adam()`. */
   readonly optimizer?: Optimizer | undefined
   /** Other optimizers of groups of weights, named as in `freeze`, each with its own learning rate. Default: `optimizer` for all. */
@@ -222,7 +226,10 @@ export const optimizersSchema = z.record(z.string(), z.unknown())
 export const callSchema = z.strictObject({ signal: signalOption })
 
 /** Options of `evaluate`. */
-export const evaluateSchema = callSchema.extend(measuringOptions)
+export const evaluateSchema = callSchema.extend({
+  ...measuringOptions,
+  stream: z.strictObject({ scratch: pathSchema.optional() }).default({}),
+})
 
 /** The options of `fit` that are plain data. */
 export const fitSettingsSchema = z.strictObject(settings)
@@ -230,7 +237,10 @@ export const fitSettingsSchema = z.strictObject(settings)
 /** All options of `fit`. `parseOptimizer` checks the optimizer. */
 export const fitSchema = z.strictObject({
   ...settings,
-  validation: checkedBy<Dataset>('a Dataset', isDataset).optional(),
+  validation: checkedBy<Dataset | RowStream>(
+    'a Dataset, or rows in parts',
+    (value) => isDataset(value) || isStream(value),
+  ).optional(),
   optimizer: z.unknown().optional(),
   optimizers: optimizersSchema.optional(),
   callbacks: frozen(z.array(checkedBy<CallbackLike>('a function, or an object of functions', isCallback))).default([]),

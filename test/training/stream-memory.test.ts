@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
 const script = `
-import { binary, Dataset, dense, SharedBottom, sparse } from ${JSON.stringify(fileURLToPath(new URL('../../dist/index.js', import.meta.url)))}
+import { binary, Dataset, dense, multiclass, SharedBottom, sparse } from ${JSON.stringify(fileURLToPath(new URL('../../dist/index.js', import.meta.url)))}
 const partRows = 16384
 const features = Array.from({ length: 12 }, (_, index) => (index < 6 ? sparse('f' + index, { hash: 1000, dim: 4 }) : dense('f' + index)))
 function* parts(count) {
@@ -20,17 +20,28 @@ const train = async (count) => {
   net.dispose()
   return history.epochs[0].steps
 }
+const evaluate = async (count) => {
+  const net = new SharedBottom({ features, tasks: [multiclass('y', { classes: 8 })], bottomHiddenUnits: [4], towerHiddenUnits: [4] })
+  const [first] = parts(1)
+  await net.build(first)
+  const { rows } = await net.evaluate(() => parts(count))
+  net.dispose()
+  return rows
+}
 // Compiled code, pools and the garbage of one part are there in any case.
 await train(12)
+await evaluate(12)
 const before = process.resourceUsage().maxRSS
 const steps = await train(60)
-console.log(JSON.stringify({ steps, megabytes: (process.resourceUsage().maxRSS - before) / 1024 }))
+const rows = await evaluate(60)
+console.log(JSON.stringify({ steps, rows, megabytes: (process.resourceUsage().maxRSS - before) / 1024 }))
 `
 
-it('takes memory for shards, not for the table', () => {
+it('takes memory for shards to train on and for labels to measure, not for the table', () => {
   const output = execFileSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8' })
-  const { steps, megabytes } = JSON.parse(output) as { steps: number; megabytes: number }
+  const { steps, rows, megabytes } = JSON.parse(output) as { steps: number; rows: number; megabytes: number }
   expect(steps).toBe(60 * 16)
-  // A million rows of 13 numbers take 49 MiB encoded and 97 MiB raw; the shards have 8 MiB.
+  expect(rows).toBe(60 * 16384)
+  // Labels take 4 MiB of these, scores of 8 classes would take 31. A million rows of 13 numbers take 49 MiB encoded and 97 MiB raw; the shards have 8 MiB.
   expect(megabytes).toBeLessThan(30)
 }, 120_000)

@@ -6,7 +6,7 @@ import { resultsTable } from '../../report/results.js'
 import type { Evaluation } from '../../runtime/evaluate.js'
 import { measuringOf } from '../../runtime/measuring.js'
 import { readConfig } from '../config.js'
-import { readPart } from '../data.js'
+import { readPart, streamedPart } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'
 import {
@@ -21,12 +21,13 @@ import {
 } from '../options.js'
 import { note, print } from '../terminal.js'
 
-type Flags = ComputeFlags & DataFlags & MeasuringFlags & { readonly json?: boolean }
+type Flags = ComputeFlags & DataFlags & MeasuringFlags & { readonly stream?: boolean; readonly json?: boolean }
 
 export function evaluate(done: (code: number) => void): Command {
   const command = new Command('evaluate')
     .description('measure a saved model on labelled data')
     .argument('<model>', 'a saved model, .safetensors')
+    .option('--stream', 'read the rows in parts, for files larger than memory')
     .option('--json', 'print one JSON object as the last line of stdout')
   return withCompute(withMeasuring(withData(command))).action(async (path: string, flags: Flags) => {
     done(
@@ -43,7 +44,8 @@ async function run(path: string, flags: Flags, signal: AbortSignal): Promise<num
   const config = flags.config === undefined ? undefined : await readConfig(flags.config)
   const measuring = measuringFrom(flags, config?.fit)
   measuringOf('evaluate', model.tasks, measuring)
-  const data = await readPart(flags.data, { ...model.csvOptions({ labels: true, groups: measuring.groups }), signal }, flags)
+  const reading = { ...model.csvOptions({ labels: true, groups: measuring.groups }), signal }
+  const data = await (flags.stream === true ? streamedPart : readPart)(flags.data, reading, flags)
   const result = await model.evaluate(data, { ...measuring, signal })
   const part = flags.part ?? 'data'
   print(resultsTable({ [part]: result }))

@@ -5,7 +5,7 @@ import { basename } from 'node:path'
 import { Command } from 'commander'
 
 import type { CsvOptions } from '../../data/csv-options.js'
-import { Dataset, type DatasetSplit } from '../../data/dataset.js'
+import { type Dataset, isDataset } from '../../data/dataset.js'
 import type { DatasetStream } from '../../data/dataset-stream.js'
 import { ModelFile } from '../../files/read.js'
 import { checkWritable } from '../../io/atomic.js'
@@ -50,7 +50,7 @@ export function train(done: (code: number) => void): Command {
     .description('train a model')
     .argument('<config>', 'a configuration file, JSON')
     .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
-    .option('--stream', 'read the training rows in parts, for files larger than memory; fit.stream of the configuration says how')
+    .option('--stream', 'read the rows in parts, for files larger than memory; fit.stream of the configuration says how')
     .option('--save <file>', 'where to write the model (default: <config>.safetensors in this folder)')
     .option('--no-save', 'do not write the model')
     .option('--seed <n>', 'use this seed, not that of the configuration', integer(0))
@@ -94,7 +94,8 @@ async function trained(model: Model, config: Config, flags: Flags, done: Done, s
   const columns = [...read.columns, ...(typeof by === 'string' ? [by] : by)]
   const reading = { ...read, ...types, columns, signal }
   const split = await (flags.stream === true ? streamed : inMemory)(flags.data, reading, config)
-  if (config.split !== undefined && flags.quiet !== true) note(splitLine(split))
+  const line = config.split === undefined || flags.quiet === true ? undefined : splitLine(split)
+  if (line !== undefined) note(line)
   let trainRows = 0
   const counted = { onStart: (plan: FitPlan) => void (trainRows = plan.trainRows) }
   const history = await fit(model, config, flags, split, signal, [counted, (epoch) => void done.epochs.push(epoch)])
@@ -108,28 +109,34 @@ async function trained(model: Model, config: Config, flags: Flags, done: Done, s
   return exitCodes.ok
 }
 
-/** The parts of the data. The rows to train on may be read in parts. */
-interface Parts extends Pick<DatasetSplit, 'validation' | 'test'> {
+/** The parts of the data, in memory or as streams. A part without rows is undefined. */
+interface Parts {
   readonly train: Dataset | DatasetStream
+  readonly validation: Dataset | DatasetStream | undefined
+  readonly test: Dataset | DatasetStream | undefined
   /** Rows in no part; unknown if the rows are read in parts. */
   readonly leftOut: number | undefined
 }
 
 async function inMemory(path: string, reading: Reading, config: Config): Promise<Parts> {
-  const data = await readData(path, reading, config)
-  return config.split === undefined ? whole(data) : await data.splitAsync(config.split, { signal: reading.signal })
+  const train = await readData(path, reading, config)
+  if (config.split === undefined) return { train, validation: undefined, test: undefined, leftOut: 0 }
+  const { validation, test, ...others } = await train.splitAsync(config.split, { signal: reading.signal })
+  return { ...others, validation: validation.rows > 0 ? validation : undefined, test: test.rows > 0 ? test : undefined }
 }
 
-/** Validation and test rows are read whole. */
 async function streamed(path: string, reading: Reading, config: Config): Promise<Parts> {
-  const stream = streamData(path, reading, config)
+  const train = streamData(path, reading, config)
   const { split } = config
-  if (split === undefined) {
-    const none = Dataset.fromColumns({ none: [] })
-    return { train: stream, validation: none, test: none, leftOut: 0 }
-  }
-  const { train, validation, test } = config.located(() => stream.split(split))
-  return { train, validation: await Dataset.fromParts(validation), test: await Dataset.fromParts(test), leftOut: undefined }
+  if (split === undefined) return { train, validation: undefined, test: undefined, leftOut: 0 }
+  const parts = config.located(() => train.split(split))
+  return { train: parts.train, validation: await some(parts.validation), test: await some(parts.test), leftOut: undefined }
+}
+
+/** A stream, unless it has no rows. */
+async function some(stream: DatasetStream): Promise<DatasetStream | undefined> {
+  for await (const { rows } of stream) if (rows > 0) return stream
+  return undefined
 }
 
 /** Texts that look like numbers stay texts, as on the days before. */
@@ -159,7 +166,7 @@ function fit(
     epochs: epochs ?? configured,
     // The vocabularies of a checkpoint have grown already.
     grow: resume === undefined ? growing(options.grow, flags) : undefined,
-    validation: validation.rows > 0 ? validation : undefined,
+    validation,
     callbacks: [...callbacks, ...(path === undefined ? [] : [checkpoint({ path })]), ...(quiet ? [] : [progress()]), ...watching],
     signal,
     resume,
@@ -172,10 +179,9 @@ async function evaluateParts(
   { train, validation, test }: Parts,
   options: EvaluateOptions,
 ): Promise<Record<string, Evaluation>> {
-  const parts = Object.entries({ validation, test }).filter(([, { rows }]) => rows > 0)
+  const parts = validation === undefined && test === undefined ? { train } : { validation, test }
   const results: Record<string, Evaluation> = {}
-  if (parts.length === 0 && train instanceof Dataset) parts.push(['train', train])
-  for (const [name, data] of parts) results[name] = await model.evaluate(data, options)
+  for (const [name, data] of Object.entries(parts)) if (data !== undefined) results[name] = await model.evaluate(data, options)
   return results
 }
 
@@ -210,7 +216,12 @@ function printResults(model: Model, { history, results, split, saved, trainRows 
   const summary = {
     model: model.name,
     device: model.device,
-    rows: { train: trainRows, validation: split.validation.rows, test: split.test.rows, leftOut: split.leftOut ?? null },
+    rows: {
+      train: trainRows,
+      validation: results.validation?.rows ?? 0,
+      test: results.test?.rows ?? 0,
+      leftOut: split.leftOut ?? null,
+    },
     epochs: epochs.length,
     weightsEpoch,
     stopReason: stopReason ?? null,
@@ -239,12 +250,10 @@ async function interrupted(model: Model, flags: Flags, { epochs, saved: before }
   if (flags.json === true) print(JSON.stringify({ interrupted: true, epochs: last ?? 0, saved: saved ?? null }))
 }
 
-function whole(data: Dataset): Parts {
-  return { train: data, validation: data.slice(0, 0), test: data.slice(0, 0), leftOut: 0 }
-}
-
-function splitLine({ train, validation, test, leftOut }: Parts): string {
-  const trained = train instanceof Dataset ? `${count(train.rows)} train, ` : ''
-  const rows = `rows: ${trained}${count(validation.rows)} validation, ${count(test.rows)} test`
+/** How many rows each part has; undefined if they are read in parts. */
+function splitLine({ train, validation, test, leftOut }: Parts): string | undefined {
+  if (!isDataset(train)) return undefined
+  const rowsIn = (part: Parts['test']): string => count(isDataset(part) ? part.rows : 0)
+  const rows = `rows: ${count(train.rows)} train, ${rowsIn(validation)} validation, ${rowsIn(test)} test`
   return leftOut === 0 || leftOut === undefined ? rows : `${rows}, ${count(leftOut)} left out`
 }
