@@ -5,12 +5,11 @@ import { describeValue } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
 import type { Table } from '../core/layout.js'
 import { Pause } from '../core/slices.js'
-import type { Dataset } from '../data/dataset.js'
 import type { Built } from '../files/format.js'
 import type { KeptRows, ModelFile } from '../files/read.js'
 import type { Network } from '../models/network.js'
 import type { FloatArray } from '../native/binding.js'
-import { type DataEncoder, ofDataset } from '../runtime/encode.js'
+import type { DataEncoder } from '../runtime/encode.js'
 import { Compaction, encodersFor, type GrownTable, grownEncoders } from '../runtime/growth.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { weightsOf } from '../runtime/weights.js'
@@ -18,6 +17,7 @@ import type { CarriedOptimizer } from '../training/fit.js'
 import { type Continuation, type Days, dayOf, type GrowOptions } from '../training/growth.js'
 import type { Drawn } from '../training/state.js'
 import { checkCompatible, type ModelIdentity, optimizerDifference, type Trained } from './resume.js'
+import type { TrainingRows } from './training-rows.js'
 
 /** What a fit goes on from: a file, or the weights of the model itself. */
 export type Origin = { readonly file: ModelFile } | { readonly built: Built }
@@ -27,8 +27,8 @@ export interface Continuing {
   readonly identity: ModelIdentity
   readonly seed: number
   readonly trained: Trained
-  /** The rows of today; undefined if they come in parts. Growth needs them. */
-  readonly today: Dataset | undefined
+  /** The rows of today. */
+  readonly today: Pick<TrainingRows, 'read' | 'reading'>
   readonly check: () => void
   readonly lower: (encoder: DataEncoder) => Network
   readonly assemble: (encoder: DataEncoder, network: Network, past: Partial<Omit<Built, 'encoder' | 'runner'>>) => Built
@@ -52,13 +52,11 @@ export async function continued(origin: Origin, grow: GrowOptions | undefined, m
   const day = grow && dayOf(grow, before.days)
   const { today } = model
   const grown =
-    grow && day && today
-      ? await ofDataset('training', () =>
-          grownEncoders(
-            before.encoder,
-            { features, tasks: config.tasks, today, check: model.check },
-            { day: day.last, evictAfter: grow.evictAfter, means: grow.means ?? 'keep', features: grow.features },
-          ),
+    grow && day
+      ? await grownEncoders(
+          before.encoder,
+          { features, tasks: config.tasks, read: (readers) => today.read(readers) },
+          { day: day.last, evictAfter: grow.evictAfter, means: grow.means ?? 'keep', features: grow.features },
         )
       : { encoder: encodersFor(before.encoder, features, config.tasks), tables: new Map<string, GrownTable>() }
   const old = 'file' in origin ? origin.file.check(() => model.lower(before.encoder)) : origin.built.runner.network
@@ -69,7 +67,7 @@ export async function continued(origin: Origin, grow: GrowOptions | undefined, m
   const drawn: Drawn = before.drawn ?? { epochs: 0, steps: 0 }
   const built = model.assemble(grown.encoder, network, {
     drawn: { ...drawn },
-    reading: today?.reading ?? before.reading,
+    reading: today.reading ?? before.reading,
     days,
   })
   try {

@@ -210,7 +210,7 @@ export class Model<
    * label. Later training rows need not have that.
    * @param train a dataset, or rows that are read in parts: a stream (`Dataset.streamParquet`), or a function that opens an iterable of
    * datasets. Rows in parts may be more than memory holds. They are read twice before the first step, the second time into a scratch file,
-   * which goes when `fit` ends, or its process. A model that is built reads them once.
+   * which goes when `fit` ends, or its process. A model that is built, or comes `from` a file, reads them once unless it grows.
    * @returns one record per epoch.
    * @throws ERR_MULTIGATE_BUSY while another `fit` runs; ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DIVERGED if a loss
    * is not finite; ERR_MULTIGATE_DATA as `build`, naming the dataset, and if rows in parts change between two readings;
@@ -576,16 +576,13 @@ export class Model<
     const measuring = measuringOf('fit', this.tasks, settings)
     const grow = growOptions(settings.grow)
     checkContinuing({ from, resume, grow: grow !== undefined, built: this.#built !== undefined })
-    const today = isDataset(train) ? train : undefined
-    if (grow && !today)
-      throw invalidArgument('fit.grow', 'nothing beside rows in parts', settings.grow, 'pass a Dataset to train on')
     checkpoint()
     const path = resume ?? from
     await using file = path === undefined ? undefined : await ModelFile.open(path)
     const trained = { ...groups.options, ema: settings.ema }
     const state = resume === undefined ? undefined : file && (await this.#resume(file, trained))
     const origin = this.#origin(from === undefined ? undefined : file, grow)
-    const next = origin && (await this.#continue(origin, grow, { trained, today, check: checkpoint }))
+    const next = origin && (await this.#continue(origin, grow, { trained, today: data, check: checkpoint }))
     const known = state?.built ?? next?.built ?? this.#built
     const built = known ?? this.#make(await data.fit(), grow)
     // Keep a new model unbuilt until its data are checked: the next call may bring other data.

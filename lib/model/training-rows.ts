@@ -7,11 +7,11 @@ import { checkDataset, type Dataset } from '../data/dataset.js'
 import type { Feature } from '../features/spec/feature.js'
 import type { NativeBinding } from '../native/binding.js'
 import { checkRows, DataEncoder, ofDataset } from '../runtime/encode.js'
-import { columnsOf, encodeParts, fitParts } from '../runtime/encode-parts.js'
+import { columnsOf, encodeParts, type FirstReading, fitParts, readParts } from '../runtime/encode-parts.js'
+import type { RowReader } from '../runtime/growth.js'
 import { NegativeSampling, noneKept } from '../runtime/negative-sampling.js'
 import { isStream, Parts, type RowStream } from '../runtime/parts.js'
 import { type RowSource, RowsInMemory } from '../runtime/row-source.js'
-import type { RowsPrint } from '../runtime/rows-print.js'
 import { formOf, ShardedRows } from '../runtime/sharded-rows.js'
 import { ofSource } from '../runtime/source.js'
 import type { Task } from '../tasks/task.js'
@@ -24,6 +24,10 @@ export interface Fitted {
 }
 
 export interface TrainingRows {
+  /** How the rows were read. Undefined for rows in parts that have not been read yet. */
+  readonly reading: CsvOptions | undefined
+  /** Gives all rows to each reader. @throws ERR_MULTIGATE_ARGUMENT for an iterator, which cannot be read once more to be encoded. */
+  read(readers: readonly RowReader[]): Promise<void>
   /** Fits every open encoder. */
   fit(): Promise<Fitted>
   /** @param first whether nothing has been trained before, so that the labels must have something to learn. */
@@ -63,6 +67,23 @@ class InMemory implements TrainingRows {
     this.#options = options
   }
 
+  get reading(): CsvOptions | undefined {
+    return this.#train.reading
+  }
+
+  async read(readers: readonly RowReader[]): Promise<void> {
+    const { check } = this.#options
+    const train = this.#train
+    // One after the other, so that what only one of them needs goes before the next begins.
+    for (const reader of readers)
+      await ofDataset('training', () =>
+        ofSource(train, async () => {
+          await inSlices(reader.add(train), { check })
+          await inSlices(reader.finish(), { check })
+        }),
+      )
+  }
+
   async fit(): Promise<Fitted> {
     const { features, tasks } = this.#options
     return ofDataset('training', async () => {
@@ -90,7 +111,7 @@ class InMemory implements TrainingRows {
 class InParts implements TrainingRows {
   readonly #parts: Parts
   readonly #options: SampledRows
-  #print: RowsPrint | undefined
+  #first: FirstReading | undefined
 
   constructor(train: RowStream, options: SampledRows) {
     if (options.settings.trainingMetrics) {
@@ -106,11 +127,27 @@ class InParts implements TrainingRows {
     this.#options = options
   }
 
+  get reading(): CsvOptions | undefined {
+    return this.#first?.reading
+  }
+
+  async read(readers: readonly RowReader[]): Promise<void> {
+    const { check } = this.#options
+    this.#parts.checkAgain('vocabularies grow before rows are encoded')
+    await ofDataset('training', async () => {
+      // Readers count the rows of all parts themselves.
+      this.#first = await readParts(this.#parts, this.#options, async ({ data }) => {
+        for (const reader of readers) await inSlices(reader.add(data), { check })
+      })
+      for (const reader of readers) await inSlices(reader.finish(), { check })
+    })
+  }
+
   async fit(): Promise<Fitted> {
     this.#parts.checkAgain('a new model fits its vocabularies before it encodes')
-    const { print, ...fitted } = await ofDataset('training', () => fitParts(this.#parts, this.#options))
-    this.#print = print
-    return fitted
+    const first = await ofDataset('training', () => fitParts(this.#parts, this.#options))
+    this.#first = first
+    return first
   }
 
   async encode(encoder: DataEncoder): Promise<RowSource> {
@@ -122,7 +159,7 @@ class InParts implements TrainingRows {
         scratch: { folder: stream.scratch, option: 'fit.stream.scratch' },
         formOf: (rowBytes) => formFor(settings, rowBytes),
         sampling,
-        again: this.#print && { print: this.#print, columns: columnsOf(this.#options) },
+        again: this.#first && { print: this.#first.print, columns: columnsOf(this.#options) },
         check,
       }),
     )

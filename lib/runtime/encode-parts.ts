@@ -28,36 +28,44 @@ export interface PartsTarget {
   readonly check: () => void
 }
 
-/** The result of the first reading. */
-export interface FittedParts {
-  readonly encoder: DataEncoder
+/** What a first reading has found, beside what its caller took from it. */
+export interface FirstReading {
   /** Of the values that were read. */
   readonly print: RowsPrint
   readonly reading: CsvOptions | undefined
 }
 
-/** Fits every open encoder. @throws ERR_MULTIGATE_DATA as `DataEncoder.fit`. */
-export async function fitParts(parts: Parts, target: PartsTarget): Promise<FittedParts> {
-  const { features, tasks, check } = target
-  const fitters = features.map((feature) => ({ feature, fitter: fitterOf(feature) }))
-  const labels = tasks.map((task, index) => new LabelSample(task, index))
+/** Reads all parts once, for `each`. Before that of a second reading, whose rows must be the same. */
+export async function readParts(parts: Parts, target: PartsTarget, each: (part: Part) => Promise<void>): Promise<FirstReading> {
+  const { check } = target
   const columns = columnsOf(target)
   const print = new RowsPrint()
   let reading: CsvOptions | undefined
   for await (const part of parts.read(check)) {
     reading ??= part.data.reading
+    await each(part)
+    await ofPart(part, () => inSlices(print.add(part.data, columns), { check }))
+  }
+  return { print, reading }
+}
+
+/** Fits every open encoder. @throws ERR_MULTIGATE_DATA as `DataEncoder.fit`. */
+export async function fitParts(parts: Parts, target: PartsTarget): Promise<FirstReading & { readonly encoder: DataEncoder }> {
+  const { features, tasks, check } = target
+  const fitters = features.map((feature) => ({ feature, fitter: fitterOf(feature) }))
+  const labels = tasks.map((task, index) => new LabelSample(task, index))
+  const first = await readParts(parts, target, async (part) => {
     // Fitters count the rows of all parts themselves.
     for (const { feature, fitter } of fitters) await inSlices(fitOn(fitter, part.data, feature), { check })
     await ofPart(part, async () => {
       for (const sample of labels) await sample.add(part, tasks, check)
-      await inSlices(print.add(part.data, columns), { check })
     })
-  }
+  })
   const encoders = []
   for (const { fitter } of fitters) encoders.push(await inSlices(fitter.finish(), { check }))
   const fitted = []
   for (const sample of labels) fitted.push(await sample.fitted(check))
-  return { encoder: new DataEncoder(encoders, tasks, fitted), print, reading }
+  return { ...first, encoder: new DataEncoder(encoders, tasks, fitted) }
 }
 
 /** Which rows become what, and where they go. */

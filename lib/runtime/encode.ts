@@ -237,7 +237,7 @@ function* writeRows(columns: NativeColumns, sources: readonly ColumnSource[]): S
 }
 
 /** @internal Fits on the next rows. */
-export function* fitOn(fitter: Fitter<Encoder>, train: Dataset, feature: Feature): Sliced<void> {
+export function* fitOn(fitter: Pick<Fitter<Encoder>, 'add'>, train: Dataset, feature: Feature): Sliced<void> {
   const column = columnOfFeature(train, feature)
   for (let from = 0; from < train.rows; from += partRows) {
     yield* fitter.add(train.columnPart(column, from, Math.min(from + partRows, train.rows)))

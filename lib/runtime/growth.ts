@@ -3,23 +3,15 @@
 
 import { quote } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
-import { inSlices, type Sliced } from '../core/slices.js'
+import type { Sliced } from '../core/slices.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Encoder } from '../features/encode/encoder.js'
 import { fitterOf } from '../features/encode/encoders.js'
-import {
-  collectorOf,
-  type GrownEncoder,
-  grownEncoder,
-  seenAll,
-  type TableEncoder,
-  withFeature,
-} from '../features/encode/growth.js'
-import { columnNameOf, type Feature } from '../features/spec/feature.js'
+import { collectorOf, type GrownEncoder, grownEncoder, seenAll, withFeature } from '../features/encode/growth.js'
+import type { Feature } from '../features/spec/feature.js'
 import type { FloatArray } from '../native/binding.js'
 import type { Task } from '../tasks/task.js'
-import { DataEncoder } from './encode.js'
-import { columnOf, ofSource, partRows } from './source.js'
+import { DataEncoder, fitOn } from './encode.js'
 
 /** How encoders change on a day. */
 export interface Growing {
@@ -57,8 +49,16 @@ export function seenOnDay(old: DataEncoder, tasks: readonly Task[], day: number,
   return new DataEncoder(encoders, tasks, old.fitted)
 }
 
+/** What reads rows that come whole or in parts. */
+export interface RowReader {
+  /** @throws ERR_MULTIGATE_DATA, with the number of a row among all rows so far. */
+  add(data: Dataset): Sliced<void>
+  finish(): Sliced<void>
+}
+
 /**
  * Grows encoders by the rows of a day.
+ * @param read gives all rows to each reader.
  * @throws ERR_MULTIGATE_ARGUMENT for a feature that cannot grow; ERR_MULTIGATE_DATA for a value that does not fit.
  */
 export async function grownEncoders(
@@ -66,45 +66,48 @@ export async function grownEncoders(
   {
     features,
     tasks,
-    today,
-    check,
+    read,
   }: {
     readonly features: readonly Feature[]
     readonly tasks: readonly Task[]
-    readonly today: Dataset
-    readonly check: () => void
+    readonly read: (readers: readonly RowReader[]) => Promise<void>
   },
   growing: Growing,
 ): Promise<GrownEncoders> {
   const own = encodersFor(old, features, tasks)
   for (const name of growing.features ?? []) checkGrows(name, own.encoders)
-  const encoders: Encoder[] = []
+  const encoders = [...own.encoders]
   const tables = new Map<string, GrownTable>()
-  for (const encoder of own.encoders) {
-    const grown = await ofSource(today, () => inSlices(grownOn(today, encoder, growing), { check }))
-    const { encoder: next, ...table } = grown ?? { encoder }
-    encoders.push(next)
-    if (grown !== undefined && next.kind !== 'dense') tables.set(next.feature.name, table as GrownTable)
+  const grown = (index: number, { encoder, ...table }: GrownEncoder): void => {
+    encoders[index] = encoder
+    if (encoder.kind !== 'dense') tables.set(encoder.feature.name, table)
   }
+  await read(own.encoders.flatMap((encoder, index) => readerOf(encoder, growing, (next) => grown(index, next)) ?? []))
   return { encoder: new DataEncoder(encoders, tasks, old.fitted), tables }
 }
 
-function* grownOn(today: Dataset, encoder: Encoder, growing: Growing): Sliced<GrownEncoder | undefined> {
+/** What an encoder needs of the rows of a day; undefined if it needs nothing. @param grown takes the encoder of that day. */
+function readerOf(encoder: Encoder, growing: Growing, grown: (next: GrownEncoder) => void): RowReader | undefined {
   const { feature } = encoder
-  const refreshes = encoder.kind === 'dense' && growing.means === 'refresh'
-  const fitter = refreshes ? fitterOf(feature) : undefined
-  const collector = collectorOf(encoder)
-  const reader = fitter ?? collector
-  if (reader === undefined) return undefined
-  const column = columnOf(today, columnNameOf(feature), `feature ${quote(feature.name)}`, 'column')
-  for (let from = 0; from < today.rows; from += partRows) {
-    yield* reader.add(today.columnPart(column, from, Math.min(from + partRows, today.rows)))
-    yield
+  if (encoder.kind === 'dense') {
+    if (growing.means === 'keep') return undefined
+    const fitter = fitterOf(feature)
+    return {
+      add: (data) => fitOn(fitter, data, feature),
+      *finish() {
+        grown({ encoder: yield* fitter.finish(), kept: undefined, added: 0, evicted: 0 })
+      },
+    }
   }
-  if (fitter !== undefined) return { encoder: yield* fitter.finish(), kept: undefined, added: 0, evicted: 0 }
+  const collector = collectorOf(encoder)
   if (collector === undefined) return undefined
   const grows = growing.features?.includes(feature.name) ?? true
-  return yield* grownEncoder(encoder as TableEncoder, yield* collector.met(), { ...growing, grows })
+  return {
+    add: (data) => fitOn(collector, data, feature),
+    *finish() {
+      grown(yield* grownEncoder(encoder, yield* collector.met(), { ...growing, grows }))
+    },
+  }
 }
 
 /** @throws ERR_MULTIGATE_ARGUMENT unless the feature has a fitted vocabulary. */

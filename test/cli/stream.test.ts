@@ -65,6 +65,16 @@ it('takes the options of the configuration, and refuses splits that need all row
   const scratch = mkdtempSync(join(tmpdir(), 'multigate-scratch-'))
   const few = await train({ fit: { ...config.fit, stream: { memory: 8192, scratch } } }, '--stream', '--no-save')
   expect(few).toMatchObject({ rows: { train: 900 }, epochs: 2 })
+  writeFileSync(join(folder, 'next.csv'), 'city,price,click\nc1,5,0\nc9,6,1\nc9,7,0\n')
+  const grown: unknown[] = []
+  for (const stream of [[], ['--stream']]) {
+    const options = ['--data', 'next.csv', '--from', 'whole.safetensors', '--grow', '--no-save', '--quiet', '--json', ...stream]
+    const { code, out, err } = await run('train', 'config.json', ...options)
+    expect(code, err).toBe(0)
+    const { seconds, rowsPerSecond, ...rest } = JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<string, unknown>
+    grown.push(rest)
+  }
+  expect(grown[1]).toEqual(grown[0])
   // The key of the sample is no column of the model.
   const tasks = [{ kind: 'binary', name: 'click', negativeRate: 0.1 }]
   const sampled = await train({ tasks, fit: { ...config.fit, sampleNegatives: { by: 'id' } } }, '--stream', '--no-save')

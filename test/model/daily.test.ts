@@ -17,7 +17,9 @@ import { adam } from '../../lib/optimizers/adam.js'
 import { rowwiseAdagrad } from '../../lib/optimizers/rowwise-adagrad.js'
 import { sgd } from '../../lib/optimizers/sgd.js'
 import { progress } from '../../lib/report/progress.js'
+import type { RowStream } from '../../lib/runtime/parts.js'
 import { binary } from '../../lib/tasks/binary.js'
+import type { FitPlan } from '../../lib/training/callbacks.js'
 import { checkpoint } from '../../lib/training/checkpoint.js'
 import { earlyStopping } from '../../lib/training/early-stopping.js'
 import type { FitOptions } from '../../lib/training/options.js'
@@ -383,6 +385,59 @@ describe('grow', () => {
     await other.fit(today, { ...fast, from: path, grow })
     await net.fit(today, { ...fast, grow })
     expect(await contents(net)).toEqual(await contents(other))
+  })
+
+  it('rows in parts grow a model as the dataset does, to the bit, from a file and in memory', async () => {
+    const path = await yesterday({ grow: { day: 1 } })
+    const today = day({ rows: 500, low: 10, high: 40, seed: 2, mean: 50 })
+    const options = { ...fast, epochs: 2, grow: { day: 4, evictAfter: 1, means: 'refresh' } } satisfies FitOptions
+    const grown = async (rows: Dataset | RowStream, from: string | undefined) => {
+      using net = model()
+      if (from === undefined) await net.fit(day(), { ...fast, grow: { day: 1 } })
+      let told: unknown
+      const callbacks = [{ onStart: ({ continues }: FitPlan) => void (told = continues) }]
+      const { epochs } = await net.fit(rows, { ...options, from, callbacks })
+      const history = epochs.map(({ seconds, rowsPerSecond, ...epoch }) => epoch)
+      const saved = newPath()
+      await net.save(saved)
+      const { metadata } = await readSafetensors(saved)
+      return { told, history, weights: await tensorsOf(saved), model: metadata['multigate.model'] }
+    }
+    const parts = (size: number) =>
+      function* () {
+        for (let from = 0; from < 500; from += size) yield today.slice(from, Math.min(from + size, 500))
+      }
+    for (const from of [path, undefined]) {
+      const whole = await grown(today, from)
+      expect(whole.told).toMatchObject({ vocabularies: { user: { added: 20, evicted: 10, values: 30 } }, meansRefreshed: true })
+      for (const size of [170, 500]) expect(await grown(parts(size), from)).toEqual(whole)
+    }
+  })
+
+  it('a first fit on rows in parts counts days as on the dataset', async () => {
+    const seen = async (rows: Dataset | RowStream) => {
+      using net = model()
+      await net.fit(rows, { ...fast, grow: { day: 3 } })
+      await net.fit(day({ low: 30, high: 31, seed: 3 }), { ...still, grow: { day: 5, evictAfter: 1 } })
+      return await contents(net)
+    }
+    expect(await seen([day()])).toEqual(await seen(day()))
+  })
+
+  it('rows in parts that do not fit name the row of all, and must be the same when they are read again', async () => {
+    using net = model()
+    await net.fit(day(), { ...fast, grow: true })
+    const before = await contents(net)
+    const wrong = Dataset.fromColumns({ ...columns({ rows: 3 }), user: ['a', 'b', 'c'] })
+    let reading = 0
+    const changing = () => [day({ seed: (reading += 1) })]
+    const faults: [RowStream, object][] = [
+      [[day(), wrong], { code: 'ERR_MULTIGATE_DATA', column: 'user', row: 400, dataset: 'training' }],
+      [changing, { code: 'ERR_MULTIGATE_DATA', message: expect.stringMatching(/read twice/) }],
+      [[day()].values(), { code: 'ERR_MULTIGATE_ARGUMENT', field: 'fit.train' }],
+    ]
+    for (const [rows, error] of faults) expect(await failureOf(net.fit(rows, { ...fast, grow: true }))).toMatchObject(error)
+    expect(await contents(net)).toEqual(before)
   })
 
   it('statistics of dense features stay, or are refreshed', async () => {

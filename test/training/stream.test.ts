@@ -335,7 +335,6 @@ describe('a stream that is not right', () => {
     writeFileSync(file, '')
     const write = (says: RegExp) => refusal('WRITE', { file, says: [says, 'fit.stream.scratch'] })
     await refuses(inParts(train), refusal('ARGUMENT', { field: 'fit.trainingMetrics' }), { trainingMetrics: true })
-    await refuses(inParts(train), refusal('ARGUMENT', { field: 'fit.grow', says: 'rows in parts' }), { grow: true })
     await refuses(inParts(train), refusal('ARGUMENT', { field: 'fit.stream.memory', says: '3072' }), { stream: { memory: 3071 } })
     await refuses(inParts(train), refusal('ARGUMENT', { field: 'fit.stream.memory' }), { stream: { memory: 0 } })
     await refuses(inParts(train), write(/ENOTDIR/), { stream: { scratch: file } })
