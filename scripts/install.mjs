@@ -1,7 +1,9 @@
 // Run by `npm install`, `npm run build` and `npx multigate build`. Builds the addon with node-gyp, then, if asked, the CUDA plug-in with
 // cmake-js. The plug-in takes several minutes, so an install builds it only with MULTIGATE_CUDA=1.
-//   --clean   rebuild everything
-//   --cuda    build the plug-in too
+//   --unless-prebuilt   build nothing if the package has an addon that loads here. A checkout is built all the same, and with
+//                       MULTIGATE_BUILD=1 or the plug-in so is a package: the plug-in goes with an addon of the same build.
+//   --clean             rebuild everything
+//   --cuda              build the plug-in too
 
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -75,9 +77,10 @@ function failPlugin(text) {
   process.exit(1)
 }
 
+const asked = process.argv.includes('--cuda') || process.env.MULTIGATE_CUDA === '1'
+
 /** Builds the plug-in if it is asked for, and renews one that is there: it must be of the same version as the addon. */
 function buildPlugin() {
-  const asked = process.argv.includes('--cuda') || process.env.MULTIGATE_CUDA === '1'
   if (process.env.MULTIGATE_CUDA === '0' && !asked) return
   const nvcc = findNvcc()
   if (!nvcc) {
@@ -112,6 +115,24 @@ function buildPlugin() {
   say('CUDA plug-in: built')
 }
 
+/** Whether the addon that came with the package loads. Only a checkout has lib/. */
+async function isPrebuilt() {
+  if (asked || process.env.MULTIGATE_BUILD === '1' || existsSync(join(root, 'lib'))) return false
+  if (!existsSync(join(root, 'prebuilds'))) return false
+  try {
+    const { loadNative } = await import('../dist/native/loader.js')
+    loadNative()
+    return true
+  } catch (error) {
+    say(`the prebuilt addon does not load here, so it is built anew. ${error.message}`)
+    return false
+  }
+}
+
 if (process.argv.includes('--clean')) rmSync(join(root, 'build'), { recursive: true, force: true })
-buildAddon()
-buildPlugin()
+if (process.argv.includes('--unless-prebuilt') && (await isPrebuilt())) {
+  say('the addon for this system came with the package: nothing to build')
+} else {
+  buildAddon()
+  buildPlugin()
+}
