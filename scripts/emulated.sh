@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for tool in aarch64-linux-gnu-g++ qemu-aarch64 qemu-x86_64; do
   command -v "$tool" >/dev/null || { echo "emulated: no $tool on this machine (Debian: apt install qemu-user g++-aarch64-linux-gnu): skipped"; exit 0; }
 done
-cases=(--cases 6)
+cases=(--cases 4)
 golden=()
 [ $# -gt 0 ] && golden=(--golden "$1")
 
