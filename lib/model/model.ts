@@ -403,6 +403,7 @@ export class Model<
     const settings = parseOptions('saveOnnx', onnxSchema, options)
     const { encoder, runner } = this.#need('saveOnnx')
     this.#checkFree('saveOnnx')
+    using _ = runner.hold()
     // Protobuf is loaded by those who need it.
     const { writeOnnx } = await import('../onnx/write.js')
     const classes = new Map(

@@ -2,11 +2,13 @@
 // one type, that of the feature's values. docs/onnx.md has the table.
 
 import { sameNumber } from '../core/columns.js'
+import type { Sliced } from '../core/slices.js'
 import { TextIndex } from '../core/text-index.js'
 import { isNumeric, type Key } from '../features/encode/cast.js'
 import type { DenseEncoder, Encoder, SequenceEncoder, SparseEncoder } from '../features/encode/encoder.js'
+import type { KeyIndex } from '../features/encode/key-index.js'
 import { DataType, type GraphBuilder, type Value } from './graph.js'
-import { doublesToIds, integersToIds, textsToIds } from './label-encoder.js'
+import { areIntegers, doublesToIds, integersToIds, type Keys, textsToIds } from './label-encoder.js'
 
 type IdEncoder = SparseEncoder | SequenceEncoder
 
@@ -36,11 +38,7 @@ const dataTypes: Readonly<Record<OnnxInput['type'], DataType>> = {
  * Adds a feature's input and what turns it into the network's.
  * @param encoded whether the input is what an encoder gives: ids, or numbers after their transform.
  */
-export function addFeature(
-  graph: GraphBuilder,
-  encoder: Encoder,
-  { encoded }: { readonly encoded: boolean },
-): { readonly input: OnnxInput; readonly value: Value } {
+export function* addFeature(graph: GraphBuilder, encoder: Encoder, { encoded }: { readonly encoded: boolean }): Sliced<Taken> {
   const { kind, width } = encoder
   const { name } = encoder.feature
   graph.scope = `feature.${name}`
@@ -52,7 +50,7 @@ export function addFeature(
     const { input, value } = take('int32', encoder.kind === 'sequence' ? '0' : null)
     return { input, value: checkedIds(graph, graph.node('Cast', [value], { to: BigInt(DataType.INT64) }), encoder.tableRows) }
   }
-  return addIds(graph, encoder, take)
+  return yield* addIds(graph, encoder, take)
 }
 
 /** The bytes of the vocabularies that a file with raw inputs holds, by feature. It is a bound for texts that are not fitted. */
@@ -81,7 +79,8 @@ function textBytes(texts: TextIndex): number {
   return bytes
 }
 
-interface Taken {
+/** A feature's input, and the tensor that the network reads. */
+export interface Taken {
   readonly input: OnnxInput
   readonly value: Value
 }
@@ -102,11 +101,11 @@ function addNumbers(graph: GraphBuilder, { feature, state }: DenseEncoder, take:
   return { ...taken, value: graph.node('Cast', [value], { to: BigInt(DataType.FLOAT) }) }
 }
 
-function addIds(graph: GraphBuilder, encoder: IdEncoder, take: Take): Taken {
+function* addIds(graph: GraphBuilder, encoder: IdEncoder, take: Take): Sliced<Taken> {
   const { buckets, vocabulary, hash } = encoder.feature
   if (buckets !== undefined) return addBuckets(graph, buckets, take)
   if (typeof vocabulary === 'number') return addOwnIds(graph, encoder, take)
-  return hash === undefined ? addVocabulary(graph, encoder, take) : addHashed(graph, encoder, hash, take)
+  return yield* hash === undefined ? addVocabulary(graph, encoder, take) : addHashed(graph, encoder, hash, take)
 }
 
 /** 1 + how many boundaries are at most the value. */
@@ -144,7 +143,7 @@ function checkedIds(graph: GraphBuilder, ids: Value, tableRows: number): Value {
 }
 
 /** MurmurHash3 of the values' texts. */
-function addHashed(graph: GraphBuilder, encoder: IdEncoder, size: number, take: Take): Taken {
+function* addHashed(graph: GraphBuilder, encoder: IdEncoder, size: number, take: Take): Sliced<Taken> {
   const { feature, type } = encoder
   const numeric = type !== undefined && isNumeric(type)
   const taken = take(numeric ? 'int64' : 'string', numeric ? String(missingInteger) : '')
@@ -158,43 +157,49 @@ function addHashed(graph: GraphBuilder, encoder: IdEncoder, size: number, take: 
     ? graph.node('Cast', [graph.node('Not', [graph.node('Equal', [taken.value, graph.constant('int64', [missingInteger])])])], {
         to: BigInt(DataType.INT64),
       })
-    : textsToIds(graph, taken.value, ['', ...padding], { idOf: () => 0, other: 1 })
+    : yield* textsToIds(graph, taken.value, keysIn(['', ...padding]), { idOf: () => 0, other: 1 })
   return { ...taken, value: graph.node('Mul', [id, known]) }
 }
 
 /** Values that a vocabulary numbers from 1 on. All others get id 0. */
-function addVocabulary(graph: GraphBuilder, encoder: IdEncoder, take: Take): Taken {
+function* addVocabulary(graph: GraphBuilder, encoder: IdEncoder, take: Take): Sliced<Taken> {
   const keys = keysOf(encoder)
   const other = 0
   const idOf = (at: number): number => at + 1
-  if (keys.every((key) => typeof key === 'number')) {
-    if (!keys.every(Number.isSafeInteger)) {
-      const taken = take('float64', 'NaN')
-      return { ...taken, value: doublesToIds(graph, taken.value, keys, { idOf, other }) }
-    }
-    // A vocabulary without any value has no type either.
-    if (keys.length > 0 || (encoder.type !== undefined && isNumeric(encoder.type))) {
-      const taken = take('int64', String(missingInteger))
-      return { ...taken, value: integersToIds(graph, taken.value, keys, { idOf, other }) }
-    }
+  // A vocabulary without any value may have no type either.
+  const numeric = keys.size > 0 ? typeof keys.keyAt(0) === 'number' : encoder.type !== undefined && isNumeric(encoder.type)
+  if (numeric) {
+    const numbers = keys as Keys<number>
+    const whole = yield* areIntegers(numbers)
+    const taken = whole ? take('int64', String(missingInteger)) : take('float64', 'NaN')
+    const value = yield* (whole ? integersToIds : doublesToIds)(graph, taken.value, numbers, { idOf, other })
+    return { ...taken, value }
   }
-  const texts = keys as readonly string[]
-  const taken = take('string', unusedText(new Set(texts)))
+  const texts = keys as Texts
+  const taken = take('string', unusedText(texts))
   const padding = encoder.kind === 'sequence' ? encoder.feature.padding : undefined
-  const ids = { idOf: (at: number) => (texts[at] === padding ? other : idOf(at)), other }
-  return { ...taken, value: textsToIds(graph, taken.value, texts, ids) }
+  const ids = { idOf: (at: number, text: string) => (text === padding ? other : idOf(at)), other }
+  return { ...taken, value: yield* textsToIds(graph, taken.value, texts, ids) }
+}
+
+interface Texts extends Keys<string> {
+  indexOf(text: string): number
 }
 
 /** The values with ids 1, 2, ... */
-function keysOf({ feature, vocabulary }: IdEncoder): readonly Key[] {
-  if (vocabulary !== undefined) return Array.from({ length: vocabulary.size }, (_, at) => vocabulary.keyAt(at))
-  const listed = feature.vocabulary as readonly Key[]
-  return [...new Set(listed.map((key) => (typeof key === 'number' ? sameNumber(key) : key)))]
+function keysOf({ feature, vocabulary }: IdEncoder): Keys<number> | Texts {
+  if (vocabulary !== undefined) return vocabulary as KeyIndex<never>
+  return keysIn((feature.vocabulary as readonly Key[]).map((key) => (typeof key === 'number' ? sameNumber(key) : key)))
+}
+
+function keysIn(values: readonly Key[]): Keys<never> & { indexOf(key: Key): number } {
+  const keys = [...new Set(values)]
+  return { size: keys.length, keyAt: (at) => keys[at] as never, indexOf: (key) => keys.indexOf(key) }
 }
 
 /** A text that a vocabulary does not have: the empty one, or one without a zero character, at which some callers of onnxruntime cut texts. */
-function unusedText(texts: ReadonlySet<string>): string {
+function unusedText(texts: Texts): string {
   let text = ''
-  while (texts.has(text)) text = text === '' ? '<missing>' : `<${text}>`
+  while (texts.indexOf(text) >= 0) text = text === '' ? '<missing>' : `<${text}>`
   return text
 }

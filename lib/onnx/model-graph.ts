@@ -6,9 +6,10 @@ import { quote } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
 import { elementsOf } from '../core/layout.js'
 import type { View } from '../core/op-fields.js'
+import type { Sliced } from '../core/slices.js'
 import type { Encoder } from '../features/encode/encoder.js'
 import type { NetworkRunner } from '../runtime/runner.js'
-import { addFeature } from './features.js'
+import { addFeature, type Taken } from './features.js'
 import { DataType, type Domain, GraphBuilder, type Value, type Weights } from './graph.js'
 import {
   type GraphProto,
@@ -51,10 +52,10 @@ const tensorKeysVersion = 4n
  * @param encoded whether inputs are what the encoders give: ids, and numbers after their transforms.
  * @throws ERR_MULTIGATE_ARGUMENT naming what has no form in ONNX.
  */
-export function modelGraph(
+export function* modelGraph(
   { model, version, encoders, runner, classes }: OnnxSource,
   { encoded }: { readonly encoded: boolean },
-): OnnxModel {
+): Sliced<OnnxModel> {
   const { predict } = runner.network
   const features = encoders.map(({ feature }) => feature.name)
   checkNames(features, predict.rowOutputs)
@@ -63,7 +64,8 @@ export function modelGraph(
   const viewsOf = (kind: string): View[] =>
     predict.spec.buffers.flatMap(({ class: own, width }, buffer) => (own === kind ? [{ buffer, offset: 0, width }] : []))
 
-  const inputs = new Map(encoders.map((encoder) => [encoder.feature.name, addFeature(graph, encoder, { encoded })]))
+  const inputs = new Map<string, Taken>()
+  for (const encoder of encoders) inputs.set(encoder.feature.name, yield* addFeature(graph, encoder, { encoded }))
   viewsOf('rowInput').forEach((view, index) => {
     const taken = inputs.get(predict.rowInputs[index] ?? '')
     if (taken === undefined) throw new Error(`there is no feature ${predict.rowInputs[index]}`)

@@ -6,6 +6,7 @@ import { quote } from '../core/check.js'
 import { ArgumentError } from '../core/errors.js'
 import { bytesText } from '../core/memory.js'
 import type { FilePath } from '../core/path.js'
+import { inSlices } from '../core/slices.js'
 import { vocabularyBytes } from './features.js'
 import { largestMessage, writeOnnxFile } from './file.js'
 import { modelGraph, type OnnxSource } from './model-graph.js'
@@ -19,7 +20,7 @@ export async function writeOnnx(
   most = largestMessage,
 ): Promise<OnnxFiles> {
   if (!encoded) checkVocabularies(source, most)
-  return await writeOnnxFile(path, modelGraph({ ...source, version: version() }, { encoded }), most)
+  return await writeOnnxFile(path, await inSlices(modelGraph({ ...source, version: version() }, { encoded })), most)
 }
 
 /** Vocabularies are attributes of nodes, which cannot be in a second file. */
