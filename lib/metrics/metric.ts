@@ -1,6 +1,7 @@
 // A metric: its name, which way is better, how it is shown, and how it takes in rows. Evaluation, monitors, tables and JSON know nothing
 // else of it. A metric is one file in this folder and one line in registry.ts.
 
+import { decimals } from '../core/format.js'
 import type { Sliced } from '../core/slices.js'
 import type { GroupedRows } from './ranked-rows.js'
 import type { MetricResult } from './rows.js'
@@ -62,4 +63,10 @@ export interface Measurement {
 export function* measure(measurement: Measurement, rows: GroupedRows): Sliced<MetricResult> {
   yield* measurement.add(rows)
   return yield* measurement.finish()
+}
+
+/** The value of a metric in the metric's own form. */
+export function metricText({ display: { format } }: Metric, value: number | undefined): string {
+  if (value === undefined || format === 'decimals') return decimals(value)
+  return format === 'percent' ? `${decimals(100 * value, 1)}%` : String(value)
 }

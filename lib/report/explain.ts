@@ -1,12 +1,12 @@
 // The explanation of a row as text tables: what each feature contributed to each task, and how the gates weighed the experts.
 
 import { z } from 'zod'
-
 import { parseOptions } from '../core/check.js'
+import { decimals } from '../core/format.js'
 import { anyNumber, list } from '../core/schemas.js'
 import type { ExplainedFeature, Explanation } from '../model/explain.js'
 import { gatesTable } from './gates.js'
-import { decimals, table } from './text.js'
+import { table } from './text.js'
 
 const numbers = list(z.array(anyNumber))
 const oneOrMore = z.union([anyNumber, numbers])

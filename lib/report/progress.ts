@@ -5,13 +5,15 @@ import { MultiBar, type SingleBar } from 'cli-progress'
 import { z } from 'zod'
 
 import { describeValue, parseOptions } from '../core/check.js'
+import { count, decimals, duration, rateText } from '../core/format.js'
 import { visible } from '../core/visible.js'
+import { metricText } from '../metrics/metric.js'
 import type { Evaluation } from '../runtime/evaluate.js'
 import type { Callback, FitPlan, StepRecord } from '../training/callbacks.js'
 import type { Continuation } from '../training/growth.js'
 import type { EpochRecord, History } from '../training/history.js'
+import { opposedPairs } from '../training/task-balance.js'
 import { headline } from './results.js'
-import { count, decimals, duration, metricText, rateText } from './text.js'
 import { unknownLines } from './unknown.js'
 
 /** Where progress is written: any writable stream of Node. */
@@ -235,17 +237,10 @@ function epochLine(record: EpochRecord, plan: FitPlan | undefined): string {
   return parts.join('  ')
 }
 
-/** Mean cosine below which two tasks are said to oppose each other. */
-const opposed = -0.1
-
 function opposedLines({ balance }: EpochRecord): string[] {
-  return Object.entries(balance?.cosines ?? {}).flatMap(([task, others]) =>
-    Object.entries(others).flatMap(([other, cosine]) =>
-      cosine < opposed
-        ? [`${task} and ${other} pull against each other: the mean cosine of their gradients is ${cosine.toFixed(2)}`]
-        : [],
-    ),
-  )
+  return opposedPairs(balance).map(({ task, other, cosine }) => {
+    return `${task} and ${other} pull against each other: the mean cosine of their gradients is ${cosine.toFixed(2)}`
+  })
 }
 
 /** The headline metrics of tasks, those of one kind together: `val auc click 0.7123 buy 0.6514`. */

@@ -3,15 +3,16 @@
 import { z } from 'zod'
 
 import { describeValue, parseOptions } from '../core/check.js'
+import { count, decimals, duration, rateText } from '../core/format.js'
 import { anyNumber, list } from '../core/schemas.js'
 import { visible } from '../core/visible.js'
-import type { Metric } from '../metrics/metric.js'
+import { type Metric, metricText } from '../metrics/metric.js'
 import type { MetricName } from '../metrics/registry.js'
 import { metricCalled, metricsAmong, type SelectedMetric } from '../metrics/selection.js'
 import type { Evaluation, TaskEvaluation } from '../runtime/evaluate.js'
 import { type AnyKindOfTask, taskKinds } from '../tasks/task.js'
 import type { History } from '../training/history.js'
-import { count, decimals, duration, metricText, rateText, table } from './text.js'
+import { table } from './text.js'
 import { unknownLines } from './unknown.js'
 
 const numbers = z.record(z.string(), anyNumber)

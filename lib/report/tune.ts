@@ -1,13 +1,13 @@
 // A search as text: a line per trial while it runs, and a table of all trials at the end.
 
 import { z } from 'zod'
-
 import { parseOptions } from '../core/check.js'
+import { decimals, duration } from '../core/format.js'
 import { anyNumber, list } from '../core/schemas.js'
 import { visible } from '../core/visible.js'
 import type { Trial, TuneProgress, TuneResult } from '../model/tune.js'
 import type { ProgressStream } from './progress.js'
-import { decimals, duration, table } from './text.js'
+import { table } from './text.js'
 
 const trialSchema = z.looseObject({
   trial: anyNumber,

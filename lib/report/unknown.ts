@@ -2,11 +2,9 @@
 // value.
 
 import { quote } from '../core/check.js'
+import { count } from '../core/format.js'
 import { visible } from '../core/visible.js'
-import { count } from './text.js'
-
-/** Warn from this share on. */
-const worthWarning = 0.1
+import { manyUnknown } from '../runtime/unknown.js'
 
 /** Lines about a dataset, such as `test`; none if every value is known. */
 export function unknownLines(
@@ -26,7 +24,7 @@ export function unknownLines(
   }))
   if (found.length === 0) return []
   const parts = found.map(({ feature, values, share }) => `${feature} ${count(values)}${share > 0 ? ` (${percent(share)})` : ''}`)
-  const many = found.filter(({ share }) => share >= worthWarning)
+  const many = found.filter(({ share }) => share >= manyUnknown)
   const warnings = many.map(({ feature, share }) => {
     return (
       `warning: ${data}: ${percent(share)} of the values of feature ${quote(feature)} are unknown to its vocabulary, and count as one value. ` +

@@ -18,6 +18,9 @@ export function unknownIn(counts: ReadonlyMap<string, ValueCounts>): UnknownValu
   }
 }
 
+/** From this share on, unknown values of a feature are worth a look. */
+export const manyUnknown = 0.1
+
 /** A prediction warns from this share on. Some new users or items are normal. */
 const worthWarning = 0.5
 

@@ -26,6 +26,18 @@ export interface BalanceRecord {
   readonly cosines?: Readonly<Record<string, Readonly<Record<string, number>>>> | undefined
 }
 
+/** Mean cosine below which two tasks are said to oppose each other. */
+const opposed = -0.1
+
+/** Pairs of tasks whose gradients opposed each other in an epoch. */
+export function opposedPairs(
+  balance: BalanceRecord | undefined,
+): { readonly task: string; readonly other: string; readonly cosine: number }[] {
+  return Object.entries(balance?.cosines ?? {}).flatMap(([task, others]) =>
+    Object.entries(others).flatMap(([other, cosine]) => (cosine < opposed ? [{ task, other, cosine }] : [])),
+  )
+}
+
 /** What a checkpoint keeps. */
 export interface BalanceState {
   /** Weights that a callback has set. */

@@ -3,11 +3,11 @@
 import { Command } from 'commander'
 
 import { DataError } from '../../core/errors.js'
+import { count } from '../../core/format.js'
 import type { Dataset } from '../../data/dataset.js'
 import { loadModel } from '../../model/load.js'
 import type { Model } from '../../model/model.js'
 import { explainTable } from '../../report/explain.js'
-import { count } from '../../report/text.js'
 import { readPart, streamPart } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'

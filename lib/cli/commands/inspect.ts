@@ -1,10 +1,11 @@
 // `multigate inspect`: shows a saved model's options, features, tasks and weights.
 
 import { Command } from 'commander'
+import { count } from '../../core/format.js'
 import { bytesText } from '../../core/memory.js'
 import type { GateDescription, ModelDescription } from '../../model/describe.js'
 import { loadModel } from '../../model/load.js'
-import { count, table } from '../../report/text.js'
+import { table } from '../../report/text.js'
 import { exitCodes } from '../exit.js'
 import { print } from '../terminal.js'
 

@@ -3,7 +3,7 @@
 
 import { basename } from 'node:path'
 import { Command } from 'commander'
-
+import { count, duration } from '../../core/format.js'
 import type { CsvOptions } from '../../data/csv-options.js'
 import { type Dataset, isDataset } from '../../data/dataset.js'
 import type { DatasetStream } from '../../data/dataset-stream.js'
@@ -12,7 +12,6 @@ import { checkWritable } from '../../io/atomic.js'
 import type { EvaluateOptions, Model } from '../../model/model.js'
 import { progress } from '../../report/progress.js'
 import { historyTable, resultsTable } from '../../report/results.js'
-import { count, duration } from '../../report/text.js'
 import type { Evaluation } from '../../runtime/evaluate.js'
 import { measuringOf } from '../../runtime/measuring.js'
 import { textColumns } from '../../runtime/reading.js'
