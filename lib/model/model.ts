@@ -210,7 +210,8 @@ export class Model<
    * label. Later training rows need not have that.
    * @param train a dataset, or rows that are read in parts: a stream (`Dataset.streamParquet`), or a function that opens an iterable of
    * datasets. Rows in parts may be more than memory holds. They are read twice before the first step, the second time into a scratch file,
-   * which goes when `fit` ends, or its process. A model that is built, or comes `from` a file, reads them once unless it grows.
+   * which goes when `fit` ends, or its process. One reading is enough if there is nothing to fit, and for a model that is built, or comes
+   * `from` a file, unless it grows.
    * @returns one record per epoch.
    * @throws ERR_MULTIGATE_BUSY while another `fit` runs; ERR_MULTIGATE_ABORTED if its signal aborts; ERR_MULTIGATE_DIVERGED if a loss
    * is not finite; ERR_MULTIGATE_DATA as `build`, naming the dataset, and if rows in parts change between two readings;

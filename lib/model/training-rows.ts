@@ -7,10 +7,11 @@ import { checkDataset, type Dataset } from '../data/dataset.js'
 import type { Feature } from '../features/spec/feature.js'
 import type { NativeBinding } from '../native/binding.js'
 import { checkRows, DataEncoder, ofDataset } from '../runtime/encode.js'
-import { columnsOf, encodeParts, type FirstReading, fitParts, readParts } from '../runtime/encode-parts.js'
+import { columnsOf, encodeParts, type FirstReading, fitFirstPart, fitParts, readParts } from '../runtime/encode-parts.js'
 import type { RowReader } from '../runtime/growth.js'
+import { LabelSample } from '../runtime/label-sample.js'
 import { NegativeSampling, noneKept } from '../runtime/negative-sampling.js'
-import { isStream, Parts, type RowStream } from '../runtime/parts.js'
+import { isStream, ofPart, type Part, Parts, type RowStream } from '../runtime/parts.js'
 import { type RowSource, RowsInMemory } from '../runtime/row-source.js'
 import { formOf, ShardedRows } from '../runtime/sharded-rows.js'
 import { ofSource } from '../runtime/source.js'
@@ -112,6 +113,8 @@ class InParts implements TrainingRows {
   readonly #parts: Parts
   readonly #options: SampledRows
   #first: FirstReading | undefined
+  /** Labels that no reading has seen, and that must have something to learn. */
+  #unseen: readonly LabelSample[] = []
 
   constructor(train: RowStream, options: SampledRows) {
     if (options.settings.trainingMetrics) {
@@ -145,26 +148,46 @@ class InParts implements TrainingRows {
 
   async fit(): Promise<Fitted> {
     this.#parts.checkAgain('a new model fits its vocabularies before it encodes')
-    const first = await ofDataset('training', () => fitParts(this.#parts, this.#options))
-    this.#first = first
-    return first
+    return await ofDataset('training', async () => {
+      const { tasks } = this.#options
+      const early = await fitFirstPart(this.#parts, this.#options)
+      if (early === undefined) return (this.#first = await fitParts(this.#parts, this.#options))
+      this.#unseen = tasks.map((task, index) => new LabelSample(task, index))
+      return early
+    })
   }
 
   async encode(encoder: DataEncoder): Promise<RowSource> {
     const { settings, native, seed, sampling, check } = this.#options
     const { stream, shuffle } = settings
-    const encoding = ofDataset('training', () =>
+    const encoded = await ofDataset('training', () =>
       encodeParts(this.#parts, encoder, {
         purpose: 'more training',
         scratch: { folder: stream.scratch, option: 'fit.stream.scratch' },
         formOf: (rowBytes) => formFor(settings, rowBytes),
         sampling,
         again: this.#first && { print: this.#first.print, columns: columnsOf(this.#options) },
+        seen: (part) => this.#see(part),
         check,
       }),
     )
-    const { file, form, counts } = await encoding
+    const { file, form, counts } = encoded
+    try {
+      await ofDataset('training', async () => {
+        for (const labels of this.#unseen) await labels.fitted(check)
+      })
+    } catch (error) {
+      await file.close()
+      throw error
+    }
     return new ShardedRows(file, { ...form, native, counts, seed, shuffle })
+  }
+
+  async #see(part: Part): Promise<void> {
+    const { tasks, check } = this.#options
+    await ofPart(part, async () => {
+      for (const labels of this.#unseen) if (!labels.settled) await labels.add(part, tasks, check)
+    })
   }
 }
 

@@ -5,11 +5,11 @@ import { quote } from '../core/check.js'
 import { DataError } from '../core/errors.js'
 import { inSlices } from '../core/slices.js'
 import type { CsvOptions } from '../data/csv-options.js'
-import type { ValueCounts } from '../features/encode/encoder.js'
+import type { Encoder, ValueCounts } from '../features/encode/encoder.js'
 import { fitterOf } from '../features/encode/encoders.js'
 import { columnNameOf, type Feature } from '../features/spec/feature.js'
 import { ScratchFile } from '../io/scratch.js'
-import { type Task, targetColumnsOf } from '../tasks/task.js'
+import { labelFitter, type Task, targetColumnsOf } from '../tasks/task.js'
 import { type ColumnSource, DataEncoder, fitOn, type Purpose, rowsAtOnceOf, type Targets } from './encode.js'
 import { type EncodedFile, EncodedWriter } from './encoded-file.js'
 import { LabelSample } from './label-sample.js'
@@ -68,6 +68,30 @@ export async function fitParts(parts: Parts, target: PartsTarget): Promise<First
   return { ...first, encoder: new DataEncoder(encoders, tasks, fitted) }
 }
 
+/**
+ * Fits on the first part alone, if no other could change anything: the options of all features give what others fit.
+ * @returns undefined if it takes all parts.
+ */
+export async function fitFirstPart(
+  parts: Parts,
+  { features, tasks, check }: PartsTarget,
+): Promise<{ readonly encoder: DataEncoder; readonly reading: CsvOptions | undefined } | undefined> {
+  if (tasks.some((task) => labelFitter(task) !== undefined)) return undefined
+  const fitters = features.map((feature) => ({ feature, fitter: fitterOf(feature) }))
+  if (fitters.some(({ fitter }) => !fitter.closed)) return undefined
+  for await (const { data } of parts.read(check)) {
+    const encoders: Encoder[] = []
+    for (const { feature, fitter } of fitters) {
+      await inSlices(fitOn(fitter, data, feature), { check })
+      encoders.push(await inSlices(fitter.finish(), { check }))
+    }
+    // A part whose values are all missing does not tell their type.
+    if (encoders.some((encoder) => encoder.kind !== 'dense' && encoder.type === undefined)) return undefined
+    return { encoder: new DataEncoder(encoders, tasks), reading: data.reading }
+  }
+  return undefined
+}
+
 /** Which rows become what, and where they go. */
 export interface EncodingOptions {
   readonly purpose: Purpose
@@ -79,6 +103,8 @@ export interface EncodingOptions {
   readonly sampling?: NegativeSampling | undefined
   /** What a first reading found. Rows that are not the same are refused. */
   readonly again?: Again | undefined
+  /** Called with each part before it is sampled and encoded. */
+  readonly seen?: ((part: Part) => Promise<void>) | undefined
   /** Called with each part that was encoded. */
   readonly each?: ((part: Part, targets: readonly Targets[]) => Promise<void>) | undefined
   /** Throws if the work must stop. */
@@ -105,7 +131,7 @@ export interface EncodedParts {
 export async function encodeParts(
   parts: Parts,
   encoder: DataEncoder,
-  { purpose, scratch, formOf, sampling, again: before, each, check }: EncodingOptions,
+  { purpose, scratch, formOf, sampling, again: before, seen, each, check }: EncodingOptions,
 ): Promise<EncodedParts> {
   const print = before?.print
   const again = print && new RowsPrint()
@@ -117,6 +143,7 @@ export async function encodeParts(
       if (before !== undefined && again !== undefined) await inSlices(again.add(whole.data, before.columns), { check })
       if (print !== undefined && again !== undefined && again.rows > print.rows)
         throw changed(`${print.rows} rows`, `${again.rows} or more`)
+      await seen?.(whole)
       const part = sampling === undefined ? whole : await sampled(whole, sampling, check)
       if (part.data.rows === 0) continue
       const { sources, targets } = await ofPart(part, () => {

@@ -30,6 +30,11 @@ export class LabelSample {
     this.#draws.begin(0, 0, stream)
   }
 
+  /** Whether further labels would change nothing. */
+  get settled(): boolean {
+    return this.#learnable && this.#most === mostChecked
+  }
+
   /** Adds the labels of a part. @throws ERR_MULTIGATE_DATA naming row and value. */
   async add({ data }: Part, tasks: readonly Task[], check: () => void): Promise<void> {
     const space = new SampleSpace(tasks, data)

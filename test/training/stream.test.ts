@@ -160,6 +160,84 @@ describe('fit on rows in parts', () => {
     expect(other.describe().features).toEqual(one.describe().features)
   })
 
+  describe('with vocabularies that options give', () => {
+    const net = (options: object = {}) =>
+      model({
+        features: [
+          sparse('user', { vocabulary: 30, dim: 4 }),
+          sparse('city', { hash: 9, dim: 3 }),
+          dense('price', { transform: 'none', missing: 0 }),
+        ],
+        ...options,
+      } as object)
+    const counting = (source: (at: number) => Dataset | undefined) => {
+      const counted = { openings: 0, parts: 0 }
+      const rowsInParts = function* () {
+        counted.openings += 1
+        for (let at = 0, part = source(at); part !== undefined; at += 1, part = source(at)) {
+          counted.parts += 1
+          yield part
+        }
+      }
+      return [rowsInParts, counted] as const
+    }
+    const sevenHundred = (whole: Dataset) => (at: number) =>
+      at * 700 < whole.rows ? whole.slice(at * 700, at * 700 + 700) : undefined
+    const failed = async (source: Dataset | RowStream) => {
+      using one = net()
+      return await one.fit(source, fast).then(
+        () => undefined,
+        (error: Error) => error.message,
+      )
+    }
+
+    it('reads all rows once, behind the first part, with the bits of the dataset in memory', async () => {
+      const [source, counted] = counting(sevenHundred(train))
+      const results: unknown[] = []
+      for (const rowsOf of [source, train]) {
+        using one = net()
+        const { epochs } = await one.fit(rowsOf, { ...fast, epochs: 2 })
+        const history = epochs.map(({ seconds, rowsPerSecond, ...epoch }) => epoch)
+        results.push({ history, scores: await one.predict(train), features: one.describe().features })
+      }
+      expect(results[0]).toEqual(results[1])
+      expect(counted).toEqual({ openings: 2, parts: 1 + 9 })
+    })
+
+    it('reads them twice if the first part does not tell the type of a feature, or a task fits on its labels', async () => {
+      const given = columns({ rows: 1400 })
+      const none = Dataset.fromColumns({ ...given, city: Array.from({ length: 1400 }, (_, row) => (row < 700 ? null : 'Rome')) })
+      const [late, first] = counting(sevenHundred(none))
+      using one = net()
+      await one.fit(late, fast)
+      expect(first).toEqual({ openings: 3, parts: 1 + 2 + 2 })
+      const [source, second] = counting(sevenHundred(train))
+      using other = net({ tasks: [regression('price', { loss: 'huber', transform: 'standardize' })] })
+      await other.fit(source, fast)
+      expect(second.openings).toBe(2)
+      expect(second.parts).toBe(2 * 9)
+    })
+
+    it('says of wrong rows and of labels without anything to learn what the dataset says', async () => {
+      const given = columns({ rows: 1400 })
+      const faults = [
+        { click: Array.from({ length: 1400 }, () => 0) },
+        { click: Array.from({ length: 1400 }, () => Number.NaN) },
+        { buy: Array.from({ length: 1400 }, (_, row) => (row === 900 ? 2 : 0)) },
+        { user: Int32Array.from({ length: 1400 }, (_, row) => (row === 800 ? 30 : 1)) },
+      ]
+      for (const fault of faults) {
+        const whole = Dataset.fromColumns({ ...given, ...fault })
+        const message = await failed(whole)
+        expect(message).toMatch(/training data/)
+        expect(await failed(inParts(whole))).toMatch(message?.slice(0, 30) ?? '')
+      }
+      // Only the last part has a positive label.
+      const late = Dataset.fromColumns({ ...given, click: Array.from({ length: 1400 }, (_, row) => (row === 1399 ? 1 : 0)) })
+      expect(await failed(inParts(late))).toBeUndefined()
+    })
+  })
+
   it('takes streams of files again and again', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'multigate-'))
     const { user, city, price, click, buy } = columns({ rows: 2000 }) as Record<string, ArrayLike<number | string>>

@@ -24,6 +24,7 @@ export function denseFitter(feature: DenseFeature): Fitter<DenseEncoder> {
       rows += rowsOf(column)
       yield
     },
+    closed: !standardizes(feature) && feature.transform !== 'minmax' && feature.missing !== 'mean',
     // biome-ignore lint/correctness/useYield: there is little to do.
     *finish() {
       return denseEncoder(feature, stateOf(feature, statistics.finish()))
@@ -34,7 +35,7 @@ export function denseFitter(feature: DenseFeature): Fitter<DenseEncoder> {
 /** @throws ERR_MULTIGATE_DATA if the statistics need a value and no training row has one. */
 function stateOf(feature: DenseFeature, { count, mean, deviation, low, high }: Statistics): DenseState {
   const { transform, missing } = feature
-  const standardized = transform === 'standardize' || transform === 'log1pStandardize'
+  const standardized = standardizes(feature)
   if (count === 0 && (standardized || transform === 'minmax' || missing === 'mean')) {
     const next = 'leave the feature out, or give it another column'
     throw wrongValue(feature.name, undefined, 'a number in the training rows', null, next)
@@ -46,6 +47,10 @@ function stateOf(feature: DenseFeature, { count, mean, deviation, low, high }: S
       : { offset: 0, scale: 1 }
   const fill = missing === 'error' ? null : (missing === 'mean' ? mean : transformed(feature, missing)) - place.offset
   return { ...place, fill: fill === null ? null : fill / place.scale }
+}
+
+function standardizes({ transform }: DenseFeature): boolean {
+  return transform === 'standardize' || transform === 'log1pStandardize'
 }
 
 /** The encoder of a feature with its statistics. */

@@ -29,6 +29,8 @@ export interface Encoding<Data> {
 export interface Fitter<Fitted> {
   /** @throws ERR_MULTIGATE_DATA naming the feature, the row and the value that does not fit. */
   add(column: Column): Sliced<void>
+  /** Whether the feature's options give what others fit. Then rows tell the type of the values at most. */
+  readonly closed: boolean
   finish(): Sliced<Fitted>
 }
 

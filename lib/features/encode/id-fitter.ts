@@ -48,6 +48,11 @@ export class IdFitter {
     this.#rows += rows
   }
 
+  /** Whether the options give the ids. */
+  get closed(): boolean {
+    return !this.#open
+  }
+
   *finish(): Sliced<IdSource> {
     const given = givenIds(this.#feature, this.#type)
     if (given !== undefined) return given

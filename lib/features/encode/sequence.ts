@@ -18,6 +18,8 @@ export function sequenceFitter(feature: SequenceFeature): Fitter<SequenceEncoder
   const lists = new Lists(feature, true)
   return {
     add: (column) => ids.add(lists.of(column), rowsOf(column)),
+    // Texts to split are counted, to warn of a wrong separator.
+    closed: ids.closed && feature.separator === undefined,
     *finish() {
       lists.warn()
       return sequenceEncoder(feature, yield* ids.finish())

@@ -14,6 +14,7 @@ export function sparseFitter(feature: SparseFeature): Fitter<SparseEncoder> {
   const ids = new IdFitter(feature)
   return {
     add: (column) => ids.add({ items: scalarOf(feature, column) }, rowsOf(column)),
+    closed: ids.closed,
     *finish() {
       return sparseEncoder(feature, yield* ids.finish())
     },
