@@ -51,7 +51,9 @@ export async function readArrow(source: ArrowTable | Uint8Array): Promise<Map<st
 }
 
 async function tableOf(bytes: Uint8Array): Promise<ArrowTable> {
-  const { tableFromIPC } = await import('apache-arrow').catch((cause: unknown) => {
+  const { tableFromIPC } = await import(
+    /* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ 'apache-arrow'
+  ).catch((cause: unknown) => {
     throw new MissingPackageError(packageName, 'reading Arrow', { cause })
   })
   try {

@@ -22,12 +22,10 @@ export interface Session {
  * Loads the package. @throws ERR_MULTIGATE_MISSING_PACKAGE with the command that installs it.
  * @param importPackage imports it; tests replace it.
  */
-export async function loadDuckDB(
-  neededFor: string,
-  importPackage: () => Promise<Package> = () => import('@duckdb/node-api'),
-): Promise<Package> {
+export async function loadDuckDB(neededFor: string, importPackage?: () => Promise<Package>): Promise<Package> {
   try {
-    return await importPackage()
+    if (importPackage) return await importPackage()
+    return await import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ '@duckdb/node-api')
   } catch (cause) {
     throw new MissingPackageError(packageName, neededFor, { cause })
   }

@@ -2,7 +2,6 @@
 // at the first use.
 
 import { existsSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isNativeError } from 'node:util/types'
@@ -25,10 +24,12 @@ function load(): NativeBinding {
   const root = packageRoot()
   const platform = platformName()
   const paths = [join('build', 'Release'), join('prebuilds', platform)].map((folder) => join(root, folder, 'multigate.node'))
+  // Not imported: bundlers put something else in the place of an imported createRequire.
+  const require = process.getBuiltinModule('node:module').createRequire(join(root, 'package.json'))
   const failures: Failure[] = []
   for (const path of paths) {
     try {
-      return (createRequire(join(root, 'package.json'))(path) as NativeBinding).throwAs(MultigateError)
+      return (require(path) as NativeBinding).throwAs(MultigateError)
     } catch (cause) {
       failures.push({ path, cause })
     }

@@ -1,7 +1,7 @@
 // What a user's first import meets: both module systems, and a loader that says what to do when there is no binary.
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -34,6 +34,28 @@ test('the range of DuckDB is one that npm finds a release in', () => {
   >
   // All of its releases are prereleases by their numbers, 1.5.6-r.1: no other range matches them all.
   expect(peerDependencies?.['@duckdb/node-api']).toBe('*')
+})
+
+// A bundler that follows such an import fails where the package is missing.
+test('bundlers leave the imports of optional packages alone', () => {
+  const { peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    peerDependencies: Record<string, string>
+  }
+  const compiled = readdirSync(join(packageCopy, 'dist'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.js'))
+    .map((path) => readFileSync(join(packageCopy, 'dist', path), 'utf8'))
+    .join('\n')
+  for (const name of Object.keys(peerDependencies)) {
+    const imports = [...compiled.matchAll(/(?:\bimport|\bfrom|\brequire) *(\(?)([^'"()]*)['"]([^'"]+)['"]/g)].filter(
+      ([, , , target = '']) => target === name || target.startsWith(`${name}/`),
+    )
+    expect(imports.length, name).toBeGreaterThan(0)
+    for (const [text, parenthesis, comments] of imports) {
+      expect(parenthesis, text).toBe('(')
+      for (const comment of ['webpackIgnore: true', 'turbopackIgnore: true', '@vite-ignore'])
+        expect(comments, text).toContain(comment)
+    }
+  }
 })
 
 test('import and require both give the public names, without loading the binary', () => {
