@@ -47,6 +47,7 @@ const configSchema = z.looseObject({
   tasks: z.array(z.unknown()).min(1),
   csv: z.record(z.string(), z.unknown()).default({}),
   split: z.unknown().optional(),
+  report: z.union([z.boolean(), z.string().min(1)]).optional(),
   fit: fitSchema.prefault({}),
   tune: z.strictObject(tuneSettings).optional(),
 })
@@ -57,6 +58,8 @@ export interface Config {
   readonly options: { readonly features: readonly Feature[]; readonly tasks: readonly Task[]; readonly [option: string]: unknown }
   readonly csv: Readonly<Record<string, unknown>>
   readonly split: SplitOptions | undefined
+  /** Where `multigate train` writes its report; false for none. */
+  readonly report: string | boolean | undefined
   readonly fit: FitSettings & Pick<FitOptions, 'optimizer' | 'optimizers'> & { readonly callbacks: readonly CallbackLike[] }
   /** The search of `multigate tune`. Names of its space are paths of this configuration. */
   readonly tune: z.output<z.ZodObject<typeof tuneSettings>> | undefined
@@ -108,7 +111,7 @@ async function readExtended(path: string, sources: JsonSource[]): Promise<unknow
 
 /** Checks a configuration. @throws ERR_MULTIGATE_ARGUMENT naming the path of the key: `config.fit.epochs`. */
 export function parseConfig(json: unknown): Omit<Config, 'located' | 'json'> {
-  const { model, features, tasks, csv, split, fit, tune, ...own } = parseOptions('config', configSchema, json)
+  const { model, features, tasks, csv, split, report, fit, tune, ...own } = parseOptions('config', configSchema, json)
   const { optimizer, optimizers, callbacks, ...settings } = fit
   if (settings.balance !== undefined) parseBalancing(settings.balance, 'config.fit.balance')
   const optimizerOf = (value: unknown, name: string) => parseOptimizer(value, `config.fit.${name}`)
@@ -121,6 +124,7 @@ export function parseConfig(json: unknown): Omit<Config, 'located' | 'json'> {
     },
     csv,
     split: split === undefined ? undefined : parseSplit(split, 'config.split'),
+    report,
     tune,
     fit: {
       ...settings,

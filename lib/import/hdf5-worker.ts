@@ -83,10 +83,12 @@ function rowsOf(dataset: Dataset, from: number, to: number): Float32Array | Floa
 }
 
 async function main(path: string, reply: (message: Reply, transfer?: readonly ArrayBuffer[]) => void): Promise<void> {
-  const h5 = await import('h5wasm/node').catch((cause: unknown) => {
-    reply({ kind: 'missing', cause })
-    return undefined
-  })
+  const h5 = await import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ 'h5wasm/node').catch(
+    (cause: unknown) => {
+      reply({ kind: 'missing', cause })
+      return undefined
+    },
+  )
   if (h5 === undefined) return
   const { activate_throwing_error_handler: throwErrors } = await h5.ready
   throwErrors() // else they are printed

@@ -19,9 +19,10 @@ type Package = typeof import('yauzl')
  * Loads the package. @throws ERR_MULTIGATE_MISSING_PACKAGE.
  * @param importPackage imports it; tests replace it.
  */
-export async function loadYauzl(importPackage: () => Promise<Package> = () => import('yauzl')): Promise<Package> {
+export async function loadYauzl(importPackage?: () => Promise<Package>): Promise<Package> {
   try {
-    return await importPackage()
+    if (importPackage) return await importPackage()
+    return await import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ 'yauzl')
   } catch (cause) {
     throw new MissingPackageError('yauzl', 'reading .pt and .keras files', { cause })
   }

@@ -77,12 +77,13 @@ export function resultsTable(results: Readonly<Record<string, Evaluation>>): str
 }
 
 /** Names of metrics in a result, also of undefined ones. JSON leaves out undefined values, so `reasons` counts too. */
-function measuredIn(result: TaskEvaluation): string[] {
+export function measuredIn(result: TaskEvaluation): string[] {
   const { reasons }: Partial<TaskEvaluation> = result
   return [...Object.keys(result), ...Object.keys(reasons ?? {})]
 }
 
-function headingOf({ metric: { display }, parameter }: SelectedMetric): string {
+/** Its heading in a table. */
+export function headingOf({ metric: { display }, parameter }: SelectedMetric): string {
   return withParameter(display.heading, parameter)
 }
 

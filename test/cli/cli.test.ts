@@ -76,6 +76,7 @@ describe('the commands, one after another', () => {
       model: 'MMoE',
       rows: { train: 2400, validation: 300, test: 300 },
       saved: 'config.safetensors',
+      report: 'report.html',
       test: { click: { rows: 300 }, bought: { rows: 300 } },
     })
 
@@ -108,6 +109,25 @@ describe('the commands, one after another', () => {
     expect(inspected).toMatchObject({ code: 0 })
     expect(lastJson(inspected.out)).toMatchObject({ model: 'MMoE', tasks: [{ name: 'click' }, { name: 'bought' }] })
     expect((await run('inspect', 'config.safetensors')).out).toContain('expert.kernel')
+  })
+
+  it('train writes a report beside the model; a flag goes before the configuration', async () => {
+    const page = readFileSync(join(folder, 'report.html'), 'utf8')
+    expect(page).toContain('Tasks, test rows')
+    expect(page).toContain('<h2>Gates</h2>')
+    const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as object
+    write('quiet.json', JSON.stringify({ ...config, report: false }))
+    write('own.json', JSON.stringify({ ...config, report: 'own.html' }))
+    const train = async (name: string, ...args: string[]) =>
+      lastJson((await run('train', name, '--data', 'log.csv', '--quiet', '--json', '--epochs', '1', '--no-save', ...args)).out)[
+        'report'
+      ]
+    expect(await train('config.json')).toBe(null)
+    expect(await train('quiet.json')).toBe(null)
+    expect(await train('quiet.json', '--report', 'flag.html')).toBe('flag.html')
+    expect(await train('own.json')).toBe('own.html')
+    expect(await train('own.json', '--no-report')).toBe(null)
+    expect(['flag.html', 'own.html'].map((name) => existsSync(join(folder, name)))).toEqual([true, true])
   })
 
   it('the same seed gives the same file; another seed, and --no-save, do not', async () => {

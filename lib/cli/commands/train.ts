@@ -1,7 +1,7 @@
 // `multigate train`: turns a configuration and a file into a saved model, and shows validation and test results. Progress goes to stderr,
 // results to stdout. Ctrl-C, SIGTERM and SIGHUP stop it between two steps and save the current weights.
 
-import { basename } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { Command } from 'commander'
 import { count, duration } from '../../core/format.js'
 import type { CsvOptions } from '../../data/csv-options.js'
@@ -11,6 +11,7 @@ import { ModelFile } from '../../files/read.js'
 import { checkWritable } from '../../io/atomic.js'
 import type { EvaluateOptions, Model } from '../../model/model.js'
 import { progress } from '../../report/progress.js'
+import { writeReport } from '../../report/report.js'
 import { historyTable, resultsTable } from '../../report/results.js'
 import type { Evaluation } from '../../runtime/evaluate.js'
 import { measuringOf } from '../../runtime/measuring.js'
@@ -33,6 +34,8 @@ interface Flags extends ComputeFlags {
   readonly stream?: boolean | undefined
   /** false: do not save. */
   readonly save?: string | false | undefined
+  /** false: no report. */
+  readonly report?: string | false | undefined
   readonly seed?: number | undefined
   readonly epochs?: number | undefined
   readonly checkpoint?: string | undefined
@@ -52,6 +55,8 @@ export function train(done: (code: number) => void): Command {
     .option('--stream', 'read the rows in parts, for files larger than memory; fit.stream of the configuration says how')
     .option('--save <file>', 'where to write the model (default: <config>.safetensors in this folder)')
     .option('--no-save', 'do not write the model')
+    .option('--report <file>', 'where to write a page about the run (default: report.html beside the model)')
+    .option('--no-report', 'do not write it')
     .option('--seed <n>', 'use this seed, not that of the configuration', integer(0))
     .option('--epochs <n>', 'train this many epochs, not those of the configuration', integer(1))
     .option('--checkpoint <file>', 'write a checkpoint after every epoch, for --resume')
@@ -61,16 +66,29 @@ export function train(done: (code: number) => void): Command {
     .option('--day <day>', 'the day of these data, a date such as 2026-11-30 or an integer; implies --grow')
     .option('--json', 'print one JSON object as the last line of stdout')
     .option('--quiet', 'no progress')
-  return withCompute(command).action(async (config: string, { save, ...flags }: Flags) => {
-    done(await run(await readConfig(config), { ...flags, save: save ?? `${basename(config, '.json')}.safetensors` }))
+  return withCompute(command).action(async (path: string, { save: given, report, ...flags }: Flags) => {
+    const config = await readConfig(path)
+    const save = given ?? `${basename(path, '.json')}.safetensors`
+    done(await run(config, { ...flags, save, report: reportPath(report, config.report, save) }))
   })
+}
+
+/** Where the report goes: as the flag says, else as the configuration does, else beside the model. False for no report. */
+function reportPath(
+  flag: string | boolean | undefined,
+  configured: string | boolean | undefined,
+  save: string | false,
+): string | false {
+  const chosen = typeof flag === 'string' || flag === false ? flag : (configured ?? true)
+  if (chosen !== true) return chosen
+  return save !== false && join(dirname(save), 'report.html')
 }
 
 async function run(config: Config, flags: Flags): Promise<number> {
   using model = modelOf(config, flags)
   config.located(() => measuringOf('config.fit', model.tasks, config.fit))
   // Check before training for hours that the results can be written.
-  for (const path of [flags.save, flags.checkpoint]) if (typeof path === 'string') await checkWritable(path)
+  for (const path of [flags.save, flags.checkpoint, flags.report]) if (typeof path === 'string') await checkWritable(path)
   // What is complete when a signal ends the command.
   const done: Done = { epochs: [], saved: undefined }
   return await untilInterrupted(
@@ -95,8 +113,8 @@ async function trained(model: Model, config: Config, flags: Flags, done: Done, s
   const split = await (flags.stream === true ? streamed : inMemory)(flags.data, reading, config)
   const line = config.split === undefined || flags.quiet === true ? undefined : splitLine(split)
   if (line !== undefined) note(line)
-  let trainRows = 0
-  const counted = { onStart: (plan: FitPlan) => void (trainRows = plan.trainRows) }
+  let plan: FitPlan | undefined
+  const counted = { onStart: (started: FitPlan) => void (plan = started) }
   const history = await fit(model, config, flags, split, signal, [counted, (epoch) => void done.epochs.push(epoch)])
   const saved = await save(model, flags)
   done.saved = saved
@@ -104,7 +122,9 @@ async function trained(model: Model, config: Config, flags: Flags, done: Done, s
     if (saved !== undefined && !signal.aborted) note(`trained and saved to ${saved}, but not measured:`)
     throw error
   })
-  printResults(model, { history, results, split, saved, trainRows }, flags)
+  const reported =
+    plan === undefined ? undefined : await writePage(model, { config, plan, history, results, split, signal }, flags)
+  printResults(model, { history, results, split, saved, reported, trainRows: plan?.trainRows ?? 0 }, flags)
   return exitCodes.ok
 }
 
@@ -190,15 +210,49 @@ async function save(model: Model, { save: path }: Flags): Promise<string | undef
   return path
 }
 
+interface Run {
+  readonly config: Config
+  readonly plan: FitPlan
+  readonly history: History
+  readonly results: Readonly<Record<string, Evaluation>>
+  readonly split: Parts
+  readonly signal: AbortSignal
+}
+
+/** Writes the report. The model is saved by then, so what goes wrong here is only said. */
+async function writePage(
+  model: Model,
+  { config, plan, history, results, split: { validation, test }, signal }: Run,
+  { report: path }: Flags,
+): Promise<string | undefined> {
+  if (typeof path !== 'string') return undefined
+  try {
+    const measured = test ?? validation
+    // Rows in parts are not read once more for this.
+    const gates = isDataset(measured) ? await model.gates(measured, { signal }) : []
+    await writeReport(path, { plan, history, results, gates, configuration: config.json })
+    return path
+  } catch (error) {
+    if (signal.aborted) throw error
+    note(`no report: ${error instanceof Error ? error.message : String(error)}`)
+    return undefined
+  }
+}
+
 interface Outcome {
   readonly history: History
   readonly results: Readonly<Record<string, Evaluation>>
   readonly split: Parts
   readonly trainRows: number
   readonly saved: string | undefined
+  readonly reported: string | undefined
 }
 
-function printResults(model: Model, { history, results, split, saved, trainRows }: Outcome, { json = false }: Flags): void {
+function printResults(
+  model: Model,
+  { history, results, split, saved, reported, trainRows }: Outcome,
+  { json = false }: Flags,
+): void {
   const { epochs, stopReason, weightsEpoch } = history
   const seconds = epochs.reduce((sum, epoch) => sum + epoch.seconds, 0)
   const rowsPerSecond = (trainRows * epochs.length) / seconds
@@ -208,6 +262,7 @@ function printResults(model: Model, { history, results, split, saved, trainRows 
     ...(Object.keys(results).length === 0 ? [] : [resultsTable(results), '']),
     `trained ${epochs.length} ${epochs.length === 1 ? 'epoch' : 'epochs'} in ${duration(seconds)}, ${count(rowsPerSecond)} rows/s; weights of epoch ${weightsEpoch}`,
     ...(saved === undefined ? [] : [`saved to ${saved}`]),
+    ...(reported === undefined ? [] : [`report in ${reported}`]),
   ]
   print(lines.join('\n'))
   if (!json) return
@@ -233,6 +288,7 @@ function printResults(model: Model, { history, results, split, saved, trainRows 
       ...Object.fromEntries(Object.entries(results).map(([part, { unknownValues }]) => [part, unknownValues])),
     },
     saved: saved ?? null,
+    report: reported ?? null,
   }
   print(JSON.stringify(summary))
 }
