@@ -1,8 +1,8 @@
-// A configuration file: one JSON object with the words of the API. It names a model and how to train it, but no data, which may exist
-// on one machine only. Errors name the path of the key.
+// A configuration file: one JSON object with the words of the API. It names a model and how to train it, and may name the data, which the
+// command line can give instead. Errors name the path of the key.
 
-import { readFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { access, readFile } from 'node:fs/promises'
+import { basename, dirname, resolve } from 'node:path'
 import { z } from 'zod'
 
 import { parseBalancing } from '../balancing/registry.js'
@@ -21,7 +21,7 @@ import { epochLog, epochLogOptions } from '../training/epoch-log.js'
 import { type FitOptions, type FitSettings, fitSettingsSchema, optimizersSchema } from '../training/options.js'
 import { reduceOnPlateau, reduceOnPlateauOptions } from '../training/reduce-on-plateau.js'
 import { tensorBoard, tensorBoardOptions } from '../training/tensor-board.js'
-import { type JsonSource, placeOf, syntaxError } from './json-source.js'
+import { type JsonSource, parsedJson, placeOf, syntaxError } from './json-source.js'
 
 type ClassName = keyof typeof modelClasses
 
@@ -45,6 +45,7 @@ const configSchema = z.looseObject({
   model: z.enum(Object.keys(modelClasses) as [ClassName, ...ClassName[]]),
   features: z.array(z.record(z.string(), z.unknown())).min(1),
   tasks: z.array(z.unknown()).min(1),
+  data: z.string().min(1).optional(),
   csv: z.record(z.string(), z.unknown()).default({}),
   split: z.unknown().optional(),
   report: z.union([z.boolean(), z.string().min(1)]).optional(),
@@ -56,6 +57,8 @@ export interface Config {
   readonly model: ClassName
   /** All options of the model's constructor. */
   readonly options: { readonly features: readonly Feature[]; readonly tasks: readonly Task[]; readonly [option: string]: unknown }
+  /** The file to train on. In a file, a path is relative to the folder of that file. */
+  readonly data: string | undefined
   readonly csv: Readonly<Record<string, unknown>>
   readonly split: SplitOptions | undefined
   /** Where `multigate train` writes its report; false for none. */
@@ -96,7 +99,7 @@ function withPlace(error: ArgumentError, sources: readonly JsonSource[]): Argume
 
 /** `sources`: every file read, each before the file it extends. */
 async function readExtended(path: string, sources: JsonSource[]): Promise<unknown> {
-  const json = await readJson(path, sources)
+  const json = withPath(path, await readJson(path, sources))
   if (typeof json !== 'object' || json === null || !('extends' in json)) return json
   const { extends: from, ...own } = json
   const base = resolve(dirname(path), parseOptions(`${path}: extends`, z.string().min(1), from))
@@ -109,9 +112,39 @@ async function readExtended(path: string, sources: JsonSource[]): Promise<unknow
   return { ...((await readExtended(base, sources)) as object), ...own }
 }
 
+/** A configuration whose data are found from any folder. */
+function withPath(path: string, json: unknown): unknown {
+  if (typeof json !== 'object' || json === null || !('data' in json) || typeof json.data !== 'string' || json.data === '')
+    return json
+  return { ...json, data: resolve(dirname(path), json.data) }
+}
+
+/** Names of the file that `train` reads if it is given none, the first one first. */
+export const defaultConfigs = ['multigate.jsonc', 'multigate.json'] as const
+
+/** The configuration in the working folder. @throws ERR_MULTIGATE_ARGUMENT if there is none. */
+export async function defaultConfig(): Promise<string> {
+  for (const name of defaultConfigs) {
+    const found = await access(name).then(
+      () => true,
+      () => false,
+    )
+    if (found) return name
+  }
+  throw new ArgumentError(
+    `config: expected a configuration file, found none given and no ${defaultConfigs.join(' or ')} in ${resolve()}; name a file or make one of these`,
+    { field: 'config' },
+  )
+}
+
+/** The name of a configuration without its ending. */
+export function nameOfConfig(path: string): string {
+  return basename(path).replace(/\.jsonc?$/i, '')
+}
+
 /** Checks a configuration. @throws ERR_MULTIGATE_ARGUMENT naming the path of the key: `config.fit.epochs`. */
 export function parseConfig(json: unknown): Omit<Config, 'located' | 'json'> {
-  const { model, features, tasks, csv, split, report, fit, tune, ...own } = parseOptions('config', configSchema, json)
+  const { model, features, tasks, data, csv, split, report, fit, tune, ...own } = parseOptions('config', configSchema, json)
   const { optimizer, optimizers, callbacks, ...settings } = fit
   if (settings.balance !== undefined) parseBalancing(settings.balance, 'config.fit.balance')
   const optimizerOf = (value: unknown, name: string) => parseOptimizer(value, `config.fit.${name}`)
@@ -122,6 +155,7 @@ export function parseConfig(json: unknown): Omit<Config, 'located' | 'json'> {
       features: features.flatMap((feature, index) => featuresOf(feature, `config.features[${index}]`)),
       tasks: tasks.map((task, index) => parseTask(task, `config.tasks[${index}]`)),
     },
+    data,
     csv,
     split: split === undefined ? undefined : parseSplit(split, 'config.split'),
     report,
@@ -189,9 +223,11 @@ async function readJson(path: string, sources: JsonSource[]): Promise<unknown> {
   sources.push(source)
   const problem = syntaxError(source)
   if (problem !== undefined) {
-    throw new ArgumentError(`config: ${path} is not JSON: line ${problem.line}: ${problem.what}`, { field: 'config' })
+    throw new ArgumentError(`config: ${path} is not JSON: line ${problem.line}, column ${problem.column}: ${problem.what}`, {
+      field: 'config',
+    })
   }
-  return JSON.parse(text)
+  return parsedJson(source)
 }
 
 function messageOf(error: unknown): string {

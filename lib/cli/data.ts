@@ -13,6 +13,16 @@ import type { KeptSource } from './kept.js'
 /** Rows to read at a time. */
 export const rowsAtOnce = 2 ** 18
 
+/** The file that a flag names, or else the configuration. @throws ERR_MULTIGATE_ARGUMENT if neither does. */
+export function dataOf(flag: string | undefined, { data }: Pick<Config, 'data'>): string {
+  const path = flag ?? data
+  if (path !== undefined) return path
+  throw new ArgumentError(
+    '--data: expected a file, found neither --data nor the key data of the configuration; give one of them',
+    { field: '--data' },
+  )
+}
+
 /** How a model needs a file to be read, and the signal that ends the reading. */
 export type Reading = ReturnType<Model['csvOptions']> & { readonly signal: AbortSignal }
 

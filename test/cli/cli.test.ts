@@ -606,7 +606,7 @@ describe('mistakes', () => {
 
   it('JSON that is none says so', async () => {
     const { code, err } = await run('train', write('broken.json', '{\n"model": "MMoE",\n}'), '--data', 'log.csv')
-    expect(err).toContain('broken.json is not JSON: line 3: property name expected')
+    expect(err).toContain('broken.json is not JSON: line 3, column 1: property name expected')
     expect(code).toBe(2)
   })
 })

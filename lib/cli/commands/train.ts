@@ -1,7 +1,8 @@
 // `multigate train`: turns a configuration and a file into a saved model, and shows validation and test results. Progress goes to stderr,
 // results to stdout. Ctrl-C, SIGTERM and SIGHUP stop it between two steps and save the current weights.
 
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
+
 import { Command } from 'commander'
 import { count, duration } from '../../core/format.js'
 import type { CsvOptions } from '../../data/csv-options.js'
@@ -20,16 +21,16 @@ import type { CallbackLike, FitPlan } from '../../training/callbacks.js'
 import { checkpoint } from '../../training/checkpoint.js'
 import type { EpochRecord, History } from '../../training/history.js'
 import type { FitOptions } from '../../training/options.js'
-import { type Config, readConfig } from '../config.js'
+import { type Config, defaultConfig, nameOfConfig, readConfig } from '../config.js'
 import { modelOf } from '../configured.js'
-import { type Reading, readData, streamData } from '../data.js'
+import { dataOf, type Reading, readData, streamData } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'
 import { type ComputeFlags, integer, measuringFrom, withCompute } from '../options.js'
 import { note, print } from '../terminal.js'
 
-interface Flags extends ComputeFlags {
-  readonly data: string
+interface GivenFlags extends ComputeFlags {
+  readonly data?: string | undefined
   /** Read the training rows in parts. */
   readonly stream?: boolean | undefined
   /** false: do not save. */
@@ -47,13 +48,20 @@ interface Flags extends ComputeFlags {
   readonly quiet?: boolean | undefined
 }
 
+interface Flags extends GivenFlags {
+  readonly data: string
+}
+
 export function train(done: (code: number) => void): Command {
   const command = new Command('train')
     .description('train a model')
-    .argument('<config>', 'a configuration file, JSON')
-    .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
+    .argument('[config]', 'a configuration file, JSON (default: multigate.jsonc in this folder)')
+    .option('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet (default: data of the configuration)')
     .option('--stream', 'read the rows in parts, for files larger than memory; fit.stream of the configuration says how')
-    .option('--save <file>', 'where to write the model (default: <config>.safetensors in this folder)')
+    .option(
+      '--save <file>',
+      'where to write the model (default: <config>.safetensors in this folder; without <config> model.safetensors)',
+    )
     .option('--no-save', 'do not write the model')
     .option('--report <file>', 'where to write a page about the run (default: report.html beside the model)')
     .option('--no-report', 'do not write it')
@@ -66,10 +74,12 @@ export function train(done: (code: number) => void): Command {
     .option('--day <day>', 'the day of these data, a date such as 2026-11-30 or an integer; implies --grow')
     .option('--json', 'print one JSON object as the last line of stdout')
     .option('--quiet', 'no progress')
-  return withCompute(command).action(async (path: string, { save: given, report, ...flags }: Flags) => {
-    const config = await readConfig(path)
-    const save = given ?? `${basename(path, '.json')}.safetensors`
-    done(await run(config, { ...flags, save, report: reportPath(report, config.report, save) }))
+  return withCompute(command).action(async (path: string | undefined, given: GivenFlags) => {
+    const { save: asked, data, report, ...flags } = given
+    const config = await readConfig(path ?? (await defaultConfig()))
+    const name = path === undefined ? 'model' : nameOfConfig(path)
+    const save = asked ?? `${name}.safetensors`
+    done(await run(config, { ...flags, data: dataOf(data, config), save, report: reportPath(report, config.report, save) }))
   })
 }
 

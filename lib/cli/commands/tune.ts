@@ -1,7 +1,6 @@
 // `multigate tune`: searches for a good setting of a configuration, by its validation rows. Names of the space in its key `tune` are paths of
 // the configuration. With --trials-file the search can be ended and goes on later.
 
-import { basename } from 'node:path'
 import { Command } from 'commander'
 
 import { ArgumentError } from '../../core/errors.js'
@@ -9,16 +8,16 @@ import { checkWritable } from '../../io/atomic.js'
 import { tune as search } from '../../model/tune.js'
 import { resultsTable } from '../../report/results.js'
 import { tuneProgress, tuneTable } from '../../report/tune.js'
-import { type Config, parseConfig, readConfig, withValues } from '../config.js'
+import { type Config, nameOfConfig, parseConfig, readConfig, withValues } from '../config.js'
 import { modelOf } from '../configured.js'
-import { readData } from '../data.js'
+import { dataOf, readData } from '../data.js'
 import { exitCodes } from '../exit.js'
 import { untilInterrupted } from '../interrupt.js'
 import { type ComputeFlags, integer, measuringFrom, withCompute } from '../options.js'
 import { note, print } from '../terminal.js'
 
-interface Flags extends ComputeFlags {
-  readonly data: string
+interface GivenFlags extends ComputeFlags {
+  readonly data?: string | undefined
   /** false: do not save. */
   readonly save?: string | false | undefined
   readonly trials?: number | undefined
@@ -27,20 +26,24 @@ interface Flags extends ComputeFlags {
   readonly quiet?: boolean | undefined
 }
 
+interface Flags extends GivenFlags {
+  readonly data: string
+}
+
 export function tune(done: (code: number) => void): Command {
   const command = new Command('tune')
     .description('search for a good setting of a configuration, by its validation rows')
     .argument('<config>', 'a configuration file with the keys tune and split, JSON')
-    .requiredOption('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet')
+    .option('--data <file>', '.csv, .csv.gz, .tsv, .tsv.gz or .parquet (default: data of the configuration)')
     .option('--save <file>', 'where to write the chosen model (default: <config>.safetensors in this folder)')
     .option('--no-save', 'do not write the model')
     .option('--trials <n>', 'try this many settings, not as many as the configuration says', integer(1))
     .option('--trials-file <file>', 'keep the trials in this file, and go on from it')
     .option('--json', 'print one JSON object as the last line of stdout')
     .option('--quiet', 'no progress')
-  return withCompute(command).action(async (path: string, { save, ...flags }: Flags) => {
-    const given = { ...flags, save: save ?? `${basename(path, '.json')}.safetensors` }
+  return withCompute(command).action(async (path: string, { save, data, ...flags }: GivenFlags) => {
     const config = await readConfig(path)
+    const given = { ...flags, data: dataOf(data, config), save: save ?? `${nameOfConfig(path)}.safetensors` }
     const { trialsFile } = given
     const kept = trialsFile === undefined ? '' : `: the trials that are done are in ${trialsFile}`
     done(
