@@ -1,8 +1,8 @@
 // The command line: one file per command, registered here. A command returns its exit code.
 
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 
+import { version } from '../core/version.js'
 import { bench } from './commands/bench.js'
 import { build } from './commands/build.js'
 import { apply, delta } from './commands/delta.js'
@@ -54,10 +54,4 @@ export async function runCli(args: readonly string[]): Promise<number> {
   } catch (error) {
     return report(error)
   }
-}
-
-/** The package's own version. package.json lies two folders above both lib/cli and dist/cli. */
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown'
 }

@@ -13,8 +13,6 @@ export interface LayerSource {
   readonly bias: string | undefined
   /** The batch normalization between this layer and its activation. */
   readonly norm?: Norm | undefined
-  /** Of the last layer of a gate: the experts that its columns weigh, in order. Default: as in multigate. */
-  readonly experts?: readonly string[] | undefined
 }
 
 /** Tensors of a batch normalization. */
@@ -39,14 +37,10 @@ export interface Family {
   readonly table: (feature: string, pair: Pair) => string | undefined
   /** The tensors of a layer, undefined if there are none. */
   readonly layer: (layer: TargetLayer, pair: Pair) => LayerSource | undefined
+  /** Whether gates weigh a task's own experts before the shared ones. multigate puts the shared ones first. */
+  readonly ownFirst: boolean
   /** Tensors that a model does not need, such as counts of batches. */
   readonly unused: RegExp
-}
-
-/** The experts that a gate of the level weighs, its own before the shared ones, as most libraries order them. */
-export function ownFirst({ experts = [] }: TargetLayer): string[] {
-  const shared = experts.filter((name) => /^shared \d+$/.test(name))
-  return [...experts.filter((name) => !shared.includes(name)), ...shared]
 }
 
 /** The number of an expert within its group, from 0: 1 for `shared 2`. */

@@ -77,6 +77,8 @@ class Reader {
     this.path = path
     // What the package prints when it gives up is in the error.
     this.#worker = new Worker(script, { workerData: file, stdout: true, stderr: true })
+    // A second error while nobody waits would end the process.
+    this.#worker.on('error', () => {})
   }
 
   ask(request: Request): Promise<Reply> {

@@ -67,7 +67,7 @@ export interface ImportedWeights {
   readonly unused: readonly string[]
 }
 
-/** The values of memory of a run, as a limit for what a file may unpack to: a file also has an optimizer's state. */
+/** What a file may unpack to, in sizes of the model and in bytes: it may hold an optimizer's state, and float64. */
 const timesTheModel = 16
 const leastUnpacked = 2 ** 26
 

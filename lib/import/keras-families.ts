@@ -1,6 +1,6 @@
 // The Keras recipe and DeepCTR: the names of their layers in files of Keras.
 
-import { expertsBefore, type Family, type LayerSource, type Norm, numberOf, ownFirst, type Pair, taskOf } from './family.js'
+import { expertsBefore, type Family, type LayerSource, type Norm, numberOf, type Pair, taskOf } from './family.js'
 import type { GraphLayer, Source } from './source.js'
 import type { TargetLayer } from './target.js'
 
@@ -80,12 +80,11 @@ export const deepctr: Family = {
         layersOf(source).get(layer.owner) ?? layersOf(source).get(unnamed(source, /^prediction_layer(_\d+)?$/)[0] ?? '')
       return found && { ...found, bias: bias?.biases[0] }
     }
-    if (layer.isLast && layer.role === 'gate') {
-      const found = kerasLayer(source, deepctrGate(layer, target.tasks, source, 'gate_softmax_'))
-      return found && { ...found, experts: ownFirst(layer) }
-    }
+    if (layer.isLast && layer.role === 'gate')
+      return kerasLayer(source, deepctrGate(layer, target.tasks, source, 'gate_softmax_'))
     return kerasLayer(source, deepctrStack(layer, { target, source }), layer.index)
   },
+  ownFirst: true,
   unused: /^$/,
 }
 
@@ -191,6 +190,7 @@ export const keras: Family = {
         )
     }
   },
+  ownFirst: false,
   unused: /^$/,
 }
 

@@ -90,7 +90,7 @@ export function match(
         variance: vector('norm', norm.variance),
         epsilon: norm.epsilon,
       },
-      columns: columnsOf(layer, from.experts),
+      columns: family.ownFirst ? columnsOf(layer) : undefined,
     }
   })
   const unused = [...source.tensors.keys()].filter((name) => !used.has(name) && !family.unused.test(name))
@@ -135,9 +135,11 @@ function some(names: readonly string[]): string {
   return names.length > 12 ? `${shown} and ${names.length - 12} more` : shown
 }
 
-/** Where the file has each column of a gate. */
-function columnsOf({ experts }: TargetLayer, theirs: readonly string[] | undefined): readonly number[] | undefined {
-  if (experts === undefined || theirs === undefined) return undefined
+/** Where a file has each column of a gate, if it puts a task's own experts before the shared ones. */
+function columnsOf({ experts }: TargetLayer): readonly number[] | undefined {
+  if (experts === undefined) return undefined
+  const isShared = (name: string): boolean => /^shared \d+$/.test(name)
+  const theirs = [...experts.filter((name) => !isShared(name)), ...experts.filter(isShared)]
   const columns = experts.map((name) => theirs.indexOf(name))
   return columns.every((column, index) => column === index) ? undefined : columns
 }

@@ -101,7 +101,7 @@ class Machine {
     return Number(BigInt.asIntN(8 * length, value))
   }
 
-  skip(length: number): void {
+  ignore(length: number): void {
     this.#take(length)
   }
 
@@ -169,8 +169,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** The instructions, by their bytes. None of Python's that makes an object of a class is among them. */
 const steps: Readonly<Record<number, (machine: Machine) => void>> = {
-  128: (m) => m.skip(1), // PROTO
-  149: (m) => m.skip(8), // FRAME
+  128: (m) => m.ignore(1), // PROTO
+  149: (m) => m.ignore(8), // FRAME
   40: (m) => m.mark(), // MARK
   48: (m) => void m.pop(), // POP
   78: (m) => m.push(null), // NONE

@@ -1,6 +1,6 @@
 // DeepCTR-Torch and torch-rechub: the names of their modules in a dictionary of tensors.
 
-import { expertsBefore, type Family, type LayerSource, type Norm, numberOf, ownFirst, type Pair, taskOf } from './family.js'
+import { expertsBefore, type Family, type LayerSource, type Norm, numberOf, type Pair, taskOf } from './family.js'
 import type { Source } from './source.js'
 import type { TargetLayer } from './target.js'
 
@@ -37,12 +37,12 @@ export const deepctrTorch: Family = {
   table: (feature) => `embedding_dict.${feature}.weight`,
   layer(layer, pair) {
     const module = deepctrModule(layer, pair)
-    const found = firstOf(
+    return firstOf(
       linear(pair.source, `${module}.linears.${layer.index}`, `${module}.bn.${layer.index}`),
       deepctrLast(layer, pair),
     )
-    return found && (layer.role === 'gate' && layer.isLast ? { ...found, experts: ownFirst(layer) } : found)
   },
+  ownFirst: true,
   // The shared gate of a PLE's last level is there, but nothing reads it.
   unused: new RegExp(`${counts.source}|^shared_gate_dnn|^linear_model\\.`),
 }
@@ -98,9 +98,9 @@ export const torchRechub: Family = {
     const mlp = `${rechubModule(layer, pair)}.mlp`
     // Linear, normalization, activation, dropout.
     const at = 4 * layer.index
-    const found = linear(pair.source, `${mlp}.${at}`, `${mlp}.${at + 1}`)
-    return found && (layer.role === 'gate' && layer.isLast ? { ...found, experts: ownFirst(layer) } : found)
+    return linear(pair.source, `${mlp}.${at}`, `${mlp}.${at + 1}`)
   },
+  ownFirst: true,
   unused: counts,
 }
 

@@ -21,7 +21,7 @@ import { columnNameOf, type Feature, parseFeature } from '../features/spec/featu
 import type { Built, ModelConfig } from '../files/format.js'
 import { ModelFile } from '../files/read.js'
 import { writeModel } from '../files/write.js'
-import { type ImportedWeights, type ImportOptions, importWeights } from '../import/import-weights.js'
+import type { ImportedWeights, ImportOptions } from '../import/import-weights.js'
 import type { ModelDefinition, ModelOptions, TaskName } from '../models/definition.js'
 import type { LoweredProgram, Network, NetworkTask } from '../models/network.js'
 import type { CommonOptions } from '../models/options.js'
@@ -469,6 +469,8 @@ export class Model<
     this.#busy = 'importWeights'
     const next = this.#assemble(encoder, runner.network, { reading, days })
     try {
+      // Loaded by those who need it.
+      const { importWeights } = await import('../import/import-weights.js')
       const imported = await importWeights(
         path,
         next.runner,

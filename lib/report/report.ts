@@ -1,7 +1,6 @@
 // Writes a page about a run: as a callback of `fit`, and for `multigate train`.
 
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { promisify } from 'node:util'
 import { z } from 'zod'
@@ -9,6 +8,7 @@ import { z } from 'zod'
 import { parseOptions } from '../core/check.js'
 import type { FilePath } from '../core/path.js'
 import { pathSchema } from '../core/schemas.js'
+import { version } from '../core/version.js'
 import { checkWritable, writeAtomically } from '../io/atomic.js'
 import type { Callback, FitPlan } from '../training/callbacks.js'
 import { drawPage } from './page.js'
@@ -66,12 +66,6 @@ async function surroundings(): Promise<Surroundings> {
     machine: `${process.platform} ${process.arch}, ${processors.length} x ${processors[0]?.model.trim() ?? 'unknown processor'}`,
     commit: await commit(),
   }
-}
-
-/** The package's own version. package.json lies two folders above both lib/report and dist/report. */
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown'
 }
 
 /** The commit of the current folder; undefined outside git. */

@@ -69,8 +69,10 @@ const models: Record<string, () => Model> = {
   keras_ple: () => new PLE({ ...recipe, numSharedExperts: 1, numSpecificExperts: 2, expertHiddenUnits: [5] }),
 }
 
-/** `.weights.h5` does not say how layers are connected. */
 const namesOf: Record<string, ImportOptions> = {
+  // Columns of a gate are put in order also if the caller says where the gate is.
+  deepctr_torch_ple: { names: { 'level.0.gate.read.1': 'specific_gate_dnn_final_layer.0.0' } },
+  // This file does not say how layers are connected.
   keras_mmoe_weights: {
     names: {
       'embedding.userid': 'embedding',
