@@ -1,12 +1,16 @@
 // Takes pictures of a report: light, dark, on a phone, and checks the page with axe. Usage: npm run screenshots -- REPORT.html [FOLDER]
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromium } from 'playwright-core'
 
 const [page = 'report.html', folder = '.'] = process.argv.slice(2)
+if (!existsSync(page)) {
+  console.error(`screenshots: expected a report, found no file ${page}; multigate train writes one`)
+  process.exit(2)
+}
 const views = {
   light: { colorScheme: 'light', viewport: { width: 1160, height: 900 } },
   dark: { colorScheme: 'dark', viewport: { width: 1160, height: 900 } },

@@ -12,7 +12,7 @@ import { SafetensorsFile } from '../io/safetensors.js'
 import type { FloatArray } from '../native/binding.js'
 import type { NetworkRunner } from '../runtime/runner.js'
 import { chunkElements } from '../runtime/weights.js'
-import type { LayerSource } from './family.js'
+import type { Family, LayerSource } from './family.js'
 import { openHdf5 } from './hdf5.js'
 import { isKeras, openKeras } from './keras.js'
 import { deepctr, keras, kerasLayer } from './keras-families.js'
@@ -23,10 +23,15 @@ import { targetOf } from './target.js'
 import { deepctrTorch, linear, torchRechub } from './torch-families.js'
 import { Archive } from './zip.js'
 
-const families = { keras, deepctr, 'deepctr-torch': deepctrTorch, 'torch-rechub': torchRechub } as const
-
 /** The libraries whose weights can be imported: the layers of the Keras recipe, DeepCTR, DeepCTR-Torch, torch-rechub. */
-export type ImportFamily = keyof typeof families
+export type ImportFamily = 'keras' | 'deepctr' | 'deepctr-torch' | 'torch-rechub'
+
+const families: Readonly<Record<ImportFamily, Family>> = {
+  keras,
+  deepctr,
+  'deepctr-torch': deepctrTorch,
+  'torch-rechub': torchRechub,
+}
 
 const familyNames = Object.keys(families) as ImportFamily[]
 
